@@ -1,0 +1,353 @@
+"""Catalog: what information_schema says about the tables of a slice.
+
+In: a connection and the names of the tables that statements read. Out: a `Catalog` of tables, columns,
+primary keys, foreign keys, parts and views, closed over the foreign keys (upstream, across schemas) and
+parts, with the foreign keys compiled to a networkx graph. It reads the server's own catalog and not
+``dj.Dependencies``: that leaves out ``~external_*`` tables, and its two lines shape renamed foreign keys
+differently. It imports nothing of DataJoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+
+from .errors import CatalogError
+from .sql import full_name, split_full_name
+
+# Where the integers, the texts and the bytes are. Anything else is written as the server prints it, quoted.
+NUMERIC_TYPES = frozenset(
+    "tinyint smallint mediumint int integer bigint decimal numeric float double real year bit boolean".split()
+)
+BINARY_TYPES = frozenset("binary varbinary tinyblob blob mediumblob longblob bit geometry".split())
+TEXT_TYPES = frozenset("char varchar tinytext text mediumtext longtext enum set".split())
+
+SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column as information_schema describes it."""
+
+    name: str
+    data_type: str  # lower case, without length: "varchar"
+    column_type: str  # with length and members: "varchar(8)"
+    nullable: bool
+    collation: str | None
+    extra: str
+    default: str | None = None
+    charset: str | None = None
+
+    @property
+    def binary(self) -> bool:
+        return self.data_type in BINARY_TYPES
+
+    @property
+    def numeric(self) -> bool:
+        return self.data_type in NUMERIC_TYPES and self.data_type != "bit"
+
+    @property
+    def folds(self) -> bool:
+        """True where two different values can be equal: text under a collation that is not binary."""
+        return self.collation is not None and not self.collation.endswith("_bin") and self.collation != "binary"
+
+    @property
+    def generated(self) -> bool:
+        return "GENERATED" in self.extra.upper() and "DEFAULT_GENERATED" not in self.extra.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key: ``columns`` of ``child`` refer to ``parent_columns`` of ``parent`` (full table names)."""
+
+    name: str
+    child: str
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    virtual: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A base table or a view."""
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    engine: str | None = None
+    view_sql: str | None = None
+
+    @cached_property
+    def full_name(self) -> str:
+        return full_name(self.schema, self.name)
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Columns by lower-case name (column names ignore case on both servers)."""
+        return {column.name.lower(): column for column in self.columns}
+
+    def column(self, name: str) -> Column:
+        return self.by_name[name.lower()]
+
+    @property
+    def is_view(self) -> bool:
+        return self.view_sql is not None
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a row: the primary key, or every column of a table that has none."""
+        return self.primary_key or tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Tables by full name, and the foreign keys between them.
+
+    Attributes
+    ----------
+    tables : mapping of full table name to `Table`
+    foreign_keys : tuple of `ForeignKey`
+    folds_table_names : bool
+        True where the server compares table names without case (``lower_case_table_names`` of 1 or 2).
+    """
+
+    tables: Mapping[str, Table]
+    foreign_keys: tuple[ForeignKey, ...]
+    folds_table_names: bool = False
+
+    @classmethod
+    def read(
+        cls,
+        connection: Any,
+        schemas: Iterable[str],
+        virtual: Sequence[ForeignKey] = (),
+    ) -> Catalog:
+        """Read the catalog of the given schemas and of every schema that they refer to.
+
+        Parameters
+        ----------
+        connection : pymysql connection
+            An account that may only SELECT is enough.
+        schemas : iterable of str
+            Unquoted schema names; those that foreign keys point to are followed and added.
+        virtual : sequence of ForeignKey
+            References declared in configuration, treated as foreign keys.
+
+        Raises
+        ------
+        CatalogError
+            If a schema is not there or not visible to this account.
+        """
+        wanted = {schema for schema in schemas if schema.lower() not in SYSTEM_SCHEMAS}
+        wanted |= {split_full_name(key.parent)[0] for key in virtual}
+        tables: dict[str, Table] = {}
+        foreign_keys: list[ForeignKey] = []
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@lower_case_table_names")
+            folds = int(cursor.fetchone()[0]) != 0
+            done: set[str] = set()
+            while wanted - done:
+                batch = sorted(wanted - done)
+                found = _read_tables(cursor, batch)
+                for schema in batch:
+                    if not any(table.schema == schema for table in found):
+                        raise CatalogError(
+                            f"Reading the catalog: schema `{schema}` has no table that this account can see. "
+                            f"Either it does not exist on this server, or the account needs "
+                            f"GRANT SELECT ON `{schema}`.* (ask the administrator for it)."
+                        )
+                tables.update((table.full_name, table) for table in found)
+                new_keys = _read_foreign_keys(cursor, batch)
+                foreign_keys += new_keys
+                done |= set(batch)
+                wanted |= {split_full_name(key.parent)[0] for key in new_keys}
+        for key in virtual:
+            for name, columns in ((key.child, key.columns), (key.parent, key.parent_columns)):
+                if name not in tables or any(c.lower() not in tables[name].by_name for c in columns):
+                    raise CatalogError(
+                        f"The virtual reference {key.name!r} names {name} ({', '.join(columns)}), which is not in "
+                        f"the database. Correct the configuration of virtual references."
+                    )
+        for key in foreign_keys:
+            if key.parent not in tables:
+                raise CatalogError(
+                    f"Following foreign key `{key.name}` of {key.child}: its parent {key.parent} is not visible to "
+                    f"this account. Ask for GRANT SELECT ON {key.parent}."
+                )
+        return cls(tables, (*foreign_keys, *virtual), folds)
+
+    @cached_property
+    def graph(self) -> nx.MultiDiGraph:
+        """Foreign keys as edges from child to parent, each with its `ForeignKey` as ``fk``."""
+        graph = nx.MultiDiGraph()
+        graph.add_nodes_from(name for name, table in self.tables.items() if not table.is_view)
+        for fk in self.foreign_keys:
+            graph.add_edge(fk.child, fk.parent, key=fk.name, fk=fk)
+        return graph
+
+    @cached_property
+    def _by_child(self) -> dict[str, tuple[ForeignKey, ...]]:
+        out: dict[str, list[ForeignKey]] = {}
+        for fk in self.foreign_keys:
+            out.setdefault(fk.child, []).append(fk)
+        return {child: tuple(fks) for child, fks in out.items()}
+
+    def parents(self, name: str) -> tuple[ForeignKey, ...]:
+        """Foreign keys of the table ``name``."""
+        return self._by_child.get(name, ())
+
+    @cached_property
+    def masters(self) -> dict[str, ForeignKey]:
+        """For each part table, the foreign key to its master.
+
+        A table is a part if its name is another table's of the same schema, two underscores and a word, and it
+        has a foreign key to that table (DataJoint ``user_tables.Part``). The longest such name is the master, so
+        that parts of parts work.
+        """
+        out: dict[str, ForeignKey] = {}
+        for name, table in self.tables.items():
+            positions = [i for i in range(1, len(table.name) - 2) if table.name.startswith("__", i)]
+            for position in reversed(positions):
+                master = full_name(table.schema, table.name[:position])
+                keys = [fk for fk in self.parents(name) if fk.parent == master and not fk.virtual]
+                if keys:
+                    # a part refers to its master with its primary key; prefer that key where there are several
+                    out[name] = min(keys, key=lambda fk: (not set(fk.columns) <= set(table.primary_key), fk.name))
+                    break
+        return out
+
+    @cached_property
+    def _parts(self) -> dict[str, tuple[ForeignKey, ...]]:
+        out: dict[str, list[ForeignKey]] = {}
+        for fk in self.masters.values():
+            out.setdefault(fk.parent, []).append(fk)
+        return {master: tuple(fks) for master, fks in out.items()}
+
+    def parts(self, name: str) -> tuple[ForeignKey, ...]:
+        """Foreign keys of the parts of master ``name``, each from the part to the master."""
+        return self._parts.get(name, ())
+
+    def ancestors(self, names: Iterable[str]) -> set[str]:
+        """The tables themselves, and all that they refer to, directly or not."""
+        out: set[str] = set()
+        for name in names:
+            if name not in out:
+                out |= {name, *nx.descendants(self.graph, name)}
+        return out
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """The given tables, parents before children; tables of a cycle stand together."""
+        condensed = nx.condensation(nx.DiGraph(self.graph).reverse(copy=False))
+        wanted = set(names)
+        order: list[str] = []
+        for component in nx.lexicographical_topological_sort(
+            condensed, key=lambda node: min(condensed.nodes[node]["members"])
+        ):
+            order += sorted(condensed.nodes[component]["members"] & wanted)
+        return order
+
+    def find(self, schema: str | None, name: str, default_schema: str | None = None) -> Table | None:
+        """The table that a statement names, or None."""
+        schema = schema or default_schema
+        if schema is None:
+            matches = [table for table in self.tables.values() if self._same(table.name, name)]
+            return matches[0] if len(matches) == 1 else None
+        found = self.tables.get(full_name(schema, name))
+        if found is None and self.folds_table_names:
+            return next(
+                (t for t in self.tables.values() if self._same(t.schema, schema) and self._same(t.name, name)), None
+            )
+        return found
+
+    def _same(self, one: str, other: str) -> bool:
+        return one.lower() == other.lower() if self.folds_table_names else one == other
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+def _read_tables(cursor: Any, schemas: Sequence[str]) -> list[Table]:
+    marks = _marks(schemas)
+    cursor.execute(
+        "SELECT table_schema, table_name, table_type, engine FROM information_schema.tables"
+        f" WHERE table_schema IN ({marks}) AND table_type IN ('BASE TABLE', 'VIEW') ORDER BY 1, 2",
+        schemas,
+    )
+    heads = cursor.fetchall()
+    cursor.execute(
+        "SELECT table_schema, table_name, column_name, data_type, column_type, is_nullable, collation_name, extra,"
+        " column_default, character_set_name FROM information_schema.columns"
+        f" WHERE table_schema IN ({marks}) ORDER BY table_schema, table_name, ordinal_position",
+        schemas,
+    )
+    columns: dict[tuple[str, str], list[Column]] = {}
+    for schema, table, name, data_type, column_type, nullable, collation, extra, default, charset in cursor.fetchall():
+        column = Column(
+            name,
+            _text(data_type).lower(),
+            _text(column_type),
+            nullable == "YES",
+            collation,
+            extra or "",
+            None if default is None else _text(default),
+            charset,
+        )
+        columns.setdefault((schema, table), []).append(column)
+    cursor.execute(
+        "SELECT table_schema, table_name, column_name FROM information_schema.statistics"
+        f" WHERE table_schema IN ({marks}) AND index_name = 'PRIMARY' ORDER BY table_schema, table_name, seq_in_index",
+        schemas,
+    )
+    keys: dict[tuple[str, str], list[str]] = {}
+    for schema, table, name in cursor.fetchall():
+        keys.setdefault((schema, table), []).append(name)
+    views: dict[tuple[str, str], str] = {}
+    if any(kind == "VIEW" for _, _, kind, _ in heads):
+        cursor.execute(
+            f"SELECT table_schema, table_name, view_definition FROM information_schema.views"
+            f" WHERE table_schema IN ({marks})",
+            schemas,
+        )
+        views = {(schema, table): _text(sql or "") for schema, table, sql in cursor.fetchall()}
+    return [
+        Table(
+            schema,
+            name,
+            tuple(columns.get((schema, name), ())),
+            tuple(keys.get((schema, name), ())),
+            engine,
+            views.get((schema, name), "") if kind == "VIEW" else None,
+        )
+        for schema, name, kind, engine in heads
+    ]
+
+
+def _read_foreign_keys(cursor: Any, schemas: Sequence[str]) -> list[ForeignKey]:
+    cursor.execute(
+        "SELECT constraint_name, table_schema, table_name, column_name,"
+        " referenced_table_schema, referenced_table_name, referenced_column_name"
+        " FROM information_schema.key_column_usage"
+        f" WHERE table_schema IN ({_marks(schemas)}) AND referenced_table_name IS NOT NULL"
+        " ORDER BY table_schema, table_name, constraint_name, ordinal_position",
+        schemas,
+    )
+    grouped: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    for name, schema, table, column, parent_schema, parent, parent_column in cursor.fetchall():
+        grouped.setdefault((name, full_name(schema, table), full_name(parent_schema, parent)), []).append(
+            (column, parent_column)
+        )
+    return [
+        ForeignKey(name, child, tuple(c for c, _ in pairs), parent, tuple(p for _, p in pairs))
+        for (name, child, parent), pairs in grouped.items()
+    ]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
