@@ -1,0 +1,102 @@
+# ---- Options, and the server's client ---------------------------------------------------------------------------
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+file=$here/dump.sql.gz
+partial=
+first=()   # options that the client wants before all others
+options=() # all others
+ask=
+for option in "$@"; do
+    case $option in
+        --help) usage && exit 0 ;;
+        --file=*) file=${option#*=} ;;
+        --defaults-file=* | --defaults-extra-file=* | --defaults-group-suffix=* | --login-path=* | --no-defaults)
+            first+=("$option") ;;
+        -p | --password) ask=yes ;;
+        -p* | --pass*=*)
+            fail "a password on the command line can be read by every user of this machine." \
+                "Give -p alone to be asked for it, or put it into an option file: --defaults-extra-file=FILE" ;;
+        *) options+=("$option") ;;
+    esac
+done
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX")
+leave() {
+    local status=$?
+    rm -rf -- "$work"
+    if [[ $partial ]]; then
+        rm -f -- "$partial"
+        [[ $status == 0 ]] || printf '%s\n' "${0##*/}: stopped; nothing was written." >&2
+    fi
+}
+trap leave EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+if [[ $ask ]]; then # asked for once, here, and handed on in an option file that only this user can read
+    IFS= read -rsp 'Password: ' password </dev/tty
+    printf '\n' >/dev/tty
+    escape='\' quote='"' # the option file's own
+    password=${password//"$escape"/"$escape$escape"}
+    password=${password//"$quote"/"$escape$quote"}
+    how=--defaults-extra-file
+    others=()
+    for option in ${first[@]+"${first[@]}"}; do
+        case $option in
+            --defaults-file=* | --defaults-extra-file=*)
+                how=${option%%=*}
+                given=${option#*=}
+                [[ $given == /* ]] || given=$PWD/$given
+                printf '!include %s\n' "$given" >>"$work/client.cnf" ;;
+            --no-defaults) how=--defaults-file ;;
+            *) others+=("$option") ;;
+        esac
+    done
+    printf '[client]\npassword="%s"\n' "$password" >>"$work/client.cnf"
+    first=("$how=$work/client.cnf" ${others[@]+"${others[@]}"})
+    unset password
+fi
+
+# Run a program of the client: the user's options, then ours.
+client() {
+    local program=$1
+    shift
+    "$program" ${first[@]+"${first[@]}"} ${options[@]+"${options[@]}"} --default-character-set=utf8mb4 "$@"
+}
+
+# SQL on standard input; rows on standard output, columns apart by tabs.
+query() {
+    client "$mysql" --batch --skip-column-names --max-allowed-packet=1G
+}
+
+# A name as SQL writes it.
+quoted() {
+    local tick='`'
+    printf '`%s`' "${1//$tick/$tick$tick}"
+}
+
+# The first client that reaches the server is taken (MySQL's and MariaDB's do not know all of the other's ways to log in).
+programs=(mysql mariadb)
+[[ -z ${MYSQL:-} ]] || programs=("$MYSQL")
+mysql=
+version=
+for program in "${programs[@]}"; do
+    command -v -- "$program" >/dev/null || continue
+    mysql=$program
+    version=$(printf 'SELECT VERSION();\n' | query 2>>"$work/errors") && break
+done
+[[ $mysql ]] || fail "found none of: ${programs[*]}. Install the client of MySQL or MariaDB, or name it: MYSQL=/path/to/mysql"
+if [[ -z $version ]]; then
+    sort -u -- "$work/errors" >&2
+    fail "cannot reach the server. Give its address and account as options, such as --host=HOST --port=PORT --user=NAME -p"
+fi
+case $version in
+    *MariaDB*) flavor=MariaDB ;;
+    *) flavor=MySQL ;;
+esac

@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# @title@
+#
+# Reads the rows that are listed under "The slice", and no others, into dump.sql.gz beside this script. It only
+# reads; the account needs SELECT on these tables and no more. Usage:
+#
+#     bash dump.sh --host=HOST --port=PORT --user=NAME -p
+#     bash dump.sh --defaults-extra-file=FILE
+#
+# --file=FILE is where the dump goes. All other options are handed to mysql and mysqldump as they are. The environment
+# variables MYSQL and MYSQLDUMP name these programs where they are not to be found by themselves.
+#
+# The rows of each table are counted before and after: if the database no longer holds what the slice was made
+# from, there is no dump. The output appears when it is complete, or not at all.
+# shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
+set -euo pipefail
+export LC_ALL=C
+umask 077
+
+# ---- The slice ----------------------------------------------------------------------------------------------
+
+# Schemas: name, character set, collation.
+schemas() {
+@schemas@
+}
+
+# Tables by schema: structure only, once for each.
+structure() {
+@structure@
+}
+
+# Rows, parents first: schema, table, number of rows, columns, key, and one or more conditions that together select
+# the rows, each row once. A table that is not listed has no row in the slice. Columns are `*`, or written out where
+# a table has FLOAT columns: the server prints those with six digits only, and times 1e0 (a DOUBLE) with all.
+rows() {
+@rows@
+}
+
+# Views: schema, name, collation of its literals, definition.
+views() {
+@views@
+}
+
+# Not empty if a table has generated columns.
+has_generated=@generated@
+
+usage() {
+    sed -n '2,/^# shellcheck/{/^# shellcheck/!s/^# \{0,1\}//p;}' "$0"
+}
+
+@client@
+# ---- Which mysqldump, and its options -----------------------------------------------------------------------
+
+programs=(mysqldump mariadb-dump)
+[[ $flavor == MySQL ]] || programs=(mariadb-dump mysqldump)
+[[ -z ${MYSQLDUMP:-} ]] || programs=("$MYSQLDUMP")
+mysqldump=
+made_by=
+for program in "${programs[@]}"; do
+    command -v -- "$program" >/dev/null || continue
+    case $("$program" --version) in
+        *MariaDB*) maker=MariaDB ;;
+        *) maker=MySQL ;;
+    esac
+    if [[ -z $mysqldump ]] || [[ $maker == "$flavor" && $made_by != "$flavor" ]]; then
+        mysqldump=$program
+        made_by=$maker
+    fi
+done
+[[ $mysqldump ]] ||
+    fail "found none of: ${programs[*]}. Install the client of $flavor, or name it: MYSQLDUMP=/path/to/mysqldump"
+if [[ $flavor == MySQL && $made_by == MariaDB && $has_generated ]]; then
+    fail "$mysqldump is MariaDB's, and writes values for generated columns, which MySQL refuses. Install MySQL's" \
+        "mysqldump, or name it: MYSQLDUMP=/path/to/mysqldump"
+fi
+
+dump_options=(
+    --opt --single-transaction --skip-lock-tables --quote-names --complete-insert --hex-blob --tz-utc
+    --no-tablespaces --skip-triggers --skip-routines --skip-events
+    --skip-add-drop-table --skip-add-locks --skip-disable-keys --skip-comments --max-allowed-packet=1G
+)
+help=$("$mysqldump" --no-defaults --help)
+[[ $help != *--set-gtid-purged* ]] || dump_options+=(--set-gtid-purged=OFF)
+[[ $help != *--column-statistics* ]] || dump_options+=(--column-statistics=0)
+
+# ---- What is done ---------------------------------------------------------------------------------------------
+
+# Rows are compared as mysqldump reads them: time stamps in UTC, no sql_mode, and all in one snapshot.
+count_all() {
+    {
+        printf "SET SESSION sql_mode = '', time_zone = '+00:00';\nSTART TRANSACTION WITH CONSISTENT SNAPSHOT;\n"
+        rows count_sql
+    } | query
+}
+
+number=0
+count_sql() {
+    local name
+    name=$(quoted "$1").$(quoted "$2")
+    shift 5
+    local condition
+    for condition in "$@"; do
+        printf 'SELECT %d, COUNT(*) FROM %s WHERE %s;\n' "$number" "$name" "$condition"
+    done
+    number=$((number + 1))
+}
+
+compare() { # of the table with this number: schema, table, rows
+    local found=${counted[number]:-0}
+    if [[ $found != "$3" ]]; then
+        printf '    %s.%s: %s rows in the slice, %s now\n' "$(quoted "$1")" "$(quoted "$2")" "$3" "$found"
+    fi
+    number=$((number + 1))
+}
+
+check_counts() { # $1: what to say if they differ
+    local table rows
+    count_all >"$work/counts"
+    counted=()
+    while IFS=$'\t' read -r table rows; do
+        counted[table]=$((${counted[table]:-0} + rows))
+    done <"$work/counts"
+    number=0
+    rows compare >"$work/differences"
+    number=0
+    if [[ -s $work/differences ]]; then
+        printf '%s\n' "$1" >&2
+        cat -- "$work/differences" >&2
+        exit 1
+    fi
+}
+
+# MariaDB's mysqldump starts with a line that MySQL's client refuses; without it both read the dump.
+without_sandbox_line() {
+    local line
+    IFS= read -r line || true
+    [[ $line == '/*M!999999\-'* ]] || printf '%s\n' "$line"
+    cat
+}
+
+create_schema() {
+    printf 'CREATE DATABASE IF NOT EXISTS %s DEFAULT CHARACTER SET %s DEFAULT COLLATE %s;\n' "$(quoted "$1")" "$2" "$3"
+}
+
+# The next AUTO_INCREMENT value would tell how many rows the whole table had.
+dump_structure() { # schema, tables
+    printf '\nUSE %s;\n' "$(quoted "$1")"
+    client "$mysqldump" "${dump_options[@]}" --no-data -- "$@" | without_sandbox_line |
+        sed -E 's/^(\) ENGINE=[A-Za-z]+) AUTO_INCREMENT=[0-9]+/\1/'
+}
+
+dump_rows() { # schema, table, rows, columns, key, conditions
+    local schema=$1 table=$2 columns=$4 key=$5 condition
+    shift 5
+    printf '\nUSE %s;\n' "$(quoted "$schema")"
+    for condition in "$@"; do
+        condition="$condition ORDER BY $key"
+        if [[ $columns != '*' ]]; then # mysqldump has no option for columns, but takes a UNION (LIMIT keeps its order)
+            condition="SELECT $columns FROM $(quoted "$table") WHERE $condition LIMIT 18446744073709551615"
+            condition="FALSE UNION ALL ($condition)"
+        fi
+        client "$mysqldump" "${dump_options[@]}" --no-create-info --where="$condition" -- "$schema" "$table" |
+            without_sandbox_line
+    done
+}
+
+create_view() { # schema, name, collation, definition
+    printf "\nUSE %s;\nSET NAMES utf8mb4;\nSET collation_connection = %s, sql_mode = '';\n" "$(quoted "$1")" "$3"
+    printf 'CREATE SQL SECURITY INVOKER VIEW %s AS %s;\n' "$(quoted "$2")" "$4"
+}
+
+dump() {
+    schemas create_schema
+    structure dump_structure
+    rows dump_rows
+    views create_view
+}
+
+check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
+partial=$(mktemp "$file.XXXXXXXX")
+dump | gzip -n >"$partial"
+check_counts "The database changed while it was read. Run this script again, or make the slice again. The differences:"
+mv -f -- "$partial" "$file"
+partial=
+printf '%s\n' "$file: @summary@"
