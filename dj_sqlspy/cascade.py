@@ -1,0 +1,318 @@
+"""Cascade: leaves closed over foreign keys, parts and negative witnesses, to a fixpoint.
+
+In: the `Lineage` of each statement, the `Catalog` and a connection. Out: for each table the set of keys of its
+rows in the slice, each with the rule that brought it first. It reads keys only, in one consistent snapshot, and
+needs no right but SELECT. It does not know how the rows will be dumped.
+
+Cost. A leaf costs its query. A foreign key whose columns lie in the child's primary key costs no query: the parent's
+key is a projection of the child's, in memory (texts that a collation finds equal are looked up once). Other foreign
+keys, and parts, cost one query for each list of new keys (`keys.LIST_BYTES`). A witness rule costs one query for each
+list of new keys of each of its outer tables. Every key is asked about once: rules see only what is new since they
+last ran (semi-naive evaluation: Bancilhon, 1986). Memory: one tuple and one small integer for each key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pymysql
+
+from .catalog import Catalog, ForeignKey, Table
+from .errors import SliceError
+from .keys import Key, chunks, condition, convert, expression, expressions, key_columns
+from .lineage import Leaf, Witness
+from .lineage.witness import KEYS
+
+READ = "read by a statement"
+PARENT = "foreign key"
+PART = "part of a master"
+WHOLE = "all rows (statement not analysed)"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why rows are in the slice: a rule, and what it applied to.
+
+    Attributes
+    ----------
+    rule : str
+        `READ`, `WHOLE`, `PARENT`, `PART`, or the reason of a witness rule.
+    statements : tuple of int
+        Numbers of the statements that it stems from (leaves and witnesses).
+    foreign_key : ForeignKey or None
+        The one that was followed (parents and parts).
+    """
+
+    rule: str
+    statements: tuple[int, ...] = ()
+    foreign_key: ForeignKey | None = None
+
+
+@dataclass
+class KeySets:
+    """Keys of the slice's rows by full table name, each with the index of its reason in ``reasons``."""
+
+    keys: dict[str, dict[Key, int]] = field(default_factory=dict)
+    reasons: list[Reason] = field(default_factory=list)
+
+    def rows(self, name: str) -> dict[Key, int]:
+        return self.keys.get(name, {})
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Leaves and rules of one or more statements (``numbers``) that share them."""
+
+    numbers: tuple[int, ...]
+    leaves: tuple[Leaf, ...]
+    witnesses: tuple[Witness, ...]
+
+
+def plain_decoders() -> dict[Any, Any]:
+    """PyMySQL converters that leave every value as the server printed it."""
+    return {key: value for key, value in pymysql.converters.conversions.items() if isinstance(key, type)}
+
+
+class Asker:
+    """Runs the cascade's queries on one connection, in one consistent read-only snapshot."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.queries = 0
+
+    def start(self) -> None:
+        with self.connection.cursor() as cursor:
+            # rewritten queries keep their meaning without the check that DataJoint's sql_mode asks for
+            cursor.execute("SET SESSION sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY', '')")
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def stop(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+
+    def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        self.queries += 1
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql)
+            result: Sequence[tuple[Any, ...]] = cursor.fetchall()
+            return result
+
+
+class Cascade:
+    """One evaluation. `run` returns the key sets."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        catalog: Catalog,
+        *,
+        parts: str = "all",
+        progress: Callable[[str, int], None] | None = None,
+    ) -> None:
+        if parts not in ("all", "referenced"):
+            raise SliceError(f'parts must be "all" or "referenced", not {parts!r}')
+        self.asker, self.catalog, self.parts = asker, catalog, parts
+        self.sets = KeySets()
+        self.progress = progress or (lambda what, count: None)
+        self._reason_index: dict[Reason, int] = {}
+        self._pending: dict[str, list[Key]] = {}  # new since foreign keys and parts were followed
+        self._unwitnessed: dict[str, list[Key]] = {}  # new since witness rules ran
+        self._groups_done: dict[int, set[tuple[Any, ...]]] = {}
+
+    def run(self, demands: Iterable[Demand]) -> KeySets:
+        rules: list[tuple[Witness, int]] = []
+        for demand in demands:
+            for leaf in demand.leaves:
+                self._leaf(leaf, demand.numbers)
+            rules += [(rule, self._reason(Reason(rule.reason, demand.numbers))) for rule in demand.witnesses]
+            self.progress("leaves", len(demand.numbers))
+        for rule, reason in rules:
+            if not rule.outer:
+                self._unconditional(rule, reason)
+        by_table: dict[str, list[tuple[int, Witness, int]]] = {}
+        for number, (rule, reason) in enumerate(rules):
+            for name in {base.table.full_name for base in rule.outer}:
+                by_table.setdefault(name, []).append((number, rule, reason))
+        while self._pending or self._unwitnessed:
+            self._close()
+            new, self._unwitnessed = self._unwitnessed, {}
+            for name, keys in new.items():
+                for number, rule, reason in by_table.get(name, ()):
+                    self._witness(number, rule, reason, name, keys)
+        return self.sets
+
+    # -------------------------------------------------- sets
+
+    def _reason(self, reason: Reason) -> int:
+        if reason not in self._reason_index:
+            self._reason_index[reason] = len(self.sets.reasons)
+            self.sets.reasons.append(reason)
+        return self._reason_index[reason]
+
+    def _add(self, name: str, keys: Iterable[Key], reason: int) -> None:
+        known = self.sets.keys.setdefault(name, {})
+        new = []
+        for key in keys:
+            if key not in known:
+                known[key] = reason
+                new.append(key)
+        if new:
+            self._pending.setdefault(name, []).extend(new)
+            self._unwitnessed.setdefault(name, []).extend(new)
+
+    def _read_keys(self, table: Table, sql: str) -> Iterator[Key]:
+        columns = key_columns(table)
+        for row in self.asker.rows(sql):
+            key = convert(columns, row)
+            if key is not None:
+                yield key
+
+    # -------------------------------------------------- leaves
+
+    def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> None:
+        table = leaf.table
+        if leaf.sql is None or not table.primary_key:
+            sql = f"SELECT {expressions(key_columns(table))} FROM {table.full_name}"
+            reason = self._reason(Reason(WHOLE if leaf.sql is None else READ, numbers))
+        else:
+            sql, reason = leaf.sql, self._reason(Reason(READ, numbers))
+        self._add(table.full_name, self._read_keys(table, sql), reason)
+
+    # -------------------------------------------------- foreign keys and parts
+
+    def _close(self) -> None:
+        while self._pending:
+            name = next(iter(self._pending))
+            keys = self._pending.pop(name)
+            for fk in self.catalog.parents(name):
+                self._parents(fk, keys)
+            if self.parts == "all":
+                for fk in self.catalog.parts(name):
+                    self._parts(fk, keys)
+
+    def _parents(self, fk: ForeignKey, keys: list[Key]) -> None:
+        child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
+        reason = self._reason(Reason(PARENT, (), fk))
+        target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
+        refers_to_key = set(target) == {c.lower() for c in parent.key}
+        positions = {name.lower(): i for i, name in enumerate(child.key)}
+        if refers_to_key and all(target[c.lower()].lower() in positions for c in parent.key):
+            order = [positions[target[c.lower()].lower()] for c in parent.key]
+            found = {tuple(key[i] for i in order) for key in keys}
+            self._add(fk.parent, self._stored(parent, (key for key in found if None not in key)), reason)
+            return
+        child_columns = key_columns(child)
+        if refers_to_key:
+            select = ", ".join(expression(child.column(target[c.lower()]), "child") for c in parent.key)
+            source = f"{fk.child} AS `child`"
+        else:
+            select = expressions(key_columns(parent), "parent")
+            on = " AND ".join(
+                f"`child`.{expression(child.column(c))} = `parent`.{expression(parent.column(p))}"
+                for c, p in zip(fk.columns, fk.parent_columns, strict=True)
+            )
+            source = f"{fk.child} AS `child` JOIN {fk.parent} AS `parent` ON {on}"
+        not_null = " AND ".join(f"{expression(child.column(c), 'child')} IS NOT NULL" for c in fk.columns)
+        for chunk in chunks(child_columns, keys):
+            where = condition(expressions(child_columns, "child"), child_columns, chunk)
+            sql = f"SELECT DISTINCT {select} FROM {source} WHERE {where} AND {not_null}"
+            found_keys = self._read_keys(parent, sql)
+            self._add(fk.parent, self._stored(parent, found_keys) if refers_to_key else found_keys, reason)
+
+    def _stored(self, table: Table, keys: Iterable[Key]) -> Iterator[Key]:
+        """The keys as the table itself stores them.
+
+        A reference may differ from what it refers to where the collation finds both equal ("Ann" and "ann").
+        """
+        columns = key_columns(table)
+        if not any(column.folds for column in columns):
+            yield from keys
+            return
+        known = self.sets.rows(table.full_name)
+        unknown = []
+        for key in keys:
+            if key not in known:
+                unknown.append(key)
+        for chunk in chunks(columns, unknown):
+            names = expressions(columns)
+            sql = f"SELECT {names} FROM {table.full_name} WHERE {condition(names, columns, chunk)}"
+            yield from self._read_keys(table, sql)
+
+    def _parts(self, fk: ForeignKey, keys: list[Key]) -> None:
+        part, master = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
+        reason = self._reason(Reason(PART, (), fk))
+        target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
+        columns = key_columns(master)
+        select = expressions(key_columns(part), "part")
+        if set(target) == {c.lower() for c in master.key}:
+            source = f"{fk.child} AS `part`"
+            names = ", ".join(expression(part.column(target[c.lower()]), "part") for c in master.key)
+        else:
+            on = " AND ".join(
+                f"{expression(part.column(c), 'part')} = {expression(master.column(m), 'master')}"
+                for c, m in zip(fk.columns, fk.parent_columns, strict=True)
+            )
+            source = f"{fk.child} AS `part` JOIN {fk.parent} AS `master` ON {on}"
+            names = expressions(columns, "master")
+        for chunk in chunks(columns, keys):
+            sql = f"SELECT {select} FROM {source} WHERE {condition(names, columns, chunk)}"
+            self._add(fk.child, self._read_keys(part, sql), reason)
+
+    # -------------------------------------------------- witnesses
+
+    def _unconditional(self, rule: Witness, reason: int) -> None:
+        for row in self.asker.rows(rule.asks[0][0]):
+            self._add_wanted(rule, row, reason)
+
+    def _add_wanted(self, rule: Witness, values: Sequence[Any], reason: int) -> None:
+        start = 0
+        for base in rule.wanted:
+            width = len(base.table.key)
+            key = convert(key_columns(base.table), values[start : start + width])
+            start += width
+            if key is not None:
+                self._add(base.table.full_name, (key,), reason)
+
+    def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: list[Key]) -> None:
+        for base, (sql, names) in zip(rule.outer, rule.asks, strict=True):
+            if base.table.full_name != name:
+                continue
+            columns = key_columns(base.table)
+            for chunk in chunks(columns, keys):
+                rows = self.asker.rows(sql.replace(f"`{KEYS}`", condition(names, columns, chunk)))
+                if rule.group_sql:
+                    self._complete_groups(number, rule, reason, rows)
+                    continue
+                for row in rows:
+                    outer, wanted = self._split(rule, row)
+                    if outer is not None:
+                        self._add_wanted(rule, wanted, reason)
+
+    def _split(self, rule: Witness, row: Sequence[Any]) -> tuple[Key | None, Sequence[Any]]:
+        """The keys of a combination of outer rows, None unless the slice holds them all; and the rest of the row."""
+        start, available = 0, True
+        values: list[Any] = []
+        for base in rule.outer:
+            width = len(base.table.key)
+            key = convert(key_columns(base.table), row[start : start + width])
+            start += width
+            available = available and (key is None or key in self.sets.rows(base.table.full_name))
+            values += (None,) * width if key is None else key
+        return (tuple(values) if available else None), row[start:]
+
+    def _complete_groups(self, number: int, rule: Witness, reason: int, rows: Sequence[tuple[Any, ...]]) -> None:
+        done = self._groups_done.setdefault(number, set())
+        columns = [column for base in rule.outer for column in key_columns(base.table)]
+        representatives = []
+        for row in rows:
+            outer, group = self._split(rule, row)
+            if outer is not None and tuple(group) not in done:
+                done.add(tuple(group))
+                representatives.append(outer)
+        for chunk in chunks(columns, representatives):
+            sql = rule.group_sql.replace(f"`{KEYS}`", condition(rule.group_columns, columns, chunk))
+            for row in self.asker.rows(sql):
+                self._add_wanted(rule, row, reason)

@@ -1,0 +1,250 @@
+"""Lineage: which rows of which base tables the result of a statement depends on.
+
+In: the text of one captured SELECT and the `Catalog`. Out: a `Lineage`: for each occurrence of a base table a
+query for the primary keys of the rows that it needs (`Leaf`), rules for rows that keep others rejected
+(`witness.Witness`), and marks. It runs no query. In the order of the data's way:
+
+    resolve (text -> tree)  ->  demand (tree -> keys of the rows read)
+                            ->  witness (tree -> rules for rejected rows)
+                            ->  order (does the statement determine its result, and its order?)
+
+A statement that cannot be analysed falls back to all rows of every table that it names, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+from sqlglot.dialects.mysql import MySQL
+
+from ..catalog import Catalog, Table
+from ..errors import LineageError
+from .demand import demanded_occurrences, from_occurrences, is_plain, predicates, rows_behind
+from .order import determined, marks_of
+from .resolve import UnknownTable, Unsupported, parse, resolve, select_of, table_names
+from .simplify import simplify
+from .tree import Base, Block, Query, Union, column, occurrences, to_sql
+from .witness import Witness, standalone, witnesses
+
+BOOKKEEPING = ("~lineage", "~log", "~jobs")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Rows of one table that a statement's result depends on: ``sql`` returns their keys (None: all rows)."""
+
+    table: Table
+    sql: str | None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What one statement needs.
+
+    Attributes
+    ----------
+    sql : str
+        The SELECT itself (of INSERT … SELECT, its SELECT); "" for a statement that reads nothing.
+    leaves, witnesses : tuple
+        Queries for keys, and rules.
+    tables : tuple of Table
+        Every base table that the statement names, through views and CTEs.
+    marks : frozenset of str
+        Why its result could change by itself: ``now``, ``rand``, ``session``, ``variable``, ``limit``.
+    ordered : bool
+        True if the statement orders its result totally.
+    fallback : str or None
+        Why it was not analysed; then the leaves are whole tables.
+    """
+
+    sql: str
+    leaves: tuple[Leaf, ...]
+    witnesses: tuple[Witness, ...] = ()
+    tables: tuple[Table, ...] = ()
+    marks: frozenset[str] = frozenset()
+    ordered: bool = False
+    fallback: str | None = None
+    query: Query | None = None
+
+
+def named_tables(sql: str) -> list[tuple[str | None, str]]:
+    """(schema or None, name) of each table that a statement names.
+
+    >>> named_tables("SELECT * FROM `lab`.`#species` JOIN lab.subject USING (species)")
+    [('lab', '#species'), ('lab', 'subject')]
+
+    Raises
+    ------
+    LineageError
+        If the statement cannot be parsed.
+    """
+    try:
+        return table_names(parse(sql))
+    except Unsupported as error:
+        names = _names_by_tokens(sql)
+        if names:
+            return names
+        raise LineageError(
+            f"Finding the tables of a captured statement failed: {error}. No table can be told from it, so what it "
+            f"read cannot be exported. Forget the analysis or run it without this statement:\n{sql[:500]}"
+        ) from error
+
+
+def _names_by_tokens(sql: str) -> list[tuple[str | None, str]]:
+    """Schema-qualified names in a text that does not parse: two names joined by a dot."""
+    try:
+        tokens = MySQL().tokenize(sql)
+    except Exception:  # the tokenizer itself gives up: there is nothing to find
+        return []
+    names: dict[tuple[str | None, str], None] = {}
+    for first, dot, second in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if dot.text == "." and first.text != ".":
+            names[(first.text, second.text)] = None
+    return list(names)
+
+
+def analyse(
+    sql: str,
+    catalog: Catalog,
+    *,
+    kind: str = "data",
+    exists: str = "witness",
+    default_schema: str | None = None,
+) -> Lineage:
+    """The lineage of one statement.
+
+    Parameters
+    ----------
+    sql : str
+        The statement as the server received it.
+    catalog : Catalog
+        Has every table that the statement names.
+    kind : str
+        The statement's kind; "exists" asks for one witness row.
+    exists : {"witness", "rows"}
+        Policy for statements of kind "exists".
+    default_schema : str, optional
+        Schema of unqualified table names.
+
+    Raises
+    ------
+    LineageError
+        If not even the tables of the statement can be told.
+    """
+    select = None
+    try:
+        select = select_of(parse(sql))
+        if select is None:
+            return Lineage("", ())
+        query = simplify(resolve(select, catalog, default_schema))
+        if kind == "exists" and exists == "witness":
+            query = _one_witness(query)
+        text = sql if isinstance(parse(sql), exp.Query) else select.sql(dialect="mysql", comments=False)
+        unknown = marks_of(query)
+        leaves = tuple(_leaves(query))
+        rules = tuple(witnesses(query)) + tuple(
+            rule for inner in standalone(query) for rule in witnesses(inner) if inner is not query
+        )
+        return Lineage(
+            text,
+            leaves,
+            _each_once(rules),
+            tuple({base.table.full_name: base.table for base in occurrences(query)}.values()),
+            unknown,
+            determined(query),
+            None,
+            query,
+        )
+    except (Unsupported, NotImplementedError) as error:
+        return _whole_tables(sql, catalog, str(error), default_schema, select)
+
+
+def _each_once(rules: tuple[Witness, ...]) -> tuple[Witness, ...]:
+    return tuple({(rule.asks, rule.group_sql): rule for rule in rules}.values())
+
+
+def _leaves(query: Query) -> Iterator[Leaf]:
+    for root in (query, *standalone(query)):
+        for branch in _branches(root):
+            for base in demanded_occurrences(branch):
+                yield Leaf(base.table, None if base.whole else to_sql(rows_behind(branch, base.alias)))
+
+
+def _branches(query: Query) -> Iterator[Query]:
+    if isinstance(query, Union) and query.limit is None:
+        for branch in query.branches:
+            yield from _branches(branch)
+    else:
+        yield query
+
+
+def _one_witness(query: Query) -> Query:
+    """``SELECT EXISTS (q)`` demands one row of q: the first one by key.
+
+    A statement of another form keeps its meaning.
+    """
+    if not (isinstance(query, Block) and query.tree is None and len(query.outputs) == 1):
+        return query
+    found = list(predicates(query.outputs[0].expr))
+    if len(found) != 1 or not isinstance(query.outputs[0].expr, exp.Exists):
+        return query
+    inner = found[0].query
+    if isinstance(inner, Union) or inner.limit is not None:
+        return replace(inner, limit=1) if inner.limit is None else inner
+    if is_plain(inner):
+        keys = [column(base.alias, name) for base in from_occurrences(inner.tree) for name in base.table.key]
+        direct = {base.alias for base in from_occurrences(inner.tree)}
+        if any(base.alias not in direct for base in occurrences(inner)) or not _direct(inner):
+            keys = [output.expr.copy() for output in inner.outputs]
+    else:
+        keys = [e.copy() for e in inner.group or ()] or [output.expr.copy() for output in inner.outputs]
+    order = tuple(exp.Ordered(this=key, desc=False, nulls_first=True) for key in keys)
+    return replace(inner, order=order, limit=1, offset=0, distinct=False)
+
+
+def _direct(block: Block) -> bool:
+    from .tree import sources
+
+    return all(isinstance(source, Base) for source in sources(block.tree))
+
+
+def _whole_tables(
+    sql: str, catalog: Catalog, reason: str, default_schema: str | None, select: exp.Expression | None
+) -> Lineage:
+    tables: dict[str, Table] = {}
+    pending = [(name, None) for name in named_tables(sql)]
+    seen: set[str] = set()
+    while pending:
+        (schema, name), within = pending.pop()
+        table = catalog.find(schema, name, within or default_schema)
+        if table is None:
+            if select is None and schema is not None:
+                continue  # found by tokens only: alias.column looks the same
+            raise LineageError(
+                f"Looking up the tables of a captured statement: `{schema or '?'}`.`{name}` is not in the "
+                f"database. It may have been dropped or renamed since the analysis ran:\n{sql[:500]}"
+            )
+        if table.is_view and table.full_name not in seen:
+            seen.add(table.full_name)
+            pending += [(inner, table.schema) for inner in named_tables(table.view_sql or "")]  # type: ignore[misc]
+        elif not table.is_view:
+            tables[table.full_name] = table
+    if not tables:
+        raise LineageError(
+            f"Finding the tables of a captured statement failed ({reason}). What it read cannot be exported. "
+            f"Forget the analysis or run it without this statement:\n{sql[:500]}"
+        )
+    text = sql if select is None else select.sql(dialect="mysql", comments=False)
+    is_select = sql.lstrip("( \n\t").upper().startswith(("SELECT", "WITH", "VALUES", "TABLE"))
+    return Lineage(
+        sql if is_select else text,
+        tuple(Leaf(table, None) for table in tables.values()),
+        (),
+        tuple(tables.values()),
+        fallback=reason,
+    )
+
+
+__all__ = ["Leaf", "Lineage", "UnknownTable", "Witness", "analyse", "named_tables"]

@@ -1,0 +1,731 @@
+"""Name resolution: SQL text and a catalog to a query tree.
+
+In: one statement and the `Catalog`. Out: a `Query` in which every table occurrence has an alias of its own,
+every column names its source, stars are expanded, NATURAL and USING have become ON, RIGHT joins LEFT joins,
+CTEs and views derived tables, INTERSECT and EXCEPT semijoins and antijoins, and aliases in GROUP BY, HAVING
+and ORDER BY the expressions that they stand for (by MySQL's rules of precedence). It decides nothing about
+which rows are needed.
+
+Anything that it does not know raises `Unsupported` with a reason, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.dialects.mysql import MySQL
+from sqlglot.errors import SqlglotError
+from sqlglot.tokens import Token, TokenType
+
+from ..catalog import Catalog
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Expr,
+    Join,
+    Opaque,
+    Output,
+    Query,
+    Tree,
+    Union,
+    aggregates,
+    column,
+    conjuncts,
+    query_of,
+    same,
+    subquery,
+)
+
+
+class Unsupported(Exception):
+    """A construct that lineage does not analyse; the text says which and why."""
+
+
+class UnknownTable(Unsupported):
+    """A table that the catalog does not have."""
+
+
+# ---------------------------------------------------------------- parsing
+
+
+def parse(sql: str) -> Expr:
+    """Parse one statement as MySQL.
+
+    ``key`` as a column name without quotes is read too, which MySQL's grammar reserves and MariaDB's does not
+    in every place.
+
+    >>> parse("SELECT a FROM t WHERE key=1").sql("mysql")
+    'SELECT a FROM t WHERE key = 1'
+    """
+    dialect = MySQL()
+    try:
+        tokens = dialect.tokenize(sql)
+        try:
+            parsed = dialect.parser().parse(tokens, sql)
+        except SqlglotError:
+            retried = [_plain_name(token) for token in dialect.tokenize(sql)]
+            parsed = dialect.parser().parse(retried, sql)
+    except SqlglotError as error:
+        raise Unsupported(f"sqlglot {sqlglot.__version__} cannot parse it: {str(error).splitlines()[0]}") from error
+    statements = [statement for statement in parsed if statement is not None]
+    if len(statements) != 1:
+        raise Unsupported(f"it holds {len(statements)} statements")
+    statement: Expr = statements[0]
+    return statement
+
+
+def _plain_name(token: Token) -> Token:
+    if token.text.upper() == "KEY" and token.token_type != TokenType.IDENTIFIER:
+        return Token(TokenType.VAR, token.text, token.line, token.col, token.start, token.end)
+    return token
+
+
+def select_of(statement: Expr) -> Expr | None:
+    """The query that a statement reads by: itself, or the SELECT of INSERT … SELECT; None if it reads nothing."""
+    if isinstance(statement, exp.Insert):
+        source = statement.expression
+        if isinstance(source, (exp.Query, exp.Table)) and not isinstance(source, exp.Values):
+            if statement.args.get("with_") is not None and source.args.get("with_") is None:
+                source = source.copy()
+                source.set("with_", statement.args["with_"].copy())
+            return source
+        return None
+    if isinstance(statement, exp.Query):
+        return statement
+    if isinstance(statement, exp.Command):
+        words = statement.sql(dialect="mysql").lstrip("( ").split(None, 1)
+        head = words[0].upper() if words else ""
+        if head == "REPLACE":
+            # sqlglot keeps REPLACE as an opaque command; it reads as the INSERT of the same words does
+            return select_of(parse("INSERT " + words[1]))
+        raise Unsupported(f"sqlglot reads it as an opaque {head} command")
+    if isinstance(statement, exp.Values):
+        return None
+    raise Unsupported(f"it is a {type(statement).__name__.upper()} statement, not a SELECT")
+
+
+def table_names(statement: Expr) -> list[tuple[str | None, str]]:
+    """Schema and name of every table that a parsed statement names (CTE names left out)."""
+    ctes = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
+    names: dict[tuple[str | None, str], None] = {}
+    for table in statement.find_all(exp.Table):
+        if isinstance(table.this, exp.Identifier) and (table.db or table.name.lower() not in ctes):
+            names[(table.db or None, table.name)] = None
+    return list(names)
+
+
+# ---------------------------------------------------------------- scopes
+
+
+@dataclass
+class _Visible:
+    """One column that a scope shows: its name, where it may be qualified with, and what it is."""
+
+    name: str
+    expr: Expr
+    source: str  # alias as the user wrote it, lower case; "" for a merged column
+
+
+@dataclass
+class _Scope:
+    """The columns of one SELECT's sources. ``star`` is the order of ``SELECT *``."""
+
+    parent: _Scope | None
+    qualified: dict[tuple[str, str], Expr] = field(default_factory=dict)  # (source, column) -> expression
+    star: list[_Visible] = field(default_factory=list)
+    sources: dict[str, list[str]] = field(default_factory=dict)  # source -> its columns in order
+    schemas: dict[str, str] = field(default_factory=dict)  # source -> schema, of base tables
+
+    def lookup(self, name: str, table: str | None) -> Expr | None:
+        """The expression of a column of this scope, or None. Raises where it is ambiguous."""
+        key = name.lower()
+        if table is not None:
+            return self.qualified.get((table.lower(), key))
+        matches = [visible for visible in self.star if visible.name.lower() == key]
+        if len(matches) > 1:
+            raise Unsupported(f"column {name!r} is ambiguous")
+        return matches[0].expr if matches else None
+
+
+@dataclass
+class _Cte:
+    node: Expr
+    columns: tuple[str, ...]
+    visible: Mapping[str, _Cte]
+    recursive: bool
+
+
+# ---------------------------------------------------------------- resolution
+
+
+def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> Query:
+    """Resolve the names of a parsed SELECT.
+
+    >>> from dj_sqlspy.lineage.tree import to_sql
+    >>> to_sql(resolve(parse("SELECT * FROM s.a NATURAL JOIN s.b"), catalog))  # doctest: +SKIP
+    'SELECT `t1`.`id` AS `id`, … FROM `s`.`a` AS `t1` JOIN `s`.`b` AS `t2` ON (`t1`.`id` = `t2`.`id`)'
+
+    Raises
+    ------
+    Unsupported
+        Where a construct is not analysed; `UnknownTable` where a table is not in the catalog.
+    """
+    return _Resolver(catalog, default_schema).query(node, None, {})
+
+
+class _Resolver:
+    def __init__(self, catalog: Catalog, default_schema: str | None) -> None:
+        self.catalog = catalog
+        self.default_schema = default_schema
+        self.count = 0
+        self.expanding: tuple[str, ...] = ()  # views being expanded
+
+    def alias(self) -> str:
+        self.count += 1
+        return f"t{self.count}"
+
+    # -------------------------------------------------- queries
+
+    def query(self, node: Expr, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Query:
+        with_ = node.args.get("with_")
+        if with_ is not None:
+            visible = dict(ctes)
+            for cte in with_.expressions:
+                names = tuple(c.name for c in cte.args["alias"].args.get("columns") or ())
+                recursive = bool(with_.args.get("recursive")) and any(
+                    not table.db and table.name.lower() == cte.alias.lower() for table in cte.this.find_all(exp.Table)
+                )
+                visible[cte.alias.lower()] = _Cte(cte.this, names, dict(visible), recursive)
+            ctes = visible
+        if isinstance(node, exp.Select):
+            return self.select(node, parent, ctes)
+        if isinstance(node, exp.SetOperation):
+            return self.set_operation(node, parent, ctes)
+        if isinstance(node, exp.Subquery):
+            inner = self.query(node.this, parent, ctes)
+            if node.args.get("order") or node.args.get("limit") or node.args.get("offset"):
+                return self.ordered_over(inner, node, parent, ctes)
+            return inner
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+            return self.select(exp.select("*").from_(node.copy()), parent, ctes)
+        if isinstance(node, exp.Values):
+            return self.values_query(node)
+        raise Unsupported(f"a query of the form {type(node).__name__} is not analysed")
+
+    def values_query(self, node: exp.Values) -> Block:
+        alias = self.alias()
+        opaque = self.values(node, alias)
+        return Block(tuple(Output(name, column(alias, name)) for name in opaque.columns), opaque)
+
+    def values(self, node: exp.Values, alias: str) -> Opaque:
+        rows = [self._row(row) for row in node.expressions]
+        given = [c.name for c in (node.args.get("alias") or exp.TableAlias()).args.get("columns") or ()]
+        names = tuple(given or [f"column_{i}" for i in range(len(rows[0]))])
+        # VALUES ROW(…) is MySQL's, VALUES (…) MariaDB's; a UNION ALL of SELECTs means the same on both
+        union: Expr | None = None
+        for row in rows:
+            select = exp.Select(
+                expressions=[
+                    exp.Alias(this=value.copy(), alias=exp.Identifier(this=name, quoted=True))
+                    for name, value in zip(names, row, strict=True)
+                ]
+            )
+            union = select if union is None else exp.Union(this=union, expression=select, distinct=False)
+        assert union is not None
+        return Opaque(alias, exp.Subquery(this=union), names)
+
+    @staticmethod
+    def _row(row: Expr) -> list[Expr]:
+        items = list(row.expressions) if isinstance(row, exp.Tuple) else [row]
+        if len(items) == 1 and isinstance(items[0], exp.Anonymous) and str(items[0].this).upper() == "ROW":
+            items = list(items[0].expressions)
+        for item in items:
+            if item.find(exp.Column, exp.Query) is not None:
+                raise Unsupported("VALUES with anything but literals is not analysed")
+        return items
+
+    def ordered_over(self, inner: Query, node: Expr, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Query:
+        alias = self.alias()
+        scope = _Scope(parent)
+        self._show(scope, alias, alias, inner.names)
+        outputs = tuple(Output(name, column(alias, name)) for name in inner.names)
+        block = Block(outputs, Derived(alias, inner))
+        return self._with_order(block, node, scope, ctes)
+
+    def set_operation(self, node: exp.SetOperation, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Query:
+        left = self.query(node.left, parent, ctes)
+        right = self.query(node.right, parent, ctes)
+        if len(left.names) != len(right.names):
+            raise Unsupported("the branches of a set operation have different numbers of columns")
+        distinct = bool(node.args.get("distinct"))
+        result: Query
+        if isinstance(node, exp.Union):
+            branches = (left, right)
+            if isinstance(left, Union) and left.distinct == distinct and left.limit is None:
+                branches = (*left.branches, right)
+            result = Union(branches, distinct)
+        else:
+            if not distinct:
+                raise Unsupported(f"{type(node).__name__.upper()} ALL compares multiplicities and is not analysed")
+            a, b = self.alias(), self.alias()
+            left, right = _distinct_names(left), _distinct_names(right)
+            matching = Block(
+                (Output("one", exp.Literal.number(1)),),
+                Derived(b, right),
+                tuple(same(column(a, x), column(b, y)) for x, y in zip(left.names, right.names, strict=True)),
+            )
+            exists: Expr = exp.Exists(this=subquery(matching))
+            if isinstance(node, exp.Except):
+                exists = exp.Not(this=exists)
+            result = Block(
+                tuple(Output(name, column(a, name)) for name in left.names), Derived(a, left), (exists,), distinct=True
+            )
+        if node.args.get("order") or node.args.get("limit") or node.args.get("offset"):
+            if isinstance(result, Union):
+                result = _distinct_names(result)
+            return self.ordered_over(result, node, parent, ctes)
+        return result
+
+    def select(self, node: exp.Select, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Block:
+        for unknown, what in (("into", "SELECT INTO"), ("laterals", "LATERAL VIEW"), ("qualify", "QUALIFY")):
+            if node.args.get(unknown):
+                raise Unsupported(f"{what} is not analysed")
+        scope = _Scope(parent)
+        tree: Tree | None = None
+        from_ = node.args.get("from_")
+        if from_ is not None and not _is_dual(from_.this):
+            tree = self.source(from_.this, scope, parent, ctes)
+            tree = self.join_all(tree, node.args.get("joins") or (), scope, parent, ctes)
+        windows = {window.name.lower(): window for window in node.args.get("windows") or ()}
+
+        def in_from(expression: Expr) -> Expr:
+            return self.expression(expression, scope, ctes, windows)
+
+        where = node.args.get("where")
+        conditions = conjuncts(in_from(where.this)) if where is not None else ()
+        outputs = tuple(self.outputs(node, scope, in_from))
+        group, rollup = self.group(node, scope, ctes, outputs, in_from)
+        having: tuple[Expr, ...] = ()
+        if node.args.get("having") is not None:
+            having = conjuncts(self.having(node.args["having"].this, scope, ctes, outputs, group or (), windows))
+        if group is None and (
+            any(aggregates(output.expr) for output in outputs) or any(aggregates(e) for e in having)
+        ):
+            group = ()
+        if group is None and having:
+            # HAVING without aggregation restricts rows, as WHERE does
+            conditions, having = conditions + having, ()
+        distinct_arg = node.args.get("distinct")
+        if distinct_arg is not None and distinct_arg.args.get("on"):
+            raise Unsupported("DISTINCT ON is not MySQL's")
+        block = Block(outputs, tree, conditions, group, rollup, having, distinct_arg is not None)
+        return self._with_order(block, node, scope, ctes, windows)
+
+    # -------------------------------------------------- the FROM clause
+
+    def source(self, node: Expr, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Tree:
+        """Resolve one source, add its columns to the scope, and follow the joins that hang on it."""
+        tree = self._one_source(node, scope, parent, ctes)
+        return self.join_all(tree, node.args.get("joins") or (), scope, parent, ctes)
+
+    def _one_source(self, node: Expr, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Tree:
+        if node.args.get("sample") or node.args.get("pivots"):
+            raise Unsupported("TABLESAMPLE and PIVOT are not MySQL's")
+        if isinstance(node, exp.Subquery):
+            if isinstance(node.this, exp.Table) or (isinstance(node.this, exp.Subquery) and not node.alias):
+                return self.source(node.this, scope, parent, ctes)  # parentheses around joined tables
+            query = self.query(node.this, None, ctes)
+            return self._derived(query, node, scope, lateral=False)
+        if isinstance(node, exp.Lateral):
+            inner = node.this
+            query = self.query(inner.this if isinstance(inner, exp.Subquery) else inner, scope, ctes)
+            return self._derived(query, node, scope, lateral=True)
+        if isinstance(node, exp.Values):
+            alias = self.alias()
+            opaque = self.values(node, alias)
+            self._show(scope, node.alias or alias, alias, opaque.columns)
+            return opaque
+        if isinstance(node, exp.Table):
+            if isinstance(node.this, exp.JSONTable):
+                return self._json_table(node, scope, ctes)
+            if not isinstance(node.this, exp.Identifier):
+                raise Unsupported(f"a table function {type(node.this).__name__} is not analysed")
+            for argument, what in (("partition", "PARTITION (…)"), ("version", "FOR SYSTEM_TIME")):
+                if node.args.get(argument):
+                    raise Unsupported(f"{what} on table {node.name} is not analysed")
+            if not node.db and node.name.lower() in ctes:
+                return self._cte(node, ctes[node.name.lower()], scope)
+            return self._table(node, scope)
+        raise Unsupported(f"a source of the form {type(node).__name__} is not analysed")
+
+    def _table(self, node: exp.Table, scope: _Scope) -> Tree:
+        table = self.catalog.find(node.db or None, node.name, self.default_schema)
+        if table is None:
+            where = f"`{node.db}`.`{node.name}`" if node.db else f"`{node.name}`"
+            raise UnknownTable(f"table {where} is not in the catalog")
+        alias = self.alias()
+        shown = node.alias or node.name
+        names = [c.name for c in table.columns]
+        if table.is_view:
+            if not table.view_sql:
+                raise Unsupported(
+                    f"the definition of view {table.full_name} is not visible to this account (GRANT SHOW VIEW)"
+                )
+            if table.full_name in self.expanding:
+                raise Unsupported(f"view {table.full_name} refers to itself")
+            self.expanding = (*self.expanding, table.full_name)
+            schema, self.default_schema = self.default_schema, table.schema
+            query = self.query(parse(table.view_sql), None, {})
+            self.default_schema, self.expanding = schema, self.expanding[:-1]
+            self._show(scope, shown, alias, names, table.schema)
+            return Derived(alias, _renamed(query, names))
+        self._show(scope, shown, alias, names, table.schema, {c.name for c in table.columns if not c.nullable})
+        return Base(alias, table)
+
+    def _cte(self, node: exp.Table, cte: _Cte, scope: _Scope) -> Tree:
+        if cte.recursive:
+            raise Unsupported(f"the recursive CTE {node.name} is not analysed")
+        query = self.query(cte.node, None, cte.visible)
+        if cte.columns:
+            query = _renamed(query, cte.columns)
+        alias = self.alias()
+        self._show(scope, node.alias or node.name, alias, _distinct_names(query).names)
+        return Derived(alias, _distinct_names(query))
+
+    def _derived(self, query: Query, node: Expr, scope: _Scope, lateral: bool) -> Derived:
+        alias_node = node.args.get("alias")
+        given = [c.name for c in alias_node.args.get("columns") or ()] if alias_node is not None else []
+        query = _renamed(query, given) if given else _distinct_names(query)
+        alias = self.alias()
+        self._show(scope, node.alias or alias, alias, query.names, None, _never_null(query))
+        return Derived(alias, query, lateral)
+
+    def _json_table(self, node: exp.Table, scope: _Scope, ctes: Mapping[str, _Cte]) -> Opaque:
+        names = [definition.name for definition in node.this.find_all(exp.JSONColumnDef) if definition.name]
+        alias = self.alias()
+        call = self.expression(node.this, scope, ctes, {}, lateral=True)
+        self._show(scope, node.alias or alias, alias, names)
+        return Opaque(alias, exp.Table(this=call), tuple(names))
+
+    @staticmethod
+    def _show(
+        scope: _Scope,
+        shown: str,
+        alias: str,
+        names: Any,
+        schema: str | None = None,
+        not_null: Collection[str] = (),
+    ) -> None:
+        key = shown.lower()
+        if key in scope.sources:
+            if scope.schemas.get(key) == schema:
+                raise Unsupported(f"the table name {shown!r} stands twice in one FROM clause")
+            # the same table name of two schemas: only schema.table.column can tell them apart
+            raise Unsupported(f"two tables named {shown!r} of different schemas stand in one FROM clause")
+        scope.sources[key] = list(names)
+        if schema is not None:
+            scope.schemas[key] = schema
+        for name in names:
+            expr = column(alias, name)
+            if name in not_null:
+                expr.meta["not_null"] = True
+            scope.qualified[(key, name.lower())] = expr
+            scope.star.append(_Visible(name, expr, key))
+
+    def join_all(
+        self, tree: Tree, nodes: Any, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]
+    ) -> Tree:
+        for node in nodes:
+            tree = self.join(tree, node, scope, parent, ctes)
+        return tree
+
+    def join(
+        self, left: Tree, node: exp.Join, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]
+    ) -> Tree:
+        side, method, kind = node.side.upper(), node.method.upper(), node.kind.upper()
+        if side == "FULL" or method not in ("", "NATURAL") or kind not in ("", "INNER", "CROSS", "OUTER", "STRAIGHT_JOIN", "STRAIGHT"):
+            raise Unsupported(f"a {method} {side} {kind} JOIN is not MySQL's".replace("  ", " "))
+        before = list(scope.star)
+        right = self.source(node.this, scope, parent, ctes)
+        after = scope.star[len(before) :]
+        using = [identifier.name for identifier in node.args.get("using") or ()]
+        if method == "NATURAL":
+            theirs = {visible.name.lower() for visible in after}
+            using = [visible.name for visible in before if visible.name.lower() in theirs]
+        on: list[Expr] = []
+        if using:
+            on = self._merge(scope, before, after, using, keep_right=side == "RIGHT")
+        if node.args.get("on") is not None:
+            on += conjuncts(self.expression(node.args["on"], scope, ctes, {}))
+        for visible in {"LEFT": after, "RIGHT": before}.get(side, []):
+            visible.expr.meta.pop("not_null", None)
+        if side == "RIGHT":
+            return Join(right, left, tuple(on), left_outer=True)
+        return Join(left, right, tuple(on), left_outer=side == "LEFT")
+
+    @staticmethod
+    def _merge(
+        scope: _Scope, before: list[_Visible], after: list[_Visible], using: list[str], keep_right: bool
+    ) -> list[Expr]:
+        """Columns that NATURAL and USING join by: one visible column each, first in ``SELECT *``."""
+        on: list[Expr] = []
+        merged: list[_Visible] = []
+        for name in using:
+            ours = [visible for visible in before if visible.name.lower() == name.lower()]
+            theirs = [visible for visible in after if visible.name.lower() == name.lower()]
+            if len(ours) != 1 or len(theirs) != 1:
+                raise Unsupported(f"the join column {name!r} is missing on one side or ambiguous")
+            on.append(exp.EQ(this=ours[0].expr.copy(), expression=theirs[0].expr.copy()))
+            merged.append(_Visible(ours[0].name, (theirs if keep_right else ours)[0].expr, ""))
+        names = {visible.name.lower() for visible in merged}
+        first, second = (after, before) if keep_right else (before, after)
+        scope.star = merged + [v for v in [*first, *second] if v.name.lower() not in names]
+        return on
+
+    # -------------------------------------------------- SELECT list, GROUP BY, HAVING, ORDER BY
+
+    def outputs(self, node: exp.Select, scope: _Scope, in_from: Callable[[Expr], Expr]) -> Iterator[Output]:
+        for item in node.expressions:
+            if isinstance(item, exp.Star):
+                yield from (Output(visible.name, visible.expr.copy()) for visible in scope.star)
+            elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
+                key = item.table.lower()
+                if key not in scope.sources:
+                    raise Unsupported(f"{item.table}.* names no source of its SELECT")
+                for name in scope.sources[key]:
+                    yield Output(name, scope.qualified[(key, name.lower())].copy())
+            else:
+                name = item.alias if isinstance(item, exp.Alias) else _natural_name(item)
+                yield Output(name, in_from(item.this if isinstance(item, exp.Alias) else item))
+
+    def group(
+        self,
+        node: exp.Select,
+        scope: _Scope,
+        ctes: Mapping[str, _Cte],
+        outputs: tuple[Output, ...],
+        in_from: Callable[[Expr], Expr],
+    ) -> tuple[tuple[Expr, ...] | None, bool]:
+        group = node.args.get("group")
+        if group is None:
+            return None, False
+        if group.args.get("cube") or group.args.get("grouping_sets") or group.args.get("all"):
+            raise Unsupported("GROUP BY with CUBE or GROUPING SETS is not analysed")
+        keys: list[Expr] = []
+        for item in group.expressions:
+            plain = item.this if isinstance(item, exp.Ordered) else item
+            position = _position(plain, outputs)
+            if position is not None:
+                keys.append(position.copy())
+            elif isinstance(plain, exp.Column) and not plain.table and scope.lookup(plain.name, None) is None:
+                named = _named(outputs, plain.name)
+                keys.append(named.copy() if named is not None else in_from(plain))
+            else:
+                keys.append(in_from(plain))
+        return tuple(keys), bool(group.args.get("rollup"))
+
+    def having(
+        self,
+        node: Expr,
+        scope: _Scope,
+        ctes: Mapping[str, _Cte],
+        outputs: tuple[Output, ...],
+        keys: tuple[Expr, ...],
+        windows: Mapping[str, Expr],
+    ) -> Expr:
+        def alias(name: str) -> Expr | None:
+            # a GROUP BY column comes first, then the select list, then (MariaDB, and inside aggregates) FROM
+            found = scope.lookup(name, None) if _shows(scope, name) else None
+            if found is not None and any(found == key for key in keys):
+                return found
+            return _named(outputs, name)
+
+        return self.expression(node, scope, ctes, windows, alias=alias)
+
+    def _with_order(
+        self,
+        block: Block,
+        node: Expr,
+        scope: _Scope,
+        ctes: Mapping[str, _Cte],
+        windows: Mapping[str, Expr] | None = None,
+    ) -> Block:
+        limit, offset = _number(node.args.get("limit")), _number(node.args.get("offset"))
+        order: list[Expr] = []
+        if node.args.get("order") is not None:
+            for item in node.args["order"].expressions:
+                plain = item.this if isinstance(item, exp.Ordered) else item
+                desc = isinstance(item, exp.Ordered) and bool(item.args.get("desc"))
+                resolved = _position(plain, block.outputs)
+                if resolved is None and isinstance(plain, exp.Column) and not plain.table:
+                    resolved = _named(block.outputs, plain.name)
+                if resolved is None:
+                    resolved = self.expression(
+                        plain,
+                        scope,
+                        ctes,
+                        windows or {},
+                        fallback=lambda name: _named(block.outputs, name),
+                    )
+                order.append(exp.Ordered(this=resolved.copy(), desc=desc, nulls_first=not desc))
+        return replace(block, order=tuple(order), limit=limit, offset=offset or 0)
+
+    # -------------------------------------------------- expressions
+
+    def expression(
+        self,
+        node: Expr,
+        scope: _Scope,
+        ctes: Mapping[str, _Cte],
+        windows: Mapping[str, Expr],
+        alias: Callable[[str], Expr | None] | None = None,
+        fallback: Callable[[str], Expr | None] | None = None,
+        lateral: bool = False,
+    ) -> Expr:
+        """Copy of an expression with its columns resolved and its subqueries as placeholders.
+
+        ``alias`` is asked before the FROM clause for names outside of aggregates, ``fallback`` after it.
+        """
+
+        def visit(item: Any, in_aggregate: bool) -> Any:
+            if isinstance(item, list):
+                return [visit(element, in_aggregate) for element in item]
+            if not isinstance(item, exp.Expression):
+                return item
+            if isinstance(item, exp.Column) and not isinstance(item.this, exp.Star):
+                return self._column(item, scope, None if in_aggregate else alias, fallback)
+            if isinstance(item, exp.Column):
+                return item.copy()
+            if isinstance(item, (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)):
+                if isinstance(item, exp.Subquery) and not isinstance(item.this, (exp.Query, exp.Table)):
+                    return visit(item.this, in_aggregate)
+                return subquery(self.query(item, scope, ctes))
+            if isinstance(item, exp.Window):
+                item = _window(item, windows)
+            aggregate = in_aggregate or isinstance(item, exp.AggFunc)
+            return type(item)(**{key: visit(value, aggregate) for key, value in item.args.items()})
+
+        result: Expr = visit(node, False)
+        return result
+
+    def _column(
+        self,
+        item: exp.Column,
+        scope: _Scope,
+        alias: Callable[[str], Expr | None] | None,
+        fallback: Callable[[str], Expr | None] | None,
+    ) -> Expr:
+        name, table = item.name, item.table or None
+        if table is None and alias is not None:
+            found = alias(name)
+            if found is not None:
+                return _wrapped(found)
+        at: _Scope | None = scope
+        while at is not None:
+            found = at.lookup(name, table)
+            if found is not None and item.db and at.schemas.get((table or "").lower(), item.db) != item.db:
+                raise Unsupported(f"column {item.sql('mysql')} names another schema than its table")
+            if found is None and at is scope and table is None and fallback is not None:
+                found = fallback(name)
+            if found is not None:
+                return _wrapped(found)
+            at = at.parent
+        raise Unsupported(f"column {item.sql('mysql')!r} is in none of the tables that it could refer to")
+
+
+def _never_null(query: Query) -> set[str]:
+    """Outputs that are columns which cannot be NULL."""
+    if isinstance(query, Union) or query.rollup:
+        return set()
+    return {output.name for output in query.outputs if output.expr.meta.get("not_null")}
+
+
+def _wrapped(found: Expr) -> Expr:
+    copied: Expr = found.copy()
+    return copied if isinstance(copied, (exp.Column, exp.Literal, exp.Func)) else exp.Paren(this=copied)
+
+
+def _shows(scope: _Scope, name: str) -> bool:
+    return sum(visible.name.lower() == name.lower() for visible in scope.star) == 1
+
+
+def _window(item: exp.Window, windows: Mapping[str, Expr]) -> exp.Window:
+    """A window with the named window that it refers to filled in."""
+    named = item.args.get("alias")
+    if named is None:
+        return item
+    definition = windows.get(named.name.lower())
+    if definition is None:
+        raise Unsupported(f"the window {named.name!r} is not defined")
+    merged: exp.Window = item.copy()
+    merged.set("alias", None)
+    for argument in ("partition_by", "order", "spec"):
+        if merged.args.get(argument) is None and definition.args.get(argument) is not None:
+            value = definition.args[argument]
+            merged.set(argument, [v.copy() for v in value] if isinstance(value, list) else value.copy())
+    if definition.args.get("alias") is not None:
+        merged.set("alias", definition.args["alias"].copy())
+        return _window(merged, windows)
+    return merged
+
+
+def _natural_name(item: Expr) -> str:
+    if isinstance(item, exp.Column):
+        return item.name
+    name: str = item.sql(dialect="mysql", comments=False)
+    return name[:64].strip() or "column"
+
+
+def _position(item: Expr, outputs: tuple[Output, ...]) -> Expr | None:
+    if isinstance(item, exp.Literal) and not item.is_string and str(item.this).isdigit():
+        index = int(item.this)
+        if not 1 <= index <= len(outputs):
+            raise Unsupported(f"position {index} is not in the select list")
+        return outputs[index - 1].expr
+    return None
+
+
+def _named(outputs: tuple[Output, ...], name: str) -> Expr | None:
+    return next((output.expr for output in outputs if output.name.lower() == name.lower()), None)
+
+
+def _number(node: Any) -> int | None:
+    if node is None:
+        return None
+    value = node.expression
+    if isinstance(value, exp.Literal) and not value.is_string and str(value.this).isdigit():
+        return int(value.this)
+    raise Unsupported("LIMIT or OFFSET is not a plain number")
+
+
+def _is_dual(node: Expr) -> bool:
+    return isinstance(node, exp.Table) and not node.db and node.name.lower() == "dual"
+
+
+def _distinct_names(query: Query) -> Query:
+    """The same query with output names that differ (as a derived table needs)."""
+    seen: dict[str, int] = {}
+    names = []
+    for name in query.names:
+        key = name.lower()
+        seen[key] = seen.get(key, 0) + 1
+        names.append(name if seen[key] == 1 else f"{name}~{seen[key]}")
+    return query if tuple(names) == query.names else _renamed(query, names)
+
+
+def _renamed(query: Query, names: Any) -> Query:
+    if len(names) != len(query.names):
+        raise Unsupported(f"{len(names)} column names are given for {len(query.names)} columns")
+    if isinstance(query, Union):
+        return replace(query, branches=tuple(_renamed(branch, names) for branch in query.branches))
+    return replace(
+        query, outputs=tuple(Output(name, output.expr) for name, output in zip(names, query.outputs, strict=True))
+    )
+
+
+__all__ = ["UnknownTable", "Unsupported", "parse", "query_of", "resolve", "select_of", "table_names"]

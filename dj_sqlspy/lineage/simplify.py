@@ -1,0 +1,150 @@
+"""Simplification: rewritings that make demand more precise and the queries shorter, and change no result.
+
+- a HAVING condition about the group's own key restricts rows, not groups: it moves to WHERE;
+- a derived table that only selects is merged into the SELECT around it.
+
+Each is stated with the case in which it is safe; anything else is left as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot import exp
+
+from .order import closure, column_ids
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Expr,
+    Join,
+    Opaque,
+    Output,
+    Query,
+    Tree,
+    Union,
+    aggregates,
+    block_expressions,
+    has_window,
+    map_expressions,
+    outer_references,
+    query_of,
+    sources,
+    subqueries,
+    subquery,
+    substitute,
+)
+
+
+def simplify(query: Query) -> Query:
+    """Simplify a query, innermost blocks first."""
+    if isinstance(query, Union):
+        return replace(query, branches=tuple(simplify(branch) for branch in query.branches))
+    block = replace(query, tree=None if query.tree is None else _tree(query.tree))
+    block = map_expressions(block, _expression)
+    return merge_derived(having_to_where(block))
+
+
+def _tree(tree: Tree) -> Tree:
+    if isinstance(tree, Join):
+        return replace(tree, left=_tree(tree.left), right=_tree(tree.right))
+    if isinstance(tree, Derived):
+        return replace(tree, query=simplify(tree.query))
+    return tree
+
+
+def _expression(expression: Expr) -> Expr:
+    if not any(True for _ in subqueries(expression)):
+        return expression
+
+    def visit(node: Expr) -> Expr:
+        query = query_of(node)
+        return node if query is None else subquery(simplify(query))
+
+    result: Expr = expression.copy().transform(visit, copy=False)
+    return result
+
+
+def having_to_where(block: Block) -> Block:
+    """Move conditions that are constant within each group from HAVING to WHERE.
+
+    A condition without aggregates is so if the key of the group determines its columns: then all rows of a group
+    meet it or none does. ``SELECT id, n, COUNT(*) … GROUP BY id HAVING n > 3`` with ``id`` the primary key of the
+    table of ``n`` is the form that DataJoint sends. Not with ROLLUP, whose extra rows have other keys.
+    """
+    if not block.group or block.rollup or not block.having:
+        return block
+    known = closure({i for key in block.group for i in column_ids(key, alone=True)}, block)
+    moved = tuple(
+        condition
+        for condition in block.having
+        if not aggregates(condition)
+        and not any(True for _ in subqueries(condition))
+        and column_ids(condition) <= known
+    )
+    kept = tuple(condition for condition in block.having if condition not in moved)
+    return replace(block, where=block.where + moved, having=kept)
+
+
+def merge_derived(block: Block) -> Block:
+    """Merge derived tables that only select into the block.
+
+    Safe where the derived table is neither on the side of a LEFT JOIN that is filled with NULLs (its conditions
+    would have to move into ON) nor computes anything that changes from call to call or that GROUP BY and ORDER BY
+    would read as a position.
+    """
+    for source in list(sources(block.tree)):
+        if isinstance(source, Derived) and _mergeable(source) and not _supplied(block.tree, source.alias):
+            assert isinstance(source.query, Block)
+            inner = source.query
+            outputs = {output.name.lower(): output.expr for output in inner.outputs}
+
+            def replaced(node: Expr, alias: str = source.alias, known: dict[str, Expr] = outputs) -> Expr | None:
+                if node.args.get("table") is None or node.table != alias:  # type: ignore[attr-defined]
+                    return None
+                expression = known[node.name.lower()].copy()
+                return expression if isinstance(expression, exp.Column) else exp.Paren(this=expression)
+
+            block = map_expressions(block, lambda e, f=replaced: substitute(e, f))  # type: ignore[misc]
+            block = replace(
+                block,
+                tree=None if block.tree is None else _put(block.tree, source.alias, inner.tree),
+                where=inner.where + block.where,
+            )
+    return block
+
+
+def _mergeable(source: Derived) -> bool:
+    query = source.query
+    return (
+        isinstance(query, Block)
+        and not source.lateral
+        and query.tree is not None
+        and query.group is None
+        and not query.distinct
+        and query.limit is None
+        and not outer_references(query)
+        and all(
+            not has_window(output.expr)
+            and output.expr.find(exp.Column) is not None
+            and output.expr.find(exp.Placeholder, exp.Rand, exp.Anonymous, exp.Parameter, exp.Uuid) is None
+            for output in query.outputs
+        )
+    )
+
+
+def _supplied(tree: Tree | None, alias: str, inside: bool = False) -> bool:
+    if isinstance(tree, Join):
+        return _supplied(tree.left, alias, inside) or _supplied(tree.right, alias, inside or tree.left_outer)
+    return tree is not None and tree.alias == alias and inside
+
+
+def _put(tree: Tree, alias: str, new: Tree | None) -> Tree:
+    if isinstance(tree, Join):
+        return replace(tree, left=_put(tree.left, alias, new), right=_put(tree.right, alias, new))
+    assert new is not None
+    return new if tree.alias == alias else tree
+
+
+__all__ = ["Base", "Opaque", "Output", "block_expressions", "simplify"]

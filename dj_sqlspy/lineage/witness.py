@@ -1,0 +1,374 @@
+"""Negative witnesses: what must come along so that a rejected row stays rejected.
+
+In: a resolved `Query`. Out: `Witness` rules. A slice can hold rows that one statement rejects and another one
+reads. Where the rejection can be undone by rows that are missing, a rule names the rows that must then be there:
+
+- a subquery under a negation (NOT IN, NOT EXISTS, ALL, EXCEPT): the first row that it rejects by;
+- a LEFT JOIN: the first match of a row that would otherwise be extended with NULLs and pass;
+- a subquery with an unknown effect (scalar, CASE): all rows that its value is computed from;
+- a group or a window partition of which the slice holds a row and whose value the statement goes on to test:
+  all rows of it.
+
+Each rule is about combinations of rows of the *outer* occurrences that the slice holds; the cascade evaluates
+the rules to a fixpoint, asking only for rows that are new (semi-naive). By induction over the tree, a block then
+accepts a combination that the slice holds if and only if it accepts it in the source (docs/semantics.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from .demand import (
+    Input,
+    Keys,
+    Predicate,
+    attach,
+    carry,
+    cross,
+    demanded_occurrences,
+    from_occurrences,
+    fresh,
+    inputs,
+    is_plain,
+    key_name,
+    predicates,
+    query_occurrences,
+    windows_of,
+)
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Expr,
+    Join,
+    Opaque,
+    Output,
+    Query,
+    Union,
+    column,
+    expression_sql,
+    is_not_true,
+    joins,
+    outer_references,
+    references,
+    same,
+    sources,
+    substitute,
+    subqueries,
+    to_sql,
+    tree_aliases,
+)
+
+# Stands in a rule's SQL for the condition that restricts it to keys that are new.
+KEYS = "KEYS~HERE"
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Rows of ``wanted`` that must be there for combinations of rows of ``outer`` that are there.
+
+    Attributes
+    ----------
+    reason : str
+        What the rule is for, in plain words.
+    outer, wanted : tuple of Base
+        Occurrences whose keys the query returns, in this order.
+    asks : tuple of (str, str)
+        For each outer occurrence: SQL with the marker `KEYS`, and the comma-separated key columns that the
+        condition put there is about. Without outer occurrences: one SQL to be asked once.
+    group_sql, group_columns : str
+        For groups: the rows of the groups of given combinations, asked for in a second step.
+    """
+
+    reason: str
+    outer: tuple[Base, ...]
+    wanted: tuple[Base, ...]
+    asks: tuple[tuple[str, str], ...]
+    group_sql: str = ""
+    group_columns: str = ""
+    group_keys: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Context:
+    """The rows of outer blocks that a correlated subquery is evaluated for."""
+
+    read: Input = Input(None)
+    outer: tuple[Base, ...] = ()
+
+
+def witnesses(query: Query, root: bool = True) -> Iterator[Witness]:
+    """All rules that a query needs. ``root``: all rows of the query are demanded."""
+    yield from _query(query, root, _Context())
+
+
+def standalone(query: Query) -> Iterator[Query]:
+    """Queries inside of a query whose whole result is demanded whatever the outer query does with it.
+
+    LIMIT below the top (which rows are first must not change), aggregates over all rows in a derived table
+    (they have a value even of no rows) and scalar subqueries that are not correlated.
+    """
+    if isinstance(query, Union):
+        for branch in query.branches:
+            yield from _standalone_at(branch)
+        return
+    for source in sources(query.tree):
+        if isinstance(source, Derived):
+            yield from _standalone_at(source.query)
+    for expression in _expressions(query):
+        for predicate in predicates(expression):
+            if predicate.standalone:
+                yield predicate.query
+                yield from standalone(predicate.query)
+            else:
+                yield from _standalone_at(predicate.query)
+
+
+def _standalone_at(query: Query) -> Iterator[Query]:
+    if not outer_references(query) and (
+        query.limit is not None or (isinstance(query, Block) and query.group is not None and not query.group)
+    ):
+        yield query
+    yield from standalone(query)
+
+
+def _expressions(block: Block) -> Iterator[Expr]:
+    for join in joins(block.tree):
+        yield from join.on
+    yield from block.where
+    yield from block.having
+    yield from (output.expr for output in block.outputs)
+    yield from block.group or ()
+    yield from block.order
+
+
+def _query(query: Query, root: bool, context: _Context) -> Iterator[Witness]:
+    if isinstance(query, Union):
+        for branch in query.branches:
+            yield from _query(branch, root and query.limit is None, context)
+        return
+    yield from _block(query, root, context)
+
+
+def _block(block: Block, root: bool, context: _Context) -> Iterator[Witness]:
+    outer = context.outer + tuple(from_occurrences(block.tree))
+    tree, keys = carry(block.tree, {base.alias for base in outer})
+    stable = tuple(condition for condition in block.where if is_stable(condition))
+    here = Input(
+        cross(context.read.tree, tree), context.read.where + stable, {**context.read.keys, **keys}
+    )
+    yield from _conditions(block, root, here, outer)
+    yield from _left_joins(block, context, outer)
+    yield from _groups(block, root, here, outer)
+    yield from _inside(block, root, _Context(here, outer))
+
+
+def is_stable(condition: Expr) -> bool:
+    """True for a condition that, false in the source, cannot become true in a slice."""
+    return all(predicate.polarity == "+" for predicate in predicates(condition))
+
+
+def _inside(block: Block, root: bool, inner: _Context) -> Iterator[Witness]:
+    for source in sources(block.tree):
+        if isinstance(source, Derived):
+            limited = source.query.limit is not None and not outer_references(source.query)
+            # nothing around it picks among its rows: all of them are demanded
+            passed = root and block.tree is source and not (block.where or block.having or block.limit)
+            yield from _query(
+                source.query, limited or passed, inner if outer_references(source.query) else _Context()
+            )
+    for expression in _expressions(block):
+        for predicate in predicates(expression):
+            query = predicate.query
+            if not outer_references(query):
+                yield from _query(query, predicate.standalone, _Context())
+            else:
+                yield from _query(query, False, inner)
+
+
+# ---------------------------------------------------------------- conditions with subqueries
+
+
+def _conditions(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) -> Iterator[Witness]:
+    for condition in block.where:
+        for predicate in predicates(condition):
+            if predicate.polarity == "-":
+                yield from _rejecting(here, outer, condition, predicate)
+            elif predicate.polarity == "~":
+                yield from _whole_value(here, outer, predicate)
+    others: list[Expr] = [*(on for join in joins(block.tree) for on in join.on), *block.having, *(block.group or ())]
+    if not root or block.limit is not None:
+        others += [output.expr for output in block.outputs]
+        others += block.order
+    for expression in others:
+        for predicate in predicates(expression):
+            if predicate.polarity != "+" or expression not in block.having:
+                yield from _whole_value(here, outer, predicate)
+
+
+def _rejecting(here: Input, outer: tuple[Base, ...], condition: Expr, predicate: Predicate) -> Iterator[Witness]:
+    """The first row of a negated subquery for each combination that the condition rejects."""
+    for branch in _branches(predicate):
+        wanted = tuple(demanded_occurrences(branch.query))
+        rejected = Input(here.tree, (*here.where, is_not_true(condition)), here.keys)
+        read = attach(rejected, branch, {base.alias for base in wanted})
+        yield from _rule("keeps a row rejected (anti-join)", read, outer, wanted, first=is_plain(branch.query))
+
+
+def _whole_value(here: Input, outer: tuple[Base, ...], predicate: Predicate) -> Iterator[Witness]:
+    """All rows that the value of a subquery is computed from, for each combination that is there."""
+    if predicate.standalone:
+        return
+    for branch in _branches(predicate):
+        for base in demanded_occurrences(branch.query):
+            read = attach(here, branch, {base.alias})
+            yield from _rule("a value that is compared (subquery)", read, outer, (base,), first=False)
+
+
+def _branches(predicate: Predicate) -> Iterator[Predicate]:
+    query = predicate.query
+    if isinstance(query, Union) and query.limit is None:
+        for branch in query.branches:
+            yield from _branches(Predicate(branch, predicate.polarity, predicate.match, predicate.scalar))
+    else:
+        yield predicate
+
+
+# ---------------------------------------------------------------- LEFT JOIN
+
+
+def _left_joins(block: Block, context: _Context, outer: tuple[Base, ...]) -> Iterator[Witness]:
+    """The first match of each row on the kept side, where the NULLs in its place would pass the conditions."""
+    for join in joins(block.tree):
+        if not join.left_outer:
+            continue
+        kept = context.outer + tuple(from_occurrences(join.left))
+        wanted = tuple(from_occurrences(join.right))
+        supplied = tree_aliases(join.right)
+        visible = tree_aliases(join.left) | supplied | tree_aliases(context.read.tree)
+        tree, keys = carry(Join(join.left, join.right, join.on), {base.alias for base in kept + wanted})
+        passing = [
+            _with_nulls(condition, supplied)
+            for condition in block.where
+            if not any(True for _ in subqueries(condition)) and references(condition) <= visible
+        ]
+        read = Input(
+            cross(context.read.tree, tree), context.read.where + tuple(passing), {**context.read.keys, **keys}
+        )
+        yield from _rule("keeps a LEFT JOIN matched", read, kept, wanted, first=True)
+
+
+def _with_nulls(condition: Expr, aliases: Collection[str]) -> Expr:
+    return substitute(condition, lambda c: exp.Null() if c.table in aliases else None)
+
+
+# ---------------------------------------------------------------- groups and windows
+
+
+def _groups(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) -> Iterator[Witness]:
+    """All rows of each group (or window partition) that the slice holds a row of."""
+    tested = not root or block.limit is not None
+    partitions: list[tuple[Expr, ...]] = []
+    if block.group and (tested or block.having or windows_of(block)):
+        partitions.append(() if block.rollup else block.group)
+    elif block.group is not None and not block.group and block.having:
+        partitions.append(())
+    if tested:
+        partitions += windows_of(block) if block.group is None else [()] if windows_of(block) else []
+    for partition in partitions:
+        if not partition and block.group == () and not outer_references(block) and not block.having:
+            continue  # demanded for itself, see `standalone`
+        yield from _group(block, here, outer, partition)
+
+
+def _group(block: Block, here: Input, outer: tuple[Base, ...], partition: Sequence[Expr]) -> Iterator[Witness]:
+    wanted = demanded_occurrences(block)
+    for base in wanted:
+        read = inputs(block, {base.alias} | {o.alias for o in from_occurrences(block.tree)})
+        values = [Output(f"v.{i}", expression) for i, expression in enumerate(partition)]
+        all_rows = Block(
+            (*values, *_outputs(read.keys, [base], "w")), read.tree, read.where, distinct=True
+        )
+        some_rows = Block((*values, *_outputs(here.keys, outer, "o")), here.tree, here.where, distinct=True)
+        left, right = fresh("s"), fresh("w")
+        names = [output.name for output in values]
+        joined = Block(
+            tuple(
+                Output(f"w.{i}", column(right, f"w.{i}")) for i in range(len(base.table.key))
+            ),
+            Join(
+                Derived(left, some_rows),
+                Derived(right, all_rows),
+                tuple(same(column(left, name), column(right, name)) for name in names),
+            ),
+            (_marker(),),
+            distinct=True,
+        )
+        columns = ", ".join(expression_sql(column(left, f"o.{i}")) for i in range(_width(outer)))
+        asks = _asks(Block((*_outputs(here.keys, outer, "o"), *values), here.tree, here.where, distinct=True), here, outer)
+        yield Witness(
+            "completes a group that is tested",
+            outer,
+            (base,),
+            asks,
+            to_sql(joined),
+            columns,
+            len(values),
+        )
+
+
+# ---------------------------------------------------------------- rules as SQL
+
+
+def _width(bases: Sequence[Base]) -> int:
+    return sum(len(base.table.key) for base in bases)
+
+
+def _outputs(keys: Keys, bases: Sequence[Base], prefix: str) -> tuple[Output, ...]:
+    expressions = [expression for base in bases for expression in keys[base.alias]]
+    return tuple(Output(f"{prefix}.{i}", expression) for i, expression in enumerate(expressions))
+
+
+def _marker() -> Expr:
+    return exp.Column(this=exp.Identifier(this=KEYS, quoted=True))
+
+
+def _asks(block: Block, read: Input, outer: tuple[Base, ...]) -> tuple[tuple[str, str], ...]:
+    if not outer:
+        return ((to_sql(block), ""),)
+    restricted = to_sql(Block(block.outputs, block.tree, (*block.where, _marker()), distinct=block.distinct))
+    return tuple(
+        (restricted, ", ".join(expression_sql(expression) for expression in read.keys[base.alias])) for base in outer
+    )
+
+
+def _rule(
+    reason: str, read: Input, outer: tuple[Base, ...], wanted: tuple[Base, ...], first: bool
+) -> Iterator[Witness]:
+    if not wanted:
+        return
+    left, right = _outputs(read.keys, outer, "o"), _outputs(read.keys, wanted, "w")
+    pairs = Block(left + right, read.tree, read.where, distinct=True)
+    if not first:
+        yield Witness(reason, outer, wanted, _asks(pairs, read, outer))
+        return
+    number = exp.Window(
+        this=exp.RowNumber(),
+        partition_by=[output.expr.copy() for output in left],
+        order=exp.Order(
+            expressions=[exp.Ordered(this=output.expr.copy(), desc=False, nulls_first=True) for output in right]
+        ),
+        over="OVER",
+    )
+    numbered = Block((*left, *right, Output("n", number)), read.tree, read.where)
+    asks = []
+    for sql_columns in _asks(numbered, read, outer):
+        names = ", ".join(f"`{output.name}`" for output in left + right)
+        asks.append((f"SELECT {names} FROM ({sql_columns[0]}) AS `ranked~` WHERE `n` = 1", sql_columns[1]))
+    yield Witness(reason, outer, wanted, tuple(asks))
+
+
+__all__ = ["KEYS", "Opaque", "Witness", "key_name", "query_occurrences", "standalone", "witnesses"]
