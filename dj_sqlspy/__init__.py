@@ -1,3 +1,36 @@
-"""dj-sqlspy: export exactly the rows that a DataJoint analysis stands on."""
+"""dj-sqlspy: export exactly the rows that a DataJoint analysis stands on.
+
+Importing this package makes DataJoint's connections observable; nothing is recorded until a session is open.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+from . import compat, session
+from .errors import SpyError
+from .session import Session
+from .spy import export, paused, start_export, stop_export
+
+if TYPE_CHECKING:
+    from .paper import Paper, papers
+
+__all__ = ["Paper", "Session", "SpyError", "export", "papers", "paused", "start_export", "stop_export"]
+
+# What needs sqlglot, networkx or rich is imported where it is first used.
+_LAZY = {"Paper": "paper", "papers": "paper"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+
+
+compat.install()
+session.join(os.environ.get(session.ENVIRONMENT))

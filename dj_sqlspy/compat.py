@@ -6,12 +6,25 @@ version of DataJoint. It does not record anything: what a patch sees goes to `sp
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
+import multiprocessing.process
 import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
 import datajoint
+import datajoint.autopopulate
+import datajoint.expression
+import datajoint.settings
+import datajoint.table
 import pymysql
 
+from . import session, settings, spy
 from .errors import SpyError
 
 DATAJOINT_VERSION: str = datajoint.__version__
@@ -51,8 +64,8 @@ def raw_connection(dj_connection: Any = None, **overrides: Any) -> Any:
     adapter = getattr(connection, "adapter", None)
     if adapter is not None and adapter.backend != "mysql":
         raise SpyError(
-            f"Connecting to {connection.conn_info['host']}: dj-sqlspy works with MySQL and MariaDB, and this is a "
-            f"DataJoint connection with the backend {adapter.backend!r}."
+            f"Connecting to {connection.conn_info['host']}: dj-sqlspy works with MySQL and MariaDB, and this "
+            f"is a DataJoint connection with the backend {adapter.backend!r}."
         )
     info = connection.conn_info
     arguments: dict[str, Any] = {key: value for key, value in info.items() if key not in _NOT_PYMYSQL}
@@ -80,3 +93,265 @@ def _tls(connection: Any) -> dict[str, Any]:
     if socket is None or isinstance(socket, ssl.SSLSocket):
         return {"ssl": {"ssl": {}}}  # a dict that is not empty: TLS without a named CA
     return {"ssl_disabled": True}
+
+
+# --- patches ------------------------------------------------------------------------------------------------
+
+
+def install() -> None:
+    """Make every patch, once (called by ``import dj_sqlspy``)."""
+    if not hasattr(datajoint.Connection.query, "_dj_sqlspy"):
+        _patch_query()
+        _patch_entry_points()
+        _patch_populate()
+        _patch_threads()
+        _patch_processes()
+    _attach_config_v2() if IS_V2 else _attach_config_v014()
+
+
+def _patch(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
+    """Replace a method by ``wrapper(method)``; one that this line of DataJoint does not have is left."""
+    original = vars(owner).get(name)
+    if original is not None:
+        replacement: Any = functools.wraps(original)(wrapper(original))
+        replacement._dj_sqlspy = True
+        setattr(owner, name, replacement)
+
+
+def _patch_query() -> None:
+    """The one seam: both lines send everything through it, on every connection."""
+
+    def wrapper(original: Any) -> Any:
+        def query(self: Any, query: str, args: Any = (), **options: Any) -> Any:
+            cursor = original(self, query, args, **options)
+            if session.open_sessions:
+                spy.observe(self, query, args, cursor)
+            return cursor
+
+        return query
+
+    _patch(datajoint.Connection, "query", wrapper)
+
+
+def _patch_entry_points() -> None:
+    """What a read is for is known by the method that the caller used, not by the text of the statement.
+
+    ``dj.U().aggr(T, n="count(*)")`` and ``len(T)`` send nearly the same text, and the first is data. The
+    outermost entry point counts: a preview stays one where it asks for the number of rows.
+    """
+
+    def reads_for(kind: str) -> Callable[[Any], Any]:
+        def wrapper(original: Any) -> Any:
+            def entry(self: Any, *args: Any, **options: Any) -> Any:
+                if not session.open_sessions or spy.purpose.get() is not None:
+                    return original(self, *args, **options)
+                with spy.for_purpose(kind):
+                    return original(self, *args, **options)
+
+            return entry
+
+        return wrapper
+
+    expression, table = datajoint.expression, datajoint.table.Table
+    for owner in (expression.QueryExpression, expression.Aggregation, expression.Union):
+        _patch(owner, "__len__", reads_for("count"))
+        _patch(owner, "__bool__", reads_for("exists"))
+    for name in ("__repr__", "_repr_html_", "preview"):
+        _patch(expression.QueryExpression, name, reads_for("preview"))
+    # describe() reads no rows, and looks at the frame that called it: not patched
+    for name in ("delete", "delete_quick", "drop", "drop_quick"):
+        _patch(table, name, reads_for("preview"))
+    _patch(datajoint.autopopulate.AutoPopulate, "progress", reads_for("preview"))
+    if IS_V2:
+        _patch(datajoint.Job, "refresh", reads_for("metadata"))
+
+
+# The table that populate is about to make a row of: its next question is whether the row is there already.
+_about_to_make: ContextVar[Any] = ContextVar("dj_sqlspy_about_to_make", default=None)
+
+
+def _patch_populate() -> None:
+    """In populate all is bookkeeping but what happens for one key, and of that its first question is too."""
+
+    def bookkeeping(original: Any) -> Any:
+        def populate(self: Any, *args: Any, **options: Any) -> Any:
+            if not session.open_sessions:
+                return original(self, *args, **options)
+            with spy.for_purpose("metadata"):
+                return original(self, *args, **options)
+
+        return populate
+
+    def one_key(original: Any) -> Any:
+        def _populate1(self: Any, *args: Any, **options: Any) -> Any:
+            if not session.open_sessions:
+                return original(self, *args, **options)
+            token = _about_to_make.set(self if IS_V2 else self.target)
+            try:
+                with spy.for_purpose(None):
+                    return original(self, *args, **options)
+            finally:
+                _about_to_make.reset(token)
+
+        return _populate1
+
+    def is_made(original: Any) -> Any:
+        def __contains__(self: Any, item: Any) -> Any:
+            if _about_to_make.get() is not self:
+                return original(self, item)
+            _about_to_make.set(None)
+            with spy.for_purpose("metadata"):
+                return original(self, item)
+
+        return __contains__
+
+    _patch(datajoint.autopopulate.AutoPopulate, "populate", bookkeeping)
+    _patch(datajoint.autopopulate.AutoPopulate, "_populate1", one_key)
+    _patch(datajoint.expression.QueryExpression, "__contains__", is_made)
+
+
+def _patch_threads() -> None:
+    """A thread belongs to the sessions of who starts it, work in a pool to those of who gives it."""
+
+    def start(original: Any) -> Any:
+        def start(self: threading.Thread, *args: Any, **options: Any) -> Any:
+            if session.open_sessions:
+                self._dj_sqlspy_scope = session.scope_for_thread()  # type: ignore[attr-defined]
+            return original(self, *args, **options)
+
+        return start
+
+    def submit(original: Any) -> Any:
+        def submit(self: Any, fn: Any, /, *args: Any, **options: Any) -> Any:
+            if session.open_sessions:
+                fn = functools.partial(_call_within, session.current_scope() or session.Scope(None), fn)
+            return original(self, fn, *args, **options)
+
+        return submit
+
+    _patch(threading.Thread, "start", start)
+    _patch(ThreadPoolExecutor, "submit", submit)
+
+
+def _call_within(scope: session.Scope, function: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+    with session.within(scope):
+        return function(*args, **options)
+
+
+class _Passenger:
+    """Travels in a Process that is pickled (spawn, forkserver), and joins the sessions where it arrives."""
+
+    def __init__(self, sessions: str) -> None:
+        self.sessions = sessions
+
+    def __reduce__(self) -> Any:
+        return _arrive, (self.sessions,)
+
+
+def _arrive(sessions: str) -> None:
+    session.join(sessions)
+
+
+def _patch_processes() -> None:
+    """A process that does not inherit the memory of its parent joins the sessions of it."""
+
+    def start(original: Any) -> Any:
+        def start(self: Any) -> Any:
+            if session.open_sessions:
+                self._dj_sqlspy_passenger = _Passenger(session.as_environment(session.receivers()))
+            return original(self)
+
+        return start
+
+    _patch(multiprocessing.process.BaseProcess, "start", start)
+
+
+# --- dj.config ----------------------------------------------------------------------------------------------
+
+
+def _attach_config_v014() -> None:
+    """0.14 keeps any key; what is missing is to check ours, and to follow where they change."""
+    config = datajoint.settings.config
+    kind = type(config)
+
+    def is_ours(key: Any) -> bool:
+        return isinstance(key, str) and key.startswith("sqlspy.")
+
+    def setitem(original: Any) -> Any:
+        def __setitem__(self: Any, item: Any, value: Any) -> None:
+            original(self, item, settings.checked(item[7:], value) if is_ours(item) else value)
+            if is_ours(item):
+                settings.changed()
+
+        return __setitem__
+
+    def delitem(original: Any) -> Any:
+        def __delitem__(self: Any, key: Any) -> None:
+            original(self, key)
+            if is_ours(key):
+                settings.changed()
+
+        return __delitem__
+
+    def load(original: Any) -> Any:
+        def load(self: Any, filename: Any) -> None:
+            original(self, filename)
+            settings.changed()
+
+        return load
+
+    def temporarily(original: Any) -> Any:
+        @contextlib.contextmanager
+        def __call__(self: Any, **options: Any) -> Iterator[Any]:
+            try:
+                with original(self, **options) as changed:
+                    settings.changed()
+                    yield changed
+            finally:
+                settings.changed()
+
+        return __call__
+
+    def read(name: str) -> Any:
+        return config.get(f"sqlspy.{name}", settings.DEFAULTS[name])
+
+    def write(name: str, value: Any) -> None:
+        config[f"sqlspy.{name}"] = value
+
+    if not hasattr(kind.__setitem__, "_dj_sqlspy"):
+        _patch(kind, "__setitem__", setitem)
+        _patch(kind, "__delitem__", delitem)
+        _patch(kind, "load", load)
+        _patch(kind, "__call__", temporarily)
+        settings.attach(read, write)
+
+
+def _attach_config_v2() -> None:
+    """2.x refuses groups that it does not know, but takes an attribute of its class for one.
+
+    So the group is one for all instances (`dj.Instance` too). The file was read before: read it again for
+    ours.
+    """
+    if hasattr(datajoint.settings.Config, "sqlspy"):
+        return
+    group = settings.Settings()
+    datajoint.settings.Config.sqlspy = group
+    datajoint.settings.ENV_VAR_MAPPING.update(
+        {f"sqlspy.{n}": settings.variable(n) for n in settings.DEFAULTS}
+    )
+    path = datajoint.settings.config._config_path
+    found: dict[str, Any] = {}
+    if path is not None:
+        with contextlib.suppress(OSError, ValueError):  # DataJoint has said so
+            contents = json.loads(path.read_text())
+            found = {k[7:]: v for k, v in contents.items() if k.startswith("sqlspy.")} | contents.get(
+                "sqlspy", {}
+            )
+    # unchecked here, as DataJoint 0.14 has it: `attach` looks at them, and complains without breaking the
+    # import
+    group.__dict__.update({name: value for name, value in found.items() if name in settings.DEFAULTS})
+
+    def write(name: str, value: Any) -> None:
+        setattr(group, name, value)
+
+    settings.attach(group.__dict__.__getitem__, write)

@@ -1,8 +1,72 @@
-"""Journal: the append-only record of statements. (Being written.)"""
+"""Journal: the append-only record of captured statements; survives SIGKILL.
+
+In: statements with their row counts. Out: one file a process and run, which `runs` reads back. It does not
+know SQL and does not know DataJoint.
+
+Format, version 1
+-----------------
+::
+
+    HOME/<paper>/<analysis>/<run>/<pid>-<8 hex digits>.journal       (directories 0700, files 0600)
+
+Paper and analysis are percent-encoded (`encode_name`). A run is one time that the analysis was run; its name
+is ``<6 digits>-<UTC time>-<4 hex digits>``, where the first digits count the runs of this analysis, so that
+the newest run is known even where a clock went backwards. The newest run of an analysis is the one that
+counts.
+
+Each process of a run appends to a file of its own. A line is ``<CRC-32, 8 hex digits> <JSON object in
+ASCII>``, and is handed to the operating system with one write before the analysis gets the result of the
+statement. So a process that is killed leaves at most one line cut off, the one whose result it had not yet
+received. Which record a line is, is told by its first key:
+
+``format``
+    The header, the first line. ``format`` (int), ``dj_sqlspy``, ``datajoint``, ``python`` (versions),
+    ``paper``, ``analysis``, ``run``, ``process`` ("first", "fork" or "joined"), ``pid``, ``host``, ``user``,
+    ``time`` (seconds since the epoch), ``started`` (the same for people, UTC), ``policies`` (kind to policy).
+``number``
+    A statement. ``number`` (from 1 in each file), ``time`` (when it ended), ``rows`` (int or null), ``kind``,
+    ``server`` ("host:port"), ``transaction`` (0 outside; else equal for statements of one transaction),
+    ``sql``; ``sessions`` (list of int) only where not the session that started the run received it.
+``fault``
+    A statement could not be recorded, and why. The run is incomplete.
+``end``
+    The session ended: time, and ``error``: the type of the exception that ended it, or null.
+
+Where a fault can't be written (a full disk), the file is renamed from ``.journal`` to ``.incomplete``.
+
+History: 1, first version.
+"""
 
 from __future__ import annotations
 
+import getpass
+import json
+import logging
+import os
+import platform
+import secrets
+import socket
+import sys
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from .errors import SpyError
+
+FORMAT = 1
+SUFFIX = ".journal"
+INCOMPLETE = ".incomplete"
+
+logger = logging.getLogger("dj_sqlspy")
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +101,250 @@ class Statement:
     transaction: int = 0
     analysis: str = ""
     number: int = 0
+
+
+# --- names and folders --------------------------------------------------------------------------------------
+
+
+def encode_name(name: str) -> str:
+    """A paper's or analysis' name as the name of a folder.
+
+    >>> encode_name("Fig. 2/ä")
+    'Fig.%202%2F%C3%A4'
+    >>> encode_name("..")
+    '%2E.'
+
+    Raises
+    ------
+    SpyError
+        If the name is empty or too long for a file system.
+    """
+    if not isinstance(name, str) or not name:
+        raise SpyError(f"A paper and an analysis need a name that is a string and not empty, not {name!r}.")
+    try:
+        encoded = quote(name, safe="")
+    except UnicodeEncodeError as error:
+        raise SpyError(f"The name {name!r} is not text that a file system can hold: {error}.") from error
+    if encoded.startswith("."):  # neither hidden nor the folder above
+        encoded = "%2E" + encoded[1:]
+    if len(encoded) > 240:
+        raise SpyError(
+            f"The name {name[:40]!r}… is too long to name a folder ({len(encoded)} bytes of 240). Shorten it."
+        )
+    return encoded
+
+
+def analysis_folder(home: Path, paper: str, analysis: str) -> Path:
+    """Where the runs of an analysis are."""
+    return home / encode_name(paper) / encode_name(analysis)
+
+
+def folders(path: Path) -> list[Path]:
+    """The folders in ``path``, by name; none where it does not exist."""
+    try:
+        return sorted(entry for entry in path.iterdir() if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The runs of an analysis, oldest first."""
+    return [entry for entry in folders(folder) if entry.name[:6].isdigit()]
+
+
+def _new_run_name(folder: Path) -> str:
+    count = 1
+    with suppress(OSError):  # unreadable: `Journal.start` will say so
+        count += max((int(run.name[:6]) for run in run_folders(folder)), default=0)
+    now = datetime.now(timezone.utc)
+    return f"{count:06d}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _make_folder(path: Path) -> None:
+    """Make ``path`` and what it lies in, for this user only (os.makedirs gives the mode to the last only)."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without an entry, as in a container
+        return str(os.getuid())
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+# Runs that this process could not record as it should, by folder: where even a mark on disk may be
+# impossible.
+failures: dict[Path, str] = {}
+
+
+class Journal:
+    """The file that one process appends to for one run.
+
+    It is made when the first record needs it, so that a process that reads nothing leaves no file. `start`
+    makes it at once.
+
+    Parameters
+    ----------
+    home : Path
+        Where journals live.
+    paper, analysis : str
+    policies : mapping of kind to policy
+        Stored for those who read the journal.
+    run : str, optional
+        Join this run; default: a new one.
+    """
+
+    def __init__(
+        self, home: Path, paper: str, analysis: str, policies: Mapping[str, str], run: str | None = None
+    ) -> None:
+        self.home = home
+        self.paper = paper
+        self.analysis = analysis
+        self.policies = dict(policies)
+        self.process = "joined" if run else "first"
+        self.folder = analysis_folder(home, paper, analysis) / (
+            run or _new_run_name(analysis_folder(home, paper, analysis))
+        )
+        self.path: Path | None = None
+        self.problem: str | None = None
+        self._descriptor: int | None = None
+        self._number = 0
+        self._broken = False
+        self._cut_off = False  # the last write failed, perhaps in the middle of a line
+        self._lock = threading.RLock()  # a signal handler may read from the database too
+
+    def start(self) -> None:
+        """Make the file now; a fault is noted and not raised."""
+        try:
+            if not self._broken:
+                self._open()
+        except OSError as error:
+            self.fault(f"the journal cannot be made in {self.folder}: {error}", broken=True)
+
+    def statement(self, record: dict[str, Any]) -> None:
+        """Append a statement: a record of the format above without ``number``.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if self._broken:
+            return
+        if self._descriptor is None:
+            self._open()
+        with self._lock:  # numbers in the order of the file
+            self._number += 1
+            self._append({"number": self._number, **record})
+
+    def fault(self, reason: str, broken: bool = False) -> None:
+        """Mark the run as incomplete, on disk and in memory, and warn once. Raises nothing.
+
+        Parameters
+        ----------
+        reason : str
+        broken : bool
+            True where nothing more can be written to this file.
+        """
+        first, self.problem = self.problem is None, self.problem or reason
+        failures.setdefault(self.folder, reason)
+        self._broken = self._broken or broken
+        if first:
+            try:
+                self._append({"fault": reason, "time": time.time()})
+            except OSError:
+                self._broken = True
+                self._rename()
+            message = (
+                f"The export of {self.paper!r}, {self.analysis!r} is incomplete: {reason}. Your analysis "
+                f"goes on; mend this and run it again."
+            )
+            logger.error(message)
+            with suppress(Warning):  # raised where the analysis turns warnings into errors
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+    def end(self, error: str | None = None) -> None:
+        """Write the last record and close. Raises nothing: all statements are there already."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        try:
+            if os.fstat(descriptor).st_nlink == 0:
+                self.fault(f"the journal {self.path} was deleted while it was written", broken=True)
+            elif not self._broken:
+                os.write(descriptor, _line({"end": time.time(), "error": error}))
+        except OSError as failure:
+            logger.warning("The end of the journal %s could not be written: %s", self.path, failure)
+        finally:
+            with suppress(OSError):  # closed by the analysis (os.closerange, as daemons do)
+                os.close(descriptor)
+
+    def forked(self) -> None:
+        """In the child of a fork: leave the parent's file; its own is made when it reads something."""
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+        self._descriptor, self.path, self._number, self.process = None, None, 0, "fork"
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._descriptor is not None:
+                return
+            _make_folder(self.folder)
+            path = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            self.path, self._descriptor = path, descriptor
+            now = time.time()
+            self._append(
+                {
+                    "format": FORMAT,
+                    **versions(),
+                    "paper": self.paper,
+                    "analysis": self.analysis,
+                    "run": self.folder.name,
+                    "process": self.process,
+                    "pid": os.getpid(),
+                    "host": socket.gethostname(),
+                    "user": _user(),
+                    "time": now,
+                    "started": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
+                    "policies": self.policies,
+                }
+            )
+
+    def _append(self, record: dict[str, Any]) -> None:
+        if self._descriptor is None:
+            raise FileNotFoundError("no journal is open")
+        line = b"\n" * self._cut_off + _line(record)
+        self._cut_off = True
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            raise OSError(f"{written} of {len(line)} bytes could be written; the disk may be full")
+        self._cut_off = False
+
+    def _rename(self) -> None:
+        """Mark a file of this run by its name, which needs no space on the disk."""
+        try:
+            path = self.path or next(iter(sorted(self.folder.glob("*" + SUFFIX))))
+            self.path = path.rename(path.with_suffix(INCOMPLETE))
+        except (OSError, StopIteration) as error:
+            logger.error("The run in %s could not be marked as incomplete on disk: %s", self.folder, error)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what wrote a journal."""
+    from . import __version__
+
+    datajoint = getattr(sys.modules.get("datajoint"), "__version__", "")
+    return {"dj_sqlspy": __version__, "datajoint": datajoint, "python": platform.python_version()}
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    body = _encode(record).encode("ascii")
+    return b"%08x %s\n" % (zlib.crc32(body), body)

@@ -1,0 +1,245 @@
+"""Paper: all analyses that were captured for one paper.
+
+In: the name of a paper, and the folder where journals live. Out: its analyses and statements, whether they
+are complete, and from them what follows in the data's way: leaves, slice, bundle. It reads and forgets
+journals; it writes none.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from . import session, settings
+from .errors import JournalError, SpyError
+from .journal import Statement, encode_name, failures, folders
+from .runs import Run, combine, newest_run, read_run
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The newest run of one analysis.
+
+    Attributes
+    ----------
+    name : str
+    state : str
+        ``ended``; ``failed``: by an exception of the analysis; ``open``: it is running; ``interrupted``: its
+        process was killed. What it had read is captured in each case.
+    started, ended : datetime or None
+        UTC; None where the record of it is missing.
+    statements : int
+    processes : int
+        That read something.
+    size : int
+        Bytes of its journal.
+    policies : dict
+        Kind to policy, of the session.
+    problems : list of str
+        What could not be recorded, or was damaged since. It is complete where there is none.
+    notes : list of str
+        What is odd but loses nothing.
+    folder : Path
+        Where the run is.
+    """
+
+    name: str
+    state: str
+    started: datetime | None
+    ended: datetime | None
+    statements: int
+    processes: int
+    size: int
+    policies: dict[str, str]
+    problems: list[str]
+    notes: list[str]
+    folder: Path
+
+    @property
+    def complete(self) -> bool:
+        return not self.problems
+
+    @classmethod
+    def of(cls, run: Run) -> Analysis:
+        """Describe a run."""
+        firsts = [file for file in run.files if file.first] or list(run.files)
+        starts = [file.header["time"] for file in run.files if file.header]
+        ends = [file.end["end"] for file in firsts if file.end is not None]
+        errors = [file.end["error"] for file in firsts if file.end is not None]
+        if len(ends) == len(firsts):
+            state = "failed" if any(errors) else "ended"
+        else:
+            state = "open" if any(file.alive for file in firsts) else "interrupted"
+        return cls(
+            name=run.analysis,
+            state=state,
+            started=_when(min(starts, default=None)),
+            ended=_when(max(ends)) if state in ("ended", "failed") and ends else None,
+            statements=sum(len(file.bodies) for file in run.files),
+            processes=len(run.files),
+            size=sum(file.size for file in run.files),
+            policies=run.policies,
+            problems=run.problems,
+            notes=run.notes,
+            folder=run.folder,
+        )
+
+
+def _when(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+
+
+class Paper:
+    """All analyses captured for a paper.
+
+    Parameters
+    ----------
+    name : str
+    home : path, optional
+        Where journals live; default `settings.home`.
+    connection : datajoint.Connection, optional
+        To the server that the analyses read; default ``dj.conn()``.
+    analyses : iterable of str, optional
+        Only these; default: all of the paper.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        home: Any = None,
+        connection: Any = None,
+        analyses: Iterable[str] | None = None,
+    ) -> None:
+        self.name = name
+        self.home = settings.home(home)
+        self.folder = self.home / encode_name(name)
+        self._connection = connection
+        self._only = None if analyses is None else {encode_name(analysis) for analysis in analyses}
+        self._read: tuple[object, list[Run]] = (None, [])
+
+    def __repr__(self) -> str:
+        return f"Paper({self.name!r}, home={str(self.home)!r})"
+
+    @property
+    def connection(self) -> Any:
+        """The DataJoint connection to the server that the analyses read."""
+        if self._connection is None:
+            import datajoint
+
+            self._connection = datajoint.conn()
+        return self._connection
+
+    @property
+    def _runs(self) -> list[Run]:
+        """The newest run of each analysis; read again only where a file has changed."""
+        names = {path.name for path in folders(self.folder)}
+        names |= {path.parent.name for path in failures if path.parent.parent == self.folder}
+        newest = [
+            newest_run(self.folder / name) for name in sorted(names if self._only is None else self._only)
+        ]
+        chosen = [folder for folder in newest if folder is not None]
+        files = [path for folder in chosen if folder.is_dir() for path in sorted(folder.iterdir())]
+        state = (chosen, [(path, path.stat().st_size) for path in files], dict(failures))
+        if state != self._read[0]:
+            self._read = (state, [read_run(folder) for folder in chosen])
+        return self._read[1]
+
+    @property
+    def analyses(self) -> list[Analysis]:
+        """The newest run of each analysis, by name.
+
+        Raises
+        ------
+        JournalError
+            If one was written by a newer dj-sqlspy.
+        """
+        return [Analysis.of(run) for run in self._runs]
+
+    @property
+    def statements(self) -> list[Statement]:
+        """The statements of all analyses in order of time, numbered from 1; of every kind.
+
+        Raises
+        ------
+        JournalError
+            If one was written by a newer dj-sqlspy.
+        """
+        return combine(self._runs)
+
+    @property
+    def policies(self) -> dict[str, dict[str, str]]:
+        """For each analysis, how each kind of its statements is exported."""
+        return {run.analysis: run.policies for run in self._runs}
+
+    @property
+    def problems(self) -> list[str]:
+        """What is missing from the record of an analysis, and what is odd about it but loses nothing."""
+        return [line for run in self._runs for line in (*run.problems, *run.notes)]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that the analyses read is recorded."""
+        return not any(run.problems for run in self._runs)
+
+    def require_complete(self) -> None:
+        """Raise where something is missing from the record: whoever writes a bundle calls this.
+
+        Raises
+        ------
+        JournalError
+            With what is missing; also if nothing was captured at all.
+        """
+        if not self._runs:
+            raise JournalError(
+                f"Nothing was captured for the paper {self.name!r} in {self.home}. Run its analyses in "
+                f"`with sqlspy.export({self.name!r}, …)`, or name the right home."
+            )
+        missing = [line for run in self._runs for line in run.problems]
+        if missing:
+            raise JournalError(
+                f"The record of the paper {self.name!r} is incomplete:\n  " + "\n  ".join(missing) + "\n"
+                "Run these analyses again, or forget them."
+            )
+
+    def forget(self, analysis: str | None = None) -> None:
+        """Delete what was captured: all runs of one analysis, or of the whole paper.
+
+        Raises
+        ------
+        SpyError
+            If a session of it is open in this process, or there is no such analysis.
+        JournalError
+            If its files can't be deleted.
+        """
+        for each in session.open_sessions:
+            if (each.home, each.paper) == (self.home, self.name) and analysis in (None, each.analysis):
+                raise SpyError(f"{each!r} is open: end it before you forget it.")
+        folder = self.folder if analysis is None else self.folder / encode_name(analysis)
+        noted = [path for path in failures if folder in path.parents]
+        if not folder.is_dir() and not noted:
+            what = (
+                f"the paper {self.name!r}"
+                if analysis is None
+                else f"the analysis {analysis!r} of {self.name!r}"
+            )
+            raise SpyError(f"There is nothing to forget: {what} was never captured in {self.home}.")
+        try:
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            if self.folder.is_dir() and not folders(self.folder):
+                self.folder.rmdir()
+        except OSError as error:
+            raise JournalError(f"Forgetting {folder}: {error}.") from error
+        for path in noted:
+            del failures[path]
+
+
+def papers(home: Any = None) -> list[Paper]:
+    """All papers that something was captured for, by name."""
+    folder = settings.home(home)
+    return [Paper(unquote(path.name), home=folder) for path in folders(folder) if folders(path)]

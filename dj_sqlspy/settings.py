@@ -1,0 +1,183 @@
+"""Settings: ``sqlspy.*`` in ``dj.config``, and the environment.
+
+In: ``dj.config`` (code, ``dj_local_conf.json`` or ``datajoint.json``, ``override``/``config(…)``) and
+environment variables ``DJ_SQLSPY_…``. Out: checked values, and a session opened or ended where they ask for
+it. How the two lines of DataJoint keep them is in `compat`.
+
+======================  ======================  =============================================================
+setting                 environment
+======================  ======================  =============================================================
+``sqlspy.enabled``      ``DJ_SQLSPY_ENABLED``   capture everything that this process reads
+``sqlspy.paper``        ``DJ_SQLSPY_PAPER``     for this paper (needed where enabled)
+``sqlspy.analysis``     ``DJ_SQLSPY_ANALYSIS``  as this analysis; default: the name of the script
+``sqlspy.home``         ``DJ_SQLSPY_HOME``      where journals live; default: ``$XDG_DATA_HOME/dj-sqlspy``
+``sqlspy.schema``       ``DJ_SQLSPY_SCHEMA``    a database schema to share the log through; none by default
+======================  ======================  =============================================================
+
+As for DataJoint's own settings, the environment goes before a file. What was set last holds: an assignment in
+code, or a variable that was changed since.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from . import spy
+from .errors import SpyError
+
+logger = logging.getLogger("dj_sqlspy")
+
+DEFAULTS: dict[str, Any] = {"enabled": False, "paper": None, "analysis": None, "home": None, "schema": None}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting.
+
+    >>> variable("home")
+    'DJ_SQLSPY_HOME'
+    """
+    return f"DJ_SQLSPY_{name.upper()}"
+
+
+def checked(name: str, value: Any) -> Any:
+    """The value as it is kept.
+
+    >>> checked("enabled", "true"), checked("home", "/data")
+    (True, '/data')
+
+    Raises
+    ------
+    SpyError
+        If there is no such setting, or the value is not one for it.
+    """
+    if name not in DEFAULTS:
+        raise SpyError(
+            f"There is no setting sqlspy.{name}; there are {', '.join(f'sqlspy.{n}' for n in DEFAULTS)}."
+        )
+    if value is None:  # as in ``del dj.config["sqlspy.paper"]``
+        return DEFAULTS[name]
+    if name == "enabled":
+        known = {
+            "true": True,
+            "1": True,
+            "yes": True,
+            "on": True,
+            "false": False,
+            "0": False,
+            "no": False,
+            "off": False,
+        }
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in known:
+            return known[str(value).lower()]
+        raise SpyError(f"sqlspy.enabled is True or False, not {value!r}.")
+    if name == "home" and isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise SpyError(f"sqlspy.{name} is a string that is not empty, or None, not {value!r}.")
+    return value
+
+
+class Settings:
+    """The values, by attribute; assigning checks, and opens or ends the session that they ask for.
+
+    On DataJoint 2.x this is ``dj.config.sqlspy``.
+    """
+
+    enabled: bool
+    paper: str | None
+    analysis: str | None
+    home: str | None
+    schema: str | None
+
+    def __init__(self) -> None:
+        self.__dict__.update(DEFAULTS)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__[name] = checked(name, value)
+        changed()
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+
+
+# Set by `attach`: how dj.config is read and written on this line of DataJoint.
+_read: Callable[[str], Any] = DEFAULTS.__getitem__
+_write: Callable[[str, Any], None] | None = None
+_seen: dict[str, str | None] = {}
+
+
+def attach(read: Callable[[str], Any], write: Callable[[str, Any], None]) -> None:
+    """Use ``dj.config`` from now on, with what the environment says (called once, by `compat`)."""
+    global _read, _write
+    _read, _write = read, write
+    try:
+        changed()
+        if get("enabled") and not get("paper"):
+            logger.warning("sqlspy.enabled is set and sqlspy.paper is not: nothing is captured until it is.")
+    except SpyError as error:  # importing must not break an analysis that does not ask for us
+        logger.error("dj-sqlspy captures nothing: %s", error)
+        with suppress(Warning):
+            warnings.warn(f"dj-sqlspy captures nothing: {error}", RuntimeWarning, stacklevel=2)
+
+
+def _follow_environment() -> None:
+    for name in DEFAULTS:
+        value = os.environ.get(variable(name)) or None
+        before = _seen.get(name)
+        if value != before and _write is not None:
+            _seen[name] = value
+            try:
+                _write(name, value)
+            except SpyError as error:
+                raise SpyError(f"The environment variable {variable(name)}: {error}") from None
+
+
+def get(name: str) -> Any:
+    """The value of a setting, now.
+
+    Raises
+    ------
+    SpyError
+        If the value came from a file or the environment, and is not valid.
+    """
+    _follow_environment()
+    return checked(name, _read(name))
+
+
+def home(given: str | os.PathLike[str] | None = None) -> Path:
+    """Where journals live: as given, else ``sqlspy.home``, else the user's data folder."""
+    chosen = get("home") if given is None else given
+    if chosen is None:
+        data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
+        chosen = os.path.join(data, "dj-sqlspy")
+    return Path(os.path.abspath(os.path.expanduser(chosen)))
+
+
+def default_analysis() -> str:
+    """The name of the script or module that runs, for an analysis that was given none.
+
+    Raises nothing; ``interactive`` where there is no script.
+    """
+    main = sys.modules.get("__main__")
+    name = getattr(main, "__file__", None) or "interactive"
+    return Path(name).stem or "interactive"
+
+
+def changed() -> None:
+    """Open or end the session that the settings ask for. Called after every change."""
+    if _write is None:
+        return
+    enabled, paper = get("enabled"), get("paper")
+    if enabled and paper:
+        spy.follow_settings(paper, get("analysis") or default_analysis(), home())
+    else:
+        spy.follow_settings(None, None, Path())
