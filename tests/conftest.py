@@ -1,0 +1,128 @@
+"""Fixtures: real servers, a DataJoint connection to one, names that no two tests share.
+
+Which flavor the servers are comes from the environment variable SQLSPY_TEST_SERVER (mariadb, the default, or
+mysql); which DataJoint line is tested is that of the Python environment that runs pytest. ``make test`` runs
+all four combinations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+import pytest
+
+from dj_sqlspy import servers
+from dj_sqlspy.servers import Server
+from dj_sqlspy.sql import quote
+
+FLAVOR = os.environ.get("SQLSPY_TEST_SERVER", "mariadb")
+MYSQL_ROOT = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or servers.cache_folder() / "mysql-root")
+SYSTEM_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
+
+if FLAVOR not in ("mysql", "mariadb"):
+    raise pytest.UsageError(f"SQLSPY_TEST_SERVER is {FLAVOR!r}; say mariadb or mysql")
+if FLAVOR == "mysql" and MYSQL_ROOT.is_dir():
+    # the mysqldump and mysql that the dump and restore scripts find are then MySQL's own, like the server
+    os.environ["PATH"] = f"{servers.root_programs(MYSQL_ROOT)}{os.pathsep}{os.environ['PATH']}"
+
+_numbers = itertools.count(1)
+
+
+def pytest_report_header() -> str:
+    return f"datajoint {dj.__version__}, server {servers.find_server(FLAVOR)}"  # type: ignore[arg-type]
+
+
+def user_schemas(server: Server) -> list[str]:
+    """Names of all schemas that are not the server's own."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW DATABASES")
+        return [name for (name,) in cursor.fetchall() if name.lower() not in SYSTEM_SCHEMAS]
+
+
+def drop_schemas(server: Server, names: list[str]) -> None:
+    """Drop schemas whatever refers to them."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        for name in names:
+            cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The lab's server: the one that DataJoint is connected to."""
+    with servers.private_server(FLAVOR) as running:  # type: ignore[arg-type]
+        yield running
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Server]:
+    """A second server of the same flavor, that slices are loaded into."""
+    with servers.private_server(FLAVOR) as running:  # type: ignore[arg-type]
+        yield running
+
+
+@pytest.fixture
+def clean_scratch(scratch: Server) -> Server:
+    """The second server, with no user schema in it."""
+    drop_schemas(scratch, user_schemas(scratch))
+    return scratch
+
+
+@pytest.fixture(scope="session")
+def dj_conn(server: Server) -> Any:
+    """DataJoint's own connection (``dj.conn()``), set to the lab's server."""
+    dj.config["database.host"] = server.host
+    dj.config["database.port"] = server.port
+    dj.config["database.user"] = server.user
+    dj.config["database.password"] = server.password
+    dj.config["database.use_tls"] = False
+    dj.config["safemode"] = False
+    dj.config["loglevel"] = "WARNING"
+    dj.logger.setLevel("WARNING")
+    return dj.conn(reset=True)
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[Any]:
+    """A plain pymysql connection to the lab's server."""
+    with server.connect() as opened:
+        yield opened
+
+
+@pytest.fixture
+def prefix(server: Server, dj_conn: Any) -> Iterator[str]:
+    """A prefix for schema names that no other test has; its schemas are dropped when the test ends."""
+    text = f"t{next(_numbers)}_"
+    yield text
+    if dj_conn.in_transaction:
+        dj_conn.cancel_transaction()
+    drop_schemas(server, [name for name in user_schemas(server) if name.startswith(text)])
+    for name in [name for name in dj_conn.schemas if name.startswith(text)]:
+        del dj_conn.schemas[name]
+    dj_conn.dependencies.clear()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own where journals are written."""
+    place = tmp_path / "sqlspy-home"
+    monkeypatch.setenv("DJ_SQLSPY_HOME", str(place))
+    return place
+
+
+@pytest.fixture(scope="session")
+def corpus() -> list[Path]:
+    """Files of statements that DataJoint really sends: the project's shared ones, else the copy of them."""
+    tests = Path(__file__).resolve().parent
+    for folder in (tests.parent.parent / "shared" / "corpus", tests / "corpus"):
+        files = sorted(folder.glob("*.jsonl"))
+        if files:
+            return files
+    pytest.fail(
+        "the corpus of statements is missing: neither ../shared/corpus nor tests/corpus holds *.jsonl"
+    )
