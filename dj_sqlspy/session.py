@@ -55,7 +55,7 @@ class Session:
     home : Path
         Where its journal lives.
     policies : dict
-        Kind to policy: ``rows``, ``witness`` or ``ignore``.
+        Kind to policy (`spy.POLICY_CHOICES`).
     everywhere : bool
         Whether it gets the statements of every thread.
     """
@@ -80,7 +80,7 @@ class Session:
         self.opened_by = opened_by
         self.thread = threading.get_ident()
         self.inside = own_sessions(current_scope())
-        # An analysis that is open already is not running again: both write to one journal, each under a number
+        # An analysis that is open already does not run again: both write to one journal, each under a number
         # that no other process of the run uses.
         twin: Session | None = next(
             (each for each in open_sessions if each.is_of(home, paper, analysis)), None

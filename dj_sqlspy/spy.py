@@ -27,15 +27,14 @@ from .session import Scope, Session, end_session, open_session, own_sessions, wi
 
 logger = logging.getLogger("dj_sqlspy")
 
-# How each kind of statement is exported unless a session says otherwise.
-POLICIES: dict[str, str] = {
-    "data": "rows",  # all rows that the result depends on
-    "count": "rows",  # a count is often a result (n = 37)
-    "exists": "witness",  # one row
-    "preview": "ignore",
-    "metadata": "ignore",
+# What statements of a kind export, the default first. "rows": all rows that the result depends on; "witness":
+# one of them. Of the kinds that are not here, data exports its rows and metadata nothing.
+POLICY_CHOICES: dict[str, tuple[str, ...]] = {
+    "preview": ("ignore", "rows"),
+    "count": ("rows", "ignore"),  # a count is often a result (n = 37)
+    "exists": ("witness", "rows", "ignore"),
 }
-POLICY_VALUES = ("rows", "witness", "ignore")
+POLICIES: dict[str, str] = {kind: choices[0] for kind, choices in POLICY_CHOICES.items()}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,10 +59,9 @@ def _named(
 
 def _checked(policies: Mapping[str, str]) -> dict[str, str]:
     for kind, policy in policies.items():
-        if policy not in POLICY_VALUES:
-            raise SpyError(
-                f"{kind}={policy!r}: the policy of a kind is one of {', '.join(map(repr, POLICY_VALUES))}."
-            )
+        if policy not in POLICY_CHOICES[kind]:
+            choices = " or ".join(map(repr, POLICY_CHOICES[kind]))
+            raise SpyError(f"{kind}={policy!r}: the policy for statements of this kind is {choices}.")
     return {**POLICIES, **policies}
 
 
@@ -90,8 +88,12 @@ class export:
     ----------
     paper, analysis : str, optional
         Default: ``dj.config["sqlspy.paper"]`` and ``dj.config["sqlspy.analysis"]``.
-    preview, count, exists, metadata, data : {"rows", "witness", "ignore"}
-        What statements of this kind export: all rows that their result depends on, one of them, or none.
+    preview : {"ignore", "rows"}
+        What the display of a table, a progress report or a delete exports.
+    count : {"rows", "ignore"}
+        What ``len(table)`` exports.
+    exists : {"witness", "rows", "ignore"}
+        What ``bool(table)`` and ``key in table`` export; a witness is one row.
     home : path, optional
         Where the journal lives; default `settings.home`.
 
@@ -116,14 +118,10 @@ class export:
         preview: str = POLICIES["preview"],
         count: str = POLICIES["count"],
         exists: str = POLICIES["exists"],
-        metadata: str = POLICIES["metadata"],
-        data: str = POLICIES["data"],
         home: str | os.PathLike[str] | None = None,
     ) -> None:
         self.paper, self.analysis, self.home = _named(paper, analysis, home)
-        self.policies = _checked(
-            {"preview": preview, "count": count, "exists": exists, "metadata": metadata, "data": data}
-        )
+        self.policies = _checked({"preview": preview, "count": count, "exists": exists})
 
     def __enter__(self) -> Session:
         opened = Session(self.paper, self.analysis, self.home, self.policies, opened_by=self)
@@ -199,9 +197,9 @@ def start_export(
     -------
     Session
     """
-    unknown = set(policies) - set(POLICIES)
+    unknown = sorted(set(policies) - set(POLICIES))
     if unknown:
-        raise TypeError(f"start_export() got unexpected arguments: {', '.join(sorted(unknown))}")
+        raise TypeError(f"start_export() got unexpected arguments: {', '.join(unknown)}")
     paper, analysis, folder = _named(paper, analysis, home)
     for each in session.open_sessions:
         if each.opened_by is start_export and each.is_of(folder, paper, analysis):

@@ -1,0 +1,183 @@
+"""Command line: ``dj-sqlspy``, a thin layer over the API; a command for a method.
+
+In: arguments. Out: tables for a terminal, and an exit code: 0, or 1 with one message where a `SpyError` says
+what is wrong (2 for wrong arguments, as argparse has it). It holds no logic. What a command needs is imported by
+it, so that ``dj-sqlspy papers`` needs neither sqlglot nor networkx.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import SpyError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .paper import Paper
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the entry point of ``dj-sqlspy``.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except SpyError as error:
+        print(f"dj-sqlspy: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dj-sqlspy", description="Export exactly the rows that a DataJoint analysis stands on."
+    )
+    parser.add_argument("--version", action="version", version=f"dj-sqlspy {__version__}")
+    parser.add_argument(
+        "--home", help="where journals live (default: dj.config['sqlspy.home'], else the user's data folder)"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    add("papers", _papers, "list the papers that something was captured for")
+    show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
+    show.add_argument("paper", metavar="PAPER")
+    show.add_argument("--statements", action="store_true", help="also list the statements")
+    forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
+    forget.add_argument("paper", metavar="PAPER")
+    forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")
+    return parser
+
+
+# --- commands ----------------------------------------------------------------------------------------------
+
+
+def _papers(options: argparse.Namespace) -> None:
+    from .paper import papers
+    from .settings import home
+
+    found = papers(options.home)
+    if not found:
+        print(f"Nothing was captured in {home(options.home)} yet.")
+        return
+    rows = []
+    for paper in found:
+        analyses = paper.analyses
+        starts = [analysis.started for analysis in analyses if analysis.started]
+        rows.append(
+            (
+                paper.name,
+                len(analyses),
+                sum(analysis.statements for analysis in analyses),
+                _bytes(sum(analysis.size for analysis in analyses)),
+                _time(max(starts, default=None)),
+                "complete" if paper.complete else "INCOMPLETE",
+            )
+        )
+    _print_table(("paper", "analyses", "statements", "size", "last run", "record"), rows, right=(1, 2, 3))
+
+
+def _show(options: argparse.Namespace) -> None:
+    paper = _paper(options)
+    rows = [
+        (
+            analysis.name,
+            _time(analysis.started),
+            analysis.state,
+            analysis.processes,
+            analysis.statements,
+            _bytes(analysis.size),
+            "complete" if analysis.complete else "INCOMPLETE",
+        )
+        for analysis in paper.analyses
+    ]
+    if not rows:
+        raise SpyError(f"Nothing was captured for the paper {paper.name!r} in {paper.home}.")
+    _print_table(
+        ("analysis", "started", "state", "processes", "statements", "size", "record"), rows, right=(3, 4, 5)
+    )
+    if options.statements:
+        captured = [
+            (s.number, s.analysis, s.kind, "" if s.rows is None else s.rows, s.sql) for s in paper.statements
+        ]
+        _print_table(("#", "analysis", "kind", "rows", "statement"), captured, right=(0, 3))
+    for problem in paper.problems:
+        print(problem)
+
+
+def _forget(options: argparse.Namespace) -> None:
+    _paper(options).forget(options.analysis)
+
+
+# --- how things are shown ----------------------------------------------------------------------------------
+
+
+def _paper(options: argparse.Namespace) -> Paper:
+    from .paper import Paper
+
+    return Paper(options.paper, home=options.home)
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
+    """A table as wide as the terminal, long text cut; all of it where the output is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    if not console.is_terminal:
+        console.width = 10_000
+    table = Table(box=None, pad_edge=False)
+    for position, heading in enumerate(headings):
+        table.add_column(
+            heading,
+            justify="right" if position in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if heading == "statement" and console.is_terminal else None,
+        )
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else _one_line(str(cell)) for cell in row))
+    console.print(table, markup=False)
+
+
+def _one_line(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
+
+
+def _time(when: datetime | None) -> str:
+    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _bytes(count: float) -> str:
+    """
+    >>> _bytes(512), _bytes(2048), _bytes(5_000_000)
+    ('512 B', '2.0 KB', '4.8 MB')
+    """
+    for unit in ("B", "KB", "MB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GB"
