@@ -186,7 +186,7 @@ def private_server(flavor: Flavor | None = None, mysql_root: str | Path | None =
         shutil.copytree(template(program), base / "data")
         process, server = _start(program, base)
         stack.callback(_stop, process)
-        stack.enter_context(_guarded(process.pid, base))
+        stack.callback(_guard(process.pid, base).communicate, b"stopped\n")
         try:
             yield server
         finally:
@@ -332,13 +332,12 @@ def _installer(program: Program) -> str:
     )
 
 
-@contextlib.contextmanager
-def _guarded(pid: int, base: Path) -> Iterator[None]:
+def _guard(pid: int, base: Path) -> subprocess.Popen[bytes]:
     """Have a shell kill the server and delete its data should this process end before the block does.
 
     That covers SIGTERM and SIGKILL alike, and needs no signal handler in the user's process.
     """
-    guardian = subprocess.Popen(
+    return subprocess.Popen(
         ["/bin/sh", "-c", GUARDIAN, "dj-sqlspy-guardian", str(pid), str(base)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -346,10 +345,6 @@ def _guarded(pid: int, base: Path) -> Iterator[None]:
         cwd="/",
         start_new_session=True,
     )
-    try:
-        yield
-    finally:
-        guardian.communicate(b"stopped\n")
 
 
 def _start(program: Program, base: Path) -> tuple[subprocess.Popen[bytes], Server]:
