@@ -51,12 +51,11 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from .errors import SpyError
@@ -66,7 +65,8 @@ SUFFIX = ".journal"
 INCOMPLETE = ".incomplete"
 
 logger = logging.getLogger("dj_sqlspy")
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_json = json.JSONEncoder(separators=(",", ":")).encode  # all in ASCII
+_text = json.encoder.encode_basestring_ascii
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +213,7 @@ class Journal:
         self.path: Path | None = None
         self.problem: str | None = None
         self._descriptor: int | None = None
+        self._inode = 0
         self._number = 0
         self._broken = False
         self._cut_off = False  # the last write failed, perhaps in the middle of a line
@@ -226,8 +227,23 @@ class Journal:
         except OSError as error:
             self.fault(f"the journal cannot be made in {self.folder}: {error}", broken=True)
 
-    def statement(self, record: dict[str, Any]) -> None:
-        """Append a statement: a record of the format above without ``number``.
+    def statement(
+        self,
+        sql: str,
+        rows: int | None,
+        kind: str,
+        server: str,
+        transaction: int,
+        sessions: Sequence[int] = (0,),
+    ) -> None:
+        """Append a statement that has ended now.
+
+        Parameters
+        ----------
+        sql, rows, kind, server, transaction
+            As of `Statement`.
+        sessions : sequence of int
+            The numbers of those sessions that write to this journal and received it.
 
         Raises
         ------
@@ -238,9 +254,16 @@ class Journal:
             return
         if self._descriptor is None:
             self._open()
+        # written by hand: json takes twice the time, and this is paid for each statement
+        body = (
+            f'"time":{time.time()!r},"rows":{"null" if rows is None else rows},"kind":"{kind}",'
+            f'"server":{_text(server)},"transaction":{transaction},"sql":{_text(sql)}'
+        )
+        if sessions != (0,):
+            body += f',"sessions":{list(sessions)}'
         with self._lock:  # numbers in the order of the file
             self._number += 1
-            self._append({"number": self._number, **record})
+            self._append(f'{{"number":{self._number},{body}}}')
 
     def fault(self, reason: str, broken: bool = False) -> None:
         """Mark the run as incomplete, on disk and in memory, and warn once. Raises nothing.
@@ -256,7 +279,7 @@ class Journal:
         self._broken = self._broken or broken
         if first:
             try:
-                self._append({"fault": reason, "time": time.time()})
+                self._append(_json({"fault": reason, "time": time.time()}))
             except OSError:
                 self._broken = True
                 self._rename()
@@ -270,27 +293,20 @@ class Journal:
 
     def end(self, error: str | None = None) -> None:
         """Write the last record and close. Raises nothing: all statements are there already."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is None:
+        if self._descriptor is None:
             return
         try:
-            if os.fstat(descriptor).st_nlink == 0:
-                self.fault(f"the journal {self.path} was deleted while it was written", broken=True)
-            elif not self._broken:
-                os.write(descriptor, _line({"end": time.time(), "error": error}))
+            if not self._broken:
+                self._append(_json({"end": time.time(), "error": error}))
         except OSError as failure:
-            logger.warning("The end of the journal %s could not be written: %s", self.path, failure)
-        finally:
-            with suppress(OSError):  # closed by the analysis (os.closerange, as daemons do)
-                os.close(descriptor)
+            self.fault(f"the end of the journal could not be written: {failure}", broken=True)
+        self._close()
 
     def forked(self) -> None:
         """In the child of a fork: leave the parent's file; its own is made when it reads something."""
         self._lock = threading.RLock()  # another thread of the parent may have held it
-        if self._descriptor is not None:
-            with suppress(OSError):
-                os.close(self._descriptor)
-        self._descriptor, self.path, self._number, self.process = None, None, 0, "fork"
+        self._close()
+        self.path, self._number, self.process = None, 0, "fork"
 
     def _open(self) -> None:
         with self._lock:
@@ -299,34 +315,53 @@ class Journal:
             _make_folder(self.folder)
             path = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-            self.path, self._descriptor = path, descriptor
+            self.path, self._descriptor, self._inode = path, descriptor, os.fstat(descriptor).st_ino
             now = time.time()
-            self._append(
-                {
-                    "format": FORMAT,
-                    **versions(),
-                    "paper": self.paper,
-                    "analysis": self.analysis,
-                    "run": self.folder.name,
-                    "process": self.process,
-                    "pid": os.getpid(),
-                    "host": socket.gethostname(),
-                    "user": _user(),
-                    "time": now,
-                    "started": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
-                    "policies": self.policies,
-                }
-            )
+            header = {
+                "format": FORMAT,
+                **versions(),
+                "paper": self.paper,
+                "analysis": self.analysis,
+                "run": self.folder.name,
+                "process": self.process,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "user": _user(),
+                "time": now,
+                "started": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
+                "policies": self.policies,
+            }
+            self._append(_json(header))
 
-    def _append(self, record: dict[str, Any]) -> None:
-        if self._descriptor is None:
+    def _append(self, record: str) -> None:
+        if self._descriptor is None or self.path is None:
             raise FileNotFoundError("no journal is open")
+        links = self._links()
+        if (
+            links is None
+        ):  # the analysis closed it, as daemons close all files; the number may be another file's
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        elif links == 0:
+            raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")
         line = b"\n" * self._cut_off + _line(record)
         self._cut_off = True
         written = os.write(self._descriptor, line)
         if written != len(line):
             raise OSError(f"{written} of {len(line)} bytes could be written; the disk may be full")
         self._cut_off = False
+
+    def _links(self) -> int | None:
+        """How many names the open file has; None where the descriptor is not that of the journal any more."""
+        try:
+            state = os.fstat(self._descriptor if self._descriptor is not None else -1)
+        except OSError:
+            return None
+        return state.st_nlink if state.st_ino == self._inode else None
+
+    def _close(self) -> None:
+        if self._links() is not None and self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
 
     def _rename(self) -> None:
         """Mark a file of this run by its name, which needs no space on the disk."""
@@ -345,6 +380,6 @@ def versions() -> dict[str, str]:
     return {"dj_sqlspy": __version__, "datajoint": datajoint, "python": platform.python_version()}
 
 
-def _line(record: dict[str, Any]) -> bytes:
-    body = _encode(record).encode("ascii")
+def _line(record: str) -> bytes:
+    body = record.encode("ascii")
     return b"%08x %s\n" % (zlib.crc32(body), body)

@@ -38,7 +38,7 @@ _TABLE = re.compile(
 )
 _SYSTEM_SCHEMAS = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
 _BOOKKEEPING_TABLES = frozenset({"~log", "~jobs", "~lineage"})
-# A search for these is fast also in a long statement; only where one is found are the tables looked at.
+# Only where one of these is found are the tables looked at.
 _BOOKKEEPING_MARKS = (
     *("nformation_schema", "NFORMATION_SCHEMA", "erformance_schema", "ERFORMANCE_SCHEMA"),
     *("`~log`", "`~jobs`", "`~lineage`", "`~~", "mysql.", "`mysql`", "sys.", "`sys`"),
@@ -86,6 +86,15 @@ def is_bookkeeping(sql: str) -> bool:
     """
     if len(sql) < 200 and _SESSION_STATE.match(sql):
         return True
+    # searches for short texts are fast also in a long statement, and nearly always end it here
+    if (
+        "`~" not in sql
+        and "chema" not in sql
+        and "CHEMA" not in sql
+        and "sys" not in sql
+        and "mysql" not in sql
+    ):
+        return False
     if not any(mark in sql for mark in _BOOKKEEPING_MARKS):
         return False
     tables = _TABLE.findall(_without_literals(sql))

@@ -213,6 +213,8 @@ def receivers() -> Sequence[Session]:
     if scope is None:
         return open_sessions
     sessions = scope.sessions
+    if sessions == open_sessions:  # nearly always
+        return open_sessions
     if sessions is None or (sessions and not scope.paused and not any(s in open_sessions for s in sessions)):
         return open_sessions  # taken over from sessions that have ended since: in doubt, all
     return [

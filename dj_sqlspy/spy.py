@@ -14,7 +14,6 @@ import inspect
 import itertools
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -310,22 +309,21 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
         if reads.is_bookkeeping(sql):
             return
         info = connection.conn_info
-        record = {
-            "time": time.time(),
-            "rows": cursor.rowcount if head in reads.READS or reads.counts_rows_read(query) else None,
-            "kind": purpose.get() or "data",
-            "server": f"{info['host']}:{info['port']}",
-            "transaction": _transaction(connection),
-            "sql": sql,
-        }
+        what = (
+            sql,
+            cursor.rowcount if head in reads.READS or reads.counts_rows_read(query) else None,
+            purpose.get() or "data",
+            f"{info['host']}:{info['port']}",
+            _transaction(connection),
+        )
         if len(sessions) == 1 and not sessions[0].number:
-            sessions[0].journal.statement(record)
+            sessions[0].journal.statement(*what)
             return
         numbers: dict[Journal, list[int]] = {}
         for each in sessions:
             numbers.setdefault(each.journal, []).append(each.number)
         for journal, found in numbers.items():
-            journal.statement(record if found == [0] else {**record, "sessions": found})
+            journal.statement(*what, sessions=tuple(found))
     except Exception as error:
         _fault(sessions, error)
 
