@@ -117,8 +117,11 @@ def _described(connection: Any, sql: str, wanted: Mapping[int, int]) -> Differen
     rows = _stream(connection, sql)
     columns = [as_text(name) for name in next(rows)]
     shown: list[str] = []
+    left = dict(wanted)
     for row in rows:  # to the end, or the connection could not be used again
-        if len(shown) < ROWS_SHOWN and _short_digest(row) in wanted:
+        key = _short_digest(row)
+        if len(shown) < ROWS_SHOWN and left.get(key):
+            left[key] -= 1
             shown.append(", ".join(f"{c}={as_text(v)}" for c, v in zip(columns, row, strict=True)))
     return Difference(sum(wanted.values()), tuple(shown))
 

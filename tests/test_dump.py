@@ -1,0 +1,618 @@
+"""dump.sh and restore.sh on real servers: every value comes back, and what fails leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import pty
+import re
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from dj_sqlspy.bundle import Bundle, client_options, write_bundle
+from dj_sqlspy.cascade import plain_decoders
+from dj_sqlspy.errors import BundleError
+from dj_sqlspy.journal import Statement
+from dj_sqlspy.servers import Server
+from dj_sqlspy.slice import Slice, make_slice
+
+NASTY = [
+    "it's",
+    'say "hi"',
+    "back\\slash",
+    "\\",
+    "\\'; DROP TABLE x; -- ",
+    "100 %",
+    "%s %(a)s",
+    "$HOME ${HOME} $(id)",
+    "`id`",
+    "line\nbreak\r\nand\ttab",
+    "# not a comment",
+    "/* nor this */",
+    "nul\0byte",
+    "emoji 😀 and ümläut",
+    "\x1a\x7f",
+    "NULL",
+    "",
+    "\\N",
+    "*/ !999999\\- ",
+]
+
+
+@pytest.fixture
+def lab(connection: Any, prefix: str) -> Iterator[Any]:
+    """Runs statements in a schema of the test's own; ``lab.name`` is that schema."""
+    name = f"{prefix}lab"
+
+    def run(*statements: str) -> None:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement.replace("lab.", f"`{name}`."))
+
+    run(f"CREATE DATABASE `{name}`")
+    run.name = name  # type: ignore[attr-defined]
+    run.connection = connection  # type: ignore[attr-defined]
+    yield run
+
+
+def cut(server: Server, *statements: str) -> Slice:
+    """The slice that statements need, as if they had been captured."""
+    captured = [Statement(sql=sql, number=number) for number, sql in enumerate(statements, 1)]
+    with server.connect(conv=plain_decoders()) as connection:
+        return make_slice(captured, connection)
+
+
+def bundle_of(server: Server, path: Path, *statements: str) -> Bundle:
+    with server.connect() as connection:
+        return write_bundle(cut(server, *statements), path, connection=connection)
+
+
+def options(server: Server) -> list[str]:
+    return [f"--defaults-file={server.defaults_file()}"]
+
+
+def run_script(script: Path, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", str(script), *arguments], capture_output=True, text=True, **settings)
+
+
+def rows(server: Server, sql: str) -> list[tuple[Any, ...]]:
+    """Rows just as the server sends them, as bytes."""
+    with server.connect(conv={}, use_unicode=False) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return sorted(cursor.fetchall(), key=repr)
+
+
+def same(one: Server, other: Server, *queries: str) -> None:
+    for query in queries:
+        assert rows(one, query) == rows(other, query)
+
+
+def dumped_and_loaded(server: Server, scratch: Server, path: Path, *statements: str) -> Bundle:
+    bundle = bundle_of(server, path, *statements)
+    bundle.dump(options(server))
+    bundle.restore(options(scratch))
+    return bundle
+
+
+# ---------------------------------------------------------------- values
+
+
+def test_nasty_strings_come_back_byte_for_byte(
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    lab(
+        "CREATE TABLE lab.`#odd~name` (k VARCHAR(40) NOT NULL, b VARBINARY(40) NOT NULL, t TEXT, z LONGBLOB,"
+        " `q``'\"\\$HOME %` VARCHAR(40), PRIMARY KEY (k, b))"
+    )
+    table = f"`{lab.name}`.`#odd~name`"
+    with lab.connection.cursor() as cursor:
+        for number, text in enumerate(NASTY):
+            values = (
+                text[:38] + str(number),
+                text.encode()[:30],
+                text,
+                bytes(range(256)) + text.encode(),
+                text,
+            )
+            cursor.execute(f"INSERT INTO {table} VALUES (%s, %s, %s, %s, %s)", values)
+            cursor.execute(f"INSERT INTO {table} VALUES (%s, %s, NULL, '', NULL)", (f"other{number}", b""))
+    statement = f"SELECT * FROM {table} WHERE t IS NOT NULL"
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement)
+    assert len(rows(clean_scratch, f"SELECT * FROM {table}")) == len(NASTY)
+    same(server, clean_scratch, statement)
+
+
+def test_names_that_break_careless_scripts(
+    connection: Any, prefix: str, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    schema = f"`{prefix}it's $HOME ``x`` %s`"
+    names = [
+        "`-no-data`",
+        "`a b'c\"d`",
+        "`back\\slash`",
+        "`new\nline`",
+        "`tick``s`",
+        "`täble😀`".replace("😀", "ß"),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {schema}")
+        for number, name in enumerate(names):
+            cursor.execute(f"CREATE TABLE {schema}.{name} (`i'd` INT PRIMARY KEY)")
+            cursor.execute(f"INSERT INTO {schema}.{name} VALUES ({number}), (100)")
+    statements = [f"SELECT * FROM {schema}.{name} WHERE `i'd` < 100" for name in names]
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "it's a $HOME", *statements)
+    assert len(bundle.manifest["tables"]) == len(names)
+    for number, name in enumerate(names):
+        assert rows(clean_scratch, f"SELECT * FROM {schema}.{name}") == [(str(number).encode(),)]
+
+
+def test_every_type_comes_back_exactly(
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    lab(
+        "CREATE TABLE lab.t (id INT AUTO_INCREMENT PRIMARY KEY, f FLOAT, f2 FLOAT(7,3), d DOUBLE,"
+        " b VARBINARY(10), bb LONGBLOB, e ENUM('a', 'b'), j JSON, bits BIT(11), ts TIMESTAMP NULL,"
+        " v VARCHAR(20), dc DECIMAL(20,6), g BIGINT GENERATED ALWAYS AS (dc * 2) VIRTUAL,"
+        " gs BIGINT GENERATED ALWAYS AS (dc * 3) STORED, y YEAR, tm TIME(6), dt DATETIME(3),"
+        " st SET('p', 'q'), z INT(5) ZEROFILL, bi BINARY(4), mt MEDIUMTEXT, hidden INT INVISIBLE DEFAULT 7,"
+        " u BIGINT UNSIGNED, ch CHAR(3), l VARCHAR(9) CHARACTER SET latin1)",
+        "INSERT INTO lab.t (f, f2, d, b, bb, e, j, bits, ts, v, dc, y, tm, dt, st, z, bi, mt, u, ch, l,"
+        " hidden) VALUES (1.23456789, 1.2345, 0.1e0 + 0.2e0, X'00FF27', X'00FF0A0D275C', 'b', '{\"a\": 1.5}',"
+        " b'10100000001', '2024-10-27 01:30:00', '😀', 12345.678901, 2024, '-12:00:00.123456',"
+        " '2024-01-01 00:00:00.123', 'p,q', 7, 'a', 'text', 18446744073709551615, 'a', 'é', 9)",
+        "INSERT INTO lab.t (f, d, b, bb) VALUES (-1e-45, 1.7976931348623157e308, '', '')",
+        "INSERT INTO lab.t (f, d, bits, j) VALUES (16777217, -2.2250738585072014e-308, 0, '[]')",
+        "INSERT INTO lab.t (f) VALUES (3.4028234e38)",
+    )
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", f"SELECT * FROM `{lab.name}`.t")
+    same(
+        server,
+        clean_scratch,
+        f"SELECT *, hidden, f * 1e0, f2 * 1e0, HEX(bits), HEX(j), HEX(l) FROM `{lab.name}`.t",
+        f"SELECT SUM(f), AVG(f * f), SUM(d) FROM `{lab.name}`.t",
+    )
+
+
+def test_timestamps_do_not_depend_on_the_time_zones(
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    lab(
+        "SET time_zone = '-07:30'",
+        "CREATE TABLE lab.t (ts TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) PRIMARY KEY, n INT)",
+        "INSERT INTO lab.t VALUES ('2024-03-31 02:30:00.125', 1), ('2024-10-27 01:30:00', 2)",
+        "INSERT INTO lab.t VALUES ('2000-01-01', 3)",
+    )
+    statement = f"SELECT * FROM `{lab.name}`.t WHERE n < 3"
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement)
+    same(server, clean_scratch, f"SELECT UNIX_TIMESTAMP(ts), n FROM `{lab.name}`.t WHERE n < 3")
+    assert len(rows(clean_scratch, f"SELECT * FROM `{lab.name}`.t")) == 2
+
+
+# ---------------------------------------------------------------- tables
+
+
+@pytest.fixture
+def family(lab: Any, connection: Any, prefix: str) -> Any:
+    """Tables that refer to each other in every way; statements that read a part of them."""
+    other = f"`{prefix}other`"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {other} CHARACTER SET latin1 COLLATE latin1_general_ci")
+        cursor.execute(f"CREATE TABLE {other}.`#species` (species VARCHAR(9) PRIMARY KEY)")
+        cursor.execute(f"INSERT INTO {other}.`#species` VALUES ('mouse'), ('rat'), ('finch')")
+        cursor.execute(f"CREATE TABLE {other}.unused (id INT PRIMARY KEY)")
+    lab(
+        "CREATE TABLE lab.subject (id INT AUTO_INCREMENT PRIMARY KEY,"
+        " species VARCHAR(9) CHARACTER SET latin1 COLLATE latin1_general_ci NOT NULL, mother INT NULL,"
+        f" FOREIGN KEY (species) REFERENCES {other}.`#species` (species),"
+        " FOREIGN KEY (mother) REFERENCES lab.subject (id)) AUTO_INCREMENT = 777",
+        "CREATE TABLE lab.room (room INT PRIMARY KEY)",
+        "CREATE TABLE lab.session (id INT, day DATE, room INT NULL, PRIMARY KEY (id, day),"
+        " FOREIGN KEY (id) REFERENCES lab.subject (id), FOREIGN KEY (room) REFERENCES lab.room (room))",
+        "CREATE TABLE lab.head (head INT PRIMARY KEY, best INT NULL)",
+        "CREATE TABLE lab.tail (tail INT PRIMARY KEY, head INT NOT NULL,"
+        " FOREIGN KEY (head) REFERENCES lab.head (head))",
+        "ALTER TABLE lab.head ADD FOREIGN KEY (best) REFERENCES lab.tail (tail)",
+        "INSERT INTO lab.subject VALUES (9, 'mouse', NULL), (3, 'mouse', 9), (1, 'mouse', 3)",
+        "INSERT INTO lab.subject VALUES (2, 'rat', NULL)",
+        "INSERT INTO lab.session VALUES (1, '2024-01-01', NULL), (1, '2024-01-02', NULL)",
+        "INSERT INTO lab.session VALUES (2, '2024-01-01', NULL)",
+        "INSERT INTO lab.room VALUES (1), (2)",
+        "INSERT INTO lab.head VALUES (1, NULL), (2, NULL)",
+        "INSERT INTO lab.tail VALUES (10, 1), (20, 2)",
+        "UPDATE lab.head SET best = head * 10",
+        "CREATE TABLE lab.`~lineage` (table_name VARCHAR(64), attribute_name VARCHAR(64),"
+        " lineage VARCHAR(255), PRIMARY KEY (table_name, attribute_name))",
+        "INSERT INTO lab.`~lineage` VALUES ('session', 'id', 'lab.subject.id')",
+        "INSERT INTO lab.`~lineage` VALUES ('secret', 'x', 'lab.secret.x')",
+    )
+    lab.statements = [
+        f"SELECT * FROM `{lab.name}`.`session` WHERE id = 1",
+        f"SELECT * FROM `{lab.name}`.`head` WHERE head = 1",
+    ]
+    return lab
+
+
+def test_references_load_whichever_way_they_point(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
+) -> None:
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *family.statements)
+    counts = {table["name"].split(".")[1]: table["rows"] for table in bundle.manifest["tables"]}
+    assert counts == {
+        "`#species`": 1,
+        "`subject`": 3,
+        "`room`": 0,
+        "`session`": 2,
+        "`head`": 1,
+        "`tail`": 1,
+    }
+    for table, number in counts.items():
+        schema = f"`{prefix}other`" if table == "`#species`" else f"`{family.name}`"
+        assert len(rows(clean_scratch, f"SELECT * FROM {schema}.{table}")) == number
+    assert rows(clean_scratch, f"SELECT table_name FROM `{family.name}`.`~lineage`") == [(b"session",)]
+    assert not rows(clean_scratch, "SELECT 1 FROM information_schema.tables WHERE table_name = 'unused'")
+    charsets = (
+        "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
+        f" WHERE schema_name IN ('{prefix}other', '{family.name}')"
+    )
+    same(server, clean_scratch, charsets)
+
+
+def test_foreign_keys_are_in_force_after_loading(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", *family.statements)
+    with clean_scratch.connect() as connection, pytest.raises(pymysql.err.IntegrityError):
+        connection.cursor().execute(f"INSERT INTO `{family.name}`.session VALUES (555, '2024-01-01', NULL)")
+
+
+def test_two_dumps_are_the_same_bytes_and_tell_nothing_of_the_others(
+    family: Any, server: Server, tmp_path: Path
+) -> None:
+    first = bundle_of(server, tmp_path / "a", *family.statements)
+    second = bundle_of(server, tmp_path / "b", *family.statements)
+    one, two = first.dump(options(server)).read_bytes(), second.dump(options(server)).read_bytes()
+    assert one == two
+    text = gzip.decompress(one).decode()
+    assert "777" not in text and "AUTO_INCREMENT=" not in text  # how many rows there were, or have been
+    assert "DEFINER" not in text and "rat" not in text and "secret" not in text
+
+
+def test_a_restriction_longer_than_one_command(
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    lab("CREATE TABLE lab.t (a VARCHAR(60), b INT, f FLOAT, PRIMARY KEY (a, b))")
+    with lab.connection.cursor() as cursor:
+        for batch in range(0, 12_000, 1000):
+            values = ", ".join(
+                f"('{'x' * 30}{n * 7919 % 12_000:06d}', {n % 3}, {n / 7})" for n in range(batch, batch + 1000)
+            )
+            cursor.execute(f"INSERT INTO `{lab.name}`.t VALUES {values}")
+    bundle = dumped_and_loaded(
+        server, clean_scratch, tmp_path / "b", f"SELECT * FROM `{lab.name}`.t WHERE b <> 1 AND f > 50"
+    )
+    (table,) = bundle.manifest["tables"]
+    assert len(table["restriction"]) > 256 * 1024
+    same(server, clean_scratch, f"SELECT a, b, f * 1e0 FROM `{lab.name}`.t WHERE b <> 1 AND f > 50")
+    assert len(rows(clean_scratch, f"SELECT * FROM `{lab.name}`.t")) == table["rows"] > 7000
+
+
+def test_views_that_statements_name(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    family(
+        "CREATE VIEW lab.mice AS SELECT id, CONCAT(species, ' it''s \\\\ é') AS text FROM lab.subject"
+        " WHERE species = 'mouse'",
+        "CREATE VIEW lab.old_mice AS SELECT * FROM lab.mice WHERE id > 1",
+        "CREATE VIEW lab.other AS SELECT * FROM lab.room",
+    )
+    statement = f"SELECT * FROM `{family.name}`.`old_mice`"
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement)
+    assert [view["name"] for view in bundle.manifest["views"]] == [
+        f"`{family.name}`.`mice`",
+        f"`{family.name}`.`old_mice`",
+    ]
+    same(server, clean_scratch, statement)
+
+
+# ---------------------------------------------------------------- accounts and passwords
+
+
+@contextlib.contextmanager
+def account(server: Server, password: str, *grants: str) -> Iterator[str]:
+    name = f"u{time.time_ns() % 10**9}"
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE USER '{name}'@'%%' IDENTIFIED BY %s", (password,))
+        for grant in grants:
+            cursor.execute(f"GRANT {grant} TO '{name}'@'%'")
+    try:
+        yield name
+    finally:
+        with server.connect() as connection:
+            connection.cursor().execute(f"DROP USER '{name}'@'%'")
+
+
+PASSWORD = 'it\'s "a" #back\\slash\\n;'
+
+
+def test_an_account_that_may_only_select(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
+) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    grants = [f"SELECT ON `{schema}`.*" for schema in (family.name, f"{prefix}other")]
+    with (
+        account(server, PASSWORD, *grants) as user,
+        server.connect(user=user, password=PASSWORD) as connection,
+        client_options(connection) as own,
+    ):
+        bundle.dump(own)
+    bundle.restore(options(clean_scratch))
+
+
+def test_p_asks_once(family: Any, server: Server, tmp_path: Path) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    with account(server, PASSWORD, "SELECT ON *.*") as user:
+        command = ["bash", str(bundle.path / "dump.sh"), "--socket", server.socket, "-u", user, "-p"]
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execvp(command[0], command)
+        said = b""
+        with contextlib.suppress(OSError):  # how the end of a terminal looks on Linux
+            while chunk := os.read(terminal, 1024):
+                said += chunk
+                if said.endswith(b"Password: "):
+                    os.write(terminal, PASSWORD.encode() + b"\n")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, said
+    assert said.count(b"Password") == 1
+    assert bundle.dump_file.exists()
+
+
+def test_no_password_on_a_command_line_or_in_the_folder(family: Any, server: Server, tmp_path: Path) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    for given in ("-psecret", "--password=secret", "--pass=secret"):
+        ended = run_script(bundle.path / "dump.sh", "--host=127.0.0.1", given)
+        assert ended.returncode == 1 and "secret" not in ended.stderr and "command line" in ended.stderr
+        with pytest.raises(BundleError):
+            bundle.dump([given])
+    bundle.dump(options(server))
+    assert bundle.path.stat().st_mode & 0o777 == 0o700
+    for file in bundle.path.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert server.password.encode() not in file.read_bytes()
+
+
+# ---------------------------------------------------------------- dumps that fail
+
+
+def test_a_wrong_port_leaves_no_output(family: Any, server: Server, tmp_path: Path) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    ended = run_script(
+        bundle.path / "dump.sh", "--no-defaults", "--host=127.0.0.1", "--port=1", "--protocol=TCP"
+    )
+    assert ended.returncode != 0
+    assert "cannot reach the server" in ended.stderr
+    assert not left_over(bundle)
+    with pytest.raises(BundleError, match="cannot reach the server"):
+        bundle.dump(["--no-defaults", "--host=127.0.0.1", "--port=1", "--protocol=TCP"])
+
+
+def left_over(bundle: Bundle) -> list[str]:
+    return sorted({file.name for file in bundle.path.iterdir()} - {"dump.sh", "restore.sh", "manifest.json"})
+
+
+@pytest.fixture
+def large(lab: Any, server: Server, tmp_path: Path) -> Bundle:
+    """A slice that takes seconds to dump, since its rows cannot be compressed."""
+    lab("CREATE TABLE lab.big (id INT PRIMARY KEY, b LONGBLOB)")
+    with lab.connection.cursor() as cursor:
+        for number in range(40):
+            cursor.execute(f"INSERT INTO `{lab.name}`.big VALUES ({number}, %s)", (os.urandom(1_000_000),))
+    return bundle_of(server, tmp_path / "b", f"SELECT id FROM `{lab.name}`.big")
+
+
+def while_dumping(bundle: Bundle, server: Server) -> tuple[subprocess.Popen[str], int]:
+    """Start dump.sh; return it, and the process id of mysqldump once rows have been written."""
+    running = subprocess.Popen(
+        ["bash", str(bundle.path / "dump.sh"), *options(server)], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and running.poll() is None:
+        partial = [file for file in bundle.path.glob("dump.sql.gz.*") if file.stat().st_size > 1_000_000]
+        found = [pid for pid, command in descendants(running.pid) if "--no-create-info" in command]
+        if partial and found:
+            return running, found[0]
+        time.sleep(0.01)
+    raise AssertionError(f"mysqldump was not seen: {running.communicate()}")
+
+
+def descendants(root: int) -> Iterator[tuple[int, str]]:
+    answer = subprocess.run(
+        ["ps", "-eww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
+    parents, commands = {}, {}
+    for line in answer.stdout.splitlines():
+        pid, parent, command = line.split(None, 2)
+        parents[int(pid)], commands[int(pid)] = int(parent), command
+    for pid, command in commands.items():
+        above: int | None = pid
+        while above and above != root:
+            above = parents.get(above)
+        if above == root:
+            yield pid, command
+
+
+def test_mysqldump_killed_half_way(large: Bundle, server: Server) -> None:
+    running, pid = while_dumping(large, server)
+    os.kill(pid, signal.SIGKILL)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode != 0
+    assert "nothing was written" in said
+    assert not left_over(large)
+
+
+def test_rows_that_come_while_dumping(large: Bundle, server: Server, lab: Any) -> None:
+    running, _ = while_dumping(large, server)
+    lab("INSERT INTO lab.big VALUES (1000, '')")
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode != 0
+    assert f"`{lab.name}`.`big`: 40 rows in the slice, 41 now" in said
+    assert not left_over(large)
+
+
+def test_a_disk_that_is_full(large: Bundle, server: Server) -> None:
+    def little_space() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write over the limit fails, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    large.dump_file.write_bytes(b"an older dump")
+    ended = run_script(large.path / "dump.sh", *options(server), preexec_fn=little_space)
+    assert ended.returncode != 0
+    assert "nothing was written" in ended.stderr
+    assert left_over(large) == ["dump.sql.gz"] and large.dump_file.read_bytes() == b"an older dump"
+
+
+def test_a_database_that_has_changed(family: Any, server: Server, tmp_path: Path) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    family("INSERT INTO lab.session VALUES (1, '2024-01-03', NULL)")
+    with pytest.raises(BundleError, match=r"(?s)has changed.*`session`: 2 rows in the slice, 3 now"):
+        bundle.dump(options(server))
+    assert not left_over(bundle)
+    family("DELETE FROM lab.session WHERE day = '2024-01-03'")
+    bundle.dump(options(server))
+    before = bundle.dump_file.read_bytes()
+    bundle.dump(options(server))
+    assert bundle.dump_file.read_bytes() == before
+
+
+def test_help(family: Any, server: Server, tmp_path: Path) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    for script in ("dump.sh", "restore.sh"):
+        ended = run_script(bundle.path / script, "--help")
+        assert ended.returncode == 0 and f"bash {script} --host=HOST" in ended.stdout
+
+
+# ---------------------------------------------------------------- restores that fail
+
+
+def test_a_server_that_holds_a_table_is_not_touched(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    bundle.dump(options(server))
+    with clean_scratch.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{family.name}`")
+        cursor.execute(f"CREATE TABLE `{family.name}`.`session` (mine INT)")
+        cursor.execute(f"INSERT INTO `{family.name}`.`session` VALUES (1)")
+    everything = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema LIKE 't%'"
+    before = rows(clean_scratch, everything)
+    with pytest.raises(
+        BundleError, match=rf"(?s)already holds.*`{family.name}`\.`session`\n.*nothing was loaded"
+    ):
+        bundle.restore(options(clean_scratch))
+    assert rows(clean_scratch, everything) == before
+    assert rows(clean_scratch, f"SELECT * FROM `{family.name}`.`session`") == [(b"1",)]
+
+
+def test_a_load_that_stops_half_way_says_what_to_remove(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
+) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    bundle.dump(options(server))
+    grants = [
+        f"CREATE, DROP, SELECT, REFERENCES, ALTER ON `{name}`.*" for name in (family.name, f"{prefix}other")
+    ]
+    with (
+        account(clean_scratch, PASSWORD, *grants) as user,  # may not INSERT
+        clean_scratch.connect(user=user, password=PASSWORD) as connection,
+        client_options(connection) as own,
+        pytest.raises(BundleError, match="half-way") as caught,
+    ):
+        bundle.restore(own)
+    remedy = [line.strip() for line in str(caught.value).splitlines() if line.startswith("    ")]
+    assert f"DROP TABLE `{family.name}`.`session`;" in remedy
+    with clean_scratch.connect() as connection, connection.cursor() as cursor:
+        for statement in remedy:
+            cursor.execute(statement)
+    bundle.restore(options(clean_scratch))
+
+
+def test_a_damaged_dump_is_not_loaded(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    with pytest.raises(BundleError, match="there is no"):
+        bundle.restore(options(clean_scratch))
+    whole = bundle.dump(options(server)).read_bytes()
+    bundle.dump_file.write_bytes(whole[:-20])
+    with pytest.raises(BundleError, match="is damaged"):
+        bundle.restore(options(clean_scratch))
+    assert not rows(
+        clean_scratch, f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{family.name}'"
+    )
+
+
+def test_a_dump_with_rows_missing_is_noticed(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    text = gzip.decompress(bundle.dump(options(server)).read_bytes()).decode()
+    without = re.sub(r"(?s)INSERT INTO `#species`.*?;\n", "", text)
+    assert without != text
+    bundle.dump_file.write_bytes(gzip.compress(without.encode()))
+    with pytest.raises(BundleError) as caught:
+        bundle.restore(options(clean_scratch))
+    assert "`#species`: 0 rows instead of 1" in str(caught.value)
+    assert "`subject`: 3 rows whose foreign key" in str(caught.value)
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def test_write_refuses_what_is_not_a_bundle(family: Any, server: Server, tmp_path: Path) -> None:
+    place = tmp_path / "mine"
+    place.mkdir()
+    bundle = bundle_of(server, place, *family.statements)  # an empty folder will do
+    first = bundle.dump(options(server))
+    bundle_of(server, place, *family.statements)  # an older bundle is replaced, with its dump
+    assert not first.exists()
+    assert sorted(entry.name for entry in tmp_path.iterdir() if "sqlspy" not in entry.name) == ["mine"]
+    (place / "thesis.tex").write_text("years of work")
+    with pytest.raises(BundleError, match=r"thesis\.tex"):
+        bundle_of(server, place, *family.statements)
+    (place / "manifest.json").unlink()
+    with pytest.raises(BundleError, match="neither empty nor a bundle"):
+        bundle_of(server, place, *family.statements)
+    assert (place / "thesis.tex").read_text() == "years of work"
+    with pytest.raises(BundleError, match=r"no manifest\.json"):
+        Bundle(place)
+
+
+def test_drift_is_refused_unless_accepted(family: Any, server: Server, tmp_path: Path) -> None:
+    captured = [
+        Statement(sql=sql, rows=3 - number, number=number) for number, sql in enumerate(family.statements, 1)
+    ]
+    family("INSERT INTO lab.session VALUES (1, '2024-01-03', NULL)")
+    with server.connect(conv=plain_decoders()) as connection:
+        changed = make_slice(captured, connection)
+    with server.connect() as connection:
+        with pytest.raises(BundleError, match=r"2 rows then, 3 now: SELECT \* FROM"):
+            write_bundle(changed, tmp_path / "b", connection=connection)
+        assert not (tmp_path / "b").exists()
+        bundle = write_bundle(changed, tmp_path / "b", connection=connection, accept_drift=True)
+    assert bundle.manifest["drift"] == [{"number": 1, "then": 2, "now": 3}]
+
+
+def test_the_scripts_are_plain_bash(family: Any, server: Server, tmp_path: Path) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    for script in ("dump.sh", "restore.sh"):
+        subprocess.run(["bash", "-n", str(bundle.path / script)], check=True)
+        text = (bundle.path / script).read_text()
+        assert "@" not in re.sub(r"\$@|\[@\]|@@", "", text)  # every placeholder is filled in
