@@ -25,7 +25,7 @@ from .demand import demanded_occurrences, from_occurrences, is_plain, predicates
 from .order import determined, marks_of
 from .resolve import UnknownTable, Unsupported, parse, resolve, select_of, table_names
 from .simplify import simplify
-from .tree import Base, Block, Query, Union, column, occurrences, to_sql
+from .tree import Base, Block, Exact, Query, Union, column, occurrences, to_sql
 from .witness import Witness, standalone, witnesses
 
 BOOKKEEPING = ("~lineage", "~log", "~jobs")
@@ -57,6 +57,10 @@ class Lineage:
         True if the statement orders its result totally.
     fallback : str or None
         Why it was not analysed; then the leaves are whole tables.
+    query : Query or None
+        The resolved tree, None for a fall-back.
+    reads_whole : bool
+        True if ``sql`` is the whole statement (False for INSERT … SELECT).
     """
 
     sql: str
@@ -67,6 +71,7 @@ class Lineage:
     ordered: bool = False
     fallback: str | None = None
     query: Query | None = None
+    reads_whole: bool = True
 
 
 def named_tables(sql: str) -> list[tuple[str | None, str]]:
@@ -135,20 +140,21 @@ def analyse(
     """
     select = None
     try:
-        select = select_of(parse(sql))
+        statement = parse(sql)
+        select = select_of(statement)
         if select is None:
             return Lineage("", ())
         query = simplify(resolve(select, catalog, default_schema))
         if kind == "exists" and exists == "witness":
             query = _one_witness(query)
-        text = sql if isinstance(parse(sql), exp.Query) else select.sql(dialect="mysql", comments=False)
         unknown = marks_of(query)
         leaves = tuple(_leaves(query))
         rules = tuple(witnesses(query)) + tuple(
             rule for inner in standalone(query) for rule in witnesses(inner) if inner is not query
         )
+        whole = select is statement
         return Lineage(
-            text,
+            sql if whole else select.sql(dialect=Exact, comments=False),
             leaves,
             _each_once(rules),
             tuple({base.table.full_name: base.table for base in occurrences(query)}.values()),
@@ -156,6 +162,7 @@ def analyse(
             determined(query),
             None,
             query,
+            whole,
         )
     except (Unsupported, NotImplementedError) as error:
         return _whole_tables(sql, catalog, str(error), default_schema, select)
@@ -236,14 +243,15 @@ def _whole_tables(
             f"Finding the tables of a captured statement failed ({reason}). What it read cannot be exported. "
             f"Forget the analysis or run it without this statement:\n{sql[:500]}"
         )
-    text = sql if select is None else select.sql(dialect="mysql", comments=False)
-    is_select = sql.lstrip("( \n\t").upper().startswith(("SELECT", "WITH", "VALUES", "TABLE"))
+    whole = sql.lstrip("( \n\t").upper().startswith(("SELECT", "WITH", "VALUES", "TABLE"))
+    text = sql if whole or select is None else select.sql(dialect=Exact, comments=False)
     return Lineage(
-        sql if is_select else text,
+        text,
         tuple(Leaf(table, None) for table in tables.values()),
         (),
         tuple(tables.values()),
         fallback=reason,
+        reads_whole=whole,
     )
 
 

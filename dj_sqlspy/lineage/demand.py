@@ -364,6 +364,8 @@ def annotate(query: Query, wanted: Collection[str]) -> Query:
     | LIMIT | the first offset + limit rows |
     | UNION | all branches |
     """
+    if not wanted:
+        return query
     if isinstance(query, Union):
         return _annotate_union(query, wanted)
     read = inputs(query, wanted)

@@ -270,6 +270,8 @@ def _with_nulls(condition: Expr, aliases: Collection[str]) -> Expr:
 
 def _groups(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) -> Iterator[Witness]:
     """All rows of each group (or window partition) that the slice holds a row of."""
+    if outer_references(block):
+        return  # all rows that it could read are demanded for each outer row, see `_whole_value`
     tested = not root or block.limit is not None
     partitions: list[tuple[Expr, ...]] = []
     if block.group and (tested or block.having or windows_of(block)):
@@ -279,7 +281,7 @@ def _groups(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) -> I
     if tested:
         partitions += windows_of(block) if block.group is None else [()] if windows_of(block) else []
     for partition in partitions:
-        if not partition and block.group == () and not outer_references(block) and not block.having:
+        if not partition and block.group == () and not block.having:
             continue  # demanded for itself, see `standalone`
         yield from _group(block, here, outer, partition)
 

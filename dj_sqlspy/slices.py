@@ -8,7 +8,7 @@ It drives lineage and cascade, and copies no row.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,11 +19,13 @@ from .cascade import PARENT, PART, Asker, Cascade, Demand, KeySets, Reason
 from .catalog import Catalog, ForeignKey, Table
 from .errors import LineageError, SliceError
 from .journal import Statement
-from .keys import Key, convert, expression, expressions, key_columns
+from .keys import LIST_BYTES, Key, from_python, key_columns
 from .lineage import Leaf, Lineage, analyse, named_tables
-from .lineage.tree import Output, Query, to_sql
+from .lineage.batch import Batch, batch
+from .lineage.tree import Block, Output, Query, Union, to_sql
+from .lineage.witness import KEYS
 from .restrict import Restriction, shortest
-from .sql import split_full_name
+from .shapes import Shape, group
 
 # Kinds that export rows, by the policies that a session can set.
 DEFAULT_POLICIES: Mapping[str, str] = {"preview": "ignore", "count": "rows", "exists": "witness"}
@@ -218,8 +220,6 @@ class Slice:
         missing = [column.name for column in columns if column.name.lower() not in given]
         if missing:
             raise SliceError(f"Explaining a row of {table}: the key lacks {', '.join(missing)}.")
-        from .keys import from_python
-
         wanted = tuple(from_python(column, given[column.name.lower()]) for column in columns)
         if wanted not in self._sets.rows(table):
             raise SliceError(f"Explaining a row of {table}: {dict(key)!r} is not in the slice.")
@@ -363,38 +363,117 @@ def _read_catalog(
 def _analyse_all(
     statements: Sequence[Statement], catalog: Catalog, asker: Asker, policies: Mapping[str, str], strict: bool
 ) -> tuple[list[StatementReport], list[Demand]]:
+    """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible."""
     reports: list[StatementReport] = []
-    groups: dict[tuple[str, str], list[Statement]] = {}
-    for statement in statements:
-        groups.setdefault((statement.sql, statement.kind), []).append(statement)
-    lineages: dict[tuple[str, str], tuple[Lineage, int | None]] = {}
-    demands = []
-    for (sql, kind), members in groups.items():
-        lineage = analyse(sql, catalog, kind=kind, exists=policies["exists"])
-        lineage, now = _checked(lineage, asker)
-        if lineage.fallback and strict:
-            raise LineageError(
-                f"Statement {members[0].number} cannot be analysed: {lineage.fallback}. With strict=True this is an "
-                f"error; without, all rows of {', '.join(t.full_name for t in lineage.tables)} are exported:\n{sql}"
-            )
-        lineages[sql, kind] = lineage, now
-        demands.append(Demand(tuple(s.number for s in members), lineage.leaves, lineage.witnesses))
-    for statement in statements:
-        lineage, now = lineages[statement.sql, statement.kind]
-        if lineage.sql:
-            reports.append(
-                StatementReport(
-                    statement,
-                    lineage.sql,
-                    lineage.marks,
-                    lineage.ordered,
-                    lineage.fallback,
-                    statement.rows if lineage.sql == statement.sql else None,
-                    now,
-                    tuple(table.full_name for table in lineage.tables),
+    demands: list[Demand] = []
+    for shape in group(statements):
+        made = _whole_shape(shape, catalog, asker, policies)
+        if made is None:
+            made = [_one_by_one(shape, binding, catalog, asker, policies) for binding in shape.bindings]
+        for lineage, demand, counted in made:
+            if lineage.fallback and strict:
+                raise LineageError(
+                    f"Statement {demand.numbers[0]} cannot be analysed: {lineage.fallback}. With strict=True this is "
+                    f"an error; without, all rows of {', '.join(t.full_name for t in lineage.tables)} are "
+                    f"exported:\n{lineage.sql}"
                 )
-            )
-    return reports, demands
+            demands.append(demand)
+            for statement, now in counted:
+                if lineage.sql:
+                    reports.append(_report(statement, lineage, now))
+    return sorted(reports, key=lambda report: report.statement.number), demands
+
+
+_Made = tuple[Lineage, Demand, "list[tuple[Statement, int | None]]"]
+
+
+def _report(statement: Statement, lineage: Lineage, now: int | None) -> StatementReport:
+    whole = lineage.reads_whole
+    return StatementReport(
+        statement,
+        statement.sql if whole else lineage.sql,
+        lineage.marks,
+        lineage.ordered,
+        lineage.fallback,
+        statement.rows if whole else None,
+        now if whole else None,
+        tuple(table.full_name for table in lineage.tables),
+    )
+
+
+def _one_by_one(
+    shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker, policies: Mapping[str, str]
+) -> _Made:
+    members = shape.bindings[binding]
+    lineage = analyse(members[0].sql, catalog, kind=shape.kind, exists=policies["exists"])
+    lineage, now = _checked(lineage, asker)
+    numbers = tuple(s.number for s in members)
+    return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
+
+
+def _whole_shape(
+    shape: Shape, catalog: Catalog, asker: Asker, policies: Mapping[str, str]
+) -> list[_Made] | None:
+    """The lineage of a shape, asked for all bindings at once; None if they must be asked one by one."""
+    if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
+        return None
+    try:
+        lineage = analyse(shape.marked, catalog, kind=shape.kind, exists=policies["exists"])
+    except LineageError:
+        return None
+    if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
+        return None
+    found = batch(lineage.query)
+    if found is None:
+        return None
+    tables = [leaf.table for leaf in lineage.leaves]
+    lists = list(_binding_lists(shape, found))
+    leaves = tuple(
+        Leaf(table, sql.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})"))
+        for table, sql in zip(tables, found.leaves, strict=True)
+        for text in lists
+    )
+    try:
+        asker.rows(f"EXPLAIN {leaves[0].sql}") if leaves else None
+        counts = _batch_counts(shape, found, lists, asker)
+    except pymysql.MySQLError:
+        return None
+    if counts is None:
+        return None
+    return [(lineage, Demand(shape.numbers, leaves, ()), counts)]
+
+
+def _binding_lists(shape: Shape, found: Batch) -> Iterator[str]:
+    """The bindings as lists of rows, each of at most about `keys.LIST_BYTES`."""
+    rows: list[str] = []
+    size = 0
+    for binding in shape.bindings:
+        values = ", ".join(binding[i] for i in found.order)
+        row = f"({values})" if len(found.order) > 1 else values
+        if rows and size + len(row) > LIST_BYTES:
+            yield ", ".join(rows)
+            rows, size = [], 0
+        rows.append(row)
+        size += len(row) + 2
+    yield ", ".join(rows)
+
+
+def _batch_counts(
+    shape: Shape, found: Batch, lists: Sequence[str], asker: Asker
+) -> list[tuple[Statement, int | None]] | None:
+    """Rows of each statement now, told from the sum over all; None where the sum differs or does not tell."""
+    members = [s for bound in shape.bindings.values() for s in bound]
+    if found.single:
+        return [(s, 1) for s in members]
+    if found.count is None or any(s.rows is None for s in members):
+        return None
+    now = sum(
+        _count(asker, found.count.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})")) for text in lists
+    )
+    then = [{s.rows for s in bound} for bound in shape.bindings.values()]
+    if any(len(rows) > 1 for rows in then) or now != sum(rows.pop() or 0 for rows in then):
+        return None
+    return [(s, s.rows) for s in members]
 
 
 def _checked(lineage: Lineage, asker: Asker) -> tuple[Lineage, int | None]:
@@ -430,15 +509,11 @@ def _checked(lineage: Lineage, asker: Asker) -> tuple[Lineage, int | None]:
 
 
 def _without_keys(sql: str) -> str:
-    from .lineage.witness import KEYS
-
     return sql.replace(f"`{KEYS}`", "TRUE")
 
 
 def _numbered(query: Query) -> str:
     """The statement with output names that differ, so that it can be a derived table."""
-    from .lineage.tree import Block, Union
-
     def renamed(inner: Query) -> Query:
         if isinstance(inner, Union):
             return dataclasses.replace(inner, branches=tuple(renamed(branch) for branch in inner.branches))
@@ -471,9 +546,5 @@ __all__ = [
     "Slice",
     "StatementReport",
     "TableSlice",
-    "convert",
-    "expression",
-    "expressions",
     "make_slice",
-    "split_full_name",
 ]

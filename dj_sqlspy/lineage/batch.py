@@ -1,0 +1,87 @@
+"""Batches: one query for all bindings of a shape.
+
+In: the query tree of a shape written with markers. Out: a `Batch` where each marker stands in a condition
+``column = marker`` on the rows of the outermost SELECT: then the rows behind all bindings together are those with
+``(columns) IN (bindings)``. Any other shape is asked once for each binding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from ..shapes import markers
+from .demand import demanded_occurrences, rows_behind, windows_of
+from .resolve import Unsupported
+from .tree import Block, Expr, Output, Query, conjuncts, expression_sql, subqueries, to_sql
+from .witness import KEYS, standalone
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How to ask for all bindings of a shape at once.
+
+    Attributes
+    ----------
+    columns : str
+        The compared columns, comma-separated.
+    order : tuple of int
+        For each compared column, the number of the marker that it is compared with.
+    leaves : tuple of str
+        For each demanded occurrence, SQL with `witness.KEYS` in place of the condition on the columns.
+    count : str or None
+        SQL that counts the rows of all bindings together; None where rows of several bindings can merge.
+    single : bool
+        True if each binding returns one row whatever the data (an aggregate over all rows).
+    """
+
+    columns: str
+    order: tuple[int, ...]
+    leaves: tuple[str, ...]
+    count: str | None
+    single: bool
+
+
+def batch(query: Query) -> Batch | None:
+    """The batch of a shape's query, or None if its bindings must be asked for one by one."""
+    if not isinstance(query, Block) or query.limit is not None or query.having or windows_of(query):
+        return None
+    if any(True for _ in standalone(query)):
+        return None
+    compared: dict[int, str] = {}
+    rest: list[Expr] = []
+    for condition in (part for where in query.where for part in conjuncts(where)):
+        found = _comparison(condition)
+        if found is None or found[0] in compared:
+            rest.append(condition)
+        else:
+            compared[found[0]] = found[1]
+    if not compared:
+        return None
+    marker = exp.Column(this=exp.Identifier(this=KEYS, quoted=True))
+    asked = replace(query, where=(*rest, marker), order=())
+    if sorted(markers(to_sql(replace(query, order=())))) != sorted(compared) or markers(to_sql(asked)):
+        return None  # a marker stands somewhere else too
+    try:
+        leaves = tuple(to_sql(rows_behind(asked, base.alias)) for base in demanded_occurrences(asked))
+    except (Unsupported, NotImplementedError):
+        return None
+    count = None
+    if query.group is None and not query.distinct:
+        count = to_sql(replace(asked, outputs=(Output("n", exp.Count(this=exp.Star())),), group=()))
+    return Batch(
+        ", ".join(compared.values()), tuple(compared), leaves, count, query.group == () and not query.rollup
+    )
+
+
+def _comparison(condition: Expr) -> tuple[int, str] | None:
+    """(marker, column) of a condition ``column = marker``."""
+    if not isinstance(condition, exp.EQ) or any(True for _ in subqueries(condition)):
+        return None
+    for one, other in ((condition.this, condition.expression), (condition.expression, condition.this)):
+        if isinstance(one, exp.Column) and isinstance(other, (exp.Literal, exp.HexString)):
+            found = markers(expression_sql(other))
+            if len(found) == 1:
+                return found[0], expression_sql(one)
+    return None
