@@ -254,10 +254,9 @@ def client_options(connection: Any) -> Iterator[list[str]]:
     ------
     list of str
     """
-    password = connection.password
     lines = {
         "user": _text(connection.user),
-        "password": password.decode("latin1") if isinstance(password, bytes) else _text(password),
+        "password": _text(connection.password),
     }
     if connection.unix_socket:
         lines |= {"socket": _text(connection.unix_socket), "protocol": "SOCKET"}
@@ -280,7 +279,8 @@ def _option_value(value: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value or "")
+    # a password need not be UTF-8: its bytes go into the file as they are
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value or "")
 
 
 def _drift_message(path: Path, drift: Sequence[StatementReport]) -> str:
