@@ -67,6 +67,26 @@ def _parser() -> argparse.ArgumentParser:
     forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
     forget.add_argument("paper", metavar="PAPER")
     forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")
+    write = add("write", _write, "write a paper's slice as a bundle: dump.sh, restore.sh, manifest.json")
+    write.add_argument("paper", metavar="PAPER")
+    write.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write")
+    write.add_argument(
+        "--accept-drift",
+        action="store_true",
+        help="write although statements return other numbers of rows now",
+    )
+    write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
+    verify = add("verify", _verify, "load a bundle into a private server, replay its statements and compare")
+    verify.add_argument("bundle", metavar="DIR")
+    for name, command, text in (
+        ("dump", _dump, "run a bundle's dump.sh (without options: on the server of dj.config)"),
+        ("restore", _restore, "run a bundle's restore.sh"),
+    ):
+        runs = add(name, command, text)
+        runs.add_argument("bundle", metavar="DIR")
+        runs.add_argument(
+            "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
+        )
     return parser
 
 
@@ -128,6 +148,47 @@ def _show(options: argparse.Namespace) -> None:
 
 def _forget(options: argparse.Namespace) -> None:
     _paper(options).forget(options.analysis)
+
+
+def _write(options: argparse.Namespace) -> None:
+    from .bundle import write_bundle
+
+    paper = _paper(options)
+    bundle = write_bundle(
+        paper.slice(),
+        options.output,
+        paper=paper,
+        accept_drift=options.accept_drift,
+        allow_incomplete=options.allow_incomplete,
+    )
+    tables = [
+        (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))
+        for table in bundle.manifest["tables"]
+    ]
+    _print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
+    print(f"Written: {bundle.path}. Next: dj-sqlspy dump {bundle.path}")
+
+
+def _dump(options: argparse.Namespace) -> None:
+    from .bundle import Bundle
+
+    print(Bundle(options.bundle).dump(options.options or None))
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from .bundle import Bundle
+
+    print(Bundle(options.bundle).restore(options.options))
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from .bundle import Bundle
+
+    report = Bundle(options.bundle).verify()
+    Console(soft_wrap=True).print(report, markup=False)
+    return 0 if report.equal else 1
 
 
 # --- how things are shown ----------------------------------------------------------------------------------

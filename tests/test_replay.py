@@ -13,11 +13,12 @@ from rich.console import Console
 import dj_sqlspy as sqlspy
 from dj_sqlspy.bundle import Bundle, write_bundle
 from dj_sqlspy.cascade import plain_decoders
+from dj_sqlspy.cli import main
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.replay import ReplayReport, replay
 from dj_sqlspy.results import Difference, difference, digest
 from dj_sqlspy.servers import Server
-from dj_sqlspy.slice import StatementReport, make_slice
+from dj_sqlspy.slices import StatementReport, make_slice
 from tests.test_dump import bundle_of, lab, options
 
 __all__ = ["lab"]
@@ -300,3 +301,29 @@ def test_reports_of_statements_hold_what_the_manifest_needs(
         bundle = write_bundle(cut, tmp_path / "b", connection=connection)
     (entry,) = bundle.manifest["statements"]
     assert entry["captured"] == captured.sql and entry["sql"].startswith("SELECT") and entry["number"] == 7
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def test_commands(
+    trials: Any, server: Server, clean_scratch: Server, dj_conn: Any, tmp_path: Path, capsys: Any
+) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *trials.statements)
+    folder = str(bundle.path)
+    assert main(["restore", folder, *options(clean_scratch)]) == 1
+    assert "there is no" in capsys.readouterr().err
+    assert main(["dump", folder, *options(server)]) == 0
+    assert main(["restore", folder, *options(clean_scratch)]) == 0
+    assert "every foreign key finds its row" in capsys.readouterr().out
+    assert main(["restore", folder, *options(clean_scratch)]) == 1
+    assert f"`{trials.name}`.`session`" in capsys.readouterr().err
+    assert main(["dump", folder]) == 0  # the server of dj.config
+    assert main(["verify", folder]) == 0
+    assert "equal: 5 distinct statements" in capsys.readouterr().out
+    trials("INSERT INTO lab.subject VALUES (4, 'nobody', 1)")
+    assert main(["verify", folder]) == 1
+    said = capsys.readouterr().out
+    assert "1 missing, such as:" in said and "id=4, name=nobody" in said
+    assert main(["verify", str(tmp_path)]) == 1
+    assert "no manifest.json" in capsys.readouterr().err
