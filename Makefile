@@ -1,0 +1,33 @@
+# The project's routine commands. Each sets up what it needs on a Debian machine that has python3, pip and root or
+# sudo (tests/machine.py): a database server, MySQL 9 for the tests, and a Python environment for each DataJoint line.
+
+PYTHON ?= python3
+machine = $(PYTHON) tests/machine.py
+python-0.14 = $$($(machine) python 0.14)
+python-2.x = $$($(machine) python 2.x)
+
+.PHONY: demo test test-slow lint bench bench-quick clean
+
+demo:  ## export the slice behind an analysis of DataJoint Elements, load it elsewhere and replay it
+	@$(machine) mariadb >/dev/null
+	@python=$(python-0.14) && "$$python" -W ignore -m demo.run
+
+test:  ## the test suite: two DataJoint lines, each on MariaDB and MySQL
+	@$(PYTHON) tests/matrix.py
+
+test-slow:  ## the tests that take longer
+	@$(PYTHON) tests/matrix.py --slow
+
+lint:
+	@python=$(python-2.x) && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy
+
+bench:  ## the measurements that the documentation quotes
+	@$(machine) mariadb >/dev/null
+	@python=$(python-2.x) && "$$python" -W ignore -m benchmarks
+
+bench-quick:
+	@$(machine) mariadb >/dev/null
+	@python=$(python-2.x) && "$$python" -W ignore -m benchmarks --quick
+
+clean:  ## what was made in the checkout; the cache (~/.cache/dj-sqlspy) stays
+	rm -rf .venv-* build dist exports .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,206 @@
+"""What the tests and the demo need of a machine, got where it is missing.
+
+In: nothing but python3 (3.10 or later), pip and, on Debian, root or sudo. Out: a MariaDB server program, a
+folder with a real MySQL 9, and a Python environment for each DataJoint line with this checkout installed.
+What is there already is taken as it is, so a second call costs a second. It starts no service and changes no
+option file. Only the standard library is used: this runs before there is an environment.
+
+    python3 tests/machine.py python 0.14      # prints the path of an environment's interpreter
+    python3 tests/machine.py mysql            # prints the folder with MySQL
+    python3 tests/machine.py mariadb          # prints the server program
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dj-sqlspy"
+
+# DataJoint line -> what pip installs beside the package and its test requirements
+LINES: dict[str, list[str]] = {
+    "0.14": ["datajoint>=0.14.10,<0.15", f"{CHECKOUT}[test,demo]"],
+    "2.x": ["datajoint>=2.3,<3", f"{CHECKOUT}[test,dev]"],
+}
+SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
+MYSQL_PACKAGES = "mysql-server-core,mysql-client-core"
+ATTEMPTS = 3
+
+
+class Missing(RuntimeError):
+    """Something is not there and could not be got."""
+
+
+def say(text: str) -> None:
+    """Tell what is going on; standard output is for the answer."""
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+def find(*names: str) -> str | None:
+    """The first of these programs that is there."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), *SERVER_FOLDERS])
+    return next((found for name in names if (found := shutil.which(name, path=path))), None)
+
+
+def as_root(*command: str) -> list[str]:
+    """The command as the superuser runs it."""
+    if os.geteuid() == 0:
+        return list(command)
+    if find("sudo") is None:
+        raise Missing(f"This needs root or sudo: {' '.join(command)}")
+    return ["sudo", "--preserve-env=http_proxy,https_proxy,DEBIAN_FRONTEND", *command]
+
+
+def run(command: Sequence[str], attempts: int = 1, before_retry: Callable[[], None] | None = None) -> None:
+    """Run a command with its output on standard error, again if it fails; raise `Missing` in the end."""
+    for attempt in range(1, attempts + 1):
+        code = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env={**os.environ, "LC_ALL": "C.UTF-8"}
+        ).returncode
+        if code == 0:
+            return
+        if attempt < attempts:
+            say(f"failed ({code}), again in {5 * attempt} s: {' '.join(command)}")
+            time.sleep(5 * attempt)
+            if before_retry is not None:
+                before_retry()
+    raise Missing(f"This failed with code {code}: {' '.join(command)}")
+
+
+@contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Hold a lock, so that two calls do not make the same thing."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def packages(*names: str) -> None:
+    """Install Debian packages."""
+    if find("apt-get") is None:
+        raise Missing(f"Please install {' and '.join(names)}: this machine has no apt-get to do it with.")
+    say(f"installing {' '.join(names)}")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    update = as_root("apt-get", "-qq", "-o", "Acquire::Retries=3", "update")
+    run(update, attempts=ATTEMPTS)
+    run(
+        as_root(
+            "apt-get", "-qq", "-y", "-o", "Acquire::Retries=3", "install", "--no-install-recommends", *names
+        ),
+        attempts=ATTEMPTS,
+        before_retry=lambda: run(update, attempts=ATTEMPTS),
+    )
+
+
+def mariadb() -> str:
+    """The MariaDB server program. Debian's ``mariadb-server-core`` is the server without the service."""
+    with one_at_a_time("packages"):
+        if find("mariadbd") is None or find("mariadb-dump") is None or find("mariadb-install-db") is None:
+            try:
+                packages("mariadb-server-core", "mariadb-client")
+            except Missing:
+                # older releases have the version in that name; RUNLEVEL keeps the service of this one stopped
+                os.environ["RUNLEVEL"] = "1"
+                packages("mariadb-server")
+    program = find("mariadbd")
+    if program is None:
+        raise Missing("mariadb-server was installed, and there is no mariadbd.")
+    return program
+
+
+def mysql() -> Path:
+    """A folder with a Debian that holds MySQL 9: Debian has it in no release but its unstable branch."""
+    place = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or CACHE / "mysql-root")
+    with one_at_a_time("mysql-root"):
+        if (place / "usr/sbin/mysqld").exists():
+            return place
+        if find("debootstrap") is None:
+            packages("debootstrap")
+        debootstrap = find("debootstrap")
+        assert debootstrap is not None
+        say(f"getting MySQL into {place} (debootstrap, 650 MB, about a minute)")
+        work = place.with_name(f"{place.name}.making-{os.getpid()}")
+        log = CACHE / "debootstrap.log"
+
+        def remove() -> None:
+            subprocess.run(as_root("rm", "-rf", "--one-file-system", str(work)), check=False)
+
+        command = as_root(debootstrap, "--variant=minbase", f"--include={MYSQL_PACKAGES}", "sid", str(work))
+        mirror = os.environ.get("SQLSPY_DEBIAN_MIRROR")
+        try:
+            with log.open("w") as out:
+                for attempt in range(ATTEMPTS):
+                    if attempt:
+                        say(f"debootstrap failed, again (log: {log})")
+                        time.sleep(10 * attempt)
+                        remove()
+                    full = [*command, mirror] if mirror else command
+                    code = subprocess.run(full, stdin=subprocess.DEVNULL, stdout=out, stderr=out).returncode
+                    if code == 0 and (work / "usr/sbin/mysqld").exists():
+                        work.rename(place)
+                        return place
+        finally:
+            remove()
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise Missing(f"debootstrap failed {ATTEMPTS} times. The end of {log}:\n{tail}")
+
+
+def python(line: str) -> Path:
+    """The interpreter of the environment for a DataJoint line, with this checkout installed editable."""
+    if sys.version_info < (3, 10):  # noqa: UP036 - this file runs before pip could refuse
+        raise Missing(f"Python 3.10 or later is needed; {sys.executable} is {sys.version.split()[0]}.")
+    folder = CHECKOUT / f".venv-{line}"
+    interpreter, stamp = folder / "bin" / "python", folder / "made-of"
+    contents = f"{sys.version} {LINES[line]} {(CHECKOUT / 'pyproject.toml').read_text()}"
+    made_of = hashlib.sha256(contents.encode()).hexdigest()
+    with one_at_a_time(f"venv-{line}"):
+        if interpreter.exists() and stamp.exists() and stamp.read_text() == made_of:
+            return interpreter
+        with one_at_a_time("packages"):
+            need_venv()
+        say(f"making {folder} (DataJoint {line})")
+        venv.create(folder, with_pip=True, clear=True)
+        requirements = LINES[line]
+        install = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        run([*install, "--retries", "10", requirements[0], "-e", requirements[1]], attempts=ATTEMPTS)
+        stamp.write_text(made_of)
+    return interpreter
+
+
+def need_venv() -> None:
+    """Debian keeps what ``python3 -m venv`` needs in a package of its own."""
+    if subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True).returncode:
+        packages("python3-venv")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Get what the arguments name, and print where it is."""
+    try:
+        if len(arguments) == 2 and arguments[0] == "python" and arguments[1] in LINES:
+            print(python(arguments[1]))
+        elif list(arguments) == ["mysql"]:
+            print(mysql())
+        elif list(arguments) == ["mariadb"]:
+            print(mariadb())
+        else:
+            print(__doc__, file=sys.stderr)
+            return 2
+    except Missing as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
