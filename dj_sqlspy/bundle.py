@@ -38,7 +38,7 @@ from .errors import BundleError
 if TYPE_CHECKING:
     from .paper import Paper
     from .replay import ReplayReport
-    from .slice import Slice, StatementReport
+    from .slices import Slice, StatementReport
 
 FORMAT = "dj-sqlspy bundle"
 

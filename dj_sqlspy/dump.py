@@ -22,7 +22,7 @@ from .sql import columns as column_list
 from .sql import full_name, quote, split_full_name, string_literal
 
 if TYPE_CHECKING:
-    from .slice import Slice
+    from .slices import Slice
 
 # Linux refuses a single argument of more than 128 KiB, wherever the limit of all arguments together is.
 LONGEST_ARGUMENT = 128 * 1024 - 1

@@ -23,7 +23,7 @@ from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import Server
-from dj_sqlspy.slice import Slice, make_slice
+from dj_sqlspy.slices import Slice, make_slice
 
 NASTY = [
     "it's",
