@@ -122,13 +122,16 @@ class Cascade:
         self._unwitnessed: dict[str, list[Key]] = {}  # new since witness rules ran
         self._groups_done: dict[int, set[tuple[Any, ...]]] = {}
 
-    def run(self, demands: Iterable[Demand]) -> KeySets:
+    def run(self, demands: Iterable[Demand], closed: bool = True) -> KeySets:
+        """Evaluate to the fixpoint; with ``closed=False``, only the leaves."""
         rules: list[tuple[Witness, int]] = []
         for demand in demands:
             for leaf in demand.leaves:
                 self._leaf(leaf, demand.numbers)
             rules += [(rule, self._reason(Reason(rule.reason, demand.numbers))) for rule in demand.witnesses]
             self.progress("leaves", len(demand.numbers))
+        if not closed:
+            return self.sets
         for rule, reason in rules:
             if not rule.outer:
                 self._unconditional(rule, reason)
@@ -303,7 +306,9 @@ class Cascade:
             values += (None,) * width if key is None else key
         return (tuple(values) if available else None), row[start:]
 
-    def _complete_groups(self, number: int, rule: Witness, reason: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _complete_groups(
+        self, number: int, rule: Witness, reason: int, rows: Sequence[tuple[Any, ...]]
+    ) -> None:
         done = self._groups_done.setdefault(number, set())
         columns = [column for base in rule.outer for column in key_columns(base.table)]
         representatives = []

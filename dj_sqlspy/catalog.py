@@ -21,10 +21,27 @@ from .sql import full_name, split_full_name
 
 # Where the integers, the texts and the bytes are. Anything else is written as the server prints it, quoted.
 NUMERIC_TYPES = frozenset(
-    "tinyint smallint mediumint int integer bigint decimal numeric float double real year bit boolean".split()
+    [
+        "tinyint",
+        "smallint",
+        "mediumint",
+        "int",
+        "integer",
+        "bigint",
+        "decimal",
+        "numeric",
+        "float",
+        "double",
+        "real",
+        "year",
+        "bit",
+        "boolean",
+    ]
 )
-BINARY_TYPES = frozenset("binary varbinary tinyblob blob mediumblob longblob bit geometry".split())
-TEXT_TYPES = frozenset("char varchar tinytext text mediumtext longtext enum set".split())
+BINARY_TYPES = frozenset(
+    ["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit", "geometry"]
+)
+TEXT_TYPES = frozenset(["char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"])
 
 SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 
@@ -53,7 +70,9 @@ class Column:
     @property
     def folds(self) -> bool:
         """True where two different values can be equal: text under a collation that is not binary."""
-        return self.collation is not None and not self.collation.endswith("_bin") and self.collation != "binary"
+        return (
+            self.collation is not None and not self.collation.endswith("_bin") and self.collation != "binary"
+        )
 
     @property
     def generated(self) -> bool:
@@ -218,7 +237,9 @@ class Catalog:
                 keys = [fk for fk in self.parents(name) if fk.parent == master and not fk.virtual]
                 if keys:
                     # a part refers to its master with its primary key; prefer that key where there are several
-                    out[name] = min(keys, key=lambda fk: (not set(fk.columns) <= set(table.primary_key), fk.name))
+                    out[name] = min(
+                        keys, key=lambda fk: (not set(fk.columns) <= set(table.primary_key), fk.name)
+                    )
                     break
         return out
 
@@ -261,7 +282,12 @@ class Catalog:
         found = self.tables.get(full_name(schema, name))
         if found is None and self.folds_table_names:
             return next(
-                (t for t in self.tables.values() if self._same(t.schema, schema) and self._same(t.name, name)), None
+                (
+                    t
+                    for t in self.tables.values()
+                    if self._same(t.schema, schema) and self._same(t.name, name)
+                ),
+                None,
             )
         return found
 
@@ -288,7 +314,18 @@ def _read_tables(cursor: Any, schemas: Sequence[str]) -> list[Table]:
         schemas,
     )
     columns: dict[tuple[str, str], list[Column]] = {}
-    for schema, table, name, data_type, column_type, nullable, collation, extra, default, charset in cursor.fetchall():
+    for (
+        schema,
+        table,
+        name,
+        data_type,
+        column_type,
+        nullable,
+        collation,
+        extra,
+        default,
+        charset,
+    ) in cursor.fetchall():
         column = Column(
             name,
             _text(data_type).lower(),

@@ -97,19 +97,25 @@ def condition(names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str
         if len(columns) == 1:
             parts.append(f"{names} IN ({', '.join(literal(columns[0], key[0]) for key in plain)})")
         else:
-            rows = ", ".join(f"({', '.join(literal(c, v) for c, v in zip(columns, key, strict=True))})" for key in plain)
+            rows = ", ".join(
+                f"({', '.join(literal(c, v) for c, v in zip(columns, key, strict=True))})" for key in plain
+            )
             parts.append(f"({names}) IN ({rows})")
     if len(plain) < len(keys):
         left = names.split(", ")
         parts += [
-            "(" + " AND ".join(f"{n} <=> {literal(c, v)}" for n, c, v in zip(left, columns, key, strict=True)) + ")"
+            "("
+            + " AND ".join(f"{n} <=> {literal(c, v)}" for n, c, v in zip(left, columns, key, strict=True))
+            + ")"
             for key in keys
             if None in key
         ]
     return "(" + " OR ".join(parts) + ")" if parts else "FALSE"
 
 
-def chunks(columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES) -> Iterator[list[Key]]:
+def chunks(
+    columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES
+) -> Iterator[list[Key]]:
     """Keys in lists whose SQL text is at most about ``most_bytes`` long, at least one key each."""
     chunk: list[Key] = []
     size = 0

@@ -8,17 +8,22 @@ journals; it writes none.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from . import session, settings
 from .errors import JournalError, SpyError
 from .journal import Statement, encode_name, failures, folders
 from .runs import Run, combine, newest_run, read_run
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .catalog import ForeignKey
+    from .slices import Slice
 
 
 @dataclass(frozen=True)
@@ -205,6 +210,89 @@ class Paper:
                 f"The record of the paper {self.name!r} is incomplete:\n  " + "\n  ".join(missing) + "\n"
                 "Run these analyses again, or forget them."
             )
+
+    # ---------------------------------------------------------------- leaves, slice, bundle
+
+    def slice(
+        self,
+        *,
+        parts: str = "all",
+        strict: bool = False,
+        virtual: Sequence[ForeignKey] = (),
+        progress: Callable[[str, int], None] | None = None,
+    ) -> Slice:
+        """The exact rows that the paper needs, of the database as it is now.
+
+        Parameters
+        ----------
+        parts : {"all", "referenced"}
+            Whether a master brings all of its parts.
+        strict : bool
+            Raise where a statement cannot be analysed, instead of exporting its tables whole.
+        virtual : sequence of catalog.ForeignKey
+            References that the database does not declare.
+        progress : callable, optional
+            Called with what is being done and how much of it was done now.
+
+        Raises
+        ------
+        JournalError
+            If nothing was captured.
+        LineageError, CatalogError, SliceError
+        """
+        return self._make(True, parts=parts, strict=strict, virtual=virtual, progress=progress)
+
+    def preview(self) -> Slice:
+        """What the statements read, before the cascade: a slice to look at."""
+        return self._make(False)
+
+    def leaves(self) -> list[Any]:
+        """Restricted ``dj.FreeTable`` objects of the rows that the statements read, before the cascade."""
+        return self.preview().free_tables()
+
+    def _make(self, closed: bool, **options: Any) -> Slice:
+        from . import compat
+        from .cascade import plain_decoders
+        from .slices import make_slice
+
+        if not self._runs:
+            self.require_complete()
+        connection = compat.raw_connection(self.connection, conv=plain_decoders())
+        try:
+            return make_slice(
+                self.statements,
+                connection,
+                closed=closed,
+                policies=self.policies,
+                dj_connection=self.connection,
+                **options,
+            )
+        finally:
+            connection.close()
+
+    def write(self, path: Any, *, accept_drift: bool = False, **options: Any) -> Bundle:
+        """Make the slice and write the bundle for it.
+
+        Parameters
+        ----------
+        path : path
+            The folder to write; it appears whole or not at all.
+        accept_drift : bool
+            Write although statements return another number of rows now than when they were captured.
+        **options
+            Of `slice`.
+
+        Raises
+        ------
+        JournalError
+            If the record of an analysis is incomplete.
+        BundleError
+            If the folder holds something else, or the database has drifted.
+        """
+        from .bundle import write_bundle
+
+        self.require_complete()
+        return write_bundle(self.slice(**options), Path(path), paper=self, accept_drift=accept_drift)
 
     def forget(self, analysis: str | None = None) -> None:
         """Delete what was captured: all runs of one analysis, or of the whole paper.

@@ -128,5 +128,7 @@ def _lists(columns: Sequence[Column], keys: Sequence[Key], max_bytes: int) -> It
         if len(columns) == 1:
             yield f"{names} IN ({', '.join(literal(columns[0], key[0]) for key in chunk)})"
         else:
-            rows = ", ".join(f"({', '.join(literal(c, v) for c, v in zip(columns, k, strict=True))})" for k in chunk)
+            rows = ", ".join(
+                f"({', '.join(literal(c, v) for c, v in zip(columns, k, strict=True))})" for k in chunk
+            )
             yield f"({names}) IN ({rows})"

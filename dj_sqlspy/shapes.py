@@ -11,7 +11,7 @@ with any binding (`fill`). A marker is a literal of the same type as what it sta
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .journal import Statement
@@ -99,8 +99,10 @@ class Shape:
         return tuple(s.number for members in self.bindings.values() for s in members)
 
 
-def group(statements: Iterable[Statement]) -> list[Shape]:
-    """Group statements into shapes, in order of first appearance."""
+def group(
+    statements: Iterable[Statement], kind_of: Callable[[Statement], str] = lambda statement: statement.kind
+) -> list[Shape]:
+    """Group statements of one kind into shapes, in order of first appearance."""
     shapes: dict[tuple[str, str], Shape] = {}
     lifted: dict[str, tuple[str, tuple[str, ...]]] = {}
     for statement in statements:
@@ -108,10 +110,11 @@ def group(statements: Iterable[Statement]) -> list[Shape]:
         if found is None:
             found = lifted[statement.sql] = lift(statement.sql)
         template, binding = found
-        key = (template, statement.kind)
+        kind = kind_of(statement)
+        key = (template, kind)
         shape = shapes.get(key)
         if shape is None:
-            shape = shapes[key] = Shape(template, statement.kind)
+            shape = shapes[key] = Shape(template, kind)
         shape.bindings.setdefault(binding, []).append(statement)
     return list(shapes.values())
 

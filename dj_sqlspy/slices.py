@@ -29,7 +29,11 @@ from .shapes import Shape, group
 
 # Kinds that export rows, by the policies that a session can set.
 DEFAULT_POLICIES: Mapping[str, str] = {"preview": "ignore", "count": "rows", "exists": "witness"}
-_CHOICES = {"preview": ("ignore", "rows"), "count": ("rows", "ignore"), "exists": ("witness", "rows", "ignore")}
+_CHOICES = {
+    "preview": ("ignore", "rows"),
+    "count": ("rows", "ignore"),
+    "exists": ("witness", "rows", "ignore"),
+}
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,9 @@ class Slice:
             for index in keys.values():
                 rule = sets.reasons[index].rule
                 reasons[rule] = reasons.get(rule, 0) + 1
-            self.tables[name] = TableSlice(name, catalog.tables[name], len(keys), totals[name], reasons, keys, find)
+            self.tables[name] = TableSlice(
+                name, catalog.tables[name], len(keys), totals[name], reasons, keys, find
+            )
 
     def __repr__(self) -> str:
         rows = sum(table.rows for table in self.tables.values())
@@ -214,7 +220,9 @@ class Slice:
 
     def _key(self, table: str, key: Mapping[str, Any]) -> tuple[str, Key]:
         if table not in self.tables:
-            raise SliceError(f"Explaining a row: {table} is not part of the slice; it has {', '.join(self.tables)}.")
+            raise SliceError(
+                f"Explaining a row: {table} is not part of the slice; it has {', '.join(self.tables)}."
+            )
         columns = key_columns(self.tables[table].table)
         given = {name.lower(): value for name, value in key.items()}
         missing = [column.name for column in columns if column.name.lower() not in given]
@@ -232,7 +240,7 @@ class Slice:
     def _explain(self, reason: Reason) -> str:
         if reason.foreign_key is not None:
             other = reason.foreign_key.child if reason.rule == PARENT else reason.foreign_key.parent
-            return f"{reason.rule} of" f" {other}" if reason.rule == PARENT else f"part of {other}"
+            return f"{reason.rule} of {other}" if reason.rule == PARENT else f"part of {other}"
         texts = {report.statement.number: report.statement.sql for report in self.statements}
         shown = ", ".join(str(number) for number in reason.statements[:5])
         more = f" and {len(reason.statements) - 5} more" if len(reason.statements) > 5 else ""
@@ -245,7 +253,10 @@ class Slice:
             return None
         table = self.catalog.tables[name]
         if reason.rule == PART:
-            columns, order = self.catalog.tables[fk.parent].key, dict(zip(fk.parent_columns, fk.columns, strict=True))
+            columns, order = (
+                self.catalog.tables[fk.parent].key,
+                dict(zip(fk.parent_columns, fk.columns, strict=True)),
+            )
             positions = {c.lower(): i for i, c in enumerate(table.key)}
             if all(c in order and order[c].lower() in positions for c in columns):
                 master = tuple(key[positions[order[c].lower()]] for c in columns)
@@ -260,7 +271,9 @@ class Slice:
             candidates = [k for k in self._sets.rows(fk.child) if tuple(k[i] for i in picked) == key]
             if candidates:
                 # the child that was read by a statement gives the shortest chain
-                direct = [k for k in candidates if not self._sets.reasons[self._sets.keys[fk.child][k]].foreign_key]
+                direct = [
+                    k for k in candidates if not self._sets.reasons[self._sets.keys[fk.child][k]].foreign_key
+                ]
                 return fk.child, (direct or candidates)[0]
         return None
 
@@ -274,7 +287,8 @@ def make_slice(
     *,
     parts: str = "all",
     strict: bool = False,
-    policies: Mapping[str, str] | None = None,
+    closed: bool = True,
+    policies: Mapping[str, Mapping[str, str]] | None = None,
     virtual: Sequence[ForeignKey] = (),
     progress: Callable[[str, int], None] | None = None,
     dj_connection: Any = None,
@@ -290,9 +304,11 @@ def make_slice(
         Whether a master brings all of its parts.
     strict : bool
         Raise where a statement cannot be analysed, instead of exporting its tables whole.
+    closed : bool
+        False leaves out the cascade: only the rows that statements read.
     policies : mapping, optional
-        What statements of a kind export: ``preview`` ("ignore", "rows"), ``count`` ("rows", "ignore"), ``exists``
-        ("witness", "rows", "ignore").
+        For each analysis, what its statements of a kind export: ``preview`` ("ignore", "rows"), ``count`` ("rows",
+        "ignore"), ``exists`` ("witness", "rows", "ignore"); `DEFAULT_POLICIES` where it says nothing.
     virtual : sequence of ForeignKey
         References that the database does not declare.
     progress : callable, optional
@@ -302,25 +318,33 @@ def make_slice(
     ------
     LineageError, CatalogError, SliceError
     """
-    chosen = {**DEFAULT_POLICIES, **(policies or {})}
-    for kind, policy in chosen.items():
-        if policy not in _CHOICES.get(kind, ()):
-            raise SliceError(f"The policy for {kind!r} must be one of {_CHOICES.get(kind)}, not {policy!r}.")
-    wanted = [s for s in statements if s.kind != "metadata" and chosen.get(s.kind, "rows") != "ignore"]
+    by_analysis = {analysis: _policies(chosen) for analysis, chosen in (policies or {}).items()}
+
+    def policy(statement: Statement) -> str:
+        if statement.kind == "metadata":
+            return "ignore"
+        return by_analysis.get(statement.analysis, DEFAULT_POLICIES).get(statement.kind, "rows")
+
+    def kind(statement: Statement) -> str:
+        return "exists" if policy(statement) == "witness" else "data"
+
+    wanted = [statement for statement in statements if policy(statement) != "ignore"]
     names = _named(wanted)
     schemas = {schema for schema, _ in names if schema is not None}
     asker = Asker(connection)
     asker.start()
     try:
         catalog = _read_catalog(asker, schemas, names, virtual)
-        reports, demands = _analyse_all(wanted, catalog, asker, chosen, strict)
-        sets = Cascade(asker, catalog, parts=parts, progress=progress).run(demands)
-        included = _included(catalog, sets, reports, parts)
+        reports, demands = _analyse_all(group(wanted, kind), catalog, asker, strict)
+        sets = Cascade(asker, catalog, parts=parts, progress=progress).run(demands, closed)
+        included = _included(catalog, sets, reports, parts) if closed else set(sets.keys)
         totals = {name: _count(asker, f"SELECT COUNT(*) FROM {name}") for name in sorted(included)}
         restrictions = {}
         for name in included:
             keys = sets.rows(name)
-            restrictions[name] = shortest(catalog.tables[name], keys, totals[name], lambda sql: _count(asker, sql))
+            restrictions[name] = shortest(
+                catalog.tables[name], keys, totals[name], lambda sql: _count(asker, sql)
+            )
         version, comment = asker.rows("SELECT @@version, @@version_comment")[0]
         charset, zone = asker.rows("SELECT @@character_set_server, @@time_zone")[0]
     finally:
@@ -334,6 +358,13 @@ def make_slice(
     result = Slice(catalog, sets, totals, reports, lambda t: restrictions[t.name], server, dj_connection)
     result.parts = parts
     return result
+
+
+def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
+    for kind, policy in chosen.items():
+        if policy not in _CHOICES.get(kind, ()):
+            raise SliceError(f"The policy for {kind!r} must be one of {_CHOICES.get(kind)}, not {policy!r}.")
+    return {**DEFAULT_POLICIES, **chosen}
 
 
 def _named(statements: Iterable[Statement]) -> set[tuple[str | None, str]]:
@@ -361,15 +392,15 @@ def _read_catalog(
 
 
 def _analyse_all(
-    statements: Sequence[Statement], catalog: Catalog, asker: Asker, policies: Mapping[str, str], strict: bool
+    shapes: Sequence[Shape], catalog: Catalog, asker: Asker, strict: bool
 ) -> tuple[list[StatementReport], list[Demand]]:
     """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible."""
     reports: list[StatementReport] = []
     demands: list[Demand] = []
-    for shape in group(statements):
-        made = _whole_shape(shape, catalog, asker, policies)
+    for shape in shapes:
+        made = _whole_shape(shape, catalog, asker)
         if made is None:
-            made = [_one_by_one(shape, binding, catalog, asker, policies) for binding in shape.bindings]
+            made = [_one_by_one(shape, binding, catalog, asker) for binding in shape.bindings]
         for lineage, demand, counted in made:
             if lineage.fallback and strict:
                 raise LineageError(
@@ -401,24 +432,20 @@ def _report(statement: Statement, lineage: Lineage, now: int | None) -> Statemen
     )
 
 
-def _one_by_one(
-    shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker, policies: Mapping[str, str]
-) -> _Made:
+def _one_by_one(shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker) -> _Made:
     members = shape.bindings[binding]
-    lineage = analyse(members[0].sql, catalog, kind=shape.kind, exists=policies["exists"])
+    lineage = analyse(members[0].sql, catalog, kind=shape.kind)
     lineage, now = _checked(lineage, asker)
     numbers = tuple(s.number for s in members)
     return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
 
 
-def _whole_shape(
-    shape: Shape, catalog: Catalog, asker: Asker, policies: Mapping[str, str]
-) -> list[_Made] | None:
+def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | None:
     """The lineage of a shape, asked for all bindings at once; None if they must be asked one by one."""
     if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
         return None
     try:
-        lineage = analyse(shape.marked, catalog, kind=shape.kind, exists=policies["exists"])
+        lineage = analyse(shape.marked, catalog, kind=shape.kind)
     except LineageError:
         return None
     if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
@@ -514,6 +541,7 @@ def _without_keys(sql: str) -> str:
 
 def _numbered(query: Query) -> str:
     """The statement with output names that differ, so that it can be a derived table."""
+
     def renamed(inner: Query) -> Query:
         if isinstance(inner, Union):
             return dataclasses.replace(inner, branches=tuple(renamed(branch) for branch in inner.branches))

@@ -25,7 +25,7 @@ from .demand import demanded_occurrences, from_occurrences, is_plain, predicates
 from .order import determined, marks_of
 from .resolve import UnknownTable, Unsupported, parse, resolve, select_of, table_names
 from .simplify import simplify
-from .tree import Base, Block, Exact, Query, Union, column, occurrences, to_sql
+from .tree import Base, Block, Exact, Expr, Query, Union, column, occurrences, to_sql
 from .witness import Witness, standalone, witnesses
 
 BOOKKEEPING = ("~lineage", "~log", "~jobs")
@@ -115,7 +115,6 @@ def analyse(
     catalog: Catalog,
     *,
     kind: str = "data",
-    exists: str = "witness",
     default_schema: str | None = None,
 ) -> Lineage:
     """The lineage of one statement.
@@ -127,9 +126,7 @@ def analyse(
     catalog : Catalog
         Has every table that the statement names.
     kind : str
-        The statement's kind; "exists" asks for one witness row.
-    exists : {"witness", "rows"}
-        Policy for statements of kind "exists".
+        "exists" asks for one witness row of ``SELECT EXISTS (…)``; any other for all rows.
     default_schema : str, optional
         Schema of unqualified table names.
 
@@ -145,7 +142,7 @@ def analyse(
         if select is None:
             return Lineage("", ())
         query = simplify(resolve(select, catalog, default_schema))
-        if kind == "exists" and exists == "witness":
+        if kind == "exists":
             query = _one_witness(query)
         unknown = marks_of(query)
         leaves = tuple(_leaves(query))
@@ -201,7 +198,9 @@ def _one_witness(query: Query) -> Query:
     if isinstance(inner, Union) or inner.limit is not None:
         return replace(inner, limit=1) if inner.limit is None else inner
     if is_plain(inner):
-        keys = [column(base.alias, name) for base in from_occurrences(inner.tree) for name in base.table.key]
+        keys: list[Expr] = [
+            column(base.alias, name) for base in from_occurrences(inner.tree) for name in base.table.key
+        ]
         direct = {base.alias for base in from_occurrences(inner.tree)}
         if any(base.alias not in direct for base in occurrences(inner)) or not _direct(inner):
             keys = [output.expr.copy() for output in inner.outputs]
@@ -218,7 +217,7 @@ def _direct(block: Block) -> bool:
 
 
 def _whole_tables(
-    sql: str, catalog: Catalog, reason: str, default_schema: str | None, select: exp.Expression | None
+    sql: str, catalog: Catalog, reason: str, default_schema: str | None, select: exp.Expr | None
 ) -> Lineage:
     tables: dict[str, Table] = {}
     pending = [(name, None) for name in named_tables(sql)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 from sqlglot import exp
 
@@ -195,7 +196,7 @@ class Input:
     keys: Keys = field(default_factory=dict)
 
 
-def is_plain(query: Query) -> bool:
+def is_plain(query: Query) -> TypeGuard[Block]:
     """True for a SELECT that maps each row that it reads to one row (or, with DISTINCT, value)."""
     return (
         isinstance(query, Block)
@@ -290,7 +291,7 @@ def carry(tree: Tree | None, wanted: Collection[str]) -> tuple[Tree | None, Keys
         if not inner:
             return tree, {}
         query = annotate(tree.query, {base.alias for base in inner})
-        keys = {
+        keys: Keys = {
             base.alias: tuple(column(tree.alias, key_name(base.alias, i)) for i in range(len(base.table.key)))
             for base in inner
         }
@@ -319,10 +320,12 @@ def attach(outer: Input, predicate: Predicate, wanted: Collection[str]) -> Input
     """
     query = predicate.query
     if isinstance(query, Union) and query.limit is None:
-        branch = next(b for b in query.branches if any(base.alias in wanted for base in demanded_occurrences(b)))
+        branch = next(
+            b for b in query.branches if any(base.alias in wanted for base in demanded_occurrences(b))
+        )
         return attach(outer, replace(predicate, query=branch), wanted)
     match: Expr | None = None
-    if is_plain(query) or (outer_references(query) and isinstance(query, Block)):
+    if isinstance(query, Block) and (is_plain(query) or outer_references(query)):
         inner = inputs(query, wanted)
         where = inner.where
         if is_plain(query):

@@ -55,9 +55,11 @@ def _marks(query: Query) -> Iterator[str]:
             elif isinstance(node, exp.Func):
                 name = str(node.this).upper() if isinstance(node, exp.Anonymous) else node.sql_name().upper()
                 plain = name.replace("_", "")
-                if name == "UNIX_TIMESTAMP" and node.expressions or isinstance(node, exp.TimeToUnix):
+                if (name == "UNIX_TIMESTAMP" and node.expressions) or isinstance(node, exp.TimeToUnix):
                     continue  # with an argument it is a function of it
-                mark = _MARKS.get(name) or next((m for n, m in _MARKS.items() if n.replace("_", "") == plain), None)
+                mark = _MARKS.get(name) or next(
+                    (m for n, m in _MARKS.items() if n.replace("_", "") == plain), None
+                )
                 if mark is not None and not (name == "RAND" and node.args.get("this") is not None):
                     yield mark
     for child in children(query):
@@ -136,7 +138,9 @@ def _identifying_outputs(query: Query) -> set[str] | None:
         complete = len(ids) == len(query.group) and not query.rollup
         return {shown[i] for i in ids} if complete and ids <= set(shown) else None
     needed = closure(set(shown) | _constants(query.where), query)
-    if all((identity := _identity(source)) is not None and identity <= needed for source in sources(query.tree)):
+    if all(
+        (identity := _identity(source)) is not None and identity <= needed for source in sources(query.tree)
+    ):
         return set(shown.values())
     return None
 

@@ -15,11 +15,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ..catalog import Catalog
 from .tree import (
@@ -71,7 +70,7 @@ def parse(sql: str) -> Expr:
             retried = [_plain_name(token) for token in dialect.tokenize(sql)]
             parsed = dialect.parser().parse(retried, sql)
     except SqlglotError as error:
-        raise Unsupported(f"sqlglot {sqlglot.__version__} cannot parse it: {str(error).splitlines()[0]}") from error
+        raise Unsupported(f"sqlglot cannot parse it: {str(error).splitlines()[0]}") from error
     statements = [statement for statement in parsed if statement is not None]
     if len(statements) != 1:
         raise Unsupported(f"it holds {len(statements)} statements")
@@ -198,7 +197,8 @@ class _Resolver:
             for cte in with_.expressions:
                 names = tuple(c.name for c in cte.args["alias"].args.get("columns") or ())
                 recursive = bool(with_.args.get("recursive")) and any(
-                    not table.db and table.name.lower() == cte.alias.lower() for table in cte.this.find_all(exp.Table)
+                    not table.db and table.name.lower() == cte.alias.lower()
+                    for table in cte.this.find_all(exp.Table)
                 )
                 visible[cte.alias.lower()] = _Cte(cte.this, names, dict(visible), recursive)
             ctes = visible
@@ -249,7 +249,9 @@ class _Resolver:
                 raise Unsupported("VALUES with anything but literals is not analysed")
         return items
 
-    def ordered_over(self, inner: Query, node: Expr, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Query:
+    def ordered_over(
+        self, inner: Query, node: Expr, parent: _Scope | None, ctes: Mapping[str, _Cte]
+    ) -> Query:
         alias = self.alias()
         scope = _Scope(parent)
         self._show(scope, alias, alias, inner.names)
@@ -265,13 +267,15 @@ class _Resolver:
         distinct = bool(node.args.get("distinct"))
         result: Query
         if isinstance(node, exp.Union):
-            branches = (left, right)
+            branches: tuple[Query, ...] = (left, right)
             if isinstance(left, Union) and left.distinct == distinct and left.limit is None:
                 branches = (*left.branches, right)
             result = Union(branches, distinct)
         else:
             if not distinct:
-                raise Unsupported(f"{type(node).__name__.upper()} ALL compares multiplicities and is not analysed")
+                raise Unsupported(
+                    f"{type(node).__name__.upper()} ALL compares multiplicities and is not analysed"
+                )
             a, b = self.alias(), self.alias()
             left, right = _distinct_names(left), _distinct_names(right)
             matching = Block(
@@ -283,7 +287,10 @@ class _Resolver:
             if isinstance(node, exp.Except):
                 exists = exp.Not(this=exists)
             result = Block(
-                tuple(Output(name, column(a, name)) for name in left.names), Derived(a, left), (exists,), distinct=True
+                tuple(Output(name, column(a, name)) for name in left.names),
+                Derived(a, left),
+                (exists,),
+                distinct=True,
             )
         if node.args.get("order") or node.args.get("limit") or node.args.get("offset"):
             if isinstance(result, Union):
@@ -312,7 +319,9 @@ class _Resolver:
         group, rollup = self.group(node, scope, ctes, outputs, in_from)
         having: tuple[Expr, ...] = ()
         if node.args.get("having") is not None:
-            having = conjuncts(self.having(node.args["having"].this, scope, ctes, outputs, group or (), windows))
+            having = conjuncts(
+                self.having(node.args["having"].this, scope, ctes, outputs, group or (), windows)
+            )
         if group is None and (
             any(aggregates(output.expr) for output in outputs) or any(aggregates(e) for e in having)
         ):
@@ -384,7 +393,9 @@ class _Resolver:
             self.default_schema, self.expanding = schema, self.expanding[:-1]
             self._show(scope, shown, alias, names, table.schema)
             return Derived(alias, _renamed(query, names))
-        self._show(scope, shown, alias, names, table.schema, {c.name for c in table.columns if not c.nullable})
+        self._show(
+            scope, shown, alias, names, table.schema, {c.name for c in table.columns if not c.nullable}
+        )
         return Base(alias, table)
 
     def _cte(self, node: exp.Table, cte: _Cte, scope: _Scope) -> Tree:
@@ -448,7 +459,11 @@ class _Resolver:
         self, left: Tree, node: exp.Join, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]
     ) -> Tree:
         side, method, kind = node.side.upper(), node.method.upper(), node.kind.upper()
-        if side == "FULL" or method not in ("", "NATURAL") or kind not in ("", "INNER", "CROSS", "OUTER", "STRAIGHT_JOIN", "STRAIGHT"):
+        if (
+            side == "FULL"
+            or method not in ("", "NATURAL")
+            or kind not in ("", "INNER", "CROSS", "OUTER", "STRAIGHT_JOIN", "STRAIGHT")
+        ):
             raise Unsupported(f"a {method} {side} {kind} JOIN is not MySQL's".replace("  ", " "))
         before = list(scope.star)
         right = self.source(node.this, scope, parent, ctes)
@@ -595,7 +610,7 @@ class _Resolver:
         def visit(item: Any, in_aggregate: bool) -> Any:
             if isinstance(item, list):
                 return [visit(element, in_aggregate) for element in item]
-            if not isinstance(item, exp.Expression):
+            if not isinstance(item, exp.Expr):
                 return item
             if isinstance(item, exp.Column) and not isinstance(item.this, exp.Star):
                 return self._column(item, scope, None if in_aggregate else alias, fallback)
@@ -724,7 +739,8 @@ def _renamed(query: Query, names: Any) -> Query:
     if isinstance(query, Union):
         return replace(query, branches=tuple(_renamed(branch, names) for branch in query.branches))
     return replace(
-        query, outputs=tuple(Output(name, output.expr) for name, output in zip(names, query.outputs, strict=True))
+        query,
+        outputs=tuple(Output(name, output.expr) for name, output in zip(names, query.outputs, strict=True)),
     )
 
 

@@ -100,7 +100,9 @@ def merge_derived(block: Block) -> Block:
             inner = source.query
             outputs = {output.name.lower(): output.expr for output in inner.outputs}
 
-            def replaced(node: Expr, alias: str = source.alias, known: dict[str, Expr] = outputs) -> Expr | None:
+            def replaced(
+                node: Expr, alias: str = source.alias, known: dict[str, Expr] = outputs
+            ) -> Expr | None:
                 if node.args.get("table") is None or node.table != alias:  # type: ignore[attr-defined]
                     return None
                 expression = known[node.name.lower()].copy()

@@ -18,7 +18,7 @@ from sqlglot.dialects.mysql import MySQL
 if TYPE_CHECKING:
     from ..catalog import Table
 
-Expr: TypeAlias = exp.Expression
+Expr: TypeAlias = exp.Expr
 
 
 class _Immutable:
@@ -120,7 +120,9 @@ Query: TypeAlias = "Block | Union"
 
 def column(alias: str, name: str) -> exp.Column:
     """``alias.name``, quoted."""
-    return exp.Column(this=exp.Identifier(this=name, quoted=True), table=exp.Identifier(this=alias, quoted=True))
+    return exp.Column(
+        this=exp.Identifier(this=name, quoted=True), table=exp.Identifier(this=alias, quoted=True)
+    )
 
 
 def subquery(query: Query) -> exp.Placeholder:
@@ -219,7 +221,9 @@ def map_expressions(block: Block, f: Callable[[Expr], Expr]) -> Block:
 
 def _map_on(tree: Tree, f: Callable[[Expr], Expr]) -> Tree:
     if isinstance(tree, Join):
-        return Join(_map_on(tree.left, f), _map_on(tree.right, f), tuple(f(e) for e in tree.on), tree.left_outer)
+        return Join(
+            _map_on(tree.left, f), _map_on(tree.right, f), tuple(f(e) for e in tree.on), tree.left_outer
+        )
     if isinstance(tree, Opaque):
         return Opaque(tree.alias, f(tree.node), tree.columns)
     return tree
@@ -227,7 +231,9 @@ def _map_on(tree: Tree, f: Callable[[Expr], Expr]) -> Tree:
 
 def map_tree(tree: Tree, f: Any) -> Tree:
     if isinstance(tree, Join):
-        return Join(map_tree(tree.left, f), map_tree(tree.right, f), tuple(f(e) for e in tree.on), tree.left_outer)
+        return Join(
+            map_tree(tree.left, f), map_tree(tree.right, f), tuple(f(e) for e in tree.on), tree.left_outer
+        )
     if isinstance(tree, Derived):
         return Derived(tree.alias, map_query(tree.query, f), tree.lateral)
     if isinstance(tree, Opaque):
@@ -316,9 +322,11 @@ def references(item: Expr | Query) -> frozenset[str]:
         expressions = block_expressions(item) if isinstance(item, Block) else iter(item.order)
         for expression in expressions:
             found |= references(expression)
-        nested = item.branches if isinstance(item, Union) else [
-            source.query for source in sources(item.tree) if isinstance(source, Derived)
-        ]
+        nested = (
+            item.branches
+            if isinstance(item, Union)
+            else [source.query for source in sources(item.tree) if isinstance(source, Derived)]
+        )
         for query in nested:
             found |= references(query)
         return frozenset(found)
@@ -345,8 +353,26 @@ def aggregates(expression: Expr) -> bool:
 
 # Aggregate functions of MySQL and MariaDB that sqlglot keeps as anonymous functions.
 AGGREGATE_NAMES = frozenset(
-    "BIT_AND BIT_OR BIT_XOR JSON_ARRAYAGG JSON_OBJECTAGG STD STDDEV STDDEV_POP STDDEV_SAMP VAR_POP VAR_SAMP "
-    "VARIANCE ANY_VALUE GROUP_CONCAT MEDIAN PERCENTILE_CONT PERCENTILE_DISC ST_COLLECT".split()
+    [
+        "BIT_AND",
+        "BIT_OR",
+        "BIT_XOR",
+        "JSON_ARRAYAGG",
+        "JSON_OBJECTAGG",
+        "STD",
+        "STDDEV",
+        "STDDEV_POP",
+        "STDDEV_SAMP",
+        "VAR_POP",
+        "VAR_SAMP",
+        "VARIANCE",
+        "ANY_VALUE",
+        "GROUP_CONCAT",
+        "MEDIAN",
+        "PERCENTILE_CONT",
+        "PERCENTILE_DISC",
+        "ST_COLLECT",
+    ]
 )
 
 
@@ -360,7 +386,7 @@ def has_window(expression: Expr) -> bool:
 class Exact(MySQL):
     """MySQL's dialect, written so that MySQL and MariaDB both read it with the meaning it was parsed with."""
 
-    class Generator(MySQL.Generator):
+    class Generator(MySQL.Generator):  # type: ignore[misc, valid-type]
         TRANSFORMS = {
             **MySQL.Generator.TRANSFORMS,
             # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
@@ -406,7 +432,9 @@ def _source_ast(tree: Tree) -> Expr:
         return _table_node(tree)
     if isinstance(tree, Opaque):
         node = _expression(tree.node)
-        node.set("alias", exp.TableAlias(this=exp.Identifier(this=tree.alias, quoted=True), **_alias_columns(tree)))
+        node.set(
+            "alias", exp.TableAlias(this=exp.Identifier(this=tree.alias, quoted=True), **_alias_columns(tree))
+        )
         return node
     if isinstance(tree, Derived):
         alias = exp.TableAlias(this=exp.Identifier(this=tree.alias, quoted=True))

@@ -29,8 +29,8 @@ from .demand import (
     carry,
     cross,
     demanded_occurrences,
-    from_occurrences,
     fresh,
+    from_occurrences,
     inputs,
     is_plain,
     key_name,
@@ -56,8 +56,8 @@ from .tree import (
     references,
     same,
     sources,
-    substitute,
     subqueries,
+    substitute,
     to_sql,
     tree_aliases,
 )
@@ -96,13 +96,16 @@ class Witness:
 class _Context:
     """The rows of outer blocks that a correlated subquery is evaluated for."""
 
-    read: Input = Input(None)
+    read: Input
     outer: tuple[Base, ...] = ()
+
+
+_NOWHERE = _Context(Input(None))
 
 
 def witnesses(query: Query, root: bool = True) -> Iterator[Witness]:
     """All rules that a query needs. ``root``: all rows of the query are demanded."""
-    yield from _query(query, root, _Context())
+    yield from _query(query, root, _NOWHERE)
 
 
 def standalone(query: Query) -> Iterator[Query]:
@@ -157,9 +160,7 @@ def _block(block: Block, root: bool, context: _Context) -> Iterator[Witness]:
     outer = context.outer + tuple(from_occurrences(block.tree))
     tree, keys = carry(block.tree, {base.alias for base in outer})
     stable = tuple(condition for condition in block.where if is_stable(condition))
-    here = Input(
-        cross(context.read.tree, tree), context.read.where + stable, {**context.read.keys, **keys}
-    )
+    here = Input(cross(context.read.tree, tree), context.read.where + stable, {**context.read.keys, **keys})
     yield from _conditions(block, root, here, outer)
     yield from _left_joins(block, context, outer)
     yield from _groups(block, root, here, outer)
@@ -178,13 +179,13 @@ def _inside(block: Block, root: bool, inner: _Context) -> Iterator[Witness]:
             # nothing around it picks among its rows: all of them are demanded
             passed = root and block.tree is source and not (block.where or block.having or block.limit)
             yield from _query(
-                source.query, limited or passed, inner if outer_references(source.query) else _Context()
+                source.query, limited or passed, inner if outer_references(source.query) else _NOWHERE
             )
     for expression in _expressions(block):
         for predicate in predicates(expression):
             query = predicate.query
             if not outer_references(query):
-                yield from _query(query, predicate.standalone, _Context())
+                yield from _query(query, predicate.standalone, _NOWHERE)
             else:
                 yield from _query(query, False, inner)
 
@@ -199,7 +200,11 @@ def _conditions(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) 
                 yield from _rejecting(here, outer, condition, predicate)
             elif predicate.polarity == "~":
                 yield from _whole_value(here, outer, predicate)
-    others: list[Expr] = [*(on for join in joins(block.tree) for on in join.on), *block.having, *(block.group or ())]
+    others: list[Expr] = [
+        *(on for join in joins(block.tree) for on in join.on),
+        *block.having,
+        *(block.group or ()),
+    ]
     if not root or block.limit is not None:
         others += [output.expr for output in block.outputs]
         others += block.order
@@ -209,13 +214,17 @@ def _conditions(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) 
                 yield from _whole_value(here, outer, predicate)
 
 
-def _rejecting(here: Input, outer: tuple[Base, ...], condition: Expr, predicate: Predicate) -> Iterator[Witness]:
+def _rejecting(
+    here: Input, outer: tuple[Base, ...], condition: Expr, predicate: Predicate
+) -> Iterator[Witness]:
     """The first row of a negated subquery for each combination that the condition rejects."""
     for branch in _branches(predicate):
         wanted = tuple(demanded_occurrences(branch.query))
         rejected = Input(here.tree, (*here.where, is_not_true(condition)), here.keys)
         read = attach(rejected, branch, {base.alias for base in wanted})
-        yield from _rule("keeps a row rejected (anti-join)", read, outer, wanted, first=is_plain(branch.query))
+        yield from _rule(
+            "keeps a row rejected (anti-join)", read, outer, wanted, first=is_plain(branch.query)
+        )
 
 
 def _whole_value(here: Input, outer: tuple[Base, ...], predicate: Predicate) -> Iterator[Witness]:
@@ -286,21 +295,19 @@ def _groups(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) -> I
         yield from _group(block, here, outer, partition)
 
 
-def _group(block: Block, here: Input, outer: tuple[Base, ...], partition: Sequence[Expr]) -> Iterator[Witness]:
+def _group(
+    block: Block, here: Input, outer: tuple[Base, ...], partition: Sequence[Expr]
+) -> Iterator[Witness]:
     wanted = demanded_occurrences(block)
     for base in wanted:
         read = inputs(block, {base.alias} | {o.alias for o in from_occurrences(block.tree)})
         values = [Output(f"v.{i}", expression) for i, expression in enumerate(partition)]
-        all_rows = Block(
-            (*values, *_outputs(read.keys, [base], "w")), read.tree, read.where, distinct=True
-        )
+        all_rows = Block((*values, *_outputs(read.keys, [base], "w")), read.tree, read.where, distinct=True)
         some_rows = Block((*values, *_outputs(here.keys, outer, "o")), here.tree, here.where, distinct=True)
         left, right = fresh("s"), fresh("w")
         names = [output.name for output in values]
         joined = Block(
-            tuple(
-                Output(f"w.{i}", column(right, f"w.{i}")) for i in range(len(base.table.key))
-            ),
+            tuple(Output(f"w.{i}", column(right, f"w.{i}")) for i in range(len(base.table.key))),
             Join(
                 Derived(left, some_rows),
                 Derived(right, all_rows),
@@ -310,7 +317,11 @@ def _group(block: Block, here: Input, outer: tuple[Base, ...], partition: Sequen
             distinct=True,
         )
         columns = ", ".join(expression_sql(column(left, f"o.{i}")) for i in range(_width(outer)))
-        asks = _asks(Block((*_outputs(here.keys, outer, "o"), *values), here.tree, here.where, distinct=True), here, outer)
+        asks = _asks(
+            Block((*_outputs(here.keys, outer, "o"), *values), here.tree, here.where, distinct=True),
+            here,
+            outer,
+        )
         yield Witness(
             "completes a group that is tested",
             outer,
@@ -343,7 +354,8 @@ def _asks(block: Block, read: Input, outer: tuple[Base, ...]) -> tuple[tuple[str
         return ((to_sql(block), ""),)
     restricted = to_sql(Block(block.outputs, block.tree, (*block.where, _marker()), distinct=block.distinct))
     return tuple(
-        (restricted, ", ".join(expression_sql(expression) for expression in read.keys[base.alias])) for base in outer
+        (restricted, ", ".join(expression_sql(expression) for expression in read.keys[base.alias]))
+        for base in outer
     )
 
 
@@ -361,7 +373,9 @@ def _rule(
         this=exp.RowNumber(),
         partition_by=[output.expr.copy() for output in left],
         order=exp.Order(
-            expressions=[exp.Ordered(this=output.expr.copy(), desc=False, nulls_first=True) for output in right]
+            expressions=[
+                exp.Ordered(this=output.expr.copy(), desc=False, nulls_first=True) for output in right
+            ]
         ),
         over="OVER",
     )
