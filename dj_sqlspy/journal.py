@@ -339,7 +339,7 @@ class Journal:
         links = self._links()
         if (
             links is None
-        ):  # the analysis closed it, as daemons close all files; the number may be another file's
+        ):  # the analysis closed it, as daemons close all; another file may have its number now
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         elif links == 0:
             raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")
