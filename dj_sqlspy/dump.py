@@ -41,7 +41,8 @@ SETTINGS = (
     "lower_case_table_names",
 )
 
-# Types of columns that MariaDB has and MySQL does not.
+# Types of columns that MariaDB has and MySQL does not. MariaDB's dumps also hold values for generated columns,
+# which MySQL refuses.
 ONLY_MARIADB = frozenset({"uuid", "inet4", "inet6", "xmltype"})
 
 
@@ -152,6 +153,7 @@ def read_source(connection: Any, cut: Slice) -> Source:
         collations |= {column.collation for table in tables for column in table.columns if column.collation}
         collations |= {schema.collation for schema in schemas}
         views, left_out = _views(cursor, cut)
+    collations |= {view.collation for view in views}
     return Source(
         "mariadb" if "mariadb" in version.lower() else "mysql",
         version,
@@ -199,12 +201,12 @@ def restore_script(cut: Slice, source: Source, title: str) -> str:
     base = [entry for entry in cut.tables.values() if not entry.table.is_view]
     counts = [(entry.table.schema, entry.table.name, str(entry.rows)) for entry in base]
     counts += [(part.table.schema, part.table.name, str(part.rows)) for part in source.lineage]
-    only_mariadb = ", ".join(
-        f"{entry.name} {column.name} ({column.data_type})"
+    only_mariadb = [
+        f"{entry.name} {column.name} ({'generated' if column.generated else column.data_type})"
         for entry in base
         for column in entry.table.columns
-        if column.data_type in ONLY_MARIADB
-    )
+        if column.data_type in ONLY_MARIADB or (column.generated and entry.rows)
+    ]
     return _fill(
         "restore.sh",
         title=_one_line(title),
@@ -212,7 +214,7 @@ def restore_script(cut: Slice, source: Source, title: str) -> str:
         views=_calls((view.schema, view.name) for view in source.views),
         foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys(cut)),
         collations=" ".join(source.collations),
-        only_mariadb=shlex.quote(only_mariadb),
+        only_mariadb=shlex.quote(", ".join(only_mariadb) if source.flavor == "mariadb" else ""),
         summary=summary(cut),
     )
 

@@ -35,7 +35,7 @@ foreign_keys() {
 
 # Collations of the columns.
 collations='@collations@'
-# Column types that MySQL does not have, and where.
+# Columns that only MariaDB can load.
 only_mariadb=@only_mariadb@
 
 usage() {
@@ -57,9 +57,11 @@ by_name() { # SQL on standard input that holds literals
     { printf "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES';\n" && cat; } | query
 }
 
+before= # what SQL puts before a name
+name_sql="'\`', REPLACE(table_schema, '\`', '\`\`'), '\`.\`', REPLACE(table_name, '\`', '\`\`'), '\`'"
 present_sql() { # schema, table
     printf 'SELECT CONCAT(%s) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s;\n' \
-        "'\`', table_schema, '\`.\`', table_name, '\`'" "$(literal "$1")" "$(literal "$2")"
+        "$before$name_sql" "$(literal "$1")" "$(literal "$2")"
 }
 
 present() { # the tables and views of the slice that are on the server
@@ -68,7 +70,7 @@ present() { # the tables and views of the slice that are on the server
 
 absent_schema_sql() {
     printf 'SELECT CONCAT(%s) FROM DUAL WHERE NOT EXISTS (%s WHERE schema_name = %s);\n' \
-        "'\`', $(literal "$1"), '\`'" 'SELECT 1 FROM information_schema.schemata' "$(literal "$1")"
+        "$(literal "$(quoted "$1")")" 'SELECT 1 FROM information_schema.schemata' "$(literal "$1")"
 }
 
 present >"$work/present"
@@ -82,7 +84,7 @@ tables absent_schema_sql | by_name | sort -u >"$work/new_schemas"
 # ---- Between MySQL and MariaDB ----------------------------------------------------------------------------------
 
 if [[ $flavor == MySQL && $only_mariadb ]]; then
-    fail "MySQL does not have the types of these columns, so load into a MariaDB server: $only_mariadb"
+    fail "MySQL cannot load these columns of a dump from MariaDB, so load into a MariaDB server: $only_mariadb"
 fi
 
 knows_collation() {
@@ -106,8 +108,8 @@ for collation in $collations; do
     if [[ -z $near ]] || ! knows_collation "$near"; then
         fail "this server ($version) has neither the collation $collation nor one like it. Nothing was loaded."
     fi
-    printf '%s\n' "${0##*/}: $version has no $collation; text columns get $near" >&2
-    printf '/^(  `|\\) ENGINE=|CREATE )/s/%s/%s/g\n' "$collation" "$near" >>"$work/translation" # not in rows
+    printf '%s\n' "${0##*/}: this server ($version) has no $collation; text gets $near" >&2
+    printf '/^(  `|\\) ENGINE=|CREATE |SET collation)/s/%s/%s/g\n' "$collation" "$near" >>"$work/translation" # not in rows
 done
 
 translate() {
@@ -127,10 +129,11 @@ explain() {
         printf '\n%s\n' "${0##*/}: the load stopped half-way; what the client says is above."
         printf '%s\n' '"Got a packet bigger" or "server has gone away" mean that a row is larger than the server takes:' \
             'set its max_allowed_packet to 1G. Tables that were there before have not been changed.'
+        before="IF(table_type = 'VIEW', 'DROP VIEW ', 'DROP TABLE '), "
         if present >"$work/present" 2>/dev/null; then
             printf '%s\n' 'To try again, first remove what was loaded:'
             printf '    SET FOREIGN_KEY_CHECKS = 0;\n'
-            sed -e 's/^/    DROP TABLE /' -e 's/$/;/' "$work/present"
+            sed -e 's/^/    /' -e 's/$/;/' "$work/present"
             sed -e 's/^/    DROP DATABASE IF EXISTS /' -e 's/$/;/' "$work/new_schemas"
         else
             printf '%s\n' 'The server does not answer now, so what was loaded cannot be told.'

@@ -1,0 +1,96 @@
+"""Bundles from one server loaded into the other: MySQL to MariaDB and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dj_sqlspy import servers
+from dj_sqlspy.bundle import write_bundle
+from dj_sqlspy.errors import BundleError
+from dj_sqlspy.servers import Server
+from tests.conftest import drop_schemas
+from tests.test_dump import cut, options, same
+
+# In the cells with MySQL both servers are there.
+pytestmark = pytest.mark.flavor("mysql")
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[Server]:
+    with servers.private_server("mariadb") as running:
+        yield running
+
+
+@pytest.fixture(params=["from mysql", "from mariadb"])
+def both(request: Any, server: Server, mariadb: Server) -> Iterator[tuple[Server, Server]]:
+    """The source, and where to load."""
+    pair = (server, mariadb) if request.param == "from mysql" else (mariadb, server)
+    yield pair
+    for each in pair:
+        drop_schemas(each, ["cross_lab"])
+
+
+def make(source: Server, *statements: str) -> None:
+    with source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE cross_lab")
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def test_text_keys_and_numbers_cross(both: tuple[Server, Server], tmp_path: Path) -> None:
+    source, target = both
+    make(
+        source,
+        "CREATE TABLE cross_lab.`#kind` (kind VARCHAR(20) PRIMARY KEY, note JSON) COMMENT 'utf8mb4 text'",
+        "CREATE TABLE cross_lab.item (id INT AUTO_INCREMENT PRIMARY KEY, kind VARCHAR(20) NOT NULL, f FLOAT,"
+        " u BINARY(16), b LONGBLOB, ts TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP, e ENUM('ä', 'b') DEFAULT 'b',"
+        " d DECIMAL(9, 4), CHECK (d < 100), FOREIGN KEY (kind) REFERENCES cross_lab.`#kind` (kind))",
+        "INSERT INTO cross_lab.`#kind` VALUES ('it''s \\\\ 😀 %', '{\"a\": [1, 2.5]}'), ('other', NULL)",
+        "INSERT INTO cross_lab.item (kind, f, u, b, d) VALUES"
+        " ('it''s \\\\ 😀 %', 1.23456789, X'00112233445566778899AABBCCDDEEFF', X'00FF', 99.5)",
+        "CREATE VIEW cross_lab.seen AS SELECT id, kind FROM cross_lab.item WHERE kind <> 'x'",
+    )
+    statement = "SELECT * FROM cross_lab.item JOIN cross_lab.seen USING (id)"
+    with source.connect() as connection:
+        bundle = write_bundle(
+            cut(source, statement, "SELECT * FROM cross_lab.seen"), tmp_path / "b", connection=connection
+        )
+    bundle.dump(options(source))
+    said = bundle.restore(options(target))
+    assert "every foreign key finds its row" in said
+    same(
+        source,
+        target,
+        "SELECT id, HEX(kind), f * 1e0, HEX(u), HEX(b), UNIX_TIMESTAMP(ts), e, d FROM cross_lab.item",
+        "SELECT HEX(kind), JSON_EXTRACT(note, '$.a[1]') FROM cross_lab.`#kind` WHERE kind <> 'other'",
+        "SELECT * FROM cross_lab.seen",
+    )
+
+
+def test_what_cannot_cross_is_said_before(both: tuple[Server, Server], tmp_path: Path) -> None:
+    source, target = both
+    if source.flavor == "mariadb":
+        make(
+            source,
+            "CREATE TABLE cross_lab.t (u UUID PRIMARY KEY, g INT AS (1) STORED)",
+            "INSERT INTO cross_lab.t (u) VALUES ('123e4567-e89b-12d3-a456-426655440000')",
+        )
+        reason = r"`cross_lab`\.`t` u \(uuid\), `cross_lab`\.`t` g \(generated\)"
+    else:
+        make(
+            source,
+            "CREATE TABLE cross_lab.t (u VARCHAR(9) COLLATE utf8mb4_ja_0900_as_cs_ks PRIMARY KEY)",
+            "INSERT INTO cross_lab.t VALUES ('x')",
+        )
+        reason = "neither the collation utf8mb4_ja_0900_as_cs_ks nor one like it"
+    with source.connect() as connection:
+        bundle = write_bundle(cut(source, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection)
+    bundle.dump(options(source))
+    with pytest.raises(BundleError, match=reason):
+        bundle.restore(options(target))
+    with target.connect() as connection, connection.cursor() as cursor:
+        assert cursor.execute("SHOW DATABASES LIKE 'cross_lab'") == 0
