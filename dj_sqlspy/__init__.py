@@ -17,11 +17,12 @@ from .spy import export, paused, start_export, stop_export
 
 if TYPE_CHECKING:
     from .paper import Paper, papers
+    from .pick import slice
 
-__all__ = ["Paper", "Session", "SpyError", "export", "papers", "paused", "start_export", "stop_export"]
+__all__ = ["Paper", "Session", "SpyError", "export", "papers", "paused", "slice", "start_export", "stop_export"]
 
 # What needs sqlglot, networkx or rich is imported where it is first used.
-_LAZY = {"Paper": "paper", "papers": "paper"}
+_LAZY = {"Paper": "paper", "papers": "paper", "slice": "pick"}
 
 
 def __getattr__(name: str) -> Any:
