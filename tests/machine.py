@@ -172,7 +172,7 @@ def python(line: str) -> Path:
         say(f"making {folder} (DataJoint {line})")
         venv.create(folder, with_pip=True, clear=True)
         requirements = LINES[line]
-        install = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [str(interpreter), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         run([*install, "--retries", "10", requirements[0], "-e", requirements[1]], attempts=ATTEMPTS)
         stamp.write_text(made_of)
     return interpreter

@@ -1,0 +1,185 @@
+"""The whole way, shown: slice, bundle, dump, a second server, replay, and a table of what came of it.
+
+In: a paper that something was captured for. Out: an `Outcome`, which prints as a table: rows exported of rows in
+the database, statements that gave an equal result, orphans, rows of other projects, seconds for each step. It
+captures nothing and knows no pipeline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datajoint
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..bundle import Bundle, write_bundle
+from ..paper import Paper
+from ..replay import ReplayReport
+from ..servers import Server
+from ..slices import Slice
+from ..sql import full_name, quote
+
+
+class Steps(dict[str, float]):
+    """Seconds that each step took, and a line on the terminal when one is done."""
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self[name] = time.perf_counter() - start
+        print(f"{self[name]:7.1f} s  {name}", flush=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an export.
+
+    Attributes
+    ----------
+    cut : Slice
+    bundle : Bundle
+    report : ReplayReport or None
+        None where there was no program to start a second server with.
+    captured : int
+        Statements in the record of the paper, of every kind.
+    totals : mapping of str to int
+        Rows in the database, for each table of the pipeline's schemas.
+    of_others : int
+        Rows of other projects in the slice.
+    steps : mapping of str to float
+        Seconds.
+    """
+
+    cut: Slice
+    bundle: Bundle
+    report: ReplayReport | None
+    captured: int
+    totals: Mapping[str, int]
+    of_others: int
+    steps: Mapping[str, float]
+
+    @property
+    def good(self) -> bool:
+        """Whether the slice is sufficient, intact and minimal, as far as this run can tell."""
+        return self.report is not None and self.report.equal and not self.of_others
+
+    def __rich__(self) -> RenderableType:
+        return Group(self._tables(), Text(), self._summary(), Text(), self._seconds())
+
+    def _tables(self) -> Table:
+        table = Table("table", box=None, pad_edge=False)
+        for heading in ("rows exported", "rows in the database"):
+            table.add_column(heading, justify="right")
+        for name in sorted({*self.totals, *self.cut.tables}):
+            entry = self.cut.tables.get(name)
+            rows = "-" if entry is None else f"{entry.rows:,}" if entry.rows else "structure only"
+            table.add_row(name, rows, f"{self.totals[name]:,}")
+        rows = sum(entry.rows for entry in self.cut.tables.values())
+        table.add_row(
+            f"{len(self.totals)} tables", f"{rows:,}", f"{sum(self.totals.values()):,}", style="bold"
+        )
+        return table
+
+    def _summary(self) -> Table:
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column()
+        table.add_column(justify="right")
+        table.add_row("statements captured", f"{self.captured:,}")
+        if self.report is None:
+            table.add_row("statements replayed", "none: no program for a second server")
+        else:
+            results = self.report.statements
+            equal = [result for result in results if result.state == "equal"]
+            table.add_row("statements replayed", f"{sum(len(result.numbers) for result in results):,}")
+            table.add_row("  equal after replay", f"{sum(len(result.numbers) for result in equal):,}")
+            table.add_row("foreign keys checked", f"{len(self.report.keys):,}")
+            table.add_row("  orphans", f"{self.report.orphans:,}")
+        table.add_row("rows of other projects in the slice", f"{self.of_others:,}")
+        size = self.bundle.dump_file.stat().st_size if self.bundle.dump_file.exists() else 0
+        table.add_row("dump", f"{size / 1e6:,.1f} MB")
+        return table
+
+    def _seconds(self) -> Text:
+        return Text("seconds: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.steps.items()))
+
+
+def connect(server: Server) -> Any:
+    """Set ``dj.config`` to a private server, and return ``dj.conn()`` to it."""
+    for name in ("host", "port", "user", "password"):
+        datajoint.config[f"database.{name}"] = getattr(server, name)
+    datajoint.config["database.use_tls"] = False
+    datajoint.config["safemode"] = False
+    return datajoint.conn(reset=True)
+
+
+def row_counts(connection: Any, prefix: str) -> dict[str, int]:
+    """Rows of each table in the schemas whose name starts with ``prefix``, DataJoint's own tables left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables"
+            " WHERE LEFT(table_schema, %s) = %s AND table_type = 'BASE TABLE' AND table_name NOT LIKE '~%%'",
+            (len(prefix), prefix),
+        )
+        names = cursor.fetchall()
+        counts = {}
+        for schema, table in names:
+            cursor.execute(f"SELECT COUNT(*) FROM {quote(schema)}.{quote(table)}")
+            counts[full_name(schema, table)] = int(cursor.fetchone()[0])
+        return counts
+
+
+def show(
+    paper: Paper,
+    folder: Path,
+    totals: Mapping[str, int],
+    count_of_others: Callable[[Slice], int],
+    steps: Steps,
+    *,
+    replay: bool = True,
+) -> Outcome:
+    """Export a paper's slice, load it elsewhere, replay its statements, and print what came of it.
+
+    Parameters
+    ----------
+    paper : Paper
+    folder : Path
+        Where the bundle is written.
+    totals : mapping of str to int
+        As `row_counts` gives them.
+    count_of_others : callable
+        How many rows of a slice belong to projects that the paper is not about.
+    steps : Steps
+        With the steps that came before.
+    replay : bool
+        False where no second server can be started.
+
+    Raises
+    ------
+    SpyError
+        If a step fails.
+    """
+    with steps("slice"):
+        cut = paper.slice()
+    with steps("write"):
+        bundle = write_bundle(cut, folder, paper=paper)
+    report = None
+    if replay:
+        with steps("dump"):
+            bundle.dump(source=paper.connection)
+        with steps("load and replay"):
+            report = bundle.verify(source=paper.connection)
+    outcome = Outcome(cut, bundle, report, len(paper.statements), totals, count_of_others(cut), dict(steps))
+    console = Console(soft_wrap=True)
+    console.print()
+    console.print(outcome, markup=False, highlight=False)
+    if report is not None and not report.equal:
+        console.print(report, markup=False, highlight=False)
+    return outcome
