@@ -86,6 +86,9 @@ class Asker:
         with self.connection.cursor() as cursor:
             # rewritten queries keep their meaning without the check that DataJoint's sql_mode asks for
             cursor.execute("SET SESSION sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY', '')")
+            # a rule joins what a statement and its subqueries read; MySQL's search for the best order of ten
+            # tables and more can take hours at the default depth, which is exhaustive. 0: at most seven ahead.
+            cursor.execute("SET SESSION optimizer_search_depth = 0")
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
