@@ -3,7 +3,7 @@
 In: a `Slice` and the `Paper` that it was made for. Out: a folder with
 
 =================  =============================================================================
-``manifest.json``  what is in the slice and where it comes from (see `FORMAT_VERSION`)
+``manifest.json``  what is in the slice and where it comes from (see `manifest`)
 ``dump.sh``        reads the slice from the source into ``dump.sql.gz``
 ``restore.sh``     loads that into another server and checks it
 ``dump.sql.gz``    the rows, once `Bundle.dump` or ``dump.sh`` was run
@@ -16,35 +16,26 @@ written into the folder or handed over on a command line.
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
 import os
-import platform
 import shutil
 import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, compat
-from .dump import Source, dump_script, foreign_keys, read_source, restore_script, summary
+from .dump import dump_script, read_source, restore_script, summary
 from .errors import BundleError
+from .manifest import FORMAT_VERSION, manifest_text, read_manifest
 
 if TYPE_CHECKING:
     from .paper import Paper
     from .replay import ReplayReport
     from .slices import Slice, StatementReport
-
-FORMAT = "dj-sqlspy bundle"
-
-# 1: format, format_version, paper, created, versions, server, slice (schemas, tables, lineage_tables, views,
-#    views_left_out, foreign_keys), statements, drift, complete, problems
-FORMAT_VERSION = 1
 
 DUMP_FILE = "dump.sql.gz"
 FILES = frozenset({"manifest.json", "dump.sh", "restore.sh", DUMP_FILE})
@@ -81,7 +72,7 @@ class Bundle:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What ``manifest.json`` says."""
-        manifest = _read_manifest(self.path)
+        manifest = read_manifest(self.path)
         if manifest is None:
             raise BundleError(f"Reading the bundle {self.path}: there is no manifest.json of a bundle in it.")
         return manifest
@@ -237,8 +228,7 @@ def write_bundle(
     texts = {
         "dump.sh": dump_script(cut, source, f"Dump. {title}"),
         "restore.sh": restore_script(cut, source, f"Restore. {title}"),
-        "manifest.json": json.dumps(_manifest(cut, source, paper, drift), indent=1, ensure_ascii=False)
-        + "\n",
+        "manifest.json": manifest_text(cut, source, paper),
     }
     _write_folder(path, texts)
     return Bundle(path)
@@ -254,10 +244,7 @@ def client_options(connection: Any) -> Iterator[list[str]]:
     ------
     list of str
     """
-    lines = {
-        "user": _text(connection.user),
-        "password": _text(connection.password),
-    }
+    lines = {"user": _text(connection.user), "password": _text(connection.password)}
     if connection.unix_socket:
         lines |= {"socket": _text(connection.unix_socket), "protocol": "SOCKET"}
     else:
@@ -305,90 +292,13 @@ def short(sql: str, length: int = 160) -> str:
     return line if len(line) <= length else f"{line[: length * 2 // 3]} … {line[-length // 3 :]}"
 
 
-def _manifest(
-    cut: Slice, source: Source, paper: Paper | None, drift: Sequence[StatementReport]
-) -> dict[str, Any]:
-    masters = set(cut.catalog.masters.values())
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "paper": None if paper is None else paper.name,
-        "complete": True if paper is None else paper.complete,
-        "problems": [] if paper is None else [str(problem) for problem in paper.problems],
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "versions": {
-            "dj-sqlspy": __version__,
-            "python": platform.python_version(),
-            "datajoint": compat.DATAJOINT_VERSION,
-            **{name: metadata.version(name) for name in ("pymysql", "sqlglot", "networkx")},
-        },
-        "server": {"flavor": source.flavor, "version": source.version, **source.settings},
-        "parts": cut.parts,
-        "schemas": [asdict(schema) for schema in source.schemas],
-        "tables": [
-            {
-                "name": name,
-                "rows": entry.rows,
-                "total_rows": entry.total_rows,
-                "restriction": entry.restriction,
-                "reasons": dict(entry.reasons),
-            }
-            for name, entry in cut.tables.items()
-        ],
-        "lineage_tables": [{"name": part.table.full_name, "rows": part.rows} for part in source.lineage],
-        "views": [{"name": view.full_name, "definition": view.definition} for view in source.views],
-        "views_left_out": list(source.left_out),
-        "foreign_keys": [
-            {
-                "name": fk.name,
-                "child": fk.child,
-                "columns": list(fk.columns),
-                "parent": fk.parent,
-                "parent_columns": list(fk.parent_columns),
-                "part": fk in masters,
-            }
-            for fk in foreign_keys(cut)
-        ],
-        "statements": [_statement(report) for report in cut.statements],
-        "drift": [
-            {"number": report.statement.number, "then": report.rows_then, "now": report.rows_now}
-            for report in drift
-        ],
-    }
-
-
-def _statement(report: StatementReport) -> dict[str, Any]:
-    entry = {
-        "number": report.statement.number,
-        "analysis": report.statement.analysis,
-        "kind": report.statement.kind,
-        "sql": report.sql,
-        "rows_then": report.rows_then,
-        "rows_now": report.rows_now,
-        "ordered": report.ordered,
-        "marks": sorted(report.marks),
-        "fallback": report.fallback,
-    }
-    if report.statement.sql != report.sql:
-        entry["captured"] = report.statement.sql
-    return entry
-
-
-def _read_manifest(path: Path) -> dict[str, Any] | None:
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
-
-
 def _check_place(path: Path) -> None:
     if not path.exists() and not path.is_symlink():
         return
     if path.is_symlink() or not path.is_dir():
         raise BundleError(f"Writing {path}: it is not a folder. Choose another place.")
     present = {entry.name for entry in path.iterdir()}
-    if present and _read_manifest(path) is None:
+    if present and read_manifest(path) is None:
         raise BundleError(
             f"Writing {path}: the folder is neither empty nor a bundle, and is left as it is. Choose another"
             " place."

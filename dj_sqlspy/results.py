@@ -56,7 +56,8 @@ class Difference:
 def _stream(connection: Any, sql: str) -> Iterator[Row]:
     """Rows of a result as they arrive. The first item is the row of column names."""
     with connection.cursor(SSCursor) as cursor:
-        cursor.execute(sql)
+        # older PyMySQL writes bytes that are no text into a statement as lone surrogates
+        cursor.execute(sql.encode(errors="surrogateescape"))
         yield tuple(column[0] for column in cursor.description or ())
         yield from cursor.fetchall_unbuffered()
 

@@ -227,6 +227,22 @@ def test_large_results_do_not_fill_the_memory(lab: Any, server: Server) -> None:
     assert peak < 2_000_000  # the rows are 8 MB
 
 
+def test_statements_with_bytes_that_are_no_text(
+    trials: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    with server.connect() as connection, connection.cursor() as cursor:
+        sql = cursor.mogrify(f"SELECT * FROM `{trials.name}`.`session__trial` WHERE b = %s", (b"\x00\xff",))
+    bundle = bundle_of(server, tmp_path / "b", sql)
+    (entry,) = Bundle(bundle.path).manifest["statements"]
+    assert entry["sql"] == sql and entry["rows_now"] == 1
+    bundle.dump(options(server))
+    bundle.restore(options(clean_scratch))
+    with clean_scratch.connect() as loaded, server.connect() as source:
+        report = replay(bundle.manifest, source, loaded)
+    assert report.equal and report.statements[0].slice_rows == 1
+    assert "1 distinct" in as_text(report)
+
+
 # ---------------------------------------------------------------- the whole way
 
 
