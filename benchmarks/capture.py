@@ -1,0 +1,215 @@
+"""Capture: what an analysis pays for being recorded, and for having dj-sqlspy imported at all.
+
+Baseline: the same calls with the methods of DataJoint that dj-sqlspy wraps put back for that time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from .data import fresh_schema, numbers
+from .measure import Figure, Place, in_process, pairs, peak_memory
+
+SCHEMA = "bench_capture"
+
+
+def run(place: Place) -> list[Figure]:
+    connection = place.datajoint()
+    prepare(place, rows=10_000 if place.quick else 100_000)
+    return [fetch1(place, connection), outside(place, connection), *join(place, connection), imports(place)]
+
+
+def prepare(place: Place, rows: int) -> None:
+    """A table of sessions and one of their trials."""
+    with place.connect() as opened, opened.cursor() as cursor:
+        fresh_schema(cursor, SCHEMA)
+        numbers(cursor, SCHEMA, rows)
+        cursor.execute(
+            f"CREATE TABLE {SCHEMA}.session (session INT PRIMARY KEY, subject VARCHAR(20) NOT NULL,"
+            f" weight DOUBLE NOT NULL, note VARCHAR(200) NOT NULL)"
+        )
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.session SELECT n, CONCAT('mouse', n % 97), n / 7, 'as usual'"
+            f" FROM {SCHEMA}.numbers WHERE n < {rows // 100}"
+        )
+        cursor.execute(
+            f"CREATE TABLE {SCHEMA}.trial (session INT, trial INT, choice TINYINT NOT NULL,"
+            f" PRIMARY KEY (session, trial), FOREIGN KEY (session) REFERENCES {SCHEMA}.session (session))"
+        )
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.trial SELECT n DIV 100, n % 100, n % 2 FROM {SCHEMA}.numbers"
+        )
+
+
+def tables(connection: Any) -> tuple[Any, Any]:
+    import datajoint
+
+    return tuple(  # type: ignore[return-value]
+        datajoint.FreeTable(connection, f"`{SCHEMA}`.`{name}`") for name in ("session", "trial")
+    )
+
+
+@contextlib.contextmanager
+def session(folder: str) -> Iterator[Any]:
+    import dj_sqlspy
+
+    with dj_sqlspy.export("bench", "capture", home=folder) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def unwrapped() -> Iterator[None]:
+    """DataJoint as it was before dj-sqlspy wrapped its methods."""
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+
+    import datajoint
+    import datajoint.autopopulate
+    import datajoint.expression
+    import datajoint.table
+
+    import dj_sqlspy  # noqa: F401
+
+    expression = datajoint.expression
+    owners = [datajoint.Connection, threading.Thread, ThreadPoolExecutor, datajoint.table.Table]
+    owners += [expression.QueryExpression, expression.Aggregation, expression.Union]
+    owners += [datajoint.autopopulate.AutoPopulate]
+    wrapped = [
+        (owner, name, method)
+        for owner in owners
+        for name, method in list(vars(owner).items())
+        if hasattr(method, "_dj_sqlspy")
+    ]
+    assert any(name == "query" for _, name, _ in wrapped)
+    for owner, name, method in wrapped:
+        setattr(owner, name, method.__wrapped__)
+    try:
+        yield
+    finally:
+        for owner, name, method in wrapped:
+            setattr(owner, name, method)
+
+
+def fetch1(place: Place, connection: Any) -> Figure:
+    sessions, _ = tables(connection)
+    rows = len(sessions)
+    rounds, calls = (10, 50) if place.quick else (80, 100)
+    counter = iter(range(10**9))
+
+    def without() -> None:
+        with unwrapped():
+            for _ in range(calls):
+                (sessions & {"session": next(counter) % rows}).fetch1("note", "weight")
+
+    def ours() -> None:
+        for _ in range(calls):
+            (sessions & {"session": next(counter) % rows}).fetch1("note", "weight")
+
+    with tempfile.TemporaryDirectory() as folder, session(folder):
+        found = pairs(without, ours, rounds)
+    return Figure(
+        "a fetch1 in an export session",
+        f"{rounds} × {calls} calls",
+        found.baseline / calls,
+        found.ours / calls,
+        "at most 1.02 times and 10 µs more",
+        found.ratio <= 1.02 and found.added / calls <= 10e-6,
+        found.ratio,
+        note=f"{found.added / calls * 1e6:+.1f} µs a statement",
+    )
+
+
+def outside(place: Place, connection: Any) -> Figure:
+    rounds, calls = (10, 200) if place.quick else (80, 500)
+
+    def without() -> None:
+        with unwrapped():
+            for _ in range(calls):
+                connection.query("SELECT 1")
+
+    def ours() -> None:
+        for _ in range(calls):
+            connection.query("SELECT 1")
+
+    found = pairs(without, ours, rounds)
+    return Figure(
+        "a query outside of any session",
+        f"{rounds} × {calls} calls",
+        found.baseline / calls,
+        found.ours / calls,
+        "at most 1 µs more",
+        found.added / calls <= 1e-6,
+        found.ratio,
+        note=f"{found.added / calls * 1e6:+.2f} µs a query",
+    )
+
+
+def join(place: Place, connection: Any) -> list[Figure]:
+    sessions, trials = tables(connection)
+    rows = len(trials)
+    rounds = 3 if place.quick else 9
+
+    def ours() -> None:
+        assert len((sessions.proj("weight") * trials).fetch()) == rows
+
+    def without() -> None:
+        with unwrapped():
+            ours()
+
+    with tempfile.TemporaryDirectory() as folder, session(folder):
+        found = pairs(without, ours, rounds)
+    memory = [in_process("capture:memory_of_join", place, captured=flag) for flag in (False, True)]
+    return [
+        Figure(
+            "a join in an export session",
+            f"{rows:,} rows, {rounds} calls",
+            found.baseline,
+            found.ours,
+            "at most 1.02 times, no copy of the result held",
+            found.ratio <= 1.02 and memory[1] <= memory[0] * 1.02,
+            found.ratio,
+            memory[1],
+            f"peak without dj-sqlspy {memory[0] / 2**20:,.0f} MiB",
+        )
+    ]
+
+
+def memory_of_join(place: Place, captured: bool) -> int:
+    sessions, trials = tables(place.datajoint())
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            session(stack.enter_context(tempfile.TemporaryDirectory())) if captured else unwrapped()
+        )
+        kept = (sessions.proj("weight") * trials).fetch()
+        assert len(kept)
+    return peak_memory()
+
+
+IMPORT = """
+import time, datajoint
+start = time.perf_counter()
+import dj_sqlspy
+seconds = time.perf_counter() - start
+import sys
+assert "sqlglot" not in sys.modules
+print(seconds)
+"""
+
+
+def imports(place: Place) -> Figure:
+    rounds = 3 if place.quick else 11
+    command = [sys.executable, "-W", "ignore", "-c", IMPORT]
+    found = [
+        float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+        for _ in range(rounds)
+    ]
+    middle = statistics.median(found)
+    return Figure(
+        "import dj_sqlspy after datajoint", f"{rounds} processes", None, middle, "at most 60 ms", middle <= 0.06
+    )
