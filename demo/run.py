@@ -15,8 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import datajoint as dj
-
 import dj_sqlspy as sqlspy
 from dj_sqlspy.demo.show import Steps, connect, row_counts, show
 from dj_sqlspy.servers import private_server
@@ -30,14 +28,14 @@ def rows_of_others(cut: Any) -> int:
     from demo.analysis import PAPER
     from demo.elements_pipeline import lab, session, subject
 
-    others = lab.Project - PAPER
-    sessions = (session.ProjectSession & others).proj()
-    animals = subject.Subject & sessions
+    others = (lab.Project - PAPER).proj()
+    sessions = session.Session.proj() & (session.ProjectSession & others)
+    animals = (subject.Subject & sessions).proj()
     count = 0
     for table in cut.free_tables():
         names = set(table.heading.names)
         if {"subject", "session_datetime"} <= names:
-            count += len(table & dj.U("subject", "session_datetime") & sessions)
+            count += len(table & sessions)
         elif "subject" in names:
             count += len(table & animals)
         elif "project" in names:

@@ -18,6 +18,8 @@ from .errors import SpyError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from rich.text import Text
+
     from .paper import Paper
 
 
@@ -87,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         runs.add_argument(
             "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
         )
+    demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
+    demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
     return parser
 
 
@@ -191,6 +195,15 @@ def _verify(options: argparse.Namespace) -> int:
     return 0 if report.equal else 1
 
 
+def _demo(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from .demo.run import run
+
+    outcome = run(Path(options.output) if options.output else None)
+    return 0 if outcome.good else 1
+
+
 # --- how things are shown ----------------------------------------------------------------------------------
 
 
@@ -219,13 +232,13 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: 
         )
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else _one_line(str(cell)) for cell in row))
-    console.print(table, markup=False)
+    console.print(table)
 
 
-def _one_line(text: str) -> str:
-    from rich.markup import escape
+def _one_line(text: str) -> Text:
+    from rich.text import Text
 
-    return escape(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
+    return Text(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
 
 
 def _time(when: datetime | None) -> str:

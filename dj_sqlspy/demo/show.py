@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +49,8 @@ class Outcome:
     bundle : Bundle
     report : ReplayReport or None
         None where there was no program to start a second server with.
-    captured : int
-        Statements in the record of the paper, of every kind.
+    captured : mapping of str to int
+        Statements in the record of the paper, for each kind.
     totals : mapping of str to int
         Rows in the database, for each table of the pipeline's schemas.
     of_others : int
@@ -61,7 +62,7 @@ class Outcome:
     cut: Slice
     bundle: Bundle
     report: ReplayReport | None
-    captured: int
+    captured: Mapping[str, int]
     totals: Mapping[str, int]
     of_others: int
     steps: Mapping[str, float]
@@ -75,24 +76,27 @@ class Outcome:
         return Group(self._tables(), Text(), self._summary(), Text(), self._seconds())
 
     def _tables(self) -> Table:
-        table = Table("table", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        table.add_column("table", no_wrap=True, overflow="fold")
         for heading in ("rows exported", "rows in the database"):
             table.add_column(heading, justify="right")
-        for name in sorted({*self.totals, *self.cut.tables}):
+        totals = {name: entry.total_rows for name, entry in self.cut.tables.items()} | dict(self.totals)
+        for name in sorted(totals):
             entry = self.cut.tables.get(name)
             rows = "-" if entry is None else f"{entry.rows:,}" if entry.rows else "structure only"
-            table.add_row(name, rows, f"{self.totals[name]:,}")
-        rows = sum(entry.rows for entry in self.cut.tables.values())
-        table.add_row(
-            f"{len(self.totals)} tables", f"{rows:,}", f"{sum(self.totals.values()):,}", style="bold"
-        )
+            table.add_row(name, rows, f"{totals[name]:,}")
+        exported = sum(entry.rows for entry in self.cut.tables.values())
+        table.add_row(f"{len(totals)} tables", f"{exported:,}", f"{sum(totals.values()):,}", style="bold")
         return table
 
     def _summary(self) -> Table:
         table = Table(show_header=False, box=None, pad_edge=False)
         table.add_column()
         table.add_column(justify="right")
-        table.add_row("statements captured", f"{self.captured:,}")
+        table.add_row("statements captured", f"{sum(self.captured.values()):,}")
+        for kind, count in sorted(self.captured.items()):
+            note = " (DataJoint's own bookkeeping: exports nothing)" if kind == "metadata" else ""
+            table.add_row(f"  {kind}{note}", f"{count:,}")
         if self.report is None:
             table.add_row("statements replayed", "none: no program for a second server")
         else:
@@ -117,6 +121,7 @@ def connect(server: Server) -> Any:
         datajoint.config[f"database.{name}"] = getattr(server, name)
     datajoint.config["database.use_tls"] = False
     datajoint.config["safemode"] = False
+    datajoint.logger.setLevel("WARNING")  # no line about each connection
     return datajoint.conn(reset=True)
 
 
@@ -176,8 +181,11 @@ def show(
             bundle.dump(source=paper.connection)
         with steps("load and replay"):
             report = bundle.verify(source=paper.connection)
-    outcome = Outcome(cut, bundle, report, len(paper.statements), totals, count_of_others(cut), dict(steps))
+    captured = Counter(statement.kind for statement in paper.statements)
+    outcome = Outcome(cut, bundle, report, captured, totals, count_of_others(cut), dict(steps))
     console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 200  # a file has no width to keep to
     console.print()
     console.print(outcome, markup=False, highlight=False)
     if report is not None and not report.equal:
