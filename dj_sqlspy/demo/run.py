@@ -1,0 +1,122 @@
+"""``dj-sqlspy demo``: the small laboratory, a paper's analysis of it, and the slice behind that.
+
+In: nothing, or the folder to write the bundle to. Out: the table that `show` prints. It runs on a private server where
+there is a program for one; else on the server of ``dj.config``, in schemas with a prefix of its own that it removes
+again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+
+from .. import compat, servers
+from ..errors import ServerError
+from ..paper import Paper
+from ..slices import Slice
+from ..spy import export
+from ..sql import quote
+from .analysis import PAPER, analyse
+from .pipeline import Pipeline, declare, fill
+from .show import Outcome, Steps, connect, row_counts, show
+
+HOW_TO_GET_ONE = (
+    "There is no MySQL or MariaDB server program on this machine. Get one (Debian, Ubuntu: apt-get install"
+    " mariadb-server; macOS: brew install mariadb; conda: conda install -c conda-forge mysql-server), and the demo"
+    " runs on a private server of its own"
+)
+
+
+def run(folder: Path | None = None) -> Outcome:
+    """Run the demonstration.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where the bundle is written, to be looked at; by default it is gone at the end.
+
+    Raises
+    ------
+    ServerError
+        If there is neither a server program nor a server in ``dj.config``.
+    """
+    steps = Steps()
+    with contextlib.ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dj-sqlspy-demo-")))
+        private = servers.find_server() is not None
+        with steps("start a server" if private else "connect"):
+            connection = stack.enter_context(_private() if private else _configured())
+        # on a server with other schemas, a name that none of them has
+        prefix = "demo_" if private else f"sqlspy_demo_{secrets.token_hex(4)}_"
+        stack.enter_context(_removed(connection, prefix))
+        with steps("declare and fill"):
+            lab = declare(connection, prefix)
+            fill(lab)
+        print("\nThe analysis, inside of sqlspy.export:\n")
+        with steps("analysis"), export("memory-paper", "figure-1", home=home):
+            analyse(lab)
+        print()
+        with contextlib.closing(compat.raw_connection(connection)) as raw:
+            totals = row_counts(raw, prefix)
+        paper = Paper("memory-paper", home=home, connection=connection)
+        outcome = show(
+            paper,
+            folder or home / "bundle",
+            totals,
+            lambda cut: _rows_of_others(cut, lab),
+            steps,
+            replay=private,
+        )
+        if not private:
+            print(f"\n{HOW_TO_GET_ONE}, with a second one to replay on.")
+        if folder is not None:
+            print(f"\nThe bundle is in {folder}.")
+    return outcome
+
+
+def _rows_of_others(cut: Slice, lab: Pipeline) -> int:
+    """Rows of the slice that belong to an animal or a project that is not the paper's."""
+    projects = (lab.Project - PAPER).proj()
+    animals = (lab.Animal - PAPER).proj()
+    count = 0
+    for table in cut.free_tables():
+        others = animals if "animal" in table.heading.names else projects
+        if set(others.heading.names) & set(table.heading.names):
+            count += len(table & others)
+    return count
+
+
+@contextlib.contextmanager
+def _private() -> Iterator[Any]:
+    with servers.private_server() as server:
+        yield connect(server)
+
+
+@contextlib.contextmanager
+def _configured() -> Iterator[Any]:
+    if not dj.config["database.user"] or dj.config["database.password"] is None:
+        raise ServerError(f"{HOW_TO_GET_ONE}. Or set a server in dj.config that you may make schemas on.")
+    print(f"No server program here: using {dj.config['database.host']}, in schemas that are removed again.")
+    yield dj.conn()
+
+
+@contextlib.contextmanager
+def _removed(connection: Any, prefix: str) -> Iterator[None]:
+    """Drop the schemas with the prefix at the end, whatever happened."""
+    try:
+        yield
+    finally:
+        with contextlib.closing(compat.raw_connection(connection)) as raw, raw.cursor() as cursor:
+            cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+            cursor.execute(
+                "SELECT schema_name FROM information_schema.schemata WHERE LEFT(schema_name, %s) = %s",
+                (len(prefix), prefix),
+            )
+            for (name,) in cursor.fetchall():
+                cursor.execute(f"DROP DATABASE {quote(name)}")
