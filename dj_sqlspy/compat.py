@@ -317,6 +317,7 @@ def _attach_config_v014() -> None:
 
     def write(name: str, value: Any) -> None:
         config[f"sqlspy.{name}"] = value
+        kind.instance._conf[f"sqlspy.{name}"] = value  # also after a ``with config(…)`` that may be open now
 
     if not hasattr(kind.__setitem__, "_dj_sqlspy"):
         _patch(kind, "__setitem__", setitem)

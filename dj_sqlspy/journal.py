@@ -147,15 +147,25 @@ def folders(path: Path) -> list[Path]:
         return []
 
 
+def run_order(name: str) -> tuple[int, str]:
+    """What the runs of an analysis are sorted by, from the name of their folder; negative where it is none."""
+    count = name.split("-")[0]
+    return (int(count) if count.isdigit() else -1), name
+
+
 def run_folders(folder: Path) -> list[Path]:
     """The runs of an analysis, oldest first."""
-    return [entry for entry in folders(folder) if entry.name[:6].isdigit()]
+    found = [entry for entry in folders(folder) if run_order(entry.name)[0] >= 0]
+    return sorted(found, key=lambda entry: run_order(entry.name))
 
 
 def _new_run_name(folder: Path) -> str:
-    count = 1
-    with suppress(OSError):  # unreadable: `Journal.start` will say so
-        count += max((int(run.name[:6]) for run in run_folders(folder)), default=0)
+    try:
+        count = 1 + max([0, *(run_order(entry.name)[0] for entry in folder.iterdir())])
+    except FileNotFoundError:
+        count = 1
+    except OSError:
+        count = 999_999  # can't be listed, and likely not be written: `Journal.start` will say so; it is the newest
     now = datetime.now(timezone.utc)
     return f"{count:06d}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 

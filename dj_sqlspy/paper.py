@@ -149,7 +149,8 @@ class Paper:
         ]
         chosen = [folder for folder in newest if folder is not None]
         files = [path for folder in chosen if folder.is_dir() for path in sorted(folder.iterdir())]
-        state = (chosen, [(path, path.stat().st_size) for path in files], dict(failures))
+        stats = [(path, state.st_size, state.st_mtime_ns) for path in files for state in [path.stat()]]
+        state = (chosen, stats, dict(failures))
         if state != self._read[0]:
             self._read = (state, [read_run(folder) for folder in chosen])
         return self._read[1]

@@ -32,8 +32,9 @@ _SESSION_STATE = re.compile(
     re.IGNORECASE,
 )
 _NAME = r"(`(?:[^`]|``)*`|[\w$]+)"
+# The table after FROM or JOIN, and whether a comma follows it and its alias.
 _TABLE = re.compile(
-    rf"\b(?:FROM|JOIN|STRAIGHT_JOIN)\s+{_NAME}(?:\s*\.\s*{_NAME})?(?:\s+(?:AS\s+)?[`\w$]+)?(\s*,)?",
+    rf"\b(?:FROM|JOIN|STRAIGHT_JOIN)\s+{_NAME}(?:\s*\.\s*{_NAME})?(?=(\s*,|\s+(?:AS\s+)?[`\w$]+\s*,)?)",
     re.IGNORECASE,
 )
 _SYSTEM_SCHEMAS = frozenset({"information_schema", "performance_schema", "mysql", "sys"})

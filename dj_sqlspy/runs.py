@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .errors import JournalError
-from .journal import FORMAT, INCOMPLETE, SUFFIX, Statement, failures, run_folders
+from .journal import FORMAT, INCOMPLETE, SUFFIX, Statement, failures, run_folders, run_order
 
 
 @dataclass(frozen=True)
@@ -171,10 +171,9 @@ def _files(folder: Path) -> list[Path]:
 
 def newest_run(folder: Path) -> Path | None:
     """The run of an analysis that counts; also one of this process that could not be written."""
-    names = {path.name for path in run_folders(folder)} | {
-        path.name for path in failures if path.parent == folder
-    }
-    return folder / max(names) if names else None
+    names = {path.name for path in run_folders(folder)}
+    names |= {path.name for path in failures if path.parent == folder}
+    return folder / max(names, key=run_order) if names else None
 
 
 def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:

@@ -402,8 +402,7 @@ def test_worker_processes(lab: SimpleNamespace, server: Any, home: Path, tmp_pat
     """Workers of a script that says `import dj_sqlspy` only in its main part."""
     run_script(
         f"""
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
+                from concurrent.futures import ProcessPoolExecutor
 
         def work(number):
             if multiprocessing.current_process().name != "MainProcess":
@@ -577,7 +576,7 @@ def test_arguments_are_merged_as_the_server_receives_them(lab: SimpleNamespace, 
         cursor.execute(
             "SELECT CONVERT(argument USING binary) FROM mysql.general_log WHERE command_type = 'Query'"
             " AND thread_id = %s",
-            (lab.connection.connection_id,),
+            (lab.connection._conn.thread_id(),),
         )
         logged = [bytes(argument) for (argument,) in cursor.fetchall()]
     captured = [s.sql.encode("utf-8", "surrogateescape") for s in opened.statements]

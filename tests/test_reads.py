@@ -1,0 +1,126 @@
+"""Which statements read, told from their text."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from pathlib import Path
+
+import pytest
+
+from dj_sqlspy import journal, reads, settings
+from dj_sqlspy import sql as sql_module
+
+
+@pytest.mark.parametrize("module", [reads, journal, settings, sql_module])
+def test_examples(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("query", "head"),
+    [
+        ("SELECT 1", "SELECT"),
+        ("select(1)", "SELECT"),
+        (" \n\t((SELECT 1) UNION (SELECT 2))", "SELECT"),
+        ("/* c */ -- line\n # line\n/*+ hint */SELECT 1", "SELECT"),
+        ("/*!50001 SELECT */ 1", "SELECT"),
+        ("/*M!100100 SELECT */ 1", "SELECT"),
+        ("WITH a AS (SELECT 1) SELECT * FROM a", "WITH"),
+        ("TABLE t", "TABLE"),
+        ("VALUES ROW(1)", "VALUES"),
+        ("-- only a comment", ""),
+        ("/* not closed", ""),
+        ("", ""),
+        ("((", ""),
+    ],
+)
+def test_head(query: str, head: str) -> None:
+    assert reads.head(query) == head
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("INSERT INTO a SELECT * FROM b", True),
+        ("INSERT INTO a (x) (select * from b)", True),
+        ("INSERT INTO a TABLE b", True),
+        ("INSERT INTO a WITH c AS (SELECT 1) SELECT * FROM c", True),
+        ("INSERT INTO a VALUES ((SELECT max(x) FROM b))", True),
+        ("INSERT INTO a SET x = (SELECT 1)", True),
+        ("REPLACE INTO a\nSELECT/**/1", True),
+        ("CREATE TABLE a AS SELECT 1", True),
+        ("INSERT INTO a VALUES (%s, %s)", False),
+        ("INSERT INTO `select` (`table`) VALUES ('SELECT', \"it''s SELECT\", 'a\\'SELECT')", False),
+        ("INSERT INTO a VALUES (1) /* SELECT */ -- SELECT", False),
+        ("CREATE TABLE a (x int COMMENT 'SELECT one')", False),
+        ("SET @selected = 1", False),
+    ],
+)
+def test_reads_inside(query: str, expected: bool) -> None:
+    assert reads.reads_inside(query) is expected
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "SELECT ROW_COUNT()",
+        "SELECT connection_id()",
+        "SELECT user()",
+        "SELECT current_user",
+        "SELECT @@version",
+        "SELECT @@session.sql_mode, @@version;",
+        "SELECT CURRENT_TIMESTAMP(3)",
+        "SELECT CURRENT_TIMESTAMP(3) + INTERVAL -1 SECOND",
+        "SELECT * FROM information_schema.tables WHERE table_schema IN ('a', 'b')",
+        "SELECT a, b FROM INFORMATION_SCHEMA.COLUMNS AS c JOIN `information_schema`.`tables` USING (table_name)",
+        "SELECT `id` FROM `s`.`~log`",
+        'SELECT count(DISTINCT `table_name`,`key_hash`) FROM `s`.`~jobs` WHERE ( (`status`="error"))',
+        "SELECT EXISTS(SELECT 1 FROM `s`.`~~experiment` WHERE ( (`subject_id`=10)))",
+        "SELECT lineage FROM `s`.`~lineage` WHERE table_name = 'x' ORDER BY a, b LIMIT 1, 2",
+        "SELECT User FROM mysql.user",
+    ],
+)
+def test_bookkeeping(sql: str) -> None:
+    assert reads.is_bookkeeping(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM s.t",
+        "SELECT a.f(1)",
+        "SELECT @x := (SELECT max(a) FROM t)",
+        "SELECT * FROM `s`.`~external_raw`",
+        "SELECT * FROM `s`.`t` WHERE note = 'FROM `s`.`~log`'",
+        'SELECT * FROM `s`.`t` WHERE note = "a \\" FROM information_schema.tables"',
+        "SELECT * FROM `s`.`t` /* FROM information_schema.tables */",
+        "SELECT * FROM `s`.`~jobs` JOIN `s`.`t` USING (a)",
+        "SELECT * FROM `s`.`~jobs` x, `s`.`t` y",
+        "SELECT * FROM `s`.`t` y, `s`.`~jobs` x",
+        "SELECT * FROM `s`.`~jobs` STRAIGHT_JOIN `s`.`t`",
+        "SELECT * FROM `s`.`t` WHERE id IN (SELECT id FROM `s`.`~~t`)",
+        "SELECT * FROM `s`.`~~t` WHERE id IN (SELECT id FROM `s`.`t`)",
+        "SELECT * FROM information_schema_of_mine.t",
+        "SELECT * FROM `my_schema`.`system`",
+        "SELECT tables FROM `information_schema`",
+        "SELECT `~log` FROM `s`.`t`",
+    ],
+)
+def test_not_bookkeeping(sql: str) -> None:
+    assert not reads.is_bookkeeping(sql)
+
+
+def test_corpus(corpus: list[Path]) -> None:
+    """Every statement that DataJoint sends is taken for a read, and the books for books."""
+    statements = [json.loads(line)["sql"] for path in corpus for line in path.read_text().splitlines()]
+    assert len(statements) > 400
+    assert {reads.head(sql) for sql in statements} <= reads.READS
+    books = {sql for sql in statements if reads.is_bookkeeping(sql)}
+    named = {sql for sql in statements if any(name in sql for name in ("`~jobs`", "`~log`", "`~~"))}
+    mixed = {
+        sql for sql in named if "not in (SELECT" in sql or "in (SELECT" in sql
+    }  # the key source of populate
+    assert named - mixed <= books
+    assert all("`" not in sql for sql in books - named)
