@@ -222,6 +222,17 @@ class Catalog:
         return self._by_child.get(name, ())
 
     @cached_property
+    def _by_parent(self) -> dict[str, tuple[ForeignKey, ...]]:
+        out: dict[str, list[ForeignKey]] = {}
+        for fk in self.foreign_keys:
+            out.setdefault(fk.parent, []).append(fk)
+        return {parent: tuple(fks) for parent, fks in out.items()}
+
+    def children(self, name: str) -> tuple[ForeignKey, ...]:
+        """Foreign keys that refer to the table ``name``, of the schemas in the catalog."""
+        return self._by_parent.get(name, ())
+
+    @cached_property
     def masters(self) -> dict[str, ForeignKey]:
         """For each part table, the foreign key to its master.
 

@@ -220,6 +220,8 @@ class Paper:
         parts: str = "all",
         strict: bool = False,
         virtual: Sequence[ForeignKey] = (),
+        only: Iterable[Any] = (),
+        guard: Iterable[Any] = (),
         progress: Callable[[str, int], None] | None = None,
     ) -> Slice:
         """The exact rows that the paper needs, of the database as it is now.
@@ -232,6 +234,11 @@ class Paper:
             Raise where a statement cannot be analysed, instead of exporting its tables whole.
         virtual : sequence of catalog.ForeignKey
             References that the database does not declare.
+        only : iterable of restricted tables, optional
+            Keep the slice inside of them (``[Session & "project='X'"]``): other rows of these tables, and all that
+            descends from such rows, are left out, and the statements that would need them are marked ``left-out``.
+        guard : iterable of restricted tables, optional
+            Refuse where such a row is in the slice, with the reason that it is there.
         progress : callable, optional
             Called with what is being done and how much of it was done now.
 
@@ -241,7 +248,17 @@ class Paper:
             If nothing was captured.
         LineageError, CatalogError, SliceError
         """
-        return self._make(True, parts=parts, strict=strict, virtual=virtual, progress=progress)
+        from .bounds import bounds_of
+
+        return self._make(
+            True,
+            parts=parts,
+            strict=strict,
+            virtual=virtual,
+            only=bounds_of(only),
+            guard=bounds_of(guard),
+            progress=progress,
+        )
 
     def preview(self) -> Slice:
         """What the statements read, before the cascade: a slice to look at."""

@@ -66,11 +66,12 @@ def slice(
     given = [items] if isinstance(items, Mapping) or hasattr(items, "make_sql") else list(items)
     if not given:
         raise SliceError("Picking a slice: no table was given.")
-    expressions = [_expression(item, connection) for item in given]
+    expressions = [as_expression(item, connection) for item in given]
     dj_connection = connection or expressions[0].connection
     with paused():
         statements = [
-            Statement(_sql(expression), number=number) for number, expression in enumerate(expressions, start=1)
+            Statement(sql_of(expression), number=number)
+            for number, expression in enumerate(expressions, start=1)
         ]
     raw = compat.raw_connection(dj_connection, conv=plain_decoders())
     try:
@@ -87,7 +88,8 @@ def slice(
         raw.close()
 
 
-def _expression(item: Any, connection: Any) -> Any:
+def as_expression(item: Any, connection: Any) -> Any:
+    """A query expression from one item of `slice`."""
     import datajoint
 
     if isinstance(item, Mapping):
@@ -104,7 +106,7 @@ def _expression(item: Any, connection: Any) -> Any:
     return expression
 
 
-def _sql(expression: Any) -> str:
+def sql_of(expression: Any) -> str:
     """The SELECT of an expression as the driver sends it (DataJoint doubles ``%`` for it)."""
     text: str = expression.make_sql() % ()
     return text

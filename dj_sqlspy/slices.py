@@ -8,24 +8,21 @@ It drives lineage and cascade, and copies no row.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import pymysql
-
-from .cascade import PARENT, PART, Asker, Cascade, Demand, KeySets, Reason
+from .bounds import Bound, affected, outside, without
+from .cascade import PARENT, PART, Asker, Cascade, KeySets, Reason
 from .catalog import Catalog, ForeignKey, Table
-from .errors import LineageError, SliceError
+from .demands import StatementReport, analyse_all, count
+from .errors import SliceError
 from .journal import Statement
-from .keys import LIST_BYTES, Key, from_python, key_columns
-from .lineage import Leaf, Lineage, analyse, named_tables
-from .lineage.batch import Batch, batch
-from .lineage.tree import Block, Output, Query, Union, to_sql
-from .lineage.witness import KEYS
+from .keys import Key, from_python, key_columns
+from .lineage import named_tables
 from .restrict import Restriction, shortest
-from .shapes import Shape, group
+from .shapes import group
 
 # Kinds that export rows, by the policies that a session can set.
 DEFAULT_POLICIES: Mapping[str, str] = {"preview": "ignore", "count": "rows", "exists": "witness"}
@@ -34,48 +31,6 @@ _CHOICES = {
     "count": ("rows", "ignore"),
     "exists": ("witness", "rows", "ignore"),
 }
-
-
-@dataclass(frozen=True)
-class StatementReport:
-    """What became of one captured statement.
-
-    Attributes
-    ----------
-    statement : Statement
-        As captured.
-    sql : str
-        The SELECT to replay (of INSERT … SELECT, its SELECT part).
-    marks : frozenset of str
-        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``).
-    ordered : bool
-        True if it orders its result totally: a replay is compared as a list.
-    fallback : str or None
-        Why it was not analysed and all rows of its tables are exported.
-    rows_then, rows_now : int or None
-        Rows that it returned when it was captured, and now.
-    tables : tuple of str
-        Full names of the base tables that it reads.
-    """
-
-    statement: Statement
-    sql: str
-    marks: frozenset[str] = frozenset()
-    ordered: bool = False
-    fallback: str | None = None
-    rows_then: int | None = None
-    rows_now: int | None = None
-    tables: tuple[str, ...] = ()
-
-    @property
-    def drifted(self) -> bool:
-        """True where it returns another number of rows now than it did when it was captured."""
-        return (
-            self.rows_then is not None
-            and self.rows_now is not None
-            and self.rows_then != self.rows_now
-            and not self.marks
-        )
 
 
 @dataclass
@@ -129,6 +84,9 @@ class Slice:
     catalog : Catalog
     statements : list of StatementReport
         Every captured statement of a kind that exports rows, in order.
+    left_out : dict of str to int
+        Rows that a bound (``only``) kept out, by full table name; the statements that would need them are marked
+        ``left-out``.
     """
 
     def __init__(
@@ -145,6 +103,7 @@ class Slice:
         self.statements = list(statements)
         self.server = dict(server)
         self.parts = "all"
+        self.left_out: dict[str, int] = {}
         self._sets = sets
         self._connection = connection
         self.tables: dict[str, TableSlice] = {}
@@ -205,7 +164,10 @@ class Slice:
         SliceError
             If the table is not part of the slice, or the row is not.
         """
-        name, found = self._key(table, key)
+        return self.explain(*self._key(table, key))
+
+    def explain(self, name: str, found: Key) -> list[str]:
+        """`why` for a key in the form that key sets have."""
         lines = []
         seen: set[tuple[str, Key]] = set()
         while (name, found) not in seen:
@@ -290,6 +252,8 @@ def make_slice(
     closed: bool = True,
     policies: Mapping[str, Mapping[str, str]] | None = None,
     virtual: Sequence[ForeignKey] = (),
+    only: Sequence[Bound] = (),
+    guard: Sequence[Bound] = (),
     progress: Callable[[str, int], None] | None = None,
     dj_connection: Any = None,
 ) -> Slice:
@@ -311,6 +275,10 @@ def make_slice(
         "ignore"), ``exists`` ("witness", "rows", "ignore"); `DEFAULT_POLICIES` where it says nothing.
     virtual : sequence of ForeignKey
         References that the database does not declare.
+    only : sequence of Bound
+        Leave out the rows of the bounded tables that these do not name, and all that descends from them.
+    guard : sequence of Bound
+        Refuse where such rows are in the slice.
     progress : callable, optional
         Called with what is being done and how much of it was done now.
 
@@ -335,15 +303,21 @@ def make_slice(
     asker.start()
     try:
         catalog = _read_catalog(asker, schemas, names, virtual)
-        reports, demands = _analyse_all(group(wanted, kind), catalog, asker, strict)
+        reports, demands = analyse_all(group(wanted, kind), catalog, asker, strict)
         sets = Cascade(asker, catalog, parts=parts, progress=progress).run(demands, closed)
+        left_out = outside(catalog, sets, only, asker) if only else {}
+        if left_out:
+            sets = without(sets, left_out)
+            numbers = affected(demands, left_out, asker)
+            reports = [_cut(report) if report.statement.number in numbers else report for report in reports]
+        refused = outside(catalog, sets, guard, asker) if guard else {}
         included = _included(catalog, sets, reports, parts) if closed else set(sets.keys)
-        totals = {name: _count(asker, f"SELECT COUNT(*) FROM {name}") for name in sorted(included)}
+        totals = {name: count(asker, f"SELECT COUNT(*) FROM {name}") for name in sorted(included)}
         restrictions = {}
         for name in included:
             keys = sets.rows(name)
             restrictions[name] = shortest(
-                catalog.tables[name], keys, totals[name], lambda sql: _count(asker, sql)
+                catalog.tables[name], keys, totals[name], lambda sql: count(asker, sql)
             )
         version, comment = asker.rows("SELECT @@version, @@version_comment")[0]
         charset, zone = asker.rows("SELECT @@character_set_server, @@time_zone")[0]
@@ -357,7 +331,27 @@ def make_slice(
     }
     result = Slice(catalog, sets, totals, reports, lambda t: restrictions[t.name], server, dj_connection)
     result.parts = parts
+    result.left_out = {name: len(rows) for name, rows in left_out.items()}
+    if refused:
+        raise SliceError(_refusal(result, refused))
     return result
+
+
+def _cut(report: StatementReport) -> StatementReport:
+    return dataclasses.replace(report, marks=report.marks | {"left-out"})
+
+
+def _refusal(result: Slice, refused: Mapping[str, set[Key]]) -> str:
+    """What a guard found: rows outside of it, each with the reason that it is in the slice."""
+    lines = [
+        f"Making a slice: {sum(map(len, refused.values()))} rows lie outside of the guard, so nothing is written. "
+        "Leave them out with only=…, or forget the statements that read them:"
+    ]
+    for name, rows in refused.items():
+        lines.append(f"{name}: {len(rows)} rows")
+        for key in sorted(rows, key=repr)[:3]:
+            lines += [f"    {step}" for step in result.explain(name, key)]
+    return "\n".join(lines)
 
 
 def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
@@ -391,167 +385,6 @@ def _read_catalog(
         schemas = schemas | more
 
 
-def _analyse_all(
-    shapes: Sequence[Shape], catalog: Catalog, asker: Asker, strict: bool
-) -> tuple[list[StatementReport], list[Demand]]:
-    """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible."""
-    reports: list[StatementReport] = []
-    demands: list[Demand] = []
-    for shape in shapes:
-        made = _whole_shape(shape, catalog, asker)
-        if made is None:
-            made = [_one_by_one(shape, binding, catalog, asker) for binding in shape.bindings]
-        for lineage, demand, counted in made:
-            if lineage.fallback and strict:
-                raise LineageError(
-                    f"Statement {demand.numbers[0]} cannot be analysed: {lineage.fallback}. With strict=True this is "
-                    f"an error; without, all rows of {', '.join(t.full_name for t in lineage.tables)} are "
-                    f"exported:\n{lineage.sql}"
-                )
-            demands.append(demand)
-            for statement, now in counted:
-                if lineage.sql:
-                    reports.append(_report(statement, lineage, now))
-    return sorted(reports, key=lambda report: report.statement.number), demands
-
-
-_Made = tuple[Lineage, Demand, "list[tuple[Statement, int | None]]"]
-
-
-def _report(statement: Statement, lineage: Lineage, now: int | None) -> StatementReport:
-    whole = lineage.reads_whole
-    return StatementReport(
-        statement,
-        statement.sql if whole else lineage.sql,
-        lineage.marks,
-        lineage.ordered,
-        lineage.fallback,
-        statement.rows if whole else None,
-        now if whole else None,
-        tuple(table.full_name for table in lineage.tables),
-    )
-
-
-def _one_by_one(shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker) -> _Made:
-    members = shape.bindings[binding]
-    lineage = analyse(members[0].sql, catalog, kind=shape.kind)
-    lineage, now = _checked(lineage, asker)
-    numbers = tuple(s.number for s in members)
-    return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
-
-
-def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | None:
-    """The lineage of a shape, asked for all bindings at once; None if they must be asked one by one."""
-    if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
-        return None
-    try:
-        lineage = analyse(shape.marked, catalog, kind=shape.kind)
-    except LineageError:
-        return None
-    if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
-        return None
-    found = batch(lineage.query)
-    if found is None:
-        return None
-    tables = [leaf.table for leaf in lineage.leaves]
-    lists = list(_binding_lists(shape, found))
-    leaves = tuple(
-        Leaf(table, sql.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})"))
-        for table, sql in zip(tables, found.leaves, strict=True)
-        for text in lists
-    )
-    try:
-        asker.rows(f"EXPLAIN {leaves[0].sql}") if leaves else None
-        counts = _batch_counts(shape, found, lists, asker)
-    except pymysql.MySQLError:
-        return None
-    if counts is None:
-        return None
-    return [(lineage, Demand(shape.numbers, leaves, ()), counts)]
-
-
-def _binding_lists(shape: Shape, found: Batch) -> Iterator[str]:
-    """The bindings as lists of rows, each of at most about `keys.LIST_BYTES`."""
-    rows: list[str] = []
-    size = 0
-    for binding in shape.bindings:
-        values = ", ".join(binding[i] for i in found.order)
-        row = f"({values})" if len(found.order) > 1 else values
-        if rows and size + len(row) > LIST_BYTES:
-            yield ", ".join(rows)
-            rows, size = [], 0
-        rows.append(row)
-        size += len(row) + 2
-    yield ", ".join(rows)
-
-
-def _batch_counts(
-    shape: Shape, found: Batch, lists: Sequence[str], asker: Asker
-) -> list[tuple[Statement, int | None]] | None:
-    """Rows of each statement now, told from the sum over all; None where the sum differs or does not tell."""
-    members = [s for bound in shape.bindings.values() for s in bound]
-    if found.single:
-        return [(s, 1) for s in members]
-    if found.count is None or any(s.rows is None for s in members):
-        return None
-    now = sum(
-        _count(asker, found.count.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})")) for text in lists
-    )
-    then = [{s.rows for s in bound} for bound in shape.bindings.values()]
-    if any(len(rows) > 1 for rows in then) or now != sum(rows.pop() or 0 for rows in then):
-        return None
-    return [(s, s.rows) for s in members]
-
-
-def _checked(lineage: Lineage, asker: Asker) -> tuple[Lineage, int | None]:
-    """The lineage after the server has accepted its queries, and the number of rows of the statement now.
-
-    A query that the server refuses was rewritten wrongly: the statement falls back to whole tables, with the
-    server's word as the reason.
-    """
-    if not lineage.sql:
-        return lineage, None
-    try:
-        for leaf in lineage.leaves:
-            if leaf.sql is not None:
-                asker.rows(f"EXPLAIN {leaf.sql}")
-        for rule in lineage.witnesses:
-            for sql, _ in rule.asks:
-                asker.rows(f"EXPLAIN {_without_keys(sql)}")
-            if rule.group_sql:
-                asker.rows(f"EXPLAIN {_without_keys(rule.group_sql)}")
-        if lineage.query is not None:
-            return lineage, _count(asker, f"SELECT COUNT(*) FROM ({_numbered(lineage.query)}) AS `counted`")
-    except pymysql.MySQLError as error:
-        whole = tuple(Leaf(table, None) for table in lineage.tables)
-        reason = f"the server refuses the rewritten statement: {error.args[-1]}"
-        lineage = dataclasses.replace(lineage, leaves=whole, witnesses=(), fallback=reason, query=None)
-    try:
-        return lineage, len(asker.rows(lineage.sql))
-    except pymysql.MySQLError as error:
-        raise LineageError(
-            f"Running a captured statement again: the server refuses it now ({error.args[-1]}). A table or column "
-            f"may have been changed since the analysis ran:\n{lineage.sql}"
-        ) from error
-
-
-def _without_keys(sql: str) -> str:
-    return sql.replace(f"`{KEYS}`", "TRUE")
-
-
-def _numbered(query: Query) -> str:
-    """The statement with output names that differ, so that it can be a derived table."""
-
-    def renamed(inner: Query) -> Query:
-        if isinstance(inner, Union):
-            return dataclasses.replace(inner, branches=tuple(renamed(branch) for branch in inner.branches))
-        assert isinstance(inner, Block)
-        outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
-        return dataclasses.replace(inner, outputs=outputs)
-
-    return to_sql(renamed(query))
-
-
 def _included(catalog: Catalog, sets: KeySets, reports: Sequence[StatementReport], parts: str) -> set[str]:
     """Tables with rows, tables that statements name, what these refer to, and the parts of them."""
     names = {name for name, keys in sets.keys.items() if keys}
@@ -563,10 +396,6 @@ def _included(catalog: Catalog, sets: KeySets, reports: Sequence[StatementReport
         if more <= names:
             return names
         names = names | more
-
-
-def _count(asker: Asker, sql: str) -> int:
-    return int(asker.rows(sql)[0][0])
 
 
 __all__ = [

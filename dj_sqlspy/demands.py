@@ -1,0 +1,233 @@
+"""Demands: from statements to what the cascade is asked for.
+
+In: shapes of captured statements, the `Catalog` and an `Asker`. Out: for each statement a `StatementReport`, and the
+`Demand`s of all: leaves and witness rules that the server has accepted. Lineage is compiled once for a shape and,
+where it can be, asked in one query for all of its bindings. It closes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pymysql
+
+from .cascade import Asker, Demand
+from .catalog import Catalog
+from .errors import LineageError
+from .journal import Statement
+from .keys import LIST_BYTES
+from .lineage import Leaf, Lineage, analyse
+from .lineage.batch import Batch, batch
+from .lineage.tree import Block, Output, Query, Union, to_sql
+from .lineage.witness import KEYS
+from .shapes import Shape
+
+
+@dataclass(frozen=True)
+class StatementReport:
+    """What became of one captured statement.
+
+    Attributes
+    ----------
+    statement : Statement
+        As captured.
+    sql : str
+        The SELECT to replay (of INSERT … SELECT, its SELECT part).
+    marks : frozenset of str
+        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``).
+    ordered : bool
+        True if it orders its result totally: a replay is compared as a list.
+    fallback : str or None
+        Why it was not analysed and all rows of its tables are exported.
+    rows_then, rows_now : int or None
+        Rows that it returned when it was captured, and now.
+    tables : tuple of str
+        Full names of the base tables that it reads.
+    """
+
+    statement: Statement
+    sql: str
+    marks: frozenset[str] = frozenset()
+    ordered: bool = False
+    fallback: str | None = None
+    rows_then: int | None = None
+    rows_now: int | None = None
+    tables: tuple[str, ...] = ()
+
+    @property
+    def drifted(self) -> bool:
+        """True where it returns another number of rows now than it did when it was captured."""
+        return (
+            self.rows_then is not None
+            and self.rows_now is not None
+            and self.rows_then != self.rows_now
+            and not self.marks
+        )
+
+
+def analyse_all(
+    shapes: Sequence[Shape], catalog: Catalog, asker: Asker, strict: bool
+) -> tuple[list[StatementReport], list[Demand]]:
+    """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible."""
+    reports: list[StatementReport] = []
+    demands: list[Demand] = []
+    for shape in shapes:
+        made = _whole_shape(shape, catalog, asker)
+        if made is None:
+            made = [_one_by_one(shape, binding, catalog, asker) for binding in shape.bindings]
+        for lineage, demand, counted in made:
+            if lineage.fallback and strict:
+                raise LineageError(
+                    f"Statement {demand.numbers[0]} cannot be analysed: {lineage.fallback}. With strict=True this is "
+                    f"an error; without, all rows of {', '.join(t.full_name for t in lineage.tables)} are "
+                    f"exported:\n{lineage.sql}"
+                )
+            demands.append(demand)
+            for statement, now in counted:
+                if lineage.sql:
+                    reports.append(_report(statement, lineage, now))
+    return sorted(reports, key=lambda report: report.statement.number), demands
+
+
+_Made = tuple[Lineage, Demand, "list[tuple[Statement, int | None]]"]
+
+
+def _report(statement: Statement, lineage: Lineage, now: int | None) -> StatementReport:
+    whole = lineage.reads_whole
+    return StatementReport(
+        statement,
+        statement.sql if whole else lineage.sql,
+        lineage.marks,
+        lineage.ordered,
+        lineage.fallback,
+        statement.rows if whole else None,
+        now if whole else None,
+        tuple(table.full_name for table in lineage.tables),
+    )
+
+
+def _one_by_one(shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker) -> _Made:
+    members = shape.bindings[binding]
+    lineage = analyse(members[0].sql, catalog, kind=shape.kind)
+    lineage, now = _checked(lineage, asker)
+    numbers = tuple(s.number for s in members)
+    return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
+
+
+def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | None:
+    """The lineage of a shape, asked for all bindings at once; None if they must be asked one by one."""
+    if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
+        return None
+    try:
+        lineage = analyse(shape.marked, catalog, kind=shape.kind)
+    except LineageError:
+        return None
+    if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
+        return None
+    found = batch(lineage.query)
+    if found is None:
+        return None
+    tables = [leaf.table for leaf in lineage.leaves]
+    lists = list(_binding_lists(shape, found))
+    leaves = tuple(
+        Leaf(table, sql.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})"))
+        for table, sql in zip(tables, found.leaves, strict=True)
+        for text in lists
+    )
+    try:
+        asker.rows(f"EXPLAIN {leaves[0].sql}") if leaves else None
+        counts = _batch_counts(shape, found, lists, asker)
+    except pymysql.MySQLError:
+        return None
+    if counts is None:
+        return None
+    return [(lineage, Demand(shape.numbers, leaves, ()), counts)]
+
+
+def _binding_lists(shape: Shape, found: Batch) -> Iterator[str]:
+    """The bindings as lists of rows, each of at most about `keys.LIST_BYTES`."""
+    rows: list[str] = []
+    size = 0
+    for binding in shape.bindings:
+        values = ", ".join(binding[i] for i in found.order)
+        row = f"({values})" if len(found.order) > 1 else values
+        if rows and size + len(row) > LIST_BYTES:
+            yield ", ".join(rows)
+            rows, size = [], 0
+        rows.append(row)
+        size += len(row) + 2
+    yield ", ".join(rows)
+
+
+def _batch_counts(
+    shape: Shape, found: Batch, lists: Sequence[str], asker: Asker
+) -> list[tuple[Statement, int | None]] | None:
+    """Rows of each statement now, told from the sum over all; None where the sum differs or does not tell."""
+    members = [s for bound in shape.bindings.values() for s in bound]
+    if found.single:
+        return [(s, 1) for s in members]
+    if found.count is None or any(s.rows is None for s in members):
+        return None
+    now = sum(
+        count(asker, found.count.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})")) for text in lists
+    )
+    then = [{s.rows for s in bound} for bound in shape.bindings.values()]
+    if any(len(rows) > 1 for rows in then) or now != sum(rows.pop() or 0 for rows in then):
+        return None
+    return [(s, s.rows) for s in members]
+
+
+def _checked(lineage: Lineage, asker: Asker) -> tuple[Lineage, int | None]:
+    """The lineage after the server has accepted its queries, and the number of rows of the statement now.
+
+    A query that the server refuses was rewritten wrongly: the statement falls back to whole tables, with the
+    server's word as the reason.
+    """
+    if not lineage.sql:
+        return lineage, None
+    try:
+        for leaf in lineage.leaves:
+            if leaf.sql is not None:
+                asker.rows(f"EXPLAIN {leaf.sql}")
+        for rule in lineage.witnesses:
+            for sql, _ in rule.asks:
+                asker.rows(f"EXPLAIN {_without_keys(sql)}")
+            if rule.group_sql:
+                asker.rows(f"EXPLAIN {_without_keys(rule.group_sql)}")
+        if lineage.query is not None:
+            return lineage, count(asker, f"SELECT COUNT(*) FROM ({_numbered(lineage.query)}) AS `counted`")
+    except pymysql.MySQLError as error:
+        whole = tuple(Leaf(table, None) for table in lineage.tables)
+        reason = f"the server refuses the rewritten statement: {error.args[-1]}"
+        lineage = dataclasses.replace(lineage, leaves=whole, witnesses=(), fallback=reason, query=None)
+    try:
+        return lineage, len(asker.rows(lineage.sql))
+    except pymysql.MySQLError as error:
+        raise LineageError(
+            f"Running a captured statement again: the server refuses it now ({error.args[-1]}). A table or column "
+            f"may have been changed since the analysis ran:\n{lineage.sql}"
+        ) from error
+
+
+def _without_keys(sql: str) -> str:
+    return sql.replace(f"`{KEYS}`", "TRUE")
+
+
+def _numbered(query: Query) -> str:
+    """The statement with output names that differ, so that it can be a derived table."""
+
+    def renamed(inner: Query) -> Query:
+        if isinstance(inner, Union):
+            return dataclasses.replace(inner, branches=tuple(renamed(branch) for branch in inner.branches))
+        assert isinstance(inner, Block)
+        outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
+        return dataclasses.replace(inner, outputs=outputs)
+
+    return to_sql(renamed(query))
+
+
+def count(asker: Asker, sql: str) -> int:
+    """The number that a ``SELECT COUNT(*)`` returns."""
+    return int(asker.rows(sql)[0][0])
