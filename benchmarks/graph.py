@@ -1,0 +1,168 @@
+"""Graph: the catalog of a large lab, and the cascade of an ordinary analysis over many tables with few rows.
+
+Baselines: DataJoint's own ``dependencies.load()``, and in DataJoint 2.x ``Diagram.trace`` for each leaf, with counts.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from typing import Any
+
+from .data import SEED, fresh_schema
+from .measure import Figure, Place, pairs, peak_memory, seconds
+
+PREFIX = "bench_graph"
+
+
+def run(place: Place) -> list[Figure]:
+    sizes = [(50, 4)] if place.quick else [(5, 1), (50, 4), (500, 40)]
+    found = [catalog(place, tables, schemas) for tables, schemas in sizes]
+    found += cascade(place, *((30, 3) if place.quick else (140, 10)))
+    remove(place)
+    return found
+
+
+def remove(place: Place) -> None:
+    with place.connect() as opened, opened.cursor() as cursor:
+        cursor.execute("SHOW DATABASES")
+        names = [name for (name,) in cursor.fetchall() if name.startswith(PREFIX)]
+        cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        for name in names:
+            cursor.execute(f"DROP DATABASE `{name}`")
+
+
+def fill(place: Place, tables: int, schemas: int, rows: int) -> list[tuple[str, str]]:
+    """Tables that each refer to one to three earlier ones, one in three of them in the primary key."""
+    chooser = random.Random(SEED)
+    made: list[tuple[str, str, list[str]]] = []
+    with place.connect() as opened, opened.cursor() as cursor:
+        for number in range(schemas):
+            fresh_schema(cursor, f"{PREFIX}{number}")
+        for number in range(tables):
+            schema = f"{PREFIX}{number * schemas // tables}"
+            parents = chooser.sample(made[-40:], min(len(made), chooser.randint(1, 3)))
+            own = f"id{number}"
+            key, columns, references = [own], [f"`{own}` INT NOT NULL"], []
+            values = ["n"]
+            for position, (parent_schema, parent, parent_key) in enumerate(parents):
+                primary = position == 0 and len(parent_key) < 4 and chooser.random() < 0.34
+                for name in parent_key:
+                    if name in [column.split("`")[1] for column in columns]:
+                        continue
+                    columns.append(f"`{name}` INT NOT NULL")
+                    values.append(f"n % {rows}")
+                    if primary:
+                        key.append(name)
+                names = ", ".join(f"`{name}`" for name in parent_key)
+                references.append(
+                    f"FOREIGN KEY ({names}) REFERENCES `{parent_schema}`.`{parent}` ({names}) ON DELETE RESTRICT"
+                )
+            name = f"table{number}"
+            parts = [*columns, "`value` DOUBLE NOT NULL", f"PRIMARY KEY ({', '.join(f'`{k}`' for k in key)})"]
+            cursor.execute(f"CREATE TABLE `{schema}`.`{name}` ({', '.join([*parts, *references])})")
+            # every key column of row n is n, so that each reference finds its row
+            columns_of = [column.split("`")[1] for column in columns]
+            data = ", ".join("(" + ", ".join([str(n)] * len(columns_of)) + f", {n / 7})" for n in range(rows))
+            if rows:
+                cursor.execute(f"INSERT INTO `{schema}`.`{name}` VALUES {data}")
+            made.append((schema, name, key))
+    return [(schema, name) for schema, name, _ in made]
+
+
+def activate(connection: Any, schemas: int) -> None:
+    """Make the schemas known to DataJoint, as an import of the pipeline does."""
+    for number in range(schemas):
+        connection.schemas[f"{PREFIX}{number}"] = object()
+
+
+def catalog(place: Place, tables: int, schemas: int) -> Figure:
+    from dj_sqlspy.catalog import Catalog
+
+    fill(place, tables, schemas, rows=0)
+    connection = place.datajoint()
+    activate(connection, schemas)
+    names = [f"{PREFIX}{number}" for number in range(schemas)]
+    opened = place.connect()
+
+    def ours() -> None:
+        read = Catalog.read(opened, names)
+        assert len(read.tables) == tables and len(read.graph) == tables
+        assert read.masters == {}
+        read.in_order(read.tables)
+
+    def without() -> None:
+        connection.dependencies.load(force=True)
+        assert len([name for name in connection.dependencies.nodes if not name.isdigit()]) >= tables
+
+    found = pairs(without, ours, rounds=3 if place.quick else 7)
+    opened.close()
+    connection.schemas.clear()
+    return Figure(
+        "catalog and compiled graph",
+        f"{tables} tables in {schemas} schemas",
+        found.baseline,
+        found.ours,
+        "faster" if tables >= 500 else "",
+        found.ratio < 1 if tables >= 500 else None,
+        found.ratio,
+        peak_memory(),
+    )
+
+
+def cascade(place: Place, tables: int, schemas: int) -> list[Figure]:
+    import datajoint
+
+    from dj_sqlspy.cascade import plain_decoders
+    from dj_sqlspy.journal import Statement
+    from dj_sqlspy.slices import make_slice
+
+    if not hasattr(datajoint.Diagram, "trace"):
+        return []
+    made = fill(place, tables, schemas, rows=30)
+    connection = place.datajoint()
+    activate(connection, schemas)
+    chosen = made[-10:]
+    leaves = [
+        (datajoint.FreeTable(connection, f"`{schema}`.`{name}`") & "`value` < 1") for schema, name in chosen
+    ]
+    statements = []
+    for number, leaf in enumerate(leaves, 1):
+        sql = leaf.make_sql()
+        statements.append(Statement(sql, len(leaf), number=number))
+    opened = place.connect(conv=plain_decoders())
+    cuts: list[Any] = []
+    traced: dict[str, int] = {}
+
+    def ours() -> None:
+        cuts.append(make_slice(statements, opened))
+
+    def without() -> None:
+        for leaf in leaves:
+            for name, count in datajoint.Diagram.trace(leaf).counts().items():
+                traced[name] = max(traced.get(name, 0), count)
+
+    connection.dependencies.load(force=True)
+    rounds = 2 if place.quick else 5
+    found = pairs(without, ours, rounds)
+    got = {name: table.rows for name, table in cuts[-1].tables.items()}
+    if got != traced:
+        raise RuntimeError(f"the cascade and Diagram.trace differ: {got} {traced}")
+    opened.close()
+    connection.schemas.clear()
+    return [
+        Figure(
+            "cascade of 10 leaves, to a slice",
+            f"{tables}-table graph, {len(got)} tables and {sum(got.values())} rows in the slice",
+            found.baseline,
+            found.ours,
+            "" if place.quick else "1/10",
+            None if place.quick else found.ratio <= 0.1,
+            found.ratio,
+            peak_memory(),
+            "the catalog is read each time; DataJoint has loaded its dependencies before",
+        )
+    ]
+
+
+__all__ = ["catalog", "cascade", "run", "seconds", "statistics"]
