@@ -21,7 +21,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,13 +134,15 @@ class Bundle:
         """
         return self._run("restore.sh", options)
 
-    def verify(self, source: Any = None) -> ReplayReport:
+    def verify(self, source: Any = None, progress: Callable[[int, int], None] | None = None) -> ReplayReport:
         """Load the bundle into a private server and replay every captured statement there and on the source.
 
         Parameters
         ----------
         source : datajoint.Connection, optional
             Default: ``dj.conn()``.
+        progress : callable, optional
+            Called with the number of statements replayed, and of all.
 
         Raises
         ------
@@ -151,7 +153,7 @@ class Bundle:
         """
         from .replay import verify  # replay stands after bundle in the way of the data
 
-        return verify(self, source)
+        return verify(self, source, progress)
 
     def _run(self, script: str, options: Sequence[str]) -> str:
         if any(option.startswith(("--password=", "-p")) and option != "-p" for option in options):

@@ -77,6 +77,17 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write although statements return other numbers of rows now",
     )
+    write.add_argument(
+        "--parts",
+        choices=("all", "referenced"),
+        default="all",
+        help="whether a master brings all of its parts",
+    )
+    write.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail where a statement cannot be analysed, and export no whole table",
+    )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
     verify = add("verify", _verify, "load a bundle into a private server, replay its statements and compare")
     verify.add_argument("bundle", metavar="DIR")
@@ -159,7 +170,7 @@ def _write(options: argparse.Namespace) -> None:
 
     paper = _paper(options)
     bundle = write_bundle(
-        paper.slice(),
+        paper.slice(parts=options.parts, strict=options.strict),
         options.output,
         paper=paper,
         accept_drift=options.accept_drift,
@@ -187,10 +198,14 @@ def _restore(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     from rich.console import Console
+    from rich.progress import Progress
 
     from .bundle import Bundle
 
-    report = Bundle(options.bundle).verify()
+    bundle = Bundle(options.bundle)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("dump, load, replay", total=None)
+        report = bundle.verify(progress=lambda done, of: bar.update(task, completed=done, total=of))
     Console(soft_wrap=True).print(report, markup=False)
     return 0 if report.equal else 1
 

@@ -188,7 +188,9 @@ def describe(result: StatementResult) -> str:
     return "\n".join(lines)
 
 
-def verify(bundle: Bundle, source: Any = None) -> ReplayReport:
+def verify(
+    bundle: Bundle, source: Any = None, progress: Callable[[int, int], None] | None = None
+) -> ReplayReport:
     """Load a bundle into a private server and replay it; dumps it first if that was not done yet.
 
     Parameters
@@ -196,6 +198,8 @@ def verify(bundle: Bundle, source: Any = None) -> ReplayReport:
     bundle : Bundle
     source : datajoint.Connection, optional
         Default: ``dj.conn()``.
+    progress : callable, optional
+        Called with the number of statements replayed, and of all.
 
     Raises
     ------
@@ -214,7 +218,7 @@ def verify(bundle: Bundle, source: Any = None) -> ReplayReport:
             bundle.restore(stack.enter_context(client_options(loaded)))
         opened = stack.enter_context(contextlib.closing(compat.raw_connection(source)))
         with _timed(seconds, "replay"):
-            report = replay(bundle.manifest, opened, loaded)
+            report = replay(bundle.manifest, opened, loaded, progress)
     return ReplayReport(report.statements, report.keys, seconds)
 
 
