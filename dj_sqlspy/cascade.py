@@ -13,8 +13,9 @@ last ran (semi-naive evaluation: Bancilhon, 1986). Memory: one tuple and one sma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pymysql
@@ -28,6 +29,8 @@ from .lineage.witness import KEYS
 READ = "read by a statement"
 PARENT = "foreign key"
 PART = "part of a master"
+CHILD = "descends from a row read"
+PICKED = "picked"
 WHOLE = "all rows (statement not analysed)"
 
 
@@ -125,14 +128,43 @@ class Cascade:
         self._unwitnessed: dict[str, list[Key]] = {}  # new since witness rules ran
         self._groups_done: dict[int, set[tuple[Any, ...]]] = {}
 
-    def run(self, demands: Iterable[Demand], closed: bool = True) -> KeySets:
-        """Evaluate to the fixpoint; with ``closed=False``, only the leaves."""
+    def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
+        """The closure of given keys, without statements."""
+        reason = self._reason(Reason(PICKED))
+        for name, members in keys.items():
+            self._add(name, members, reason)
+        self._close()
+        return self.sets
+
+    def run(
+        self,
+        demands: Iterable[Demand],
+        closed: bool = True,
+        down: bool = False,
+        also: Mapping[str, Iterable[Key]] = MappingProxyType({}),
+    ) -> KeySets:
+        """Evaluate to the fixpoint.
+
+        Parameters
+        ----------
+        demands : iterable of Demand
+        closed : bool
+            False evaluates the leaves only.
+        down : bool
+            Add first the rows that refer to leaves, and so on down.
+        also : mapping
+            Keys of further rows, by full table name.
+        """
         rules: list[tuple[Witness, int]] = []
         for demand in demands:
             for leaf in demand.leaves:
                 self._leaf(leaf, demand.numbers)
             rules += [(rule, self._reason(Reason(rule.reason, demand.numbers))) for rule in demand.witnesses]
             self.progress("leaves", len(demand.numbers))
+        if down:
+            self._descend()
+        for name, keys in also.items():
+            self._add(name, keys, self._reason(Reason(PICKED)))
         if not closed:
             return self.sets
         for rule, reason in rules:
@@ -188,6 +220,17 @@ class Cascade:
         self._add(table.full_name, self._read_keys(table, sql), reason)
 
     # -------------------------------------------------- foreign keys and parts
+
+    def _descend(self) -> None:
+        pending = {name: list(keys) for name, keys in self.sets.keys.items()}
+        while pending:
+            name, keys = pending.popitem()
+            for fk in self.catalog.children(name):
+                before = set(self.sets.rows(fk.child))
+                self._referring(fk, keys, self._reason(Reason(CHILD, (), fk)))
+                new = [key for key in self.sets.rows(fk.child) if key not in before]
+                if new:
+                    pending.setdefault(fk.child, []).extend(new)
 
     def _close(self) -> None:
         while self._pending:
@@ -248,8 +291,11 @@ class Cascade:
             yield from self._read_keys(table, sql)
 
     def _parts(self, fk: ForeignKey, keys: list[Key]) -> None:
+        self._referring(fk, keys, self._reason(Reason(PART, (), fk)))
+
+    def _referring(self, fk: ForeignKey, keys: list[Key], reason: int) -> None:
+        """Add the rows of the child that refer to given rows of the parent."""
         part, master = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
-        reason = self._reason(Reason(PART, (), fk))
         target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
         columns = key_columns(master)
         select = expressions(key_columns(part), "part")

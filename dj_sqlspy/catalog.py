@@ -146,6 +146,7 @@ class Catalog:
         connection: Any,
         schemas: Iterable[str],
         virtual: Sequence[ForeignKey] = (),
+        down: bool = False,
     ) -> Catalog:
         """Read the catalog of the given schemas and of every schema that they refer to.
 
@@ -157,6 +158,8 @@ class Catalog:
             Unquoted schema names; those that foreign keys point to are followed and added.
         virtual : sequence of ForeignKey
             References declared in configuration, treated as foreign keys.
+        down : bool
+            Follow foreign keys also to the schemas that refer to these.
 
         Raises
         ------
@@ -186,6 +189,8 @@ class Catalog:
                 foreign_keys += new_keys
                 done |= set(batch)
                 wanted |= {split_full_name(key.parent)[0] for key in new_keys}
+                if down:
+                    wanted |= _referring_schemas(cursor, batch)
         for key in virtual:
             for name, columns in ((key.child, key.columns), (key.parent, key.parent_columns)):
                 if name not in tables or any(c.lower() not in tables[name].by_name for c in columns):
@@ -395,6 +400,15 @@ def _read_foreign_keys(cursor: Any, schemas: Sequence[str]) -> list[ForeignKey]:
         ForeignKey(name, child, tuple(c for c, _ in pairs), parent, tuple(p for _, p in pairs))
         for (name, child, parent), pairs in grouped.items()
     ]
+
+
+def _referring_schemas(cursor: Any, schemas: Sequence[str]) -> set[str]:
+    cursor.execute(
+        "SELECT DISTINCT table_schema FROM information_schema.key_column_usage"
+        f" WHERE referenced_table_schema IN ({_marks(schemas)})",
+        schemas,
+    )
+    return {schema for (schema,) in cursor.fetchall()}
 
 
 def _text(value: Any) -> str:

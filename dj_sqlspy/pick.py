@@ -6,6 +6,7 @@ as the statement that DataJoint would send to fetch it, so that all that holds f
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from . import compat
 from .cascade import plain_decoders
 from .errors import SliceError
 from .journal import Statement
-from .slices import make_slice
+from .slices import make_slice, only_keys
 from .spy import paused
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def slice(
     items: Iterable[Any],
     *,
+    down: bool = False,
     parts: str = "all",
     strict: bool = False,
     virtual: Sequence[ForeignKey] = (),
@@ -38,6 +40,8 @@ def slice(
     items : iterable
         Tables or query expressions, restricted or not (``Session & "subject='a'"``, ``Session * Trial``), or dicts
         with ``table_name`` (full, as DataJoint's ``full_table_name``) and ``restriction``.
+    down : bool
+        Take also all rows that refer to these, and so on down. What any row refers to always comes along.
     parts : {"all", "referenced"}
         Whether a master brings all of its parts.
     strict : bool
@@ -78,6 +82,7 @@ def slice(
         return make_slice(
             statements,
             raw,
+            down=down,
             parts=parts,
             strict=strict,
             virtual=virtual,
@@ -110,3 +115,28 @@ def sql_of(expression: Any) -> str:
     """The SELECT of an expression as the driver sends it (DataJoint doubles ``%`` for it)."""
     text: str = expression.make_sql() % ()
     return text
+
+
+def union(one: Slice, other: Slice) -> Slice:
+    """The rows of two slices, and what their statements need together (``one + other``)."""
+    statements = [
+        dataclasses.replace(report.statement, number=number)
+        for number, report in enumerate((*one.statements, *other.statements), start=1)
+    ]
+    parts = "all" if "all" in (one.parts, other.parts) else "referenced"
+    raw = compat.raw_connection(one.connection, conv=plain_decoders())
+    try:
+        names = {*one.tables, *other.tables}
+        also = {name: one.keys(name) | other.keys(name) for name in names}
+        return make_slice(statements, raw, parts=parts, also=also, dj_connection=one.connection)
+    finally:
+        raw.close()
+
+
+def rows_of(cut: Slice, keys: Mapping[str, Iterable[Any]]) -> Slice:
+    """Given rows of a slice, and what they refer to (``one & other``, ``one - other``)."""
+    raw = compat.raw_connection(cut.connection, conv=plain_decoders())
+    try:
+        return only_keys(cut, keys, raw)
+    finally:
+        raw.close()

@@ -105,7 +105,7 @@ class Slice:
         self.parts = "all"
         self.left_out: dict[str, int] = {}
         self._sets = sets
-        self._connection = connection
+        self.connection = connection
         self.tables: dict[str, TableSlice] = {}
         for name in catalog.in_order(totals):
             keys = sets.rows(name)
@@ -135,12 +135,36 @@ class Slice:
         """Restricted ``dj.FreeTable`` objects, parents first, of the tables that have rows in the slice."""
         import datajoint
 
-        connection = self._connection or datajoint.conn()
+        connection = self.connection or datajoint.conn()
         return [
             datajoint.FreeTable(connection, name) & table.restriction
             for name, table in self.tables.items()
             if table.rows
         ]
+
+    # -------------------------------------------------- algebra
+
+    def keys(self, name: str) -> set[Key]:
+        """The primary keys of the rows of one table in the slice (integers, texts as the server prints them, bytes)."""
+        return set(self._sets.rows(name))
+
+    def __add__(self, other: Slice) -> Slice:
+        """The slice of the statements of both."""
+        from .pick import union
+
+        return union(self, other)
+
+    def __and__(self, other: Slice) -> Slice:
+        """The rows that are in both, and what they refer to."""
+        from .pick import rows_of
+
+        return rows_of(self, {name: self.keys(name) & other.keys(name) for name in self.tables})
+
+    def __sub__(self, other: Slice) -> Slice:
+        """The rows that are not in the other slice, and what they refer to."""
+        from .pick import rows_of
+
+        return rows_of(self, {name: self.keys(name) - other.keys(name) for name in self.tables})
 
     # -------------------------------------------------- why
 
@@ -200,9 +224,13 @@ class Slice:
         return f"{name} ({', '.join(f'{c}={v!r}' for c, v in zip(columns, key, strict=True))})"
 
     def _explain(self, reason: Reason) -> str:
-        if reason.foreign_key is not None:
-            other = reason.foreign_key.child if reason.rule == PARENT else reason.foreign_key.parent
-            return f"{reason.rule} of {other}" if reason.rule == PARENT else f"part of {other}"
+        fk = reason.foreign_key
+        if fk is not None:
+            if reason.rule == PARENT:
+                return f"{fk.child} refers to it"
+            return f"part of {fk.parent}" if reason.rule == PART else f"refers to {fk.parent}"
+        if not reason.statements:
+            return reason.rule
         texts = {report.statement.number: report.statement.sql for report in self.statements}
         shown = ", ".join(str(number) for number in reason.statements[:5])
         more = f" and {len(reason.statements) - 5} more" if len(reason.statements) > 5 else ""
@@ -214,7 +242,7 @@ class Slice:
         if fk is None:
             return None
         table = self.catalog.tables[name]
-        if reason.rule == PART:
+        if reason.rule != PARENT:
             columns, order = (
                 self.catalog.tables[fk.parent].key,
                 dict(zip(fk.parent_columns, fk.columns, strict=True)),
@@ -254,6 +282,8 @@ def make_slice(
     virtual: Sequence[ForeignKey] = (),
     only: Sequence[Bound] = (),
     guard: Sequence[Bound] = (),
+    down: bool = False,
+    also: Mapping[str, Iterable[Key]] | None = None,
     progress: Callable[[str, int], None] | None = None,
     dj_connection: Any = None,
 ) -> Slice:
@@ -279,6 +309,10 @@ def make_slice(
         Leave out the rows of the bounded tables that these do not name, and all that descends from them.
     guard : sequence of Bound
         Refuse where such rows are in the slice.
+    down : bool
+        Take also all rows that refer to rows that were read, and so on down.
+    also : mapping, optional
+        For full table names, keys of rows to take whatever the statements read.
     progress : callable, optional
         Called with what is being done and how much of it was done now.
 
@@ -302,9 +336,11 @@ def make_slice(
     asker = Asker(connection)
     asker.start()
     try:
-        catalog = _read_catalog(asker, schemas, names, virtual)
+        catalog = _read_catalog(asker, schemas, names, virtual, down)
         reports, demands = analyse_all(group(wanted, kind), catalog, asker, strict)
-        sets = Cascade(asker, catalog, parts=parts, progress=progress).run(demands, closed)
+        sets = Cascade(asker, catalog, parts=parts, progress=progress).run(
+            demands, closed=closed, down=down, also=also or {}
+        )
         left_out = outside(catalog, sets, only, asker) if only else {}
         if left_out:
             sets = without(sets, left_out)
@@ -312,28 +348,56 @@ def make_slice(
             reports = [_cut(report) if report.statement.number in numbers else report for report in reports]
         refused = outside(catalog, sets, guard, asker) if guard else {}
         included = _included(catalog, sets, reports, parts) if closed else set(sets.keys)
-        totals = {name: count(asker, f"SELECT COUNT(*) FROM {name}") for name in sorted(included)}
-        restrictions = {}
-        for name in included:
-            keys = sets.rows(name)
-            restrictions[name] = shortest(
-                catalog.tables[name], keys, totals[name], lambda sql: count(asker, sql)
-            )
-        version, comment = asker.rows("SELECT @@version, @@version_comment")[0]
-        charset, zone = asker.rows("SELECT @@character_set_server, @@time_zone")[0]
+        result = _finished(asker, catalog, sets, reports, included, dj_connection)
     finally:
         asker.stop()
+    result.parts = parts
+    result.left_out = {name: len(rows) for name, rows in left_out.items()}
+    if refused:
+        raise SliceError(_refusal(result, refused))
+    return result
+
+
+def _finished(
+    asker: Asker,
+    catalog: Catalog,
+    sets: KeySets,
+    reports: Sequence[StatementReport],
+    names: set[str],
+    dj_connection: Any,
+) -> Slice:
+    """The slice of given key sets, with its totals and restrictions read in the same snapshot."""
+    totals = {name: count(asker, f"SELECT COUNT(*) FROM {name}") for name in sorted(names)}
+    restrictions = {
+        name: shortest(catalog.tables[name], sets.rows(name), totals[name], lambda sql: count(asker, sql))
+        for name in names
+    }
+    version, comment = asker.rows("SELECT @@version, @@version_comment")[0]
+    charset, zone = asker.rows("SELECT @@character_set_server, @@time_zone")[0]
     server = {
         "version": version,
         "flavor": "mariadb" if "mariadb" in (version + comment).lower() else "mysql",
         "charset": charset,
         "time_zone": zone,
     }
-    result = Slice(catalog, sets, totals, reports, lambda t: restrictions[t.name], server, dj_connection)
-    result.parts = parts
-    result.left_out = {name: len(rows) for name, rows in left_out.items()}
-    if refused:
-        raise SliceError(_refusal(result, refused))
+    return Slice(catalog, sets, totals, reports, lambda t: restrictions[t.name], server, dj_connection)
+
+
+def only_keys(cut: Slice, keys: Mapping[str, Iterable[Key]], connection: Any) -> Slice:
+    """A slice of given rows of another one, and of what they refer to.
+
+    Its statements are those of ``cut``, marked ``left-out``: they are not promised to replay.
+    """
+    asker = Asker(connection)
+    asker.start()
+    try:
+        sets = Cascade(asker, cut.catalog, parts="referenced").from_keys(keys)
+        reports = [_cut(report) for report in cut.statements]
+        names = _included(cut.catalog, sets, (), "referenced")
+        result = _finished(asker, cut.catalog, sets, reports, names, cut.connection)
+    finally:
+        asker.stop()
+    result.parts = "referenced"
     return result
 
 
@@ -369,11 +433,15 @@ def _named(statements: Iterable[Statement]) -> set[tuple[str | None, str]]:
 
 
 def _read_catalog(
-    asker: Asker, schemas: set[str], names: set[tuple[str | None, str]], virtual: Sequence[ForeignKey]
+    asker: Asker,
+    schemas: set[str],
+    names: set[tuple[str | None, str]],
+    virtual: Sequence[ForeignKey],
+    down: bool,
 ) -> Catalog:
     """The catalog of all named schemas, and of those that views among the tables name in turn."""
     while True:
-        catalog = Catalog.read(asker.connection, schemas, virtual)
+        catalog = Catalog.read(asker.connection, schemas, virtual, down=down)
         more: set[str] = set()
         for table in catalog.tables.values():
             if table.is_view and table.view_sql and any(name == table.name for _, name in names):
