@@ -27,5 +27,9 @@ class BundleError(SpyError):
     """A bundle cannot be written, dumped, restored or verified."""
 
 
+class FilesError(SpyError):
+    """A file behind the slice, or the store that it is in, cannot be read or copied."""
+
+
 class ServerError(SpyError):
     """A private server cannot be started or reached."""
