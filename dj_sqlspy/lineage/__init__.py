@@ -141,7 +141,7 @@ def analyse(
         select = select_of(statement)
         if select is None:
             return Lineage("", ())
-        query = simplify(resolve(select, catalog, default_schema))
+        resolved = query = simplify(resolve(select, catalog, default_schema))
         if kind == "exists":
             query = _one_witness(query)
         unknown = marks_of(query)
@@ -158,7 +158,7 @@ def analyse(
             unknown,
             determined(query),
             None,
-            query,
+            resolved,
             whole,
         )
     except (Unsupported, NotImplementedError) as error:

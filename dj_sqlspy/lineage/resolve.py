@@ -56,19 +56,19 @@ def parse(sql: str) -> Expr:
     """Parse one statement as MySQL.
 
     ``key`` as a column name without quotes is read too, which MySQL's grammar reserves and MariaDB's does not
-    in every place.
+    in every place, and MariaDB's VALUES (…).
 
     >>> parse("SELECT a FROM t WHERE key=1").sql("mysql")
     'SELECT a FROM t WHERE key = 1'
     """
     dialect = MySQL()
     try:
-        tokens = dialect.tokenize(sql)
+        tokens = [_plain_hexadecimal(token, sql) for token in dialect.tokenize(sql)]
         try:
             parsed = dialect.parser().parse(tokens, sql)
         except SqlglotError:
-            retried = [_plain_name(token) for token in dialect.tokenize(sql)]
-            parsed = dialect.parser().parse(retried, sql)
+            retried = [_plain_name(token) for token in tokens]
+            parsed = _Retry(dialect=dialect).parse(retried, sql)
     except SqlglotError as error:
         raise Unsupported(f"sqlglot cannot parse it: {str(error).splitlines()[0]}") from error
     statements = [statement for statement in parsed if statement is not None]
@@ -76,6 +76,23 @@ def parse(sql: str) -> Expr:
         raise Unsupported(f"it holds {len(statements)} statements")
     statement: Expr = statements[0]
     return statement
+
+
+def _plain_hexadecimal(token: Token, sql: str) -> Token:
+    """``0x…`` stays as it is: sqlglot would write it as ``x'…'``, which to MariaDB is never a number."""
+    if token.token_type == TokenType.HEX_STRING and sql[token.start : token.start + 2] == "0x":
+        text = f"0x{token.text}"
+        return Token(TokenType.NUMBER, text, token.line, token.col, token.start, token.end)
+    return token
+
+
+class _Retry(MySQL.Parser):  # type: ignore[misc, valid-type]
+    """Reads VALUES as rows where it cannot be the function of ON DUPLICATE KEY UPDATE."""
+
+    FUNC_TOKENS = MySQL.Parser.FUNC_TOKENS - {TokenType.VALUES}
+    FUNCTION_PARSERS = {
+        name: parser for name, parser in MySQL.Parser.FUNCTION_PARSERS.items() if name != "VALUES"
+    }
 
 
 def _plain_name(token: Token) -> Token:
