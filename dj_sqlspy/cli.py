@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
+from . import __version__, cli_publish
 from .errors import SpyError
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         runs.add_argument(
             "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
         )
+    cli_publish.add_commands(add)
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
     demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
     return parser
@@ -125,16 +126,16 @@ def _papers(options: argparse.Namespace) -> None:
                 paper.name,
                 len(analyses),
                 sum(analysis.statements for analysis in analyses),
-                _bytes(sum(analysis.size for analysis in analyses)),
+                size_text(sum(analysis.size for analysis in analyses)),
                 _time(max(starts, default=None)),
                 "complete" if paper.complete else "INCOMPLETE",
             )
         )
-    _print_table(("paper", "analyses", "statements", "size", "last run", "record"), rows, right=(1, 2, 3))
+    print_table(("paper", "analyses", "statements", "size", "last run", "record"), rows, right=(1, 2, 3))
 
 
 def _show(options: argparse.Namespace) -> None:
-    paper = _paper(options)
+    paper = paper_of(options)
     rows = [
         (
             analysis.name,
@@ -142,33 +143,33 @@ def _show(options: argparse.Namespace) -> None:
             analysis.state,
             analysis.processes,
             analysis.statements,
-            _bytes(analysis.size),
+            size_text(analysis.size),
             "complete" if analysis.complete else "INCOMPLETE",
         )
         for analysis in paper.analyses
     ]
     if not rows:
         raise SpyError(f"Nothing was captured for the paper {paper.name!r} in {paper.home}.")
-    _print_table(
+    print_table(
         ("analysis", "started", "state", "processes", "statements", "size", "record"), rows, right=(3, 4, 5)
     )
     if options.statements:
         captured = [
             (s.number, s.analysis, s.kind, "" if s.rows is None else s.rows, s.sql) for s in paper.statements
         ]
-        _print_table(("#", "analysis", "kind", "rows", "statement"), captured, right=(0, 3))
+        print_table(("#", "analysis", "kind", "rows", "statement"), captured, right=(0, 3))
     for problem in paper.problems:
         print(problem)
 
 
 def _forget(options: argparse.Namespace) -> None:
-    _paper(options).forget(options.analysis)
+    paper_of(options).forget(options.analysis)
 
 
 def _write(options: argparse.Namespace) -> None:
     from .bundle import write_bundle
 
-    paper = _paper(options)
+    paper = paper_of(options)
     bundle = write_bundle(
         paper.slice(parts=options.parts, strict=options.strict),
         options.output,
@@ -180,7 +181,7 @@ def _write(options: argparse.Namespace) -> None:
         (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))
         for table in bundle.manifest["tables"]
     ]
-    _print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
+    print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
     print(f"Written: {bundle.path}. Next: dj-sqlspy dump {bundle.path}")
 
 
@@ -222,13 +223,13 @@ def _demo(options: argparse.Namespace) -> int:
 # --- how things are shown ----------------------------------------------------------------------------------
 
 
-def _paper(options: argparse.Namespace) -> Paper:
+def paper_of(options: argparse.Namespace) -> Paper:
     from .paper import Paper
 
     return Paper(options.paper, home=options.home)
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
     """A table as wide as the terminal, long text cut; all of it where the output is no terminal."""
     from rich.console import Console
     from rich.table import Table
@@ -260,9 +261,9 @@ def _time(when: datetime | None) -> str:
     return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _bytes(count: float) -> str:
+def size_text(count: float) -> str:
     """
-    >>> _bytes(512), _bytes(2048), _bytes(5_000_000)
+    >>> size_text(512), size_text(2048), size_text(5_000_000)
     ('512 B', '2.0 KB', '4.8 MB')
     """
     for unit in ("B", "KB", "MB"):

@@ -23,6 +23,7 @@ from .runs import Run, combine, newest_run, read_run
 if TYPE_CHECKING:
     from .bundle import Bundle
     from .catalog import ForeignKey
+    from .files import File
     from .slices import Slice
 
 
@@ -285,6 +286,31 @@ class Paper:
                 dj_connection=self.connection,
                 **options,
             )
+        finally:
+            connection.close()
+
+    def files(
+        self, *, check: str = "size", progress: Callable[[int, int], None] | None = None, **options: Any
+    ) -> list[File]:
+        """The files outside of the database that rows of the slice need (`files.files_of`).
+
+        Parameters
+        ----------
+        check : {"size", "contents"}
+            Whether files are only looked for, or also read to compare their checksums.
+        progress : callable, optional
+            Called with the number of files looked at, and of all.
+        **options
+            Of `slice`.
+        """
+        from . import compat
+        from .files import files_of
+        from .stores import Stores
+
+        cut = self.slice(**options)
+        connection = compat.raw_connection(self.connection)
+        try:
+            return files_of(cut, connection, Stores(self.connection), check=check, progress=progress)
         finally:
             connection.close()
 

@@ -1,0 +1,128 @@
+"""Command line, second part: the commands for what is published beside the rows.
+
+In: arguments. Out: tables for a terminal. As in `cli`, a command is a thin layer over a method, and imports
+what it needs itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .files import File
+
+Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
+
+SHOWN = 30  # files that are named one by one before they are only counted
+
+
+def add_commands(add: Add) -> None:
+    """Add the commands to the parser; ``add`` takes a name, a function and a text."""
+    files = add(
+        "files", _files, "list or copy the files that lie outside of the database and belong to a paper"
+    )
+    files.add_argument("paper", metavar="PAPER")
+    files.add_argument("--copy", metavar="DIR", help="copy them there, so that a loaded pipeline finds them")
+    files.add_argument("--no-link", action="store_true", help="copy, and make no hard links")
+    files.add_argument("--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd")
+    files.add_argument("--store", metavar="NAME", help="only files of this store")
+    files.add_argument("--all", action="store_true", help="name every file")
+    files.add_argument(
+        "--check",
+        choices=("size", "contents"),
+        default="size",
+        help="look for files and their sizes, or read them and compare checksums",
+    )
+
+
+def _files(options: argparse.Namespace) -> int:
+    from .cli import paper_of
+    from .copies import copy_files, file_list
+    from .files import total
+    from .stores import Stores
+
+    paper = paper_of(options)
+    with _progress("looking at files", "files") as (count, limit):
+
+        def looked(done: int, of: int) -> None:
+            limit(of)
+            count(1)
+
+        files = paper.files(check=options.check, progress=looked)
+    if options.store:
+        files = [file for file in files if file.store == options.store]
+    stores = Stores(paper.connection)
+    if options.list:
+        print(file_list(files, options.list, stores, options.copy or "files"), end="")
+        return 0
+    _show_files(files, options.all)
+    if options.copy:
+        with _progress("copying", "bytes") as (count, limit):
+            limit(total(file for file in files if file.state in ("ok", "changed")))
+            copied = copy_files(files, Path(options.copy), stores, link=not options.no_link, progress=count)
+        print(copied)
+        return 0 if copied.complete else 1
+    return 0 if all(file.state == "ok" for file in files) else 1
+
+
+def _show_files(files: list[File], all_of_them: bool) -> None:
+    from .cli import print_table, size_text
+    from .files import total
+
+    groups: dict[tuple[str, str, str], list[File]] = {}
+    for file in files:
+        groups.setdefault((file.store, file.kind, file.state), []).append(file)
+    rows = [
+        (store, kind, state, len(members), size_text(total(members)))
+        for (store, kind, state), members in groups.items()
+    ]
+    if not rows:
+        print("No row of the slice needs a file.")
+        return
+    print_table(("store", "kind", "state", "files", "size"), rows, right=(3, 4))
+    named = files if all_of_them else [file for file in files if file.state != "ok"]
+    shown = named if all_of_them else named[:SHOWN]
+    if shown:
+        print_table(
+            ("file", "size", "state", "rows", "what is wrong"),
+            [
+                (
+                    f"{file.store}/{file.path}",
+                    "" if file.size is None else size_text(file.size),
+                    file.state,
+                    len(file.needed_by),
+                    file.note,
+                )
+                for file in shown
+            ],
+            right=(1, 3),
+        )
+    if len(named) > len(shown):
+        print(f"and {len(named) - len(shown)} more (--all names every file)")
+
+
+@contextlib.contextmanager
+def _progress(text: str, unit: str) -> Iterator[tuple[Callable[[int], Any], Callable[[int], Any]]]:
+    """A progress bar on the standard error where that is a terminal; how to advance it, and to tell its end."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    console = Console(stderr=True)
+    bar = Progress(
+        "{task.description}",
+        BarColumn(),
+        amount,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(text, total=None)
+        yield (lambda count: bar.advance(task, count)), (lambda limit: bar.update(task, total=limit))
