@@ -21,8 +21,10 @@ import datajoint as dj
 import numpy as np
 import pytest
 
+import dj_sqlspy as sqlspy
 from dj_sqlspy.bundle import Bundle, write_bundle
 from dj_sqlspy.cascade import plain_decoders
+from dj_sqlspy.cli import main
 from dj_sqlspy.copies import copy_files, file_list
 from dj_sqlspy.errors import FilesError
 from dj_sqlspy.files import File, files_of
@@ -595,3 +597,22 @@ def test_no_files(server: Server, dj_conn: Any, prefix: str, tmp_path: Path) -> 
         with pytest.raises(FilesError, match="check"):
             files_of(cut, connection, Stores(), check="nothing")
     assert copy_files([], tmp_path / "copy", Stores()).complete
+
+
+def test_the_command_line(lab: Lab, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with sqlspy.export("paper", "fig1", home=home):
+        rows = lab.table & "recording >= 1"
+        rows.to_dicts() if V2 else rows.proj().fetch()
+    assert main(["--home", str(home), "files", "paper"]) == 0
+    listed = capsys.readouterr().out
+    assert "raw" in listed and "other" in listed and "ok" in listed
+    assert main(["--home", str(home), "files", "paper", "--copy", str(tmp_path / "copy"), "--all"]) == 0
+    out = capsys.readouterr().out
+    assert "0 failed" in out and "raw/videos/day 1/v.avi" in out
+    assert main(["--home", str(home), "files", "paper", "--list", "rsync", "--store", "other"]) == 0
+    listed = capsys.readouterr().out
+    assert (tmp_path / "lab" / "other" / listed.removesuffix("\n")).is_file()
+    location(next(file for file in lab.files() if file.kind == "filepath")).unlink()
+    assert main(["--home", str(home), "files", "paper", "--check", "contents"]) == 1
+    assert "missing" in capsys.readouterr().out
+    assert main(["--home", str(home), "files", "paper", "--list", "scp"]) == 1
