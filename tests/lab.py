@@ -92,9 +92,37 @@ def make_lab(name: str, connection: Any) -> SimpleNamespace:
     return SimpleNamespace(schema=schema, name=name, connection=connection, **tables)
 
 
-def rows(expression: Any) -> list[dict[str, Any]]:
-    """Fetch as dicts, with the call that each line has for it."""
-    return expression.to_dicts() if V2 else expression.fetch(as_dict=True)  # type: ignore[no-any-return]
+def rows(expression: Any, **options: Any) -> list[dict[str, Any]]:
+    """Fetch as dicts, with the call that each line has for it; options are those of both (``limit`` …)."""
+    if V2:
+        return expression.to_dicts(**options)  # type: ignore[no-any-return]
+    return expression.fetch(as_dict=True, **options)  # type: ignore[no-any-return]
+
+
+def keys(expression: Any) -> list[dict[str, Any]]:
+    """Fetch the primary keys."""
+    return expression.keys() if V2 else expression.fetch("KEY")  # type: ignore[no-any-return]
+
+
+def arrays(expression: Any, *attributes: str) -> Any:
+    """Fetch attributes as arrays."""
+    return expression.to_arrays(*attributes) if V2 else expression.fetch(*attributes)
+
+
+def frame(expression: Any) -> Any:
+    """Fetch as a pandas data frame."""
+    return expression.to_pandas() if V2 else expression.fetch(format="frame")
+
+
+def aggr(table: Any, group: Any, *attributes: Any, unmatched: bool = False, **computed: str) -> Any:
+    """``table.aggr(group, …)``; ``unmatched`` keeps the rows that have none in the group."""
+    option = {"exclude_nonmatching": not unmatched} if V2 else {"keep_all_rows": unmatched}
+    return table.aggr(group, *attributes, **option, **computed)
+
+
+def typed(definition: str) -> str:
+    """A definition in 0.14's words, as this line reads it: the type of a serialized blob has another name."""
+    return definition.replace("longblob", "<blob>") if V2 else definition
 
 
 def connect(host: str, port: int, user: str, password: str) -> Any:
