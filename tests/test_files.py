@@ -602,7 +602,7 @@ def test_no_files(server: Server, dj_conn: Any, prefix: str, tmp_path: Path) -> 
 def test_the_command_line(lab: Lab, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with sqlspy.export("paper", "fig1", home=home):
         rows = lab.table & "recording >= 1"
-        rows.to_dicts() if V2 else rows.proj().fetch()
+        rows.proj().to_dicts() if V2 else rows.proj().fetch()
     assert main(["--home", str(home), "files", "paper"]) == 0
     listed = capsys.readouterr().out
     assert "raw" in listed and "other" in listed and "ok" in listed
