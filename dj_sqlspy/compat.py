@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import multiprocessing.pool
 import multiprocessing.process
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
@@ -106,6 +107,7 @@ def install() -> None:
         _patch_populate()
         _patch_threads()
         _patch_processes()
+        _patch_pools()
     _attach_config_v2() if IS_V2 else _attach_config_v014()
 
 
@@ -211,7 +213,7 @@ def _patch_populate() -> None:
 
 
 def _patch_threads() -> None:
-    """A thread belongs to the sessions of who starts it, work in a pool to those of who gives it."""
+    """A thread belongs to the sessions of who starts it, a task in a pool to those of who gives it."""
 
     def start(original: Any) -> Any:
         def start(self: threading.Thread, *args: Any, **options: Any) -> Any:
@@ -221,35 +223,7 @@ def _patch_threads() -> None:
 
         return start
 
-    def submit(original: Any) -> Any:
-        def submit(self: Any, fn: Any, /, *args: Any, **options: Any) -> Any:
-            if session.open_sessions:
-                fn = functools.partial(_call_within, session.current_scope() or session.Scope(None), fn)
-            return original(self, fn, *args, **options)
-
-        return submit
-
     _patch(threading.Thread, "start", start)
-    _patch(ThreadPoolExecutor, "submit", submit)
-
-
-def _call_within(scope: session.Scope, function: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
-    with session.within(scope):
-        return function(*args, **options)
-
-
-class _Passenger:
-    """Travels in a Process that is pickled (spawn, forkserver), and joins the sessions where it arrives."""
-
-    def __init__(self, sessions: str) -> None:
-        self.sessions = sessions
-
-    def __reduce__(self) -> Any:
-        return _arrive, (self.sessions,)
-
-
-def _arrive(sessions: str) -> None:
-    session.join(sessions)
 
 
 def _patch_processes() -> None:
@@ -264,6 +238,58 @@ def _patch_processes() -> None:
         return start
 
     _patch(multiprocessing.process.BaseProcess, "start", start)
+
+
+class _Passenger:
+    """Travels in a Process that is pickled (spawn, forkserver), and joins the sessions where it arrives."""
+
+    def __init__(self, sessions: str) -> None:
+        self.sessions = sessions
+
+    def __reduce__(self) -> Any:
+        return session.join, (self.sessions,)
+
+
+def _patch_pools() -> None:
+    """A task belongs to the sessions of who gives it, also where the pool is older than they are."""
+
+    def with_task(original: Any) -> Any:
+        def give(self: Any, function: Any, /, *args: Any, **options: Any) -> Any:
+            if session.open_sessions:
+                in_thread = isinstance(self, (ThreadPoolExecutor, multiprocessing.pool.ThreadPool))
+                function = _TaskForThread(function) if in_thread else _TaskForProcess(function)
+            return original(self, function, *args, **options)
+
+        return give
+
+    _patch(ThreadPoolExecutor, "submit", with_task)
+    _patch(ProcessPoolExecutor, "submit", with_task)
+    for name in ("apply_async", "_map_async", "imap", "imap_unordered"):
+        _patch(multiprocessing.pool.Pool, name, with_task)
+
+
+class _TaskForThread:
+    """A function that runs in the scope that it was given to a pool in."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.scope = session.current_scope() or session.Scope(None)
+
+    def __call__(self, /, *args: Any, **options: Any) -> Any:
+        with session.within(self.scope):
+            return self.function(*args, **options)
+
+
+class _TaskForProcess:
+    """A function that runs for the sessions that it was given to a pool in; pickled with their names."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.sessions = session.as_environment(session.receivers())
+
+    def __call__(self, /, *args: Any, **options: Any) -> Any:
+        with session.visiting(self.sessions):
+            return self.function(*args, **options)
 
 
 # --- dj.config ----------------------------------------------------------------------------------------------

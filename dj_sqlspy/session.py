@@ -255,28 +255,65 @@ def _publish() -> None:
         os.environ.pop(ENVIRONMENT, None)
 
 
+# Sessions of other processes that this one has worked for; kept, so that each has one journal here.
+_visited: dict[tuple[Path, int], Session] = {}
+
+
+def _of_parent(value: str | None) -> list[Session]:
+    found = []
+    try:
+        for home, paper, analysis, run, policies, number in json.loads(value or "[]"):
+            name = analysis_folder(Path(home), paper, analysis) / run, number
+            known = [each for each in open_sessions if (each.journal.folder, each.number) == name]
+            if not known and name not in _visited:
+                options = {"everywhere": True, "opened_by": join, "run": run, "number": number}
+                _visited[name] = Session(paper, analysis, Path(home), policies, **options)
+            found.append(known[0] if known else _visited[name])
+    except (ValueError, TypeError, SpyError) as error:
+        logger.error("The sessions of the parent process cannot be joined: %s", error)
+    return found
+
+
 def join(value: str | None) -> None:
-    """Join the sessions of the process that started this one.
+    """Join the sessions of the process that started this one, for as long as this one runs.
 
     Parameters
     ----------
     value : str or None
         From `as_environment`; what can't be read is logged and left.
     """
+    for each in _of_parent(value):
+        if each not in open_sessions:
+            open_session(each)
+
+
+@contextlib.contextmanager
+def visiting(value: str) -> Iterator[None]:
+    """Work for the sessions of another process, in a block: one task of a pool of processes.
+
+    Parameters
+    ----------
+    value : str
+        From `as_environment`.
+    """
+    global open_sessions
+    found = _of_parent(value)
+    new = [each for each in found if each not in open_sessions]
+    for each in new:
+        open_session(each)
     try:
-        for home, paper, analysis, run, policies, number in json.loads(value or "[]"):
-            folder = analysis_folder(Path(home), paper, analysis) / run
-            if all((s.journal.folder, s.number) != (folder, number) for s in open_sessions):
-                options = {"everywhere": True, "opened_by": join, "run": run, "number": number}
-                open_session(Session(paper, analysis, Path(home), policies, **options))
-    except (ValueError, TypeError, SpyError) as error:
-        logger.error("The sessions named in %s cannot be joined: %s", ENVIRONMENT, error)
+        with within(Scope(tuple(found), paused=True)):  # these and no other
+            yield
+    finally:
+        with _lock:  # not ended: the next task may be for them again
+            open_sessions = tuple(each for each in open_sessions if each not in new)
+            _publish()
 
 
 def _after_fork() -> None:
     global _lock
     _lock = threading.RLock()
-    for each in {id(s.journal): s.journal for s in open_sessions}.values():
+    for each in {s.journal for s in (*open_sessions, *_visited.values())}:
         each.forked()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -380,9 +379,6 @@ def test_fork_in_a_session_that_the_child_leaves(lab: SimpleNamespace) -> None:
     assert [a.processes for a in sqlspy.Paper("paper").analyses] == [1]
 
 
-@pytest.mark.skipif(
-    "fork" not in multiprocessing.get_all_start_methods(), reason="populate forks its workers"
-)
 def test_populate_with_several_processes(lab: SimpleNamespace) -> None:
     with sqlspy.export("paper", "fig") as opened:
         lab.Mean.populate(processes=2)
@@ -402,7 +398,8 @@ def test_worker_processes(lab: SimpleNamespace, server: Any, home: Path, tmp_pat
     """Workers of a script that says `import dj_sqlspy` only in its main part."""
     run_script(
         f"""
-                from concurrent.futures import ProcessPoolExecutor
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
 
         def work(number):
             if multiprocessing.current_process().name != "MainProcess":
@@ -433,6 +430,75 @@ def test_worker_processes(lab: SimpleNamespace, server: Any, home: Path, tmp_pat
     assert sorted(subjects(found)) == [1, 2, 3, 4]
     assert paper.complete
     assert [a.state for a in paper.analyses] == ["ended"]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_pools_that_are_older_than_the_session(
+    lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path, method: str
+) -> None:
+    run_script(
+        f"""
+        import multiprocessing, pickle
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing.pool import ThreadPool
+
+        labs = {{}}
+        def work(number):
+            if os.getpid() not in labs:
+                if multiprocessing.current_process().name != "MainProcess" and {method!r} == "fork":
+                    dj.conn(reset=True)
+                labs[os.getpid()] = open_lab()
+            if number is None:
+                raise KeyError("mine")
+            return len(rows(labs[os.getpid()].Subject & f"subject = {{number}}"))
+
+        if __name__ == "__main__":
+            import dj_sqlspy as sqlspy
+            context = multiprocessing.get_context({method!r})
+            connect()
+            with context.Pool(1) as pool, ProcessPoolExecutor(1, mp_context=context) as executor:
+                threads = ThreadPool(1)
+                pools = (pool, threads)
+                assert [p.apply(work, (0,)) for p in pools] + list(executor.map(work, [0])) == [1, 1, 1]
+                with sqlspy.export("paper", "fig"):
+                    assert [p.map(work, [1, 2]) for p in pools] == [[1, 1]] * 2
+                    assert [p.apply(work, (3,)) for p in pools] == [1, 1]
+                    assert [p.starmap(work, [(4,)]) for p in pools] == [[1]] * 2
+                    assert [list(p.imap(work, [1, 2], chunksize=n)) for p in pools for n in (1, 2)] == [[1, 1]] * 4
+                    with sqlspy.export("paper", "inner"):
+                        assert [list(p.imap_unordered(work, [5])) for p in pools] == [[1]] * 2
+                    assert list(executor.map(work, [1, 2], chunksize=2)) == [1, 1]
+                    with sqlspy.paused():
+                        assert [p.apply(work, (0,)) for p in pools] == [1, 1]
+                    for call in (lambda: pool.apply(work, (None,)), lambda: executor.submit(work, None).result()):
+                        try:
+                            call()
+                        except KeyError as error:
+                            assert error.args == ("mine",)
+                        else:
+                            raise AssertionError("no error")
+                    for call in (lambda: pool.apply(lambda: 1), lambda: executor.submit(lambda: 1).result()):
+                        try:
+                            call()
+                        except (pickle.PicklingError, AttributeError) as error:
+                            assert "lambda" in str(error)
+                        else:
+                            raise AssertionError("no error")
+                assert [p.apply(work, (0,)) for p in pools] + list(executor.map(work, [0])) == [1, 1, 1]
+        """,
+        server,
+        lab.name,
+        home,
+        tmp_path,
+    )
+    paper = sqlspy.Paper("paper")
+    found = [s for s in paper.statements if "subject = " in s.sql]
+    by_analysis = Counter((s.analysis, number) for s, number in zip(found, subjects(found), strict=True))
+    assert by_analysis == {
+        ("fig", 1): 7, ("fig", 2): 7, ("fig", 3): 2, ("fig", 4): 2, ("fig", 5): 2, ("inner", 5): 2,
+    }  # fmt: skip
+    assert paper.complete
+    assert {a.name: a.processes for a in paper.analyses} == {"fig": 3, "inner": 2}
 
 
 def test_subprocess_joins_the_run(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
