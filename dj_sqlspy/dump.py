@@ -9,7 +9,6 @@ runs a script, writes a file or knows a password.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -214,7 +213,7 @@ def restore_script(cut: Slice, source: Source, title: str) -> str:
         views=_calls((view.schema, view.name) for view in source.views),
         foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys(cut)),
         collations=" ".join(source.collations),
-        only_mariadb=shlex.quote(", ".join(only_mariadb) if source.flavor == "mariadb" else ""),
+        only_mariadb=_shell_word(", ".join(only_mariadb) if source.flavor == "mariadb" else ""),
         summary=summary(cut),
     )
 
@@ -335,16 +334,24 @@ def _mention(name: str) -> re.Pattern[str]:
 def _calls(lines: Iterable[Sequence[str]]) -> str:
     """Lines of a shell function that calls its arguments with each list of words.
 
-    >>> print(_calls([("lab", "it's")]))
-        "$@" 'lab' 'it'"'"'s'
+    >>> print(_calls([("lab", "#species"), ("lab", "session")]))
+        "$@" 'lab' '#species'
+        "$@" 'lab' 'session'
     """
     out = ['    "$@" ' + " ".join(map(_shell_word, words)) for words in lines]
     return "\n".join(out) or "    :"
 
 
 def _shell_word(text: str) -> str:
-    quoted = shlex.quote(text)
-    return quoted if quoted.startswith("'") else f"'{quoted}'"
+    r"""A word that bash reads as it is, on one line.
+
+    >>> print(_shell_word("`a` = $HOME"), _shell_word("it's\n"))
+    '`a` = $HOME' $'it\'s\n'
+    """
+    if "'" not in text and text.isprintable():
+        return f"'{text}'"
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return "$'" + re.sub("[\x01-\x1f\x7f]", lambda match: f"\\{ord(match[0]):03o}", escaped) + "'"
 
 
 def _one_line(text: str) -> str:
