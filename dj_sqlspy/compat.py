@@ -128,6 +128,8 @@ def _patch_query() -> None:
             cursor = original(self, query, args, **options)
             if session.open_sessions:
                 spy.observe(self, query, args, cursor)
+            elif query[:4] in ("USE ", "use "):  # what follows in a session may name no schema
+                spy.note_use(self, query)
             return cursor
 
         return query
@@ -164,7 +166,7 @@ def _patch_entry_points() -> None:
     for name in ("delete", "delete_quick", "drop", "drop_quick"):
         _patch(table, name, reads_for("preview"))
     _patch(datajoint.autopopulate.AutoPopulate, "progress", reads_for("preview"))
-    if IS_V2:
+    if hasattr(datajoint, "Job"):  # the job tables of 2.x
         _patch(datajoint.Job, "refresh", reads_for("metadata"))
 
 

@@ -26,7 +26,8 @@ received. Which record a line is, is told by its first key:
 ``number``
     A statement. ``number`` (from 1 in each file), ``time`` (when it ended), ``rows`` (int or null), ``kind``,
     ``server`` ("host:port"), ``transaction`` (0 outside; else equal for statements of one transaction),
-    ``sql``; ``sessions`` (list of int) only where not the session that started the run received it.
+    ``sql``; ``database`` only where it is known; ``sessions`` (list of int) only where not the session that
+    started the run received it.
 ``fault``
     A statement could not be recorded, and why. The run is incomplete.
 ``end``
@@ -91,6 +92,8 @@ class Statement:
         The analysis it belongs to.
     number : int
         Position in its session's order, from 1 (unique within a paper once combined).
+    database : str
+        The schema that names without one were looked up in (``USE schema``), where that is known; else empty.
     """
 
     sql: str
@@ -101,6 +104,7 @@ class Statement:
     transaction: int = 0
     analysis: str = ""
     number: int = 0
+    database: str = ""
 
 
 # --- names and folders --------------------------------------------------------------------------------------
@@ -244,13 +248,14 @@ class Journal:
         kind: str,
         server: str,
         transaction: int,
+        database: str = "",
         sessions: Sequence[int] = (0,),
     ) -> None:
         """Append a statement that has ended now.
 
         Parameters
         ----------
-        sql, rows, kind, server, transaction
+        sql, rows, kind, server, transaction, database
             As of `Statement`.
         sessions : sequence of int
             The numbers of those sessions that write to this journal and received it.
@@ -269,6 +274,8 @@ class Journal:
             f'"time":{time.time()!r},"rows":{"null" if rows is None else rows},"kind":"{kind}",'
             f'"server":{_text(server)},"transaction":{transaction},"sql":{_text(sql)}'
         )
+        if database:
+            body += f',"database":{_text(database)}'
         if sessions != (0,):
             body += f',"sessions":{list(sessions)}'
         with self._lock:  # numbers in the order of the file

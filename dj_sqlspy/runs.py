@@ -207,6 +207,7 @@ def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
                 transaction=transaction,
                 analysis=analysis,
                 number=len(out) + 1,
+                database=record.get("database", ""),
             )
         )
     return out

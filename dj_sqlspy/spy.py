@@ -14,6 +14,7 @@ import inspect
 import itertools
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -293,11 +294,35 @@ def _transaction(connection: Any) -> int:
     return number
 
 
+_USE = re.compile(r"\W*USE\s+(`(?:[^`]|``)*`|[^\s;]+)", re.IGNORECASE)
+
+
+def note_use(connection: Any, query: str) -> None:
+    """Remember the schema of a ``USE schema`` that has succeeded, with the connection to the server.
+
+    The server would have to be asked otherwise. It is gone with the connection, as on the server.
+    """
+    match = _USE.match(query)
+    if match is not None:
+        name = match.group(1)
+        name = name[1:-1].replace("``", "`") if name.startswith("`") else name
+        with contextlib.suppress(AttributeError):  # a driver whose connections hold no attributes
+            connection._conn._dj_sqlspy_database = name
+
+
+def _database(connection: Any) -> str:
+    raw = connection._conn
+    found = getattr(raw, "_dj_sqlspy_database", None) or getattr(raw, "db", None) or ""
+    return found if isinstance(found, str) else bytes(found).decode("utf-8", "surrogateescape")
+
+
 def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
     """Record a statement that has returned, if it reads. Called while a session is open; raises nothing."""
     sessions: Sequence[Session] = session.open_sessions
     try:
         head = "SELECT" if query.startswith("SELECT ") else reads.head(query)
+        if head == "USE":
+            note_use(connection, query)
         if head in _BOUNDARY:
             connection.__dict__.pop("_dj_sqlspy_transaction", None)
         if head not in reads.READS and (head not in reads.MAY_READ or not reads.reads_inside(query)):
@@ -315,6 +340,7 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
             purpose.get() or "data",
             f"{info['host']}:{info['port']}",
             _transaction(connection),
+            _database(connection),
         )
         if len(sessions) == 1 and not sessions[0].number:
             sessions[0].journal.statement(*what)

@@ -670,6 +670,22 @@ def test_bytes_come_back(lab: SimpleNamespace, connection: Any) -> None:
             assert cursor.fetchall() == expected
 
 
+def test_the_schema_of_names_without_one(lab: SimpleNamespace, server: Any) -> None:
+    connection = dj.Connection(server.host, server.user, server.password, port=server.port, use_tls=False)
+    connection.query(f"USE `{lab.name}`")  # before the session
+    with sqlspy.export("paper", "fig") as opened:
+        connection.query("SELECT * FROM subject")
+        read(lab, 1)
+        with pytest.raises(pymysql.Error):
+            connection.query("USE nowhere")
+        connection.query("SELECT * FROM subject")
+        connection.query("  use mysql;")
+        connection.query(f"SELECT * FROM `{lab.name}`.subject")
+        connection.connect()
+        connection.query(f"SELECT * FROM `{lab.name}`.subject")
+    assert [s.database for s in opened.statements] == [lab.name, "", lab.name, "mysql", ""]
+
+
 def test_transactions_have_numbers(lab: SimpleNamespace) -> None:
     with sqlspy.export("paper", "fig") as opened:
         read(lab, 0)
