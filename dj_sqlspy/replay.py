@@ -108,14 +108,18 @@ class ReplayReport:
     def equal(self) -> bool:
         """True if every statement gave an equal result and every foreign key and part is whole.
 
-        Statements whose result can change by itself do not count.
+        Another result of a statement whose result can change by itself does not count.
         """
         return not self.different and not self.broken_keys
 
     @property
     def different(self) -> list[StatementResult]:
-        """Statements that gave another result, or an error, and no mark explains it."""
-        return [result for result in self.statements if result.state != "equal" and not result.marks]
+        """Statements that gave an error, or another result that no mark explains."""
+        return [
+            result
+            for result in self.statements
+            if result.state == "error" or (result.state == "differs" and not result.marks)
+        ]
 
     @property
     def broken_keys(self) -> list[KeyResult]:
@@ -269,12 +273,13 @@ def match_sessions(source: Any, loaded: Any) -> None:
         ask.execute(zones)
         zone, system, offset = (value.decode() for value in ask.fetchone())
         tell.execute(zones)
-        if zone == "SYSTEM" and tell.fetchone()[1].decode() == system:
-            return
+        same_system = tell.fetchone()[1].decode() == system
         hours = offset[: offset.rindex(":")]
         fixed = hours if hours.startswith("-") else f"+{hours}"
+        if zone == "SYSTEM" and not same_system:
+            zone = fixed
         try:
-            tell.execute(f"SET SESSION time_zone = {_quoted(fixed if zone == 'SYSTEM' else zone)}")
+            tell.execute(f"SET SESSION time_zone = {_quoted(zone)}")
         except pymysql.MySQLError:  # the server has no table of named time zones
             tell.execute(f"SET SESSION time_zone = {_quoted(fixed)}")
 

@@ -15,7 +15,7 @@ from dj_sqlspy.bundle import Bundle, write_bundle
 from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.cli import main
 from dj_sqlspy.journal import Statement
-from dj_sqlspy.replay import ReplayReport, replay
+from dj_sqlspy.replay import ReplayReport, match_sessions, replay
 from dj_sqlspy.results import Difference, difference, digest
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices import StatementReport, make_slice
@@ -208,6 +208,29 @@ def test_difference_of_multisets(lab: Any, server: Server) -> None:
             second.execute(f"DELETE FROM {table}")
         assert difference(one, other, sql)[0].rows == 5
         assert difference(other, one, sql)[0] == Difference(0, ())
+
+
+def test_the_session_on_the_slice_has_the_settings_of_the_source(server: Server, scratch: Server) -> None:
+    settings = (
+        "SELECT @@SESSION.sql_mode, @@SESSION.group_concat_max_len, @@SESSION.collation_connection,"
+        " FROM_UNIXTIME(1), @@SESSION.lc_time_names"
+    )
+    raw: Any = {"conv": {}, "use_unicode": False}
+    with (
+        server.connect(**raw) as source,
+        scratch.connect(**raw) as loaded,
+        source.cursor() as ask,
+        loaded.cursor() as tell,
+    ):
+        for zone in ("-07:30", "+13:00", "SYSTEM", "+00:00"):
+            ask.execute(
+                "SET SESSION sql_mode = 'ANSI_QUOTES', group_concat_max_len = 77, lc_time_names = 'de_DE',"
+                f" collation_connection = 'latin1_bin', time_zone = '{zone}'"
+            )
+            match_sessions(source, loaded)
+            ask.execute(settings)
+            tell.execute(settings)
+            assert ask.fetchone() == tell.fetchone()
 
 
 def test_large_results_do_not_fill_the_memory(lab: Any, server: Server) -> None:
