@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sqlglot import exp
+from sqlglot.dialects.mysql import MySQL
 
 from .tree import (
     Base,
@@ -53,17 +54,29 @@ def _marks(query: Query) -> Iterator[str]:
             if isinstance(node, (exp.Parameter, exp.SessionParameter)):
                 yield "variable" if isinstance(node, exp.Parameter) else "session"
             elif isinstance(node, exp.Func):
-                name = str(node.this).upper() if isinstance(node, exp.Anonymous) else node.sql_name().upper()
-                plain = name.replace("_", "")
-                if (name == "UNIX_TIMESTAMP" and node.expressions) or isinstance(node, exp.TimeToUnix):
-                    continue  # with an argument it is a function of it
-                mark = _MARKS.get(name) or next(
-                    (m for n, m in _MARKS.items() if n.replace("_", "") == plain), None
-                )
-                if mark is not None and not (name == "RAND" and node.args.get("this") is not None):
-                    yield mark
+                yield from _mark(node)
     for child in children(query):
         yield from _marks(child)
+
+
+def _mark(node: exp.Func) -> Iterator[str]:
+    name = str(node.this).upper() if isinstance(node, exp.Anonymous) else node.sql_name().upper()
+    if name == "UNIX_TIMESTAMP" and node.expressions:
+        return  # with an argument it is a function of it
+    if name == "RAND" and node.find(exp.Column) is not None:
+        return  # a constant starts a sequence over the rows, a column gives each row its own number
+    plain = name.replace("_", "")
+    mark = _MARKS.get(name) or next((m for n, m in _MARKS.items() if n.replace("_", "") == plain), None)
+    if mark is not None:
+        yield mark
+
+
+def changes(node: Expr) -> bool:
+    """True where the value of a call, placeholder or variable may change from call to call."""
+    if isinstance(node, exp.Anonymous):
+        # what sqlglot has no name for may be a stored function
+        return str(node.this).upper() not in MySQL.Parser.FUNCTIONS or any(True for _ in _mark(node))
+    return isinstance(node, (exp.Placeholder, exp.Parameter, exp.SessionParameter))
 
 
 def determined(query: Query) -> bool:
@@ -193,4 +206,4 @@ def _equalities(block: Block) -> Iterator[tuple[tuple[str, str], tuple[str, str]
                         yield _id(other), _id(one)
 
 
-__all__ = ["closure", "column_ids", "determined", "marks_of"]
+__all__ = ["changes", "closure", "column_ids", "determined", "marks_of"]

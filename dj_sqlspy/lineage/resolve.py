@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
@@ -25,6 +24,7 @@ from .tree import (
     Base,
     Block,
     Derived,
+    Exact,
     Expr,
     Join,
     Opaque,
@@ -35,6 +35,7 @@ from .tree import (
     aggregates,
     column,
     conjuncts,
+    is_aggregate,
     query_of,
     same,
     subquery,
@@ -61,7 +62,7 @@ def parse(sql: str) -> Expr:
     >>> parse("SELECT a FROM t WHERE key=1").sql("mysql")
     'SELECT a FROM t WHERE key = 1'
     """
-    dialect = MySQL()
+    dialect = Exact()
     try:
         tokens = [_plain_hexadecimal(token, sql) for token in dialect.tokenize(sql)]
         try:
@@ -86,12 +87,12 @@ def _plain_hexadecimal(token: Token, sql: str) -> Token:
     return token
 
 
-class _Retry(MySQL.Parser):  # type: ignore[misc, valid-type]
+class _Retry(Exact.Parser):
     """Reads VALUES as rows where it cannot be the function of ON DUPLICATE KEY UPDATE."""
 
-    FUNC_TOKENS = MySQL.Parser.FUNC_TOKENS - {TokenType.VALUES}
+    FUNC_TOKENS = Exact.Parser.FUNC_TOKENS - {TokenType.VALUES}
     FUNCTION_PARSERS = {
-        name: parser for name, parser in MySQL.Parser.FUNCTION_PARSERS.items() if name != "VALUES"
+        name: parser for name, parser in Exact.Parser.FUNCTION_PARSERS.items() if name != "VALUES"
     }
 
 
@@ -639,7 +640,7 @@ class _Resolver:
                 return subquery(self.query(item, scope, ctes))
             if isinstance(item, exp.Window):
                 item = _window(item, windows)
-            aggregate = in_aggregate or isinstance(item, exp.AggFunc)
+            aggregate = in_aggregate or is_aggregate(item)
             return type(item)(**{key: visit(value, aggregate) for key, value in item.args.items()})
 
         result: Expr = visit(node, False)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from .order import closure, column_ids
+from .order import changes, closure, column_ids
 from .tree import (
     Base,
     Block,
@@ -130,7 +130,7 @@ def _mergeable(source: Derived) -> bool:
         and all(
             not has_window(output.expr)
             and output.expr.find(exp.Column) is not None
-            and output.expr.find(exp.Placeholder, exp.Rand, exp.Anonymous, exp.Parameter, exp.Uuid) is None
+            and not any(changes(node) for node in output.expr.walk())
             for output in query.outputs
         )
     )

@@ -341,14 +341,16 @@ def outer_references(query: Query) -> frozenset[str]:
     return references(query) - frozenset(all_aliases(query))
 
 
+def is_aggregate(node: Expr) -> bool:
+    """True for the call of an aggregate function."""
+    return isinstance(node, exp.AggFunc) or (
+        isinstance(node, exp.Anonymous) and str(node.this).upper() in AGGREGATE_NAMES
+    )
+
+
 def aggregates(expression: Expr) -> bool:
     """True where an expression holds an aggregate function outside of a subquery and of a window."""
-    for node in expression.walk(prune=lambda n: isinstance(n, exp.Window)):
-        if isinstance(node, exp.AggFunc):
-            return True
-        if isinstance(node, exp.Anonymous) and str(node.this).upper() in AGGREGATE_NAMES:
-            return True
-    return False
+    return any(is_aggregate(n) for n in expression.walk(prune=lambda n: isinstance(n, exp.Window)))
 
 
 # Aggregate functions of MySQL and MariaDB that sqlglot keeps as anonymous functions.
@@ -383,8 +385,39 @@ def has_window(expression: Expr) -> bool:
 # ---------------------------------------------------------------- back to SQL
 
 
+# Functions that lineage or the grammar must know. sqlglot would write many of the others as another one, equal
+# in its view (LOG10(x) as LOG(10, x), which rounds otherwise), or take a stored function for one of another
+# database's: these stay under the names and with the arguments that they came with.
+_KNOWN_FUNCTIONS = frozenset(
+    [
+        *("AVG", "COUNT", "MAX", "MIN", "SUM"),
+        *("DATE_ADD", "DATE_SUB", "TIMESTAMPADD", "TIMESTAMPDIFF"),  # they name units
+    ]
+)
+_KNOWN_SYNTAX = frozenset(
+    [
+        *(
+            "CAST",
+            "CHAR",
+            "CONVERT",
+            "EXTRACT",
+            "GROUP_CONCAT",
+            "JSON_TABLE",
+            "JSON_VALUE",
+            "MATCH",
+            "POSITION",
+        ),
+        *("SUBSTR", "SUBSTRING", "TRIM", "VALUES"),
+    ]
+)
+
+
 class Exact(MySQL):
     """MySQL's dialect, written so that MySQL and MariaDB both read it with the meaning it was parsed with."""
+
+    class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
+        FUNCTIONS = {name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
+        FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
 
     class Generator(MySQL.Generator):  # type: ignore[misc, valid-type]
         TRANSFORMS = {
@@ -392,6 +425,14 @@ class Exact(MySQL):
             # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
             exp.RegexpLike: lambda self, e: self.binary(e, "RLIKE"),
         }
+
+        def jsonvalue_sql(self, expression: exp.JSONValue) -> str:
+            """As sqlglot does, but RETURNING takes the types of CAST."""
+            returning = expression.args.get("returning")
+            if isinstance(returning, exp.DataType) and returning.this in self.CAST_MAPPING:
+                returning.set("this", self.CAST_MAPPING[returning.this])
+            text: str = super().jsonvalue_sql(expression)
+            return text
 
 
 def _table_node(source: Base) -> Expr:
