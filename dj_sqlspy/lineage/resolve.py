@@ -20,6 +20,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ..catalog import Catalog
+from .functions import SERVER_FUNCTIONS
 from .tree import (
     Base,
     Block,
@@ -640,6 +641,10 @@ class _Resolver:
                 return subquery(self.query(item, scope, ctes))
             if isinstance(item, exp.Window):
                 item = _window(item, windows)
+            if isinstance(item, exp.Anonymous) and str(item.this).upper() == "EXISTS":
+                # sqlglot reads EXISTS ((SELECT …) INTERSECT (SELECT …)) as the call of a function
+                return exp.Exists(this=visit(item.expressions[0], in_aggregate))
+            _refuse_stored(item)
             aggregate = in_aggregate or is_aggregate(item)
             return type(item)(**{key: visit(value, aggregate) for key, value in item.args.items()})
 
@@ -676,6 +681,17 @@ def _never_null(query: Query) -> set[str]:
     if isinstance(query, Union) or query.rollup:
         return set()
     return {output.name for output in query.outputs if output.expr.meta.get("not_null")}
+
+
+def _refuse_stored(item: Expr) -> None:
+    """Raise for the call of a stored function: what it reads cannot be told from the statement."""
+    if isinstance(item, exp.Dot):
+        raise Unsupported(f"what the stored function {item.sql('mysql')} reads cannot be told from the statement")
+    if isinstance(item, exp.Anonymous) and str(item.this).upper() not in SERVER_FUNCTIONS:
+        raise Unsupported(
+            f"{item.this} is no function of the server's own, and what a stored one reads cannot be told from the "
+            "statement"
+        )
 
 
 def _wrapped(found: Expr) -> Expr:
