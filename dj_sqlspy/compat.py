@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import multiprocessing.pool
 import multiprocessing.process
 import ssl
+import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -107,7 +106,7 @@ def install() -> None:
         _patch_populate()
         _patch_threads()
         _patch_processes()
-        _patch_pools()
+        session.on_open.append(_patch_pools)
     _attach_config_v2() if IS_V2 else _attach_config_v014()
 
 
@@ -253,21 +252,39 @@ class _Passenger:
 
 
 def _patch_pools() -> None:
-    """A task belongs to the sessions of who gives it, also where the pool is older than they are."""
+    """A task belongs to the sessions of who gives it, also where the pool is older than they are.
 
-    def with_task(original: Any) -> Any:
-        def give(self: Any, function: Any, /, *args: Any, **options: Any) -> Any:
-            if session.open_sessions:
-                in_thread = isinstance(self, (ThreadPoolExecutor, multiprocessing.pool.ThreadPool))
-                function = _TaskForThread(function) if in_thread else _TaskForProcess(function)
-            return original(self, function, *args, **options)
+    Called when a session opens: a pool that is older has its module loaded, and we need not load it for others.
+    """
 
-        return give
+    def patch(owner: Any, names: Sequence[str], task: Any) -> None:
+        def wrapper(original: Any) -> Any:
+            def give(self: Any, function: Any, /, *args: Any, **options: Any) -> Any:
+                return original(
+                    self, task(self, function) if session.open_sessions else function, *args, **options
+                )
 
-    _patch(ThreadPoolExecutor, "submit", with_task)
-    _patch(ProcessPoolExecutor, "submit", with_task)
-    for name in ("apply_async", "_map_async", "imap", "imap_unordered"):
-        _patch(multiprocessing.pool.Pool, name, with_task)
+            return give
+
+        for name in names:
+            if not hasattr(getattr(owner, name), "_dj_sqlspy"):
+                _patch(owner, name, wrapper)
+
+    threads, processes = (
+        sys.modules.get("concurrent.futures.thread"),
+        sys.modules.get("concurrent.futures.process"),
+    )
+    pool = sys.modules.get("multiprocessing.pool")
+    if threads is not None:
+        patch(threads.ThreadPoolExecutor, ["submit"], lambda _, function: _TaskForThread(function))
+    if processes is not None:
+        patch(processes.ProcessPoolExecutor, ["submit"], lambda _, function: _TaskForProcess(function))
+    if pool is not None:
+
+        def task(owner: Any, function: Any) -> Any:
+            return (_TaskForThread if isinstance(owner, pool.ThreadPool) else _TaskForProcess)(function)
+
+        patch(pool.Pool, ["apply_async", "_map_async", "imap", "imap_unordered"], task)
 
 
 class _TaskForThread:

@@ -26,7 +26,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -138,9 +138,15 @@ open_sessions: tuple[Session, ...] = ()
 _lock = threading.RLock()
 
 
+# Called when a session opens, before it gets statements.
+on_open: list[Callable[[], None]] = []
+
+
 def open_session(session: Session) -> None:
     """Let it get statements."""
     global open_sessions
+    for prepare in on_open:
+        prepare()
     with _lock:
         open_sessions = (*open_sessions, session)
         _publish()

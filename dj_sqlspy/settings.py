@@ -163,13 +163,12 @@ def home(given: str | os.PathLike[str] | None = None) -> Path:
 
 
 def default_analysis() -> str:
-    """The name of the script or module that runs, for an analysis that was given none.
+    """The name of the script or package that runs, for an analysis that was given none.
 
-    Raises nothing; ``interactive`` where there is no script.
+    Raises nothing; ``interactive`` where there is neither.
     """
-    main = sys.modules.get("__main__")
-    name = getattr(main, "__file__", None) or "interactive"
-    return Path(name).stem or "interactive"
+    path = Path(getattr(sys.modules.get("__main__"), "__file__", None) or "interactive")
+    return (path.parent.name if path.stem == "__main__" else path.stem) or "interactive"
 
 
 def changed() -> None:
