@@ -102,7 +102,8 @@ class Asker:
     def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
         self.queries += 1
         with self.connection.cursor() as cursor:
-            cursor.execute(sql)
+            # a statement may hold bytes that are no UTF-8, which the driver decoded to surrogates
+            cursor.execute(sql.encode("utf-8", "surrogateescape"))
             result: Sequence[tuple[Any, ...]] = cursor.fetchall()
             return result
 

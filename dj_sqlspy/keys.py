@@ -65,7 +65,11 @@ def literal(column: Column, value: Any) -> str:
         return bytes_literal(value)
     if column.numeric or column.data_type == "timestamp":
         return str(value)
-    return string_literal(value)
+    text = string_literal(value)
+    if text[0] == "_" and column.charset is not None and not column.charset.startswith("utf8"):
+        # MariaDB finds nothing for a list of rows whose literals it would have to convert itself
+        return f"CONVERT({text} USING {column.charset})"
+    return text
 
 
 def expression(column: Column, alias: str | None = None) -> str:
