@@ -7,6 +7,8 @@ In: a `Slice` and the `Paper` that it was made for. Out: a folder with
 ``dump.sh``        reads the slice from the source into ``dump.sql.gz``
 ``restore.sh``     loads that into another server and checks it
 ``dump.sql.gz``    the rows, once `Bundle.dump` or ``dump.sh`` was run
+``report.html``    all of this for a person to look at (see `report`)
+``replay.json``    what the last `Bundle.verify` gave
 =================  =============================================================================
 
 The folder appears whole or not at all. It does not decide what is in the slice, and no password is ever
@@ -27,10 +29,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, compat
+from . import __version__, compat, publish
 from .dump import dump_script, read_source, restore_script, summary
 from .errors import BundleError
-from .manifest import FORMAT_VERSION, manifest_text, read_manifest
+from .files import files_of
+from .manifest import FORMAT_VERSION, make_manifest, manifest_text, read_manifest
+from .stores import Stores
 
 if TYPE_CHECKING:
     from .paper import Paper
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     from .slices import Slice, StatementReport
 
 DUMP_FILE = "dump.sql.gz"
-FILES = frozenset({"manifest.json", "dump.sh", "restore.sh", DUMP_FILE})
+FILES = frozenset({"manifest.json", "dump.sh", "restore.sh", DUMP_FILE}) | publish.FILES
 
 # How many statements an error message or a table shows before it only counts the others.
 SHOWN = 10
@@ -153,7 +157,9 @@ class Bundle:
         """
         from .replay import verify  # replay stands after bundle in the way of the data
 
-        return verify(self, source, progress)
+        report = verify(self, source, progress)
+        publish.record(self.path, self.manifest, report)
+        return report
 
     def _run(self, script: str, options: Sequence[str]) -> str:
         if any(option.startswith(("--password=", "-p")) and option != "-p" for option in options):
@@ -222,6 +228,9 @@ def write_bundle(
         connection = opened = compat.raw_connection(None if paper is None else paper.connection)
     try:
         source = read_source(connection, cut)
+        manifest = make_manifest(cut, source, paper)
+        files = files_of(cut, connection, Stores(None if paper is None else paper.connection))
+        publish.complete(manifest, cut, connection, files)
     finally:
         if opened is not None:
             opened.close()
@@ -230,7 +239,8 @@ def write_bundle(
     texts = {
         "dump.sh": dump_script(cut, source, f"Dump. {title}"),
         "restore.sh": restore_script(cut, source, f"Restore. {title}"),
-        "manifest.json": manifest_text(cut, source, paper),
+        "manifest.json": manifest_text(manifest),
+        **publish.texts(manifest),
     }
     _write_folder(path, texts)
     return Bundle(path)

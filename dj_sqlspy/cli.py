@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, cli_publish
+from .display import size_text
 from .errors import SpyError
 
 if TYPE_CHECKING:
@@ -259,15 +260,3 @@ def _one_line(text: str) -> Text:
 
 def _time(when: datetime | None) -> str:
     return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
-
-
-def size_text(count: float) -> str:
-    """
-    >>> size_text(512), size_text(2048), size_text(5_000_000)
-    ('512 B', '2.0 KB', '4.8 MB')
-    """
-    for unit in ("B", "KB", "MB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GB"

@@ -71,7 +71,8 @@ def _files(options: argparse.Namespace) -> int:
 
 
 def _show_files(files: list[File], all_of_them: bool) -> None:
-    from .cli import print_table, size_text
+    from .cli import print_table
+    from .display import size_text
     from .files import total
 
     groups: dict[tuple[str, str, str], list[File]] = {}

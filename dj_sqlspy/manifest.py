@@ -16,14 +16,17 @@ server              flavor, version and settings of the source
 parts               "all" if a master brings all of its parts, else "referenced"
 schemas             name, charset, collation
 tables              parents first: name, rows in the slice, total_rows in the database,
-                    restriction (SQL), reasons (rows by rule)
+                    restriction (SQL), reasons (rows by rule), primary_key, comment, and columns
+                    with name, type, nullable, comment
 lineage_tables      DataJoint's ``~lineage`` tables: name, rows about tables of the slice
 views               name and definition of those that statements read
 views_left_out      names of those that also read tables which are not in the slice
 foreign_keys        name, child, columns, parent, parent_columns; part: the child is a part of it
 statements          number, analysis, kind, sql (to replay), captured (if that is another), rows_then,
-                    rows_now, ordered, marks, fallback
+                    rows_now, ordered, marks, fallback, tables
 drift               number, then, now: statements that had another number of rows when captured
+files               outside of the database: store, path in it, kind, size, checksum, state, and
+                    columns and number of rows that need it
 ==================  =================================================================================
 """
 
@@ -33,6 +36,7 @@ import datetime
 import json
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -49,9 +53,9 @@ FORMAT = "dj-sqlspy bundle"
 FORMAT_VERSION = 1
 
 
-def manifest_text(cut: Slice, source: Source, paper: Paper | None) -> str:
+def manifest_text(manifest: Mapping[str, Any]) -> str:
     """The text of ``manifest.json``."""
-    text = json.dumps(_manifest(cut, source, paper), indent=1, ensure_ascii=False)
+    text = json.dumps(manifest, indent=1, ensure_ascii=False)
     # bytes of a statement that are no UTF-8 (PyMySQL writes binary literals so) are lone surrogates in its text
     return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
@@ -65,7 +69,8 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
 
 
-def _manifest(cut: Slice, source: Source, paper: Paper | None) -> dict[str, Any]:
+def make_manifest(cut: Slice, source: Source, paper: Paper | None) -> dict[str, Any]:
+    """What there is to say of a slice, as JSON has it; `publish.complete` adds to it."""
     masters = set(cut.catalog.masters.values())
     return {
         "format": FORMAT,
@@ -90,6 +95,7 @@ def _manifest(cut: Slice, source: Source, paper: Paper | None) -> dict[str, Any]
                 "total_rows": entry.total_rows,
                 "restriction": entry.restriction,
                 "reasons": dict(entry.reasons),
+                "primary_key": list(entry.table.primary_key),
             }
             for name, entry in cut.tables.items()
         ],
@@ -126,6 +132,7 @@ def _statement(report: StatementReport) -> dict[str, Any]:
         "ordered": report.ordered,
         "marks": sorted(report.marks),
         "fallback": report.fallback,
+        "tables": list(report.tables),
     }
     if report.statement.sql != report.sql:
         entry["captured"] = report.statement.sql
