@@ -20,6 +20,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ..catalog import Catalog
+from .demand import cross
 from .functions import SERVER_FUNCTIONS
 from .tree import (
     Base,
@@ -158,6 +159,8 @@ class _Scope:
     star: list[_Visible] = field(default_factory=list)
     sources: dict[str, list[str]] = field(default_factory=dict)  # source -> its columns in order
     schemas: dict[str, str] = field(default_factory=dict)  # source -> schema, of base tables
+    # columns of sources around the part of the FROM clause that is being resolved; LATERAL sees them
+    enclosing: list[list[_Visible]] = field(default_factory=list)
 
     def lookup(self, name: str, table: str | None) -> Expr | None:
         """The expression of a column of this scope, or None. Raises where it is ambiguous."""
@@ -165,6 +168,8 @@ class _Scope:
         if table is not None:
             return self.qualified.get((table.lower(), key))
         matches = [visible for visible in self.star if visible.name.lower() == key]
+        for around in reversed(self.enclosing):
+            matches = matches or [visible for visible in around if visible.name.lower() == key]
         if len(matches) > 1:
             raise Unsupported(f"column {name!r} is ambiguous")
         return matches[0].expr if matches else None
@@ -325,8 +330,7 @@ class _Resolver:
         tree: Tree | None = None
         from_ = node.args.get("from_")
         if from_ is not None and not _is_dual(from_.this):
-            tree = self.source(from_.this, scope, parent, ctes)
-            tree = self.join_all(tree, node.args.get("joins") or (), scope, parent, ctes)
+            tree = self.from_clause(from_.this, node.args.get("joins") or (), scope, parent, ctes)
         windows = {window.name.lower(): window for window in node.args.get("windows") or ()}
 
         def in_from(expression: Expr) -> Expr:
@@ -356,10 +360,38 @@ class _Resolver:
 
     # -------------------------------------------------- the FROM clause
 
+    def from_clause(
+        self, first: Expr, joins: Any, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]
+    ) -> Tree:
+        """Sources and joins of a FROM clause, or of parentheses in one; their columns are added to the scope.
+
+        A comma binds less than a JOIN: NATURAL, USING and RIGHT see only the sources between two commas.
+        """
+        enclosing, scope.star = scope.star, []
+        scope.enclosing.append(enclosing)
+        tree: Tree | None = None
+        group = self.source(first, scope, parent, ctes)
+        for node in joins:
+            if _is_comma(node):
+                tree = cross(tree, group)
+                enclosing += scope.star
+                scope.star = []
+                group = self.source(node.this, scope, parent, ctes)
+            else:
+                group = self.join(group, node, scope, parent, ctes)
+        tree = cross(tree, group)
+        assert tree is not None
+        scope.star = enclosing + scope.star
+        scope.enclosing.pop()
+        return tree
+
     def source(self, node: Expr, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Tree:
-        """Resolve one source, add its columns to the scope, and follow the joins that hang on it."""
-        tree = self._one_source(node, scope, parent, ctes)
-        return self.join_all(tree, node.args.get("joins") or (), scope, parent, ctes)
+        """Resolve one source with the joins that hang on it, and add their columns to the scope."""
+        if node.args.get("joins"):
+            alone = node.copy()
+            alone.set("joins", None)
+            return self.from_clause(alone, node.args["joins"], scope, parent, ctes)
+        return self._one_source(node, scope, parent, ctes)
 
     def _one_source(self, node: Expr, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Tree:
         if node.args.get("sample") or node.args.get("pivots"):
@@ -467,13 +499,6 @@ class _Resolver:
             scope.qualified[(key, name.lower())] = expr
             scope.star.append(_Visible(name, expr, key))
 
-    def join_all(
-        self, tree: Tree, nodes: Any, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]
-    ) -> Tree:
-        for node in nodes:
-            tree = self.join(tree, node, scope, parent, ctes)
-        return tree
-
     def join(
         self, left: Tree, node: exp.Join, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]
     ) -> Tree:
@@ -556,7 +581,8 @@ class _Resolver:
             position = _position(plain, outputs)
             if position is not None:
                 keys.append(position.copy())
-            elif isinstance(plain, exp.Column) and not plain.table and scope.lookup(plain.name, None) is None:
+            elif isinstance(plain, exp.Column) and not plain.table and not _shows(scope, plain.name):
+                # a column comes before an alias, but an alias before an error that the column is ambiguous
                 named = _named(outputs, plain.name)
                 keys.append(named.copy() if named is not None else in_from(plain))
             else:
@@ -686,7 +712,9 @@ def _never_null(query: Query) -> set[str]:
 def _refuse_stored(item: Expr) -> None:
     """Raise for the call of a stored function: what it reads cannot be told from the statement."""
     if isinstance(item, exp.Dot):
-        raise Unsupported(f"what the stored function {item.sql('mysql')} reads cannot be told from the statement")
+        raise Unsupported(
+            f"what the stored function {item.sql('mysql')} reads cannot be told from the statement"
+        )
     if isinstance(item, exp.Anonymous) and str(item.this).upper() not in SERVER_FUNCTIONS:
         raise Unsupported(
             f"{item.this} is no function of the server's own, and what a stored one reads cannot be told from the "
@@ -750,6 +778,10 @@ def _number(node: Any) -> int | None:
     if isinstance(value, exp.Literal) and not value.is_string and str(value.this).isdigit():
         return int(value.this)
     raise Unsupported("LIMIT or OFFSET is not a plain number")
+
+
+def _is_comma(node: exp.Join) -> bool:
+    return not any(node.args.get(word) for word in ("on", "using", "method", "side", "kind"))
 
 
 def _is_dual(node: Expr) -> bool:

@@ -95,7 +95,12 @@ def merge_derived(block: Block) -> Block:
     would read as a position.
     """
     for source in list(sources(block.tree)):
-        if isinstance(source, Derived) and _mergeable(source) and not _supplied(block.tree, source.alias):
+        if (
+            isinstance(source, Derived)
+            and _mergeable(source)
+            and not _supplied(block.tree, source.alias)
+            and not _in_having(block, source)
+        ):
             assert isinstance(source.query, Block)
             inner = source.query
             outputs = {output.name.lower(): output.expr for output in inner.outputs}
@@ -115,6 +120,17 @@ def merge_derived(block: Block) -> Block:
                 where=inner.where + block.where,
             )
     return block
+
+
+def _in_having(block: Block, source: Derived) -> bool:
+    """True where HAVING names an output that is no column: MySQL finds only columns of GROUP BY there."""
+    assert isinstance(source.query, Block)
+    computed = {o.name.lower() for o in source.query.outputs if not isinstance(o.expr, exp.Column)}
+    return any(
+        alias == source.alias and name in computed
+        for condition in block.having
+        for alias, name in column_ids(condition)
+    )
 
 
 def _mergeable(source: Derived) -> bool:

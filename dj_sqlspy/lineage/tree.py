@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
+from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 if TYPE_CHECKING:
     from ..catalog import Table
@@ -411,6 +412,8 @@ _KNOWN_SYNTAX = frozenset(
     ]
 )
 
+_JOIN_WORDS = ("on", "using", "method", "side", "kind")
+
 
 class Exact(MySQL):
     """MySQL's dialect, written so that MySQL and MariaDB both read it with the meaning it was parsed with."""
@@ -418,6 +421,14 @@ class Exact(MySQL):
     class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
         FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
+
+        def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
+            """JOIN without a condition as the CROSS JOIN that it is, so that a comma can be told from it."""
+            comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
+            join: exp.Join | None = super()._parse_join(*args, **kwargs)
+            if join is not None and not comma and not any(join.args.get(k) for k in _JOIN_WORDS):
+                join.set("kind", "CROSS")
+            return join
 
     class Generator(MySQL.Generator):  # type: ignore[misc, valid-type]
         TRANSFORMS = {
