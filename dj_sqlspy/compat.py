@@ -20,6 +20,7 @@ from typing import Any
 import datajoint
 import datajoint.autopopulate
 import datajoint.expression
+import datajoint.jobs
 import datajoint.settings
 import datajoint.table
 import pymysql
@@ -165,8 +166,8 @@ def _patch_entry_points() -> None:
     for name in ("delete", "delete_quick", "drop", "drop_quick"):
         _patch(table, name, reads_for("preview"))
     _patch(datajoint.autopopulate.AutoPopulate, "progress", reads_for("preview"))
-    if hasattr(datajoint, "Job"):  # the job tables of 2.x
-        _patch(datajoint.Job, "refresh", reads_for("metadata"))
+    if hasattr(datajoint.jobs, "Job"):  # the job tables of 2.x
+        _patch(datajoint.jobs.Job, "refresh", reads_for("metadata"))
 
 
 # The table that populate is about to make a row of: its next question is whether the row is there already.
