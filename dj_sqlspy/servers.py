@@ -350,6 +350,9 @@ def _guard(pid: int, base: Path) -> subprocess.Popen[bytes]:
 def _start(program: Program, base: Path) -> tuple[subprocess.Popen[bytes], Server]:
     """Start on a free port; another program may take the port between looking and starting, so try again."""
     log, datadir = base / "log", base / "data"
+    # a server that starts deletes every temporary table that it finds in its tmpdir, also those of others
+    temporary = base / "tmp"
+    temporary.mkdir(exist_ok=True)
     for _ in range(PORT_ATTEMPTS):
         port, password = _free_port(), secrets.token_hex(16)
         _write_private(base / "init.sql", _accounts(program.flavor, password))
@@ -358,6 +361,7 @@ def _start(program: Program, base: Path) -> tuple[subprocess.Popen[bytes], Serve
             "--no-defaults",
             *_run_as(),
             f"--datadir={datadir}",
+            f"--tmpdir={temporary}",
             f"--socket={base / 'sock'}",
             f"--pid-file={base / 'pid'}",
             f"--port={port}",
