@@ -92,14 +92,29 @@ def packages(*names: str) -> None:
         raise Missing(f"Please install {' and '.join(names)}: this machine has no apt-get to do it with.")
     say(f"installing {' '.join(names)}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    update = as_root("apt-get", "-qq", "-o", "Acquire::Retries=3", "update")
-    run(update, attempts=ATTEMPTS)
+    stamp = CACHE / "apt-updated"
+
+    def update() -> None:
+        run(as_root("apt-get", "-qq", "-o", "Acquire::Retries=3", "update"), attempts=ATTEMPTS)
+        stamp.touch()
+
+    if not stamp.exists() or time.time() - stamp.stat().st_mtime > 3600:
+        update()
     run(
         as_root(
-            "apt-get", "-qq", "-y", "-o", "Acquire::Retries=3", "install", "--no-install-recommends", *names
+            "apt-get",
+            "-qq",
+            "-y",
+            "-o",
+            "Acquire::Retries=3",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "install",
+            "--no-install-recommends",
+            *names,
         ),
         attempts=ATTEMPTS,
-        before_retry=lambda: run(update, attempts=ATTEMPTS),
+        before_retry=update,
     )
 
 
@@ -172,7 +187,15 @@ def python(line: str) -> Path:
         say(f"making {folder} (DataJoint {line})")
         venv.create(folder, with_pip=True, clear=True)
         requirements = LINES[line]
-        install = [str(interpreter), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        install = [
+            str(interpreter),
+            "-m",
+            "pip",
+            "install",
+            "-qq",
+            "--no-compile",
+            "--disable-pip-version-check",
+        ]
         run([*install, "--retries", "10", requirements[0], "-e", requirements[1]], attempts=ATTEMPTS)
         stamp.write_text(made_of)
     return interpreter

@@ -84,7 +84,6 @@ def run_cell(cell: Cell, mysql_root: Path, slow: bool, arguments: Sequence[str])
         "PATH": f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}",
         "SQLSPY_TEST_SERVER": cell.flavor,
         "SQLSPY_MYSQL_ROOT": str(mysql_root),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     started = time.monotonic()
     with log.open("w") as out:
@@ -165,9 +164,13 @@ def main(arguments: Sequence[str]) -> int:
     cells = [cell for cell in CELLS if not options.cell or cell.name in options.cell]
     try:
         machine.mariadb()
-        mysql_root = machine.mysql()
-        for line in machine.LINES:
-            machine.python(line)
+        machine.need_venv()
+        # what is left waits for the network most of the time
+        with ThreadPoolExecutor() as pool:
+            environments = [pool.submit(machine.python, line) for line in machine.LINES]
+            mysql_root = machine.mysql()
+            for environment in environments:
+                environment.result()
     except machine.Missing as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
