@@ -209,9 +209,13 @@ def _patch_populate() -> None:
 
         return __contains__
 
-    _patch(datajoint.autopopulate.AutoPopulate, "populate", bookkeeping)
-    _patch(datajoint.autopopulate.AutoPopulate, "_populate1", one_key)
-    _patch(datajoint.expression.QueryExpression, "__contains__", is_made)
+    populated = datajoint.autopopulate.AutoPopulate
+    if "_populate1" in vars(
+        populated
+    ):  # else what make fetches could not be told from bookkeeping: all is data
+        _patch(populated, "populate", bookkeeping)
+        _patch(populated, "_populate1", one_key)
+        _patch(datajoint.expression.QueryExpression, "__contains__", is_made)
 
 
 def _patch_threads() -> None:
@@ -260,10 +264,12 @@ def _patch_pools() -> None:
 
     def patch(owner: Any, names: Sequence[str], task: Any) -> None:
         def wrapper(original: Any) -> Any:
-            def give(self: Any, function: Any, /, *args: Any, **options: Any) -> Any:
-                return original(
-                    self, task(self, function) if session.open_sessions else function, *args, **options
-                )
+            def give(self: Any, *args: Any, **options: Any) -> Any:
+                if session.open_sessions and args:
+                    args = (task(self, args[0]), *args[1:])
+                elif session.open_sessions and "func" in options:
+                    options["func"] = task(self, options["func"])
+                return original(self, *args, **options)
 
             return give
 
@@ -271,10 +277,8 @@ def _patch_pools() -> None:
             if not hasattr(getattr(owner, name), "_dj_sqlspy"):
                 _patch(owner, name, wrapper)
 
-    threads, processes = (
-        sys.modules.get("concurrent.futures.thread"),
-        sys.modules.get("concurrent.futures.process"),
-    )
+    threads = sys.modules.get("concurrent.futures.thread")
+    processes = sys.modules.get("concurrent.futures.process")
     pool = sys.modules.get("multiprocessing.pool")
     if threads is not None:
         patch(threads.ThreadPoolExecutor, ["submit"], lambda _, function: _TaskForThread(function))

@@ -462,7 +462,7 @@ def test_pools_that_are_older_than_the_session(
                 assert [p.apply(work, (0,)) for p in pools] + list(executor.map(work, [0])) == [1, 1, 1]
                 with sqlspy.export("paper", "fig"):
                     assert [p.map(work, [1, 2]) for p in pools] == [[1, 1]] * 2
-                    assert [p.apply(work, (3,)) for p in pools] == [1, 1]
+                    assert [p.apply_async(func=work, args=(3,)).get() for p in pools] == [1, 1]
                     assert [p.starmap(work, [(4,)]) for p in pools] == [[1]] * 2
                     assert [list(p.imap(work, [1, 2], chunksize=n)) for p in pools for n in (1, 2)] == [[1, 1]] * 4
                     with sqlspy.export("paper", "inner"):
