@@ -17,7 +17,7 @@ from .bounds import Bound, affected, outside, without
 from .cascade import PARENT, PART, Asker, Cascade, KeySets, Reason
 from .catalog import Catalog, ForeignKey, Table
 from .demands import StatementReport, analyse_all, count
-from .errors import SliceError
+from .errors import LineageError, SliceError
 from .journal import Statement
 from .keys import Key, from_python, key_columns
 from .lineage import named_tables
@@ -331,11 +331,11 @@ def make_slice(
         return "exists" if policy(statement) == "witness" else "data"
 
     wanted = [statement for statement in statements if policy(statement) != "ignore"]
-    names = _named(wanted)
-    schemas = {schema for schema, _ in names if schema is not None}
     asker = Asker(connection)
     asker.start()
     try:
+        names = _named(wanted, asker)
+        schemas = {schema for schema, _ in names if schema is not None}
         catalog = _read_catalog(asker, schemas, names, virtual, down)
         reports, demands = analyse_all(group(wanted, kind), catalog, asker, strict)
         sets = Cascade(asker, catalog, parts=parts, progress=progress).run(
@@ -425,10 +425,18 @@ def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
     return {**DEFAULT_POLICIES, **chosen}
 
 
-def _named(statements: Iterable[Statement]) -> set[tuple[str | None, str]]:
+def _named(statements: Iterable[Statement], asker: Asker) -> set[tuple[str | None, str]]:
+    """The tables that statements name; of a statement that cannot be parsed, ``x.y`` where x is a schema."""
     names: set[tuple[str | None, str]] = set()
+    guessed: set[tuple[str | None, str]] = set()
     for sql in {statement.sql for statement in statements}:
-        names.update(named_tables(sql))
+        try:
+            names.update(named_tables(sql, guess=False))
+        except LineageError:
+            guessed.update(named_tables(sql))
+    if guessed:
+        schemas = {row[0].lower() for row in asker.rows("SELECT schema_name FROM information_schema.schemata")}
+        names |= {(schema, name) for schema, name in guessed if schema and schema.lower() in schemas}
     return names
 
 

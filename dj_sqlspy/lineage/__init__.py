@@ -74,8 +74,10 @@ class Lineage:
     reads_whole: bool = True
 
 
-def named_tables(sql: str) -> list[tuple[str | None, str]]:
+def named_tables(sql: str, guess: bool = True) -> list[tuple[str | None, str]]:
     """(schema or None, name) of each table that a statement names.
+
+    With ``guess``, of a statement that cannot be parsed every ``x.y`` counts as one, columns with an alias too.
 
     >>> named_tables("SELECT * FROM `lab`.`#species` JOIN lab.subject USING (species)")
     [('lab', '#species'), ('lab', 'subject')]
@@ -88,7 +90,7 @@ def named_tables(sql: str) -> list[tuple[str | None, str]]:
     try:
         return table_names(parse(sql))
     except Unsupported as error:
-        names = _names_by_tokens(sql)
+        names = _names_by_tokens(sql) if guess else []
         if names:
             return names
         raise LineageError(
@@ -173,7 +175,9 @@ def _leaves(query: Query) -> Iterator[Leaf]:
     for root in (query, *standalone(query)):
         for branch in _branches(root):
             for base in demanded_occurrences(branch):
-                yield Leaf(base.table, None if base.whole else to_sql(rows_behind(branch, base.alias)))
+                yield Leaf(base.table, to_sql(rows_behind(branch, base.alias)))
+    for table in {base.table.full_name: base.table for base in occurrences(query) if base.whole}.values():
+        yield Leaf(table, None)
 
 
 def _branches(query: Query) -> Iterator[Query]:
@@ -195,6 +199,8 @@ def _one_witness(query: Query) -> Query:
     if len(found) != 1 or not isinstance(query.outputs[0].expr, exp.Exists):
         return query
     inner = found[0].query
+    if isinstance(inner, Block) and inner.rollup:
+        return inner  # which MariaDB does not order; all rows stand behind its last row anyway
     if isinstance(inner, Union) or inner.limit is not None:
         return replace(inner, limit=1) if inner.limit is None else inner
     if is_plain(inner):
@@ -237,7 +243,7 @@ def _whole_tables(
             pending += [(inner, table.schema) for inner in named_tables(table.view_sql or "")]  # type: ignore[misc]
         elif not table.is_view:
             tables[table.full_name] = table
-    if not tables:
+    if not tables and select is None:
         raise LineageError(
             f"Finding the tables of a captured statement failed ({reason}). What it read cannot be exported. "
             f"Forget the analysis or run it without this statement:\n{sql[:500]}"

@@ -48,7 +48,11 @@ def marks_of(query: Query) -> frozenset[str]:
 def _marks(query: Query) -> Iterator[str]:
     if query.limit is not None and not determined(query):
         yield "limit"
-    expressions = block_expressions(query) if isinstance(query, Block) else iter(query.order)
+    expressions = list(block_expressions(query) if isinstance(query, Block) else query.order)
+    if isinstance(query, Block):
+        expressions += [
+            s.hidden for s in sources(query.tree) if isinstance(s, Opaque) and s.hidden is not None
+        ]
     for expression in expressions:
         for node in expression.walk():
             if isinstance(node, (exp.Parameter, exp.SessionParameter)):

@@ -38,9 +38,12 @@ from .tree import (
     column,
     conjuncts,
     is_aggregate,
+    occurrences,
+    outer_references,
     query_of,
     same,
     subquery,
+    with_new_aliases,
 )
 
 
@@ -177,6 +180,7 @@ class _Scope:
 
 @dataclass
 class _Cte:
+    name: str
     node: Expr
     columns: tuple[str, ...]
     visible: Mapping[str, _Cte]
@@ -224,7 +228,7 @@ class _Resolver:
                     not table.db and table.name.lower() == cte.alias.lower()
                     for table in cte.this.find_all(exp.Table)
                 )
-                visible[cte.alias.lower()] = _Cte(cte.this, names, dict(visible), recursive)
+                visible[cte.alias.lower()] = _Cte(cte.alias, cte.this, names, dict(visible), recursive)
             ctes = visible
         if isinstance(node, exp.Select):
             return self.select(node, parent, ctes)
@@ -296,12 +300,10 @@ class _Resolver:
                 branches = (*left.branches, right)
             result = Union(branches, distinct)
         else:
-            if not distinct:
-                raise Unsupported(
-                    f"{type(node).__name__.upper()} ALL compares multiplicities and is not analysed"
-                )
             a, b = self.alias(), self.alias()
             left, right = _distinct_names(left), _distinct_names(right)
+            if not distinct:
+                return self._limited(self._of_multisets(node, left, right, a, b), node, parent, ctes)
             matching = Block(
                 (Output("one", exp.Literal.number(1)),),
                 Derived(b, right),
@@ -316,11 +318,40 @@ class _Resolver:
                 (exists,),
                 distinct=True,
             )
+        return self._limited(result, node, parent, ctes)
+
+    def _limited(self, result: Query, node: Expr, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Query:
         if node.args.get("order") or node.args.get("limit") or node.args.get("offset"):
             if isinstance(result, Union):
                 result = _distinct_names(result)
             return self.ordered_over(result, node, parent, ctes)
         return result
+
+    def _of_multisets(self, node: Expr, left: Query, right: Query, a: str, b: str) -> Block:
+        """EXCEPT ALL and INTERSECT ALL by numbers: the n-th of equal rows is compared with how many there are.
+
+        >>> a EXCEPT ALL b      # doctest: +SKIP
+        SELECT x FROM (SELECT x, ROW_NUMBER() OVER (PARTITION BY x) AS n FROM a) AS a
+        WHERE n > (SELECT COUNT(*) FROM b WHERE b.x <=> a.x)
+        """
+        inner = self.alias()
+        number = exp.Window(
+            this=exp.RowNumber(), partition_by=[column(inner, x) for x in left.names], over="OVER"
+        )
+        outputs = tuple(Output(x, column(inner, x)) for x in left.names)
+        numbered = Block((*outputs, Output("number~", number)), Derived(inner, left))
+        counted = Block(
+            (Output("n", exp.Count(this=exp.Star())),),
+            Derived(b, right),
+            tuple(same(column(a, x), column(b, y)) for x, y in zip(left.names, right.names, strict=True)),
+            group=(),
+        )
+        compare = exp.GT if isinstance(node, exp.Except) else exp.LTE
+        return Block(
+            tuple(Output(x, column(a, x)) for x in left.names),
+            Derived(a, numbered),
+            (compare(this=column(a, "number~"), expression=subquery(counted)),),
+        )
 
     def select(self, node: exp.Select, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Block:
         for unknown, what in (("into", "SELECT INTO"), ("laterals", "LATERAL VIEW"), ("qualify", "QUALIFY")):
@@ -399,8 +430,9 @@ class _Resolver:
         if isinstance(node, exp.Subquery):
             if isinstance(node.this, exp.Table) or (isinstance(node.this, exp.Subquery) and not node.alias):
                 return self.source(node.this, scope, parent, ctes)  # parentheses around joined tables
-            query = self.query(node.this, None, ctes)
-            return self._derived(query, node, scope, lateral=False)
+            # MySQL lets it refer to the queries around its own; next to their sources it is LATERAL then
+            query = self.query(node.this, scope.parent, ctes)
+            return self._derived(query, node, scope, lateral=bool(outer_references(query)))
         if isinstance(node, exp.Lateral):
             inner = node.this
             query = self.query(inner.this if isinstance(inner, exp.Subquery) else inner, scope, ctes)
@@ -451,13 +483,47 @@ class _Resolver:
 
     def _cte(self, node: exp.Table, cte: _Cte, scope: _Scope) -> Tree:
         if cte.recursive:
-            raise Unsupported(f"the recursive CTE {node.name} is not analysed")
+            return self._recursive(node, cte, scope)
         query = self.query(cte.node, None, cte.visible)
         if cte.columns:
             query = _renamed(query, cte.columns)
         alias = self.alias()
         self._show(scope, node.alias or node.name, alias, _distinct_names(query).names)
         return Derived(alias, _distinct_names(query))
+
+    def _recursive(self, node: exp.Table, cte: _Cte, scope: _Scope) -> Opaque:
+        """A recursive CTE: its text as it is, and all rows of the tables that it reads.
+
+        Which rows a step of the recursion adds depends on all that the steps before it added.
+        """
+        names = cte.columns
+        if not names:
+            first = cte.node
+            while isinstance(first, (exp.SetOperation, exp.Subquery)):
+                first = first.this
+            names = self.query(first, None, cte.visible).names
+        definitions, whole = [], list[Base]()
+        for each in (*cte.visible.values(), cte):
+            body = each.node.copy()
+            for table in list(body.find_all(exp.Table)):
+                if not isinstance(table.this, exp.Identifier):
+                    continue
+                if table.db or table.name.lower() not in {*each.visible, each.name.lower()}:
+                    found = self._one_source(table.copy(), _Scope(None), None, {})
+                    whole += [replace(b, whole=True) for b in occurrences(_all_of(found))]
+                    if not table.db:
+                        shown = self.catalog.find(None, table.name, self.default_schema)
+                        assert shown is not None
+                        table.set("db", exp.Identifier(this=shown.schema, quoted=True))
+            columns = [exp.Identifier(this=name, quoted=True) for name in each.columns]
+            alias = exp.TableAlias(this=exp.Identifier(this=each.name, quoted=True), columns=columns)
+            definitions.append(exp.CTE(this=body, alias=alias))
+        text = exp.select("*").from_(exp.Table(this=exp.Identifier(this=cte.name, quoted=True)))
+        text.set("with_", exp.With(expressions=definitions, recursive=True))
+        alias_name = self.alias()
+        self._show(scope, node.alias or node.name, alias_name, names)
+        sql = text.sql(dialect=Exact, comments=False)
+        return Opaque(alias_name, exp.Table(this=exp.Var(this=f"({sql})")), tuple(names), tuple(whole), text)
 
     def _derived(self, query: Query, node: Expr, scope: _Scope, lateral: bool) -> Derived:
         alias_node = node.args.get("alias")
@@ -688,7 +754,7 @@ class _Resolver:
         if table is None and alias is not None:
             found = alias(name)
             if found is not None:
-                return _wrapped(found)
+                return self._wrapped(found)
         at: _Scope | None = scope
         while at is not None:
             found = at.lookup(name, table)
@@ -697,9 +763,14 @@ class _Resolver:
             if found is None and at is scope and table is None and fallback is not None:
                 found = fallback(name)
             if found is not None:
-                return _wrapped(found)
+                return self._wrapped(found)
             at = at.parent
         raise Unsupported(f"column {item.sql('mysql')!r} is in none of the tables that it could refer to")
+
+    def _wrapped(self, found: Expr) -> Expr:
+        """A copy of what a name stands for, to stand in its place."""
+        copied = with_new_aliases(found, self.alias)
+        return copied if isinstance(copied, (exp.Column, exp.Literal, exp.Func)) else exp.Paren(this=copied)
 
 
 def _never_null(query: Query) -> set[str]:
@@ -720,11 +791,6 @@ def _refuse_stored(item: Expr) -> None:
             f"{item.this} is no function of the server's own, and what a stored one reads cannot be told from the "
             "statement"
         )
-
-
-def _wrapped(found: Expr) -> Expr:
-    copied: Expr = found.copy()
-    return copied if isinstance(copied, (exp.Column, exp.Literal, exp.Func)) else exp.Paren(this=copied)
 
 
 def _shows(scope: _Scope, name: str) -> bool:
@@ -778,6 +844,11 @@ def _number(node: Any) -> int | None:
     if isinstance(value, exp.Literal) and not value.is_string and str(value.this).isdigit():
         return int(value.this)
     raise Unsupported("LIMIT or OFFSET is not a plain number")
+
+
+def _all_of(tree: Tree) -> Block:
+    """A query that reads a source, to walk through it."""
+    return Block((), tree)
 
 
 def _is_comma(node: exp.Join) -> bool:

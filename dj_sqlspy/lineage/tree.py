@@ -31,7 +31,7 @@ class _Immutable:
 
 @dataclass(frozen=True, eq=False)
 class Base(_Immutable):
-    """One occurrence of a base table. ``whole`` asks for all of its rows (the construct is not analysed)."""
+    """One occurrence of a base table. ``whole`` asks for all of its rows, whatever they are read for."""
 
     alias: str
     table: Table
@@ -49,11 +49,17 @@ class Derived(_Immutable):
 
 @dataclass(frozen=True, eq=False)
 class Opaque(_Immutable):
-    """A source that reads no table: JSON_TABLE, VALUES."""
+    """A source that is not looked into: JSON_TABLE, VALUES, a recursive CTE.
+
+    ``whole`` are the tables that it reads, of which all rows are demanded, so that it stays as it is; ``hidden`` is
+    its text as an expression where ``node`` does not show it.
+    """
 
     alias: str
     node: Expr
     columns: tuple[str, ...]
+    whole: tuple[Base, ...] = ()
+    hidden: Expr | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +232,49 @@ def _map_on(tree: Tree, f: Callable[[Expr], Expr]) -> Tree:
             _map_on(tree.left, f), _map_on(tree.right, f), tuple(f(e) for e in tree.on), tree.left_outer
         )
     if isinstance(tree, Opaque):
-        return Opaque(tree.alias, f(tree.node), tree.columns)
+        return replace(tree, node=f(tree.node))
     return tree
+
+
+def with_new_aliases(expression: Expr, new: Callable[[], str]) -> Expr:
+    """Copy of an expression in which every source of its subqueries has another alias.
+
+    An expression that stands in a second place (an alias in HAVING) needs them to be told apart.
+    """
+    mapping: dict[str, str] = {}
+    for query in subqueries(expression):
+        mapping |= {alias: new() for alias in all_aliases(query)}
+    return _realiased(expression, mapping) if mapping else expression.copy()
+
+
+def _realiased(expression: Expr, mapping: dict[str, str]) -> Expr:
+    def visit(node: Expr) -> Expr:
+        if isinstance(node, exp.Column) and node.table in mapping:
+            node = node.copy()
+            node.set("table", exp.Identifier(this=mapping[node.table], quoted=True))
+            return node
+        query = query_of(node)
+        return node if query is None else subquery(_realiased_query(query, mapping))
+
+    result: Expr = expression.copy().transform(visit, copy=False)
+    return result
+
+
+def _realiased_query(query: Query, mapping: dict[str, str]) -> Query:
+    if isinstance(query, Union):
+        branches = tuple(_realiased_query(branch, mapping) for branch in query.branches)
+        return replace(query, branches=branches, order=tuple(_realiased(e, mapping) for e in query.order))
+    block = map_expressions(query, lambda e: _realiased(e, mapping))
+    return replace(block, tree=None if block.tree is None else _realiased_tree(block.tree, mapping))
+
+
+def _realiased_tree(tree: Tree, mapping: dict[str, str]) -> Tree:
+    if isinstance(tree, Join):
+        left, right = _realiased_tree(tree.left, mapping), _realiased_tree(tree.right, mapping)
+        return replace(tree, left=left, right=right)
+    if isinstance(tree, Derived):
+        return Derived(mapping[tree.alias], _realiased_query(tree.query, mapping), tree.lateral)
+    return replace(tree, alias=mapping[tree.alias])
 
 
 def map_tree(tree: Tree, f: Any) -> Tree:
@@ -238,7 +285,7 @@ def map_tree(tree: Tree, f: Any) -> Tree:
     if isinstance(tree, Derived):
         return Derived(tree.alias, map_query(tree.query, f), tree.lateral)
     if isinstance(tree, Opaque):
-        return Opaque(tree.alias, f(tree.node), tree.columns)
+        return replace(tree, node=f(tree.node))
     return tree
 
 
@@ -299,7 +346,11 @@ def children(query: Query) -> Iterator[Query]:
 def occurrences(query: Query) -> Iterator[Base]:
     """Every base-table occurrence anywhere in a query."""
     if isinstance(query, Block):
-        yield from (source for source in sources(query.tree) if isinstance(source, Base))
+        for source in sources(query.tree):
+            if isinstance(source, Base):
+                yield source
+            elif isinstance(source, Opaque):
+                yield from source.whole
     for child in children(query):
         yield from occurrences(child)
 
