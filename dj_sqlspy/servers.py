@@ -37,7 +37,7 @@ START_SECONDS = 60.0
 PORT_ATTEMPTS = 5
 
 # Nobody needs this data after a crash, so nothing is flushed, written twice or logged. Text is utf8mb4 on
-# both flavors: MariaDB without an option file would say latin1.
+# both flavors: MariaDB without an option file would say latin1. loose: no server need know the option.
 OPTIONS = (
     "--skip-name-resolve",
     "--bind-address=127.0.0.1",
@@ -46,11 +46,18 @@ OPTIONS = (
     "--performance-schema=OFF",
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=0",
+    "--loose-innodb-flush-method=nosync",
     "--secure-file-priv=",
 )
 FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
     "mysql": ("--mysqlx=OFF", "--disable-log-bin"),
-    "mariadb": ("--collation-server=utf8mb4_general_ci", "--skip-log-bin", "--skip-ssl"),
+    "mariadb": (
+        "--collation-server=utf8mb4_general_ci",
+        "--skip-log-bin",
+        "--skip-ssl",
+        "--loose-sync-frm=OFF",
+        "--loose-aria-sync-log-dir=NEVER",
+    ),
 }
 # Sizes of files are settled when a data directory is made; small ones are quick to copy.
 SIZE_OPTIONS: dict[str, tuple[str, ...]] = {

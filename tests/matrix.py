@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +29,8 @@ import machine
 
 RESULTS = machine.CHECKOUT / "build" / "tests"
 FLAVORS = ("mariadb", "mysql")
+ROOM = 6 << 30  # bytes of /dev/shm that the servers of two cells cannot fill
+LONGEST = 1200  # seconds that a cell may take
 NO_TESTS = 5  # pytest's exit code where none was selected
 
 
@@ -72,7 +77,23 @@ def ask(*command: str | Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def run_cell(cell: Cell, mysql_root: Path, slow: bool, arguments: Sequence[str]) -> Outcome:
+@contextmanager
+def fast_folder() -> Iterator[dict[str, str]]:
+    """The environment that has temporary files in memory where there is plenty of it, else none.
+
+    Making and dropping schemas, which tests do all the time, is ten times as fast there.
+    """
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < ROOM:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="dj-sqlspy-tests-", dir=memory) as folder:
+        yield {"TMPDIR": folder}
+
+
+def run_cell(
+    cell: Cell, mysql_root: Path, slow: bool, arguments: Sequence[str], extra: Mapping[str, str]
+) -> Outcome:
     """Run pytest in one cell; what it prints goes into a file beside its results."""
     interpreter = machine.python(cell.line)
     report, log = RESULTS / f"{cell.name}.xml", RESULTS / f"{cell.name}.log"
@@ -81,15 +102,24 @@ def run_cell(cell: Cell, mysql_root: Path, slow: bool, arguments: Sequence[str])
     command += ["-m", "slow" if slow else "not slow", *arguments]
     environment = {
         **os.environ,
+        **extra,
         "PATH": f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}",
         "SQLSPY_TEST_SERVER": cell.flavor,
         "SQLSPY_MYSQL_ROOT": str(mysql_root),
     }
     started = time.monotonic()
-    with log.open("w") as out:
-        code = subprocess.run(
+    with (
+        log.open("w") as out,
+        subprocess.Popen(
             command, cwd=machine.CHECKOUT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-        ).returncode
+        ) as process,
+    ):
+        try:
+            code = process.wait(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+            out.write(f"\n(stopped after {LONGEST} s)\n")
     seconds = time.monotonic() - started
     passed, failed, skipped = read_report(report)
     if not report.exists():
@@ -180,12 +210,12 @@ def main(arguments: Sequence[str]) -> int:
         outcomes = []
         for cell in (cell for cell in cells if cell.flavor == flavor):
             machine.say(f"{cell.name}: running")
-            outcome = run_cell(cell, mysql_root, options.slow, pytest_arguments)
+            outcome = run_cell(cell, mysql_root, options.slow, pytest_arguments, extra)
             machine.say(f"{cell.name}: {outcome.problem or 'ok'}")
             outcomes.append(outcome)
         return outcomes
 
-    with ThreadPoolExecutor(len(FLAVORS)) as pool:
+    with fast_folder() as extra, ThreadPoolExecutor(len(FLAVORS)) as pool:
         outcomes = [outcome for part in pool.map(queue, FLAVORS) for outcome in part]
     for outcome in outcomes:
         if outcome.problem:
