@@ -202,7 +202,7 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     Unsupported
         Where a construct is not analysed; `UnknownTable` where a table is not in the catalog.
     """
-    return _Resolver(catalog, default_schema).query(node, None, {})
+    return _distinct_names(_Resolver(catalog, default_schema).query(node, None, {}))
 
 
 class _Resolver:
@@ -443,6 +443,10 @@ class _Resolver:
             self._show(scope, node.alias or alias, alias, opaque.columns)
             return opaque
         if isinstance(node, exp.Table):
+            if isinstance(node.this, exp.Values):  # VALUES in parentheses of its own
+                rows = node.this.copy()
+                rows.set("alias", node.args.get("alias"))
+                return self._one_source(rows, scope, parent, ctes)
             if isinstance(node.this, exp.JSONTable):
                 return self._json_table(node, scope, ctes)
             if not isinstance(node.this, exp.Identifier):
@@ -646,11 +650,11 @@ class _Resolver:
             plain = item.this if isinstance(item, exp.Ordered) else item
             position = _position(plain, outputs)
             if position is not None:
-                keys.append(position.copy())
+                keys.append(with_new_aliases(position, self.alias))
             elif isinstance(plain, exp.Column) and not plain.table and not _shows(scope, plain.name):
                 # a column comes before an alias, but an alias before an error that the column is ambiguous
                 named = _named(outputs, plain.name)
-                keys.append(named.copy() if named is not None else in_from(plain))
+                keys.append(in_from(plain) if named is None else with_new_aliases(named, self.alias))
             else:
                 keys.append(in_from(plain))
         return tuple(keys), bool(group.args.get("rollup"))
@@ -698,7 +702,8 @@ class _Resolver:
                         windows or {},
                         fallback=lambda name: _named(block.outputs, name),
                     )
-                order.append(exp.Ordered(this=resolved.copy(), desc=desc, nulls_first=not desc))
+                resolved = with_new_aliases(resolved, self.alias)
+                order.append(exp.Ordered(this=resolved, desc=desc, nulls_first=not desc))
         return replace(block, order=tuple(order), limit=limit, offset=offset or 0)
 
     # -------------------------------------------------- expressions
@@ -730,7 +735,7 @@ class _Resolver:
             if isinstance(item, (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)):
                 if isinstance(item, exp.Subquery) and not isinstance(item.this, (exp.Query, exp.Table)):
                     return visit(item.this, in_aggregate)
-                return subquery(self.query(item, scope, ctes))
+                return subquery(_distinct_names(self.query(item, scope, ctes)))
             if isinstance(item, exp.Window):
                 item = _window(item, windows)
             if isinstance(item, exp.Anonymous) and str(item.this).upper() == "EXISTS":

@@ -28,6 +28,7 @@ from .tree import (
     block_expressions,
     has_window,
     map_expressions,
+    map_query,
     outer_references,
     query_of,
     sources,
@@ -113,7 +114,10 @@ def merge_derived(block: Block) -> Block:
                 expression = known[node.name.lower()].copy()
                 return expression if isinstance(expression, exp.Column) else exp.Paren(this=expression)
 
-            block = map_expressions(block, lambda e, f=replaced: substitute(e, f))  # type: ignore[misc]
+            # also in LATERAL sources, which may refer to it
+            mapped = map_query(block, lambda e, f=replaced: substitute(e, f))
+            assert isinstance(mapped, Block)
+            block = mapped
             block = replace(
                 block,
                 tree=None if block.tree is None else _put(block.tree, source.alias, inner.tree),

@@ -1,0 +1,241 @@
+"""A trial of the promise on a real server: slice, load into twins of the schemas, replay, compare.
+
+In: a `random_schema.Schema` with rows, and statements as text with ``SCHEMA_A`` and ``SCHEMA_B`` in it. Out: an
+`Outcome`, or an AssertionError that shows all of it. The twin schemas lie on the same server: the rows of the slice
+are copied with INSERT … SELECT under the conditions that `TableSlice.conditions` gives. What is compared with what
+is read here directly from the server, not through the project.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pymysql
+
+from dj_sqlspy.cascade import plain_decoders
+from dj_sqlspy.journal import Statement
+from dj_sqlspy.slices import Slice, make_slice
+from tests.random_schema import Rows, Schema, create_sql, insert_sql
+
+# As DataJoint sets it.
+SQL_MODE = (
+    "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,"
+    "ONLY_FULL_GROUP_BY"
+)
+KEPT = 30  # pairs of schemas that stay on the server for the next trial
+
+
+@dataclass
+class Outcome:
+    """What became of the statements of one trial: counted, by what it was."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    fallbacks: list[tuple[str, str]] = field(default_factory=list)  # reason, statement
+    refused: list[tuple[str, str]] = field(default_factory=list)  # error, statement
+
+
+def answer(rows: Iterable[Sequence[Any]], ordered: bool) -> Any:
+    """Rows in a form that can be compared: of texts that a collation finds equal either can be the one shown."""
+    plain = [tuple(v.casefold() if isinstance(v, str) else v for v in row) for row in rows]
+    return plain if ordered else Counter(plain)
+
+
+class Bench:
+    """Connections to one server, and the schemas that trials put there."""
+
+    def __init__(self, server: Any, prefix: str) -> None:
+        self.prefix = prefix
+        self.connection = self._connect(server)
+        self.slicer = self._connect(server)
+        self.cursor = self.connection.cursor()
+        self.placed: dict[Schema, int] = {}
+        self.count = 0
+
+    def _connect(self, server: Any) -> Any:
+        connection = pymysql.connect(
+            host=server.host,
+            port=server.port,
+            user=server.user,
+            password=server.password,
+            charset="utf8mb4",
+            autocommit=True,
+            conv=plain_decoders(),
+            sql_mode=SQL_MODE,
+            # a slow plan for a table of six rows is none; MySQL's exhaustive search for the best one can take hours
+            init_command="SET SESSION optimizer_search_depth = 0",
+        )
+        return connection
+
+    def close(self) -> None:
+        for schema in list(self.placed):
+            self._remove(schema)
+        self.connection.close()
+        self.slicer.close()
+
+    # -------------------------------------------------- schemas
+
+    def names(self, schema: Schema, twin: bool) -> dict[str, str]:
+        number = self.placed[schema]
+        return {side: f"{self.prefix}{number}{side.lower()}{'_twin' * twin}" for side in "AB"}
+
+    def text(self, schema: Schema, sql: str, twin: bool = False) -> str:
+        for side, name in self.names(schema, twin).items():
+            sql = sql.replace(f"SCHEMA_{side}", name)
+        return sql
+
+    def place(self, schema: Schema) -> None:
+        """Create the schemas and their twins, unless they are there from another trial."""
+        if schema in self.placed:
+            self.placed[schema] = self.placed.pop(schema)  # the one used last comes last
+            return
+        while len(self.placed) >= KEPT:
+            self._remove(next(iter(self.placed)))
+        self.count += 1
+        self.placed[schema] = self.count
+        for twin in (False, True):
+            for name in self.names(schema, twin).values():
+                self.cursor.execute(f"CREATE DATABASE `{name}`")
+            for sql in create_sql(schema):
+                self.cursor.execute(self.text(schema, sql, twin))
+
+    def _remove(self, schema: Schema) -> None:
+        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        for twin in (False, True):
+            for name in self.names(schema, twin).values():
+                self.cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
+        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+        del self.placed[schema]
+
+    def clear(self, schema: Schema, twin: bool) -> None:
+        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        for table in schema.tables:
+            self.cursor.execute(self.text(schema, f"DELETE FROM {table.full}", twin))
+        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+
+    def fill(self, schema: Schema, rows: Rows) -> None:
+        self.place(schema)
+        self.clear(schema, twin=False)
+        for sql in insert_sql(schema, rows):
+            self.cursor.execute(self.text(schema, sql))
+
+    def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        self.cursor.execute(sql)
+        result: Sequence[tuple[Any, ...]] = self.cursor.fetchall()
+        return result
+
+    # -------------------------------------------------- trials
+
+    def trial(self, schema: Schema, rows: Rows, statements: Sequence[str], *, parts: str = "all") -> Outcome:
+        """Run the statements, slice, load and replay; raises AssertionError where the promise is broken."""
+        self.fill(schema, rows)
+        outcome = Outcome()
+        captured: list[tuple[Statement, str, Sequence[tuple[Any, ...]]]] = []
+        for template in statements:
+            sql = self.text(schema, template)
+            try:
+                result = self.rows(sql)
+            except pymysql.MySQLError as error:
+                outcome.counts[f"refused {error.args[0]}"] += 1
+                outcome.refused.append((str(error.args), template))
+                continue
+            kind = "exists" if template.startswith("SELECT EXISTS") else "data"
+            statement = Statement(sql, len(result), kind=kind, number=len(captured) + 1)
+            captured.append((statement, template, result))
+        if not captured:
+            outcome.counts["empty sets"] += 1
+            return outcome
+        cut = make_slice([statement for statement, _, _ in captured], self.slicer, parts=parts)
+        self.load(schema, cut)
+        self.check_counts(schema, cut)
+        self.check_intact(schema, parts)
+        self.replay(schema, cut, captured, outcome)
+        outcome.counts["sets"] += 1
+        return outcome
+
+    def load(self, schema: Schema, cut: Slice) -> None:
+        self.clear(schema, twin=True)
+        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        source, target = self.names(schema, False), self.names(schema, True)
+        twins = {source[side]: target[side] for side in "AB"}
+        for name, table in cut.tables.items():
+            for condition in table.conditions(100_000):
+                twin = f"`{twins[table.table.schema]}`.`{table.table.name}`"
+                self.cursor.execute(f"INSERT INTO {twin} SELECT * FROM {name} WHERE {condition}")
+        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+
+    def check_counts(self, schema: Schema, cut: Slice) -> None:
+        asked = [(name, table) for name, table in cut.tables.items()]
+        source, target = self.names(schema, False), self.names(schema, True)
+        twins = {source[side]: target[side] for side in "AB"}
+        counts = " UNION ALL ".join(
+            f"SELECT {i}, COUNT(*) FROM `{twins[table.table.schema]}`.`{table.table.name}`"
+            for i, (_, table) in enumerate(asked)
+        )
+        for index, count in self.rows(counts) if asked else ():
+            name, table = asked[int(index)]
+            # a table without a primary key is a set of rows to the slice, and loaded whole
+            expected = table.rows if table.table.primary_key else table.total_rows if table.rows else 0
+            assert int(count) == expected, f"{name}: the slice says {expected} rows, {count} were loaded"
+
+    def check_intact(self, schema: Schema, parts: str) -> None:
+        """No orphan for any foreign key; with all parts asked for, no master without one that it has."""
+        questions: dict[str, str] = {}
+        for table in schema.tables:
+            for reference in table.references:
+                parent = schema.table(reference.parent)
+                on = " AND ".join(
+                    f"p.`{p}` = c.`{c}`"
+                    for c, p in zip(reference.columns, reference.parent_columns, strict=True)
+                )
+                present = " AND ".join(f"c.`{c}` IS NOT NULL" for c in reference.columns)
+                sql = (
+                    f"SELECT COUNT(*) FROM {table.full} AS c LEFT JOIN {parent.full} AS p ON {on}"
+                    f" WHERE {present} AND p.`{reference.parent_columns[0]}` IS NULL"
+                )
+                what = f"orphans of {table.name} {reference}"
+                questions[what] = self.text(schema, sql, twin=True)
+                if parts == "all" and table.master == parent.name and reference == table.references[0]:
+                    twin = self.text(schema, parent.full, twin=True)
+                    part_twin = self.text(schema, table.full, twin=True)
+                    same = " AND ".join(f"t.`{k}` = c.`{k}`" for k in table.key)
+                    questions[f"parts of {parent.name} missing in {table.name}"] = (
+                        f"SELECT COUNT(*) FROM {self.text(schema, table.full)} AS c JOIN {twin} AS p ON {on}"
+                        f" LEFT JOIN {part_twin} AS t ON {same} WHERE t.`{table.key[0]}` IS NULL"
+                    )
+        if not questions:
+            return
+        whats = list(questions)
+        asked = " UNION ALL ".join(f"SELECT {i}, ({questions[what]})" for i, what in enumerate(whats))
+        for index, count in self.rows(asked):
+            assert int(count) == 0, f"{count} {whats[int(index)]}"
+
+    def replay(
+        self,
+        schema: Schema,
+        cut: Slice,
+        captured: Sequence[tuple[Statement, str, Sequence[tuple[Any, ...]]]],
+        outcome: Outcome,
+    ) -> None:
+        reports = {report.statement.number: report for report in cut.statements}
+        for statement, template, result in captured:
+            report = reports[statement.number]
+            assert not report.drifted, (
+                f"{report.rows_then} rows became {report.rows_now} though nothing changed: {template}"
+            )
+            if report.fallback:
+                outcome.fallbacks.append((report.fallback, template))
+            again = self.rows(self.text(schema, template, twin=True))
+            then, now = answer(result, report.ordered), answer(again, report.ordered)
+            if then == now:
+                outcome.counts["equal"] += 1
+            elif report.marks:
+                outcome.counts[f"differs, marked {'+'.join(sorted(report.marks))}"] += 1
+            else:
+                bag, other = Counter(answer(result, False)), Counter(answer(again, False))
+                raise AssertionError(
+                    f"replayed with another result (ordered: {report.ordered}, fallback: {report.fallback}):\n"
+                    f"{template}\nmissing: {bag - other}\nextra: {other - bag}"
+                )
