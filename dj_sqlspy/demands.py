@@ -98,7 +98,7 @@ def _report(statement: Statement, lineage: Lineage, now: int | None) -> Statemen
     whole = lineage.reads_whole
     return StatementReport(
         statement,
-        statement.sql if whole else lineage.sql,
+        statement.sql if whole and not lineage.qualified else lineage.sql,
         lineage.marks,
         lineage.ordered,
         lineage.fallback,
@@ -110,7 +110,7 @@ def _report(statement: Statement, lineage: Lineage, now: int | None) -> Statemen
 
 def _one_by_one(shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker) -> _Made:
     members = shape.bindings[binding]
-    lineage = analyse(members[0].sql, catalog, kind=shape.kind)
+    lineage = analyse(members[0].sql, catalog, kind=shape.kind, default_schema=shape.database or None)
     lineage, now = _checked(lineage, asker)
     numbers = tuple(s.number for s in members)
     return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
@@ -121,7 +121,7 @@ def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | 
     if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
         return None
     try:
-        lineage = analyse(shape.marked, catalog, kind=shape.kind)
+        lineage = analyse(shape.marked, catalog, kind=shape.kind, default_schema=shape.database or None)
     except LineageError:
         return None
     if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:

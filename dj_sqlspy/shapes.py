@@ -75,12 +75,15 @@ class Shape:
     template : str
         The text with its literals lifted out.
     kind : str
+    database : str
+        The schema of names without one.
     bindings : dict of tuple of str to list of Statement
         The statements by their literals, as SQL text, in order of first appearance.
     """
 
     template: str
     kind: str
+    database: str = ""
     bindings: dict[tuple[str, ...], list[Statement]] = field(default_factory=dict)
 
     @property
@@ -103,7 +106,7 @@ def group(
     statements: Iterable[Statement], kind_of: Callable[[Statement], str] = lambda statement: statement.kind
 ) -> list[Shape]:
     """Group statements of one kind into shapes, in order of first appearance."""
-    shapes: dict[tuple[str, str], Shape] = {}
+    shapes: dict[tuple[str, str, str], Shape] = {}
     lifted: dict[str, tuple[str, tuple[str, ...]]] = {}
     for statement in statements:
         found = lifted.get(statement.sql)
@@ -111,10 +114,10 @@ def group(
             found = lifted[statement.sql] = lift(statement.sql)
         template, binding = found
         kind = kind_of(statement)
-        key = (template, kind)
+        key = (template, kind, statement.database)
         shape = shapes.get(key)
         if shape is None:
-            shape = shapes[key] = Shape(template, kind)
+            shape = shapes[key] = Shape(*key)
         shape.bindings.setdefault(binding, []).append(statement)
     return list(shapes.values())
 

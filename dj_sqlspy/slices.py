@@ -113,9 +113,10 @@ class Slice:
             for index in keys.values():
                 rule = sets.reasons[index].rule
                 reasons[rule] = reasons.get(rule, 0) + 1
-            self.tables[name] = TableSlice(
-                name, catalog.tables[name], len(keys), totals[name], reasons, keys, find
-            )
+            table = catalog.tables[name]
+            # rows of a table without a key may be equal, and are in the slice all or none
+            rows = len(keys) if table.primary_key or not keys else totals[name]
+            self.tables[name] = TableSlice(name, table, rows, totals[name], reasons, keys, find)
 
     def __repr__(self) -> str:
         rows = sum(table.rows for table in self.tables.values())
@@ -425,19 +426,13 @@ def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
     return {**DEFAULT_POLICIES, **chosen}
 
 
-def _named(statements: Iterable[Statement], asker: Asker) -> set[tuple[str | None, str]]:
-    """The tables that statements name; of a statement that cannot be parsed, ``x.y`` where x is a schema."""
-    names: set[tuple[str | None, str]] = set()
-    guessed: set[tuple[str | None, str]] = set()
-    for sql in {statement.sql for statement in statements}:
-        try:
-            names.update(named_tables(sql, guess=False))
-        except LineageError:
-            guessed.update(named_tables(sql))
-    if guessed:
-        schemas = {row[0].lower() for row in asker.rows("SELECT schema_name FROM information_schema.schemata")}
-        names |= {(schema, name) for schema, name in guessed if schema and schema.lower() in schemas}
-    return names
+def _named(statements: Iterable[Statement]) -> set[tuple[str | None, str]]:
+    """The tables that statements name, with the schema that they stand in where it is known."""
+    return {
+        (schema or database or None, name)
+        for sql, database in {(statement.sql, statement.database) for statement in statements}
+        for schema, name in named_tables(sql)
+    }
 
 
 def _read_catalog(

@@ -61,6 +61,8 @@ class Lineage:
         The resolved tree, None for a fall-back.
     reads_whole : bool
         True if ``sql`` is the whole statement (False for INSERT … SELECT).
+    qualified : bool
+        True if ``sql`` names schemas that the statement left to USE.
     """
 
     sql: str
@@ -72,6 +74,7 @@ class Lineage:
     fallback: str | None = None
     query: Query | None = None
     reads_whole: bool = True
+    qualified: bool = False
 
 
 def named_tables(sql: str, guess: bool = True) -> list[tuple[str | None, str]]:
@@ -151,9 +154,9 @@ def analyse(
         rules = tuple(witnesses(query)) + tuple(
             rule for inner in standalone(query) for rule in witnesses(inner) if inner is not query
         )
-        whole = select is statement
+        whole, qualified = select is statement, _qualify(select, default_schema)
         return Lineage(
-            sql if whole else select.sql(dialect=Exact, comments=False),
+            sql if whole and not qualified else select.sql(dialect=Exact, comments=False),
             leaves,
             _each_once(rules),
             tuple({base.table.full_name: base.table for base in occurrences(query)}.values()),
@@ -162,6 +165,7 @@ def analyse(
             None,
             resolved,
             whole,
+            qualified,
         )
     except (Unsupported, NotImplementedError) as error:
         return _whole_tables(sql, catalog, str(error), default_schema, select)
@@ -249,7 +253,8 @@ def _whole_tables(
             f"Forget the analysis or run it without this statement:\n{sql[:500]}"
         )
     whole = sql.lstrip("( \n\t").upper().startswith(("SELECT", "WITH", "VALUES", "TABLE"))
-    text = sql if whole or select is None else select.sql(dialect=Exact, comments=False)
+    qualified = select is not None and _qualify(select, default_schema)
+    text = sql if select is None or (whole and not qualified) else select.sql(dialect=Exact, comments=False)
     return Lineage(
         text,
         tuple(Leaf(table, None) for table in tables.values()),
@@ -257,7 +262,21 @@ def _whole_tables(
         tuple(tables.values()),
         fallback=reason,
         reads_whole=whole,
+        qualified=qualified,
     )
+
+
+def _qualify(select: exp.Expr, schema: str | None) -> bool:
+    """Put the schema of USE before names without one, in place; whether there were any."""
+    if schema is None:
+        return False
+    names = {name for found, name in table_names(select) if found is None}
+    for table in list(select.find_all(exp.Table)):
+        if isinstance(table.this, exp.Identifier) and not table.db and table.name in names:
+            if not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.Identifier(this=table.name, quoted=True)))
+            table.set("db", exp.Identifier(this=schema, quoted=True))
+    return bool(names)
 
 
 __all__ = ["Leaf", "Lineage", "UnknownTable", "Witness", "analyse", "named_tables"]
