@@ -426,13 +426,23 @@ def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
     return {**DEFAULT_POLICIES, **chosen}
 
 
-def _named(statements: Iterable[Statement]) -> set[tuple[str | None, str]]:
-    """The tables that statements name, with the schema that they stand in where it is known."""
-    return {
-        (schema or database or None, name)
-        for sql, database in {(statement.sql, statement.database) for statement in statements}
-        for schema, name in named_tables(sql)
-    }
+def _named(statements: Iterable[Statement], asker: Asker) -> set[tuple[str | None, str]]:
+    """The tables that statements name, in the schema of USE where they name none.
+
+    Of a statement that cannot be parsed, ``x.y`` where x is a schema.
+    """
+    names: set[tuple[str | None, str]] = set()
+    guessed: set[tuple[str | None, str]] = set()
+    for sql, database in {(statement.sql, statement.database) for statement in statements}:
+        try:
+            found = named_tables(sql, guess=False)
+            names.update((schema or database or None, name) for schema, name in found)
+        except LineageError:
+            guessed.update(named_tables(sql))
+    if guessed:
+        schemas = {row[0].lower() for row in asker.rows("SELECT schema_name FROM information_schema.schemata")}
+        names |= {(schema, name) for schema, name in guessed if schema and schema.lower() in schemas}
+    return names
 
 
 def _read_catalog(
