@@ -42,9 +42,7 @@ def prepare(place: Place, rows: int) -> None:
             f"CREATE TABLE {SCHEMA}.trial (session INT, trial INT, choice TINYINT NOT NULL,"
             f" PRIMARY KEY (session, trial), FOREIGN KEY (session) REFERENCES {SCHEMA}.session (session))"
         )
-        cursor.execute(
-            f"INSERT INTO {SCHEMA}.trial SELECT n DIV 100, n % 100, n % 2 FROM {SCHEMA}.numbers"
-        )
+        cursor.execute(f"INSERT INTO {SCHEMA}.trial SELECT n DIV 100, n % 100, n % 2 FROM {SCHEMA}.numbers")
 
 
 def tables(connection: Any) -> tuple[Any, Any]:
@@ -211,5 +209,10 @@ def imports(place: Place) -> Figure:
     ]
     middle = statistics.median(found)
     return Figure(
-        "import dj_sqlspy after datajoint", f"{rounds} processes", None, middle, "at most 60 ms", middle <= 0.06
+        "import dj_sqlspy after datajoint",
+        f"{rounds} processes",
+        None,
+        middle,
+        "at most 60 ms",
+        middle <= 0.06,
     )

@@ -6,19 +6,19 @@ Baselines: DataJoint's own ``dependencies.load()``, and in DataJoint 2.x ``Diagr
 from __future__ import annotations
 
 import random
-import statistics
 from typing import Any
 
 from .data import SEED, fresh_schema
-from .measure import Figure, Place, pairs, peak_memory, seconds
+from .measure import Figure, Place, pairs, peak_memory
 
 PREFIX = "bench_graph"
+LAYER = 20
 
 
 def run(place: Place) -> list[Figure]:
     sizes = [(50, 4)] if place.quick else [(5, 1), (50, 4), (500, 40)]
     found = [catalog(place, tables, schemas) for tables, schemas in sizes]
-    found += cascade(place, *((30, 3) if place.quick else (140, 10)))
+    found += cascade(place, *((60, 3) if place.quick else (140, 10)))
     remove(place)
     return found
 
@@ -33,39 +33,36 @@ def remove(place: Place) -> None:
 
 
 def fill(place: Place, tables: int, schemas: int, rows: int) -> list[tuple[str, str]]:
-    """Tables that each refer to one to three earlier ones, one in three of them in the primary key."""
+    """Tables in layers of twenty, as a lab's pipeline has them.
+
+    Each refers to a table of the layer before, one in three of these also to another earlier one. Every other
+    first reference is in the primary key.
+    """
     chooser = random.Random(SEED)
     made: list[tuple[str, str, list[str]]] = []
     with place.connect() as opened, opened.cursor() as cursor:
         for number in range(schemas):
             fresh_schema(cursor, f"{PREFIX}{number}")
         for number in range(tables):
-            schema = f"{PREFIX}{number * schemas // tables}"
-            parents = chooser.sample(made[-40:], min(len(made), chooser.randint(1, 3)))
-            own = f"id{number}"
-            key, columns, references = [own], [f"`{own}` INT NOT NULL"], []
-            values = ["n"]
+            schema, name, own = f"{PREFIX}{number * schemas // tables}", f"table{number}", f"id{number}"
+            layer = number // LAYER * LAYER
+            parents = [chooser.choice(made[layer - LAYER : layer])] if layer else []
+            if layer and chooser.random() < 0.33:
+                parents.append(chooser.choice([other for other in made[:layer] if other not in parents]))
+            key, columns, references = [own], {own: "INT NOT NULL"}, []
             for position, (parent_schema, parent, parent_key) in enumerate(parents):
-                primary = position == 0 and len(parent_key) < 4 and chooser.random() < 0.34
-                for name in parent_key:
-                    if name in [column.split("`")[1] for column in columns]:
-                        continue
-                    columns.append(f"`{name}` INT NOT NULL")
-                    values.append(f"n % {rows}")
-                    if primary:
-                        key.append(name)
-                names = ", ".join(f"`{name}`" for name in parent_key)
-                references.append(
-                    f"FOREIGN KEY ({names}) REFERENCES `{parent_schema}`.`{parent}` ({names}) ON DELETE RESTRICT"
-                )
-            name = f"table{number}"
-            parts = [*columns, "`value` DOUBLE NOT NULL", f"PRIMARY KEY ({', '.join(f'`{k}`' for k in key)})"]
-            cursor.execute(f"CREATE TABLE `{schema}`.`{name}` ({', '.join([*parts, *references])})")
+                columns.update(dict.fromkeys(parent_key, "INT NOT NULL"))
+                if position == 0 and number % 2:
+                    key += [column for column in parent_key if column not in key]
+                names = ", ".join(parent_key)
+                references.append(f"FOREIGN KEY ({names}) REFERENCES `{parent_schema}`.`{parent}` ({names})")
+            parts = [f"{column} {kind}" for column, kind in columns.items()]
+            parts += ["value DOUBLE NOT NULL", f"PRIMARY KEY ({', '.join(key)})", *references]
+            cursor.execute(f"CREATE TABLE `{schema}`.`{name}` ({', '.join(parts)})")
             # every key column of row n is n, so that each reference finds its row
-            columns_of = [column.split("`")[1] for column in columns]
-            data = ", ".join("(" + ", ".join([str(n)] * len(columns_of)) + f", {n / 7})" for n in range(rows))
+            lines = [f"({', '.join([str(n)] * len(columns))}, {n / 7})" for n in range(rows)]
             if rows:
-                cursor.execute(f"INSERT INTO `{schema}`.`{name}` VALUES {data}")
+                cursor.execute(f"INSERT INTO `{schema}`.`{name}` VALUES {', '.join(lines)}")
             made.append((schema, name, key))
     return [(schema, name) for schema, name, _ in made]
 
@@ -163,6 +160,3 @@ def cascade(place: Place, tables: int, schemas: int) -> list[Figure]:
             "the catalog is read each time; DataJoint has loaded its dependencies before",
         )
     ]
-
-
-__all__ = ["catalog", "cascade", "run", "seconds", "statistics"]

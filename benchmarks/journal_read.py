@@ -19,7 +19,11 @@ TABLES = 50
 
 
 def run(place: Place) -> list[Figure]:
-    sizes = [(1_000, 100), (10_000, 100)] if place.quick else [(10_000, 1_000), (100_000, 1_000), (1_000_000, 1_000)]
+    sizes = (
+        [(1_000, 100), (10_000, 100)]
+        if place.quick
+        else [(10_000, 1_000), (100_000, 1_000), (1_000_000, 1_000)]
+    )
     found = []
     for count, shapes in sizes:
         last = (count, shapes) == sizes[-1]

@@ -25,9 +25,7 @@ def run(place: Place) -> list[Figure]:
         cursor.execute(
             f"CREATE TABLE {SCHEMA}.unit (unit INT PRIMARY KEY, rate DOUBLE NOT NULL, note VARCHAR(40) NOT NULL)"
         )
-        cursor.execute(
-            f"INSERT INTO {SCHEMA}.unit SELECT n, n / 7, CONCAT('unit ', n) FROM {SCHEMA}.numbers"
-        )
+        cursor.execute(f"INSERT INTO {SCHEMA}.unit SELECT n, n / 7, CONCAT('unit ', n) FROM {SCHEMA}.numbers")
     found = []
     for count in sizes:
         with tempfile.TemporaryDirectory() as home:
