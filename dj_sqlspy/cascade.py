@@ -193,6 +193,12 @@ class Cascade:
 
     def _add(self, name: str, keys: Iterable[Key], reason: int) -> None:
         known = self.sets.keys.setdefault(name, {})
+        table = self.catalog.tables[name]
+        if not table.primary_key:
+            # nothing tells its rows apart: one of them brings all
+            if known or not any(True for _ in keys):
+                return
+            keys = self._read_keys(table, f"SELECT {expressions(key_columns(table))} FROM {name}")
         new = []
         for key in keys:
             if key not in known:
@@ -252,7 +258,8 @@ class Cascade:
         if refers_to_key and all(target[c.lower()].lower() in positions for c in parent.key):
             order = [positions[target[c.lower()].lower()] for c in parent.key]
             found = {tuple(key[i] for i in order) for key in keys}
-            self._add(fk.parent, self._stored(parent, (key for key in found if None not in key)), reason)
+            referred = (key for key in found if None not in key)
+            self._add(fk.parent, self._stored(parent, referred, fk.virtual), reason)
             return
         child_columns = key_columns(child)
         if refers_to_key:
@@ -270,15 +277,18 @@ class Cascade:
             where = condition(expressions(child_columns, "child"), child_columns, chunk)
             sql = f"SELECT DISTINCT {select} FROM {source} WHERE {where} AND {not_null}"
             found_keys = self._read_keys(parent, sql)
-            self._add(fk.parent, self._stored(parent, found_keys) if refers_to_key else found_keys, reason)
+            if refers_to_key:
+                found_keys = self._stored(parent, found_keys, fk.virtual)
+            self._add(fk.parent, found_keys, reason)
 
-    def _stored(self, table: Table, keys: Iterable[Key]) -> Iterator[Key]:
+    def _stored(self, table: Table, keys: Iterable[Key], virtual: bool) -> Iterator[Key]:
         """The keys as the table itself stores them.
 
-        A reference may differ from what it refers to where the collation finds both equal ("Ann" and "ann").
+        A reference may differ from what it refers to where the collation finds both equal ("Ann" and "ann"), and
+        a virtual one may refer to nothing.
         """
         columns = key_columns(table)
-        if not any(column.folds for column in columns):
+        if not virtual and not any(column.folds for column in columns):
             yield from keys
             return
         known = self.sets.rows(table.full_name)

@@ -242,22 +242,38 @@ class Catalog:
         """For each part table, the foreign key to its master.
 
         A table is a part if its name is another table's of the same schema, two underscores and a word, and it
-        has a foreign key to that table (DataJoint ``user_tables.Part``). The longest such name is the master, so
-        that parts of parts work.
+        has a foreign key to that table (DataJoint ``user_tables.Part``), or to another part that has one: then
+        the two are composed. The longest such name is the master, so that parts of parts work.
         """
         out: dict[str, ForeignKey] = {}
         for name, table in self.tables.items():
             positions = [i for i in range(1, len(table.name) - 2) if table.name.startswith("__", i)]
             for position in reversed(positions):
                 master = full_name(table.schema, table.name[:position])
-                keys = [fk for fk in self.parents(name) if fk.parent == master and not fk.virtual]
-                if keys:
-                    # a part refers to its master with its primary key; prefer that key where there are several
-                    out[name] = min(
-                        keys, key=lambda fk: (not set(fk.columns) <= set(table.primary_key), fk.name)
-                    )
+                key = self._key_to_master(name, master)
+                if key is not None:
+                    out[name] = key
                     break
         return out
+
+    def _key_to_master(
+        self, name: str, master: str, below: frozenset[str] = frozenset()
+    ) -> ForeignKey | None:
+        """The foreign key of a table to its master, or one composed through other parts (not those ``below``)."""
+        below |= {name}
+        keys = [fk for fk in self.parents(name) if fk.parent == master and not fk.virtual]
+        if not keys:
+            for fk in self.parents(name):
+                if fk.virtual or fk.parent in below or not fk.parent.startswith(f"{master[:-1]}__"):
+                    continue
+                up = self._key_to_master(fk.parent, master, below)
+                own = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
+                if up is not None and all(c.lower() in own for c in up.columns):
+                    columns = tuple(own[c.lower()] for c in up.columns)
+                    keys.append(ForeignKey(fk.name, name, columns, master, up.parent_columns))
+        # a part refers to its master with its primary key; prefer that key where there are several
+        primary = set(self.tables[name].primary_key)
+        return min(keys, key=lambda fk: (not set(fk.columns) <= primary, fk.name), default=None)
 
     @cached_property
     def _parts(self) -> dict[str, tuple[ForeignKey, ...]]:

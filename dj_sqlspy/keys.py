@@ -1,7 +1,7 @@
 """Keys: the rows of one table, named by their primary keys.
 
-In: rows as the server sent them. Out: tuples that can be compared, counted and written back as SQL. Integers are
-``int``, bytes ``bytes``, anything else the text that the server printed, so that a key read from one table equals
+In: rows as the server sent them. Out: tuples that can be compared, counted and written back as SQL. Integers and
+bits are ``int``, bytes ``bytes``, anything else the text that the server printed, so that a key read from one table equals
 the same key read from another, and no value is rounded on the way. It does not decide which rows are needed.
 """
 
@@ -34,10 +34,15 @@ def convert(columns: Sequence[Column], values: Sequence[Any]) -> Key | None:
     """
     if all(value is None for value in values):
         return None
-    return tuple(
-        int(value) if value is not None and column.data_type in INTEGER_TYPES else value
-        for column, value in zip(columns, values, strict=True)
-    )
+    return tuple(_converted(column, value) for column, value in zip(columns, values, strict=True))
+
+
+def _converted(column: Column, value: Any) -> Any:
+    if value is not None and column.data_type in INTEGER_TYPES:
+        return int(value)
+    if column.data_type == "bit" and isinstance(value, bytes):
+        return int.from_bytes(value, "big")  # compared with a string of bytes, MariaDB finds no bits equal
+    return value
 
 
 def from_python(column: Column, value: Any) -> Any:
@@ -45,8 +50,8 @@ def from_python(column: Column, value: Any) -> Any:
     if isinstance(value, uuid.UUID):
         return value.bytes
     if isinstance(value, bytes) or value is None:
-        return value
-    if column.data_type in INTEGER_TYPES:
+        return _converted(column, value)
+    if column.data_type in INTEGER_TYPES or column.data_type == "bit":
         return int(value)
     return str(value)
 
