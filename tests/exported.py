@@ -52,7 +52,8 @@ def selected(connection: Any, cut: Slice, most_bytes: int = 100_000) -> dict[str
             for condition in table.conditions(most_bytes):
                 cursor.execute(f"SELECT {columns(table.table.key)} FROM {name} WHERE {condition}")
                 rows += cursor.fetchall()
-            assert len(rows) == len(set(rows)) == table.rows, f"{name}: {table.restriction}"
+            assert len(rows) == table.rows, f"{name}: {table.restriction}"
+            assert len(set(rows)) == len(rows) or not table.table.primary_key, f"{name}: {table.restriction}"
             if rows:
                 found[name] = set(rows)
     return found

@@ -1,0 +1,836 @@
+"""Foreign keys and parts: what each form of them brings into the slice, to the row.
+
+Each test declares tables (with DataJoint where it can, else with SQL), captures a real DataJoint call, and compares
+the rows of the slice with those written here. Then the slice goes the whole way: dumped with the real client, loaded
+into another server, where each foreign key must find its row, and replayed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy import compat
+from dj_sqlspy.bundle import client_options, write_bundle
+from dj_sqlspy.cascade import PARENT, PART, READ, plain_decoders
+from dj_sqlspy.catalog import ForeignKey
+from dj_sqlspy.servers import Server
+from dj_sqlspy.slices import Slice, make_slice
+from dj_sqlspy.sql import full_name
+from tests.conftest import drop_schemas, user_schemas
+from tests.exported import Rows, keyed, new_schema, selected, whole_way
+from tests.lab import keys, rows
+
+
+class Lab:
+    """Schemas of one test, and what is captured on them."""
+
+    def __init__(self, prefix: str, connection: Any, server: Server, scratch: Server, home: Path) -> None:
+        self.prefix, self.connection, self.server, self.scratch, self.home = (
+            prefix,
+            connection,
+            server,
+            scratch,
+            home,
+        )
+
+    def schema(self, name: str = "lab") -> Any:
+        """A schema as Python activates it."""
+        return new_schema(self.prefix + name, self.connection)
+
+    def sql(self, *statements: str) -> None:
+        """Run statements past DataJoint; ``{lab}`` stands for the schema ``lab``."""
+        with self.server.connect() as opened, opened.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(self.named(statement))
+
+    def named(self, text: str) -> str:
+        for name in ("lab", "one", "two", "three"):
+            text = text.replace("{" + name + "}", f"`{self.prefix}{name}`")
+        return text
+
+    def table(self, name: str, schema: str = "lab") -> Any:
+        """A table that has no class."""
+        return dj.FreeTable(self.connection, full_name(self.prefix + schema, name))
+
+    def capture(self, *calls: Callable[[], Any]) -> None:
+        with sqlspy.export("paper", "analysis", home=self.home):
+            for call in calls:
+                call()
+
+    @property
+    def paper(self) -> sqlspy.Paper:
+        return sqlspy.Paper("paper", home=self.home)
+
+    def rows(self, cut: Slice) -> dict[str, Rows]:
+        """The rows of a slice by the names of the tables (of other schemas than ``lab``: ``schema.table``)."""
+        with self.server.connect() as opened:
+            found = selected(opened, cut)
+        short = {name: name.replace("`", "").removeprefix(self.prefix) for name in found}
+        return {short[name].removeprefix("lab."): keys for name, keys in found.items()}
+
+    def check(self, wanted: dict[str, Any], path: Path | None = None, **options: Any) -> Slice:
+        """Slice; compare with the rows wanted by table name; go the whole way."""
+        cut = self.paper.slice(**options)
+        drop_schemas(self.scratch, user_schemas(self.scratch))
+        assert self.rows(cut) == {name: keyed(text) for name, text in wanted.items()}
+        assert not cut.fallbacks
+        whole_way(cut, self.server, self.scratch, path or self.home / "bundle", self.paper)
+        return cut
+
+
+@pytest.fixture
+def lab(prefix: str, dj_conn: Any, server: Server, scratch: Server, home: Path) -> Lab:
+    return Lab(prefix, dj_conn, server, scratch, home)
+
+
+@pytest.fixture
+def raw(lab: Lab) -> Lab:
+    """A lab whose schema ``lab`` was made with SQL."""
+    lab.sql("CREATE DATABASE {lab}")
+    return lab
+
+
+# ---------------------------------------------------------------- references in the key and beside it
+
+
+def test_renamed_and_several_between_the_same_tables(lab: Lab) -> None:
+    schema = lab.schema()
+
+    @schema
+    class Person(dj.Manual):
+        definition = """
+        person : varchar(8)
+        """
+
+    @schema
+    class Match(dj.Manual):
+        definition = """
+        -> Person.proj(white='person')
+        -> Person.proj(black='person')
+        ---
+        -> Person.proj(referee='person')
+        -> [nullable] Person.proj(second='person')
+        """
+
+    Person.insert({"person": name} for name in "abcdefg")
+    Match.insert(
+        dict(zip(("white", "black", "referee", "second"), row, strict=True))
+        for row in [("a", "b", "c", None), ("b", "a", "d", "e"), ("f", "f", "f", "g")]
+    )
+    lab.capture(lambda: rows(Match & {"white": "a"}))
+    lab.check({"person": "a b c", "match": "a.b"})
+    lab.capture(lambda: rows(Match & {"white": "b"}))
+    assert lab.rows(lab.paper.slice()) == {"person": keyed("a b d e"), "match": keyed("b.a")}
+
+
+def test_nullable_references_need_no_parent(lab: Lab) -> None:
+    schema = lab.schema()
+
+    @schema
+    class Room(dj.Manual):
+        definition = """
+        floor : int
+        room : int
+        """
+
+    @schema
+    class Rig(dj.Manual):
+        definition = """
+        rig : int
+        ---
+        -> [nullable] Room
+        """
+
+    Room.insert([{"floor": 1, "room": n} for n in (1, 2, 3)])
+    Rig.insert([{"rig": 1, "floor": 1, "room": 2}, {"rig": 2, "floor": None, "room": None}])
+    # one NULL of two: MATCH SIMPLE asks for no parent, even if there is none
+    lab.sql("INSERT INTO {lab}.rig VALUES (3, 9, NULL)")
+    lab.capture(lambda: rows(Rig & "rig > 1"))
+    cut = lab.check({"rig": "2 3"})
+    room = cut.tables[Room.full_table_name]  # there for its structure
+    assert (room.rows, room.total_rows, room.restriction, room.conditions(99)) == (0, 3, "FALSE", [])
+    lab.capture(lambda: rows(Rig))
+    assert lab.rows(lab.paper.slice()) == {"rig": keyed("1 2 3"), "room": keyed("1.2")}
+
+
+def test_composite_references_in_any_order(raw: Lab) -> None:
+    raw.sql(
+        "CREATE TABLE {lab}.parent (a INT, b INT, code CHAR(2) NOT NULL, PRIMARY KEY (a, b), UNIQUE (code))",
+        "CREATE TABLE {lab}.inside (y INT, x INT, n INT, PRIMARY KEY (y, x, n),"
+        " KEY (x, y), FOREIGN KEY (x, y) REFERENCES {lab}.parent (a, b))",
+        "CREATE TABLE {lab}.across (x INT, n INT, y INT, PRIMARY KEY (x, n),"
+        " FOREIGN KEY (x, y) REFERENCES {lab}.parent (a, b))",
+        "CREATE TABLE {lab}.by_code (id INT PRIMARY KEY, code CHAR(2),"
+        " FOREIGN KEY (code) REFERENCES {lab}.parent (code))",
+        "INSERT INTO {lab}.parent VALUES (1, 2, 'p'), (2, 1, 'q'), (3, 3, 'r'), (4, 4, 's')",
+        "INSERT INTO {lab}.inside VALUES (2, 1, 7), (1, 2, 7), (3, 3, 1)",
+        "INSERT INTO {lab}.across VALUES (2, 7, 1), (1, 7, 2), (3, 7, NULL)",
+        "INSERT INTO {lab}.by_code VALUES (1, 'r'), (2, NULL), (3, 'p')",
+    )
+    raw.capture(lambda: rows(raw.table("inside") & {"y": 2}))
+    raw.check({"parent": "1.2", "inside": "2.1.7"}, raw.home / "a")
+    raw.capture(
+        lambda: rows(raw.table("across") & "n = 7 AND x > 1"),
+        lambda: rows(raw.table("by_code") & "id < 3"),
+    )
+    assert raw.rows(raw.paper.slice()) == {
+        "parent": keyed("2.1 3.3"),
+        "across": keyed("2.7 3.7"),
+        "by_code": keyed("1 2"),
+    }
+
+
+def test_a_table_that_refers_to_itself(raw: Lab) -> None:
+    raw.sql(
+        "CREATE TABLE {lab}.node (id INT PRIMARY KEY, up INT NULL, FOREIGN KEY (up) REFERENCES {lab}.node (id))",
+        "SET FOREIGN_KEY_CHECKS = 0",
+        # a chain 5 -> 2 -> 4 -> 1, its own parent 6, two that refer to each other 7 and 8, another chain 9 -> 3
+        "INSERT INTO {lab}.node VALUES (1, NULL), (4, 1), (2, 4), (5, 2), (6, 6), (7, 8), (8, 7), (3, NULL), (9, 3)",
+    )
+    raw.capture(lambda: rows(raw.table("node") & "id IN (2, 6, 7)"))
+    raw.check({"node": "2 4 1 6 7 8"})
+
+
+def test_a_table_that_refers_to_itself_in_its_key(raw: Lab) -> None:
+    raw.sql(
+        "CREATE TABLE {lab}.step (run INT, n INT, before_n INT NULL, PRIMARY KEY (run, n),"
+        " FOREIGN KEY (run, before_n) REFERENCES {lab}.step (run, n))",
+        "INSERT INTO {lab}.step VALUES (1, 1, NULL), (1, 2, 1), (1, 3, 2), (1, 4, 2), (2, 1, NULL), (2, 2, 1)",
+    )
+    raw.capture(lambda: (raw.table("step") & {"run": 1, "n": 4}).fetch1())
+    raw.check({"step": "1.4 1.2 1.1"})
+
+
+def test_across_schemas_that_python_never_activated(lab: Lab) -> None:
+    lab.sql(
+        "CREATE DATABASE {one}",
+        "CREATE DATABASE {two}",
+        "CREATE DATABASE {three}",
+        "CREATE TABLE {one}.lab (lab INT PRIMARY KEY)",
+        "CREATE TABLE {two}.`#user` (user INT PRIMARY KEY, lab INT, FOREIGN KEY (lab) REFERENCES {one}.lab (lab))",
+        "CREATE TABLE {three}.animal (animal INT PRIMARY KEY, user INT NULL,"
+        " FOREIGN KEY (user) REFERENCES {two}.`#user` (user))",
+        "CREATE TABLE {three}.unread (id INT PRIMARY KEY, animal INT,"
+        " FOREIGN KEY (animal) REFERENCES {three}.animal (animal))",
+        "INSERT INTO {one}.lab VALUES (1), (2)",
+        "INSERT INTO {two}.`#user` VALUES (10, 1), (20, 2), (30, 2)",
+        "INSERT INTO {three}.animal VALUES (100, 10), (200, 20), (300, NULL)",
+        "INSERT INTO {three}.unread VALUES (1, 100)",
+    )
+    lab.capture(lambda: rows(lab.table("animal", "three") & "animal > 100"))
+    cut = lab.check({"one.lab": "2", "two.#user": "20", "three.animal": "200 300"})
+    assert not any("unread" in name for name in cut.tables)  # what refers to a row does not come with it
+    assert list(cut.tables) == [lab.named(n) for n in ("{one}.`lab`", "{two}.`#user`", "{three}.`animal`")]
+
+
+def test_external_tables(raw: Lab) -> None:
+    """As 0.14 makes them: ``dj.Dependencies`` leaves them out, the catalog does not."""
+    raw.sql(
+        "CREATE TABLE {lab}.`~external_raw` (hash BINARY(16) PRIMARY KEY, size BIGINT UNSIGNED NOT NULL,"
+        " attachment_name VARCHAR(255) NULL, filepath VARCHAR(1000) NULL, contents_hash BINARY(16) NULL,"
+        " timestamp TIMESTAMP DEFAULT CURRENT_TIMESTAMP)",
+        "CREATE TABLE {lab}.image (id INT PRIMARY KEY, pixels BINARY(16) NOT NULL COMMENT ':blob@raw:',"
+        " mask BINARY(16) NULL COMMENT ':blob@raw:',"
+        " FOREIGN KEY (pixels) REFERENCES {lab}.`~external_raw` (hash),"
+        " FOREIGN KEY (mask) REFERENCES {lab}.`~external_raw` (hash))",
+        "INSERT INTO {lab}.`~external_raw` (hash, size) VALUES (X'27005C00250A60242B00000000000000', 1),"
+        " (X'FFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00', 2), (X'00000000000000000000000000000000', 3), (X'0001', 4)",
+        "INSERT INTO {lab}.image VALUES (1, X'27005C00250A60242B00000000000000', NULL),"
+        " (2, X'FFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00', X'00000000000000000000000000000000'), (3, X'0001', NULL)",
+    )
+    raw.capture(lambda: keys(raw.table("image") & "id < 3"))
+    first, second = bytes.fromhex("27005C00250A60242B00000000000000"), bytes.fromhex("FF" * 15 + "00")
+    raw.check({"image": "1 2", "~external_raw": [(first,), (second,), (bytes(16),)]})
+
+
+def test_texts_that_a_collation_finds_equal(raw: Lab) -> None:
+    raw.sql(
+        "CREATE TABLE {lab}.person (name VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci PRIMARY KEY)",
+        "CREATE TABLE {lab}.visit (name VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci, n INT,"
+        " PRIMARY KEY (name, n), FOREIGN KEY (name) REFERENCES {lab}.person (name))",
+        "CREATE TABLE {lab}.note (id INT PRIMARY KEY,"
+        " name VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NULL,"
+        " FOREIGN KEY (name) REFERENCES {lab}.person (name))",
+        "INSERT INTO {lab}.person VALUES ('Ann'), ('BOB'), ('José'), ('end'), ('Zoe')",
+        "INSERT INTO {lab}.visit VALUES ('ann', 1), ('ANN', 2), ('bob', 1), ('Zoe', 1)",
+        "INSERT INTO {lab}.note VALUES (1, 'JOSE'), (2, 'End '), (3, 'zoe')",
+    )
+    raw.capture(lambda: rows(raw.table("visit") & {"name": "aNN"}))
+    raw.check({"person": "Ann", "visit": "ann.1 ANN.2"}, raw.home / "a")
+    raw.capture(
+        lambda: rows(raw.table("note") & "id < 3"), lambda: rows(raw.table("visit") & {"name": "ann", "n": 2})
+    )
+    assert raw.rows(raw.paper.slice()) == {
+        "person": {("Ann",), ("José",), ("end",)},
+        "visit": keyed("ANN.2"),
+        "note": keyed("1 2"),
+    }
+
+
+def test_a_reference_to_a_unique_key_that_folds(raw: Lab) -> None:
+    raw.sql(
+        "CREATE TABLE {lab}.strain (id INT PRIMARY KEY, name VARCHAR(9) CHARACTER SET utf8mb4"
+        " COLLATE utf8mb4_general_ci UNIQUE)",
+        "CREATE TABLE {lab}.mouse (mouse INT PRIMARY KEY, strain VARCHAR(9) CHARACTER SET utf8mb4"
+        " COLLATE utf8mb4_general_ci NULL, FOREIGN KEY (strain) REFERENCES {lab}.strain (name))",
+        "INSERT INTO {lab}.strain VALUES (1, 'C57'), (2, 'balb'), (3, NULL)",
+        "INSERT INTO {lab}.mouse VALUES (1, 'BALB'), (2, 'c57'), (3, NULL)",
+    )
+    raw.capture(lambda: rows(raw.table("mouse") & "mouse <> 2"))
+    raw.check({"strain": "2", "mouse": "1 3"})
+
+
+# ---------------------------------------------------------------- types of keys
+
+TYPES = {
+    # type: three values of which the second and third are read
+    "TIMESTAMP(6)": ("'2023-01-01 00:00:00'", "'2023-03-26 01:30:00.000001'", "'2023-10-29 00:30:00'"),
+    "DATETIME(6)": ("'2023-01-01'", "'2023-01-01 00:00:00.000001'", "'1999-12-31 23:59:59.5'"),
+    "DATE": ("'2023-01-01'", "'2023-01-02'", "'1000-01-01'"),
+    "TIME(3)": ("'00:00:00'", "'-838:59:58.999'", "'12:00:00.001'"),
+    "YEAR": ("2000", "2001", "1970"),
+    "FLOAT": ("0.5", "0.1", "16777217.3"),
+    "DOUBLE": ("0.5", "0.1", "1.7976931348623157e308"),
+    "DECIMAL(20,10)": ("0.5", "0.1000000000", "-1234567890.0123456789"),
+    "BIGINT UNSIGNED": ("1", "18446744073709551615", "9007199254740993"),
+    "TINYINT": ("0", "-128", "127"),
+    "BINARY(16)": ("'0123456789abcdef'", "X'27005C00250A60242B000000000000AA'", "REPEAT(X'FF', 16)"),  # UUIDs
+    "VARBINARY(40)": ("X'61'", "X'00275C22600A25'", "''"),
+    "ENUM('a','it''s','ü')": ("'a'", "'it''s'", "'ü'"),
+    "SET('a','b')": ("'a'", "'a,b'", "''"),
+    "CHAR(12)": ("'a'", "'it''s \"\\\\ %'", "'😀'"),
+    "VARCHAR(30)": ("'a'", "'line\\nbreak $HOME'", "''"),
+    "BIT(12)": ("b'1'", "b'101010101010'", "b'0'"),
+    "BOOLEAN": ("2", "0", "1"),
+}
+
+
+def test_types_of_keys(raw: Lab) -> None:
+    """References in the key (projected in memory) and beside it (asked for), by keys of every type."""
+    statements, columns = [], []
+    for number, (column_type, values) in enumerate(TYPES.items()):
+        statements += [
+            f"CREATE TABLE {{lab}}.up{number} (k {column_type} NOT NULL PRIMARY KEY)",
+            f"CREATE TABLE {{lab}}.own{number} (k {column_type} NOT NULL, n INT, PRIMARY KEY (k, n),"
+            f" FOREIGN KEY (k) REFERENCES {{lab}}.up{number} (k))",
+            f"INSERT INTO {{lab}}.up{number} VALUES " + ", ".join(f"({value})" for value in values),
+            f"INSERT INTO {{lab}}.own{number} VALUES ({values[0]}, 1), ({values[1]}, 2), ({values[0]}, 3)",
+        ]
+        columns.append(
+            f"k{number} {column_type} NULL, FOREIGN KEY (k{number}) REFERENCES {{lab}}.up{number} (k)"
+        )
+    first, third = (", ".join(values[i] for values in TYPES.values()) for i in (0, 2))
+    raw.sql(
+        "SET SESSION sql_mode = 'STRICT_ALL_TABLES'",
+        "SET time_zone = '+01:00'",
+        *statements,
+        f"CREATE TABLE {{lab}}.side (id INT PRIMARY KEY, {', '.join(columns)})",
+        f"INSERT INTO {{lab}}.side VALUES (1, {first}), (2, {third}), (3{', NULL' * len(TYPES)})",
+    )
+    raw.capture(
+        *(lambda n=n: rows(raw.table(f"own{n}") & {"n": 2}) for n in range(len(TYPES))),
+        lambda: rows(raw.table("side") & "id > 1"),
+    )
+    cut = raw.paper.slice()
+    drop_schemas(raw.scratch, user_schemas(raw.scratch))
+    wrong = {}
+    with raw.server.connect() as opened, opened.cursor() as cursor:
+        cursor.execute("SET time_zone = '+01:00'")
+
+        def found(name: str, columns: str) -> list[Any]:
+            table = cut.tables[raw.named(f"{{lab}}.`{name}`")]
+            for condition in table.conditions(100_000):
+                cursor.execute(f"SELECT {columns} FROM {table.name} WHERE {condition}")
+            return sorted(cursor.fetchall())
+
+        assert found("side", "id") == [(2,), (3,)]
+        for number, (column_type, values) in enumerate(TYPES.items()):
+            up, own = found(f"up{number}", "k"), found(f"own{number}", "n")
+            cursor.execute(raw.named(f"SELECT k FROM {{lab}}.up{number} WHERE k <> {values[0]}"))
+            if (up, own) != (sorted(cursor.fetchall()), [(2,)]):
+                wrong[column_type] = up, own
+    assert not wrong
+    whole_way(cut, raw.server, raw.scratch, raw.home / "bundle", raw.paper)
+
+
+# ---------------------------------------------------------------- parts
+
+
+def parts_lab(lab: Lab) -> None:
+    schema = lab.schema()
+
+    @schema
+    class Session(dj.Manual):
+        definition = """
+        session : int
+        """
+
+        class Trial(dj.Part):
+            definition = """
+            -> master
+            trial : int
+            """
+
+        class Unit(dj.Part):
+            definition = """
+            -> master
+            unit : int
+            """
+
+        class Spike(dj.Part):
+            definition = """
+            -> Session.Unit
+            -> Session.Trial
+            spike : int
+            """
+
+    Session.insert({"session": n} for n in (1, 2, 3))
+    Session.Trial.insert({"session": n, "trial": t} for n in (1, 2) for t in (1, 2))
+    Session.Unit.insert({"session": n, "unit": u} for n in (1, 2) for u in (1, 2))
+    Session.Spike.insert(
+        {"session": n, "unit": u, "trial": t, "spike": 1} for n in (1, 2) for u in (1, 2) for t in (1,)
+    )
+    lab.Session = Session  # type: ignore[attr-defined]
+
+
+ALL_PARTS_OF_2 = {
+    "session": "2",
+    "session__trial": "2.1 2.2",
+    "session__unit": "2.1 2.2",
+    "session__spike": "2.1.1.1 2.2.1.1",
+}
+
+
+def test_a_master_brings_its_parts(lab: Lab) -> None:
+    parts_lab(lab)
+    session = lab.Session  # type: ignore[attr-defined]
+    lab.capture(lambda: rows(session & "session > 1"))
+    cut = lab.check(ALL_PARTS_OF_2 | {"session": "2 3"})
+    assert cut.tables[session.full_table_name].reasons == {READ: 2}
+    assert cut.tables[session.Trial.full_table_name].reasons == {PART: 2}
+
+
+def test_a_part_brings_its_master_and_all_its_parts(lab: Lab) -> None:
+    parts_lab(lab)
+    session = lab.Session  # type: ignore[attr-defined]
+    lab.capture(lambda: rows(session.Trial & {"session": 2, "trial": 2}))
+    cut = lab.check(ALL_PARTS_OF_2)
+    assert cut.tables[session.full_table_name].reasons == {PARENT: 1}
+    assert cut.tables[session.Trial.full_table_name].reasons == {READ: 1, PART: 1}
+
+
+def test_parts_that_are_referenced_only(lab: Lab) -> None:
+    parts_lab(lab)
+    session = lab.Session  # type: ignore[attr-defined]
+    lab.capture(lambda: rows(session.Spike & {"session": 2, "unit": 1}))
+    lab.check(
+        {"session": "2", "session__trial": "2.1", "session__unit": "2.1", "session__spike": "2.1.1.1"},
+        parts="referenced",
+    )
+
+
+def test_parts_of_parts(raw: Lab) -> None:
+    """By their names, as DataJoint's tiers go; DataJoint itself declares no part of a part."""
+    raw.sql(
+        "CREATE TABLE {lab}.a (a INT PRIMARY KEY)",
+        "CREATE TABLE {lab}.a__b (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (a) REFERENCES {lab}.a (a))",
+        "CREATE TABLE {lab}.a__b__c (a INT, b INT, c INT, PRIMARY KEY (a, b, c),"
+        " FOREIGN KEY (a, b) REFERENCES {lab}.a__b (a, b))",
+        # named like a part, but it refers to no master: not one
+        "CREATE TABLE {lab}.a__loose (a INT PRIMARY KEY)",
+        # a part of a computed table, whose name starts with underscores itself
+        "CREATE TABLE {lab}.__calc (a INT PRIMARY KEY, FOREIGN KEY (a) REFERENCES {lab}.a (a))",
+        "CREATE TABLE {lab}.__calc__value (a INT, v INT, PRIMARY KEY (a, v),"
+        " FOREIGN KEY (a) REFERENCES {lab}.__calc (a))",
+        "INSERT INTO {lab}.a VALUES (1), (2)",
+        "INSERT INTO {lab}.a__b VALUES (1, 1), (1, 2), (2, 1)",
+        "INSERT INTO {lab}.a__b__c VALUES (1, 1, 1), (1, 2, 1), (1, 2, 2), (2, 1, 1)",
+        "INSERT INTO {lab}.a__loose VALUES (1)",
+        "INSERT INTO {lab}.__calc VALUES (1), (2)",
+        "INSERT INTO {lab}.__calc__value VALUES (1, 1), (1, 2), (2, 1)",
+    )
+    raw.capture(lambda: (raw.table("a__b__c") & {"a": 1, "b": 1, "c": 1}).fetch1())
+    raw.check({"a": "1", "a__b": "1.1 1.2", "a__b__c": "1.1.1 1.2.1 1.2.2"}, raw.home / "one")
+    raw.capture(lambda: keys(raw.table("__calc") & {"a": 2}))
+    assert raw.rows(raw.paper.slice()) == {
+        "a": keyed("2"),
+        "a__b": keyed("2.1"),
+        "a__b__c": keyed("2.1.1"),
+        "__calc": keyed("2"),
+        "__calc__value": keyed("2.1"),
+    }
+
+
+def test_parts_that_refer_to_other_masters_in_a_cycle(lab: Lab) -> None:
+    schema = lab.schema()
+
+    @schema
+    class Left(dj.Manual):
+        definition = """
+        left_id : int
+        """
+
+    @schema
+    class Right(dj.Manual):
+        definition = """
+        right_id : int
+        """
+
+        class ToLeft(dj.Part):
+            definition = """
+            -> master
+            -> Left
+            """
+
+    # the part of Left refers to Right: together a cycle, which DataJoint can declare only in two steps
+    lab.sql(
+        "CREATE TABLE {lab}.left__to_right (left_id INT, right_id INT, PRIMARY KEY (left_id, right_id),"
+        " FOREIGN KEY (left_id) REFERENCES {lab}.left (left_id),"
+        " FOREIGN KEY (right_id) REFERENCES {lab}.right (right_id))"
+    )
+    Left.insert({"left_id": n} for n in range(1, 8))
+    Right.insert({"right_id": n} for n in range(1, 8))
+    lab.sql("INSERT INTO {lab}.left__to_right VALUES (1, 1), (2, 2), (3, 3), (5, 5)")
+    Right.ToLeft.insert({"right_id": r, "left_id": n} for r, n in [(1, 2), (2, 3), (4, 4), (5, 6)])
+    # 1 -> right 1 -> left 2 -> right 2 -> left 3 -> right 3; and 4, 5, 6 stay
+    lab.capture(lambda: rows(Left & {"left_id": 1}))
+    lab.check(
+        {
+            "left": "1 2 3",
+            "right": "1 2 3",
+            "left__to_right": "1.1 2.2 3.3",
+            "right__to_left": "1.2 2.3",
+        }
+    )
+    referenced = lab.paper.slice(parts="referenced")
+    assert lab.rows(referenced) == {"left": keyed("1")}
+
+
+# ---------------------------------------------------------------- what only 2.x has
+
+
+@pytest.mark.line("2.x")
+def test_singletons_and_hidden_columns(lab: Lab) -> None:
+    schema = lab.schema()
+
+    @schema
+    class Settings(dj.Manual):
+        definition = """
+        ---
+        gain : float
+        """
+
+    @schema
+    class Unread(dj.Manual):
+        definition = """
+        ---
+        gain : float
+        """
+
+    Settings.insert1({"gain": 2.5})
+    Unread.insert1({"gain": 3.5})
+    # what refers to a singleton: DataJoint's own definitions can't
+    lab.sql(
+        "CREATE TABLE {lab}.session (session INT PRIMARY KEY, _settings TINYINT(1) NOT NULL DEFAULT 1,"
+        " FOREIGN KEY (_settings) REFERENCES {lab}.settings (_singleton))",
+        "INSERT INTO {lab}.session (session) VALUES (1), (2)",
+    )
+    lab.capture(lambda: rows(lab.table("session") & {"session": 2}))
+    lab.check({"settings": "1", "session": "2"}, lab.home / "one")
+    lab.capture(lambda: Settings.fetch1("gain"), lambda: rows(Unread & "gain > 5"))
+    cut = lab.check({"settings": "1"}, lab.home / "two")
+    assert cut.tables[Settings.full_table_name].table.primary_key == ("_singleton",)
+
+
+@pytest.mark.line("2.x")
+def test_hidden_columns_of_computed_tables(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dj.config.jobs, "add_job_metadata", True)
+    schema = lab.schema()
+
+    @schema
+    class Session(dj.Manual):
+        definition = """
+        session : int
+        """
+
+    @schema
+    class Twice(dj.Computed):
+        definition = """
+        -> Session
+        ---
+        twice : int
+        """
+
+        def make(self, key: dict[str, Any]) -> None:
+            self.insert1({**key, "twice": 2 * key["session"]})
+
+    Session.insert({"session": n} for n in (1, 2, 3))
+    Twice.populate()
+    lab.capture(lambda: rows(Twice & {"session": 3}), lambda: rows(Session - Twice))
+    lab.check({"session": "3", "__twice": "3"})
+    query = lab.named("SELECT * FROM {lab}.`__twice` WHERE session = 3")
+    with lab.server.connect() as source, lab.scratch.connect() as loaded:
+        here, there = source.cursor(), loaded.cursor()
+        here.execute(query)
+        there.execute(query)
+        names = [column[0] for column in here.description]
+        assert here.fetchall() == there.fetchall()
+    assert {"_job_start_time", "_job_duration", "_job_version"} <= set(names)
+
+
+# ---------------------------------------------------------------- negative witnesses
+
+
+def test_witnesses_to_a_fixpoint(lab: Lab) -> None:
+    """A row that is read brings what rejects it elsewhere; that row, what rejects it in turn, and so on."""
+    schema = lab.schema()
+
+    @schema
+    class Subject(dj.Manual):
+        definition = """
+        subject : int
+        """
+
+    @schema
+    class Room(dj.Manual):
+        definition = """
+        room : int
+        """
+
+    @schema
+    class Dead(dj.Manual):
+        definition = """
+        -> Subject
+        ---
+        -> Room
+        """
+
+    @schema
+    class Doubted(dj.Manual):
+        definition = """
+        -> Dead
+        """
+
+    @schema
+    class Closed(dj.Manual):
+        definition = """
+        -> Room
+        """
+
+    Subject.insert({"subject": n} for n in (1, 2, 3, 4))
+    Room.insert({"room": n} for n in (7, 8, 9))
+    Dead.insert([{"subject": 1, "room": 7}, {"subject": 2, "room": 8}])
+    Doubted.insert([{"subject": 1}, {"subject": 2}])
+    Closed.insert([{"room": 7}, {"room": 8}])
+    alive = [lambda: rows(Subject - Dead), lambda: rows(Dead - Doubted), lambda: rows(Room - Closed)]
+    lab.capture(*alive)
+    lab.check({"subject": "3 4", "room": "9"}, lab.home / "one")
+    lab.capture(*alive, lambda: rows(Subject & {"subject": 1}))
+    cut = lab.check(
+        {"subject": "1 3 4", "dead": "1", "doubted": "1", "room": "7 9", "closed": "7"}, lab.home / "two"
+    )
+    assert cut.tables[Dead.full_table_name].reasons == {"keeps a row rejected (anti-join)": 1}
+    assert cut.tables[Closed.full_table_name].reasons == {"keeps a row rejected (anti-join)": 1}
+    # the rows of 2 stay in the lab
+    assert not any((2,) in keys for name, keys in lab.rows(cut).items() if name != "room")
+
+
+def test_a_witness_brings_its_parents_and_parts(lab: Lab) -> None:
+    schema = lab.schema()
+
+    @schema
+    class Subject(dj.Manual):
+        definition = """
+        subject : int
+        """
+
+    @schema
+    class Reason(dj.Manual):
+        definition = """
+        reason : int
+        """
+
+    @schema
+    class Excluded(dj.Manual):
+        definition = """
+        -> Subject
+        n : int
+        ---
+        -> Reason
+        """
+
+        class Note(dj.Part):
+            definition = """
+            -> master
+            note : int
+            """
+
+    Subject.insert({"subject": n} for n in (1, 2))
+    Reason.insert({"reason": n} for n in (5, 6))
+    Excluded.insert({"subject": 1, "n": n, "reason": r} for n, r in [(1, 5), (2, 6)])
+    Excluded.Note.insert({"subject": 1, "n": n, "note": 1} for n in (1, 2))
+    lab.capture(lambda: rows(Subject.proj() - Excluded.proj()), lambda: rows(Subject))
+    # one witness is enough: the first by its key
+    lab.check({"subject": "1 2", "excluded": "1.1", "excluded__note": "1.1.1", "reason": "5"})
+
+
+# ---------------------------------------------------------------- virtual references, accounts, snapshots
+
+
+def test_virtual_references(raw: Lab) -> None:
+    raw.sql(
+        "CREATE DATABASE {one}",
+        "CREATE TABLE {one}.rig (rig INT PRIMARY KEY, site INT NULL)",
+        "CREATE TABLE {one}.site (site INT PRIMARY KEY)",
+        "CREATE TABLE {lab}.session (id INT PRIMARY KEY, rig INT NULL)",
+        "INSERT INTO {one}.site VALUES (1), (2)",
+        "INSERT INTO {one}.rig VALUES (10, 1), (20, 2), (30, NULL)",
+        "INSERT INTO {lab}.session VALUES (1, 10), (2, 20), (3, NULL), (4, 99), (5, 30)",
+    )
+    session, rig, site = (raw.named(n) for n in ("{lab}.`session`", "{one}.`rig`", "{one}.`site`"))
+    virtual = [
+        ForeignKey("rig of session", session, ("rig",), rig, ("rig",), virtual=True),
+        ForeignKey("site of rig", rig, ("site",), site, ("site",), virtual=True),
+    ]
+    raw.capture(lambda: rows(raw.table("session") & "id > 1"))
+    assert raw.rows(raw.paper.slice()) == {"session": keyed("2 3 4 5")}
+    # 4 refers to a rig that is not there: that is how the database is
+    raw.check({"session": "2 3 4 5", "one.rig": "20 30", "one.site": "2"}, virtual=virtual)
+
+
+def test_an_account_that_may_only_select(lab: Lab, tmp_path: Path) -> None:
+    schema = lab.schema()
+
+    @schema
+    class Subject(dj.Manual):
+        definition = """
+        subject : int
+        """
+
+    @schema
+    class Session(dj.Manual):
+        definition = """
+        -> Subject
+        session : int
+        """
+
+        class Trial(dj.Part):
+            definition = """
+            -> master
+            trial : int
+            """
+
+    @schema
+    class Bad(dj.Manual):
+        definition = """
+        -> Session
+        """
+
+    @schema
+    class Private(dj.Manual):
+        definition = """
+        -> Session
+        """
+
+    Subject.insert({"subject": n} for n in (1, 2))
+    Session.insert({"subject": n, "session": s} for n in (1, 2) for s in (1, 2))
+    Session.Trial.insert({"subject": n, "session": s, "trial": 1} for n in (1, 2) for s in (1, 2))
+    Bad.insert([{"subject": 1, "session": 1}, {"subject": 2, "session": 1}])
+    lab.capture(lambda: rows(Session - Bad & {"subject": 1}), lambda: rows(Subject & {"subject": 1}))
+    readable = [Subject, Session, Session.Trial, Bad]
+    user, password = f"{lab.prefix}reader", "only' \"select\\"
+    lab.sql(
+        f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password.translate({39: chr(39) * 2, 92: chr(92) * 2})}'"
+    )
+    try:
+        lab.sql(*(f"GRANT SELECT ON {table.full_table_name} TO '{user}'@'%'" for table in readable))
+        with lab.server.connect(user=user, password=password, conv=plain_decoders()) as reader:
+            cut = make_slice(lab.paper.statements, reader)
+        assert lab.rows(cut) == {
+            "subject": keyed("1"),
+            "session": keyed("1.2"),
+            "session__trial": keyed("1.2.1"),
+        }
+        with lab.server.connect(user=user, password=password) as reader:
+            bundle = write_bundle(cut, tmp_path / "bundle", connection=reader)
+            with client_options(reader) as options:
+                bundle.dump(options)
+        bundle.restore([f"--defaults-file={lab.scratch.defaults_file()}"])
+    finally:
+        lab.sql(f"DROP USER '{user}'@'%'")
+
+
+def test_one_snapshot(lab: Lab) -> None:
+    """Rows that others write while the slice is made change nothing in it."""
+    schema = lab.schema()
+
+    @schema
+    class Master(dj.Manual):
+        definition = """
+        id : int
+        ---
+        note : varchar(10)
+        """
+
+        class Part(dj.Part):
+            definition = """
+            -> master
+            n : int
+            """
+
+    Master.insert({"id": n, "note": "old"} for n in (1, 2, 3))
+    Master.Part.insert({"id": n, "n": 1} for n in (1, 2, 3))
+    lab.capture(lambda: rows(Master & "note = 'old' AND id < 3"), lambda: len(Master & "note = 'old'"))
+    changes = iter(
+        [
+            "INSERT INTO {lab}.master VALUES (4, 'old'), (0, 'old')",
+            "INSERT INTO {lab}.master__part VALUES (1, 2), (4, 1), (0, 1)",
+            "DELETE FROM {lab}.master__part WHERE id = 2",
+            "DELETE FROM {lab}.master WHERE id = 2",
+            "UPDATE {lab}.master SET note = 'new'",
+        ]
+    )
+    seen = []
+
+    def progress(what: str, count: int) -> None:
+        seen.append(what)
+        for change in changes:
+            lab.sql(change)
+
+    connection = compat.raw_connection(lab.connection, conv=plain_decoders())
+    cut = make_slice(lab.paper.statements, connection, progress=progress)
+    connection.close()
+    assert seen
+    master, part = cut.tables[Master.full_table_name], cut.tables[Master.Part.full_table_name]
+    assert (master.rows, master.total_rows, part.rows, part.total_rows) == (3, 3, 3, 3)
+    assert set(master.keys) == {(1,), (2,), (3,)} and set(part.keys) == {(1, 1), (2, 1), (3, 1)}
+    assert not cut.drifted and master.restriction == part.restriction == "TRUE"
+    drifted = lab.paper.slice()  # and one made now sees them
+    assert [report.rows_now for report in drifted.statements] == [0, 1]
+    assert [report.rows_then for report in drifted.drifted] == [2]
+
+
+def test_a_table_without_a_primary_key(raw: Lab) -> None:
+    raw.sql(
+        "CREATE TABLE {lab}.parent (id INT PRIMARY KEY)",
+        "CREATE TABLE {lab}.log (id INT NULL, text VARCHAR(9), FOREIGN KEY (id) REFERENCES {lab}.parent (id))",
+        "INSERT INTO {lab}.parent VALUES (1), (2), (3)",
+        "INSERT INTO {lab}.log VALUES (1, 'a'), (1, 'a'), (1, 'b'), (2, 'a'), (NULL, 'a'), (NULL, NULL)",
+    )
+    raw.capture(lambda: rows(raw.table("log").proj("text") & "text = 'b'"))
+    cut = raw.paper.slice()
+    log = cut.tables[raw.named("{lab}.`log`")]
+    assert (log.restriction, log.rows, log.total_rows) == (
+        "TRUE",
+        6,
+        6,
+    )  # its rows have no names: all of them
+    assert set(cut.tables[raw.named("{lab}.`parent`")].keys) == {(1,), (2,)}
+    drop_schemas(raw.scratch, user_schemas(raw.scratch))
+    whole_way(cut, raw.server, raw.scratch, raw.home / "bundle", raw.paper)
