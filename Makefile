@@ -6,7 +6,7 @@ machine = $(PYTHON) tests/machine.py
 python-0.14 = $$($(machine) python 0.14)
 python-2.x = $$($(machine) python 2.x)
 
-.PHONY: demo test test-slow lint bench bench-quick clean
+.PHONY: demo test test-slow test-browser lint bench bench-quick clean
 
 demo:  ## export the slice behind an analysis of DataJoint Elements, load it elsewhere and replay it
 	@$(machine) mariadb >/dev/null
@@ -17,6 +17,10 @@ test:  ## the test suite: two DataJoint lines, each on MariaDB and MySQL
 
 test-slow:  ## the tests that take longer
 	@$(PYTHON) tests/matrix.py --slow
+
+test-browser:  ## report.html in a real browser
+	@$(machine) mariadb >/dev/null && $(machine) chromium >/dev/null
+	@python=$(python-0.14) && SQLSPY_TEST_BROWSER=1 "$$python" -W ignore -m pytest -q -p no:cacheprovider -m browser
 
 lint:
 	@python=$(python-2.x) && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy

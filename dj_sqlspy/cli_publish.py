@@ -38,6 +38,17 @@ def add_commands(add: Add) -> None:
         default="size",
         help="look for files and their sizes, or read them and compare checksums",
     )
+    report = add("report", _report, "make a bundle's report.html again from its manifest.json")
+    report.add_argument("bundle", metavar="DIR")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from .bundle import Bundle
+    from .publish import refresh
+
+    bundle = Bundle(options.bundle)
+    refresh(bundle.path, bundle.manifest)
+    print(bundle.path / "report.html")
 
 
 def _files(options: argparse.Namespace) -> int:

@@ -56,7 +56,7 @@ class Box:
     @property
     def width(self) -> float:
         """What the box needs."""
-        texts = [text_width(self.label, NAME_SIZE), text_width(self.info, INFO_SIZE)]
+        texts = [1.1 * text_width(self.label, NAME_SIZE), text_width(self.info, INFO_SIZE)]
         texts += [text_width(f"{part.label}  {part.counts}", INFO_SIZE) + 18 for part in self.parts]
         return max(86.0, *texts) + 22
 
@@ -86,8 +86,8 @@ def class_name(table: str) -> str:
     >>> class_name("#probe_type__electrode"), class_name("__psth"), class_name("~external_raw")
     ('ProbeType.Electrode', 'Psth', '~external_raw')
     """
-    if table.startswith("~"):
-        return table
+    if table.startswith("~") or not re.fullmatch(r"[#\w]+", table):
+        return table  # not a name that DataJoint gives to a class
     words = re.split(r"(?<=\w)__(?=\w)", table.lstrip("#_~"))
     return ".".join(re.sub(r"(?:^|[_\W])+([a-zA-Z0-9])", lambda m: m[1].upper(), word) for word in words)
 
@@ -96,7 +96,7 @@ def text_width(text: str, size: float) -> float:
     """About how wide a text is in a sans-serif font, in the unit of its size."""
     narrow, wide = sum(text.count(c) for c in "fijlrtI.,:;'|! ()[]·"), sum(text.count(c) for c in "mwMW@%")
     capitals = sum(character.isupper() for character in text)
-    return size * (0.56 * (len(text) - narrow - wide) + 0.31 * narrow + 0.85 * wide + 0.1 * capitals)
+    return size * (0.62 * (len(text) - narrow - wide) + 0.37 * narrow + 0.95 * wide + 0.1 * capitals)
 
 
 def boxes_of(
@@ -169,7 +169,8 @@ def draw(
     wide, high = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
     parts = [
         f'<svg class="diagram" viewBox="{-MARGIN:g} {-MARGIN:g} {wide:.0f} {high:.0f}" width="{wide:.0f}"'
-        f' height="{high:.0f}" role="img" aria-label="Diagram of the tables of the slice">'
+        f' height="{high:.0f}" style="min-width:{0.8 * wide:.0f}px" role="img"'
+        ' aria-label="Diagram of the tables of the slice">'
     ]
     for (upper, lower), kind in kinds.items():
         path = _path(layout.routes[upper, lower])

@@ -185,56 +185,99 @@ def _crossings(rows: Sequence[Sequence[int]], items: Sequence[_Item]) -> int:
 
 
 def _position(rows: Sequence[Sequence[int]], items: Sequence[_Item]) -> None:
-    """Centres of all items: near to those of their neighbours, in the order of the row, not overlapping."""
+    """Centres of all items, so that edges that pass through layers are straight (Brandes and Köpf, 2002).
+
+    Four times, towards each of the corners, each item is aligned with the median of its neighbours, and what is
+    aligned is packed; the position is the mean of the two middle ones of the four.
+    """
+    crossing = _conflicts(rows, items)
+    found: list[dict[int, float]] = []
+    for down in (True, False):
+        for left in (True, False):
+            turned = [list(row) if left else list(row)[::-1] for row in (rows if down else rows[::-1])]
+            near = {i: item.up if down else item.down for i, item in enumerate(items)}
+            xs = _packed(turned, items, _aligned(turned, near, crossing))
+            found.append(xs if left else {item: -x for item, x in xs.items()})
+    widths = [max(xs.values(), default=0.0) - min(xs.values(), default=0.0) for xs in found]
+    narrowest = found[widths.index(min(widths))]
+    for number, xs in enumerate(found):
+        # those packed to the left begin where the narrowest one does, the others end there
+        end = min if number % 2 == 0 else max
+        shift = end(narrowest.values(), default=0.0) - end(xs.values(), default=0.0)
+        found[number] = {item: x + shift for item, x in xs.items()}
+    for i, item in enumerate(items):
+        item.x = sum(sorted(xs[i] for xs in found)[1:3]) / 2
+
+
+def _conflicts(rows: Sequence[Sequence[int]], items: Sequence[_Item]) -> set[tuple[int, int]]:
+    """Ends of edges that cross an edge on its way between two lanes: that one is kept straight."""
+    out = set()
+    for upper, lower in itertools.pairwise(rows):
+        position = {item: i for i, item in enumerate(upper)}
+        inner: list[tuple[int, int, int, int]] = []
+        others: list[tuple[int, int, int, int]] = []
+        for place, item in enumerate(lower):
+            for above in items[item].up:
+                lanes = items[item].box is None and items[above].box is None
+                (inner if lanes else others).append((position[above], place, above, item))
+        for a, b, above, item in others:
+            if any((a - c) * (b - d) < 0 for c, d, _, _ in inner):
+                out.add((above, item))
+        for one, other in itertools.combinations(inner, 2):
+            if (one[0] - other[0]) * (one[1] - other[1]) < 0:
+                out.add(other[2:])
+    return out
+
+
+def _aligned(
+    rows: Sequence[Sequence[int]], near: Mapping[int, Sequence[int]], crossing: set[tuple[int, int]]
+) -> dict[int, int]:
+    """For each item the first one of the block that it is aligned with."""
+    root = {item: item for row in rows for item in row}
+    aligned = set()
+    position: dict[int, int] = {}
     for row in rows:
-        x = 0.0
+        last = -1
         for item in row:
-            items[item].x = x + items[item].width / 2
-            x += items[item].width + GAP
-        for item in row:
-            items[item].x -= x / 2
-    for sweep in range(2 * SWEEPS):
-        for row in rows if sweep % 2 == 0 else rows[::-1]:
-            wanted, weights = [], []
-            for item in row:
-                near = items[item].up + items[item].down
-                if sweep < SWEEPS:
-                    near = (items[item].up if sweep % 2 == 0 else items[item].down) or near
-                wanted.append(sum(items[n].x for n in near) / len(near) if near else items[item].x)
-                # a straight edge matters more than a box that is not quite in the middle
-                weights.append(4.0 if items[item].box is None else 1.0)
-            apart = [_apart(items[a], items[b]) for a, b in itertools.pairwise(row)]
-            for item, x in zip(row, _spaced(wanted, apart, weights), strict=True):
-                items[item].x = x
+            above = sorted(near[item], key=position.__getitem__)
+            middle = (len(above) - 1) / 2
+            for index in sorted({int(middle), int(middle + 0.5)}) if above else ():
+                other = above[index]
+                free = root[item] == item and other not in aligned and position[other] > last
+                if free and not {(item, other), (other, item)} & crossing:
+                    root[item] = root[other]
+                    aligned.add(other)
+                    last = position[other]
+        position.update({item: i for i, item in enumerate(row)})
+    return root
+
+
+def _packed(
+    rows: Sequence[Sequence[int]], items: Sequence[_Item], root: Mapping[int, int]
+) -> dict[int, float]:
+    """Positions of all items: each block as far to the left as those beside it allow, then close to its right."""
+    blocks = nx.DiGraph()
+    blocks.add_nodes_from(root.values())
+    for row in rows:
+        for one, other in itertools.pairwise(row):
+            a, b = root[one], root[other]
+            apart = max(_apart(items[one], items[other]), blocks.get_edge_data(a, b, {"apart": 0.0})["apart"])
+            blocks.add_edge(a, b, apart=apart)
+    xs: dict[int, float] = {}
+    order = list(nx.topological_sort(blocks))
+    for block in order:
+        xs[block] = max((xs[a] + d["apart"] for a, _, d in blocks.in_edges(block, data=True)), default=0.0)
+    for block in reversed(order):
+        right = [xs[b] - d["apart"] for _, b, d in blocks.out_edges(block, data=True)]
+        if right:
+            xs[block] = max(xs[block], min(right))
+    return {item: xs[block] for item, block in root.items()}
 
 
 def _apart(one: _Item, other: _Item) -> float:
     """How far apart the centres of neighbours have to be."""
     boxes = (one.box is not None) + (other.box is not None)
     return (one.width + other.width) / 2 + (2.0, 9.0, GAP)[boxes]
-
-
-def _spaced(wanted: Sequence[float], apart: Sequence[float], weights: Sequence[float]) -> list[float]:
-    """Positions nearest to those wanted (least squares) that keep the order and the distances.
-
-    With the distances taken off this is isotonic regression, solved by pooling adjacent violators.
-
-    >>> _spaced([0.0, 0.0], [10.0], [1.0, 1.0])
-    [-5.0, 5.0]
-    """
-    offsets = [0.0]
-    for distance in apart:
-        offsets.append(offsets[-1] + distance)
-    blocks: list[tuple[float, float, int]] = []  # mean, weight, members
-    for want, offset, weight in zip(wanted, offsets, weights, strict=False):
-        mean, members = want - offset, 1
-        while blocks and blocks[-1][0] >= mean:
-            other, heavy, count = blocks.pop()
-            mean = (mean * weight + other * heavy) / (weight + heavy)
-            weight, members = weight + heavy, members + count
-        blocks.append((mean, weight, members))
-    means = [mean for mean, _, members in blocks for _ in range(members)]
-    return [mean + offset for mean, offset in zip(means, offsets, strict=False)]
 
 
 def _finished(

@@ -45,10 +45,13 @@ MARKS = {
 }
 
 FILE_STATES = {
-    "missing": "are not in their store",
-    "changed": "are not as the database says",
-    "outside": "have a path that leads out of their store",
-    "unreachable": "were not looked at: their store could not be reached",
+    "missing": ("is not in its store", "are not in their stores"),
+    "changed": ("is not as the database says", "are not as the database says"),
+    "outside": ("has a path that leads out of its store", "have paths that lead out of their stores"),
+    "unreachable": (
+        "was not looked at: its store could not be reached",
+        "were not looked at: their stores could not be reached",
+    ),
 }
 
 
@@ -114,9 +117,11 @@ def _head(title: str, manifest: Mapping[str, Any], replay: Mapping[str, Any] | N
     filled = sum(t["rows"] > 0 for t in tables)
     analyses = list(dict.fromkeys(s["analysis"] for s in statements if s["analysis"]))
     read = f" that {_and([f'<b>{escape(a)}</b>' for a in analyses])} read" if analyses else ""
+    empty = len(tables) - filled
+    structure = f", {empty:,} more for their structure" if empty else ""
     tiles = [
         (f"{rows:,}", f"rows, of {total:,} in these tables", rows / total if total else 1.0),
-        (f"{filled:,}", f"tables with rows, {len(tables) - filled:,} for their structure", None),
+        (f"{filled:,}", f"tables with rows{structure}", None),
         (f"{len(statements):,}", _replayed(statements, replay), None),
         (f"{len(manifest['foreign_keys']):,}", _keys(replay), None),
     ]
@@ -216,7 +221,7 @@ def _cautions(manifest: Mapping[str, Any]) -> Iterable[_Item]:
     if fallen:
         lines = _list(f"{_links([s['number']])}: {escape(s['fallback'])}" for s in fallen)
         headline = _count(len(fallen), "statement was", "statements were")
-        yield "caution", f"{headline} not analysed: all rows of their tables are here.", lines
+        yield "caution", f"{headline} not analysed: all rows of the tables named there are here.", lines
     if manifest["drift"]:
         lines = _list(
             f"{_links([d['number']])}: {_rows(d['then'])} then, {_rows(d['now'])} now"
@@ -253,7 +258,8 @@ def _notes(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -> Ite
 
 
 def _files_are(files: Sequence[Mapping[str, Any]], state: str) -> str:
-    return f"{_count(len(files), 'file', 'files')} {FILE_STATES[state]}."
+    one, many = FILE_STATES[state]
+    return f"{_count(len(files), f'file {one}', f'files {many}')}."
 
 
 def _file_name(file: Mapping[str, Any]) -> str:
@@ -282,6 +288,7 @@ def _diagram(manifest: Mapping[str, Any]) -> str:
 <p class="legend">{legend}</p>
 <p class="hint">A line leads down from a table to what refers to it: thick where the reference is the whole primary
 key, thin where it is part of it, dashed where it is secondary. Numbers are rows here of rows in the database.</p>
+<p class="zoom"><button type="button" aria-pressed="false">Fit to the width</button></p>
 <div class="canvas" tabindex="0" aria-label="Diagram, can be scrolled">{svg}</div></section>"""
 
 
@@ -324,14 +331,15 @@ def _table_row(table: Mapping[str, Any], readers: Mapping[str, int], masters: Ma
     comment = table.get("comment") or ""
     return f"""<details id="{_anchor(name)}" class="{state}" data-name="{escape(f"{schema}.{label}".lower())}"
  data-rows="{table["rows"]}" data-share="{share:.6f}" data-why="{escape(why)}">
-<summary><span class="what"><i class="tier {tier}" title="{tier}"></i><b>{escape(label)}</b>
+<summary><span class="what"><i class="tier {tier}" title="{tier}"></i><b>{escape(label).replace(".", ".<wbr>")}</b>
 <small>{escape(schema)}</small></span>
 <span class="number">{table["rows"]:,}</span>
-<span class="share">{_meter(share) if table["rows"] else ""}<small>{table["total_rows"]:,}</small></span>
+<span class="share"><b>{table["rows"]:,}</b>{_meter(share) if table["rows"] else ""}
+<small>{table["total_rows"]:,}</small></span>
 <span class="why">{escape(why)}</span></summary>
 <div class="more">{f"<p>{escape(comment)}</p>" if comment else ""}
 <p><code>{escape(name)}</code>, {tier}{f" of {_table(masters[name])}" if name in masters else ""};
-read by {_count(readers.get(name, 0), "statement", "statements")}.</p>
+read by {_count(readers[name], "statement", "statements") if name in readers else "no statement"}.</p>
 {_columns(table)}
 <p>The rows here are those where</p><pre>{escape(_cut(table["restriction"], 3000))}</pre></div></details>"""
 
@@ -402,10 +410,11 @@ def _statement_row(
     anchors = "".join(f'<a id="s-{m["number"]}"></a>' for m in members)
     return f"""<details data-first="{first["number"]}" data-analysis="{escape(first["analysis"].lower())}"
  data-name="{escape(" ".join(short).lower())}" data-rows="{sum(known)}" data-state="{state}">
-<summary>{anchors}<span class="number">{numbers}</span>
+<summary><span class="number">{anchors}{numbers}</span>
 <span class="from"><b>{escape(first["analysis"])}</b><small>{escape(first["kind"])}</small></span>
-<span class="why">{escape(", ".join(short)) or "&ndash;"} {flags}</span>
-<span class="number">{_range(known)}</span><span class="state {state.split()[0]}">{escape(said)}</span></summary>
+<span class="reads"><span>{escape(", ".join(short)) or "&ndash;"} {flags}</span>
+<code class="gist">{escape(" ".join(first["sql"].split())[:300])}</code></span>
+<span class="number rows">{_range(known)}</span><span class="state {state.split()[0]}">{escape(said)}</span></summary>
 <div class="more"><pre class="sql">{escape(_cut(first["sql"], 6000))}</pre>
 {_captured(first)}{f"<p>Reads {_and([_table(name) for name in tables])}.</p>" if tables else ""}
 {_said(members, states)}{_bindings(members)}</div></details>"""

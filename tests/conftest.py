@@ -44,6 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         named = [(mark.args[0], line) for mark in item.iter_markers("line")]
         named += [(mark.args[0], FLAVOR) for mark in item.iter_markers("flavor")]
+        named += [("1", os.environ.get("SQLSPY_TEST_BROWSER")) for _ in item.iter_markers("browser")]
         (kept if all(wanted == here for wanted, here in named) else left_out).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -8,6 +8,7 @@ option file. Only the standard library is used: this runs before there is an env
     python3 tests/machine.py python 0.14      # prints the path of an environment's interpreter
     python3 tests/machine.py mysql            # prints the folder with MySQL
     python3 tests/machine.py mariadb          # prints the server program
+    python3 tests/machine.py chromium         # prints the browser's
 """
 
 from __future__ import annotations
@@ -171,6 +172,18 @@ def mysql() -> Path:
         raise Missing(f"debootstrap failed {ATTEMPTS} times. The end of {log}:\n{tail}")
 
 
+def chromium() -> str:
+    """A browser, for the tests of pages."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next(filter(None, map(find, names)), None)
+    if program is None:
+        packages("chromium")
+        program = find("chromium")
+    if program is None:
+        raise Missing("chromium was installed, and there is no chromium on PATH.")
+    return program
+
+
 def python(line: str) -> Path:
     """The interpreter of the environment for a DataJoint line, with this checkout installed editable."""
     if sys.version_info < (3, 10):  # noqa: UP036 - this file runs before pip could refuse
@@ -216,6 +229,8 @@ def main(arguments: Sequence[str]) -> int:
             print(mysql())
         elif list(arguments) == ["mariadb"]:
             print(mariadb())
+        elif list(arguments) == ["chromium"]:
+            print(chromium())
         else:
             print(__doc__, file=sys.stderr)
             return 2

@@ -53,6 +53,18 @@
   addEventListener("hashchange", open);
   open();
 
+  for (const canvas of all(".canvas")) {
+    const zoom = canvas.previousElementSibling;
+    const button = zoom.querySelector("button");
+    const middle = () => (canvas.scrollLeft = (canvas.scrollWidth - canvas.clientWidth) / 2);
+    zoom.classList.toggle("needed", canvas.scrollWidth > canvas.clientWidth);
+    button.addEventListener("click", () => {
+      button.ariaPressed = String(canvas.classList.toggle("fit"));
+      middle();
+    });
+    middle();
+  }
+
   for (const diagram of all("svg.diagram")) {
     const boxes = all(".box", diagram);
     const edges = all(".edge", diagram);
