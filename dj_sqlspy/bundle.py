@@ -7,6 +7,7 @@ In: a `Slice` and the `Paper` that it was made for. Out: a folder with
 ``dump.sh``        reads the slice from the source into ``dump.sql.gz``
 ``restore.sh``     loads that into another server and checks it
 ``dump.sql.gz``    the rows, once `Bundle.dump` or ``dump.sh`` was run
+``digests.json``   what to compare with where there is no source, once `Bundle.verify` was run
 ``report.html``    all of this for a person to look at (see `report`)
 ``replay.json``    what the last `Bundle.verify` gave
 =================  =============================================================================
@@ -38,11 +39,12 @@ from .stores import Stores
 
 if TYPE_CHECKING:
     from .paper import Paper
-    from .replay import ReplayReport
     from .slices import Slice, StatementReport
+    from .verify import Verification
 
 DUMP_FILE = "dump.sql.gz"
-FILES = frozenset({"manifest.json", "dump.sh", "restore.sh", DUMP_FILE}) | publish.FILES
+DIGESTS_FILE = "digests.json"
+FILES = frozenset({"manifest.json", "dump.sh", "restore.sh", DUMP_FILE, DIGESTS_FILE}) | publish.FILES
 
 # How many statements an error message or a table shows before it only counts the others.
 SHOWN = 10
@@ -138,15 +140,22 @@ class Bundle:
         """
         return self._run("restore.sh", options)
 
-    def verify(self, source: Any = None, progress: Callable[[int, int], None] | None = None) -> ReplayReport:
-        """Load the bundle into a private server and replay every captured statement there and on the source.
+    def verify(
+        self, source: Any = None, progress: Callable[[int, int], None] | None = None, *, alone: bool = False
+    ) -> Verification:
+        """Load the bundle into a private server and check structure, rows, foreign keys and captured statements.
+
+        Where the source can be reached, it is compared with that, and ``digests.json`` is left in the bundle;
+        elsewhere with these digests.
 
         Parameters
         ----------
         source : datajoint.Connection, optional
-            Default: ``dj.conn()``.
+            Default: ``dj.conn()``, if that is set up and its server holds the tables.
         progress : callable, optional
-            Called with the number of statements replayed, and of all.
+            Called with the number of statements done, and of all.
+        alone : bool
+            Do not look for a source: what a reader does who has the bundle and no more.
 
         Raises
         ------
@@ -155,10 +164,11 @@ class Bundle:
         ServerError
             If there is no program for a private server.
         """
-        from .replay import verify  # replay stands after bundle in the way of the data
+        from .verify import verify  # it stands after bundle in the way of the data
 
-        report = verify(self, source, progress)
-        publish.record(self.path, self.manifest, report)
+        report = verify(self, source, progress, alone=alone)
+        if report.from_source:  # a reader's copy stays as it is
+            publish.record(self.path, self.manifest, report)
         return report
 
     def _run(self, script: str, options: Sequence[str]) -> str:

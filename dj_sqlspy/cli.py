@@ -90,8 +90,13 @@ def _parser() -> argparse.ArgumentParser:
         help="fail where a statement cannot be analysed, and export no whole table",
     )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
-    verify = add("verify", _verify, "load a bundle into a private server, replay its statements and compare")
+    verify = add(
+        "verify",
+        _verify,
+        "load a bundle into a private server and compare with the source, or with the digests in the bundle",
+    )
     verify.add_argument("bundle", metavar="DIR")
+    verify.add_argument("--alone", action="store_true", help="do not look for the source")
     for name, command, text in (
         ("dump", _dump, "run a bundle's dump.sh (without options: on the server of dj.config)"),
         ("restore", _restore, "run a bundle's restore.sh"),
@@ -207,9 +212,11 @@ def _verify(options: argparse.Namespace) -> int:
     bundle = Bundle(options.bundle)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("dump, load, replay", total=None)
-        report = bundle.verify(progress=lambda done, of: bar.update(task, completed=done, total=of))
+        report = bundle.verify(
+            progress=lambda done, of: bar.update(task, completed=done, total=of), alone=options.alone
+        )
     Console(soft_wrap=True).print(report, markup=False)
-    return 0 if report.equal else 1
+    return 0 if report.equal and report.complete else 1
 
 
 def _demo(options: argparse.Namespace) -> int:

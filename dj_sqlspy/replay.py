@@ -12,23 +12,19 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import pymysql
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from . import compat, servers
-from .bundle import SHOWN, client_options, short
+from .bundle import SHOWN, short
 from .catalog import ForeignKey
 from .dump import orphans
 from .errors import BundleError
 from .results import Digest, difference, digest
 from .sql import quote
-
-if TYPE_CHECKING:
-    from .bundle import Bundle
 
 # Settings of a session that a result can depend on; the slice's session gets those of the source's.
 SESSION = (
@@ -55,7 +51,7 @@ class StatementResult:
     marks : frozenset of str
         Why its result can change by itself. Such a statement is reported apart.
     state : str
-        ``equal``, ``differs`` or ``error``.
+        ``equal``, ``differs``, ``error``, or ``unchecked``: there is nothing to compare it with.
     source_rows, slice_rows : int or None
         Rows of the result.
     missing, extra : int
@@ -80,6 +76,18 @@ class StatementResult:
     extra_rows: tuple[str, ...] = ()
     message: str = ""
 
+    @classmethod
+    def about(cls, sql: str, entries: Sequence[Mapping[str, Any]]) -> StatementResult:
+        """An equal result of the statements of a manifest that have this text."""
+        return cls(
+            sql,
+            tuple(entry["number"] for entry in entries),
+            tuple(dict.fromkeys(entry["analysis"] for entry in entries)),
+            tuple(dict.fromkeys(entry["kind"] for entry in entries)),
+            frozenset(mark for entry in entries for mark in entry["marks"]),
+            state="equal",
+        )
+
 
 @dataclass(frozen=True)
 class KeyResult:
@@ -103,6 +111,8 @@ class ReplayReport:
     statements: tuple[StatementResult, ...]
     keys: tuple[KeyResult, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    title: ClassVar[str] = "Replay on the source and on the slice"
 
     @property
     def equal(self) -> bool:
@@ -135,7 +145,7 @@ class ReplayReport:
         return Group(*self._renderables())
 
     def _renderables(self) -> Iterator[RenderableType]:
-        table = RichTable(title="Replay on the source and on the slice")
+        table = RichTable(title=self.title)
         table.add_column("analysis")
         table.add_column("kind")
         for heading in ("statements", "distinct", "equal", "differ", "error"):
@@ -161,16 +171,22 @@ class ReplayReport:
                     f"{key.child}: {key.lost} rows of masters in the slice ({key.parent}) are not in it"
                 )
         bad = sorted(
-            (result for result in self.statements if result.state != "equal"), key=lambda r: bool(r.marks)
+            (result for result in self.statements if result.state in ("differs", "error")),
+            key=lambda r: bool(r.marks),
         )
         for result in bad[:SHOWN]:
             yield Text(describe(result))
         if len(bad) > SHOWN:
             yield Text(f"and {len(bad) - SHOWN} more")
-        keys = f"{len(self.keys)} foreign keys, {self.orphans} orphans"
         times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in self.seconds.items())
-        verdict = "equal" if self.equal else "NOT EQUAL"
-        yield Text(f"{verdict}: {len(plain)} distinct statements, {keys}" + (f" ({times})" if times else ""))
+        yield Text(f"{self._verdict()}: {self._measure()}" + (f" ({times})" if times else ""))
+
+    def _verdict(self) -> str:
+        return "equal" if self.equal else "NOT EQUAL"
+
+    def _measure(self) -> str:
+        plain = sum(not result.marks for result in self.statements)
+        return f"{plain} distinct statements, {len(self.keys)} foreign keys, {self.orphans} orphans"
 
 
 def describe(result: StatementResult) -> str:
@@ -190,40 +206,6 @@ def describe(result: StatementResult) -> str:
             lines.append(f"    {count} {what}, such as:")
             lines += [f"        {row}" for row in rows]
     return "\n".join(lines)
-
-
-def verify(
-    bundle: Bundle, source: Any = None, progress: Callable[[int, int], None] | None = None
-) -> ReplayReport:
-    """Load a bundle into a private server and replay it; dumps it first if that was not done yet.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    source : datajoint.Connection, optional
-        Default: ``dj.conn()``.
-    progress : callable, optional
-        Called with the number of statements replayed, and of all.
-
-    Raises
-    ------
-    BundleError, ServerError
-    """
-    seconds: dict[str, float] = {}
-    if not bundle.dump_file.exists():
-        with _timed(seconds, "dump"):
-            bundle.dump(source=source)
-    clock = time.perf_counter()
-    with contextlib.ExitStack() as stack:
-        private = stack.enter_context(servers.private_server(bundle.manifest["server"]["flavor"]))
-        loaded = stack.enter_context(contextlib.closing(private.connect()))
-        seconds["start a server"] = time.perf_counter() - clock
-        with _timed(seconds, "restore"):
-            bundle.restore(stack.enter_context(client_options(loaded)))
-        opened = stack.enter_context(contextlib.closing(compat.raw_connection(source)))
-        with _timed(seconds, "replay"):
-            report = replay(bundle.manifest, opened, loaded, progress)
-    return ReplayReport(report.statements, report.keys, seconds)
 
 
 def replay(
@@ -250,15 +232,15 @@ def replay(
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in manifest["statements"]:
         groups.setdefault(entry["sql"], []).append(entry)
-    with _as_sent(source), _as_sent(loaded):
+    with as_sent(source), as_sent(loaded):
         match_sessions(source, loaded)
-        with _snapshot(source), _snapshot(loaded):
+        with snapshot(source), snapshot(loaded):
             results = []
             for sql, entries in groups.items():
                 results.append(_replay_one(sql, entries, source, loaded))
                 if progress is not None:
                     progress(len(results), len(groups))
-            keys = _check_keys(manifest, source, loaded)
+            keys = check_keys(manifest, source, loaded)
     return ReplayReport(tuple(results), tuple(keys))
 
 
@@ -289,7 +271,7 @@ def _quoted(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _as_sent(connection: Any) -> Iterator[None]:
+def as_sent(connection: Any) -> Iterator[None]:
     """Results of this connection as bytes, just as the server sends them."""
     kept = connection.decoders, connection.use_unicode
     connection.decoders, connection.use_unicode = {}, False
@@ -300,7 +282,8 @@ def _as_sent(connection: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _snapshot(connection: Any) -> Iterator[None]:
+def snapshot(connection: Any) -> Iterator[None]:
+    """Read from one moment of the database in this block."""
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
@@ -311,21 +294,15 @@ def _snapshot(connection: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Note how long this block takes."""
     start = time.perf_counter()
     yield
     seconds[step] = time.perf_counter() - start
 
 
 def _replay_one(sql: str, entries: Sequence[Mapping[str, Any]], source: Any, loaded: Any) -> StatementResult:
-    about = StatementResult(
-        sql,
-        tuple(entry["number"] for entry in entries),
-        tuple(dict.fromkeys(entry["analysis"] for entry in entries)),
-        tuple(dict.fromkeys(entry["kind"] for entry in entries)),
-        frozenset(mark for entry in entries for mark in entry["marks"]),
-        state="equal",
-    )
+    about = StatementResult.about(sql, entries)
     sides: dict[str, Digest] = {}
     for side, connection in (("source", source), ("slice", loaded)):
         try:
@@ -359,7 +336,8 @@ def _replay_one(sql: str, entries: Sequence[Mapping[str, Any]], source: Any, loa
 # ---------------------------------------------------------------- foreign keys
 
 
-def _check_keys(manifest: Mapping[str, Any], source: Any, loaded: Any) -> Iterator[KeyResult]:
+def check_keys(manifest: Mapping[str, Any], source: Any, loaded: Any) -> Iterator[KeyResult]:
+    """Count what breaks the foreign keys of a loaded slice; without a source (None) no lost parts."""
     restrictions = {table["name"]: table["restriction"] for table in manifest["tables"]}
     for entry in manifest["foreign_keys"]:
         fk = ForeignKey(
@@ -371,7 +349,12 @@ def _check_keys(manifest: Mapping[str, Any], source: Any, loaded: Any) -> Iterat
         )
         orphaned = _number(loaded, f"SELECT COUNT(*) FROM {orphans(fk)}")
         lost = 0
-        if entry["part"] and manifest["parts"] == "all" and restrictions[fk.parent] != "FALSE":
+        if (
+            source is not None
+            and entry["part"]
+            and manifest["parts"] == "all"
+            and restrictions[fk.parent] != "FALSE"
+        ):
             columns = ", ".join(quote(column) for column in fk.parent_columns)
             on = " AND ".join(
                 f"p.{quote(c)} = m.{quote(pc)}" for c, pc in zip(fk.columns, fk.parent_columns, strict=True)

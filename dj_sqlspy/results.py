@@ -5,23 +5,38 @@ difference. Out: a `Digest` of a result, and the rows of one result that the oth
 streamed and kept as its number of rows and a sum of digests of its rows (a multiset hash: Clarke et al.,
 2003); only where two of these differ both results are read again to find the rows, with 8 bytes of memory a
 row. It does not know what the statements are for.
+
+Two servers that run at the same time are compared by what they send, byte for byte. A digest that is kept for
+others, who may have another version or flavor, is taken over values in a fixed form (`Forms`): `digests` says how.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from pymysql.constants import FIELD_TYPE
 from pymysql.cursors import SSCursor
 
 # Rows shown of a result that differs, and the characters shown of a value.
 ROWS_SHOWN = 5
 VALUE_SHOWN = 40
 
+# Of the sum of the digests of rows, which are SHA-256.
+MODULUS = 1 << 256
+
+# Significant digits that tell every DOUBLE from its neighbours.
+ALL_DIGITS = 17
+
+# What a column holds, by the type that the server names with a result; all others are "text", as they are sent.
+FORM_OF_TYPE = {FIELD_TYPE.FLOAT: "float", FIELD_TYPE.DOUBLE: "float", FIELD_TYPE.JSON: "json"}
+
 Row: TypeAlias = "tuple[bytes | None, ...]"
+Forms: TypeAlias = "Sequence[str]"  # for each column: "text", "float" or "json"
 Counts: TypeAlias = "tuple[Any, Any]"  # distinct digests, sorted, and how often each is there
 
 
@@ -37,12 +52,15 @@ class Digest:
         Sum of the digests of the rows: the same for the same rows in any order.
     ordered : bytes
         Digest of the rows in their order.
+    forms : tuple of str
+        What the columns hold.
     """
 
     columns: tuple[str, ...]
     rows: int
     multiset: int
     ordered: bytes
+    forms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,36 +71,108 @@ class Difference:
     shown: tuple[str, ...]
 
 
-def _stream(connection: Any, sql: str) -> Iterator[Row]:
-    """Rows of a result as they arrive. The first item is the row of column names."""
+def _stream(connection: Any, sql: str) -> Iterator[Any]:
+    """Rows of a result as they arrive. The first item is its columns: pairs of name and type."""
     with connection.cursor(SSCursor) as cursor:
         # older PyMySQL writes bytes that are no text into a statement as lone surrogates
         cursor.execute(sql.encode(errors="surrogateescape"))
-        yield tuple(column[0] for column in cursor.description or ())
+        yield tuple(column[:2] for column in cursor.description or ())
         yield from cursor.fetchall_unbuffered()
 
 
-def digest(connection: Any, sql: str) -> Digest:
-    """Run a statement and digest its result."""
+def _names(columns: Sequence[tuple[str | bytes, int]]) -> tuple[str, ...]:
+    return tuple(as_text(name) for name, _ in columns)
+
+
+def digest(connection: Any, sql: str, digits: int | None = None, forms: Forms | None = None) -> Digest:
+    """Run a statement and digest its result.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+        Its results come as bytes.
+    sql : str
+    digits : int, optional
+        Bring values into their fixed form first, floats with this many significant digits. Default: as sent.
+    forms : sequence of str, optional
+        What the columns hold. Default: what the server says.
+    """
     result = _stream(connection, sql)
-    columns = tuple(map(as_text, next(result)))
-    rows, total, ordered = 0, 0, hashlib.blake2b(digest_size=16)
+    columns = next(result)
+    if forms is None:
+        forms = [FORM_OF_TYPE.get(kind, "text") for _, kind in columns]
+    fixed = {} if digits is None else _fixed(forms, digits)
+    rows, total, ordered = 0, 0, hashlib.sha256()
     for row in result:
-        one = _row_digest(row)
+        if fixed:
+            row = [_in_form(value, fixed.get(i)) for i, value in enumerate(row)]
+        one = row_digest(row)
         rows += 1
-        total += int.from_bytes(one, "little")
+        total += int.from_bytes(one, "big")
         ordered.update(one)
-    return Digest(columns, rows, total % (1 << 128), ordered.digest())
+    return Digest(_names(columns), rows, total % MODULUS, ordered.digest(), tuple(forms))
 
 
-def _row_digest(row: Row) -> bytes:
+def row_digest(row: Sequence[bytes | None]) -> bytes:
+    """SHA-256 of a row: for each value ``n`` if it is NULL, else ``v``, its length in bytes, ``:``, the bytes.
+
+    >>> row_digest([b"12", None]) == hashlib.sha256(b"v2:12n").digest()
+    True
+    """
     parts = []
     for value in row:
         if value is None:
             parts.append(b"n")
         else:
             parts += (b"v%d:" % len(value), value)
-    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _fixed(forms: Forms, digits: int) -> dict[int, Callable[[bytes], bytes]]:
+    to_form = {"float": lambda value: float_form(value, digits), "json": json_form}
+    return {i: to_form[form] for i, form in enumerate(forms) if form in to_form}
+
+
+def _in_form(value: bytes | None, to_form: Callable[[bytes], bytes] | None) -> bytes | None:
+    return value if value is None or to_form is None else to_form(value)
+
+
+def float_form(value: bytes, digits: int) -> bytes:
+    """A float as ``printf`` writes it with ``%.{digits - 1}e``, zero without a sign.
+
+    >>> float_form(b"1e22", 17), float_form(b"-0", 4)
+    (b'1.0000000000000000e+22', b'0.000e+00')
+    """
+    return b"%.*e" % (digits - 1, float(value) + 0.0)
+
+
+def json_form(value: bytes) -> bytes:
+    """JSON with sorted keys and no blanks in ASCII; numbers that are no 64-bit integers as `float_form` has them.
+
+    MySQL stores JSON parsed, and MariaDB as it was written. What is no JSON stays as it is.
+
+    >>> json_form(b'{"b": [1.50, 2], "a": "x"}')
+    b'{"a":"x","b":[1.5000000000000000e+00,2]}'
+    """
+    try:
+        return _json_text(json.loads(value, parse_int=_json_integer)).encode()
+    except (ValueError, RecursionError):
+        return value
+
+
+def _json_integer(text: str) -> int | float:
+    number = int(text) if len(text) <= 20 else 1 << 64
+    return number if -(1 << 63) <= number < 1 << 64 else float(text)
+
+
+def _json_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(key)}:{_json_text(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_json_text, value)) + "]"
+    if isinstance(value, float):
+        return float_form(str(value).encode(), ALL_DIGITS).decode()
+    return json.dumps(value)
 
 
 def difference(one: Any, other: Any, sql: str) -> tuple[Difference, Difference]:
@@ -92,7 +182,7 @@ def difference(one: Any, other: Any, sql: str) -> tuple[Difference, Difference]:
 
 
 def _short_digest(row: Row) -> int:
-    return int.from_bytes(_row_digest(row)[:8], "little")
+    return int.from_bytes(row_digest(row)[:8], "big")
 
 
 def _counted(connection: Any, sql: str) -> Counts:
@@ -116,7 +206,7 @@ def _described(connection: Any, sql: str, wanted: Mapping[int, int]) -> Differen
     if not wanted:
         return Difference(0, ())
     rows = _stream(connection, sql)
-    columns = [as_text(name) for name in next(rows)]
+    columns = _names(next(rows))
     shown: list[str] = []
     left = dict(wanted)
     for row in rows:  # to the end, or the connection could not be used again
