@@ -12,7 +12,8 @@ Format, version 1
 Paper and analysis are percent-encoded (`encode_name`). A run is one time that the analysis was run; its name
 is ``<6 digits>-<UTC time>-<4 hex digits>``, where the first digits count the runs of this analysis, so that
 the newest run is known even where a clock went backwards. The newest run of an analysis is the one that
-counts.
+counts. A run that independent processes add to under a name (``append="…"``) has ``+<name>`` at the end of
+its own, percent-encoded.
 
 Each process of a run appends to a file of its own. A line is ``<CRC-32, 8 hex digits> <JSON object in
 ASCII>``, and is handed to the operating system with one write before the analysis gets the result of the
@@ -52,12 +53,15 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
+
+if sys.platform != "win32":
+    import fcntl
 
 from .errors import SpyError
 
@@ -70,8 +74,7 @@ _json = json.JSONEncoder(separators=(",", ":")).encode  # all in ASCII
 _text = json.encoder.encode_basestring_ascii
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One captured SELECT.
 
     Attributes
@@ -174,6 +177,45 @@ def _new_run_name(folder: Path) -> str:
     return f"{count:06d}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
+def run_to_append(home: Path, paper: str, analysis: str, name: str | bool) -> str:
+    """The run that an independent process adds to; made where there is none.
+
+    Parameters
+    ----------
+    home, paper, analysis
+    name : str or True
+        Of the run; True: the newest, whatever its name.
+
+    Raises
+    ------
+    OSError
+        If the folder can't be made or read.
+    """
+    folder = analysis_folder(home, paper, analysis)
+    _make_folder(folder)
+    with _locked(folder / ".lock"):  # tasks of an array start at once
+        names = [path.name for path in run_folders(folder)]
+        if isinstance(name, str):
+            names = [each for each in names if each.partition("+")[2] == encode_name(name)]
+        if not names:
+            names = [_new_run_name(folder) + (f"+{encode_name(name)}" if isinstance(name, str) else "")]
+            _make_folder(folder / names[0])
+        return names[-1]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock in a file; on file systems that have none, go on without."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        if sys.platform != "win32":
+            with suppress(OSError):
+                fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _make_folder(path: Path) -> None:
     """Make ``path`` and what it lies in, for this user only (os.makedirs gives the mode to the last only)."""
     if not path.is_dir():
@@ -211,16 +253,27 @@ class Journal:
         Stored for those who read the journal.
     run : str, optional
         Join this run; default: a new one.
+    append : str or bool
+        Add to a run as a process of its own (`run_to_append`).
     """
 
     def __init__(
-        self, home: Path, paper: str, analysis: str, policies: Mapping[str, str], run: str | None = None
+        self,
+        home: Path,
+        paper: str,
+        analysis: str,
+        policies: Mapping[str, str],
+        run: str | None = None,
+        append: str | bool = False,
     ) -> None:
         self.home = home
         self.paper = paper
         self.analysis = analysis
         self.policies = dict(policies)
         self.process = "joined" if run else "first"
+        if append and run is None:
+            with suppress(OSError):  # it can't be written either: `start` will say so
+                run = run_to_append(home, paper, analysis, append)
         self.folder = analysis_folder(home, paper, analysis) / (
             run or _new_run_name(analysis_folder(home, paper, analysis))
         )

@@ -86,7 +86,7 @@ class Analysis:
             state=state,
             started=_when(min(starts, default=None)),
             ended=_when(max(ends)) if state in ("ended", "failed") and ends else None,
-            statements=sum(len(file.bodies) for file in run.files),
+            statements=sum(file.statements for file in run.files),
             processes=len(run.files),
             size=sum(file.size for file in run.files),
             policies=run.policies,
@@ -130,6 +130,11 @@ class Paper:
 
     def __repr__(self) -> str:
         return f"Paper({self.name!r}, home={str(self.home)!r})"
+
+    def _repr_html_(self) -> str:
+        from .display import paper_html
+
+        return paper_html(self)
 
     @property
     def connection(self) -> Any:

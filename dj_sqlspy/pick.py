@@ -6,7 +6,6 @@ as the statement that DataJoint would send to fetch it, so that all that holds f
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -120,7 +119,7 @@ def sql_of(expression: Any) -> str:
 def union(one: Slice, other: Slice) -> Slice:
     """The rows of two slices, and what their statements need together (``one + other``)."""
     statements = [
-        dataclasses.replace(report.statement, number=number)
+        report.statement._replace(number=number)
         for number, report in enumerate((*one.statements, *other.statements), start=1)
     ]
     parts = "all" if "all" in (one.parts, other.parts) else "referenced"
