@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import SliceError
+
 if TYPE_CHECKING:
     from .files import File
 
@@ -38,8 +40,49 @@ def add_commands(add: Add) -> None:
         default="size",
         help="look for files and their sizes, or read them and compare checksums",
     )
+    cut = add("slice", _slice, "show the rows that a paper needs, table by table, and write nothing")
+    cut.add_argument("paper", metavar="PAPER")
+    cut.add_argument(
+        "--parts",
+        choices=("all", "referenced"),
+        default="all",
+        help="whether a master brings all of its parts",
+    )
+    cut.add_argument("--strict", action="store_true", help="fail where a statement cannot be analysed")
+    why = add("why", _why, "tell why a row is in the slice of a paper")
+    why.add_argument("paper", metavar="PAPER")
+    why.add_argument("table", metavar="TABLE", help="`schema`.`table`, schema.table or schema.ClassName")
+    why.add_argument("key", metavar="COLUMN=VALUE", nargs="+", help="the primary key of the row")
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
+
+
+def _slice(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from .cli import paper_of
+    from .display import slice_lines
+
+    cut = paper_of(options).slice(parts=options.parts, strict=options.strict)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    for line in slice_lines(cut):
+        console.print(line)
+
+
+def _why(options: argparse.Namespace) -> None:
+    from .cli import paper_of
+    from .display import find_table, key_of
+
+    wrong = [pair for pair in options.key if "=" not in pair]
+    if wrong:
+        raise SliceError(f"A primary key is given as COLUMN=VALUE, not as {wrong[0]!r}.")
+    cut = paper_of(options).slice()
+    name = find_table(cut.tables, options.table)
+    key = key_of(cut.tables[name].table, dict(pair.split("=", 1) for pair in options.key))
+    for line in cut.why(name, key):
+        print(line)
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -341,7 +341,13 @@ def _table_row(table: Mapping[str, Any], readers: Mapping[str, int], masters: Ma
 <p><code>{escape(name)}</code>, {tier}{f" of {_table(masters[name])}" if name in masters else ""};
 read by {_count(readers[name], "statement", "statements") if name in readers else "no statement"}.</p>
 {_columns(table)}
-<p>The rows here are those where</p><pre>{escape(_cut(table["restriction"], 3000))}</pre></div></details>"""
+{_restriction(table["restriction"])}</div></details>"""
+
+
+def _restriction(condition: str) -> str:
+    if condition in ("TRUE", "FALSE"):
+        return f"<p>{'All' if condition == 'TRUE' else 'None'} of its rows are here.</p>"
+    return f"<p>The rows here are those where</p><pre>{escape(_cut(condition, 3000))}</pre>"
 
 
 def _columns(table: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from . import display
 from .bounds import Bound, affected, outside, without
 from .cascade import PARENT, PART, Asker, Cascade, KeySets, Reason
 from .catalog import Catalog, ForeignKey, Table
@@ -65,6 +66,12 @@ class TableSlice:
     def restriction(self) -> str:
         """The shortest SQL condition found that selects exactly these rows; "TRUE" for all, "FALSE" for none."""
         return self._restriction.text
+
+    def __str__(self) -> str:
+        return display.table_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.table_html(self)
 
     def conditions(self, max_bytes: int) -> list[str]:
         """Disjoint conditions of at most ``max_bytes`` each that together select exactly these rows.
@@ -121,6 +128,12 @@ class Slice:
     def __repr__(self) -> str:
         rows = sum(table.rows for table in self.tables.values())
         return f"<Slice: {rows} rows of {sum(t.rows > 0 for t in self.tables.values())} tables>"
+
+    def __str__(self) -> str:
+        return display.slice_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.slice_html(self)
 
     @property
     def fallbacks(self) -> list[StatementReport]:
@@ -440,7 +453,9 @@ def _named(statements: Iterable[Statement], asker: Asker) -> set[tuple[str | Non
         except LineageError:
             guessed.update(named_tables(sql))
     if guessed:
-        schemas = {row[0].lower() for row in asker.rows("SELECT schema_name FROM information_schema.schemata")}
+        schemas = {
+            row[0].lower() for row in asker.rows("SELECT schema_name FROM information_schema.schemata")
+        }
         names |= {(schema, name) for schema, name in guessed if schema and schema.lower() in schemas}
     return names
 

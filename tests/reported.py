@@ -6,13 +6,14 @@ markup if it were not escaped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dj_sqlspy.bundle import Bundle, write_bundle
 from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import Server
-from dj_sqlspy.slices import make_slice
+from dj_sqlspy.slices import Slice, make_slice
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;"
 
@@ -47,24 +48,30 @@ STATEMENTS = [
 ]
 
 
-def make_bundle(server: Server, prefix: str, path: Path) -> Bundle:
-    """The bundle, written but neither dumped nor verified."""
+def make_cut(server: Server, prefix: str, statements: Sequence[str] = ()) -> Slice:
+    """The slice of some statements; without them of `STATEMENTS`, on tables that are made."""
     name = f"`{prefix}lab`"
 
     def named(sql: str) -> str:
         return sql.replace("lab.", f"{name}.").replace("DATABASE lab", f"DATABASE {name}")
 
-    with server.connect() as connection, connection.cursor() as cursor:
-        for statement in TABLES.replace("\n    ", " ").strip().splitlines():
-            cursor.execute(
-                named(statement).replace("'evil'", "%s"), (EVIL,) if "'evil'" in statement else None
-            )
-        cursor.execute(named("CREATE FUNCTION lab.twice(a INT) RETURNS INT DETERMINISTIC RETURN 2 * a"))
+    if not statements:
+        statements = [named(sql) for sql in STATEMENTS]
+        with server.connect() as connection, connection.cursor() as cursor:
+            for statement in TABLES.replace("\n    ", " ").strip().splitlines():
+                values = (EVIL,) if "'evil'" in statement else None
+                cursor.execute(named(statement).replace("'evil'", "%s"), values)
+            cursor.execute(named("CREATE FUNCTION lab.twice(a INT) RETURNS INT DETERMINISTIC RETURN 2 * a"))
     captured = [
-        Statement(sql=named(sql), number=number, analysis="fig <1>", kind="data", rows=1)
-        for number, sql in enumerate(STATEMENTS, 1)
+        Statement(sql=sql, number=number, analysis="fig <1>", kind="data", rows=1)
+        for number, sql in enumerate(statements, 1)
     ]
     with server.connect(conv=plain_decoders()) as opened:
-        cut = make_slice(captured, opened)
+        return make_slice(captured, opened)
+
+
+def make_bundle(server: Server, prefix: str, path: Path) -> Bundle:
+    """The bundle of it, written but neither dumped nor verified."""
+    cut = make_cut(server, prefix)
     with server.connect() as opened:
         return write_bundle(cut, path, connection=opened, accept_drift=True)
