@@ -168,9 +168,9 @@ class Cascade:
             self._add(name, keys, self._reason(Reason(PICKED)))
         if not closed:
             return self.sets
-        for rule, reason in rules:
-            if not rule.outer:
-                self._unconditional(rule, reason)
+        for number, (rule, reason) in enumerate(rules):
+            if rule.rowless:
+                self._rowless(number, rule, reason)
         by_table: dict[str, list[tuple[int, Witness, int]]] = {}
         for number, (rule, reason) in enumerate(rules):
             for name in {base.table.full_name for base in rule.outer}:
@@ -326,9 +326,11 @@ class Cascade:
 
     # -------------------------------------------------- witnesses
 
-    def _unconditional(self, rule: Witness, reason: int) -> None:
-        for row in self.asker.rows(rule.asks[0][0]):
-            self._add_wanted(rule, row, reason)
+    def _rowless(self, number: int, rule: Witness, reason: int) -> None:
+        """Ask for the combination of no rows, which no new key brings up."""
+        names = [name for _, columns in rule.asks for name in columns.split(", ") if name]
+        none = " AND ".join(f"{name} IS NULL" for name in names) or "TRUE"
+        self._answer(number, rule, reason, rule.asks[0][0].replace(f"`{KEYS}`", none))
 
     def _add_wanted(self, rule: Witness, values: Sequence[Any], reason: int) -> None:
         start = 0
@@ -345,14 +347,18 @@ class Cascade:
                 continue
             columns = key_columns(base.table)
             for chunk in chunks(columns, keys):
-                rows = self.asker.rows(sql.replace(f"`{KEYS}`", condition(names, columns, chunk)))
-                if rule.group_sql:
-                    self._complete_groups(number, rule, reason, rows)
-                    continue
-                for row in rows:
-                    outer, wanted = self._split(rule, row)
-                    if outer is not None:
-                        self._add_wanted(rule, wanted, reason)
+                asked = sql.replace(f"`{KEYS}`", condition(names, columns, chunk))
+                self._answer(number, rule, reason, asked)
+
+    def _answer(self, number: int, rule: Witness, reason: int, sql: str) -> None:
+        rows = self.asker.rows(sql)
+        if rule.group_sql:
+            self._complete_groups(number, rule, reason, rows)
+            return
+        for row in rows:
+            outer, wanted = self._split(rule, row)
+            if outer is not None:
+                self._add_wanted(rule, wanted, reason)
 
     def _split(self, rule: Witness, row: Sequence[Any]) -> tuple[Key | None, Sequence[Any]]:
         """The keys of a combination of outer rows, None unless the slice holds them all; and the rest of the row."""
@@ -378,6 +384,7 @@ class Cascade:
                 done.add(tuple(group))
                 representatives.append(outer)
         for chunk in chunks(columns, representatives):
-            sql = rule.group_sql.replace(f"`{KEYS}`", condition(rule.group_columns, columns, chunk))
+            which = condition(rule.group_columns, columns, chunk) if columns else "TRUE"
+            sql = rule.group_sql.replace(f"`{KEYS}`", which)
             for row in self.asker.rows(sql):
                 self._add_wanted(rule, row, reason)

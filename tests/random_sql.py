@@ -411,7 +411,8 @@ class Grammar:
             shown = ", ".join(
                 f"{self.aggregate(environment, k)} AS {n}" for n, k in zip(names, kinds, strict=True)
             )
-            return f"SELECT {shown} FROM {sql}{where}"
+            having = f" HAVING {self.aggregate(environment)} {choices.one(COMPARISONS)} {choices.upto(2)}"
+            return f"SELECT {shown} FROM {sql}{where}{having if choices.chance(20) else ''}"
         if form >= 68:
             return self.grouped(environment, sql + where, kinds, names, limited, depth)
         return self.plain(environment, sql + where, kinds, names, limited, depth, top)

@@ -227,6 +227,22 @@ def from_occurrences(tree: Tree | None) -> list[Base]:
     return found
 
 
+def rowless(tree: Tree | None) -> bool:
+    """True if a row of a FROM clause can be made of no row of any table: of VALUES, of COUNT(*) over nothing."""
+    if isinstance(tree, Join):
+        return rowless(tree.left) and (tree.left_outer or rowless(tree.right))
+    if isinstance(tree, Derived):
+        pending: list[Query] = [tree.query]
+        while pending:
+            query = pending.pop()
+            if isinstance(query, Union):
+                pending += query.branches
+            elif query.group == () or rowless(query.tree):
+                return True
+        return False
+    return not isinstance(tree, Base)
+
+
 def query_occurrences(query: Query) -> list[Base]:
     """Base tables that the rows of a query are made of (not those of subqueries in its conditions)."""
     if isinstance(query, Union):
@@ -390,7 +406,10 @@ def annotate(query: Query, wanted: Collection[str]) -> Query:
 
 
 def _joined_back(block: Block, group: Sequence[Expr], read: Input) -> Block:
-    """Rows of the block joined with the rows that it read, on the values that group them."""
+    """Rows of the block joined with the rows that it read, on the values that group them.
+
+    An aggregate over all rows has a value even of none: its row is there without keys then.
+    """
     left, right = fresh("g"), fresh("r")
     names = [f"{left}.{i}" for i in range(len(group))]
     extra = tuple(Output(name, expression) for name, expression in zip(names, group, strict=True))
@@ -409,6 +428,7 @@ def _joined_back(block: Block, group: Sequence[Expr], read: Input) -> Block:
             Derived(left, grouped),
             Derived(right, rows),
             tuple(same(column(left, name), column(right, name)) for name in names),
+            left_outer=block.group == (),
         ),
     )
 
@@ -476,6 +496,7 @@ __all__ = [
     "joins",
     "predicates",
     "query_occurrences",
+    "rowless",
     "rows_behind",
     "to_ast",
 ]

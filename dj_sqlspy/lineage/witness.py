@@ -17,7 +17,7 @@ accepts a combination that the slice holds if and only if it accepts it in the s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -36,6 +36,7 @@ from .demand import (
     key_name,
     predicates,
     query_occurrences,
+    rowless,
     windows_of,
 )
 from .tree import (
@@ -47,6 +48,7 @@ from .tree import (
     Opaque,
     Output,
     Query,
+    Tree,
     Union,
     column,
     expression_sql,
@@ -81,6 +83,8 @@ class Witness:
         condition put there is about. Without outer occurrences: one SQL to be asked once.
     group_sql, group_columns : str
         For groups: the rows of the groups of given combinations, asked for in a second step.
+    rowless : bool
+        True if a combination can be of no rows at all: no new key asks for it, so it is asked for at the start.
     """
 
     reason: str
@@ -90,6 +94,7 @@ class Witness:
     group_sql: str = ""
     group_columns: str = ""
     group_keys: int = 0
+    rowless: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +103,10 @@ class _Context:
 
     read: Input
     outer: tuple[Base, ...] = ()
+
+    def rowless(self, tree: Tree | None) -> bool:
+        """True if a combination of its rows with those of ``tree`` can be of no rows."""
+        return rowless(self.read.tree) and rowless(tree)
 
 
 _NOWHERE = _Context(Input(None))
@@ -114,6 +123,12 @@ def standalone(query: Query) -> Iterator[Query]:
     LIMIT below the top (which rows are first must not change), aggregates over all rows in a derived table
     (they have a value even of no rows) and scalar subqueries that are not correlated.
     """
+    if isinstance(query, Block) and query.group == () and query.having:
+        yield replace(query, having=())
+    yield from _standalone_inside(query)
+
+
+def _standalone_inside(query: Query) -> Iterator[Query]:
     if isinstance(query, Union):
         for branch in query.branches:
             yield from _standalone_at(branch)
@@ -124,8 +139,8 @@ def standalone(query: Query) -> Iterator[Query]:
     for expression in _expressions(query):
         for predicate in predicates(expression):
             if predicate.standalone:
-                yield predicate.query
-                yield from standalone(predicate.query)
+                yield _of_all_rows(predicate.query)
+                yield from _standalone_inside(predicate.query)
             else:
                 yield from _standalone_at(predicate.query)
 
@@ -134,8 +149,13 @@ def _standalone_at(query: Query) -> Iterator[Query]:
     if not outer_references(query) and (
         query.limit is not None or (isinstance(query, Block) and query.group is not None and not query.group)
     ):
-        yield query
-    yield from standalone(query)
+        yield _of_all_rows(query)
+    yield from _standalone_inside(query)
+
+
+def _of_all_rows(query: Query) -> Query:
+    """An aggregate over all rows without its HAVING: also one that is rejected is computed from them."""
+    return replace(query, having=()) if isinstance(query, Block) and query.group == () else query
 
 
 def _expressions(block: Block) -> Iterator[Expr]:
@@ -161,9 +181,10 @@ def _block(block: Block, root: bool, context: _Context) -> Iterator[Witness]:
     tree, keys = carry(block.tree, {base.alias for base in outer})
     stable = tuple(condition for condition in block.where if is_stable(condition))
     here = Input(cross(context.read.tree, tree), context.read.where + stable, {**context.read.keys, **keys})
-    yield from _conditions(block, root, here, outer)
+    free = context.rowless(block.tree)
+    yield from (replace(rule, rowless=free) for rule in _conditions(block, root, here, outer))
     yield from _left_joins(block, context, outer)
-    yield from _groups(block, root, here, outer)
+    yield from (replace(rule, rowless=free) for rule in _groups(block, root, here, outer))
     yield from _inside(block, root, _Context(here, outer))
 
 
@@ -267,7 +288,9 @@ def _left_joins(block: Block, context: _Context, outer: tuple[Base, ...]) -> Ite
         read = Input(
             cross(context.read.tree, tree), context.read.where + tuple(passing), {**context.read.keys, **keys}
         )
-        yield from _rule("keeps a LEFT JOIN matched", read, kept, wanted, first=True)
+        free = context.rowless(join.left)
+        for rule in _rule("keeps a LEFT JOIN matched", read, kept, wanted, first=True):
+            yield replace(rule, rowless=free)
 
 
 def _with_nulls(condition: Expr, aliases: Collection[str]) -> Expr:
