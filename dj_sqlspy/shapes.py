@@ -17,19 +17,28 @@ from dataclasses import dataclass, field
 from .journal import Statement
 
 # Tokens that lifting has to tell apart: what may hold quotes or digits that are no literals (comments, quoted
-# identifiers), and literals. MySQL 9 reference manual, sections 11.1 (literals), 11.7 (comments).
+# identifiers), and literals. MySQL 9 reference manual, sections 11.1 (literals), 11.7 (comments). Each alternative
+# starts with the characters it can start with, which lets the search skip all others.
 _TOKENS = re.compile(
     r"""(
-      /\*.*?\*/ | --[ \t][^\n]*\n? | \#[^\n]*\n?         # comments
-    | `(?:[^`]|``)*`                                     # quoted identifier
-    | (?<![\w$])[xX]'[0-9a-fA-F]*' | (?<![\w$])0x[0-9a-fA-F]+(?![\w$])
-    | '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*"        # strings
-    | (?<![\w$.@`])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w$`])  # numbers
+      `[^`]*`                                                # quoted identifier; of one with `` each half
+    | '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*"            # strings
+    | [0-9](?<![\w$.@`].)(?:
+          (?<=0)x[0-9a-fA-F]+(?![\w$])
+        | \d*\.?\d*(?:[eE][+-]?\d+)?(?![\w$`])
+      )                                                      # numbers
+    | \.(?<![\w$.@`].)\d+(?:[eE][+-]?\d+)?(?![\w$`])
+    | [xX](?<![\w$].)'[0-9a-fA-F]*'
+    | /\*.*?\*/ | --[ \t][^\n]*\n? | \#[^\n]*\n?             # comments
     )""",
     re.VERBOSE | re.DOTALL,
 )
 # From here on a number can be a position or a limit, which is no value.
 _POSITIONS = re.compile(r"\b(?:BY|LIMIT|OFFSET|RETURNING|ROWS|RANGE)\b|->", re.IGNORECASE)
+
+# Aliases that DataJoint numbers through a whole process, so that no two statements of a loop have the same.
+_NUMBERED = re.compile(r"`(\$|_u)[0-9a-f]+`")
+_DERIVED = re.compile(r"\)\s*(?:as\s*)?$", re.IGNORECASE)
 
 _MARKER = "771{:014d}177"  # 20 digits: as bytes, a whole number of them
 _MARKED = re.compile(r"(?:[xX]'771(\d{14})177')|(?:'771(\d{14})177')|(?:771(\d{14})177)")
@@ -38,16 +47,25 @@ _MARKED = re.compile(r"(?:[xX]'771(\d{14})177')|(?:'771(\d{14})177')|(?:771(\d{1
 def lift(sql: str) -> tuple[str, tuple[str, ...]]:
     """Split a statement into its template and its literals.
 
+    Aliases that DataJoint numbers are numbered anew.
+
     >>> lift("SELECT * FROM `t1` WHERE a=3 AND b IN ('x', \\"y\\") LIMIT 5")
-    ("SELECT * FROM `t1` WHERE a=\\x00n AND b IN (\\x00s, \\x00s) LIMIT 5", ('3', "'x'", '"y"'))
+    ('SELECT * FROM `t1` WHERE a=\\x00n AND b IN (\\x00s, \\x00s) LIMIT 5', ('3', "'x'", '"y"'))
+    >>> lift("SELECT * FROM (SELECT `a` FROM `t`) as `$3f`")[0]
+    'SELECT * FROM (SELECT `a` FROM `t`) as `$0`'
     """
     parts = _TOKENS.split(sql)
     literals: list[str] = []
+    numbered: list[int] = []
     positions = False
     for index in range(1, len(parts), 2):
         token = parts[index]
         first = token[0]
-        if first in "`/#" or token.startswith("--"):
+        if first == "`":
+            if token[1:2] in ("$", "_") and _NUMBERED.fullmatch(token):
+                numbered.append(index)
+            continue
+        if first in "/#" or token.startswith("--"):
             continue
         if not positions and _POSITIONS.search(parts[index - 1]):
             positions = True
@@ -63,7 +81,25 @@ def lift(sql: str) -> tuple[str, tuple[str, ...]]:
             kind = "\0n"
         literals.append(token)
         parts[index] = kind
+    if numbered:
+        _renumber(parts, numbered)
     return "".join(parts), tuple(literals)
+
+
+def _renumber(parts: list[str], numbered: Sequence[int]) -> None:
+    """Number aliases in order of appearance, if each is that of a derived table and so no name of the user's."""
+    names = {parts[index]: "" for index in numbered}
+    if not _all_derived(parts, numbered):
+        return
+    for count, name in enumerate(names):
+        names[name] = f"{name[: 2 if name[1] == '$' else 3]}{count:x}`"
+    for index in numbered:
+        parts[index] = names[parts[index]]
+
+
+def _all_derived(parts: Sequence[str], numbered: Sequence[int]) -> bool:
+    names = {parts[index] for index in numbered}
+    return names == {parts[index] for index in numbered if _DERIVED.search(parts[index - 1])}
 
 
 @dataclass
@@ -107,19 +143,106 @@ def group(
 ) -> list[Shape]:
     """Group statements of one kind into shapes, in order of first appearance."""
     shapes: dict[tuple[str, str, str], Shape] = {}
-    lifted: dict[str, tuple[str, tuple[str, ...]]] = {}
+    lifter = Lifter()
     for statement in statements:
-        found = lifted.get(statement.sql)
-        if found is None:
-            found = lifted[statement.sql] = lift(statement.sql)
-        template, binding = found
-        kind = kind_of(statement)
-        key = (template, kind, statement.database)
+        template, binding = lifter.lift(statement.sql)
+        key = (template, kind_of(statement), statement.database)
         shape = shapes.get(key)
         if shape is None:
             shape = shapes[key] = Shape(*key)
-        shape.bindings.setdefault(binding, []).append(statement)
+        members = shape.bindings.get(binding)
+        if members is None:
+            shape.bindings[binding] = [statement]
+        else:
+            members.append(statement)
     return list(shapes.values())
+
+
+# A template becomes a regular expression once so many statements have it, and only with so few literals: making
+# one takes about as long as lifting a hundred statements.
+_OFTEN = 16
+_FEW = 24
+# Text that can follow a literal so that the literal cannot end elsewhere.
+_ENDS = re.compile(r"[),;\s<>=*/%&|^!+-]")
+_PIECES = re.compile(r"(\0[snx]|`(?:\$|_u)[0-9a-f]+`)")
+_PATTERNS = {
+    "\0n": r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)",
+    "\0x": r"([xX]'[0-9a-fA-F]*'|0x[0-9a-fA-F]+)",
+    "\0s": r"""(?!.?.\$)('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")""",  # no JSON path
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A template, what matches its statements, and which groups of a match are literals and which aliases."""
+
+    template: str
+    match: Callable[[str], re.Match[str] | None]
+    literals: tuple[int, ...]
+    aliases: tuple[int, ...]
+
+
+class Lifter:
+    """Lifts many statements: those of a template that it has seen often in one match of a regular expression."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+        # by the text before the first "=", which tells most templates apart
+        self._known: dict[str, list[_Known]] = {}
+
+    def lift(self, sql: str) -> tuple[str, tuple[str, ...]]:
+        """As the function `lift`."""
+        head = sql.partition("=")[0]
+        for known in self._known.get(head, ()):
+            match = known.match(sql)
+            if match is not None:
+                if not known.aliases:
+                    return known.template, match.groups()
+                # two tables of one alias are another template than two of two
+                if len({match[i] for i in known.aliases}) == len(known.aliases):
+                    return known.template, tuple([match[i] for i in known.literals])
+        template, binding = lift(sql)
+        if binding and len(binding) <= _FEW:
+            count = self._seen[template] = self._seen.get(template, 0) + 1
+            if count == _OFTEN and (new := _known(template)) is not None:
+                self._known.setdefault(head, []).append(new)
+        return template, binding
+
+
+def _known(template: str) -> _Known | None:
+    """What matches a statement if and only if `lift` makes this template of it.
+
+    None where that cannot be told so simply: where a literal could end at more than one place.
+
+    >>> _known(lift("SELECT 1 = 'x'")[0]).match("SELECT 25 = 'y'").groups()
+    ('25', "'y'")
+    """
+    parts = _TOKENS.split(template)
+    numbered = [i for i in range(1, len(parts), 2) if _NUMBERED.fullmatch(parts[i])]
+    renumbered = _all_derived(parts, numbered)
+    pieces = _PIECES.split(template)
+    text: list[str] = []
+    literals: list[int] = []
+    aliases: dict[str, int] = {}
+    for index, piece in enumerate(pieces):
+        group = len(literals) + len(aliases) + 1
+        if index % 2 == 0 or (piece[0] == "`" and not renumbered):
+            text.append(re.escape(piece))
+        elif piece[0] == "`":
+            if piece in aliases:
+                text.append(rf"(?:\{aliases[piece]})")
+            else:
+                aliases[piece] = group
+                text.append(rf"(`{re.escape(piece[1 : 2 if piece[1] == '$' else 3])}[0-9a-f]+`)")
+        else:
+            before, after = pieces[index - 1], pieces[index + 1]
+            last = index + 2 == len(pieces)
+            if not before or not (_ENDS.match(after) or (last and not after)):
+                return None
+            literals.append(group)
+            text.append(_PATTERNS[piece])
+    pattern = re.compile("".join(text), re.DOTALL)
+    return _Known(template, pattern.fullmatch, tuple(literals), tuple(aliases.values()))
 
 
 def markers(text: str) -> list[int]:
