@@ -91,7 +91,8 @@ def kind(text: str) -> str:
     return "exists" if text.lstrip().upper().startswith("SELECT EXISTS") else "data"
 
 
-# The statements that fall back to all rows of their tables, with the reason.
+# The statements that fall back to all rows of their tables, with the reason: there is none. sqlglot alone fails on
+# one, `WHERE key=1`, which `resolve.parse` reads.
 FALLBACKS: dict[str, str] = {}
 
 
@@ -124,7 +125,9 @@ def made(corpus: list[Path], server: Server) -> Iterator[dict[str, Any]]:
                 "VARBINARY(50)" if name.endswith("hash") or name == "item" else "VARCHAR(50)"
                 for name in names
             ]
-            declared = ", ".join(f"{quote(name)} {kind}" for name, kind in zip(names, types, strict=True))
+            declared = ", ".join(
+                f"{quote(name)} {of_type}" for name, of_type in zip(names, types, strict=True)
+            )
             cursor.execute(
                 f"CREATE TABLE {full_name(schema, table)} ({declared}, PRIMARY KEY ({quote(names[0])}))"
             )
@@ -152,7 +155,7 @@ def accepted(texts: list[str], connection: Any) -> tuple[list[Statement], dict[s
 
 
 # What MariaDB does not know: ->> and the types of JSON_VALUE. In 2.x they are sent only to MySQL.
-ONLY_MYSQL = 7
+ONLY_MYSQL = 6
 
 
 def test_the_server_takes_every_rewritten_statement(
@@ -163,7 +166,7 @@ def test_the_server_takes_every_rewritten_statement(
         captured, refused = accepted(statements(corpus), connection)
         cut = make_slice(captured, connection)
     assert len(refused) == (ONLY_MYSQL if server.flavor == "mariadb" else 0), refused
-    assert all("->>" in text or " returning " in text for text in refused)
+    assert all("->>" in text or " returning " in text.lower() for text in refused)
     assert {report.sql: report.fallback for report in cut.fallbacks} == FALLBACKS
     assert [report.sql for report in cut.drifted] == []
 
