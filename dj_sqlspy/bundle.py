@@ -7,6 +7,7 @@ In: a `Slice` and the `Paper` that it was made for. Out: a folder with
 ``dump.sh``        reads the slice from the source into ``dump.sql.gz``
 ``restore.sh``     loads that into another server and checks it
 ``dump.sql.gz``    the rows, once `Bundle.dump` or ``dump.sh`` was run
+``….cksum``        its POSIX checksum, with which ``restore.sh`` is quicker
 ``digests.json``   what to compare with where there is no source, once `Bundle.verify` was run
 ``report.html``    all of this for a person to look at (see `report`)
 ``replay.json``    what the last `Bundle.verify` gave
@@ -44,7 +45,14 @@ if TYPE_CHECKING:
 
 DUMP_FILE = "dump.sql.gz"
 DIGESTS_FILE = "digests.json"
-FILES = frozenset({"manifest.json", "dump.sh", "restore.sh", DUMP_FILE, DIGESTS_FILE}) | publish.FILES
+FILES = publish.FILES | {
+    "manifest.json",
+    "dump.sh",
+    "restore.sh",
+    DUMP_FILE,
+    f"{DUMP_FILE}.cksum",
+    DIGESTS_FILE,
+}
 
 # How many statements an error message or a table shows before it only counts the others.
 SHOWN = 10
@@ -88,7 +96,7 @@ class Bundle:
         """Where the rows are once they were dumped."""
         return self.path / DUMP_FILE
 
-    def dump(self, options: Sequence[str] | None = None, *, source: Any = None) -> Path:
+    def dump(self, options: Sequence[str] | None = None, *, source: Any = None, jobs: int = 1) -> Path:
         """Run ``dump.sh``: read the slice from its source into ``dump.sql.gz``.
 
         Parameters
@@ -98,6 +106,8 @@ class Bundle:
             and the account are those of ``source``.
         source : datajoint.Connection, optional
             Default: ``dj.conn()``. Not used where there are options.
+        jobs : int
+            How many tables to read at once. The dump has the same bytes whatever this is.
 
         Returns
         -------
@@ -110,14 +120,15 @@ class Bundle:
             If the script fails; what it said is in the message. No dump is there then, or the old one still
             is.
         """
+        parallel = [f"--jobs={jobs}"]
         if options is not None:
-            self._run("dump.sh", options)
+            self._run("dump.sh", [*parallel, *options])
         else:
             with (
                 contextlib.closing(compat.raw_connection(source)) as connection,
                 client_options(connection) as own,
             ):
-                self._run("dump.sh", own)
+                self._run("dump.sh", [*parallel, *own])
         return self.dump_file
 
     def restore(self, options: Sequence[str]) -> str:

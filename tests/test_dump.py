@@ -301,6 +301,37 @@ def test_two_dumps_are_the_same_bytes_and_tell_nothing_of_the_others(
     assert "DEFINER" not in text and "rat" not in text and "secret" not in text
 
 
+def test_tables_dumped_at_once_give_the_same_bytes(family: Any, server: Server, tmp_path: Path) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    one = bundle.dump(options(server)).read_bytes()
+    bundle.dump_file.unlink()
+    for jobs in (2, 9):
+        assert bundle.dump(options(server), jobs=jobs).read_bytes() == one
+        assert left_over(bundle) == [DUMP_FILE]
+    for wrong in ("0", "x", "-1", ""):
+        ended = run_script(bundle.path / "dump.sh", f"--jobs={wrong}", *options(server))
+        assert ended.returncode != 0 and "how many tables" in ended.stderr
+    ended = run_script(bundle.path / "restore.sh", "--jobs=2", *options(server))
+    assert ended.returncode != 0 and "of dump.sh only" in ended.stderr
+
+
+@pytest.mark.parametrize("how", ["one is killed", "all is stopped"])
+def test_tables_dumped_at_once_of_which_one_fails(how: str, large: Bundle, server: Server, lab: Any) -> None:
+    lab("CREATE TABLE lab.other LIKE lab.big", "INSERT INTO lab.other SELECT id, b FROM lab.big")
+    statements = [f"SELECT id FROM `{lab.name}`.{name}" for name in ("big", "other")]
+    bundle = bundle_of(server, large.path.parent / "two", *statements)
+    running, pid = while_dumping(bundle, server, "--jobs=2")
+    own = [pid for pid, _ in descendants(running.pid)]
+    os.kill(pid, signal.SIGKILL) if how == "one is killed" else running.terminate()
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode != 0 and "nothing was written" in said
+    assert not left_over(bundle)
+    deadline = time.monotonic() + 10
+    while alive := [pid for pid in own if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, f"still running: {alive}"
+        time.sleep(0.05)
+
+
 def test_a_restriction_longer_than_one_command(
     lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
 ) -> None:
@@ -433,10 +464,10 @@ def large(lab: Any, server: Server, tmp_path: Path) -> Bundle:
     return bundle_of(server, tmp_path / "b", f"SELECT id FROM `{lab.name}`.big")
 
 
-def while_dumping(bundle: Bundle, server: Server) -> tuple[subprocess.Popen[str], int]:
+def while_dumping(bundle: Bundle, server: Server, *more: str) -> tuple[subprocess.Popen[str], int]:
     """Start dump.sh; return it, and the process id of mysqldump once rows have been written."""
     running = subprocess.Popen(
-        ["bash", str(bundle.path / "dump.sh"), *options(server)], stderr=subprocess.PIPE, text=True
+        ["bash", str(bundle.path / "dump.sh"), *more, *options(server)], stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and running.poll() is None:
@@ -566,9 +597,17 @@ def test_a_damaged_dump_is_not_loaded(
     with pytest.raises(BundleError, match="there is no"):
         bundle.restore(options(clean_scratch))
     whole = bundle.dump(options(server)).read_bytes()
-    bundle.dump_file.write_bytes(whole[:-20])
-    with pytest.raises(BundleError, match="is damaged"):
-        bundle.restore(options(clean_scratch))
+    last_part = whole.rindex(b"\x1f\x8b\x08")
+    damages = [whole[:-20], whole[:last_part], whole[:-6] + bytes([whole[-6] ^ 1]) + whole[-5:], b""]
+    for damaged in damages:
+        bundle.dump_file.write_bytes(damaged)
+        with pytest.raises(BundleError, match="is damaged"):
+            bundle.restore(options(clean_scratch))
+    (bundle.path / "dump.sql.gz.cksum").unlink()
+    for damaged in damages:
+        bundle.dump_file.write_bytes(damaged)
+        with pytest.raises(BundleError, match="is damaged"):
+            bundle.restore(options(clean_scratch))
     assert not rows(
         clean_scratch, f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{family.name}'"
     )

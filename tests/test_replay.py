@@ -357,7 +357,7 @@ def test_commands(
     assert "every foreign key finds its row" in capsys.readouterr().out
     assert main(["restore", folder, *options(clean_scratch)]) == 1
     assert f"`{trials.name}`.`session`" in capsys.readouterr().err
-    assert main(["dump", folder]) == 0  # the server of dj.config
+    assert main(["dump", folder, "--jobs", "2"]) == 0  # the server of dj.config
     assert main(["verify", folder]) == 0
     assert "equal: 5 distinct statements" in capsys.readouterr().out
     trials("INSERT INTO lab.subject VALUES (4, 'nobody', 1)")

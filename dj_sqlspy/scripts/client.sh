@@ -11,9 +11,12 @@ partial=
 first=()   # options that the client wants before all others
 options=() # all others
 ask=
+jobs=1
+workers=() # process groups that run beside this one
 for option in "$@"; do
     case $option in
         --help) usage && exit 0 ;;
+        --jobs=*) jobs=${option#*=} ;;
         --file=*) file=${option#*=} ;;
         --defaults-file=* | --defaults-extra-file=* | --defaults-group-suffix=* | --login-path=* | --no-defaults)
             first+=("$option") ;;
@@ -27,10 +30,14 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX")
 leave() {
-    local status=$?
+    local status=$? worker
+    for worker in ${workers[@]+"${workers[@]}"}; do
+        kill -- "-$worker" 2>/dev/null || continue
+        wait "$worker" 2>/dev/null || continue
+    done
     rm -rf -- "$work"
     if [[ $partial ]]; then
-        rm -f -- "$partial"
+        rm -f -- "$partial" "$partial".part*
         [[ $status == 0 ]] || printf '%s\n' "${0##*/}: stopped; nothing was written." >&2
     fi
 }

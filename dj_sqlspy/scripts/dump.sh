@@ -7,7 +7,7 @@
 #     bash dump.sh --host=HOST --port=PORT --user=NAME -p
 #     bash dump.sh --defaults-extra-file=FILE
 #
-# --file=FILE is where the dump goes. All other options are handed to mysql and mysqldump as they are. The environment
+# --file=FILE is where the dump goes; --jobs=N reads N tables at once, for the same result. All other options are handed to mysql and mysqldump as they are. The environment
 # variables MYSQL and MYSQLDUMP name these programs where they are not to be found by themselves.
 #
 # The rows of each table are counted before and after: if the database no longer holds what the slice was made
@@ -170,17 +170,77 @@ create_view() { # schema, name, collation, definition
     printf 'CREATE SQL SECURITY INVOKER VIEW %s AS %s;\n' "$(quoted "$2")" "$4"
 }
 
-dump() {
-    schemas create_schema
-    structure dump_structure
-    rows dump_rows
-    views create_view
+# What is written is compressed in parts, one for each table: a file of parts is a gzip file as well, and can be put
+# together from parts that were made at the same time. Level 1 takes less than half the time of the default, and most
+# rows are blobs, which DataJoint has compressed already.
+compressed() {
+    "$@" | gzip -n -1
 }
 
+head_of_dump() {
+    schemas create_schema
+    structure dump_structure
+}
+
+tail_of_dump() {
+    views create_view
+    printf '\n-- The slice ends here.\n' # a dump that was cut between two parts is no damaged gzip file
+}
+
+dump() {
+    compressed head_of_dump
+    if [[ $jobs == 1 ]]; then
+        rows compressed dump_rows
+    else
+        rows_in_parallel
+    fi
+    compressed tail_of_dump
+}
+
+# Each worker goes through all tables and takes those that no other has taken.
+rows_in_parallel() {
+    local worker
+    set -m # each worker is a process group, so that `leave` can end it with its mysqldump
+    for ((worker = 0; worker < jobs; worker++)); do
+        work_on_rows </dev/null &
+        workers+=($!)
+    done
+    set +m
+    for worker in "${workers[@]}"; do
+        wait "$worker"
+    done
+    workers=()
+    number=0
+    rows join_part
+    number=0
+}
+
+work_on_rows() {
+    trap '[[ $? == 0 ]] || : >"$work/failed"' EXIT
+    number=0
+    rows take_part
+}
+
+take_part() {
+    number=$((number + 1))
+    [[ ! -e $work/failed ]] || exit 1
+    if mkdir -- "$work/part$number" 2>/dev/null; then
+        compressed dump_rows "$@" >"$partial.part$number"
+    fi
+}
+
+join_part() {
+    number=$((number + 1))
+    cat -- "$partial.part$number"
+    rm -f -- "$partial.part$number"
+}
+
+[[ $jobs =~ ^[1-9][0-9]?$ ]] || fail "--jobs=$jobs: say how many tables to read at once, from 1 to 99."
 check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
 partial=$(mktemp "$file.XXXXXXXX")
-dump | gzip -n >"$partial"
+dump >"$partial"
 check_counts "The database changed while it was read. Run this script again, or make the slice again. The differences:"
+cksum <"$partial" >"$file.cksum" # restore.sh is quicker with it, and takes a dump without it as well
 mv -f -- "$partial" "$file"
 partial=
 printf '%s\n' "$file: @summary@"

@@ -45,8 +45,16 @@ usage() {
 @client@
 # ---- What is checked before -----------------------------------------------------------------------------------
 
+[[ $jobs == 1 ]] || fail "--jobs is an option of dump.sh only."
 [[ -r $file ]] || fail "there is no $file. Make it with dump.sh, or name it: --file=FILE"
-gzip -t -- "$file" || fail "$file is damaged. Copy or make it again."
+same_bytes() { # as dump.sh has written
+    [[ -r $file.cksum && $(cksum <"$file") == "$(<"$file.cksum")" ]]
+}
+is_whole() {
+    local last
+    last=$(gzip -dc -- "$file" | tail -n 1) && [[ $last == '-- The slice ends here.' ]]
+}
+same_bytes || is_whole || fail "$file is damaged. Copy or make it again."
 
 literal() { # a name as an SQL string (under sql_mode NO_BACKSLASH_ESCAPES)
     local tick="'"
