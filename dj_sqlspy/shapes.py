@@ -134,6 +134,10 @@ class Shape:
         return "".join(text)
 
     @property
+    def first(self) -> Statement:
+        return next(iter(self.bindings.values()))[0]
+
+    @property
     def numbers(self) -> tuple[int, ...]:
         return tuple(s.number for members in self.bindings.values() for s in members)
 

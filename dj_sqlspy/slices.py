@@ -7,10 +7,11 @@ It drives lineage and cascade, and copies no row.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from . import display
@@ -23,7 +24,7 @@ from .journal import Statement
 from .keys import Key, from_python, key_columns
 from .lineage import named_tables
 from .restrict import Restriction, shortest
-from .shapes import group
+from .shapes import Shape, group
 
 # Kinds that export rows, by the policies that a session can set.
 DEFAULT_POLICIES: Mapping[str, str] = {"preview": "ignore", "count": "rows", "exists": "witness"}
@@ -336,25 +337,28 @@ def make_slice(
     """
     by_analysis = {analysis: _policies(chosen) for analysis, chosen in (policies or {}).items()}
 
-    def policy(statement: Statement) -> str:
-        if statement.kind == "metadata":
+    @cache
+    def policy(analysis: str, kind: str) -> str:
+        if kind == "metadata":
             return "ignore"
-        return by_analysis.get(statement.analysis, DEFAULT_POLICIES).get(statement.kind, "rows")
+        return by_analysis.get(analysis, DEFAULT_POLICIES).get(kind, "rows")
 
     def kind(statement: Statement) -> str:
-        return "exists" if policy(statement) == "witness" else "data"
+        return "exists" if policy(statement.analysis, statement.kind) == "witness" else "data"
 
-    wanted = [statement for statement in statements if policy(statement) != "ignore"]
+    wanted = [s for s in statements if policy(s.analysis, s.kind) != "ignore"]
     asker = Asker(connection)
     asker.start()
     try:
-        names = _named(wanted, asker)
+        shapes = group(wanted, kind)
+        names = _named(shapes, asker)
         schemas = {schema for schema, _ in names if schema is not None}
         catalog = _read_catalog(asker, schemas, names, virtual, down)
-        reports, demands = analyse_all(group(wanted, kind), catalog, asker, strict)
+        reports, demands = analyse_all(shapes, catalog, asker, strict)
         sets = Cascade(asker, catalog, parts=parts, progress=progress).run(
             demands, closed=closed, down=down, also=also or {}
         )
+        reports = [_refused(report, sets, strict) for report in reports]
         left_out = outside(catalog, sets, only, asker) if only else {}
         if left_out:
             sets = without(sets, left_out)
@@ -370,6 +374,20 @@ def make_slice(
     if refused:
         raise SliceError(_refusal(result, refused))
     return result
+
+
+def _refused(report: StatementReport, sets: KeySets, strict: bool) -> StatementReport:
+    """The report of a statement, with what the server said where it refused a query for its rows."""
+    error = sets.refused.get(report.statement.number)
+    if error is None:
+        return report
+    reason = f"the server refuses the rewritten statement: {error}"
+    if strict:
+        raise LineageError(
+            f"Statement {report.statement.number} cannot be analysed: {reason}. With strict=True this is an error; "
+            f"without, all rows of the tables concerned are exported:\n{report.sql}"
+        )
+    return dataclasses.replace(report, fallback=reason)
 
 
 def _finished(
@@ -439,19 +457,22 @@ def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
     return {**DEFAULT_POLICIES, **chosen}
 
 
-def _named(statements: Iterable[Statement], asker: Asker) -> set[tuple[str | None, str]]:
+def _named(shapes: Iterable[Shape], asker: Asker) -> set[tuple[str | None, str]]:
     """The tables that statements name, in the schema of USE where they name none.
 
     Of a statement that cannot be parsed, ``x.y`` where x is a schema.
     """
     names: set[tuple[str | None, str]] = set()
     guessed: set[tuple[str | None, str]] = set()
-    for sql, database in {(statement.sql, statement.database) for statement in statements}:
-        try:
-            found = named_tables(sql, guess=False)
-            names.update((schema or database or None, name) for schema, name in found)
-        except LineageError:
-            guessed.update(named_tables(sql))
+    for shape in shapes:
+        found = None
+        for text in (shape.marked, shape.first.sql):
+            with contextlib.suppress(LineageError):
+                found = found or named_tables(text, guess=False)
+        if found is None:
+            guessed.update(named_tables(shape.first.sql))
+        else:
+            names.update((schema or shape.database or None, name) for schema, name in found)
     if guessed:
         schemas = {
             row[0].lower() for row in asker.rows("SELECT schema_name FROM information_schema.schemata")
