@@ -98,7 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("bundle", metavar="DIR")
     verify.add_argument("--alone", action="store_true", help="do not look for the source")
     for name, command, text in (
-        ("dump", _dump, "run a bundle's dump.sh (without options: on the server of dj.config)"),
+        (
+            "dump",
+            _dump,
+            "run a bundle's dump.sh (without options: on the server of dj.config; --jobs N: N tables at once)",
+        ),
         ("restore", _restore, "run a bundle's restore.sh"),
     ):
         runs = add(name, command, text)
@@ -194,7 +198,11 @@ def _write(options: argparse.Namespace) -> None:
 def _dump(options: argparse.Namespace) -> None:
     from .bundle import Bundle
 
-    print(Bundle(options.bundle).dump(options.options or None))
+    own = argparse.ArgumentParser(prog="dj-sqlspy dump", add_help=False, allow_abbrev=False)
+    own.add_argument("--jobs", type=int, default=1)
+    # after the folder, where argparse takes all for options of the client
+    chosen, rest = own.parse_known_args(options.options)
+    print(Bundle(options.bundle).dump(rest or None, jobs=chosen.jobs))
 
 
 def _restore(options: argparse.Namespace) -> None:
