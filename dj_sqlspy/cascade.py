@@ -33,6 +33,9 @@ CHILD = "descends from a row read"
 PICKED = "picked"
 WHOLE = "all rows (statement not analysed)"
 
+# A query that was killed, ran into a limit of time or was the victim of a deadlock says nothing about itself.
+_INTERRUPTED = frozenset({1205, 1213, 1317, 1969, 3024})
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -55,10 +58,15 @@ class Reason:
 
 @dataclass
 class KeySets:
-    """Keys of the slice's rows by full table name, each with the index of its reason in ``reasons``."""
+    """Keys of the slice's rows by full table name, each with the index of its reason in ``reasons``.
+
+    ``refused``: by the number of a statement, why the server did not answer a query for it; all rows of the
+    tables that the query was about are in the slice then.
+    """
 
     keys: dict[str, dict[Key, int]] = field(default_factory=dict)
     reasons: list[Reason] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
 
     def rows(self, name: str) -> dict[Key, int]:
         return self.keys.get(name, {})
@@ -224,7 +232,12 @@ class Cascade:
             reason = self._reason(Reason(WHOLE if leaf.sql is None else READ, numbers))
         else:
             sql, reason = leaf.sql, self._reason(Reason(READ, numbers))
-        self._add(table.full_name, self._read_keys(table, sql), reason)
+        try:
+            self._add(table.full_name, self._read_keys(table, sql), reason)
+        except pymysql.MySQLError as error:
+            if leaf.sql is None:
+                raise
+            self._refused((table,), numbers, error)
 
     # -------------------------------------------------- foreign keys and parts
 
@@ -351,14 +364,27 @@ class Cascade:
                 self._answer(number, rule, reason, asked)
 
     def _answer(self, number: int, rule: Witness, reason: int, sql: str) -> None:
-        rows = self.asker.rows(sql)
-        if rule.group_sql:
-            self._complete_groups(number, rule, reason, rows)
+        try:
+            rows = self.asker.rows(sql)
+            if rule.group_sql:
+                self._complete_groups(number, rule, reason, rows)
+                return
+        except pymysql.MySQLError as error:
+            self._refused({base.table for base in rule.wanted}, self.sets.reasons[reason].statements, error)
             return
         for row in rows:
             outer, wanted = self._split(rule, row)
             if outer is not None:
                 self._add_wanted(rule, wanted, reason)
+
+    def _refused(self, tables: Iterable[Table], numbers: tuple[int, ...], error: pymysql.MySQLError) -> None:
+        """All rows of tables for a query that the server does not answer: by EXPLAIN it had accepted it."""
+        code = error.args[0] if error.args else 0
+        if not isinstance(code, int) or 2000 <= code < 3000 or code in _INTERRUPTED:
+            raise error
+        self.sets.refused.update(dict.fromkeys(numbers, str(error.args[-1])))
+        for table in tables:
+            self._leaf(Leaf(table, None), numbers)
 
     def _split(self, rule: Witness, row: Sequence[Any]) -> tuple[Key | None, Sequence[Any]]:
         """The keys of a combination of outer rows, None unless the slice holds them all; and the rest of the row."""

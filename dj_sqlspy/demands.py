@@ -179,6 +179,10 @@ def _batch_counts(
     return [(s, s.rows) for s in members]
 
 
+# ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+_READ_ONLY = 1792
+
+
 def _checked(lineage: Lineage, asker: Asker) -> tuple[Lineage, int | None]:
     """The lineage after the server has accepted its queries, and the number of rows of the statement now.
 
@@ -205,6 +209,8 @@ def _checked(lineage: Lineage, asker: Asker) -> tuple[Lineage, int | None]:
     try:
         return lineage, len(asker.rows(lineage.sql))
     except pymysql.MySQLError as error:
+        if error.args[0] == _READ_ONLY:
+            return lineage, None  # FOR UPDATE; its rows are not counted then
         raise LineageError(
             f"Running a captured statement again: the server refuses it now ({error.args[-1]}). A table or column "
             f"may have been changed since the analysis ran:\n{lineage.sql}"
