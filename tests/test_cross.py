@@ -10,7 +10,9 @@ import pytest
 
 from dj_sqlspy import servers
 from dj_sqlspy.bundle import write_bundle
+from dj_sqlspy.digests import measure_statements, measure_tables, read_catalog, set_session
 from dj_sqlspy.errors import BundleError
+from dj_sqlspy.replay import as_sent
 from dj_sqlspy.servers import Server
 from tests.conftest import drop_schemas
 from tests.test_dump import cut, options, same
@@ -69,6 +71,24 @@ def test_text_keys_and_numbers_cross(both: tuple[Server, Server], tmp_path: Path
         "SELECT HEX(kind), JSON_EXTRACT(note, '$.a[1]') FROM cross_lab.`#kind` WHERE kind <> 'other'",
         "SELECT * FROM cross_lab.seen",
     )
+    # what the author's side would record, and a reader with the other server would find
+    with source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM cross_lab.`#kind` WHERE kind = 'other'")  # it is not in the slice
+    recorded = digests(source, bundle.manifest, None)
+    assert digests(target, bundle.manifest, recorded) == recorded
+    assert [table["rows"] for table in recorded["tables"]] == [1, 1]
+    with source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("""UPDATE cross_lab.`#kind` SET note = '{"a": [1, 2.25]}'""")
+    assert digests(source, bundle.manifest, recorded)["tables"][0] != recorded["tables"][0]
+
+
+def digests(server: Server, manifest: Any, recorded: Any) -> dict[str, Any]:
+    with server.connect() as opened:
+        catalog = read_catalog(opened, manifest)
+        with as_sent(opened):
+            tables = measure_tables(opened, catalog, manifest, recorded)
+            set_session(opened, {"time_zone": "+00:00", "sql_mode": "STRICT_TRANS_TABLES"})
+            return {"tables": tables, "statements": measure_statements(opened, manifest, recorded)}
 
 
 def test_what_cannot_cross_is_said_before(both: tuple[Server, Server], tmp_path: Path) -> None:
