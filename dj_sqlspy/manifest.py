@@ -2,6 +2,8 @@
 
 In: a `Slice`, what was read of its source, and the `Paper`. Out: JSON text; and back, from a folder. It
 holds all that a replay needs, so that a bundle can be verified without the `Slice`. It holds no password.
+Checksums of the tables and digests of the statements' results are beside it in ``digests.json`` (see `digests` for
+the format, and for how others can compute them), since they are known only once the slice was dumped and replayed.
 
 Format, version 1. An object with
 
