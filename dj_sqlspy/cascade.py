@@ -222,6 +222,8 @@ class Cascade:
             key = convert(columns, row)
             if key is not None:
                 yield key
+            elif not table.primary_key:
+                yield (None,) * len(columns)  # a row that holds nothing
 
     # -------------------------------------------------- leaves
 
@@ -353,6 +355,8 @@ class Cascade:
             start += width
             if key is not None:
                 self._add(base.table.full_name, (key,), reason)
+            elif not base.table.primary_key:  # no row, or one that holds nothing
+                self._add(base.table.full_name, ((None,) * width,), reason)
 
     def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: list[Key]) -> None:
         for base, (sql, names) in zip(rule.outer, rule.asks, strict=True):
