@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from .paper import Paper, papers
     from .pick import slice
 
-__all__ = ["Paper", "Session", "SpyError", "export", "papers", "paused", "slice", "start_export", "stop_export"]
+__all__ = [
+    "Paper",
+    "Session",
+    "SpyError",
+    "export",
+    "papers",
+    "paused",
+    "slice",
+    "start_export",
+    "stop_export",
+]
 
 # What needs sqlglot, networkx or rich is imported where it is first used.
 _LAZY = {"Paper": "paper", "papers": "paper", "slice": "pick"}
@@ -34,4 +44,5 @@ def __getattr__(name: str) -> Any:
 
 
 compat.install()
-session.join(os.environ.get(session.ENVIRONMENT))
+session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
+compat.attach_config()

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, cli_publish
+from . import __version__, cli_capture, cli_publish
 from .display import size_text
 from .errors import SpyError
 
@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dj-sqlspy", description="Export exactly the rows that a DataJoint analysis stands on."
     )
+    # not abbreviated: what stands behind the name of a script is not ours
+    parser.allow_abbrev = False
     parser.add_argument("--version", action="version", version=f"dj-sqlspy {__version__}")
     parser.add_argument(
         "--home", help="where journals live (default: dj.config['sqlspy.home'], else the user's data folder)"
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
+    cli_capture.add_commands(add)
     add("papers", _papers, "list the papers that something was captured for")
     show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
     show.add_argument("paper", metavar="PAPER")

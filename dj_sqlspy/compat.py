@@ -108,6 +108,10 @@ def install() -> None:
         _patch_threads()
         _patch_processes()
         session.on_open.append(_patch_pools)
+
+
+def attach_config() -> None:
+    """Let ``dj.config`` take ``sqlspy.…``, once, and follow what is set there already."""
     _attach_config_v2() if IS_V2 else _attach_config_v014()
 
 

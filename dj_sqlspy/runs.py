@@ -244,7 +244,9 @@ def _files(folder: Path) -> list[Path]:
 
 def newest_run(folder: Path) -> Path | None:
     """The run of an analysis that counts; also one of this process that could not be written."""
-    names = {path.name for path in run_folders(folder)}
+    names = {
+        path.name for path in run_folders(folder) if any(path.iterdir())
+    }  # one may wait for its processes
     names |= {path.name for path in failures if path.parent == folder}
     return folder / max(names, key=run_order) if names else None
 

@@ -25,6 +25,7 @@ import json
 import logging
 import os
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -71,6 +72,7 @@ class Session:
         opened_by: object = None,
         run: str | None = None,
         number: int | None = None,
+        append: str | bool = False,
     ) -> None:
         self.paper = paper
         self.analysis = analysis
@@ -87,7 +89,17 @@ class Session:
         )
         if twin is not None and twin.policies != self.policies:
             logger.warning("%r is open with other policies, and these hold for it: %s", twin, twin.policies)
-        self.journal: Journal = twin.journal if twin else Journal(home, paper, analysis, policies, run)
+        self.journal: Journal
+        if twin is None or (
+            run is not None and twin.journal.path is None and twin.journal.folder.name != run
+        ):
+            self.journal = Journal(home, paper, analysis, policies, run, append)
+            # what the settings asked for here is the run that the parent process has open
+            for each in open_sessions:
+                if twin is not None and each.journal is twin.journal:
+                    each.journal = self.journal
+        else:
+            self.journal = twin.journal
         self.number = number if number is not None else secrets.randbits(40) + 1 if twin else 0
 
     def __repr__(self) -> str:
@@ -165,9 +177,10 @@ def end_session(session: Session, error: BaseException | None = None) -> None:
 
 
 def end_all() -> None:
-    """At the end of the process."""
+    """At the end of the process, which an exception may have ended."""
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     for session in reversed(open_sessions):
-        end_session(session)
+        end_session(session, error)
 
 
 atexit.register(end_all)

@@ -11,6 +11,8 @@ setting                 environment
 ``sqlspy.paper``        ``DJ_SQLSPY_PAPER``     for this paper (needed where enabled)
 ``sqlspy.analysis``     ``DJ_SQLSPY_ANALYSIS``  as this analysis; default: the name of the script
 ``sqlspy.home``         ``DJ_SQLSPY_HOME``      where journals live; default: ``$XDG_DATA_HOME/dj-sqlspy``
+``sqlspy.append``       ``DJ_SQLSPY_APPEND``    true: add to the newest run of the analysis; else: to the run of
+                                                this name (such as the number of a SLURM array)
 ``sqlspy.schema``       ``DJ_SQLSPY_SCHEMA``    a database schema to share the log through; none by default
 ======================  ======================  =============================================================
 
@@ -34,7 +36,14 @@ from .errors import SpyError
 
 logger = logging.getLogger("dj_sqlspy")
 
-DEFAULTS: dict[str, Any] = {"enabled": False, "paper": None, "analysis": None, "home": None, "schema": None}
+DEFAULTS: dict[str, Any] = {
+    "enabled": False,
+    "paper": None,
+    "analysis": None,
+    "home": None,
+    "append": False,
+    "schema": None,
+}
 
 
 def variable(name: str) -> str:
@@ -79,6 +88,8 @@ def checked(name: str, value: Any) -> Any:
         if str(value).lower() in known:
             return known[str(value).lower()]
         raise SpyError(f"sqlspy.enabled is True or False, not {value!r}.")
+    if name == "append" and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
+        return str(value).lower() == "true"
     if name == "home" and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str) or not value or "\0" in value:
@@ -96,6 +107,7 @@ class Settings:
     paper: str | None
     analysis: str | None
     home: str | None
+    append: str | bool
     schema: str | None
 
     def __init__(self) -> None:
@@ -177,6 +189,6 @@ def changed() -> None:
         return
     enabled, paper = get("enabled"), get("paper")
     if enabled and paper:
-        spy.follow_settings(paper, get("analysis") or default_analysis(), home())
+        spy.follow_settings(paper, get("analysis") or default_analysis(), home(), get("append"))
     else:
         spy.follow_settings(None, None, Path())

@@ -57,6 +57,15 @@ def _named(
     return paper, analysis, settings.home(home)
 
 
+def _append(append: bool | str | None) -> bool | str:
+    from . import settings
+
+    found: bool | str = settings.get("append") if append is None else settings.checked("append", append)
+    if isinstance(found, str):
+        encode_name(found)
+    return found
+
+
 def _checked(policies: Mapping[str, str]) -> dict[str, str]:
     for kind, policy in policies.items():
         if policy not in POLICY_CHOICES[kind]:
@@ -96,6 +105,10 @@ class export:
         What ``bool(table)`` and ``key in table`` export; a witness is one row.
     home : path, optional
         Where the journal lives; default `settings.home`.
+    append : bool or str, optional
+        For independent processes, such as the tasks of a SLURM array: do not replace what was captured before,
+        but add to it. A str names the run that is added to: all processes that give the same name make one
+        run, and the first of another name starts a new one. Default: ``dj.config["sqlspy.append"]``.
 
     Raises
     ------
@@ -119,12 +132,16 @@ class export:
         count: str = POLICIES["count"],
         exists: str = POLICIES["exists"],
         home: str | os.PathLike[str] | None = None,
+        append: bool | str | None = None,
     ) -> None:
         self.paper, self.analysis, self.home = _named(paper, analysis, home)
+        self.append = _append(append)
         self.policies = _checked({"preview": preview, "count": count, "exists": exists})
 
     def __enter__(self) -> Session:
-        opened = Session(self.paper, self.analysis, self.home, self.policies, opened_by=self)
+        opened = Session(
+            self.paper, self.analysis, self.home, self.policies, opened_by=self, append=self.append
+        )
         opened.journal.start()
         open_session(opened)
         around = session.current_scope() or Scope(())
@@ -182,6 +199,7 @@ def start_export(
     analysis: str | None = None,
     *,
     home: str | os.PathLike[str] | None = None,
+    append: bool | str | None = None,
     **policies: str,
 ) -> Session:
     """Open a session that gets the statements of all threads until `stop_export`, or the end of the process.
@@ -190,7 +208,7 @@ def start_export(
 
     Parameters
     ----------
-    paper, analysis, home, **policies
+    paper, analysis, home, append, **policies
         As of `export`.
 
     Returns
@@ -205,7 +223,15 @@ def start_export(
         if each.opened_by is start_export and each.is_of(folder, paper, analysis):
             logger.info("%r is open already and goes on.", each)
             return each
-    opened = Session(paper, analysis, folder, _checked(policies), everywhere=True, opened_by=start_export)
+    opened = Session(
+        paper,
+        analysis,
+        folder,
+        _checked(policies),
+        everywhere=True,
+        opened_by=start_export,
+        append=_append(append),
+    )
     opened.journal.start()
     open_session(opened)
     return opened
@@ -231,10 +257,11 @@ def stop_export() -> Session:
 _configured: Session | None = None
 
 
-def follow_settings(paper: str | None, analysis: str | None, home: Path) -> None:
+def follow_settings(paper: str | None, analysis: str | None, home: Path, append: bool | str = False) -> None:
     """Open, change or end the session that ``dj.config`` asks for; ``paper`` None: none is asked for.
 
-    Its journal is made by its first statement, so that settings can be set one after the other.
+    Its journal is made by its first statement, so that settings can be set one after the other. What the
+    parent process has open and this one has joined is not opened again.
     """
     global _configured
     if _configured is not None and _configured in session.open_sessions:
@@ -242,9 +269,19 @@ def follow_settings(paper: str | None, analysis: str | None, home: Path) -> None
             return
         end_session(_configured)
     _configured = None
-    if paper is not None and analysis is not None:
-        _configured = Session(paper, analysis, home, POLICIES, everywhere=True, opened_by=follow_settings)
-        open_session(_configured)
+    joined = [each for each in session.open_sessions if each.opened_by is session.join]
+    if paper is None or analysis is None or any(each.is_of(home, paper, analysis) for each in joined):
+        return
+    _configured = Session(
+        paper,
+        analysis,
+        home,
+        POLICIES,
+        everywhere=True,
+        opened_by=follow_settings,
+        append=_append(append),
+    )
+    open_session(_configured)
 
 
 # --- statements --------------------------------------------------------------------------------------------

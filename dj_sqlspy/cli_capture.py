@@ -1,0 +1,44 @@
+"""Command line, third part: the commands that capture, and that look after what was captured.
+
+In: arguments. Out: what the started program does, or what was done to journals. As in `cli`, a command is a
+thin layer over a function, and imports what it needs itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
+
+
+def add_commands(add: Add) -> None:
+    """Add the commands to the parser; ``add`` takes a name, a function and a text."""
+    run = add("run", _run, "run a script, a module (-m) or a notebook, and capture what it reads")
+    run.allow_abbrev = False
+    run.add_argument("--paper", help="default: the setting sqlspy.paper")
+    run.add_argument("--analysis", help="default: the setting sqlspy.analysis, else the name of the script")
+    run.add_argument("--append", action="store_true", help="add to what was captured before")
+    run.add_argument(
+        "--append-to",
+        metavar="RUN",
+        help="add to the run of this name, or start it: for independent processes, such as tasks of an array",
+    )
+    run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
+    run.add_argument(
+        "program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="script.py or notebook.ipynb, arguments"
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from .launch import run
+
+    # argparse ends what belongs to an option at "--", and has the rest for the program
+    return run(
+        options.program if options.module is None else ["-m", *options.module, *options.program],
+        paper=options.paper,
+        analysis=options.analysis,
+        home=options.home,
+        append=options.append_to or options.append or None,
+    )

@@ -1,0 +1,59 @@
+"""Start-up hook: a process that only says ``import datajoint`` is captured where its settings ask for it.
+
+In: the environment, and DataJoint's configuration file as DataJoint has read it. Out: ``import dj_sqlspy``
+after ``import datajoint``, or nothing. ``dj_sqlspy.pth`` imports this module whenever Python starts, so it
+imports nothing itself, neither DataJoint nor dj_sqlspy (which imports DataJoint). It is not part of the
+package for the same reason. ``DJ_SQLSPY_STARTUP=off`` turns it off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+
+def wanted(datajoint: Any) -> bool:
+    """Whether the settings name us; dj_sqlspy itself reads and checks what they say."""
+    if os.environ.get("DJ_SQLSPY_ENABLED") or os.environ.get("DJ_SQLSPY_SESSION"):
+        return True
+    config = sys.modules[datajoint.__name__ + ".settings"].config  # dj.config refuses in thread-safe mode
+    path = getattr(config, "_config_path", None)  # 2.x: it refuses keys that it does not know
+    if path is not None:
+        return b'"sqlspy' in path.read_bytes()
+    return not hasattr(config, "_config_path") and bool(config.get("sqlspy.enabled"))  # 0.14 keeps them
+
+
+class Finder:
+    """Finds datajoint where the others find it, and has its module looked at once it is there."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != "datajoint":
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None and spec.origin is not None:
+                    self.follow(spec.loader)
+                return spec
+        return None
+
+    def follow(self, loader: Any) -> None:
+        """Have this loader, the one of this import only, call us when the module is there."""
+        execute = loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            del loader.exec_module
+            execute(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+            try:
+                if wanted(module):
+                    import dj_sqlspy  # noqa: F401
+            except Exception as error:  # whatever it is, the analysis goes on
+                print(f"dj-sqlspy captures nothing: {type(error).__name__}: {error}", file=sys.stderr)
+
+        loader.exec_module = exec_module
+
+
+sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
