@@ -198,7 +198,8 @@ def python(line: str) -> Path:
         with one_at_a_time("packages"):
             need_venv()
         say(f"making {folder} (DataJoint {line})")
-        venv.create(folder, with_pip=True, clear=True)
+        if not _runs_this_python(interpreter):
+            venv.create(folder, with_pip=True, clear=True)
         requirements = LINES[line]
         install = [
             str(interpreter),
@@ -212,6 +213,14 @@ def python(line: str) -> Path:
         run([*install, "--retries", "10", requirements[0], "-e", requirements[1]], attempts=ATTEMPTS)
         stamp.write_text(made_of)
     return interpreter
+
+
+def _runs_this_python(interpreter: Path) -> bool:
+    """Whether an environment is there, whole, and of this very Python: pip then only has to bring it up to date."""
+    if not interpreter.exists():
+        return False
+    question = [str(interpreter), "-c", "import pip, sys; print(sys.version)"]
+    return subprocess.run(question, capture_output=True, text=True).stdout.strip() == sys.version.strip()
 
 
 def need_venv() -> None:
