@@ -78,7 +78,7 @@ class Lineage:
 
 
 def named_tables(sql: str, guess: bool = True) -> list[tuple[str | None, str]]:
-    """(schema or None, name) of each table that a statement names.
+    """(schema or None, name) of each table that a statement names (of INSERT … SELECT, that its SELECT names).
 
     With ``guess``, of a statement that cannot be parsed every ``x.y`` counts as one, columns with an alias too.
 
@@ -90,10 +90,14 @@ def named_tables(sql: str, guess: bool = True) -> list[tuple[str | None, str]]:
     LineageError
         If the statement cannot be parsed.
     """
+    names: list[tuple[str | None, str]] = []
     try:
-        return table_names(parse(sql))
+        statement = parse(sql)
+        names = table_names(statement)  # if it is not known what it reads by, all that it names
+        select = select_of(statement)
+        return [] if select is None else table_names(select)
     except Unsupported as error:
-        names = _names_by_tokens(sql) if guess else []
+        names = names or (_names_by_tokens(sql) if guess else [])
         if names:
             return names
         raise LineageError(

@@ -65,7 +65,7 @@ def parse(sql: str) -> Expr:
     in every place, and MariaDB's VALUES (…).
 
     >>> parse("SELECT a FROM t WHERE key=1").sql("mysql")
-    'SELECT a FROM t WHERE key = 1'
+    'SELECT a FROM t WHERE `key` = 1'
     """
     dialect = Exact()
     try:

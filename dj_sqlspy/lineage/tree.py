@@ -8,6 +8,7 @@ immutable: the passes build new ones. `to_sql` is the way back to text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -466,6 +467,9 @@ _KNOWN_SYNTAX = frozenset(
 _JOIN_WORDS = ("on", "using", "method", "side", "kind")
 
 
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
 class Exact(MySQL):
     """MySQL's dialect, written so that MySQL and MariaDB both read it with the meaning it was parsed with."""
 
@@ -487,6 +491,15 @@ class Exact(MySQL):
             # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
             exp.RegexpLike: lambda self, e: self.binary(e, "RLIKE"),
         }
+
+        def interval_sql(self, expression: exp.Interval) -> str:
+            """A number stays one: sqlglot reads ``INTERVAL 1.5 SECOND`` as that of a string."""
+            value = expression.this
+            if isinstance(value, exp.Literal) and value.is_string and _NUMBER.fullmatch(value.this):
+                expression = expression.copy()
+                expression.set("this", exp.Literal.number(value.this))
+            text: str = super().interval_sql(expression)
+            return text
 
         def jsonvalue_sql(self, expression: exp.JSONValue) -> str:
             """As sqlglot does, but RETURNING takes the types of CAST."""
