@@ -43,6 +43,13 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext dj_sqlspy``: the magics of `notebook`."""
+    from . import notebook
+
+    notebook.load(shell)
+
+
 compat.install()
 session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
 compat.attach_config()
