@@ -21,8 +21,9 @@ from typing import Any
 import pymysql
 
 from .catalog import Catalog, ForeignKey, Table
+from .collector import held_off
 from .errors import SliceError
-from .keys import Key, chunks, condition, convert, expression, expressions, key_columns
+from .keys import Key, chunks, condition, convert, convert_all, expression, expressions, key_columns
 from .lineage import Leaf, Witness
 from .lineage.witness import KEYS
 
@@ -145,6 +146,7 @@ class Cascade:
         self._close()
         return self.sets
 
+    @held_off()
     def run(
         self,
         demands: Iterable[Demand],
@@ -207,19 +209,18 @@ class Cascade:
             if known or not any(True for _ in keys):
                 return
             keys = self._read_keys(table, f"SELECT {expressions(key_columns(table))} FROM {name}")
-        new = []
-        for key in keys:
-            if key not in known:
-                known[key] = reason
-                new.append(key)
+        new = dict.fromkeys(keys, reason)
+        if known:
+            for key in known.keys() & new.keys():
+                del new[key]
         if new:
+            known.update(new)
             self._pending.setdefault(name, []).extend(new)
             self._unwitnessed.setdefault(name, []).extend(new)
 
     def _read_keys(self, table: Table, sql: str) -> Iterator[Key]:
         columns = key_columns(table)
-        for row in self.asker.rows(sql):
-            key = convert(columns, row)
+        for key in convert_all(columns, self.asker.rows(sql)):
             if key is not None:
                 yield key
             elif not table.primary_key:

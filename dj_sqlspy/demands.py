@@ -8,13 +8,14 @@ where it can be, asked in one query for all of its bindings. It closes nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import pymysql
 
 from .cascade import Asker, Demand
 from .catalog import Catalog
+from .collector import held_off
 from .errors import LineageError
 from .journal import Statement
 from .keys import LIST_BYTES
@@ -25,8 +26,7 @@ from .lineage.witness import KEYS
 from .shapes import Shape
 
 
-@dataclass(frozen=True)
-class StatementReport:
+class StatementReport(NamedTuple):
     """What became of one captured statement.
 
     Attributes
@@ -85,27 +85,23 @@ def analyse_all(
                     f"exported:\n{lineage.sql}"
                 )
             demands.append(demand)
-            for statement, now in counted:
-                if lineage.sql:
-                    reports.append(_report(statement, lineage, now))
+            if lineage.sql:
+                with held_off():
+                    reports += _reports(lineage, counted)
     return sorted(reports, key=lambda report: report.statement.number), demands
 
 
 _Made = tuple[Lineage, Demand, "list[tuple[Statement, int | None]]"]
 
 
-def _report(statement: Statement, lineage: Lineage, now: int | None) -> StatementReport:
-    whole = lineage.reads_whole
-    return StatementReport(
-        statement,
-        statement.sql if whole and not lineage.qualified else lineage.sql,
-        lineage.marks,
-        lineage.ordered,
-        lineage.fallback,
-        statement.rows if whole else None,
-        now if whole else None,
-        tuple(table.full_name for table in lineage.tables),
-    )
+def _reports(lineage: Lineage, counted: Iterable[tuple[Statement, int | None]]) -> Iterator[StatementReport]:
+    own = lineage.reads_whole and not lineage.qualified
+    about = (lineage.marks, lineage.ordered, lineage.fallback)
+    tables = tuple(table.full_name for table in lineage.tables)
+    for statement, now in counted:
+        then = statement.rows if lineage.reads_whole else None
+        now = now if lineage.reads_whole else None
+        yield StatementReport(statement, statement.sql if own else lineage.sql, *about, then, now, tables)
 
 
 def _one_by_one(shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker) -> _Made:
@@ -130,14 +126,17 @@ def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | 
     if found is None:
         return None
     tables = [leaf.table for leaf in lineage.leaves]
-    lists = list(_binding_lists(shape, found))
+    lists = list(_binding_lists(shape.bindings, found))
     leaves = tuple(
         Leaf(table, sql.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})"))
         for table, sql in zip(tables, found.leaves, strict=True)
         for text in lists
     )
     try:
-        asker.rows(f"EXPLAIN {leaves[0].sql}") if leaves else None
+        if leaves:
+            # one binding is like another, and to explain a long list takes the server as long as to answer it
+            example = next(_binding_lists([next(iter(shape.bindings))], found))
+            asker.rows(f"EXPLAIN {found.leaves[0].replace(f'`{KEYS}`', f'({found.columns}) IN ({example})')}")
         counts = _batch_counts(shape, found, lists, asker)
     except pymysql.MySQLError:
         return None
@@ -146,13 +145,13 @@ def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | 
     return [(lineage, Demand(shape.numbers, leaves, ()), counts)]
 
 
-def _binding_lists(shape: Shape, found: Batch) -> Iterator[str]:
+def _binding_lists(bindings: Iterable[tuple[str, ...]], found: Batch) -> Iterator[str]:
     """The bindings as lists of rows, each of at most about `keys.LIST_BYTES`."""
     rows: list[str] = []
     size = 0
-    for binding in shape.bindings:
-        values = ", ".join(binding[i] for i in found.order)
-        row = f"({values})" if len(found.order) > 1 else values
+    single = found.order[0] if len(found.order) == 1 else None
+    for binding in bindings:
+        row = binding[single] if single is not None else f"({', '.join([binding[i] for i in found.order])})"
         if rows and size + len(row) > LIST_BYTES:
             yield ", ".join(rows)
             rows, size = [], 0
@@ -168,15 +167,17 @@ def _batch_counts(
     members = [s for bound in shape.bindings.values() for s in bound]
     if found.single:
         return [(s, 1) for s in members]
-    if found.count is None or any(s.rows is None for s in members):
+    if found.count is None:
         return None
+    then = 0
+    for first, *others in shape.bindings.values():
+        if first.rows is None or any(other.rows != first.rows for other in others):
+            return None
+        then += first.rows
     now = sum(
         count(asker, found.count.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})")) for text in lists
     )
-    then = [{s.rows for s in bound} for bound in shape.bindings.values()]
-    if any(len(rows) > 1 for rows in then) or now != sum(rows.pop() or 0 for rows in then):
-        return None
-    return [(s, s.rows) for s in members]
+    return [(s, s.rows) for s in members] if now == then else None
 
 
 # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION

@@ -16,10 +16,12 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from .collector import held_off
 from .errors import JournalError
 from .journal import FORMAT, INCOMPLETE, SUFFIX, Statement, failures, run_folders, run_order
 
@@ -119,25 +121,33 @@ _USUAL = re.compile(
 )
 
 
+@cache
+def _name(text: bytes | None) -> str:
+    """One string for each kind, server and database, and not one for each statement."""
+    return text.decode() if text else ""
+
+
 def _usual_record(match: re.Match[bytes]) -> Record:
     number, time, rows, kind, server, transaction, sql, database = match.groups()
     return Record(
         int(number),
         float(time),
         None if rows == b"null" else int(rows),
-        sys.intern(kind.decode()),
-        sys.intern(server.decode()),
+        _name(kind),
+        _name(server),
         int(transaction),
         sql.decode(),
-        sys.intern(database.decode()) if database else "",
+        _name(database),
     )
 
 
 def _any_record(fields: dict[str, Any]) -> Record:
     sessions = tuple(fields.pop("sessions", (0,)))
-    names = ("kind", "server", "database")
-    fields.update({name: sys.intern(fields[name]) for name in names if name in fields})
+    fields.update({name: sys.intern(fields[name]) for name in _NAMES if name in fields})
     return Record(**fields, sessions=sessions)
+
+
+_NAMES = ("kind", "server", "database")
 
 
 def read_file(path: Path) -> JournalFile:
@@ -251,6 +261,7 @@ def newest_run(folder: Path) -> Path | None:
     return folder / max(names, key=run_order) if names else None
 
 
+@held_off()
 def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     """The statements of several runs and processes in one order, numbered from 1.
 
@@ -269,22 +280,11 @@ def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     transactions: dict[tuple[int, int], int] = {}
     out: list[Statement] = []
     for _, position, _, record, analysis in heapq.merge(*streams):
-        transaction = record.transaction
+        _, time, rows, kind, server, transaction, sql, database, _ = record
         if transaction:
             transaction = transactions.setdefault((position, transaction), len(transactions) + 1)
-        out.append(
-            Statement(
-                record.sql,
-                record.rows,
-                record.time,
-                record.kind,
-                record.server,
-                transaction,
-                analysis,
-                len(out) + 1,
-                record.database,
-            )
-        )
+        number = len(out) + 1
+        out.append(Statement(sql, rows, time, kind, server, transaction, analysis, number, database))
     return out
 
 

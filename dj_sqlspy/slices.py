@@ -8,23 +8,23 @@ It drives lineage and cascade, and copies no row.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from . import display
+from . import compat, display
 from .bounds import Bound, affected, outside, without
-from .cascade import PARENT, PART, Asker, Cascade, KeySets, Reason
+from .cascade import Asker, Cascade, KeySets, plain_decoders
 from .catalog import Catalog, ForeignKey, Table
 from .demands import StatementReport, analyse_all, count
 from .errors import LineageError, SliceError
 from .journal import Statement
-from .keys import Key, from_python, key_columns
+from .keys import Key
 from .lineage import named_tables
 from .restrict import Restriction, shortest
 from .shapes import Shape, group
+from .why import Ask, explain, stored_key
 
 # Kinds that export rows, by the policies that a session can set.
 DEFAULT_POLICIES: Mapping[str, str] = {"preview": "ignore", "count": "rows", "exists": "witness"}
@@ -203,84 +203,39 @@ class Slice:
         SliceError
             If the table is not part of the slice, or the row is not.
         """
-        return self.explain(*self._key(table, key))
-
-    def explain(self, name: str, found: Key) -> list[str]:
-        """`why` for a key in the form that key sets have."""
-        lines = []
-        seen: set[tuple[str, Key]] = set()
-        while (name, found) not in seen:
-            seen.add((name, found))
-            reason = self._sets.reasons[self._sets.keys[name][found]]
-            lines.append(f"{self._show(name, found)}: {self._explain(reason)}")
-            step = self._came_from(name, found, reason)
-            if step is None:
-                break
-            name, found = step
-        return lines
-
-    def _key(self, table: str, key: Mapping[str, Any]) -> tuple[str, Key]:
         if table not in self.tables:
             raise SliceError(
                 f"Explaining a row: {table} is not part of the slice; it has {', '.join(self.tables)}."
             )
-        columns = key_columns(self.tables[table].table)
-        given = {name.lower(): value for name, value in key.items()}
-        missing = [column.name for column in columns if column.name.lower() not in given]
-        if missing:
-            raise SliceError(f"Explaining a row of {table}: the key lacks {', '.join(missing)}.")
-        wanted = tuple(from_python(column, given[column.name.lower()]) for column in columns)
-        if wanted not in self._sets.rows(table):
-            raise SliceError(f"Explaining a row of {table}: {dict(key)!r} is not in the slice.")
-        return table, wanted
+        with self._asking() as ask:
+            return self.explain(table, stored_key(self.tables[table].table, key, self._sets.rows(table), ask))
 
-    def _show(self, name: str, key: Key) -> str:
-        columns = self.catalog.tables[name].key
-        return f"{name} ({', '.join(f'{c}={v!r}' for c, v in zip(columns, key, strict=True))})"
-
-    def _explain(self, reason: Reason) -> str:
-        fk = reason.foreign_key
-        if fk is not None:
-            if reason.rule == PARENT:
-                return f"{fk.child} refers to it"
-            return f"part of {fk.parent}" if reason.rule == PART else f"refers to {fk.parent}"
-        if not reason.statements:
-            return reason.rule
+    def explain(self, name: str, found: Key) -> list[str]:
+        """`why` for a key in the form that key sets have."""
         texts = {report.statement.number: report.statement.sql for report in self.statements}
-        shown = ", ".join(str(number) for number in reason.statements[:5])
-        more = f" and {len(reason.statements) - 5} more" if len(reason.statements) > 5 else ""
-        first = " ".join(texts.get(reason.statements[0], "").split())[:200] if reason.statements else ""
-        return f"{reason.rule} (statement {shown}{more}: {first})"
+        with self._asking() as ask:
+            return explain(self.catalog, self._sets, texts, ask, name, found)
 
-    def _came_from(self, name: str, key: Key, reason: Reason) -> tuple[str, Key] | None:
-        fk = reason.foreign_key
-        if fk is None:
-            return None
-        table = self.catalog.tables[name]
-        if reason.rule != PARENT:
-            columns, order = (
-                self.catalog.tables[fk.parent].key,
-                dict(zip(fk.parent_columns, fk.columns, strict=True)),
-            )
-            positions = {c.lower(): i for i, c in enumerate(table.key)}
-            if all(c in order and order[c].lower() in positions for c in columns):
-                master = tuple(key[positions[order[c].lower()]] for c in columns)
-                if master in self._sets.rows(fk.parent):
-                    return fk.parent, master
-            return None
-        child = self.catalog.tables[fk.child]
-        order = dict(zip(fk.parent_columns, fk.columns, strict=True))
-        positions = {c.lower(): i for i, c in enumerate(child.key)}
-        if all(c in order and order[c].lower() in positions for c in table.key):
-            picked = [positions[order[c].lower()] for c in table.key]
-            candidates = [k for k in self._sets.rows(fk.child) if tuple(k[i] for i in picked) == key]
-            if candidates:
-                # the child that was read by a statement gives the shortest chain
-                direct = [
-                    k for k in candidates if not self._sets.reasons[self._sets.keys[fk.child][k]].foreign_key
-                ]
-                return fk.child, (direct or candidates)[0]
-        return None
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[Ask]:
+        """A way to ask the server, connected to only where it is asked; without a connection it knows nothing."""
+        opened: list[Any] = []
+
+        def ask(sql: str, arguments: Sequence[Any] | None = None) -> Sequence[tuple[Any, ...]]:
+            if self.connection is None:
+                return ()
+            if not opened:
+                opened.append(compat.raw_connection(self.connection, conv=plain_decoders()))
+            with opened[0].cursor() as cursor:
+                cursor.execute(sql, arguments)
+                rows: Sequence[tuple[Any, ...]] = cursor.fetchall()
+                return rows
+
+        try:
+            yield ask
+        finally:
+            for connection in opened:
+                connection.close()
 
 
 # ---------------------------------------------------------------- making one
@@ -387,7 +342,7 @@ def _refused(report: StatementReport, sets: KeySets, strict: bool) -> StatementR
             f"Statement {report.statement.number} cannot be analysed: {reason}. With strict=True this is an error; "
             f"without, all rows of the tables concerned are exported:\n{report.sql}"
         )
-    return dataclasses.replace(report, fallback=reason)
+    return report._replace(fallback=reason)
 
 
 def _finished(
@@ -434,7 +389,7 @@ def only_keys(cut: Slice, keys: Mapping[str, Iterable[Key]], connection: Any) ->
 
 
 def _cut(report: StatementReport) -> StatementReport:
-    return dataclasses.replace(report, marks=report.marks | {"left-out"})
+    return report._replace(marks=report.marks | {"left-out"})
 
 
 def _refusal(result: Slice, refused: Mapping[str, set[Key]]) -> str:
