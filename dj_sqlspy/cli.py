@@ -92,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="fail where a statement cannot be analysed, and export no whole table",
     )
+    write.add_argument(
+        "--about",
+        metavar="FILE",
+        help="JSON with title, authors, license, doi and others, for README.md and the metadata",
+    )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
     verify = add(
         "verify",
@@ -140,7 +145,7 @@ def _papers(options: argparse.Namespace) -> None:
                 len(analyses),
                 sum(analysis.statements for analysis in analyses),
                 size_text(sum(analysis.size for analysis in analyses)),
-                _time(max(starts, default=None)),
+                time_text(max(starts, default=None)),
                 "complete" if paper.complete else "INCOMPLETE",
             )
         )
@@ -152,7 +157,7 @@ def _show(options: argparse.Namespace) -> None:
     rows = [
         (
             analysis.name,
-            _time(analysis.started),
+            time_text(analysis.started),
             analysis.state,
             analysis.processes,
             analysis.statements,
@@ -189,12 +194,18 @@ def _write(options: argparse.Namespace) -> None:
         paper=paper,
         accept_drift=options.accept_drift,
         allow_incomplete=options.allow_incomplete,
+        about=options.about,
     )
     tables = [
         (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))
         for table in bundle.manifest["tables"]
     ]
     print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
+    files = bundle.manifest["files"]
+    if files:
+        print(
+            f"Rows need {len(files):,} files outside of the database: dj-sqlspy files {options.paper} --copy DIR"
+        )
     print(f"Written: {bundle.path}. Next: dj-sqlspy dump {bundle.path}")
 
 
@@ -276,5 +287,5 @@ def _one_line(text: str) -> Text:
     return Text(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
 
 
-def _time(when: datetime | None) -> str:
+def time_text(when: datetime | None) -> str:
     return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"

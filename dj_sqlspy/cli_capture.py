@@ -29,6 +29,12 @@ def add_commands(add: Add) -> None:
     run.add_argument(
         "program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="script.py or notebook.ipynb, arguments"
     )
+    merge = add("merge", _merge, "take over the journals of another home, as copied from another machine")
+    merge.add_argument("source", metavar="DIR", help="the other home")
+    recover = add("recover", _recover, "list the runs of an analysis, or let an earlier one count again")
+    recover.add_argument("paper", metavar="PAPER")
+    recover.add_argument("analysis", metavar="ANALYSIS")
+    recover.add_argument("--run", type=int, metavar="NUMBER", help="the run that is to count")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -42,3 +48,36 @@ def _run(options: argparse.Namespace) -> int:
         home=options.home,
         append=options.append_to or options.append or None,
     )
+
+
+def _merge(options: argparse.Namespace) -> None:
+    from .cli import print_table
+    from .upkeep import merge
+
+    merged = merge(options.source, options.home)
+    rows = [
+        (each.paper, each.analysis, each.folder.name, each.files, "counts" if each.counts else "replaced")
+        for each in merged
+    ]
+    print_table(("paper", "analysis", "run", "files copied", ""), rows, right=(3,))
+
+
+def _recover(options: argparse.Namespace) -> None:
+    from .cli import print_table, time_text
+    from .upkeep import recover, runs_of
+
+    if options.run is not None:
+        recover(options.paper, options.analysis, options.run, options.home)
+    runs = runs_of(options.paper, options.analysis, options.home)
+    rows = [
+        (
+            str(int(run.folder.name.split("-")[0])),
+            time_text(run.started),
+            run.state,
+            run.statements,
+            "complete" if run.complete else "INCOMPLETE",
+            "counts" if run is runs[-1] else "replaced",
+        )
+        for run in runs
+    ]
+    print_table(("run", "started", "state", "statements", "record", ""), rows, right=(0, 3))

@@ -192,14 +192,14 @@ def run_to_append(home: Path, paper: str, analysis: str, name: str | bool) -> st
         If the folder can't be made or read.
     """
     folder = analysis_folder(home, paper, analysis)
-    _make_folder(folder)
+    make_folder(folder)
     with _locked(folder / ".lock"):  # tasks of an array start at once
         names = [path.name for path in run_folders(folder)]
         if isinstance(name, str):
             names = [each for each in names if each.partition("+")[2] == encode_name(name)]
         if not names:
             names = [_new_run_name(folder) + (f"+{encode_name(name)}" if isinstance(name, str) else "")]
-            _make_folder(folder / names[0])
+            make_folder(folder / names[0])
         return names[-1]
 
 
@@ -216,10 +216,10 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     """Make ``path`` and what it lies in, for this user only (os.makedirs gives the mode to the last only)."""
     if not path.is_dir():
-        _make_folder(path.parent)
+        make_folder(path.parent)
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
 
@@ -382,7 +382,7 @@ class Journal:
         with self._lock:
             if self._descriptor is not None:
                 return
-            _make_folder(self.folder)
+            make_folder(self.folder)
             path = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             self.path, self._descriptor, self._inode = path, descriptor, os.fstat(descriptor).st_ino

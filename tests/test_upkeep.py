@@ -1,0 +1,143 @@
+"""Journals of several machines in one home, and runs that count again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy import journal, upkeep
+from dj_sqlspy.cli import main
+from dj_sqlspy.errors import JournalError
+from dj_sqlspy.journal import Journal
+
+POLICIES = {"preview": "ignore", "count": "rows", "exists": "witness"}
+
+
+def write(
+    home: Path,
+    *statements: str,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str = "laptop",
+    at: float = 1000.0,
+    analysis: str = "fig",
+    append: str | bool = False,
+    end: bool = True,
+) -> Journal:
+    """A journal as this machine at this time wrote it, by the process 4711."""
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.socket, "gethostname", lambda: host)
+        patch.setattr(journal.time, "time", lambda: at)
+        patch.setattr(journal.os, "getpid", lambda: 4711)
+        made = Journal(home, "p", analysis, POLICIES, append=append)
+        made.start()
+        for sql in statements:
+            made.statement(sql, 1, "data", "", 0)
+        if end:
+            made.end()
+    return made
+
+
+def texts(home: Path, **options: Any) -> list[str]:
+    return [s.sql for s in sqlspy.Paper("p", home, **options).statements]
+
+
+def files(home: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*.journal")}
+
+
+def test_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two machines, one pid; the run that started last counts, whatever the runs' numbers are."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for number in range(3):
+        write(here, f"here {number}", at=1000.0 + number, monkeypatch=monkeypatch, host="desk")
+    write(there, "old", at=500, monkeypatch=monkeypatch)
+    write(there, "new", at=2000, monkeypatch=monkeypatch)
+    write(there, "other", analysis="only there", monkeypatch=monkeypatch)
+    before = files(there)
+    merged = upkeep.merge(there, here)
+    assert files(there) == before
+    assert [(m.analysis, m.files, m.counts) for m in merged] == [
+        ("fig", 1, False), ("fig", 1, True), ("only there", 1, True),
+    ]  # fmt: skip
+    assert texts(here, analyses=["fig"]) == ["new"] and texts(here, analyses=["only there"]) == ["other"]
+    assert len(upkeep.runs_of("p", "fig", here)) == 5
+    after = files(here)
+    assert [m.files for m in upkeep.merge(there, here)] == [0, 0, 0]
+    assert files(here) == after
+    for path in here.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_an_older_run_does_not_replace_a_newer_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    write(here, "newer", at=2000, monkeypatch=monkeypatch)
+    for at in (500, 600, 700):
+        write(there, f"at {at}", at=at, monkeypatch=monkeypatch)
+    assert not any(m.counts for m in upkeep.merge(there, here))
+    assert texts(here) == ["newer"]
+    assert upkeep.recover("p", "fig", 0, here).statements == 1
+
+
+def test_a_run_under_one_name_on_two_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    write(here, "a", at=1000, append="job", monkeypatch=monkeypatch, host="one")
+    running = write(there, "b", at=900, append="job", monkeypatch=monkeypatch, host="two", end=False)
+    upkeep.merge(there, here)
+    assert texts(here) == ["b", "a"]
+    running.statement("c", 1, "data", "", 0)
+    running.end()
+    assert [m.files for m in upkeep.merge(there, here)] == [1]  # it had grown
+    assert sorted(texts(here)) == ["a", "b", "c"]
+    (analysis,) = sqlspy.Paper("p", here).analyses
+    assert (analysis.processes, analysis.state, analysis.complete) == (2, "ended", True)
+
+
+def test_what_merge_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    with pytest.raises(JournalError, match="no journal"):
+        upkeep.merge(there, here)
+    made = write(there, "a", monkeypatch=monkeypatch)
+    shutil.copytree(there, here)
+    assert made.path is not None
+    made.path.write_bytes(b"x" + made.path.read_bytes()[1:])
+    with pytest.raises(JournalError, match="other contents"):
+        upkeep.merge(there, here)
+    assert texts(here) == ["a"]
+
+
+def test_recover(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        write(home, f"run {number}", at=1000.0 * number, monkeypatch=monkeypatch)
+    assert main(["recover", "p", "fig"]) == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:]] == ["replaced"] * 2 + [
+        "counts"
+    ]
+    assert main(["recover", "p", "fig", "--run", "1"]) == 0
+    assert texts(home) == ["run 1"]
+    assert [run.statements for run in upkeep.runs_of("p", "fig", home)] == [1, 1, 1]
+    assert upkeep.recover("p", "fig", 4, home).state == "ended" and texts(home) == ["run 1"]  # counts already
+    write(home, "run 5", monkeypatch=monkeypatch)
+    assert texts(home) == ["run 5"]
+    for wrong, text in ((("p", "fig", 9), "there is none"), (("p", "none", 1), "never captured")):
+        with pytest.raises(JournalError, match=text):
+            upkeep.recover(*wrong, home)
+    with sqlspy.export("p", "fig"), pytest.raises(JournalError, match="running now"):
+        upkeep.recover("p", "fig", 2, home)
+    assert os.listdir(home) == ["p"]
+
+
+def test_merge_command(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "there", "a", monkeypatch=monkeypatch)
+    assert main(["merge", str(tmp_path / "there")]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[-2:] == ["1", "counts"]
+    assert texts(home) == ["a"]
+    assert main(["merge", str(tmp_path / "none")]) == 1
+    assert "no journal" in capsys.readouterr().err
