@@ -9,6 +9,7 @@ In: a `Slice` and the `Paper` that it was made for. Out: a folder with
 ``dump.sql.gz``    the rows, once `Bundle.dump` or ``dump.sh`` was run
 ``….cksum``        its POSIX checksum, with which ``restore.sh`` is quicker
 ``digests.json``   what to compare with where there is no source, once `Bundle.verify` was run
+``README.md``      for the reader of the paper (see `guide`); others of `publish.FILES` for archives
 ``report.html``    all of this for a person to look at (see `report`)
 ``replay.json``    what the last `Bundle.verify` gave
 =================  =============================================================================
@@ -25,7 +26,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -129,6 +130,7 @@ class Bundle:
                 client_options(connection) as own,
             ):
                 self._run("dump.sh", [*parallel, *own])
+        publish.refresh(self.path, self.manifest)
         return self.dump_file
 
     def restore(self, options: Sequence[str]) -> str:
@@ -210,6 +212,7 @@ def write_bundle(
     connection: Any = None,
     accept_drift: bool = False,
     allow_incomplete: bool = False,
+    about: str | Path | Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Write the folder for a slice.
 
@@ -226,6 +229,8 @@ def write_bundle(
         Write even if statements return another number of rows now than when they were captured.
     allow_incomplete : bool
         Write even if the capture missed statements.
+    about : path or mapping, optional
+        What the lab says of the paper: title, authors, license and others (see `about`).
 
     Raises
     ------
@@ -251,7 +256,7 @@ def write_bundle(
         source = read_source(connection, cut)
         manifest = make_manifest(cut, source, paper)
         files = files_of(cut, connection, Stores(None if paper is None else paper.connection))
-        publish.complete(manifest, cut, connection, files)
+        publish.complete(manifest, cut, connection, files, about)
     finally:
         if opened is not None:
             opened.close()

@@ -319,7 +319,7 @@ class Paper:
         finally:
             connection.close()
 
-    def write(self, path: Any, *, accept_drift: bool = False, **options: Any) -> Bundle:
+    def write(self, path: Any, *, accept_drift: bool = False, about: Any = None, **options: Any) -> Bundle:
         """Make the slice and write the bundle for it.
 
         Parameters
@@ -328,6 +328,8 @@ class Paper:
             The folder to write; it appears whole or not at all.
         accept_drift : bool
             Write although statements return another number of rows now than when they were captured.
+        about : path or dict, optional
+            Title, authors, license and others of the paper, for README.md and the metadata (see `about`).
         **options
             Of `slice`.
 
@@ -341,7 +343,8 @@ class Paper:
         from .bundle import write_bundle
 
         self.require_complete()
-        return write_bundle(self.slice(**options), Path(path), paper=self, accept_drift=accept_drift)
+        cut = self.slice(**options)
+        return write_bundle(cut, Path(path), paper=self, accept_drift=accept_drift, about=about)
 
     def forget(self, analysis: str | None = None) -> None:
         """Delete what was captured: all runs of one analysis, or of the whole paper.

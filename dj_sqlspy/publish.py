@@ -13,6 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import environment
+from .about import read_about
+from .crate import CRATE_FILE, crate_text, is_available
+from .guide import FORMATS, README_FILE, readme_text
 from .report import report_html
 from .sql import full_name
 
@@ -22,11 +26,34 @@ if TYPE_CHECKING:
     from .slices import Slice
 
 REPLAY_FILE = "replay.json"
-FILES = frozenset({"report.html", REPLAY_FILE})
+REPORT_FILE = "report.html"
+FILES = frozenset(
+    {README_FILE, REPORT_FILE, REPLAY_FILE, CRATE_FILE, environment.PIP_FILE, environment.CONDA_FILE}
+)
 
 
-def complete(manifest: dict[str, Any], cut: Slice, connection: Any, files: Sequence[File]) -> None:
-    """Add to a manifest what the database says of its tables and columns, and the files behind the slice."""
+def complete(
+    manifest: dict[str, Any],
+    cut: Slice,
+    connection: Any,
+    files: Sequence[File],
+    about: str | Path | Mapping[str, Any] | None = None,
+) -> None:
+    """Add to a manifest what the database says of its tables, the files behind the slice, and the environment.
+
+    Parameters
+    ----------
+    manifest : dict
+    cut : Slice
+    connection : pymysql connection
+        To the source.
+    files : sequence of File
+        Behind the slice.
+    about : path or mapping, optional
+        What the lab says of its paper (see `about`).
+    """
+    manifest["about"] = read_about(about)
+    manifest["environment"] = environment.environment()
     comments, columns = _dictionary(cut, connection)
     for table in manifest["tables"]:
         table["comment"] = comments.get(table["name"], "")
@@ -71,9 +98,33 @@ def _dictionary(cut: Slice, connection: Any) -> tuple[dict[str, str], dict[str, 
     return comments, columns
 
 
-def texts(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The files that are made from a manifest, by name."""
-    return {"report.html": report_html(manifest, replay)}
+def texts(
+    manifest: Mapping[str, Any], replay: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> dict[str, str]:
+    """The files that are made from a manifest, by name.
+
+    Parameters
+    ----------
+    manifest : mapping
+    replay : mapping, optional
+        What ``replay.json`` holds.
+    folder : Path, optional
+        Of the bundle, if it is there already: for what is in it beside these files.
+    """
+    out = {REPORT_FILE: report_html(manifest, replay)}
+    if manifest.get("environment"):
+        out |= environment.texts(manifest["environment"])
+    names = {"manifest.json", "dump.sh", "restore.sh", README_FILE, *out}
+    sizes: dict[str, int | None] = dict.fromkeys(names)
+    if folder is not None:
+        sizes |= {name: (folder / name).stat().st_size for name in FORMATS if (folder / name).exists()}
+    shown = {*sizes, CRATE_FILE} if is_available() else set(sizes)
+    out[README_FILE] = readme_text(manifest, shown, replay)
+    sizes |= {name: len(text.encode()) for name, text in out.items()}
+    crate = crate_text(manifest, sizes, folder)
+    if crate is not None:
+        out[CRATE_FILE] = crate
+    return out
 
 
 def read_replay(folder: Path) -> dict[str, Any] | None:
@@ -122,5 +173,5 @@ def record(folder: Path, manifest: Mapping[str, Any], report: ReplayReport) -> N
 
 def refresh(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Make the texts of a bundle again."""
-    for name, text in texts(manifest, read_replay(folder)).items():
+    for name, text in texts(manifest, read_replay(folder), folder).items():
         (folder / name).write_text(text, encoding="utf-8")

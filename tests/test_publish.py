@@ -1,0 +1,232 @@
+"""What a bundle holds for its readers: README.md, the manifest's schema, RO-Crate metadata, the environment."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+import jsonschema
+import pytest
+import requests
+from requests_cache import CachedSession
+from urllib3 import HTTPResponse
+
+from dj_sqlspy import environment, publish
+from dj_sqlspy.about import read_about
+from dj_sqlspy.bundle import Bundle
+from dj_sqlspy.errors import BundleError
+from dj_sqlspy.guide import FORMATS, readme_text
+from dj_sqlspy.servers import Server
+from tests.reported import EVIL, make_bundle
+
+ABOUT = {
+    "title": "Place cells remember",
+    "description": "What 12 mice did.",
+    "license": "CC-BY-4.0",
+    "doi": "https://doi.org/10.1000/xyz",
+    "citation": f"Lovelace A (1843) {EVIL}",
+    "keywords": ["hippocampus"],
+    "authors": [
+        {"name": "Ada Lovelace", "orcid": "0000-0002-1825-0097", "affiliation": "Analytical Society"},
+        {"name": "Charles Babbage"},
+    ],
+}
+
+
+@pytest.fixture
+def bundle(server: Server, prefix: str, tmp_path: Path) -> Bundle:
+    return make_bundle(server, prefix, tmp_path / "bundle")
+
+
+@pytest.fixture
+def published(bundle: Bundle, server: Server) -> Bundle:
+    """A bundle with a dump, and with what a lab says of it."""
+    bundle.dump([f"--defaults-file={server.defaults_file()}"])
+    manifest = {**bundle.manifest, "about": read_about(ABOUT)}
+    (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+    publish.refresh(bundle.path, manifest)
+    return Bundle(bundle.path)
+
+
+def manifest_schema() -> Any:
+    folder = resources.files("dj_sqlspy").joinpath("schemas")
+    return json.loads(folder.joinpath("manifest-1.schema.json").read_text())
+
+
+def test_the_manifest_is_as_its_schema_says(bundle: Bundle, published: Bundle) -> None:
+    schema = manifest_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for manifest in (bundle.manifest, published.manifest):
+        validator.validate(manifest)
+    for change in ({"complete": "yes"}, {"more": 1}, {"tables": [{"name": "t"}]}, {"format_version": 2}):
+        assert list(validator.iter_errors({**bundle.manifest, **change}))
+
+
+def test_every_file_is_described(published: Bundle) -> None:
+    names = {path.name for path in published.path.iterdir()}
+    assert names <= set(FORMATS)
+    readme = (published.path / "README.md").read_text()
+    for name in names:
+        assert f"`{name}`" in readme
+
+
+def blocks(readme: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+
+
+def test_what_readme_tells_a_reader_to_run(
+    published: Bundle, clean_scratch: Server, prefix: str, tmp_path: Path
+) -> None:
+    readme = (published.path / "README.md").read_text()
+    restore, docker, _ = blocks(readme, "bash")
+    words = shlex.split(restore)
+    assert words[:2] == ["bash", "restore.sh"]
+    login = [f"--defaults-file={clean_scratch.defaults_file()}"]
+    subprocess.run([*words[:2], *login], cwd=published.path, check=True, stdout=subprocess.DEVNULL)
+    assert f"{clean_scratch.flavor}:" in docker and " bash /bundle/restore.sh " in docker
+    (code,) = blocks(readme, "python")
+    for said, here in (
+        ('"127.0.0.1"', repr(clean_scratch.host)),
+        ('"root"', repr(clean_scratch.user)),
+        ('"simple"', repr(clean_scratch.password)),
+        (
+            "\n\n",
+            f'\ndj.config["database.port"] = {clean_scratch.port}\ndj.config["database.use_tls"] = False\n',
+        ),
+    ):
+        assert said in code
+        code = code.replace(said, here, 1)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "subject" in ran.stdout and "a" in ran.stdout
+
+
+def test_readme_says_what_the_lab_says(published: Bundle) -> None:
+    readme = (published.path / "README.md").read_text()
+    for text in (
+        "# Data behind “Place cells remember”",
+        "What 12 mice did.",
+        "[Ada Lovelace](https://orcid.org/0000-0002-1825-0097), Charles Babbage.",
+        "<https://doi.org/10.1000/xyz>",
+        "License of the data: CC-BY-4.0.",
+        f'pip install "datajoint=={dj.__version__}"',
+    ):
+        assert text in readme
+    assert "<script>" not in readme and "&lt;script&gt;" in readme
+    files = [{"store": "raw", "path": "a", "size": 2048, "state": "ok"}]
+    assert "need 1 files (2.0 KB)" in readme_text({**published.manifest, "files": files}, [])
+    assert "capture has gaps" in readme_text({**published.manifest, "complete": False}, [])
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"tilte": "x"}, "tilte"),
+        ({"authors": [{"name": "x", "orcid": "1"}]}, "authors"),
+        ({"authors": "x"}, "authors"),
+        ({"keywords": [1]}, "keywords"),
+        ({"title": 1}, "title"),
+    ],
+)
+def test_what_a_lab_says_is_checked(about: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=said):
+        read_about(about)
+    file = tmp_path / "about.json"
+    file.write_text(json.dumps(about))
+    with pytest.raises(BundleError, match=said):
+        read_about(file)
+    file.write_text("[1")
+    with pytest.raises(BundleError, match=r"about\.json"):
+        read_about(file)
+
+
+class Disk(requests.adapters.BaseAdapter):
+    """Answers for w3id.org with the JSON-LD context that the library rocrate ships."""
+
+    def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
+        body = resources.files("rocrate").joinpath("data/ro-crate.jsonld").read_bytes()
+        response = requests.Response()
+        response.status_code, response.url, response.request = 200, request.url, request
+        response.headers["Content-Type"] = "application/ld+json"
+        raw = io.BytesIO(body)
+        response.raw = HTTPResponse(body=raw, status=200, preload_content=False, request_url=request.url)
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_the_crate_is_valid(published: Bundle, tmp_path: Path) -> None:
+    """A public validator, without the network: the context that it would fetch is in its cache already."""
+    crate = json.loads((published.path / "ro-crate-metadata.json").read_text())
+    context = crate["@context"]
+    with CachedSession(tmp_path / "cache", backend="sqlite", expire_after=-1) as session:
+        session.mount("https://w3id.org/", Disk())
+        accept = "application/ld+json, application/json, */*;q=0.1"
+        found = session.get(context, headers={"Accept": accept}).json()
+    assert found["@id"] == context  # the library ships the context that it writes
+    version = context.split("/")[-2]
+    command = [str(Path(sys.executable).with_name("rocrate-validator")), "--no-interactive", "validate"]
+    command += [
+        f"--profile-identifier=ro-crate-{version}",
+        "--requirement-severity=RECOMMENDED",
+        "--no-paging",
+    ]
+    command += ["--offline", f"--cache-path={tmp_path / 'cache'}", "--output-format=json"]
+    command += [f"--output-file={tmp_path / 'report.json'}", str(published.path)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (tmp_path / "report.json").exists(), ran.stdout + ran.stderr
+    issues = json.loads((tmp_path / "report.json").read_text())["issues"]
+    assert [issue["message"] for issue in issues if issue["severity"] == "REQUIRED"] == []
+    # what is only recommended and not there: how to reach people, and places that nobody named
+    known = ("publisher", "affiliation", "organization", "Organization", "ORCID", "contactPoint")
+    assert [i["message"] for i in issues if not any(word in i["message"] for word in known)] == []
+    entries = {entry["@id"]: entry for entry in crate["@graph"]}
+    dump = entries["dump.sql.gz"]
+    assert int(dump["contentSize"]) == (published.path / "dump.sql.gz").stat().st_size
+    assert entries["./"]["author"][0]["@id"] == "https://orcid.org/0000-0002-1825-0097"
+    described = {Path(name).name for name in entries}
+    assert {path.name for path in published.path.iterdir()} <= described
+
+
+def test_the_environment(tmp_path: Path) -> None:
+    about = environment.environment(tmp_path)
+    assert about["git"] is None and about["packages"]["datajoint"] == dj.__version__
+    assert about["python"] == ".".join(map(str, sys.version_info[:3]))
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]
+    (tmp_path / "a.py").write_text("1")
+    for command in (["init", "-q"], ["add", "a.py"], ["commit", "-q", "-m", "1"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    (tmp_path / "notes").write_text("git does not know this file")
+    clean = environment.environment(tmp_path)["git"]
+    assert re.fullmatch("[0-9a-f]{40}", clean["commit"]) and clean["dirty"] is False
+    (tmp_path / "a.py").write_text("2")
+    assert environment.environment(tmp_path)["git"] == {**clean, "dirty": True}
+    text = environment.texts(environment.environment(tmp_path))["requirements.txt"]
+    assert f"datajoint=={dj.__version__}\n" in text and "changes that were not committed" in text
+
+
+def test_a_conda_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = tmp_path / "conda-meta"
+    notes.mkdir()
+    for name, channel in (("python", "https://conda.anaconda.org/conda-forge/linux-64"), ("mkl", "defaults")):
+        about = {"name": name, "version": "1.2", "build": "h1", "channel": channel, "subdir": "linux-64"}
+        (notes / f"{name}.json").write_text(json.dumps(about))
+    secret = {"name": "own", "version": "1", "build": "0", "channel": "https://user:t0ken@lab.org/t/x/ours"}
+    (notes / "own.json").write_text(json.dumps(secret))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    about = environment.environment(tmp_path)
+    text = environment.texts(about)["environment.yml"]
+    assert '  - "conda-forge"\n' in text and '  - "python=1.2=h1"\n' in text and '  - "ours"\n' in text
+    assert "t0ken" not in text and "lab.org" not in json.dumps(about)
