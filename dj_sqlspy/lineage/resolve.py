@@ -738,9 +738,9 @@ class _Resolver:
                 return subquery(_distinct_names(self.query(item, scope, ctes)))
             if isinstance(item, exp.Window):
                 item = _window(item, windows)
-            if isinstance(item, exp.Anonymous) and str(item.this).upper() == "EXISTS":
-                # sqlglot reads EXISTS ((SELECT …) INTERSECT (SELECT …)) as the call of a function
-                return exp.Exists(this=visit(item.expressions[0], in_aggregate))
+            if isinstance(item, exp.Anonymous) and str(item.this).upper() in _QUANTIFIERS:
+                # sqlglot reads EXISTS ((SELECT …) UNION (SELECT …)) as the call of a function
+                return _QUANTIFIERS[str(item.this).upper()](this=visit(item.expressions[0], in_aggregate))
             _refuse_stored(item)
             aggregate = in_aggregate or is_aggregate(item)
             return type(item)(**{key: visit(value, aggregate) for key, value in item.args.items()})
@@ -783,6 +783,9 @@ def _never_null(query: Query) -> set[str]:
     if isinstance(query, Union) or query.rollup:
         return set()
     return {output.name for output in query.outputs if output.expr.meta.get("not_null")}
+
+
+_QUANTIFIERS = {"EXISTS": exp.Exists, "ANY": exp.Any, "SOME": exp.Any, "ALL": exp.All}
 
 
 def _refuse_stored(item: Expr) -> None:
