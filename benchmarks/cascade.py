@@ -75,7 +75,7 @@ def fill(place: Place, subjects: int) -> None:
         rows, before, key = subjects, "", dict[str, str]()
         for name, own, kind, each in TABLES:
             rows *= each
-            column, column_type = own.split()
+            column, _ = own.split()
             value = {
                 "subject": "CONCAT('mouse', LPAD({n}, 6, '0'))",
                 "analysis_id": "UNHEX(MD5({n}))",

@@ -1,4 +1,4 @@
-"""Child: the process that `measure.in_process` starts. It calls one function of the benchmarks and prints what it returned."""
+"""Child: the process that `measure.in_process` starts; it calls one function and prints what that returned."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Keys: the rows of one table, named by their primary keys.
 
 In: rows as the server sent them. Out: tuples that can be compared, counted and written back as SQL. Integers and
-bits are ``int``, bytes ``bytes``, anything else the text that the server printed, so that a key read from one table equals
-the same key read from another, and no value is rounded on the way. It does not decide which rows are needed.
+bits are ``int``, bytes ``bytes``, anything else the text that the server printed, so that a key read from one table
+equals the same key read from another, and no value is rounded on the way. It does not decide which rows are needed.
 """
 
 from __future__ import annotations
