@@ -113,6 +113,7 @@ class View:
 class Schema:
     tables: tuple[Table, ...]
     views: tuple[View, ...] = ()
+    routines: tuple[str, ...] = ()  # statements that create stored functions and procedures
 
     def table(self, name: str) -> Table:
         return next(table for table in self.tables if table.name == name)
@@ -247,7 +248,7 @@ def create_sql(schema: Schema) -> list[str]:
             )
         out.append(f"CREATE TABLE {table.full} ({', '.join(lines)}) ENGINE=InnoDB")
     out += [f"CREATE VIEW {view.full} AS {view.sql}" for view in schema.views]
-    return out
+    return [*out, *schema.routines]
 
 
 # ---------------------------------------------------------------- contents

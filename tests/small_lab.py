@@ -65,6 +65,10 @@ SCHEMA = Schema(
             "SELECT species, COUNT(*) AS n FROM `SCHEMA_A`.`adults` GROUP BY species",
         ),
     ),
+    (
+        "CREATE FUNCTION `SCHEMA_A`.`twice`(n INT) RETURNS INT DETERMINISTIC RETURN 2 * n",
+        "CREATE PROCEDURE `SCHEMA_A`.`report`() READS SQL DATA SELECT * FROM `SCHEMA_A`.`session`",
+    ),
 )
 
 ROWS: Rows = {

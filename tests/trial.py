@@ -120,6 +120,7 @@ class Bench:
 
     def clear(self, schema: Schema, twin: bool) -> None:
         self.cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        self.connection.select_db(self.names(schema, twin)["A"])
         for table in schema.tables:
             self.cursor.execute(self.text(schema, f"DELETE FROM {table.full}", twin))
         self.cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
@@ -157,17 +158,20 @@ class Bench:
         self.judge(schema, captured, outcome, parts)
         return outcome
 
-    def judge(self, schema: Schema, captured: Sequence[Captured], outcome: Outcome, parts: str) -> None:
+    def judge(
+        self, schema: Schema, captured: Sequence[Captured], outcome: Outcome, parts: str
+    ) -> Slice | None:
         """Slice, load and replay; raises AssertionError where the promise is broken."""
         cut = make_slice([statement for statement, _, _ in captured], self.slicer, parts=parts)
         if not cut.statements:
             outcome.counts["empty sets"] += 1
-            return
+            return None
         self.load(schema, cut)
         self.check_counts(schema, cut)
         self.check_intact(schema, parts)
         self.replay(schema, cut, captured, outcome)
         outcome.counts["sets"] += 1
+        return cut
 
     def load(self, schema: Schema, cut: Slice) -> None:
         self.clear(schema, twin=True)
@@ -235,6 +239,7 @@ class Bench:
     ) -> None:
         reports = {report.statement.number: report for report in cut.statements}
         for statement, template, result in captured:
+            self.connection.select_db(self.names(schema, True)["A"])
             report = reports.get(statement.number)
             if report is None:
                 outcome.counts[f"kind {statement.kind}, exports nothing"] += 1

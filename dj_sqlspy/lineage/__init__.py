@@ -153,7 +153,7 @@ def analyse(
         resolved = query = simplify(resolve(select, catalog, default_schema))
         if kind == "exists":
             query = _one_witness(query)
-        unknown = marks_of(query)
+        unknown = marks_of(resolved)
         leaves = tuple(_leaves(query))
         rules = tuple(witnesses(query)) + tuple(
             rule for inner in standalone(query) for rule in witnesses(inner) if inner is not query

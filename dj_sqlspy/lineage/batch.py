@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from ..catalog import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES
 from ..shapes import markers
 from .demand import demanded_occurrences, rows_behind, windows_of
 from .resolve import Unsupported
-from .tree import Block, Expr, Output, Query, conjuncts, expression_sql, subqueries, to_sql
+from .tree import Base, Block, Expr, Output, Query, conjuncts, expression_sql, sources, subqueries, to_sql
 from .witness import KEYS, standalone
 
 
@@ -51,7 +52,8 @@ def batch(query: Query) -> Batch | None:
         return None
     compared: dict[int, str] = {}
     rest: list[Expr] = []
-    for condition in (part for where in query.where for part in conjuncts(where)):
+    conditions = [part for where in query.where for part in conjuncts(where)]
+    for condition in conditions:
         found = _comparison(condition)
         if found is None or found[0] in compared:
             rest.append(condition)
@@ -67,12 +69,15 @@ def batch(query: Query) -> Batch | None:
         leaves = tuple(to_sql(rows_behind(asked, base.alias)) for base in demanded_occurrences(asked))
     except (Unsupported, NotImplementedError):
         return None
+    single = query.group == () and not query.rollup
+    if single and not all(
+        _compares_alike(query, condition) for condition in conditions if condition not in rest
+    ):
+        return None  # and no number of rows would tell
     count = None
     if query.group is None and not query.distinct:
         count = to_sql(replace(asked, outputs=(Output("n", exp.Count(this=exp.Star())),), group=()))
-    return Batch(
-        ", ".join(compared.values()), tuple(compared), leaves, count, query.group == () and not query.rollup
-    )
+    return Batch(", ".join(compared.values()), tuple(compared), leaves, count, single)
 
 
 def _comparison(condition: Expr) -> tuple[int, str] | None:
@@ -85,3 +90,25 @@ def _comparison(condition: Expr) -> tuple[int, str] | None:
             if len(found) == 1:
                 return found[0], expression_sql(one)
     return None
+
+
+# Types that are compared with a literal of the kind in a list as they are alone. Others are not on every server: a
+# YEAR of two digits, a text with a number, an unsigned BIGINT with a text, an ENUM with a number.
+_TEMPORAL = frozenset({"date", "datetime", "timestamp", "time"})
+_ALIKE: dict[str, frozenset[str]] = {
+    "number": NUMERIC_TYPES - {"year"},
+    "text": (TEXT_TYPES | BINARY_TYPES | _TEMPORAL) - {"bit", "geometry"},
+    "bytes": (TEXT_TYPES | BINARY_TYPES) - {"bit", "geometry", "enum", "set"},
+}
+
+
+def _compares_alike(query: Block, condition: Expr) -> bool:
+    """True if ``column = literal`` and ``column IN (literal, …)`` mean the same whatever the literals are."""
+    assert isinstance(condition, exp.EQ)
+    name, literal = condition.this, condition.expression
+    if not isinstance(name, exp.Column):
+        name, literal = literal, name
+    kind = "bytes" if isinstance(literal, exp.HexString) else "text" if literal.is_string else "number"
+    tables = {source.alias: source.table for source in sources(query.tree) if isinstance(source, Base)}
+    table = tables.get(name.table)
+    return table is not None and table.column(name.name).data_type in _ALIKE[kind]

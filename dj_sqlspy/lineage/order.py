@@ -26,6 +26,7 @@ from .tree import (
     conjuncts,
     joins,
     sources,
+    tree_aliases,
 )
 
 # Functions whose value changes by itself, by the mark that they give.
@@ -94,7 +95,7 @@ def determined(query: Query) -> bool:
     if query.tree is None or (query.group == () and not query.rollup):
         return True
     known = {_id(node) for e in query.order if isinstance(node := _plain(e), exp.Column)}
-    known |= _constants(query.where)
+    known |= _constants(query)
     known = closure(known, query)
     if query.group is not None:
         return not query.rollup and all(
@@ -121,13 +122,20 @@ def _id(node: Expr) -> tuple[str, str]:
     return node.table, node.name.lower()  # type: ignore[attr-defined]
 
 
-def _constants(where: tuple[Expr, ...]) -> set[tuple[str, str]]:
+def _constants(block: Block) -> set[tuple[str, str]]:
+    """Columns that equal a constant, or a column of a query around this one, which is as constant to it."""
+    own = tree_aliases(block.tree)
     found = set()
-    for condition in where:
+    for condition in block.where:
         for part in conjuncts(condition):
             if isinstance(part, exp.EQ):
                 for one, other in ((part.this, part.expression), (part.expression, part.this)):
-                    if isinstance(_bare(one), exp.Column) and other.find(exp.Column, exp.Placeholder) is None:
+                    if (
+                        isinstance(_bare(one), exp.Column)
+                        and _id(_bare(one))[0] in own
+                        and other.find(exp.Placeholder) is None
+                        and all(node.table not in own for node in other.find_all(exp.Column))
+                    ):
                         found.add(_id(_bare(one)))
     return found
 
@@ -154,7 +162,7 @@ def _identifying_outputs(query: Query) -> set[str] | None:
         ids = {_id(_bare(key)) for key in query.group if isinstance(_bare(key), exp.Column)}
         complete = len(ids) == len(query.group) and not query.rollup
         return {shown[i] for i in ids} if complete and ids <= set(shown) else None
-    needed = closure(set(shown) | _constants(query.where), query)
+    needed = closure(set(shown) | _constants(query), query)
     if all(
         (identity := _identity(source)) is not None and identity <= needed for source in sources(query.tree)
     ):

@@ -1,0 +1,456 @@
+"""Every construct of SELECT, each with an example on `small_lab`, and what is expected of it.
+
+In: nothing. Out: `CONSTRUCTS`, and `page`, the text of docs/constructs.md. "exact": lineage names the rows that the
+result depends on. "marked …": exact too, but the result can change by itself. Anything else is the reason for which
+all rows of the tables that the statement names are exported; "-" where the server does not have the construct.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+EXACT = "exact"
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Construct:
+    section: str
+    name: str
+    example: str  # with lab as the name of the database schema
+    mysql: str = EXACT
+    mariadb: str = EXACT
+
+    def expected(self, flavor: str) -> str:
+        return self.mysql if flavor == "mysql" else self.mariadb
+
+
+def _section(title: str, *rows: tuple[str, ...]) -> Iterator[Construct]:
+    for name, example, *expected in rows:
+        if len(expected) == 1:
+            expected = expected * 2
+        yield Construct(title, name, example, *expected)
+
+
+S = "lab.session AS s"
+U = "lab.subject AS u"
+
+CONSTRUCTS = (
+    *_section(
+        "Joins",
+        ("JOIN … ON, any condition", f"SELECT * FROM {U} JOIN {S} ON u.subject = s.subject AND s.score > 5"),
+        (
+            "INNER JOIN, not equal",
+            f"SELECT u.subject, s.session FROM {U} INNER JOIN {S} ON u.subject < s.subject",
+        ),
+        ("comma", f"SELECT u.species, s.day FROM {U}, {S} WHERE u.subject = s.subject"),
+        (
+            "comma with JOIN, which binds more",
+            f"SELECT * FROM lab.probe AS p, {U} RIGHT JOIN {S} ON u.subject = s.subject AND u.weight > 22",
+        ),
+        ("JOIN … USING", "SELECT * FROM lab.subject JOIN lab.session USING (subject) WHERE score = 5"),
+        ("NATURAL JOIN", "SELECT * FROM lab.subject NATURAL JOIN lab.session WHERE session = 2"),
+        ("NATURAL LEFT JOIN", "SELECT * FROM lab.subject NATURAL LEFT JOIN lab.subject__note"),
+        (
+            "LEFT JOIN",
+            f"SELECT u.subject, s.score FROM {U} LEFT JOIN {S} ON s.subject = u.subject AND s.score > 5",
+        ),
+        ("LEFT JOIN … IS NULL", f"SELECT u.* FROM {U} LEFT JOIN {S} USING (subject) WHERE s.session IS NULL"),
+        ("RIGHT JOIN", f"SELECT u.subject, s.* FROM {S} RIGHT JOIN {U} ON s.subject = u.subject"),
+        ("CROSS JOIN", f"SELECT COUNT(*) FROM {U} CROSS JOIN lab.`#species` AS x WHERE x.legs = 2"),
+        ("STRAIGHT_JOIN", f"SELECT u.subject FROM {U} STRAIGHT_JOIN {S} ON u.subject = s.subject"),
+        ("self-join", "SELECT a.probe FROM lab.probe AS a JOIN lab.probe AS b ON a.follows = b.probe"),
+        (
+            "joins in parentheses",
+            f"SELECT u.subject, s.day FROM {U} LEFT JOIN ({S} JOIN lab.probe AS p ON p.owner = s.subject)"
+            " ON s.subject = u.subject",
+        ),
+        (
+            "LATERAL",
+            f"SELECT u.subject, d.best FROM {U}, LATERAL (SELECT MAX(score) AS best FROM {S}"
+            " WHERE s.subject = u.subject) AS d",
+            EXACT,
+            NONE,
+        ),
+        (
+            "LEFT JOIN LATERAL … LIMIT",
+            f"SELECT u.subject, d.session FROM {U} LEFT JOIN LATERAL (SELECT s.session FROM {S}"
+            " WHERE s.subject = u.subject ORDER BY s.session DESC LIMIT 1) AS d ON TRUE",
+            EXACT,
+            NONE,
+        ),
+        (
+            "LATERAL first in parentheses of joined tables",
+            f"SELECT u.subject FROM {U} JOIN (LATERAL (SELECT s.day FROM {S} WHERE s.subject = u.subject) AS d"
+            " JOIN lab.probe AS p) ON p.owner = u.subject",
+            "sqlglot cannot parse it",
+            NONE,
+        ),
+    ),
+    *_section(
+        "Derived tables and CTEs",
+        ("derived table", f"SELECT d.n FROM (SELECT subject, COUNT(*) AS n FROM {S} GROUP BY subject) AS d"),
+        (
+            "derived table in a derived table",
+            "SELECT * FROM (SELECT subject FROM (SELECT * FROM lab.subject WHERE weight > 21) AS a) AS b",
+        ),
+        (
+            "column names of a derived table",
+            f"SELECT d.a FROM (SELECT subject, score FROM {S}) AS d (a, b) WHERE d.b = 5",
+            EXACT,
+            NONE,
+        ),
+        (
+            "derived table that refers to the query around",
+            f"SELECT u.subject FROM {U} WHERE EXISTS (SELECT 1 FROM (SELECT s.score FROM {S}"
+            " WHERE s.subject = u.subject) AS d WHERE d.score > 6)",
+            EXACT,
+            NONE,
+        ),
+        (
+            "CTE",
+            f"WITH good AS (SELECT * FROM {S} WHERE score > 4) SELECT subject FROM good WHERE session = 1",
+        ),
+        (
+            "CTE used twice, with column names",
+            f"WITH g (who, n) AS (SELECT subject, score FROM {S}) SELECT a.who FROM g AS a JOIN g AS b"
+            " ON a.n < b.n",
+        ),
+        (
+            "CTE in a CTE, and in a subquery",
+            f"WITH a AS (SELECT * FROM {S}), b AS (SELECT subject FROM a WHERE score > 5)"
+            f" SELECT * FROM {U} WHERE u.subject IN (WITH c AS (SELECT owner FROM lab.probe) SELECT owner FROM c)"
+            " AND EXISTS (SELECT 1 FROM b WHERE b.subject = u.subject)",
+        ),
+        (
+            "recursive CTE (all rows of the tables in it)",
+            "WITH RECURSIVE chain AS (SELECT probe FROM lab.probe WHERE follows IS NULL UNION ALL"
+            " SELECT p.probe FROM lab.probe AS p JOIN chain AS c ON p.follows = c.probe)"
+            f" SELECT u.subject FROM {U} JOIN chain ON chain.probe = u.subject",
+        ),
+        (
+            "recursive CTE of numbers",
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4)"
+            f" SELECT n.i, COUNT(s.session) FROM n LEFT JOIN {S} ON s.subject = n.i GROUP BY n.i",
+        ),
+    ),
+    *_section(
+        "Set operations",
+        ("UNION", "SELECT subject FROM lab.session UNION SELECT owner FROM lab.probe"),
+        ("UNION ALL", "SELECT subject FROM lab.session UNION ALL SELECT owner FROM lab.probe"),
+        ("INTERSECT", "SELECT subject FROM lab.session INTERSECT SELECT owner FROM lab.probe"),
+        ("INTERSECT ALL", "SELECT subject FROM lab.session INTERSECT ALL SELECT owner FROM lab.probe"),
+        ("EXCEPT", "SELECT subject FROM lab.subject EXCEPT SELECT owner FROM lab.probe"),
+        ("EXCEPT ALL", "SELECT subject FROM lab.session EXCEPT ALL SELECT owner FROM lab.probe"),
+        (
+            "precedence and parentheses",
+            "(SELECT subject FROM lab.subject) EXCEPT ((SELECT owner FROM lab.probe) UNION"
+            " (SELECT subject FROM lab.session WHERE score > 8))",
+        ),
+        (
+            "ORDER BY and LIMIT over a set operation",
+            "SELECT subject FROM lab.session UNION SELECT owner FROM lab.probe ORDER BY 1 DESC LIMIT 2",
+        ),
+        (
+            "LIMIT in a branch",
+            "(SELECT subject FROM lab.session ORDER BY subject, session LIMIT 2) UNION ALL"
+            " (SELECT owner FROM lab.probe WHERE probe = 4)",
+        ),
+        (
+            "set operation in EXISTS",
+            "SELECT EXISTS(SELECT 5 FROM lab.probe INTERSECT SELECT score FROM lab.session)",
+        ),
+    ),
+    *_section(
+        "Subqueries in conditions",
+        ("IN", f"SELECT * FROM {U} WHERE u.subject IN (SELECT subject FROM {S} WHERE score = 5)"),
+        (
+            "IN, correlated",
+            f"SELECT * FROM {U} WHERE 5 IN (SELECT score FROM {S} WHERE s.subject = u.subject)",
+        ),
+        ("NOT IN", f"SELECT * FROM {U} WHERE u.subject NOT IN (SELECT subject FROM {S})"),
+        ("NOT IN with NULLs", f"SELECT * FROM {U} WHERE u.subject NOT IN (SELECT owner FROM lab.probe)"),
+        ("= ANY", f"SELECT * FROM {U} WHERE u.subject = ANY (SELECT subject FROM {S} WHERE score > 5)"),
+        ("< SOME", f"SELECT * FROM {U} WHERE u.subject < SOME (SELECT owner FROM lab.probe)"),
+        (">= ALL", f"SELECT * FROM {S} WHERE s.score >= ALL (SELECT score FROM {S} WHERE score IS NOT NULL)"),
+        ("<> ALL", f"SELECT * FROM {U} WHERE u.subject <> ALL (SELECT subject FROM {S})"),
+        ("EXISTS", f"SELECT * FROM {U} WHERE EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject)"),
+        ("EXISTS, not correlated", f"SELECT * FROM {U} WHERE EXISTS (SELECT 1 FROM {S} WHERE s.score = 7)"),
+        ("NOT EXISTS", f"SELECT * FROM {U} WHERE NOT EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject)"),
+        (
+            "EXISTS with GROUP BY … HAVING",
+            f"SELECT * FROM {U} WHERE EXISTS (SELECT s.subject FROM {S} WHERE s.subject = u.subject"
+            " GROUP BY s.subject HAVING COUNT(*) > 1)",
+        ),
+        (
+            "row constructor IN",
+            f"SELECT * FROM {U} WHERE (u.subject, u.species) IN (SELECT owner, 'mouse' FROM lab.probe)",
+        ),
+        ("row constructor, compared", f"SELECT * FROM {S} WHERE (s.subject, s.session) = (3, 1)"),
+        (
+            "row of a subquery",
+            f"SELECT * FROM {S} WHERE (s.subject, s.session) = (SELECT MAX(subject), 1 FROM lab.session)",
+        ),
+        (
+            "nested negation",
+            f"SELECT * FROM {U} WHERE NOT EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject AND NOT EXISTS"
+            " (SELECT 1 FROM lab.probe AS p WHERE p.owner = s.subject))",
+        ),
+    ),
+    *_section(
+        "Scalar subqueries",
+        (
+            "in SELECT",
+            f"SELECT u.subject, (SELECT MAX(score) FROM {S} WHERE s.subject = u.subject) AS m FROM {U}",
+        ),
+        ("in WHERE", f"SELECT * FROM {S} WHERE s.score > (SELECT AVG(score) FROM lab.session)"),
+        (
+            "in WHERE, correlated",
+            f"SELECT * FROM {S} WHERE s.score = (SELECT MAX(t.score) FROM lab.session AS t"
+            " WHERE t.subject = s.subject)",
+        ),
+        (
+            "in ON",
+            f"SELECT u.subject, s.score FROM {U} LEFT JOIN {S} ON s.subject = u.subject AND s.score <"
+            " (SELECT MAX(score) FROM lab.session)",
+        ),
+        (
+            "in GROUP BY",
+            f"SELECT COUNT(*) FROM {U} GROUP BY (SELECT COUNT(*) FROM {S} WHERE s.subject = u.subject)",
+        ),
+        (
+            "in HAVING",
+            f"SELECT s.subject FROM {S} GROUP BY s.subject HAVING COUNT(*) > (SELECT COUNT(*) FROM lab.probe"
+            " WHERE owner = 1) - 1",
+        ),
+        (
+            "in ORDER BY",
+            f"SELECT u.subject FROM {U} ORDER BY (SELECT COUNT(*) FROM {S} WHERE s.subject = u.subject),"
+            " u.subject LIMIT 2",
+        ),
+        (
+            "in CASE",
+            f"SELECT u.subject, CASE WHEN u.weight > (SELECT AVG(weight) FROM lab.subject) THEN 'big' END FROM {U}",
+        ),
+        ("compared with <=>", f"SELECT * FROM {S} WHERE s.score <=> (SELECT MIN(follows) FROM lab.probe)"),
+        ("alone", "SELECT (SELECT COUNT(*) FROM lab.session), (SELECT MIN(probe) FROM lab.probe)"),
+    ),
+    *_section(
+        "Boolean logic",
+        (
+            "subquery under OR",
+            f"SELECT * FROM {U} WHERE u.weight > 100 OR u.subject IN (SELECT owner FROM lab.probe)",
+        ),
+        (
+            "subquery under NOT",
+            f"SELECT * FROM {U} WHERE NOT (u.weight > 100 OR u.subject IN (SELECT subject FROM {S}))",
+        ),
+        (
+            "subquery in CASE",
+            f"SELECT * FROM {U} WHERE CASE WHEN EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject) THEN 1"
+            " ELSE u.weight > 20 END",
+        ),
+        ("subquery in IF()", f"SELECT IF(u.subject IN (SELECT owner FROM lab.probe), 'p', '-') FROM {U}"),
+        (
+            "XOR",
+            f"SELECT * FROM {U} WHERE (u.weight > 21) XOR (u.subject NOT IN (SELECT subject FROM {S}))",
+        ),
+        (
+            "IS TRUE, IS NOT FALSE, IS NULL",
+            f"SELECT * FROM {U} WHERE (u.subject IN (SELECT owner FROM lab.probe)) IS NULL",
+        ),
+        ("&& || !", f"SELECT * FROM {U} WHERE ! (u.weight > 100 || u.species = 'rat') && u.dob IS NOT NULL"),
+    ),
+    *_section(
+        "Groups",
+        (
+            "GROUP BY",
+            f"SELECT s.subject, MAX(s.score), COUNT(*) FROM {S} WHERE s.session = 1 GROUP BY s.subject",
+        ),
+        (
+            "GROUP BY expression, alias, position",
+            f"SELECT MONTH(s.day) AS m, COUNT(*) FROM {S} GROUP BY m, 1",
+        ),
+        ("WITH ROLLUP", f"SELECT s.subject, SUM(s.score) FROM {S} GROUP BY s.subject WITH ROLLUP"),
+        ("HAVING", f"SELECT s.subject FROM {S} GROUP BY s.subject HAVING SUM(s.score) > 5 AND s.subject < 3"),
+        ("HAVING with an alias", f"SELECT s.subject, COUNT(*) AS n FROM {S} GROUP BY s.subject HAVING n > 1"),
+        ("HAVING without GROUP BY", f"SELECT s.subject, s.score + 1 AS x FROM {S} HAVING x > 6"),
+        ("HAVING of an aggregate over all rows", f"SELECT COUNT(*) FROM {S} HAVING COUNT(*) > 100"),
+        ("aggregate over all rows", f"SELECT COUNT(*), MIN(s.day), AVG(s.score) FROM {S} WHERE s.score > 5"),
+        ("DISTINCT", f"SELECT DISTINCT s.subject FROM {S}"),
+        ("COUNT(DISTINCT …)", f"SELECT COUNT(DISTINCT s.subject), COUNT(DISTINCT s.day, s.score) FROM {S}"),
+        (
+            "GROUP_CONCAT",
+            f"SELECT GROUP_CONCAT(s.score ORDER BY s.score SEPARATOR '-') FROM {S} GROUP BY s.subject",
+        ),
+        (
+            "aggregate of an aggregate",
+            f"SELECT MAX(d.n) FROM (SELECT COUNT(*) AS n FROM {S} GROUP BY s.subject) AS d",
+        ),
+    ),
+    *_section(
+        "Window functions",
+        (
+            "PARTITION BY",
+            f"SELECT s.subject, SUM(s.score) OVER (PARTITION BY s.subject) FROM {S} WHERE s.session = 1",
+        ),
+        ("ORDER BY", f"SELECT s.subject, RANK() OVER (ORDER BY s.score) FROM {S}"),
+        (
+            "frame",
+            "SELECT SUM(s.score) OVER (ORDER BY s.subject, s.session"
+            f" ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM {S}",
+        ),
+        (
+            "named window",
+            f"SELECT MAX(s.score) OVER w, MIN(s.score) OVER w FROM {S} WINDOW w AS (PARTITION BY s.subject)",
+        ),
+        (
+            "first of each group",
+            f"SELECT d.subject FROM (SELECT s.*, ROW_NUMBER() OVER (PARTITION BY s.subject ORDER BY s.session) AS r"
+            f" FROM {S}) AS d WHERE d.r = 1",
+        ),
+        ("over groups", f"SELECT s.subject, SUM(COUNT(*)) OVER () FROM {S} GROUP BY s.subject"),
+    ),
+    *_section(
+        "ORDER BY and LIMIT",
+        ("ORDER BY … LIMIT", f"SELECT * FROM {S} ORDER BY s.subject DESC, s.session LIMIT 2"),
+        ("LIMIT … OFFSET", f"SELECT * FROM {S} ORDER BY s.subject, s.session LIMIT 2 OFFSET 1"),
+        ("LIMIT offset, count", f"SELECT * FROM {S} ORDER BY s.subject, s.session LIMIT 1, 2"),
+        (
+            "LIMIT in a derived table",
+            f"SELECT d.score FROM (SELECT * FROM {S} ORDER BY s.subject, s.session LIMIT 3) AS d WHERE d.score > 5",
+        ),
+        ("LIMIT over groups", f"SELECT s.subject FROM {S} GROUP BY s.subject ORDER BY s.subject LIMIT 1"),
+        ("LIMIT over DISTINCT", f"SELECT DISTINCT s.day FROM {S} ORDER BY s.day LIMIT 2"),
+        ("LIMIT without a total order", f"SELECT s.day FROM {S} ORDER BY s.score LIMIT 2", "marked limit"),
+        ("ORDER BY alias, position, expression", f"SELECT s.score AS x FROM {S} ORDER BY -x, 1, s.day"),
+    ),
+    *_section(
+        "Rows without a table, views",
+        (
+            "JSON_TABLE of a column",
+            "SELECT p.probe, j.site FROM lab.probe AS p, JSON_TABLE(p.sites, '$[*]' COLUMNS (site INT PATH '$')) AS j"
+            " WHERE j.site > 1",
+        ),
+        (
+            "JSON_TABLE of a literal",
+            f"SELECT u.* FROM {U} JOIN JSON_TABLE('[1, 4]', '$[*]' COLUMNS (n INT PATH '$')) AS j ON j.n = u.subject",
+        ),
+        (
+            "VALUES ROW(…)",
+            f"SELECT u.species, v.tag FROM {U} JOIN (VALUES ROW(1, 'a'), ROW(3, 'b')) AS v (n, tag) ON v.n = u.subject",
+            EXACT,
+            NONE,
+        ),
+        (
+            "VALUES (…)",
+            "WITH v (n, tag) AS (VALUES (1, 'a'), (3, 'b'))"
+            f" SELECT u.species, v.tag FROM {U} JOIN v ON v.n = u.subject",
+            NONE,
+            EXACT,
+        ),
+        ("TABLE", "TABLE lab.session", EXACT, NONE),
+        ("SELECT without FROM, DUAL", "SELECT 1 + 1 AS two FROM DUAL"),
+        ("view", "SELECT * FROM lab.adults WHERE species = 'mouse'"),
+        ("view on a view", "SELECT n FROM lab.counted WHERE species = 'rat'"),
+        (
+            "view joined",
+            f"SELECT a.subject, s.score FROM lab.adults AS a LEFT JOIN {S} ON s.subject = a.subject",
+        ),
+    ),
+    *_section(
+        "Locks, comments, hints",
+        ("FOR UPDATE", f"SELECT * FROM {S} WHERE s.score = 5 FOR UPDATE"),
+        ("FOR SHARE", f"SELECT * FROM {S} WHERE s.score = 5 FOR SHARE", EXACT, NONE),
+        ("LOCK IN SHARE MODE", f"SELECT * FROM {S} WHERE s.score = 5 LOCK IN SHARE MODE"),
+        ("FOR UPDATE SKIP LOCKED", f"SELECT * FROM {S} WHERE s.score = 5 FOR UPDATE SKIP LOCKED"),
+        ("comments", f"SELECT /* the ; 'best' */ s.score -- of all\nFROM {S} # really\nWHERE s.score > 6"),
+        ("executed comment", f"SELECT /*! STRAIGHT_JOIN */ s.score FROM {S} WHERE s.score > 6"),
+        ("optimizer hint", f"SELECT /*+ NO_ICP(s) */ s.score FROM {S} WHERE s.score > 6"),
+        ("index hint", f"SELECT s.score FROM {S} FORCE INDEX FOR JOIN (PRIMARY) WHERE s.subject = 1"),
+        (
+            "SQL_NO_CACHE, HIGH_PRIORITY",
+            f"SELECT HIGH_PRIORITY SQL_NO_CACHE s.score FROM {S} WHERE s.subject = 1",
+        ),
+    ),
+    *_section(
+        "Names, types, collations",
+        ("unquoted", "SELECT score FROM lab.session WHERE session.subject = 1"),
+        ("schema.table.column", "SELECT lab.session.score FROM lab.session WHERE lab.session.subject = 1"),
+        ("without a schema (after USE)", "SELECT score FROM session WHERE subject = 1"),
+        ("columns in another case", "SELECT S.`SCORE`, S.Subject FROM lab.session AS S WHERE S.SUBJECT = 1"),
+        ("# in a name", "SELECT `legs` FROM `lab`.`#species` WHERE species = 'bird'"),
+        ("alias as a reserved word", "SELECT s.`score` AS `key` FROM lab.`session` AS s HAVING `key` = 5"),
+        (
+            "key = 1, an unquoted reserved word",
+            "SELECT d.n FROM (SELECT probe AS `key`, owner AS n FROM lab.probe) AS d WHERE d.key=1",
+        ),
+        ("text without regard to case", f"SELECT u.subject FROM {U} WHERE u.species = 'MOUSE'"),
+        ("COLLATE, BINARY", f"SELECT u.subject FROM {U} WHERE u.species COLLATE utf8mb4_bin = 'mouse'"),
+        (
+            "reference in another case",
+            "SELECT x.legs FROM lab.`#species` AS x JOIN lab.subject AS u USING (species)",
+        ),
+        ("table without a primary key", "SELECT l.text FROM lab.log_by_hand AS l WHERE l.subject = 1"),
+        ("INTERVAL, dates", f"SELECT * FROM {S} WHERE s.day + INTERVAL 1 DAY > DATE '2020-02-03'"),
+        ("JSON ->", "SELECT p.sites->'$[0]' FROM lab.probe AS p WHERE p.sites->>'$[0]' = '1'", EXACT, NONE),
+        ("LIKE, REGEXP", f"SELECT * FROM {U} WHERE u.species LIKE 'm%' OR u.species REGEXP '^r'"),
+    ),
+    *_section(
+        "What can change by itself",
+        ("NOW()", f"SELECT s.score FROM {S} WHERE s.day < NOW()", "marked now"),
+        ("RAND()", f"SELECT s.score FROM {S} WHERE RAND() < 2", "marked rand"),
+        ("UUID()", f"SELECT UUID() IS NOT NULL, s.score FROM {S}", "marked rand"),
+        ("user variable", f"SELECT s.score FROM {S} WHERE s.score > IFNULL(@least, 0)", "marked variable"),
+        ("CONNECTION_ID()", f"SELECT s.score FROM {S} WHERE CONNECTION_ID() > 0", "marked session"),
+    ),
+    *_section(
+        "Not analysed",
+        (
+            "stored function",
+            f"SELECT u.subject, lab.twice(u.subject) FROM {U}",
+            "what the stored function lab.twice(u.subject) reads cannot be told from the statement",
+        ),
+        (
+            "a text literal compared with a text column after an aggregate",
+            f"SELECT u.subject FROM {U} WHERE u.species NOT IN (SELECT MAX('rat') FROM {S} GROUP BY s.subject)",
+            "the server refuses the rewritten statement: Illegal mix of collations",
+            EXACT,
+        ),
+    ),
+)
+
+
+def page() -> str:
+    """Text of docs/constructs.md."""
+    lines = [
+        "# Constructs of SELECT",
+        "",
+        "`tests/test_constructs.py` runs, slices, loads and replays each statement below on MySQL and on MariaDB, alone",
+        "and with statements that bring further rows into the slice. This page is written from the same list.",
+        "",
+        "- **exact**: the slice holds the rows that the result depends on ([semantics](semantics.md)).",
+        "- **marked**: exact, but the result can change by itself, so its replay is reported apart.",
+        "- **all rows**: the statement is not analysed for the reason given; all rows of the tables that it names are",
+        "  exported, and the report says so. With `strict=True` that is an error.",
+        "- **-**: this server does not have it.",
+        "",
+    ]
+    section = ""
+    for each in CONSTRUCTS:
+        if each.section != section:
+            section = each.section
+            lines += [f"## {section}", "", "| construct | example | MySQL | MariaDB |", "|---|---|---|---|"]
+        name, example = (text.replace("|", "\\|").replace("\n", " ⏎ ") for text in (each.name, each.example))
+        last = each is CONSTRUCTS[-1]
+        lines.append(f"| {name} | `` {example} `` | {_shown(each.mysql)} | {_shown(each.mariadb)} |")
+        if last or CONSTRUCTS[CONSTRUCTS.index(each) + 1].section != section:
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _shown(expected: str) -> str:
+    if expected in (EXACT, NONE) or expected.startswith("marked"):
+        return expected
+    return f"all rows: {expected}"
