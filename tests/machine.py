@@ -44,7 +44,7 @@ class Missing(RuntimeError):
 
 def say(text: str) -> None:
     """Tell what is going on; standard output is for the answer."""
-    print(f"== {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"== {text}\n")  # one write: several threads speak
 
 
 def find(*names: str) -> str | None:
