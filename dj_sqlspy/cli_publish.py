@@ -53,6 +53,12 @@ def add_commands(add: Add) -> None:
     why.add_argument("paper", metavar="PAPER")
     why.add_argument("table", metavar="TABLE", help="`schema`.`table`, schema.table or schema.ClassName")
     why.add_argument("key", metavar="COLUMN=VALUE", nargs="+", help="the primary key of the row")
+    look = add(
+        "inspect",
+        _inspect,
+        "tell what a bundle reveals of people, machines and folders",
+    )
+    look.add_argument("bundle", metavar="DIR")
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
 
@@ -83,6 +89,31 @@ def _why(options: argparse.Namespace) -> None:
     key = key_of(cut.tables[name].table, dict(pair.split("=", 1) for pair in options.key))
     for line in cut.why(name, key):
         print(line)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from .bundle import Bundle
+    from .cli import print_table
+    from .privacy import inspect_bundle
+
+    with _progress("looking at columns", "columns") as (count, limit):
+
+        def looked(done: int, of: int) -> None:
+            limit(of)
+            count(1)
+
+        found = inspect_bundle(Bundle(options.bundle), looked)
+    rows = [
+        (one.where, one.what, one.values, "" if one.rows is None else one.rows, "; ".join(one.examples))
+        for one in found.findings
+    ]
+    if rows:
+        print_table(("where", "looks like", "values", "rows", "for example"), rows, right=(2, 3))
+    print(f"{len(rows)} findings in {found.columns:,} columns of text.")
+    if found.unread:
+        print(f"Not looked into, since they hold bytes: {', '.join(found.unread)}")
+    if found.cut:
+        print(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}")
 
 
 def _report(options: argparse.Namespace) -> None:

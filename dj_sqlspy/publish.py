@@ -144,6 +144,11 @@ def record(folder: Path, manifest: Mapping[str, Any], report: ReplayReport) -> N
     replay = {
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "equal": report.equal,
+        "structure": list(getattr(report, "structure", ())),
+        "tables": [
+            {"name": table.name, "message": table.message}
+            for table in getattr(report, "different_tables", ())
+        ],
         "statements": [
             {
                 "numbers": list(result.numbers),

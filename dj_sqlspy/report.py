@@ -201,6 +201,10 @@ def _errors(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -> It
                 f"{_count(len(bad), 'statement gave', 'statements gave')} another result when replayed.",
                 lines,
             )
+        wrong = [escape(text) for text in replay.get("structure", ())]
+        wrong += [f"{_table(t['name'])}: {escape(t['message'])}" for t in replay.get("tables", ())]
+        if wrong:
+            yield "error", "The loaded slice is not what the manifest says.", _list(wrong)
         broken = [k for k in replay["keys"] if k["orphans"] or k["lost"]]
         if broken:
             lines = _list(

@@ -1,0 +1,82 @@
+"""What `inspect` finds in a bundle, and what it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dj_sqlspy.bundle import Bundle, write_bundle
+from dj_sqlspy.cli import main
+from dj_sqlspy.errors import BundleError
+from dj_sqlspy.privacy import Finding, inspect_bundle
+from dj_sqlspy.servers import Server
+from tests.reported import make_cut
+
+ROWS = [
+    # user, who, mail, folder, host, born, notes, region, doi, data
+    (
+        "ada",
+        "Ada Lovelace",
+        "ada@lab.org",
+        "/home/ada/raw/1.nwb",
+        "10.1.2.3",
+        "1815-12-10",
+        "short",
+        "CA1 left",
+    ),
+    ("cb", "Charles Babbage", "", "D:\\data\\x.bin", "nas.lab.edu", "1791-12-26", "long " * 30, "CA3 left"),
+    ("gh", "Grace B. Hopper", "", "s3://bucket/x", "rig3", "1906-12-09", "see cb@lab.org", "1.2.3"),
+]
+
+
+@pytest.fixture
+def bundle(server: Server, connection: Any, prefix: str, tmp_path: Path) -> Bundle:
+    name = f"`{prefix}lab`"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(
+            f"CREATE TABLE {name}.session (experimenter VARCHAR(20) PRIMARY KEY, who VARCHAR(60), mail VARCHAR(60),"
+            " folder VARCHAR(255), host VARCHAR(60), date_of_birth DATE, notes TEXT, region VARCHAR(20), data LONGBLOB)"
+        )
+        for row in ROWS:
+            cursor.execute(f"INSERT INTO {name}.session VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'x')", row)
+        cursor.execute(f"CREATE TABLE {name}.other (other INT PRIMARY KEY, mail VARCHAR(60))")
+        cursor.execute(f"INSERT INTO {name}.other VALUES (1, 'someone@else.org')")
+    cut = make_cut(server, prefix, [f"SELECT * FROM {name}.session WHERE mail <> 'me@my.org'"])
+    with server.connect() as opened:
+        return write_bundle(cut, tmp_path / "bundle", connection=opened, accept_drift=True)
+
+
+def test_findings(bundle: Bundle, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BundleError):
+        inspect_bundle(bundle)
+    bundle.dump([f"--defaults-file={server.defaults_file()}"])
+    before = {path.name: path.read_bytes() for path in bundle.path.iterdir()}
+    seen: list[tuple[int, int]] = []
+    found = inspect_bundle(bundle, lambda done, of: seen.append((done, of)))
+    assert {path.name: path.read_bytes() for path in bundle.path.iterdir()} == before
+    assert seen[-1] == (8, 8) and found.columns == 8
+    by_column: dict[str, dict[str, Finding]] = {}
+    for finding in found.findings:
+        by_column.setdefault(finding.where.rpartition(".")[2].strip("`"), {})[finding.what] = finding
+    assert {column: set(what) for column, what in by_column.items()} == {
+        "experimenter": {"person"},
+        "who": {"person"},
+        "mail": {"person"},
+        "folder": {"path", "address of a machine"},
+        "host": {"identifier of a person or machine", "address of a machine"},
+        "date_of_birth": {"date of birth"},
+        "notes": {"e-mail address", "free text"},
+        "json: statements": {"e-mail address"},
+    }
+    assert by_column["folder"]["path"].values == 2 and by_column["folder"]["path"].rows == 2
+    assert "/home/ada/raw/1.nwb" in by_column["folder"]["path"].examples
+    assert by_column["who"]["person"].values == 3
+    assert by_column["json: statements"]["e-mail address"].examples == ("me@my.org",)
+    assert [text.rpartition(".")[2] for text in found.unread] == ["`data`"]
+    assert not any("someone@else.org" in finding.examples for finding in found.findings)
+    assert main(["inspect", str(bundle.path)]) == 0
+    out = capsys.readouterr().out
+    assert "Ada Lovelace" in out and "findings in 8 columns" in out and "hold bytes" in out
