@@ -427,7 +427,7 @@ def page() -> str:
     lines = [
         "# Constructs of SELECT",
         "",
-        "`tests/test_constructs.py` runs, slices, loads and replays each statement below on MySQL and on MariaDB, alone",
+        "`tests/test_constructs.py` runs, slices, loads and replays each statement below on MySQL and MariaDB, alone",
         "and with statements that bring further rows into the slice. This page is written from the same list.",
         "",
         "- **exact**: the slice holds the rows that the result depends on ([semantics](semantics.md)).",

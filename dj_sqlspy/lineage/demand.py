@@ -237,7 +237,7 @@ def rowless(tree: Tree | None) -> bool:
             query = pending.pop()
             if isinstance(query, Union):
                 pending += query.branches
-            elif query.group == () or rowless(query.tree):
+            elif query.totals or rowless(query.tree):
                 return True
         return False
     return not isinstance(tree, Base)
@@ -428,7 +428,7 @@ def _joined_back(block: Block, group: Sequence[Expr], read: Input) -> Block:
             Derived(left, grouped),
             Derived(right, rows),
             tuple(same(column(left, name), column(right, name)) for name in names),
-            left_outer=block.group == (),
+            left_outer=block.totals,
         ),
     )
 

@@ -104,6 +104,11 @@ class Block(_Immutable):
     def names(self) -> tuple[str, ...]:
         return tuple(output.name for output in self.outputs)
 
+    @property
+    def totals(self) -> bool:
+        """True if it has a row about all rows, even about none: without GROUP BY, or (MySQL) by WITH ROLLUP."""
+        return self.group == () or self.rollup
+
 
 @dataclass(frozen=True, eq=False)
 class Union(_Immutable):

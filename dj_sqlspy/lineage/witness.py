@@ -123,7 +123,7 @@ def standalone(query: Query) -> Iterator[Query]:
     LIMIT below the top (which rows are first must not change), aggregates over all rows in a derived table
     (they have a value even of no rows) and scalar subqueries that are not correlated.
     """
-    if isinstance(query, Block) and query.group == () and query.having:
+    if isinstance(query, Block) and query.totals and query.having:
         yield replace(query, having=())
     yield from _standalone_inside(query)
 
@@ -147,7 +147,7 @@ def _standalone_inside(query: Query) -> Iterator[Query]:
 
 def _standalone_at(query: Query) -> Iterator[Query]:
     if not outer_references(query) and (
-        query.limit is not None or (isinstance(query, Block) and query.group is not None and not query.group)
+        query.limit is not None or (isinstance(query, Block) and query.totals)
     ):
         yield _of_all_rows(query)
     yield from _standalone_inside(query)
@@ -155,7 +155,7 @@ def _standalone_at(query: Query) -> Iterator[Query]:
 
 def _of_all_rows(query: Query) -> Query:
     """An aggregate over all rows without its HAVING: also one that is rejected is computed from them."""
-    return replace(query, having=()) if isinstance(query, Block) and query.group == () else query
+    return replace(query, having=()) if isinstance(query, Block) and query.totals else query
 
 
 def _expressions(block: Block) -> Iterator[Expr]:
