@@ -36,6 +36,8 @@ _TOKENS = re.compile(
 )
 # From here on a number can be a position or a limit, which is no value.
 _POSITIONS = re.compile(r"\b(?:BY|LIMIT|OFFSET|RETURNING|ROWS|RANGE)\b|->", re.IGNORECASE)
+# What stands before a JSON path: an operator or a comma, and perhaps the path's character set.
+_BEFORE_PATH = re.compile(r"(?:->>?|\$|,)\s*(?:_\w+\s*)?$")
 
 # Aliases that DataJoint numbers through a whole process, so that no two statements of a loop have the same.
 _NUMBERED = re.compile(r"`(\$|_u)[0-9a-f]+`")
@@ -71,7 +73,7 @@ def lift(sql: str) -> tuple[str, tuple[str, ...]]:
         if not positions and _POSITIONS.search(parts[index - 1]):
             positions = True
         if first in "'\"":
-            if parts[index - 1].rstrip().endswith(("->", "$", ",")) and "$" in token[:3]:
+            if "$" in token[:3] and _BEFORE_PATH.search(parts[index - 1]):
                 continue  # a JSON path is part of the statement, not a value
             kind = "\0s"
         elif first in "xX" or token.startswith("0x"):
@@ -125,12 +127,16 @@ class Shape:
 
     @property
     def marked(self) -> str:
-        """The statement with a marker for each literal."""
+        """The statement with a marker for each literal that is not the same in all bindings."""
         parts = re.split("\0([snx])", self.template)
         text = [parts[0]]
+        every = list(zip(*self.bindings, strict=True)) if len(self.bindings) > 1 else []
         for number, (kind, rest) in enumerate(zip(parts[1::2], parts[2::2], strict=True)):
             marker = _MARKER.format(number)
-            text.append({"s": f"'{marker}'", "n": marker, "x": f"X'{marker}'"}[kind])
+            if every and every[number].count(every[number][0]) == len(every[number]):
+                text.append(every[number][0])
+            else:
+                text.append({"s": f"'{marker}'", "n": marker, "x": f"X'{marker}'"}[kind])
             text.append(rest)
         return "".join(text)
 

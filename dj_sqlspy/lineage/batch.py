@@ -13,9 +13,21 @@ from sqlglot import exp
 
 from ..catalog import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES
 from ..shapes import markers
-from .demand import demanded_occurrences, rows_behind, windows_of
+from .demand import demanded_occurrences, fresh, rows_behind, windows_of
 from .resolve import Unsupported
-from .tree import Base, Block, Expr, Output, Query, conjuncts, expression_sql, sources, subqueries, to_sql
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Expr,
+    Output,
+    Query,
+    conjuncts,
+    expression_sql,
+    sources,
+    subqueries,
+    to_sql,
+)
 from .witness import KEYS, standalone
 
 
@@ -32,9 +44,11 @@ class Batch:
     leaves : tuple of str
         For each demanded occurrence, SQL with `witness.KEYS` in place of the condition on the columns.
     count : str or None
-        SQL that counts the rows of all bindings together; None where rows of several bindings can merge.
+        SQL that counts the rows of all bindings together, the marker as above; None where it cannot.
     single : bool
         True if each binding returns one row whatever the data (an aggregate over all rows).
+    counted_by_leaf : bool
+        True if the only leaf returns as many keys as the statements return rows.
     """
 
     columns: str
@@ -42,6 +56,7 @@ class Batch:
     leaves: tuple[str, ...]
     count: str | None
     single: bool
+    counted_by_leaf: bool
 
 
 def batch(query: Query) -> Batch | None:
@@ -50,7 +65,7 @@ def batch(query: Query) -> Batch | None:
         return None
     if any(True for _ in standalone(query)):
         return None
-    compared: dict[int, str] = {}
+    compared: dict[int, Expr] = {}
     rest: list[Expr] = []
     conditions = [part for where in query.where for part in conjuncts(where)]
     for condition in conditions:
@@ -69,18 +84,38 @@ def batch(query: Query) -> Batch | None:
         leaves = tuple(to_sql(rows_behind(asked, base.alias)) for base in demanded_occurrences(asked))
     except (Unsupported, NotImplementedError):
         return None
+    alike = all(_compares_alike(query, condition) for condition in conditions if condition not in rest)
     single = query.group == () and not query.rollup
-    if single and not all(
-        _compares_alike(query, condition) for condition in conditions if condition not in rest
-    ):
+    if single and not alike:
         return None  # and no number of rows would tell
-    count = None
-    if query.group is None and not query.distinct:
-        count = to_sql(replace(asked, outputs=(Output("n", exp.Count(this=exp.Star())),), group=()))
-    return Batch(", ".join(compared.values()), tuple(compared), leaves, count, single)
+    plain = query.group is None and not query.distinct
+    return Batch(
+        ", ".join(map(expression_sql, compared.values())),
+        tuple(compared),
+        leaves,
+        _count(asked, tuple(compared.values())) if plain or alike else None,
+        single,
+        plain and isinstance(query.tree, Base) and bool(query.tree.table.primary_key) and len(leaves) == 1,
+    )
 
 
-def _comparison(condition: Expr) -> tuple[int, str] | None:
+def _count(asked: Block, compared: tuple[Expr, ...]) -> str | None:
+    """SQL that counts the rows of all bindings: each value and each group counts once for each binding."""
+    number = (Output("n", exp.Count(this=exp.Star())),)
+    if asked.group is None and not asked.distinct:
+        return to_sql(replace(asked, outputs=number))
+    if asked.rollup or asked.group == () or (asked.group is not None and asked.distinct):
+        return None
+    expressions = (*(output.expr for output in asked.outputs if asked.distinct), *compared)
+    each = replace(
+        asked,
+        outputs=tuple(Output(f"c{i}", expression) for i, expression in enumerate(expressions)),
+        group=None if asked.group is None else (*asked.group, *compared),
+    )
+    return to_sql(Block(number, Derived(fresh("b"), each)))
+
+
+def _comparison(condition: Expr) -> tuple[int, Expr] | None:
     """(marker, column) of a condition ``column = marker``."""
     if not isinstance(condition, exp.EQ) or any(True for _ in subqueries(condition)):
         return None
@@ -88,7 +123,7 @@ def _comparison(condition: Expr) -> tuple[int, str] | None:
         if isinstance(one, exp.Column) and isinstance(other, (exp.Literal, exp.HexString)):
             found = markers(expression_sql(other))
             if len(found) == 1:
-                return found[0], expression_sql(one)
+                return found[0], one
     return None
 
 
