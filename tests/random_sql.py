@@ -7,6 +7,8 @@ not generated:
 
 - window functions and LIMIT below the top have a total order, ROWS frames too; GROUP_CONCAT has one;
 - sums of floating point numbers depend on the order of the rows;
+- window functions are no output of a subquery that IN, ANY or ALL compares with: MariaDB 10.11 turns
+  ``0 IN (SELECT ROW_NUMBER() OVER (…) …)`` into EXISTS with a HAVING, and answers NULL where it is 0;
 - ROLLUP stands in no subquery of a condition: both servers give results that depend on the plan for
   ``NOT IN (… WITH ROLLUP)``, since the index lookup that they turn it into does not see the rolled-up rows.
 """
@@ -43,6 +45,7 @@ class Grammar:
         self.count = 0
         self.ctes: list[tuple[str, list[Named]]] = []
         self.in_condition = 0
+        self.compared = False  # in the outermost SELECT of a subquery of IN, ANY or ALL
 
     def statement(self, depth: int) -> str:
         """A SELECT as a user would send it."""
@@ -94,6 +97,17 @@ class Grammar:
         names = [f"c{i}" for i in range(len(kinds))]
         alias = self.alias()
         columns = list(zip(names, kinds, strict=True))
+        compared, self.compared = self.compared, False
+        try:
+            return self.derived_as(alias, columns, depth, lateral)
+        finally:
+            self.compared = compared
+
+    def derived_as(
+        self, alias: str, columns: list[Named], depth: int, lateral: Environment | None
+    ) -> tuple[str, Source]:
+        choices = self.choices
+        names, kinds = [name for name, _ in columns], [kind for _, kind in columns]
         if lateral and self.flavor == "mysql" and choices.chance(35):
             sql = self.query(depth - 1, kinds, names, outer=lateral)
             return f"LATERAL ({sql}) AS {alias}", Source(alias, columns)
@@ -351,6 +365,7 @@ class Grammar:
         outer = environment if choices.chance(35) else None
         form = choices.upto(99)
         self.in_condition += 1
+        compared, self.compared = self.compared, not 45 <= form < 75
         try:
             if form < 35:
                 query = self.query(depth - 1, [kind], outer=outer, limited=False)
@@ -369,6 +384,7 @@ class Grammar:
                 return f"{left} {comparison} {choices.one(['ANY', 'ALL', 'SOME'])} ({query})"
         finally:
             self.in_condition -= 1
+            self.compared = compared
         if form < 92:
             return f"{left} BETWEEN {self.literal(kind)} AND ({self.scalar_query(environment, kind, depth)})"
         comparison = choices.one(COMPARISONS)
@@ -431,7 +447,7 @@ class Grammar:
         if top and choices.chance(12):
             star = choices.one(["*", f"{environment[0].alias}.*"])
             return f"SELECT {star} FROM {rest}"
-        windows = choices.chance(12)
+        windows = choices.chance(12) and not self.compared
         shown = []
         for name, kind in zip(names, kinds, strict=True):
             if windows and kind in "itd" and choices.chance(60):
