@@ -417,7 +417,9 @@ def _statement_row(
         if len(members) == 1
         else f"{first['number']} <small>&times; {len(members):,}</small>"
     )
-    anchors = "".join(f'<a id="s-{m["number"]}"></a>' for m in members)
+    # of a long loop only those that something leads to
+    named = [m for i, m in enumerate(members) if i < BINDINGS or _is_odd(m, states)]
+    anchors = "".join(f'<a id="s-{m["number"]}"></a>' for m in named)
     return f"""<details data-first="{first["number"]}" data-analysis="{escape(first["analysis"].lower())}"
  data-name="{escape(" ".join(short).lower())}" data-rows="{sum(known)}" data-state="{state}">
 <summary><span class="number">{anchors}{numbers}</span>
@@ -428,6 +430,13 @@ def _statement_row(
 <div class="more"><pre class="sql">{escape(_cut(first["sql"], 6000))}</pre>
 {_captured(first)}{f"<p>Reads {_and([_table(name) for name in tables])}.</p>" if tables else ""}
 {_said(members, states)}{_bindings(members)}</div></details>"""
+
+
+def _is_odd(statement: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Whether the page names a statement elsewhere."""
+    drifted = statement["rows_then"] != statement["rows_now"]
+    other = states.get(statement["number"], {}).get("state", "equal") != "equal"
+    return bool(statement["marks"] or statement["fallback"] or drifted or other)
 
 
 def _captured(statement: Mapping[str, Any]) -> str:
