@@ -21,7 +21,6 @@ from typing import Any
 import pymysql
 
 from .catalog import Catalog, ForeignKey, Table
-from .collector import held_off
 from .errors import SliceError
 from .keys import Key, chunks, condition, convert, convert_all, expression, expressions, key_columns
 from .lineage import Leaf, Witness
@@ -146,7 +145,6 @@ class Cascade:
         self._close()
         return self.sets
 
-    @held_off()
     def run(
         self,
         demands: Iterable[Demand],
@@ -219,8 +217,11 @@ class Cascade:
             self._unwitnessed.setdefault(name, []).extend(new)
 
     def _read_keys(self, table: Table, sql: str) -> Iterator[Key]:
+        return self._keys(table, self.asker.rows(sql))
+
+    def _keys(self, table: Table, rows: Sequence[Sequence[Any]]) -> Iterator[Key]:
         columns = key_columns(table)
-        for key in convert_all(columns, self.asker.rows(sql)):
+        for key in convert_all(columns, rows):
             if key is not None:
                 yield key
             elif not table.primary_key:
@@ -236,7 +237,8 @@ class Cascade:
         else:
             sql, reason = leaf.sql, self._reason(Reason(READ, numbers))
         try:
-            self._add(table.full_name, self._read_keys(table, sql), reason)
+            keys = self._read_keys(table, sql) if leaf.rows is None else self._keys(table, leaf.rows)
+            self._add(table.full_name, keys, reason)
         except pymysql.MySQLError as error:
             if leaf.sql is None:
                 raise

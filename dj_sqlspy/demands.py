@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pymysql
 
 from .cascade import Asker, Demand
 from .catalog import Catalog
-from .collector import held_off
 from .errors import LineageError
 from .journal import Statement
 from .keys import LIST_BYTES
@@ -86,8 +85,7 @@ def analyse_all(
                 )
             demands.append(demand)
             if lineage.sql:
-                with held_off():
-                    reports += _reports(lineage, counted)
+                reports += _reports(lineage, counted)
     return sorted(reports, key=lambda report: report.statement.number), demands
 
 
@@ -123,61 +121,89 @@ def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | 
     if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
         return None
     found = batch(lineage.query)
-    if found is None:
+    if found is None or not (found.single or found.count):
         return None
-    tables = [leaf.table for leaf in lineage.leaves]
-    lists = list(_binding_lists(shape.bindings, found))
-    leaves = tuple(
-        Leaf(table, sql.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})"))
-        for table, sql in zip(tables, found.leaves, strict=True)
-        for text in lists
-    )
     try:
-        if leaves:
+        if found.leaves:
             # one binding is like another, and to explain a long list takes the server as long as to answer it
-            example = next(_binding_lists([next(iter(shape.bindings))], found))
-            asker.rows(f"EXPLAIN {found.leaves[0].replace(f'`{KEYS}`', f'({found.columns}) IN ({example})')}")
-        counts = _batch_counts(shape, found, lists, asker)
+            example = next(_parts([next(iter(shape.bindings))], found)).condition
+            asker.rows(f"EXPLAIN {found.leaves[0].replace(f'`{KEYS}`', example)}")
+        agreeing = _agreeing(shape, found, asker)
     except pymysql.MySQLError:
         return None
-    if counts is None:
-        return None
-    return [(lineage, Demand(shape.numbers, leaves, ()), counts)]
+    leaves = [
+        Leaf(leaf.table, sql.replace(f"`{KEYS}`", part.condition), part.rows)
+        for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
+        for part in agreeing
+    ]
+    members = [s for part in agreeing for binding in part.bindings for s in shape.bindings[binding]]
+    demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
+    made: list[_Made] = [(lineage, demand, [(s, 1 if found.single else s.rows) for s in members])]
+    if sum(len(part.bindings) for part in agreeing) < len(shape.bindings):
+        asked = {binding for part in agreeing for binding in part.bindings}
+        left = [binding for binding in shape.bindings if binding not in asked]
+        made += [_one_by_one(shape, binding, catalog, asker) for binding in left]
+    return made
 
 
-def _binding_lists(bindings: Iterable[tuple[str, ...]], found: Batch) -> Iterator[str]:
-    """The bindings as lists of rows, each of at most about `keys.LIST_BYTES`."""
+_Binding: TypeAlias = "tuple[str, ...]"
+
+
+class _Part(NamedTuple):
+    """Some bindings of a shape: the condition that names them, and the rows of its only leaf if they were read."""
+
+    condition: str
+    bindings: list[_Binding]
+    rows: Sequence[tuple[Any, ...]] | None = None
+
+
+def _parts(bindings: Iterable[_Binding], found: Batch) -> Iterator[_Part]:
+    """The bindings in lists of at most about `keys.LIST_BYTES`."""
     rows: list[str] = []
+    named: list[_Binding] = []
     size = 0
     single = found.order[0] if len(found.order) == 1 else None
     for binding in bindings:
         row = binding[single] if single is not None else f"({', '.join([binding[i] for i in found.order])})"
         if rows and size + len(row) > LIST_BYTES:
-            yield ", ".join(rows)
-            rows, size = [], 0
+            yield _Part(f"({found.columns}) IN ({', '.join(rows)})", named)
+            rows, named, size = [], [], 0
         rows.append(row)
+        named.append(binding)
         size += len(row) + 2
-    yield ", ".join(rows)
+    if rows:
+        yield _Part(f"({found.columns}) IN ({', '.join(rows)})", named)
 
 
-def _batch_counts(
-    shape: Shape, found: Batch, lists: Sequence[str], asker: Asker
-) -> list[tuple[Statement, int | None]] | None:
-    """Rows of each statement now, told from the sum over all; None where the sum differs or does not tell."""
-    members = [s for bound in shape.bindings.values() for s in bound]
+def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[_Part]:
+    """The bindings whose statements return as many rows now as they did, told from sums over many of them.
+
+    A sum that differs is halved until it is known which bindings it is about.
+    """
     if found.single:
-        return [(s, 1) for s in members]
-    if found.count is None:
-        return None
-    then = 0
-    for first, *others in shape.bindings.values():
-        if first.rows is None or any(other.rows != first.rows for other in others):
-            return None
-        then += first.rows
-    now = sum(
-        count(asker, found.count.replace(f"`{KEYS}`", f"({found.columns}) IN ({text})")) for text in lists
-    )
-    return [(s, s.rows) for s in members] if now == then else None
+        return list(_parts(shape.bindings, found))
+    then: dict[_Binding, int] = {}
+    for binding, members in shape.bindings.items():
+        rows = members[0].rows
+        if rows is not None and (len(members) == 1 or all(member.rows == rows for member in members)):
+            then[binding] = rows
+    agreeing: list[_Part] = []
+    pending = list(_parts(then, found))[::-1]
+    by_leaf = found.counted_by_leaf
+    while pending:
+        part = pending.pop()
+        if by_leaf:
+            part = part._replace(rows=asker.rows(found.leaves[0].replace(f"`{KEYS}`", part.condition)))
+            now = len(part.rows or ())
+        else:
+            now = count(asker, str(found.count).replace(f"`{KEYS}`", part.condition))
+        if now == sum(map(then.__getitem__, part.bindings)):
+            agreeing.append(part)
+        elif len(part.bindings) > 1:
+            middle = len(part.bindings) // 2
+            for half in (part.bindings[middle:], part.bindings[:middle]):
+                pending += _parts(half, found)
+    return agreeing
 
 
 # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from . import session, settings
+from .collector import held_off
 from .errors import JournalError, SpyError
 from .journal import Statement, encode_name, failures, folders
 from .runs import Run, combine, newest_run, read_run
@@ -274,6 +275,7 @@ class Paper:
         """Restricted ``dj.FreeTable`` objects of the rows that the statements read, before the cascade."""
         return self.preview().free_tables()
 
+    @held_off()
     def _make(self, closed: bool, **options: Any) -> Slice:
         from . import compat
         from .cascade import plain_decoders

@@ -14,7 +14,7 @@ import re
 import socket
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -273,13 +273,10 @@ def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     session : int, optional
         Only what this session of each run received (0: the one that started it). Default: everything.
     """
-    streams = [
-        _timed(file, run.analysis, session, position)
-        for position, (run, file) in enumerate((run, file) for run in runs for file in run.files)
-    ]
     transactions: dict[tuple[int, int], int] = {}
     out: list[Statement] = []
-    for _, position, _, record, analysis in heapq.merge(*streams):
+    files = [(file, run.analysis) for run in runs for file in run.files]
+    for analysis, position, record in _in_order(files, session):
         _, time, rows, kind, server, transaction, sql, database, _ = record
         if transaction:
             transaction = transactions.setdefault((position, transaction), len(transactions) + 1)
@@ -288,11 +285,21 @@ def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     return out
 
 
-def _timed(
-    file: JournalFile, analysis: str, session: int | None, position: int
-) -> Iterator[tuple[float, int, int, Record, str]]:
+def _in_order(
+    files: Sequence[tuple[JournalFile, str]], session: int | None
+) -> Iterator[tuple[str, int, Record]]:
+    if len(files) == 1 and session is None:
+        ((file, analysis),) = files
+        yield from ((analysis, 0, record) for record in file.records())
+        return
+    streams = [_timed(file, session, position) for position, (file, _) in enumerate(files)]
+    for _, position, _, record in heapq.merge(*streams):
+        yield files[position][1], position, record
+
+
+def _timed(file: JournalFile, session: int | None, position: int) -> Iterator[tuple[float, int, int, Record]]:
     latest = 0.0
     for record in file.records():
         if session is None or session in record.sessions:
             latest = max(latest, record.time)
-            yield latest, position, record.number, record, analysis
+            yield latest, position, record.number, record

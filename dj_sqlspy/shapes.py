@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .collector import held_off
 from .journal import Statement
 
 # Tokens that lifting has to tell apart: what may hold quotes or digits that are no literals (comments, quoted
@@ -149,7 +148,6 @@ class Shape:
         return tuple(s.number for members in self.bindings.values() for s in members)
 
 
-@held_off()
 def group(
     statements: Iterable[Statement], kind_of: Callable[[Statement], str] = lambda statement: statement.kind
 ) -> list[Shape]:

@@ -17,6 +17,7 @@ from . import compat, display
 from .bounds import Bound, affected, outside, without
 from .cascade import Asker, Cascade, KeySets, plain_decoders
 from .catalog import Catalog, ForeignKey, Table
+from .collector import held_off
 from .demands import StatementReport, analyse_all, count
 from .errors import LineageError, SliceError
 from .journal import Statement
@@ -241,6 +242,7 @@ class Slice:
 # ---------------------------------------------------------------- making one
 
 
+@held_off()
 def make_slice(
     statements: Sequence[Statement],
     connection: Any,

@@ -13,8 +13,9 @@ A statement that cannot be analysed falls back to all rows of every table that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
@@ -33,10 +34,20 @@ BOOKKEEPING = ("~lineage", "~log", "~jobs")
 
 @dataclass(frozen=True)
 class Leaf:
-    """Rows of one table that a statement's result depends on: ``sql`` returns their keys (None: all rows)."""
+    """Rows of one table that a statement's result depends on.
+
+    Attributes
+    ----------
+    table : Table
+    sql : str or None
+        Returns their keys. None: all rows.
+    rows : sequence of tuple or None
+        What it returned, where it was asked already.
+    """
 
     table: Table
     sql: str | None
+    rows: Sequence[tuple[Any, ...]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
