@@ -1,0 +1,293 @@
+"""Slices: why a row is there, restricted tables to go on with, reports, drift, policies, previews."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import datajoint as dj
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy.cascade import PARENT, PART, READ
+from dj_sqlspy.errors import SliceError
+from dj_sqlspy.servers import Server
+from tests.exported import new_schema
+from tests.lab import keys, rows
+
+
+@pytest.fixture
+def lab(prefix: str, dj_conn: Any) -> SimpleNamespace:
+    """Rigs; subjects; sessions, each on a rig (not in its key), with trials as parts; bad sessions."""
+    schema = new_schema(f"{prefix}lab", dj_conn)
+
+    @schema
+    class Rig(dj.Manual):
+        definition = """
+        rig : int
+        """
+
+    @schema
+    class Subject(dj.Manual):
+        definition = """
+        subject : varchar(8)
+        """
+
+    @schema
+    class Session(dj.Manual):
+        definition = """
+        -> Subject
+        session : int
+        ---
+        -> [nullable] Rig
+        """
+
+        class Trial(dj.Part):
+            definition = """
+            -> master
+            trial : int
+            """
+
+    @schema
+    class Bad(dj.Manual):
+        definition = """
+        -> Session
+        """
+
+    Rig.insert({"rig": n} for n in (1, 2, 3))
+    Subject.insert({"subject": s} for s in "abc")
+    Session.insert(
+        {"subject": s, "session": n, "rig": rig}
+        for s, n, rig in [("a", 1, 1), ("a", 2, 2), ("b", 1, None), ("c", 1, 3)]
+    )
+    Session.Trial.insert({"subject": s, "session": 1, "trial": t} for s in "ac" for t in (1, 2))
+    Bad.insert([{"subject": "a", "session": 2}])
+    return SimpleNamespace(Rig=Rig, Subject=Subject, Session=Session, Trial=Session.Trial, Bad=Bad)
+
+
+def capture(home: Path, *calls: Any, **policies: str) -> sqlspy.Paper:
+    with sqlspy.export("paper", "fig", home=home, **policies):
+        for call in calls:
+            call()
+    return sqlspy.Paper("paper", home=home)
+
+
+def counts(cut: Any) -> dict[str, int]:
+    return {name.split("`")[3]: table.rows for name, table in cut.tables.items() if table.rows}
+
+
+# ---------------------------------------------------------------- why
+
+
+def test_why_a_row_was_read(lab: SimpleNamespace, home: Path) -> None:
+    cut = capture(home, lambda: rows(lab.Subject & {"subject": "b"})).slice()
+    name = lab.Subject.full_table_name
+    (line,) = cut.why(name, {"subject": "b"})
+    assert line.startswith(f"{name} (subject='b'): {READ} (statement 1: SELECT ")
+    assert cut.why(name, {"SUBJECT": "b"}) == [line]  # as the server compares names
+
+
+def test_why_leads_to_the_statement(lab: SimpleNamespace, home: Path) -> None:
+    """Up a key, up beside a key, and down to a part: each chain ends with a statement."""
+    cut = capture(home, lambda: rows(lab.Session & {"subject": "a", "session": 1})).slice()
+    session, rig = lab.Session.full_table_name, lab.Rig.full_table_name
+    subject, trial = lab.Subject.full_table_name, lab.Trial.full_table_name
+    last = cut.why(session, {"subject": "a", "session": 1})
+    assert len(last) == 1 and READ in last[0]
+    assert cut.why(subject, {"subject": "a"}) == [f"{subject} (subject='a'): {session} refers to it", *last]
+    assert cut.why(rig, {"rig": 1}) == [f"{rig} (rig=1): {session} refers to it", *last]
+    assert cut.why(trial, {"subject": "a", "session": 1, "trial": 2}) == [
+        f"{trial} (subject='a', session=1, trial=2): part of {session}",
+        *last,
+    ]
+
+
+def test_why_through_several_tables(lab: SimpleNamespace, home: Path) -> None:
+    """A part was read; its master has a rig, and the rig's chain goes back over the master to the part."""
+    cut = capture(home, lambda: rows(lab.Trial & {"subject": "c", "trial": 1})).slice()
+    chain = cut.why(lab.Rig.full_table_name, {"rig": 3})
+    assert [line.split(" (")[0] for line in chain] == [
+        table.full_table_name for table in (lab.Rig, lab.Session, lab.Trial)
+    ]
+    assert READ in chain[-1]
+    other = cut.why(lab.Trial.full_table_name, {"subject": "c", "session": 1, "trial": 2})
+    assert len(other) == 3 and READ in other[-1] and "trial=1" in other[-1]
+
+
+def test_why_a_witness(lab: SimpleNamespace, home: Path) -> None:
+    cut = capture(
+        home, lambda: rows(lab.Session - lab.Bad), lambda: rows(lab.Session & {"subject": "a", "session": 2})
+    ).slice()
+    (line,) = cut.why(lab.Bad.full_table_name, {"subject": "a", "session": 2})
+    assert "keeps a row rejected (anti-join) (statement 1: " in line
+
+
+def test_why_not(lab: SimpleNamespace, home: Path) -> None:
+    cut = capture(home, lambda: rows(lab.Session & {"subject": "a"})).slice()
+    name = lab.Session.full_table_name
+    with pytest.raises(SliceError, match=r"`gone`\.`t` is not part of the slice"):
+        cut.why("`gone`.`t`", {})
+    with pytest.raises(SliceError, match="the key lacks session"):
+        cut.why(name, {"subject": "a"})
+    with pytest.raises(SliceError, match="is not in the slice"):
+        cut.why(name, {"subject": "b", "session": 1})
+
+
+def test_why_with_keys_as_datajoint_fetches_them(prefix: str, dj_conn: Any, home: Path) -> None:
+    """Fractions of a second, decimals, zones and texts that a collation finds equal."""
+    schema = new_schema(f"{prefix}types", dj_conn)
+
+    @schema
+    class Moment(dj.Manual):
+        definition = """
+        at : datetime(3)
+        seen : timestamp
+        weight : decimal(8, 3)
+        day : date
+        name : varchar(9)
+        """
+
+    Moment.insert1(
+        {
+            "at": datetime.datetime(2020, 1, 2, 3, 4, 5, 500_000),
+            "seen": datetime.datetime(2021, 1, 1),
+            "weight": Decimal("1.5"),
+            "day": datetime.date(2020, 2, 3),
+            "name": "Ann",
+        }
+    )
+    cut = capture(home, lambda: rows(Moment)).slice()
+    (key,) = keys(Moment)
+    (line,) = cut.why(Moment.full_table_name, key)
+    assert READ in line
+    key["name"] = key["name"].lower()
+    folds = cut.tables[Moment.full_table_name].table.column("name").folds
+    if folds:
+        assert cut.why(Moment.full_table_name, key) == [line]
+
+
+# ---------------------------------------------------------------- tables and reports
+
+
+def test_free_tables(lab: SimpleNamespace, home: Path) -> None:
+    cut = capture(home, lambda: rows(lab.Session & {"subject": "a"})).slice()
+    tables = {table.full_table_name: table for table in cut.free_tables()}
+    order = list(tables)
+    assert order.index(lab.Subject.full_table_name) < order.index(lab.Session.full_table_name)
+    assert order.index(lab.Session.full_table_name) < order.index(lab.Trial.full_table_name)
+    assert set(tables) == {t.full_table_name for t in (lab.Rig, lab.Subject, lab.Session, lab.Trial)}
+    assert rows(tables[lab.Session.full_table_name]) == rows(lab.Session & {"subject": "a"})
+    # they are ordinary tables: the algebra goes on
+    assert len(tables[lab.Trial.full_table_name] & "trial = 2") == 1
+
+
+def test_rows_and_reasons(lab: SimpleNamespace, home: Path) -> None:
+    cut = capture(home, lambda: rows(lab.Session & {"subject": "a"})).slice()
+    assert counts(cut) == {"rig": 2, "subject": 1, "session": 2, "session__trial": 2}
+    assert [
+        cut.tables[t.full_table_name].reasons for t in (lab.Rig, lab.Subject, lab.Session, lab.Trial)
+    ] == [
+        {PARENT: 2},
+        {PARENT: 1},
+        {READ: 2},
+        {PART: 2},
+    ]
+    assert cut.tables[lab.Session.full_table_name].total_rows == 4
+    assert repr(cut) == "<Slice: 7 rows of 4 tables>"
+    assert cut.keys(lab.Session.full_table_name) == {("a", 1), ("a", 2)}
+
+
+def test_reports_name_every_statement_in_order(lab: SimpleNamespace, home: Path) -> None:
+    paper = capture(
+        home,
+        lambda: rows(lab.Session & {"subject": "a"}, order_by="KEY"),
+        lambda: len(lab.Trial()),
+        lambda: repr(lab.Rig()),
+        lambda: {"subject": "b"} in lab.Subject(),
+    )
+    cut = paper.slice()
+    assert [report.statement.kind for report in cut.statements] == ["data", "count", "exists"]
+    assert [report.rows_then for report in cut.statements] == [2, 1, 1]
+    assert [report.rows_now for report in cut.statements] == [2, 1, 1]
+    assert [report.ordered for report in cut.statements] == [True, True, True]
+    assert [report.tables for report in cut.statements] == [
+        (lab.Session.full_table_name,),
+        (lab.Trial.full_table_name,),
+        (lab.Subject.full_table_name,),
+    ]
+    numbers = [report.statement.number for report in cut.statements]
+    assert numbers == sorted(numbers)
+
+
+def test_drift(lab: SimpleNamespace, home: Path) -> None:
+    paper = capture(home, lambda: rows(lab.Subject), lambda: rows(lab.Rig & "rig = 1"))
+    assert not paper.slice().drifted
+    lab.Subject.insert1({"subject": "new"})
+    (report,) = paper.slice().drifted
+    assert (report.rows_then, report.rows_now) == (3, 4)
+    assert "`subject`" in report.sql
+
+
+# ---------------------------------------------------------------- policies
+
+
+@pytest.mark.parametrize(
+    ("policies", "rigs", "subjects", "sessions"),
+    [
+        ({}, 0, 3, 1),  # a preview exports nothing, a count its rows, a test one witness
+        ({"preview": "rows"}, 3, 3, 1),
+        ({"count": "ignore"}, 0, 1, 1),  # the subject of the witness
+        ({"exists": "rows"}, 2, 3, 2),  # with their rigs
+        ({"exists": "ignore"}, 0, 3, 0),
+    ],
+)
+def test_policies(
+    lab: SimpleNamespace, home: Path, policies: dict[str, str], rigs: int, subjects: int, sessions: int
+) -> None:
+    cut = capture(
+        home,
+        lambda: repr(lab.Rig()),
+        lambda: len(lab.Subject()),
+        lambda: bool(lab.Session & {"subject": "a"}),
+        **policies,
+    ).slice()
+    found = counts(cut)
+    # the witness is session a.1, on rig 1
+    assert found.get("session", 0) == sessions
+    assert found.get("subject", 0) == subjects
+    assert found.get("rig", 0) == max(rigs, 1 if sessions else 0)
+
+
+def test_a_policy_that_is_none(lab: SimpleNamespace, home: Path, server: Server) -> None:
+    from dj_sqlspy.cascade import plain_decoders
+    from dj_sqlspy.slices import make_slice
+
+    statements = capture(home, lambda: rows(lab.Rig)).statements
+    with (
+        server.connect(conv=plain_decoders()) as connection,
+        pytest.raises(SliceError, match="'count' must be"),
+    ):
+        make_slice(statements, connection, policies={"fig": {"count": "some"}})
+    with (
+        server.connect(conv=plain_decoders()) as connection,
+        pytest.raises(SliceError, match="parts must be"),
+    ):
+        make_slice(statements, connection, parts="some")
+
+
+# ---------------------------------------------------------------- before the cascade
+
+
+def test_preview_and_leaves(lab: SimpleNamespace, home: Path) -> None:
+    paper = capture(home, lambda: rows(lab.Session & {"subject": "a"}))
+    assert counts(paper.preview()) == {"session": 2}
+    (leaf,) = paper.leaves()
+    assert leaf.full_table_name == lab.Session.full_table_name and len(leaf) == 2
+    with sqlspy.export("other", "fig", home=home) as session:
+        rows(lab.Rig & "rig > 1")
+    (leaf,) = session.leaves()
+    assert sorted(key["rig"] for key in keys(leaf)) == [2, 3]
+    assert counts(session.preview()) == {"rig": 2}
