@@ -134,6 +134,12 @@ FOUND = {
         " (SELECT subject FROM lab.log_by_hand WHERE text = 'door')",
         "SELECT * FROM lab.subject",
     ),
+    "EXISTS under OR below a negation: the row that rejects may have no match": (
+        "SELECT * FROM lab.subject AS u WHERE NOT EXISTS (SELECT 1 FROM lab.session AS s"
+        " WHERE s.subject = u.subject AND (s.score = 5"
+        " OR EXISTS (SELECT 1 FROM lab.probe AS p WHERE p.owner = s.subject AND p.probe > 90)))",
+        "SELECT * FROM lab.subject",
+    ),
     "recursion without a table": (
         "WITH RECURSIVE n AS (SELECT 0 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT i FROM n",
     ),

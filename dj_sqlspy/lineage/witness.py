@@ -238,14 +238,41 @@ def _conditions(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) 
 def _rejecting(
     here: Input, outer: tuple[Base, ...], condition: Expr, predicate: Predicate
 ) -> Iterator[Witness]:
-    """The first row of a negated subquery for each combination that the condition rejects."""
+    """The first row of a negated subquery for each combination that the condition rejects.
+
+    With it come all rows that make the conditions of the subquery true for it. Each of those has a rule of its own:
+    under OR the row can be there without them.
+    """
+    reason = "keeps a row rejected (anti-join)"
     for branch in _branches(predicate):
-        wanted = tuple(demanded_occurrences(branch.query))
+        query = branch.query
         rejected = Input(here.tree, (*here.where, is_not_true(condition)), here.keys)
-        read = attach(rejected, branch, {base.alias for base in wanted})
-        yield from _rule(
-            "keeps a row rejected (anti-join)", read, outer, wanted, first=is_plain(branch.query)
-        )
+        direct = tuple(from_occurrences(query.tree)) if is_plain(query) else ()
+        first: Input | None = None
+        if direct:
+            first = attach(rejected, branch, {base.alias for base in direct})
+            yield from _rule(reason, first, outer, direct, first=True)
+        known = {base.alias for base in direct}
+        for base in demanded_occurrences(query):
+            if base.alias in known:
+                continue
+            read = attach(rejected, branch, known | {base.alias})
+            if first is not None:
+                read = _of_first(read, first, outer, direct)
+            yield from _rule(reason, read, outer, (base,), first=False)
+
+
+def _of_first(read: Input, first: Input, outer: tuple[Base, ...], wanted: tuple[Base, ...]) -> Input:
+    """What is read, of the first row of ``wanted`` for each combination only."""
+    left, right = _outputs(first.keys, outer, "o"), _outputs(first.keys, wanted, "w")
+    number = Output("n", _row_number(left, right))
+    where = (*first.where, _marker()) if outer else first.where
+    alias = fresh("f")
+    numbered = Derived(alias, Block((*left, *right, number), first.tree, where))
+    here = (*_outputs(read.keys, outer, "o"), *_outputs(read.keys, wanted, "w"))
+    same_row = tuple(same(output.expr, column(alias, output.name)) for output in here)
+    is_first = exp.EQ(this=column(alias, "n"), expression=exp.Literal.number(1))
+    return Input(cross(read.tree, numbered), (*read.where, *same_row, is_first), read.keys)
 
 
 def _whole_value(here: Input, outer: tuple[Base, ...], predicate: Predicate) -> Iterator[Witness]:
@@ -382,6 +409,16 @@ def _asks(block: Block, read: Input, outer: tuple[Base, ...]) -> tuple[tuple[str
     )
 
 
+def _row_number(partition: tuple[Output, ...], order: tuple[Output, ...]) -> Expr:
+    ordered = [exp.Ordered(this=output.expr.copy(), desc=False, nulls_first=True) for output in order]
+    return exp.Window(
+        this=exp.RowNumber(),
+        partition_by=[output.expr.copy() for output in partition],
+        order=exp.Order(expressions=ordered),
+        over="OVER",
+    )
+
+
 def _rule(
     reason: str, read: Input, outer: tuple[Base, ...], wanted: tuple[Base, ...], first: bool
 ) -> Iterator[Witness]:
@@ -392,16 +429,7 @@ def _rule(
     if not first:
         yield Witness(reason, outer, wanted, _asks(pairs, read, outer))
         return
-    number = exp.Window(
-        this=exp.RowNumber(),
-        partition_by=[output.expr.copy() for output in left],
-        order=exp.Order(
-            expressions=[
-                exp.Ordered(this=output.expr.copy(), desc=False, nulls_first=True) for output in right
-            ]
-        ),
-        over="OVER",
-    )
+    number = _row_number(left, right)
     numbered = Block((*left, *right, Output("n", number)), read.tree, read.where)
     asks = []
     for sql_columns in _asks(numbered, read, outer):
