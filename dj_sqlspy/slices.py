@@ -15,13 +15,13 @@ from typing import Any
 
 from . import compat, display
 from .bounds import Bound, affected, outside, without
-from .cascade import Asker, Cascade, KeySets, plain_decoders
+from .cascade import PARENT, Asker, Cascade, KeySets, plain_decoders
 from .catalog import Catalog, ForeignKey, Table
 from .collector import held_off
 from .demands import StatementReport, analyse_all, count
 from .errors import LineageError, SliceError
 from .journal import Statement
-from .keys import Key
+from .keys import Key, chunks, condition, convert, expressions, key_columns
 from .lineage import named_tables
 from .restrict import Restriction, shortest
 from .shapes import Shape, group
@@ -357,6 +357,8 @@ def _finished(
 ) -> Slice:
     """The slice of given key sets, with its totals and restrictions read in the same snapshot."""
     totals = {name: count(asker, f"SELECT COUNT(*) FROM {name}") for name in sorted(names)}
+    for name in sorted(names):
+        _refuse_orphans(asker, catalog.tables[name], sets)
     restrictions = {
         name: shortest(catalog.tables[name], sets.rows(name), totals[name], lambda sql: count(asker, sql))
         for name in names
@@ -370,6 +372,33 @@ def _finished(
         "time_zone": zone,
     }
     return Slice(catalog, sets, totals, reports, lambda t: restrictions[t.name], server, dj_connection)
+
+
+def _refuse_orphans(asker: Asker, table: Table, sets: KeySets) -> None:
+    """Raise where a row of the slice refers to a row that the database does not have.
+
+    The cascade derives keys of parents from keys of children without asking. A foreign key that was violated while
+    FOREIGN_KEY_CHECKS was off would make it count a row that is not there, for which another one could leave.
+    """
+    followed = [
+        key for key, reason in sets.rows(table.full_name).items() if sets.reasons[reason].rule == PARENT
+    ]
+    columns = key_columns(table)
+    names = expressions(columns)
+    for chunk in chunks(columns, followed):
+        where = f"FROM {table.full_name} WHERE {condition(names, columns, chunk)}"
+        if count(asker, f"SELECT COUNT(*) {where}") == len(chunk):
+            continue
+        stored = {convert(columns, row) for row in asker.rows(f"SELECT {names} {where}")}
+        missing = [key for key in chunk if key not in stored]
+        fk = sets.reasons[sets.rows(table.full_name)[missing[0]]].foreign_key
+        shown = ", ".join(f"{c.name}={v!r}" for c, v in zip(columns, missing[0], strict=True))
+        raise SliceError(
+            f"Following foreign keys to {table.full_name}: {len(missing)} of its rows that {fk.child if fk else '?'} "
+            f"refers to are not in the database, such as ({shown}). The foreign key is violated there already (rows "
+            "were changed while FOREIGN_KEY_CHECKS was off). Repair these rows, or forget the statements that read "
+            "them."
+        )
 
 
 def only_keys(cut: Slice, keys: Mapping[str, Iterable[Key]], connection: Any) -> Slice:

@@ -291,3 +291,20 @@ def test_preview_and_leaves(lab: SimpleNamespace, home: Path) -> None:
     (leaf,) = session.leaves()
     assert sorted(key["rig"] for key in keys(leaf)) == [2, 3]
     assert counts(session.preview()) == {"rig": 2}
+
+
+def test_a_reference_to_a_row_that_is_not_there_is_refused(connection: Any, prefix: str) -> None:
+    """Else the missing row would be counted for another one, which would leave in its place."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {prefix}orphans")
+        cursor.execute(f"CREATE TABLE {prefix}orphans.p (id INT PRIMARY KEY)")
+        cursor.execute(
+            f"CREATE TABLE {prefix}orphans.c (id INT, k INT, PRIMARY KEY (id, k),"
+            f" FOREIGN KEY (id) REFERENCES {prefix}orphans.p (id))"
+        )
+        cursor.execute(f"INSERT INTO {prefix}orphans.p VALUES (1), (2)")
+        cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        cursor.execute(f"INSERT INTO {prefix}orphans.c VALUES (1, 1), (99, 1)")
+        cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+    with pytest.raises(SliceError, match=r"1 of its rows that .*`c` refers to are not in the database.*id=99"):
+        sqlspy.slice([{"table_name": f"`{prefix}orphans`.`c`"}])
