@@ -135,6 +135,13 @@ def mariadb() -> str:
     return program
 
 
+def tools() -> None:
+    """Programs that tests look at processes with; a small Debian has none."""
+    with one_at_a_time("packages"):
+        if find("ps") is None:
+            packages("procps")
+
+
 def mysql() -> Path:
     """A folder with a Debian that holds MySQL 9: Debian has it in no release but its unstable branch."""
     place = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or CACHE / "mysql-root")

@@ -194,6 +194,7 @@ def main(arguments: Sequence[str]) -> int:
     cells = [cell for cell in CELLS if not options.cell or cell.name in options.cell]
     try:
         machine.mariadb()
+        machine.tools()
         machine.need_venv()
         # what is left waits for the network most of the time
         with ThreadPoolExecutor() as pool:

@@ -306,5 +306,7 @@ def test_a_reference_to_a_row_that_is_not_there_is_refused(connection: Any, pref
         cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
         cursor.execute(f"INSERT INTO {prefix}orphans.c VALUES (1, 1), (99, 1)")
         cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
-    with pytest.raises(SliceError, match=r"1 of its rows that .*`c` refers to are not in the database.*id=99"):
+    with pytest.raises(
+        SliceError, match=r"1 of its rows that .*`c` refers to are not in the database.*id=99"
+    ):
         sqlspy.slice([{"table_name": f"`{prefix}orphans`.`c`"}])
