@@ -509,10 +509,11 @@ class _Resolver:
         definitions, whole = [], list[Base]()
         for each in (*cte.visible.values(), cte):
             body = each.node.copy()
+            known = {*each.visible, each.name.lower(), *(c.alias.lower() for c in body.find_all(exp.CTE))}
             for table in list(body.find_all(exp.Table)):
                 if not isinstance(table.this, exp.Identifier):
                     continue
-                if table.db or table.name.lower() not in {*each.visible, each.name.lower()}:
+                if table.db or table.name.lower() not in known:
                     found = self._one_source(table.copy(), _Scope(None), None, {})
                     whole += [replace(b, whole=True) for b in occurrences(_all_of(found))]
                     if not table.db:
