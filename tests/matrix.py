@@ -30,7 +30,7 @@ import machine
 RESULTS = machine.CHECKOUT / "build" / "tests"
 FLAVORS = ("mariadb", "mysql")
 ROOM = 6 << 30  # bytes of /dev/shm that the servers of two cells cannot fill
-LONGEST = 1200  # seconds that a cell may take
+LONGEST = 2400  # seconds that a cell may take
 NO_TESTS = 5  # pytest's exit code where none was selected
 
 
