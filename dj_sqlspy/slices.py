@@ -477,15 +477,27 @@ def _read_catalog(
     """The catalog of all named schemas, and of those that views among the tables name in turn."""
     while True:
         catalog = Catalog.read(asker.connection, schemas, virtual, down=down)
-        more: set[str] = set()
-        for table in catalog.tables.values():
-            if table.is_view and table.view_sql and any(name == table.name for _, name in names):
-                found = named_tables(table.view_sql)
-                names = names | set(found)
-                more |= {schema for schema, _ in found if schema is not None}
+        more = _behind_views(catalog, {name for _, name in names})
         if more <= schemas:
             return catalog
         schemas = schemas | more
+
+
+def _behind_views(catalog: Catalog, names: Iterable[str]) -> set[str]:
+    """The schemas that the views of these names read, themselves or through other views."""
+    views: dict[str, list[str]] = {}
+    for table in catalog.tables.values():
+        if table.view_sql:
+            views.setdefault(table.name.lower(), []).append(table.view_sql)
+    todo, done, schemas = {name.lower() for name in names}, set[str](), set[str]()
+    while todo:
+        name = todo.pop()
+        done.add(name)
+        for sql in views.get(name, ()):
+            found = named_tables(sql)
+            schemas |= {schema for schema, _ in found if schema is not None}
+            todo |= {other.lower() for _, other in found} - done
+    return schemas
 
 
 def _included(catalog: Catalog, sets: KeySets, reports: Sequence[StatementReport], parts: str) -> set[str]:
