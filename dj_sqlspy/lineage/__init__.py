@@ -17,6 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from . import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
