@@ -492,7 +492,8 @@ class Exact(MySQL):
 
     class Generator(MySQL.Generator):  # type: ignore[misc, valid-type]
         TRANSFORMS = {
-            **MySQL.Generator.TRANSFORMS,
+            # not the rewriting of what other databases' SELECT has: it walks every query several times
+            **{node: f for node, f in MySQL.Generator.TRANSFORMS.items() if node is not exp.Select},
             # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
             exp.RegexpLike: lambda self, e: self.binary(e, "RLIKE"),
         }
@@ -646,8 +647,8 @@ def _branch(query: Query) -> Expr:
 
 def to_sql(query: Query) -> str:
     """SQL text of a query tree, with every identifier quoted."""
-    return to_ast(query).sql(dialect=Exact, identify=True, comments=False)
+    return to_ast(query).sql(dialect=Exact, identify=True, comments=False, copy=False)
 
 
 def expression_sql(expression: Expr) -> str:
-    return _expression(expression).sql(dialect=Exact, identify=True, comments=False)
+    return _expression(expression).sql(dialect=Exact, identify=True, comments=False, copy=False)
