@@ -36,7 +36,7 @@ READ = f"SELECT `fit_id`,`fold`,`sample`,`k`,`score` FROM `{SCHEMA}`.`value` WHE
 
 
 def run(place: Place) -> list[Figure]:
-    sizes = [1, 4] if place.quick else [4, 36, 362]
+    sizes = [2] if place.quick else [4, 36, 362]
     found = []
     for subjects in sizes:
         fill(place, subjects)
@@ -60,6 +60,7 @@ def run(place: Place) -> list[Figure]:
                 middle <= 2 * baseline if last else None,
                 memory=memory,
                 note=f"by hand: {max(one['memory'] for one in by_hand) / 2**20:,.0f} MiB",
+                size=subjects,
             )
         )
     with place.connect() as opened, opened.cursor() as cursor:

@@ -50,8 +50,9 @@ def run(place: Place) -> list[Figure]:
                 1.3 if last else None,
                 made["memory"],
                 f"file of {written / 2**20:,.0f} MiB",
+                rows,
             ),
-            figure("restore", work, restores, 1.1 if last else None),
+            figure("restore", work, restores, 1.1 if last else None, size=rows),
         ]
     with place.connect() as opened, opened.cursor() as cursor:
         for name in (SCHEMA, STAGED):
@@ -66,6 +67,7 @@ def figure(
     limit: float | None,
     memory: int | None = None,
     note: str = "",
+    size: int = 0,
 ) -> Figure:
     ratio = statistics.median(ours / plain for plain, ours in found)
     return Figure(
@@ -78,6 +80,7 @@ def figure(
         ratio,
         memory,
         note,
+        size,
     )
 
 

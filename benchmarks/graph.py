@@ -104,6 +104,7 @@ def catalog(place: Place, tables: int, schemas: int) -> Figure:
         found.ratio < 1 if tables >= 500 else None,
         found.ratio,
         peak_memory(),
+        size=tables,
     )
 
 

@@ -54,6 +54,8 @@ class Place:
             "password": self.password,
             "charset": "utf8mb4",
             "autocommit": True,
+            # MySQL wants a secure channel for the first login of an account
+            **({"ssl": {"check_hostname": False}} if self.flavor == "mysql" else {"ssl_disabled": True}),
         }
         return pymysql.connect(**{**settings, **options})
 
@@ -90,6 +92,8 @@ class Figure:
     memory : int or None
         Peak memory of the process that did our part, bytes.
     note : str
+    size : int
+        How much work it is, in units of its own: lines of the same ``what`` show how it grows.
     """
 
     what: str
@@ -101,6 +105,7 @@ class Figure:
     ratio: float | None = None
     memory: int | None = None
     note: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,41 @@ def table(found: Sequence[Figure]) -> list[list[str]]:
             ]
         )
     return out
+
+
+def line(one: Figure) -> str:
+    """A figure as one line for people."""
+    names = ("baseline", "ours", "ratio", "goal", "met", "peak memory", "")
+    what, work, *rest = table([one])[0]
+    return f"{what} ({work}): " + "; ".join(
+        f"{name} {text}".strip() for name, text in zip(names, rest, strict=True) if text
+    )
+
+
+def growth(found: Sequence[Figure]) -> list[list[str]]:
+    """How time grows with work, for what was measured in several sizes, as rows of text.
+
+    Each size is compared with the smallest one; times that grow no faster than the work are linear or better.
+
+    >>> growth([Figure("a", "1 row", 1.0, 1.0, size=1), Figure("a", "10 rows", 20.0, 9.5, size=10)])
+    [['a', '× 1 → × 10', '× 1 → × 9.5', '× 1 → × 20']]
+    """
+    out = []
+    for what in dict.fromkeys(one.what for one in found):
+        same = [one for one in found if one.what == what and one.size]
+        if len(same) > 1:
+            columns = [[one.size for one in same], [one.ours for one in same], [one.baseline for one in same]]
+            out.append([what, *(_grown(column) for column in columns)])
+    return out
+
+
+def _grown(values: Sequence[float | None]) -> str:
+    first = values[0]
+    return " → ".join(
+        f"× {value / first:.2g}" if value / first < 10 else f"× {value / first:.0f}"
+        for value in values
+        if value and first
+    )
 
 
 def times(ratio: float) -> str:
