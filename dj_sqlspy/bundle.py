@@ -26,13 +26,14 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, compat, publish
+from . import exclude as excluding
 from .dump import dump_script, read_source, restore_script, summary
 from .errors import BundleError
 from .files import files_of
@@ -213,6 +214,7 @@ def write_bundle(
     accept_drift: bool = False,
     allow_incomplete: bool = False,
     about: str | Path | Mapping[str, Any] | None = None,
+    exclude: Iterable[str] = (),
 ) -> Bundle:
     """Write the folder for a slice.
 
@@ -231,11 +233,15 @@ def write_bundle(
         Write even if the capture missed statements.
     about : path or mapping, optional
         What the lab says of the paper: title, authors, license and others (see `about`).
+    exclude : iterable of str, optional
+        Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
 
     Raises
     ------
     BundleError
         If the capture was incomplete, the database has drifted, or ``path`` is something else.
+    SliceError
+        If the contents of a column cannot be left out.
     """
     path = Path(path)
     drift = cut.drifted
@@ -255,7 +261,10 @@ def write_bundle(
     try:
         source = read_source(connection, cut)
         manifest = make_manifest(cut, source, paper)
+        left_out = excluding.exclude(cut, exclude, connection)
+        excluding.note(manifest, left_out)
         files = files_of(cut, connection, Stores(None if paper is None else paper.connection))
+        files = excluding.needed_files(files, left_out)
         publish.complete(manifest, cut, connection, files, about)
     finally:
         if opened is not None:
@@ -263,7 +272,7 @@ def write_bundle(
     name = paper.name if paper is not None else "(hand-picked)"
     title = f"The slice of the database behind {name}: {summary(cut)}."
     texts = {
-        "dump.sh": dump_script(cut, source, f"Dump. {title}"),
+        "dump.sh": dump_script(cut, source, f"Dump. {title}", excluding.contents(manifest)),
         "restore.sh": restore_script(cut, source, f"Restore. {title}"),
         "manifest.json": manifest_text(manifest),
         **publish.texts(manifest),

@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="JSON with title, authors, license, doi and others, for README.md and the metadata",
     )
+    write.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="leave out the contents of a column, named as schema.table.column (may be given more than once)",
+    )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
     verify = add(
         "verify",
@@ -186,6 +193,7 @@ def _forget(options: argparse.Namespace) -> None:
 
 def _write(options: argparse.Namespace) -> None:
     from .bundle import write_bundle
+    from .exclude import words
 
     paper = paper_of(options)
     bundle = write_bundle(
@@ -195,12 +203,18 @@ def _write(options: argparse.Namespace) -> None:
         accept_drift=options.accept_drift,
         allow_incomplete=options.allow_incomplete,
         about=options.about,
+        exclude=options.exclude,
     )
     tables = [
         (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))
         for table in bundle.manifest["tables"]
     ]
     print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
+    excluded = bundle.manifest["excluded"]
+    for line in words(excluded):
+        print(f"Contents left out: {line}")
+    if any(one["statements"] for one in excluded):
+        print("These statements cannot be replayed; the bundle has them without their values.")
     files = bundle.manifest["files"]
     if files:
         print(

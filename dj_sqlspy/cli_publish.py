@@ -32,6 +32,13 @@ def add_commands(add: Add) -> None:
     files.add_argument("--copy", metavar="DIR", help="copy them there, so that a loaded pipeline finds them")
     files.add_argument("--no-link", action="store_true", help="copy, and make no hard links")
     files.add_argument("--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd")
+    files.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="without the files of a column whose contents are left out, as for `write`",
+    )
     files.add_argument("--store", metavar="NAME", help="only files of this store")
     files.add_argument("--all", action="store_true", help="name every file")
     files.add_argument(
@@ -138,7 +145,7 @@ def _files(options: argparse.Namespace) -> int:
             limit(of)
             count(1)
 
-        files = paper.files(check=options.check, progress=looked)
+        files = paper.files(check=options.check, exclude=options.exclude, progress=looked)
     if options.store:
         files = [file for file in files if file.store == options.store]
     stores = Stores(paper.connection)

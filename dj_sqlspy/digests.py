@@ -17,7 +17,8 @@ server              flavor and version of the server that it was loaded into
 session             settings of the session that the statements ran in (SET SESSION name = value)
 tables              name, columns, forms, rows, digest
 statements          sql_sha256 (of the text of the statement, UTF-8), numbers (of the manifest), columns,
-                    forms, rows, digest, ordered_digest (null unless the statement orders its rows)
+                    forms, rows, digest, ordered_digest (null unless the statement orders its rows);
+                    none of statements that read a column whose contents were left out
 ==================  =================================================================================
 
 How a digest is computed, so that others can:
@@ -55,6 +56,7 @@ import pymysql
 from .bundle import DIGESTS_FILE
 from .catalog import Catalog, Table
 from .errors import BundleError
+from .manifest import replayable
 from .results import ALL_DIGITS, Digest, digest
 from .sql import quote, split_full_name
 
@@ -85,11 +87,23 @@ def table_columns(table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def table_digest(
-    connection: Any, name: str, columns: Sequence[str], forms: Sequence[str], condition: str = "TRUE"
+    connection: Any,
+    name: str,
+    columns: Sequence[str],
+    forms: Sequence[str],
+    condition: str = "TRUE",
+    contents: Mapping[str, str] | None = None,
 ) -> Digest:
-    """Digest the rows of a table; `reading_tables` sets the session for it."""
+    """Digest the rows of a table; `reading_tables` sets the session for it.
+
+    ``contents`` is SQL to read in the place of columns whose contents were left out.
+    """
+    instead = contents or {}
     # times 1e0 changes no DOUBLE, so that it need not be known which of the two a column is
-    words = [quote(c) + (" * 1e0" if form == "float" else "") for c, form in zip(columns, forms, strict=True)]
+    words = [
+        instead.get(c, quote(c)) + (" * 1e0" if form == "float" else "")
+        for c, form in zip(columns, forms, strict=True)
+    ]
     return digest(connection, f"SELECT {', '.join(words)} FROM {name} WHERE {condition}", ALL_DIGITS, forms)
 
 
@@ -134,9 +148,7 @@ def measure_statements(
 ) -> list[dict[str, Any]]:
     """The ``statements`` of a loaded slice; those that give an error have ``error`` in the place of a digest."""
     known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in manifest["statements"]:
-        groups.setdefault(entry["sql"], []).append(entry)
+    groups = replayable(manifest)
     out: list[dict[str, Any]] = []
     for sql, entries in groups.items():
         name = sql_digest(sql)

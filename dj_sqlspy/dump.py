@@ -9,7 +9,7 @@ runs a script, writes a file or knows a password.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -70,11 +70,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one table that are dumped: ``conditions`` are disjoint and select ``rows`` rows together."""
+    """Rows of one table that are dumped: ``conditions`` are disjoint and select ``rows`` rows together.
+
+    ``contents`` is SQL that is selected in the place of a column, by its name.
+    """
 
     table: Table
     rows: int
     conditions: tuple[str, ...]
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -165,15 +169,34 @@ def read_source(connection: Any, cut: Slice) -> Source:
     )
 
 
-def dump_script(cut: Slice, source: Source, title: str) -> str:
-    """The text of ``dump.sh``; ``title`` says in words what is dumped."""
+def dump_script(
+    cut: Slice, source: Source, title: str, contents: Mapping[str, Mapping[str, str]] | None = None
+) -> str:
+    """The text of ``dump.sh``.
+
+    Parameters
+    ----------
+    cut : Slice
+    source : Source
+    title : str
+        In words what is dumped.
+    contents : mapping, optional
+        By full table name and column, SQL to select in the place of the column (see `exclude`).
+
+    Raises
+    ------
+    BundleError
+        If rows of a table cannot be told by conditions that fit into a command.
+    """
     base = [entry for entry in cut.tables.values() if not entry.table.is_view]
-    parts = [
-        Rows(entry.table, entry.rows, tuple(entry.conditions(_longest_condition(entry.table))))
-        for entry in base
-    ]
+    parts = []
+    for entry in base:
+        instead = (contents or {}).get(entry.name, {})
+        longest = _longest_condition(entry.table, instead)
+        parts.append(Rows(entry.table, entry.rows, tuple(entry.conditions(longest)), instead))
     for part in parts:
-        too_long = [c for c in part.conditions if len(c.encode()) > _longest_condition(part.table)]
+        longest = _longest_condition(part.table, part.contents)
+        too_long = [c for c in part.conditions if len(c.encode()) > longest]
         if too_long or bool(part.rows) != bool(part.conditions):
             raise BundleError(
                 f"Writing dump.sh: the conditions for the {part.rows} rows of {part.table.full_name} cannot"
@@ -244,27 +267,30 @@ def summary(cut: Slice) -> str:
     return f"{len(cut.tables):,} tables, {rows:,} rows"
 
 
-def _longest_condition(table: Table) -> int:
+def _longest_condition(table: Table, contents: Mapping[str, str]) -> int:
     # what dump_rows in dump.sh puts around a condition, with each name written once more than it is
-    around = len(f"{full_name(table.schema, table.name)}{_columns(table)}{_key(table)}".encode()) + 256
+    words = f"{full_name(table.schema, table.name)}{_columns(table, contents)}{_key(table)}"
+    around = len(words.encode()) + 256
     return LONGEST_ARGUMENT - around
 
 
 def _row_words(part: Rows) -> tuple[str, ...]:
     table = part.table
-    return (table.schema, table.name, str(part.rows), _columns(table), _key(table), *part.conditions)
+    columns = _columns(table, part.contents)
+    return (table.schema, table.name, str(part.rows), columns, _key(table), *part.conditions)
 
 
-def _columns(table: Table) -> str:
-    """What to select: all, or every column by name, with FLOAT as DOUBLE.
+def _columns(table: Table, contents: Mapping[str, str]) -> str:
+    """What to select: all, or every column by name, with FLOAT as DOUBLE and excluded contents replaced.
 
     Both servers print a FLOAT with six significant digits, so that 16777216 would come back as 16777200.
     Times a double 1 it is exactly the same number, and is printed with as many digits as it needs.
     """
-    if not any(column.data_type == "float" for column in table.columns):
+    if not contents and not any(column.data_type == "float" for column in table.columns):
         return "*"
     return ", ".join(
-        quote(column.name) + (" * 1e0" if column.data_type == "float" else "") for column in table.columns
+        contents.get(column.name, quote(column.name)) + (" * 1e0" if column.data_type == "float" else "")
+        for column in table.columns
     )
 
 

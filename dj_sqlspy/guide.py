@@ -60,6 +60,7 @@ def readme_text(
         _intro(manifest, replay),
         _contents(manifest, present),
         _load(manifest),
+        _left_out(manifest),
         _datajoint(manifest),
         _files(manifest),
         _check(),
@@ -83,9 +84,11 @@ def _intro(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -> str
         " these refer to; no other row is."
     )
     if replay is not None and replay["equal"]:
+        apart = sum(len(one["numbers"]) for one in replay["statements"] if one["state"] == "excluded")
+        but = f" (but for {apart:,}, which read columns without contents)" if apart else ""
         paragraphs.append(
             "Loaded into an empty server, the slice gave the same results for the captured queries as the laboratory's"
-            f" database, and every foreign key found its row (checked {str(replay['created'])[:10]})."
+            f" database{but}, and every foreign key found its row (checked {str(replay['created'])[:10]})."
         )
     paragraphs.append(
         "Open `report.html` in a browser to see which tables there are, and why each row is here."
@@ -136,6 +139,23 @@ docker exec -it {name} bash /bundle/restore.sh --user=root --password=simple
 
 `restore.sh` changes nothing that is there: it stops if the server already holds one of these tables. When it has
 loaded the data it counts the rows of each table and looks for foreign keys without a row."""
+
+
+def _left_out(manifest: Mapping[str, Any]) -> str:
+    excluded = manifest.get("excluded") or []
+    if not excluded:
+        return ""
+    rows = "\n".join(
+        f"| `{one['table'].replace('`', '')}.{one['column']}` | {_line(one['value'])} |" for one in excluded
+    )
+    return f"""## What was left out
+
+The laboratory left out the contents of these columns. The queries that read them cannot be run again here; they are
+in `manifest.json` with `?` in the place of values.
+
+| column | in its place |
+|---|---|
+{rows}"""
 
 
 def _datajoint(manifest: Mapping[str, Any]) -> str:

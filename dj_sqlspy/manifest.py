@@ -27,6 +27,9 @@ foreign_keys        name, child, columns, parent, parent_columns; part: the chil
 statements          number, analysis, kind, sql (to replay), captured (if that is another), rows_then,
                     rows_now, ordered, marks, fallback, tables
 drift               number, then, now: statements that had another number of rows when captured
+excluded            columns whose contents were left out: table, column, value (SQL for what is in
+                    their place), statements (numbers of those that read it: they are marked
+                    "excluded", have "?" in the place of values, and cannot be replayed)
 files               outside of the database: store, path in it, kind, size, checksum, state, and
                     columns and number of rows that need it
 ==================  =================================================================================
@@ -46,6 +49,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__, compat
 from .dump import Source, foreign_keys
+from .exclude import EXCLUDED
 
 if TYPE_CHECKING:
     from .paper import Paper
@@ -69,6 +73,15 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+
+
+def replayable(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The statements that can be replayed, by text: those that read no excluded column."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in manifest["statements"]:
+        if EXCLUDED not in entry["marks"]:
+            groups.setdefault(entry["sql"], []).append(entry)
+    return groups
 
 
 def make_manifest(cut: Slice, source: Source, paper: Paper | None) -> dict[str, Any]:

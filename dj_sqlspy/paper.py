@@ -297,7 +297,12 @@ class Paper:
             connection.close()
 
     def files(
-        self, *, check: str = "size", progress: Callable[[int, int], None] | None = None, **options: Any
+        self,
+        *,
+        check: str = "size",
+        exclude: Iterable[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+        **options: Any,
     ) -> list[File]:
         """The files outside of the database that rows of the slice need (`files.files_of`).
 
@@ -305,23 +310,36 @@ class Paper:
         ----------
         check : {"size", "contents"}
             Whether files are only looked for, or also read to compare their checksums.
+        exclude : iterable of str, optional
+            Columns whose contents are left out, as of `write`: their files are not needed.
         progress : callable, optional
             Called with the number of files looked at, and of all.
         **options
             Of `slice`.
         """
         from . import compat
+        from . import exclude as excluding
         from .files import files_of
         from .stores import Stores
 
         cut = self.slice(**options)
         connection = compat.raw_connection(self.connection)
         try:
-            return files_of(cut, connection, Stores(self.connection), check=check, progress=progress)
+            left_out = excluding.exclude(cut, exclude, connection)
+            files = files_of(cut, connection, Stores(self.connection), check=check, progress=progress)
+            return excluding.needed_files(files, left_out)
         finally:
             connection.close()
 
-    def write(self, path: Any, *, accept_drift: bool = False, about: Any = None, **options: Any) -> Bundle:
+    def write(
+        self,
+        path: Any,
+        *,
+        accept_drift: bool = False,
+        about: Any = None,
+        exclude: Iterable[str] = (),
+        **options: Any,
+    ) -> Bundle:
         """Make the slice and write the bundle for it.
 
         Parameters
@@ -332,6 +350,9 @@ class Paper:
             Write although statements return another number of rows now than when they were captured.
         about : path or dict, optional
             Title, authors, license and others of the paper, for README.md and the metadata (see `about`).
+        exclude : iterable of str, optional
+            Columns whose contents are left out (```schema`.`table`.column``): NULL or the default stands in their
+            place. Statements that read them cannot be replayed, and are in the bundle without their values.
         **options
             Of `slice`.
 
@@ -341,12 +362,16 @@ class Paper:
             If the record of an analysis is incomplete.
         BundleError
             If the folder holds something else, or the database has drifted.
+        SliceError
+            If the structure does not allow to leave out the contents of a column.
         """
         from .bundle import write_bundle
 
         self.require_complete()
         cut = self.slice(**options)
-        return write_bundle(cut, Path(path), paper=self, accept_drift=accept_drift, about=about)
+        return write_bundle(
+            cut, Path(path), paper=self, accept_drift=accept_drift, about=about, exclude=exclude
+        )
 
     def forget(self, analysis: str | None = None) -> None:
         """Delete what was captured: all runs of one analysis, or of the whole paper.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -23,7 +23,10 @@ from .bundle import SHOWN, short
 from .catalog import ForeignKey
 from .dump import orphans
 from .errors import BundleError
+from .exclude import EXCLUDED
+from .manifest import replayable
 from .results import Digest, difference, digest
+from .slices import LEFT_OUT
 from .sql import quote
 
 # Settings of a session that a result can depend on; the slice's session gets those of the source's.
@@ -51,7 +54,8 @@ class StatementResult:
     marks : frozenset of str
         Why its result can change by itself. Such a statement is reported apart.
     state : str
-        ``equal``, ``differs``, ``error``, or ``unchecked``: there is nothing to compare it with.
+        ``equal``, ``differs``, ``error``, ``unchecked``: there is nothing to compare it with, or ``excluded``: it
+        reads a column whose contents were left out, and was not replayed.
     source_rows, slice_rows : int or None
         Rows of the result.
     missing, extra : int
@@ -150,18 +154,20 @@ class ReplayReport:
         table.add_column("kind")
         for heading in ("statements", "distinct", "equal", "differ", "error"):
             table.add_column(heading, justify="right")
-        plain = [result for result in self.statements if not result.marks]
-        marked = [result for result in self.statements if result.marks]
-        for results, note in ((plain, ""), (marked, " (can change by itself)")):
+        apart: dict[str, list[StatementResult]] = {"": []}
+        for result in self.statements:
+            apart.setdefault(why_apart(result.marks), []).append(result)
+        for why, results in apart.items():
             groups: dict[tuple[str, str], list[StatementResult]] = {}
             for result in results:
                 name = ", ".join(result.analyses), ", ".join(result.kinds)
                 groups.setdefault(name, []).append(result)
             for (analyses, kinds), members in groups.items():
                 states = [member.state for member in members]
-                counts = [sum(len(member.numbers) for member in members), len(members)]
-                counts += [states.count(state) for state in ("equal", "differs", "error")]
-                table.add_row(analyses, kinds + note, *(f"{count:,}" for count in counts))
+                counts = [f"{sum(len(member.numbers) for member in members):,}", f"{len(members):,}"]
+                for state in ("equal", "differs", "error"):
+                    counts.append("" if "excluded" in states else f"{states.count(state):,}")
+                table.add_row(analyses, f"{kinds} ({why})" if why else kinds, *counts)
         yield table
         for key in self.broken_keys:
             if key.orphans:
@@ -189,11 +195,24 @@ class ReplayReport:
         return f"{plain} distinct statements, {len(self.keys)} foreign keys, {self.orphans} orphans"
 
 
+def why_apart(marks: Collection[str]) -> str:
+    """Why a statement with these marks is reported apart from the others; "" for no mark.
+
+    >>> why_apart(["left-out", "now"]), why_apart([])
+    ('needs rows that were left out', '')
+    """
+    if EXCLUDED in marks:
+        return "reads excluded columns, not replayed"
+    if LEFT_OUT in marks:
+        return "needs rows that were left out"
+    return "can change by itself" if marks else ""
+
+
 def describe(result: StatementResult) -> str:
     """A statement that did not give an equal result, in words."""
     lines = [f"statement {', '.join(map(str, result.numbers[:SHOWN]))}: {short(result.sql, 600)}"]
     if result.marks:
-        lines.append(f"    can change by itself: {', '.join(sorted(result.marks))}")
+        lines.append(f"    {why_apart(result.marks)}: {', '.join(sorted(result.marks))}")
     if result.message:
         lines.append(f"    {result.message}")
     if result.source_rows is not None:
@@ -229,9 +248,7 @@ def replay(
     -------
     ReplayReport
     """
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in manifest["statements"]:
-        groups.setdefault(entry["sql"], []).append(entry)
+    groups = replayable(manifest)
     with as_sent(source), as_sent(loaded):
         match_sessions(source, loaded)
         with snapshot(source), snapshot(loaded):
@@ -241,7 +258,16 @@ def replay(
                 if progress is not None:
                     progress(len(results), len(groups))
             keys = check_keys(manifest, source, loaded)
-    return ReplayReport(tuple(results), tuple(keys))
+    return ReplayReport((*results, *not_replayed(manifest)), tuple(keys))
+
+
+def not_replayed(manifest: Mapping[str, Any]) -> list[StatementResult]:
+    """Results of the statements that cannot be replayed, since they read excluded columns."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in manifest["statements"]:
+        if EXCLUDED in entry["marks"]:
+            groups.setdefault(entry["sql"], []).append(entry)
+    return [replace(StatementResult.about(sql, entries), state="excluded") for sql, entries in groups.items()]
 
 
 def match_sessions(source: Any, loaded: Any) -> None:

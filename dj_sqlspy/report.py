@@ -19,7 +19,9 @@ from typing import Any
 from .cascade import PARENT, PART, READ, WHOLE
 from .diagram import class_name, draw, tier_of
 from .display import size_text
+from .exclude import EXCLUDED, contents
 from .shapes import lift
+from .slices import LEFT_OUT
 from .sql import split_full_name
 
 ALONG = (PARENT, PART)  # rules whose rows came along, without a statement that read them
@@ -154,7 +156,9 @@ def _replayed(statements: Sequence[Mapping[str, Any]], replay: Mapping[str, Any]
         return "statements, not replayed yet"
     states = _states(replay)
     equal = sum(states.get(s["number"], {}).get("state") == "equal" for s in statements)
-    return f"statements, {'all' if equal == len(statements) else f'{equal:,}'} equal when replayed"
+    excluded = sum(EXCLUDED in s["marks"] for s in statements)
+    apart = f", {excluded:,} not replayed" if excluded else ""
+    return f"statements, {'all' if equal == len(statements) else f'{equal:,}'} equal when replayed{apart}"
 
 
 def _keys(replay: Mapping[str, Any] | None) -> str:
@@ -235,6 +239,23 @@ def _cautions(manifest: Mapping[str, Any]) -> Iterable[_Item]:
     if manifest["views_left_out"]:
         views = _list(f"<code>{escape(view)}</code>" for view in manifest["views_left_out"])
         yield "caution", "These views are not here: they also read tables that are not in the slice.", views
+    excluded = manifest.get("excluded") or []
+    if excluded:
+        lines = _list(
+            f"{_table(one['table'])} <code>{escape(one['column'])}</code>: {escape(one['value'])}"
+            + (f"; read by {_links(one['statements'])}" if one["statements"] else "")
+            for one in excluded
+        )
+        headline = _count(len(excluded), "column is", "columns are")
+        yield (
+            "caution",
+            f"{headline} here without contents: statements that read them cannot be replayed.",
+            lines,
+        )
+    cut = [s["number"] for s in manifest["statements"] if LEFT_OUT in s["marks"]]
+    if cut:
+        headline = _count(len(cut), "statement needs", "statements need")
+        yield "caution", f"{headline} rows that were left out, and can give another result.", _links(cut)
     files = manifest.get("files") or []
     for state in ("outside", "unreachable"):
         bad_files = [file for file in files if file["state"] == state]
@@ -245,7 +266,7 @@ def _cautions(manifest: Mapping[str, Any]) -> Iterable[_Item]:
 def _notes(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -> Iterable[_Item]:
     marks: dict[str, list[int]] = {}
     for statement in manifest["statements"]:
-        for mark in statement["marks"]:
+        for mark in set(statement["marks"]) - {EXCLUDED, LEFT_OUT}:
             marks.setdefault(mark, []).append(statement["number"])
     if marks:
         lines = _list(
@@ -314,7 +335,10 @@ def _tables(manifest: Mapping[str, Any]) -> str:
         for name in statement.get("tables") or ():
             readers[name] = readers.get(name, 0) + 1
     masters = {fk["child"]: fk["parent"] for fk in manifest["foreign_keys"] if fk["part"]}
-    rows = "\n".join(_table_row(table, readers, masters) for table in manifest["tables"])
+    left_out = contents(manifest)
+    rows = "\n".join(
+        _table_row(table, readers, masters, left_out.get(table["name"], {})) for table in manifest["tables"]
+    )
     return f"""<section id="tables"><h2>Tables</h2>
 {_tools("tables", "name, comment, column or reason")}
 <div class="head" data-for="tables"><button data-sort="name">Table</button>
@@ -323,7 +347,12 @@ def _tables(manifest: Mapping[str, Any]) -> str:
 <div class="list tables" id="list-tables">{rows}</div></section>"""
 
 
-def _table_row(table: Mapping[str, Any], readers: Mapping[str, int], masters: Mapping[str, str]) -> str:
+def _table_row(
+    table: Mapping[str, Any],
+    readers: Mapping[str, int],
+    masters: Mapping[str, str],
+    instead: Mapping[str, str],
+) -> str:
     name = table["name"]
     schema, short = split_full_name(name)
     tier = "part" if name in masters else tier_of(short)
@@ -344,7 +373,7 @@ def _table_row(table: Mapping[str, Any], readers: Mapping[str, int], masters: Ma
 <div class="more">{f"<p>{escape(comment)}</p>" if comment else ""}
 <p><code>{escape(name)}</code>, {tier}{f" of {_table(masters[name])}" if name in masters else ""};
 read by {_count(readers[name], "statement", "statements") if name in readers else "no statement"}.</p>
-{_columns(table)}
+{_columns(table, instead)}
 {_restriction(table["restriction"])}</div></details>"""
 
 
@@ -354,14 +383,19 @@ def _restriction(condition: str) -> str:
     return f"<p>The rows here are those where</p><pre>{escape(_cut(condition, 3000))}</pre>"
 
 
-def _columns(table: Mapping[str, Any]) -> str:
+def _instead(value: str | None) -> str:
+    return "" if value is None else f' <i class="flag caution">contents left out: {escape(value)}</i>'
+
+
+def _columns(table: Mapping[str, Any], instead: Mapping[str, str]) -> str:
     columns = table.get("columns")
     if not columns:
         return ""
     key = set(table.get("primary_key") or ())
     rows = "".join(
         f"<tr{' class=key' if c['name'] in key else ''}><td><code>{escape(c['name'])}</code></td>"
-        f"<td><code>{escape(c['type'])}</code></td><td>{escape(c['comment'])}</td></tr>"
+        f"<td><code>{escape(c['type'])}</code></td><td>{escape(c['comment'])}"
+        f"{_instead(instead.get(c['name']))}</td></tr>"
         for c in columns
     )
     return (
@@ -397,7 +431,10 @@ def _statement_row(
     first = members[0]
     found = [states[m["number"]]["state"] for m in members if m["number"] in states]
     counts = {state: found.count(state) for state in dict.fromkeys(found)}
-    state = "not replayed" if not replayed else "equal" if set(counts) == {"equal"} else "differs"
+    if not replayed or set(counts) == {"excluded"}:
+        state = "not replayed"
+    else:
+        state = "equal" if set(counts) == {"equal"} else "differs"
     if "error" in counts:
         state = "error"
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items()) if len(counts) > 1 else state
@@ -447,6 +484,8 @@ def _captured(statement: Mapping[str, Any]) -> str:
 
 def _said(members: Sequence[Mapping[str, Any]], states: Mapping[int, Mapping[str, Any]]) -> str:
     lines = [f"not analysed: {escape(m['fallback'])}" for m in members[:1] if m["fallback"]]
+    if EXCLUDED in members[0]["marks"]:
+        lines.append("It reads a column whose contents are not here, and stands here without its values.")
     drifted = [
         m for m in members if m["rows_then"] != m["rows_now"] and None not in (m["rows_then"], m["rows_now"])
     ]
@@ -455,7 +494,7 @@ def _said(members: Sequence[Mapping[str, Any]], states: Mapping[int, Mapping[str
     ]
     for member in members:
         result = states.get(member["number"])
-        if result is not None and result["state"] != "equal":
+        if result is not None and result["state"] not in ("equal", "excluded"):
             lines.append(f"{member['number']}: {escape(_outcome(result))}")
     return _list(lines[:BINDINGS]) if lines else ""
 

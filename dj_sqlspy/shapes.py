@@ -88,6 +88,24 @@ def lift(sql: str) -> tuple[str, tuple[str, ...]]:
     return "".join(parts), tuple(literals)
 
 
+def without_literals(sql: str) -> str:
+    """The statement with a question mark for each literal, and without comments: it tells no value.
+
+    >>> without_literals("SELECT `a` FROM t WHERE b = 'x' GROUP BY `a` HAVING `a` > 3 LIMIT 5 -- y")
+    'SELECT `a` FROM t WHERE b = ? GROUP BY `a` HAVING `a` > ? LIMIT ? '
+    """
+    parts = _TOKENS.split(sql)
+    for index in range(1, len(parts), 2):
+        token = parts[index]
+        if token[0] != "`":
+            parts[index] = "" if token[0] in "/#" or token.startswith("--") else "?"
+    if any(
+        quote in part for part in parts[::2] for quote in "'\"`"
+    ):  # it was not told apart what is a literal
+        return "?"
+    return "".join(parts)
+
+
 def _renumber(parts: list[str], numbered: Sequence[int]) -> None:
     """Number aliases in order of appearance, if each is that of a derived table and so no name of the user's."""
     names = {parts[index]: "" for index in numbered}

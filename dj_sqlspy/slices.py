@@ -27,6 +27,8 @@ from .restrict import Restriction, shortest
 from .shapes import Shape, group
 from .why import Ask, explain, stored_key
 
+LEFT_OUT = "left-out"  # the mark of a statement that needs rows which a bound kept out
+
 # Kinds that export rows, by the policies that a session can set.
 DEFAULT_POLICIES: Mapping[str, str] = {"preview": "ignore", "count": "rows", "exists": "witness"}
 _CHOICES = {
@@ -420,7 +422,7 @@ def only_keys(cut: Slice, keys: Mapping[str, Iterable[Key]], connection: Any) ->
 
 
 def _cut(report: StatementReport) -> StatementReport:
-    return report._replace(marks=report.marks | {"left-out"})
+    return report._replace(marks=report.marks | {LEFT_OUT})
 
 
 def _refusal(result: Slice, refused: Mapping[str, set[Key]]) -> str:

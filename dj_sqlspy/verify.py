@@ -37,7 +37,19 @@ from .digests import (
     write_digests,
 )
 from .errors import BundleError
-from .replay import SESSION, ReplayReport, StatementResult, as_sent, check_keys, replay, snapshot, timed
+from .exclude import contents, words
+from .manifest import replayable
+from .replay import (
+    SESSION,
+    ReplayReport,
+    StatementResult,
+    as_sent,
+    check_keys,
+    not_replayed,
+    replay,
+    snapshot,
+    timed,
+)
 from .sql import split_full_name
 
 if TYPE_CHECKING:
@@ -182,7 +194,8 @@ def verify(
         with timed(seconds, "restore"):
             bundle.restore(stack.enter_context(client_options(loaded)))
         catalog = read_catalog(loaded, manifest)
-        report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)))
+        told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))
+        report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)), notes=told)
         if recorded is not None and recorded["dump"] != dump:
             if opened is not None:
                 recorded = None  # of an older dump
@@ -322,6 +335,7 @@ def _with_source(
         measured = measure_tables(loaded, catalog, bundle.manifest, recorded)
         reading_tables(source)
         restrictions = {table["name"]: table["restriction"] for table in bundle.manifest["tables"]}
+        instead = contents(bundle.manifest)
         with snapshot(source):
             for entry in measured:
                 restriction = restrictions.get(entry["name"])
@@ -329,7 +343,14 @@ def _with_source(
                     tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
                     continue
                 try:
-                    there = table_digest(source, entry["name"], entry["columns"], entry["forms"], restriction)
+                    there = table_digest(
+                        source,
+                        entry["name"],
+                        entry["columns"],
+                        entry["forms"],
+                        restriction,
+                        instead.get(entry["name"]),
+                    )
                 except pymysql.MySQLError as error:
                     unchecked.append(f"the rows of {entry['name']} against the source: {error.args[-1]}")
                     tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
@@ -451,16 +472,14 @@ def _statement_results(
     manifest: Mapping[str, Any], loaded: Any, recorded: Mapping[str, Any] | None, progress: Progress | None
 ) -> list[StatementResult]:
     known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in manifest["statements"]:
-        groups.setdefault(entry["sql"], []).append(entry)
     found = measure_statements(loaded, manifest, recorded, progress)
-    return [
+    results = [
         _statement_result(
             StatementResult.about(sql, entries), entries[0]["rows_now"], one, known.get(sql_digest(sql))
         )
-        for (sql, entries), one in zip(groups.items(), found, strict=True)
+        for (sql, entries), one in zip(replayable(manifest).items(), found, strict=True)
     ]
+    return results + not_replayed(manifest)
 
 
 def _statement_result(

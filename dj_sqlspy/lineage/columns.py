@@ -1,0 +1,79 @@
+"""Columns: of which columns of base tables the result of a query depends on the contents.
+
+In: a resolved and simplified query tree. Out: (full table name, column name) pairs. A column that a derived table only
+passes on counts if what is above asks for it: ``SELECT COUNT(*) FROM (SELECT * FROM t) AS x`` reads none. It runs
+down the tree from the outputs, as demand does; where it does not look into a source, all of its columns count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlglot import exp
+
+from .tree import Base, Block, Derived, Expr, Opaque, Query, Source, joins, query_of, sources
+
+
+def columns_read(query: Query) -> set[tuple[str, str]]:
+    """Full table name and name of each column, names of columns in lower case."""
+    reader = _Reader()
+    reader.query(query, None)
+    return reader.found
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.found: set[tuple[str, str]] = set()
+        self._sources: dict[str, Source] = {}
+        self._done: set[tuple[int, int | None]] = set()
+
+    def query(self, query: Query, wanted: Iterable[int] | None) -> None:
+        """Read a query for some of its outputs, by position; None for all."""
+        if isinstance(query, Block):
+            self._block(query, None if query.distinct else wanted)
+            return
+        positions = None if query.distinct or query.order else wanted
+        for branch in query.branches:
+            self.query(branch, positions)
+
+    def _block(self, block: Block, wanted: Iterable[int] | None) -> None:
+        if self._is_new(block, -1):
+            for source in sources(block.tree):
+                self._sources[source.alias] = source
+            for source in sources(block.tree):
+                if isinstance(source, Derived):
+                    self.query(source.query, ())  # its conditions decide which rows there are
+                elif isinstance(source, Opaque):
+                    for base in source.whole:
+                        self.found.update((base.table.full_name, name) for name in base.table.by_name)
+                    self._expression(source.node)
+            for join in joins(block.tree):
+                for condition in join.on:
+                    self._expression(condition)
+            for expression in (*block.where, *(block.group or ()), *block.having, *block.order):
+                self._expression(expression)
+        for position in range(len(block.outputs)) if wanted is None else wanted:
+            if self._is_new(block, position):
+                self._expression(block.outputs[position].expr)
+
+    def _is_new(self, block: Block, position: int) -> bool:
+        key = (id(block), position)
+        new = key not in self._done
+        self._done.add(key)
+        return new
+
+    def _expression(self, expression: Expr) -> None:
+        for node in expression.walk():
+            inner = query_of(node)
+            if inner is not None:
+                self.query(inner, () if isinstance(node.parent, exp.Exists) else None)
+            elif isinstance(node, exp.Column):
+                self._column(node.table, node.name.lower())
+
+    def _column(self, alias: str, name: str) -> None:
+        source = self._sources.get(alias)
+        if isinstance(source, Base):
+            self.found.add((source.table.full_name, name))
+        elif isinstance(source, Derived):
+            names = [output.lower() for output in source.query.names]
+            self.query(source.query, [position for position, one in enumerate(names) if one == name])
