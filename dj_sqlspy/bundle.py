@@ -10,6 +10,7 @@ In: a `Slice` and the `Paper` that it was made for. Out: a folder with
 ``….cksum``        its POSIX checksum, with which ``restore.sh`` is quicker
 ``digests.json``   what to compare with where there is no source, once `Bundle.verify` was run
 ``README.md``      for the reader of the paper (see `guide`); others of `publish.FILES` for archives
+``code/``          the scripts and notebooks of the analyses, if asked for (see `programs`)
 ``report.html``    all of this for a person to look at (see `report`)
 ``replay.json``    what the last `Bundle.verify` gave
 =================  =============================================================================
@@ -38,6 +39,7 @@ from .dump import dump_script, read_source, restore_script, summary
 from .errors import BundleError
 from .files import files_of
 from .manifest import FORMAT_VERSION, make_manifest, manifest_text, read_manifest
+from .programs import FOLDER
 from .stores import Stores
 
 if TYPE_CHECKING:
@@ -215,6 +217,7 @@ def write_bundle(
     allow_incomplete: bool = False,
     about: str | Path | Mapping[str, Any] | None = None,
     exclude: Iterable[str] = (),
+    with_code: bool = False,
 ) -> Bundle:
     """Write the folder for a slice.
 
@@ -235,6 +238,8 @@ def write_bundle(
         What the lab says of the paper: title, authors, license and others (see `about`).
     exclude : iterable of str, optional
         Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
+    with_code : bool
+        Copy the scripts and notebooks of the analyses (see `programs`); it needs a paper.
 
     Raises
     ------
@@ -266,16 +271,19 @@ def write_bundle(
         files = files_of(cut, connection, Stores(None if paper is None else paper.connection))
         files = excluding.needed_files(files, left_out)
         publish.complete(manifest, cut, connection, files, about)
+        code = paper.code if with_code and paper is not None else []
+        manifest["code"] = [one.about() for one in code]
     finally:
         if opened is not None:
             opened.close()
     name = paper.name if paper is not None else "(hand-picked)"
     title = f"The slice of the database behind {name}: {summary(cut)}."
-    texts = {
+    texts: dict[str, str | bytes] = {
         "dump.sh": dump_script(cut, source, f"Dump. {title}", excluding.contents(manifest)),
         "restore.sh": restore_script(cut, source, f"Restore. {title}"),
         "manifest.json": manifest_text(manifest),
         **publish.texts(manifest),
+        **{one.path: one.text for one in code if one.text is not None},
     }
     _write_folder(path, texts)
     return Bundle(path)
@@ -350,20 +358,26 @@ def _check_place(path: Path) -> None:
             f"Writing {path}: the folder is neither empty nor a bundle, and is left as it is. Choose another"
             " place."
         )
-    if present - FILES:
-        names = ", ".join(sorted(present - FILES))
+    strange = present - FILES
+    if FOLDER in present and (path / FOLDER).is_dir():
+        ours = {one["path"] for one in (read_manifest(path) or {}).get("code", ())}
+        there = {file.relative_to(path).as_posix() for file in (path / FOLDER).rglob("*")}
+        strange = (strange - {FOLDER}) | (there - ours)
+    if strange:
+        names = ", ".join(sorted(strange))
         raise BundleError(
             f"Writing {path}: the bundle there would be replaced, and these in it are not dj-sqlspy's:"
             f" {names}. Move them, or choose another place."
         )
 
 
-def _write_folder(path: Path, texts: dict[str, str]) -> None:
+def _write_folder(path: Path, texts: Mapping[str, str | bytes]) -> None:
     """Write the files into a new folder beside, then put it in the place of the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))  # mode 0700
     try:
         for name, text in texts.items():
+            (fresh / name).parent.mkdir(mode=0o700, exist_ok=True)
             _write_private(fresh / name, text)
         old = None
         if path.exists() and any(path.iterdir()):
@@ -383,7 +397,7 @@ def _write_folder(path: Path, texts: dict[str, str]) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _write_private(path: Path, text: str) -> None:
+def _write_private(path: Path, text: str | bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as out:
-        out.write(text)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))

@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         help="leave out the contents of a column, named as schema.table.column (may be given more than once)",
     )
+    write.add_argument(
+        "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
+    )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
     verify = add(
         "verify",
@@ -204,6 +207,7 @@ def _write(options: argparse.Namespace) -> None:
         allow_incomplete=options.allow_incomplete,
         about=options.about,
         exclude=options.exclude,
+        with_code=options.with_code,
     )
     tables = [
         (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))
@@ -215,6 +219,10 @@ def _write(options: argparse.Namespace) -> None:
         print(f"Contents left out: {line}")
     if any(one["statements"] for one in excluded):
         print("These statements cannot be replayed; the bundle has them without their values.")
+    for one in bundle.manifest["code"]:
+        print(f"Code: {one['path']} ({one['state']})")
+    if options.with_code and not bundle.manifest["code"]:
+        print("Code: none; the analyses ran in no script or notebook that is known.")
     files = bundle.manifest["files"]
     if files:
         print(

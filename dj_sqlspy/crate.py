@@ -17,6 +17,7 @@ from typing import Any
 from .guide import DUMP_FILE, FORMATS, title_of
 
 CRATE_FILE = "ro-crate-metadata.json"
+NOTEBOOK_FORMAT = "application/x-ipynb+json"
 SPDX = "https://spdx.org/licenses/"
 
 
@@ -86,6 +87,24 @@ def crate_text(
         if folder is not None and name == DUMP_FILE:
             texts["sha256"] = _sha256(folder / name)
         crate.add_file(None, dest_path=name, properties=texts)
+    code = [one for one in manifest.get("code") or () if one["state"] != "missing"]
+    if code:
+        language = {"@type": "ComputerLanguage", "name": "Python", "url": "https://www.python.org"}
+        language["version"] = manifest["versions"]["python"]
+        python = crate.add(ContextEntity(crate, "#python", properties=language))
+        for one in code:
+            texts = {
+                "@type": ["File", "SoftwareSourceCode"],
+                "name": one["path"],
+                "description": f"The code of the analyses {', '.join(one['analyses'])}",
+                "encodingFormat": NOTEBOOK_FORMAT if one["path"].endswith(".ipynb") else "text/x-python",
+                "programmingLanguage": python,
+                "contentSize": str(one["size"]),
+                "sha256": one["sha256"],
+            }
+            if one["git"]:
+                texts["version"] = one["git"]["commit"] + ("-dirty" if one["git"]["dirty"] else "")
+            crate.add_file(None, dest_path=one["path"], properties=texts)
     software = {
         "@type": "SoftwareApplication",
         "name": "dj-sqlspy",

@@ -44,7 +44,7 @@ def environment(folder: str | Path | None = None) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
         "conda": _conda(),
-        "git": _git(Path(folder or ".")),
+        "git": git_state(Path(folder or ".")),
     }
 
 
@@ -70,7 +70,7 @@ def _conda() -> list[dict[str, str]] | None:
     return found
 
 
-def _git(folder: Path) -> dict[str, Any] | None:
+def git_state(folder: Path) -> dict[str, Any] | None:
     """The commit that is checked out, and whether a file that git knows has been changed since."""
     commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
     said = []

@@ -97,7 +97,13 @@ def _intro(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -> str
 
 
 def _contents(manifest: Mapping[str, Any], names: Iterable[str]) -> str:
-    rows = "\n".join(f"| `{name}` | {FORMATS[name][0]} |" for name in names)
+    lines = [f"| `{name}` | {FORMATS[name][0]} |" for name in names]
+    for one in manifest.get("code") or ():
+        if one["state"] != "missing":
+            what = f"code of {', '.join(map(_line, one['analyses']))}"
+            changed = "; changed since it ran" if one["state"] == "changed" else ""
+            lines.append(f"| `{one['path']}` | {what}{changed} |")
+    rows = "\n".join(lines)
     return f"## What is in this folder\n\n| file | |\n|---|---|\n{rows}"
 
 

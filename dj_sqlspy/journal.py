@@ -23,7 +23,8 @@ received. Which record a line is, is told by its first key:
 ``format``
     The header, the first line. ``format`` (int), ``dj_sqlspy``, ``datajoint``, ``python`` (versions),
     ``paper``, ``analysis``, ``run``, ``process`` ("first", "fork" or "joined"), ``pid``, ``host``, ``user``,
-    ``time`` (seconds since the epoch), ``started`` (the same for people, UTC), ``policies`` (kind to policy).
+    ``time`` (seconds since the epoch), ``started`` (the same for people, UTC), ``policies`` (kind to policy),
+    ``program`` (``path`` and ``sha256`` of the script or notebook; only where there is one, see `programs`).
 ``number``
     A statement. ``number`` (from 1 in each file), ``time`` (when it ended), ``rows`` (int or null), ``kind``,
     ``server`` ("host:port"), ``transaction`` (0 outside; else equal for statements of one transaction),
@@ -63,6 +64,7 @@ from urllib.parse import quote
 if sys.platform != "win32":
     import fcntl
 
+from . import programs
 from .errors import SpyError
 
 FORMAT = 1
@@ -401,6 +403,9 @@ class Journal:
                 "started": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
                 "policies": self.policies,
             }
+            program = programs.current()
+            if program is not None:
+                header["program"] = program
             self._append(_json(header))
 
     def _append(self, record: str) -> None:

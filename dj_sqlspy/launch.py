@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import runs, settings, spy
+from . import programs, runs, settings, spy
 from .errors import SpyError
 
 
@@ -103,6 +103,7 @@ def _run_notebook(path: Path, arguments: Sequence[str], export: spy.export) -> i
         notebook, timeout=None, resources={"metadata": {"path": str(path.absolute().parent)}}
     )
     failed: Exception | None = None
+    programs.told = path
     with export as session:
         try:
             client.execute()

@@ -30,6 +30,7 @@ drift               number, then, now: statements that had another number of row
 excluded            columns whose contents were left out: table, column, value (SQL for what is in
                     their place), statements (numbers of those that read it: they are marked
                     "excluded", have "?" in the place of values, and cannot be replayed)
+code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, and
                     columns and number of rows that need it
 ==================  =================================================================================

@@ -19,12 +19,14 @@ from . import session, settings
 from .collector import held_off
 from .errors import JournalError, SpyError
 from .journal import Statement, encode_name, failures, folders
+from .programs import code_of
 from .runs import Run, combine, newest_run, read_run
 
 if TYPE_CHECKING:
     from .bundle import Bundle
     from .catalog import ForeignKey
     from .files import File
+    from .programs import Code
     from .slices import Slice
 
 
@@ -199,6 +201,11 @@ class Paper:
         """Whether all that the analyses read is recorded."""
         return not any(run.problems for run in self._runs)
 
+    @property
+    def code(self) -> list[Code]:
+        """The scripts and notebooks of the analyses, as far as they are known (see `programs`)."""
+        return code_of(self._runs)
+
     def require_complete(self) -> None:
         """Raise where something is missing from the record: whoever writes a bundle calls this.
 
@@ -338,6 +345,7 @@ class Paper:
         accept_drift: bool = False,
         about: Any = None,
         exclude: Iterable[str] = (),
+        with_code: bool = False,
         **options: Any,
     ) -> Bundle:
         """Make the slice and write the bundle for it.
@@ -353,6 +361,8 @@ class Paper:
         exclude : iterable of str, optional
             Columns whose contents are left out (```schema`.`table`.column``): NULL or the default stands in their
             place. Statements that read them cannot be replayed, and are in the bundle without their values.
+        with_code : bool
+            Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
         **options
             Of `slice`.
 
@@ -370,7 +380,13 @@ class Paper:
         self.require_complete()
         cut = self.slice(**options)
         return write_bundle(
-            cut, Path(path), paper=self, accept_drift=accept_drift, about=about, exclude=exclude
+            cut,
+            Path(path),
+            paper=self,
+            accept_drift=accept_drift,
+            about=about,
+            exclude=exclude,
+            with_code=with_code,
         )
 
     def forget(self, analysis: str | None = None) -> None:

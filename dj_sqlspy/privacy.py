@@ -217,6 +217,9 @@ def _files(bundle: Bundle) -> Iterator[Finding]:
     yield from _texts("manifest.json: statements", statements)
     yield from _texts("manifest.json: problems", manifest["problems"])
     yield from _texts("manifest.json: comments", _comments(manifest))
+    for one in manifest.get("code") or ():
+        if one["state"] != "missing":
+            yield from _texts(one["path"], [(bundle.path / one["path"]).read_text("utf-8", "replace")])
     paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
     if paths:
         yield Finding(

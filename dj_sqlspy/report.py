@@ -239,6 +239,14 @@ def _cautions(manifest: Mapping[str, Any]) -> Iterable[_Item]:
     if manifest["views_left_out"]:
         views = _list(f"<code>{escape(view)}</code>" for view in manifest["views_left_out"])
         yield "caution", "These views are not here: they also read tables that are not in the slice.", views
+    moved = [one for one in manifest.get("code") or () if one["state"] in ("changed", "missing")]
+    if moved:
+        lines = _list(
+            f"<code>{escape(one['path'])}</code>: "
+            + ("changed since it ran" if one["state"] == "changed" else "not found any more")
+            for one in moved
+        )
+        yield "caution", "Code of the analyses is not here as it ran.", lines
     excluded = manifest.get("excluded") or []
     if excluded:
         lines = _list(
@@ -569,12 +577,24 @@ def _about(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -> str
         ("Made with", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("Created", manifest["created"]),
     ]
+    code = [one for one in manifest.get("code") or () if one["state"] != "missing"]
+    if code:
+        facts.append(("Code", ", ".join(_code(one) for one in code)))
     if replay is not None:
         facts.append(("Replayed", replay["created"]))
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(text))}</dd>" for name, text in facts)
     return f"""<section id="about"><h2>About</h2><dl>{rows}</dl>
 <p class="hint">This page was made from manifest.json by dj-sqlspy; <code>dj-sqlspy report</code> makes it again.</p>
 </section>"""
+
+
+def _code(one: Mapping[str, Any]) -> str:
+    git = (
+        f" (git {one['git']['commit'][:12]}{', changed' if one['git']['dirty'] else ''})"
+        if one["git"]
+        else ""
+    )
+    return f"{one['path']}{git}"
 
 
 # ---------------------------------------------------------------- small texts

@@ -19,7 +19,7 @@ import requests
 from requests_cache import CachedSession
 from urllib3 import HTTPResponse
 
-from dj_sqlspy import environment, publish
+from dj_sqlspy import environment, programs, publish
 from dj_sqlspy.about import read_about
 from dj_sqlspy.bundle import Bundle
 from dj_sqlspy.errors import BundleError
@@ -50,7 +50,10 @@ def bundle(server: Server, prefix: str, tmp_path: Path) -> Bundle:
 def published(bundle: Bundle, server: Server) -> Bundle:
     """A bundle with a dump, and with what a lab says of it."""
     bundle.dump([f"--defaults-file={server.defaults_file()}"])
-    manifest = {**bundle.manifest, "about": read_about(ABOUT)}
+    (bundle.path / "code").mkdir()
+    (bundle.path / "code" / "fig.py").write_text("1")
+    code = programs.Code("code/fig.py", b"1", ("fig <1>",), "as it ran", None).about()
+    manifest = {**bundle.manifest, "about": read_about(ABOUT), "code": [code]}
     (bundle.path / "manifest.json").write_text(json.dumps(manifest))
     publish.refresh(bundle.path, manifest)
     return Bundle(bundle.path)
@@ -73,9 +76,9 @@ def test_the_manifest_is_as_its_schema_says(bundle: Bundle, published: Bundle) -
 
 def test_every_file_is_described(published: Bundle) -> None:
     names = {path.name for path in published.path.iterdir()}
-    assert names <= set(FORMATS)
+    assert names <= {*FORMATS, "code"}
     readme = (published.path / "README.md").read_text()
-    for name in names:
+    for name in names - {"code"} | {"code/fig.py"}:
         assert f"`{name}`" in readme
 
 
@@ -197,7 +200,7 @@ def test_the_crate_is_valid(published: Bundle, tmp_path: Path) -> None:
     assert int(dump["contentSize"]) == (published.path / "dump.sql.gz").stat().st_size
     assert entries["./"]["author"][0]["@id"] == "https://orcid.org/0000-0002-1825-0097"
     described = {Path(name).name for name in entries}
-    assert {path.name for path in published.path.iterdir()} <= described
+    assert {path.name for path in published.path.rglob("*") if path.is_file()} <= described
 
 
 def test_the_environment(tmp_path: Path) -> None:
