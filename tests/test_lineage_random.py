@@ -129,6 +129,10 @@ FOUND = {
         "SELECT d.c, COUNT(*) FROM (SELECT 1 AS c UNION ALL SELECT 5) AS d"
         " WHERE EXISTS (SELECT 1 FROM lab.session AS s WHERE s.score = d.c) GROUP BY d.c HAVING COUNT(*) > 1",
     ),
+    "one group of no row of any table": (
+        "SELECT MAX(1) FROM (SELECT 0 AS c) AS d WHERE d.c = (SELECT MAX(subject) FROM lab.session)"
+        " AND EXISTS (SELECT 1 FROM lab.probe) HAVING MAX(d.c) = 0",
+    ),
     "a row that holds nothing, in a table without a primary key": (
         "SELECT subject FROM lab.subject WHERE subject NOT IN"
         " (SELECT subject FROM lab.log_by_hand WHERE text = 'door')",
@@ -151,6 +155,10 @@ FOUND = {
     ),
     "an empty table has no witness, and EXISTS still returns a row": (
         "SELECT EXISTS(SELECT 1 FROM lab.session WHERE score > 90) AS found",
+    ),
+    "EXISTS over a query that shows a subquery": (
+        "SELECT EXISTS(SELECT u.subject, (SELECT MAX(s.score) FROM lab.session AS s WHERE s.subject = u.subject)"
+        " FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.probe AS p WHERE p.owner <> u.subject)) AS found",
     ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"

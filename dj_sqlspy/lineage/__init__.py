@@ -225,15 +225,15 @@ def _one_witness(query: Query) -> Query:
         return inner  # which MariaDB does not order; all rows stand behind its last row anyway
     if isinstance(inner, Union) or inner.limit is not None:
         return replace(inner, limit=1) if inner.limit is None else inner
-    if is_plain(inner):
-        keys: list[Expr] = [
-            column(base.alias, name) for base in from_occurrences(inner.tree) for name in base.table.key
-        ]
-        direct = {base.alias for base in from_occurrences(inner.tree)}
-        if any(base.alias not in direct for base in occurrences(inner)) or not _direct(inner):
-            keys = [output.expr.copy() for output in inner.outputs]
+    keys: list[Expr]
+    if is_plain(inner) and _direct(inner):
+        keys = [column(base.alias, name) for base in from_occurrences(inner.tree) for name in base.table.key]
+    elif inner.group and not is_plain(inner):
+        keys = [e.copy() for e in inner.group]
+    elif any(True for output in inner.outputs for _ in predicates(output.expr)):
+        return inner  # its subqueries would stand there twice
     else:
-        keys = [e.copy() for e in inner.group or ()] or [output.expr.copy() for output in inner.outputs]
+        keys = [output.expr.copy() for output in inner.outputs]
     order = tuple(exp.Ordered(this=key, desc=False, nulls_first=True) for key in keys)
     return replace(inner, order=order, limit=1, offset=0, distinct=False)
 

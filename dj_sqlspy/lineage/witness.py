@@ -353,7 +353,10 @@ def _group(
         read = inputs(block, {base.alias} | {o.alias for o in from_occurrences(block.tree)})
         values = [Output(f"v.{i}", expression) for i, expression in enumerate(partition)]
         all_rows = Block((*values, *_outputs(read.keys, [base], "w")), read.tree, read.where, distinct=True)
-        some_rows = Block((*values, *_outputs(here.keys, outer, "o")), here.tree, here.where, distinct=True)
+        keys = _outputs(here.keys, outer, "o")
+        # one group of rows of no table has neither a value nor a key
+        some = (*keys, *values) or (Output("one", exp.Literal.number(1)),)
+        some_rows = Block(some, here.tree, here.where, distinct=True)
         left, right = fresh("s"), fresh("w")
         names = [output.name for output in values]
         joined = Block(
@@ -367,11 +370,7 @@ def _group(
             distinct=True,
         )
         columns = ", ".join(expression_sql(column(left, f"o.{i}")) for i in range(_width(outer)))
-        asks = _asks(
-            Block((*_outputs(here.keys, outer, "o"), *values), here.tree, here.where, distinct=True),
-            here,
-            outer,
-        )
+        asks = _asks(some_rows, here, outer)
         yield Witness(
             "completes a group that is tested",
             outer,
