@@ -140,7 +140,7 @@ the server answers; the second loads the data:
 
 ```bash
 docker run --name {name} -e {variable}=simple -p 3306:3306 -v "$PWD":/bundle:ro -d {image}
-docker exec -it {name} bash /bundle/restore.sh --user=root --password=simple
+docker exec -e MYSQL_PWD=simple {name} bash /bundle/restore.sh --user=root
 ```
 
 `restore.sh` changes nothing that is there: it stops if the server already holds one of these tables. When it has

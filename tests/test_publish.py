@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -25,6 +26,7 @@ from dj_sqlspy.bundle import Bundle
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.guide import FORMATS, readme_text
 from dj_sqlspy.servers import Server
+from tests.conftest import drop_schemas, user_schemas
 from tests.reported import EVIL, make_bundle
 
 ABOUT = {
@@ -95,7 +97,22 @@ def test_what_readme_tells_a_reader_to_run(
     assert words[:2] == ["bash", "restore.sh"]
     login = [f"--defaults-file={clean_scratch.defaults_file()}"]
     subprocess.run([*words[:2], *login], cwd=published.path, check=True, stdout=subprocess.DEVNULL)
-    assert f"{clean_scratch.flavor}:" in docker and " bash /bundle/restore.sh " in docker
+    starts, loads = map(shlex.split, docker.splitlines())
+    assert starts[:2] == ["docker", "run"] and starts[-1].startswith(f"{clean_scratch.flavor}:")
+    container = [word for word in starts if "=" in word or word.startswith("/")]
+    assert f"{clean_scratch.flavor.upper()}_ROOT_PASSWORD=simple" in container
+    assert loads[:2] == ["docker", "exec"] and loads[4] == starts[starts.index("--name") + 1]
+    # without Docker: what runs inside, on the server's socket as there, with the password where docker puts it
+    name, _, value = loads[loads.index("-e") + 1].partition("=")
+    assert value == "simple" and "/bundle:ro" in starts[starts.index("-v") + 1]
+    drop_schemas(clean_scratch, user_schemas(clean_scratch))
+    inside = [word.replace("/bundle/", f"{published.path}/") for word in loads[5:]]
+    subprocess.run(
+        [*inside, f"--socket={clean_scratch.socket}"],
+        env={**os.environ, name: clean_scratch.password},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     (code,) = blocks(readme, "python")
     for said, here in (
         ('"127.0.0.1"', repr(clean_scratch.host)),
