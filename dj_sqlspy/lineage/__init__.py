@@ -29,7 +29,7 @@ from .demand import demanded_occurrences, from_occurrences, is_plain, predicates
 from .order import determined, marks_of
 from .resolve import UnknownTable, Unsupported, parse, resolve, select_of, table_names
 from .simplify import simplify
-from .tree import Base, Block, Exact, Expr, Query, Union, column, occurrences, to_sql
+from .tree import Base, Block, Exact, Expr, Output, Query, Union, column, occurrences, to_sql
 from .witness import Witness, standalone, witnesses
 
 BOOKKEEPING = ("~lineage", "~log", "~jobs")
@@ -228,6 +228,8 @@ def _one_witness(query: Query) -> Query:
     keys: list[Expr]
     if is_plain(inner) and _direct(inner):
         keys = [column(base.alias, name) for base in from_occurrences(inner.tree) for name in base.table.key]
+        # what it shows does not matter, and the rows of its subqueries are those of equal outputs
+        inner = replace(inner, outputs=tuple(Output(f"k~{i}", key.copy()) for i, key in enumerate(keys)))
     elif inner.group and not is_plain(inner):
         keys = [e.copy() for e in inner.group]
     elif any(True for output in inner.outputs for _ in predicates(output.expr)):

@@ -131,9 +131,15 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
 
 def _correlated(predicate: Predicate) -> Predicate:
     """A correlated subquery that groups or limits is asked for all rows it could read: its polarity is lost."""
-    if is_plain(predicate.query) or not outer_references(predicate.query):
+    if _only_selects(predicate.query) or not outer_references(predicate.query):
         return predicate
     return replace(predicate, polarity="~")
+
+
+def _only_selects(query: Query) -> bool:
+    if isinstance(query, Union):
+        return query.limit is None and all(_only_selects(branch) for branch in query.branches)
+    return is_plain(query)
 
 
 def _unwrapped(node: Expr | None) -> Expr | None:
