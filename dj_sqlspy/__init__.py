@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from . import compat, session
+from . import compat, session, sharedlog
 from .errors import SpyError
 from .session import Session
 from .spy import export, paused, start_export, stop_export
@@ -18,8 +18,11 @@ from .spy import export, paused, start_export, stop_export
 if TYPE_CHECKING:
     from .paper import Paper, papers
     from .pick import slice
+    from .sharedtables import Export, ExportSelection
 
 __all__ = [
+    "Export",
+    "ExportSelection",
     "Paper",
     "Session",
     "SpyError",
@@ -32,7 +35,13 @@ __all__ = [
 ]
 
 # What needs sqlglot, networkx or rich is imported where it is first used.
-_LAZY = {"Paper": "paper", "papers": "paper", "slice": "pick"}
+_LAZY = {
+    "Paper": "paper",
+    "papers": "paper",
+    "slice": "pick",
+    "Export": "sharedtables",
+    "ExportSelection": "sharedtables",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -51,5 +60,6 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 compat.install()
+session.on_end.append(sharedlog.after_session)
 session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
 compat.attach_config()

@@ -31,6 +31,13 @@ def add_commands(add: Add) -> None:
     )
     merge = add("merge", _merge, "take over the journals of another home, as copied from another machine")
     merge.add_argument("source", metavar="DIR", help="the other home")
+    share = add(
+        "share", _share, "store in the shared log (sqlspy.schema) what it lacks of a paper, and its tables"
+    )
+    share.add_argument("paper", metavar="PAPER")
+    share.add_argument(
+        "analysis", metavar="ANALYSIS", nargs="?", help="this one, also where the log has a newer"
+    )
     recover = add("recover", _recover, "list the runs of an analysis, or let an earlier one count again")
     recover.add_argument("paper", metavar="PAPER")
     recover.add_argument("analysis", metavar="ANALYSIS")
@@ -60,6 +67,13 @@ def _merge(options: argparse.Namespace) -> None:
         for each in merged
     ]
     print_table(("paper", "analysis", "run", "files copied", ""), rows, right=(3,))
+
+
+def _share(options: argparse.Namespace) -> None:
+    from .cli import paper_of
+
+    stored = paper_of(options).share(options.analysis)
+    print(f"In the shared log: {', '.join(stored) if stored else 'nothing of this home'}.")
 
 
 def _recover(options: argparse.Namespace) -> None:

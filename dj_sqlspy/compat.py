@@ -19,6 +19,8 @@ from typing import Any
 
 import datajoint
 import datajoint.autopopulate
+import datajoint.blob
+import datajoint.connection
 import datajoint.expression
 import datajoint.jobs
 import datajoint.settings
@@ -94,6 +96,49 @@ def _tls(connection: Any) -> dict[str, Any]:
     if socket is None or isinstance(socket, ssl.SSLSocket):
         return {"ssl": {"ssl": {}}}  # a dict that is not empty: TLS without a named CA
     return {"ssl_disabled": True}
+
+
+def open_connection() -> Any:
+    """``dj.conn()`` if it is open already, else None: asking for it could ask the user for a password."""
+    if IS_V2:
+        found = datajoint.instance._singleton_connection
+        if found is not None:
+            return found
+    return getattr(datajoint.connection.conn, "connection", None)
+
+
+def second_connection(connection: Any) -> Any:
+    """Another DataJoint connection with the account of one, to declare tables outside of its transaction."""
+    info = connection.conn_info
+    options = {} if IS_V2 else {"init_fun": connection.init_fun}
+    with session.within(session.Scope((), paused=True)):
+        return datajoint.Connection(
+            *(info["host"], info["user"], info["passwd"], info["port"]),
+            use_tls=info.get("ssl_input"),
+            **options,
+        )
+
+
+def bind_schema(name: str, connection: Any) -> Any:
+    """The decorator that declares tables in a schema."""
+    return (datajoint.Schema if IS_V2 else datajoint.schema)(name, connection=connection)
+
+
+def columns(expression: Any, *names: str) -> list[list[Any]]:
+    """The values of attributes, a list for each."""
+    return [list((expression.to_arrays if IS_V2 else expression.fetch)(name)) for name in names]
+
+
+def packed(contents: bytes) -> bytes:
+    """Bytes as DataJoint stores them in a blob, compressed: what 0.14 fetches from a ``longblob`` is them again."""
+    packed: bytes = datajoint.blob.pack(contents, compress=True)
+    return packed
+
+
+def unpacked(contents: bytes) -> bytes:
+    """Inverse of `packed`."""
+    unpacked: bytes = datajoint.blob.unpack(contents)
+    return unpacked
 
 
 # --- patches ------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 if sys.platform != "win32":
@@ -453,6 +453,11 @@ def versions() -> dict[str, str]:
 
     datajoint = getattr(sys.modules.get("datajoint"), "__version__", "")
     return {"dj_sqlspy": __version__, "datajoint": datajoint, "python": platform.python_version()}
+
+
+def journal_line(record: Mapping[str, Any]) -> bytes:
+    """A record as a line of a journal."""
+    return _line(_json(record))
 
 
 def _line(record: str) -> bytes:

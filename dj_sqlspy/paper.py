@@ -2,7 +2,7 @@
 
 In: the name of a paper, and the folder where journals live. Out: its analyses and statements, whether they
 are complete, and from them what follows in the data's way: leaves, slice, bundle. It reads and forgets
-journals; it writes none.
+journals; it writes none. With the setting ``sqlspy.schema`` it takes those of the shared log for its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from . import session, settings
+from . import session, settings, sharedlog
 from .collector import held_off
 from .errors import JournalError, SpyError
 from .journal import Statement, encode_name, failures, folders
@@ -130,6 +130,7 @@ class Paper:
         self._connection = connection
         self._only = None if analyses is None else {encode_name(analysis) for analysis in analyses}
         self._read: tuple[object, list[Run]] = (None, [])
+        self._shared = sharedlog.Reader(name)
 
     def __repr__(self) -> str:
         return f"Paper({self.name!r}, home={str(self.home)!r})"
@@ -151,18 +152,28 @@ class Paper:
     @property
     def _runs(self) -> list[Run]:
         """The newest run of each analysis; read again only where a file has changed."""
-        names = {path.name for path in folders(self.folder)}
-        names |= {path.parent.name for path in failures if path.parent.parent == self.folder}
-        newest = [
-            newest_run(self.folder / name) for name in sorted(names if self._only is None else self._only)
-        ]
-        chosen = [folder for folder in newest if folder is not None]
-        files = [path for folder in chosen if folder.is_dir() for path in sorted(folder.iterdir())]
+        chosen = self._shared.combined(self._newest(), lambda: self.connection, self._only)
+        places = [folder for run in chosen for folder in run if folder.is_dir()]
+        files = [path for folder in places for path in sorted(folder.iterdir())]
         stats = [(path, state.st_size, state.st_mtime_ns) for path in files for state in [path.stat()]]
         state = (chosen, stats, dict(failures))
         if state != self._read[0]:
-            self._read = (state, [read_run(folder) for folder in chosen])
+            self._read = (state, [read_run(*run) for run in chosen])
         return self._read[1]
+
+    def _newest(self) -> dict[str, Path]:
+        """The newest run of each analysis in this home, by the encoded name of the analysis."""
+        names = {path.name for path in folders(self.folder)}
+        names |= {path.parent.name for path in failures if path.parent.parent == self.folder}
+        newest = {
+            name: newest_run(self.folder / name)
+            for name in sorted(names if self._only is None else self._only)
+        }
+        return {name: folder for name, folder in newest.items() if folder is not None}
+
+    def only(self, *analyses: str) -> Paper:
+        """The same paper with these analyses only."""
+        return Paper(self.name, self.home, self._connection, analyses)
 
     @property
     def analyses(self) -> list[Analysis]:
@@ -217,7 +228,7 @@ class Paper:
         if not self._runs:
             raise JournalError(
                 f"Nothing was captured for the paper {self.name!r} in {self.home}. Run its analyses in "
-                f"`with sqlspy.export({self.name!r}, …)`, or name the right home."
+                f"`with sqlspy.export({self.name!r}, …)`, or name the right home (sqlspy.home, sqlspy.schema)."
             )
         missing = [line for run in self._runs for line in run.problems]
         if missing:
@@ -389,8 +400,44 @@ class Paper:
             with_code=with_code,
         )
 
+    def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:
+        """Store in the shared log what it lacks of the runs of this home, as of a process that was killed.
+
+        Parameters
+        ----------
+        analysis : str, optional
+            Only this one, and also where the log has a newer run or had it deleted. Default: those that are newer
+            than what the log has.
+        describe : bool
+            Fill the parts `Table` and `File` of `ExportSelection` too, which takes as long as a slice.
+
+        Returns
+        -------
+        list of str
+            The analyses of which the log has the run of this home now.
+
+        Raises
+        ------
+        SpyError
+            If ``sqlspy.schema`` is not set, or the server refuses it.
+        """
+        stored = []
+        for folder in self._newest().values():
+            name = unquote(folder.parent.name)
+            forced = analysis is not None
+            if analysis in (None, name) and sharedlog.store(
+                folder, self.name, name, self.connection, replace=forced, revive=forced
+            ):
+                stored.append(name)
+        if describe:
+            from .sharedtables import describe as fill
+
+            for name in stored:
+                fill(self, name)
+        return stored
+
     def forget(self, analysis: str | None = None) -> None:
-        """Delete what was captured: all runs of one analysis, or of the whole paper.
+        """Delete what was captured: all runs of one analysis, or of the whole paper; also from the shared log.
 
         Raises
         ------
@@ -404,7 +451,8 @@ class Paper:
                 raise SpyError(f"{each!r} is open: end it before you forget it.")
         folder = self.folder if analysis is None else self.folder / encode_name(analysis)
         noted = [path for path in failures if folder in path.parents]
-        if not folder.is_dir() and not noted:
+        shared = settings.get("schema") and sharedlog.forget(self.name, analysis, self.connection)
+        if not folder.is_dir() and not noted and not shared:
             what = (
                 f"the paper {self.name!r}"
                 if analysis is None
@@ -425,4 +473,5 @@ class Paper:
 def papers(home: Any = None) -> list[Paper]:
     """All papers that something was captured for, by name."""
     folder = settings.home(home)
-    return [Paper(unquote(path.name), home=folder) for path in folders(folder) if folders(path)]
+    names = {unquote(path.name) for path in folders(folder) if folders(path)}
+    return [Paper(name, home=folder) for name in sorted(names | set(sharedlog.papers()))]

@@ -39,6 +39,7 @@ _TABLE = re.compile(
 )
 _SYSTEM_SCHEMAS = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
 _BOOKKEEPING_TABLES = frozenset({"~log", "~jobs", "~lineage"})
+_LOG_TABLE = re.compile(r"`(export_selection(__(statement|table|file))?|__export(__(table|file))?)`")
 # Only where one of these is found are the tables looked at.
 _BOOKKEEPING_MARKS = (
     *("nformation_schema", "NFORMATION_SCHEMA", "erformance_schema", "ERFORMANCE_SCHEMA"),
@@ -106,6 +107,21 @@ def is_bookkeeping(sql: str) -> bool:
             or (name := (second or first).strip("`")) in _BOOKKEEPING_TABLES
             or name.startswith("~~")
         )
+        for first, second, comma in tables
+    )
+
+
+def is_of_log(sql: str, schema: str) -> bool:
+    """Whether a SELECT reads nothing but the shared log in a schema.
+
+    >>> is_of_log("SELECT * FROM `log`.`export_selection`", "log"), is_of_log("SELECT * FROM `log`.`trial`", "log")
+    (True, False)
+    """
+    if "`export_selection" not in sql and "`__export" not in sql:
+        return False
+    tables = _TABLE.findall(_without_literals(sql))
+    return bool(tables) and all(
+        not comma and first.strip("`") == schema and _LOG_TABLE.fullmatch(second)
         for first, second, comma in tables
     )
 

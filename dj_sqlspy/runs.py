@@ -239,10 +239,15 @@ class Run:
         return dict(headers[0]["policies"]) if headers else {}
 
 
-def read_run(folder: Path) -> Run:
-    """Read all files of a run."""
-    paths = [path for path in _files(folder) if path.suffix in (SUFFIX, INCOMPLETE)]
-    return Run(folder, tuple(read_file(path) for path in paths), failures.get(folder))
+def read_run(folder: Path, *copies: Path) -> Run:
+    """Read all files of a run; where a copy of it has more of a file, from there."""
+    longest: dict[str, Path] = {}
+    for path in (path for place in (folder, *copies) for path in _files(place)):
+        if path.suffix in (SUFFIX, INCOMPLETE):
+            known = longest.setdefault(path.stem, path)
+            if path.stat().st_size > known.stat().st_size:
+                longest[path.stem] = path
+    return Run(folder, tuple(read_file(longest[name]) for name in sorted(longest)), failures.get(folder))
 
 
 def _files(folder: Path) -> list[Path]:

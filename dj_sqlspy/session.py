@@ -80,6 +80,7 @@ class Session:
         self.policies = dict(policies)
         self.everywhere = everywhere
         self.opened_by = opened_by
+        self.connection: Any = None  # the DataJoint connection that its last statement came on
         self.thread = threading.get_ident()
         self.inside = own_sessions(current_scope())
         # An analysis that is open already does not run again: both write to one journal, each under a number
@@ -130,18 +131,19 @@ class Session:
         """Whether every statement was recorded."""
         return not self.problems
 
-    def _as_paper(self) -> Paper:
+    def as_paper(self, connection: Any = None) -> Paper:
+        """The paper, with this analysis only; ``connection`` as of `Paper`."""
         from .paper import Paper
 
-        return Paper(self.paper, home=self.home, analyses=[self.analysis])
+        return Paper(self.paper, home=self.home, connection=connection, analyses=[self.analysis])
 
     def leaves(self) -> Any:
         """The restricted tables that the statements read, before the cascade (`Paper.leaves`)."""
-        return self._as_paper().leaves()
+        return self.as_paper().leaves()
 
     def preview(self) -> Any:
         """What was touched, as a table to look at (`Paper.preview`)."""
-        return self._as_paper().preview()
+        return self.as_paper().preview()
 
 
 # Every open session of this process. The wrapper of Connection.query tests it, and nothing else, outside of
@@ -150,8 +152,9 @@ open_sessions: tuple[Session, ...] = ()
 _lock = threading.RLock()
 
 
-# Called when a session opens, before it gets statements.
+# Called when a session opens, before it gets statements, and when one has ended and its journal with it.
 on_open: list[Callable[[], None]] = []
+on_end: list[Callable[[Session], None]] = []
 
 
 def open_session(session: Session) -> None:
@@ -172,8 +175,12 @@ def end_session(session: Session, error: BaseException | None = None) -> None:
             return
         open_sessions = tuple(other for other in open_sessions if other is not session)
         _publish()
-        if all(other.journal is not session.journal for other in open_sessions):
-            session.journal.end(type(error).__name__ if error is not None else None)
+        if any(other.journal is session.journal for other in open_sessions):
+            return
+        session.journal.end(type(error).__name__ if error is not None else None)
+    for finish in on_end:
+        finish(session)
+    session.connection = None
 
 
 def end_all() -> None:

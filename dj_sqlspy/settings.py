@@ -187,6 +187,7 @@ def changed() -> None:
     """Open or end the session that the settings ask for. Called after every change."""
     if _write is None:
         return
+    spy.shared_schema = get("schema")
     enabled, paper = get("enabled"), get("paper")
     if enabled and paper:
         spy.follow_settings(paper, get("analysis") or default_analysis(), home(), get("append"))

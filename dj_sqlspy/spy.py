@@ -289,6 +289,9 @@ def follow_settings(paper: str | None, analysis: str | None, home: Path, append:
 # What a statement is for, where the entry point of DataJoint tells; set by the patches in `compat`.
 purpose: ContextVar[str | None] = ContextVar("dj_sqlspy_purpose", default=None)
 
+# The schema of the shared log, whose own tables are bookkeeping; set by `settings`.
+shared_schema: str | None = None
+
 _BOUNDARY = frozenset({"START", "BEGIN", "COMMIT", "ROLLBACK", "SET", "XA"})
 _IN_TRANSACTION = 1  # SERVER_STATUS_IN_TRANS
 
@@ -368,7 +371,7 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
         if not sessions:
             return
         sql = final_sql(connection, query, args, cursor)
-        if reads.is_bookkeeping(sql):
+        if reads.is_bookkeeping(sql) or (shared_schema and reads.is_of_log(sql, shared_schema)):
             return
         info = connection.conn_info
         what = (
@@ -380,10 +383,12 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
             _database(connection),
         )
         if len(sessions) == 1 and not sessions[0].number:
+            sessions[0].connection = connection
             sessions[0].journal.statement(*what)
             return
         numbers: dict[Journal, list[int]] = {}
         for each in sessions:
+            each.connection = connection
             numbers.setdefault(each.journal, []).append(each.number)
         for journal, found in numbers.items():
             journal.statement(*what, sessions=tuple(found))
