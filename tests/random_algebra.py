@@ -269,6 +269,8 @@ class Trees:
                 on.append(Compare("=", one.column, other.column))
             if not pairs or self.choices.chance(15):
                 on.append(self.simple(seen, ()))
+            if depth > 0 and self.choices.chance(15):
+                on.append(self.with_subquery(depth - 1, seen, ()))
             join = Join(made.source, right.source, tuple(on), self.choices.chance(35))
             key = None if made.key is None or right.key is None else (*made.key, *right.key)
             made = From(join, seen, key)

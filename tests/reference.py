@@ -849,7 +849,7 @@ class Reference:
             for joined, ways in held:
                 then = self.of_conditions(select, root, joined.env)
                 yield from ((way, then) for way in ways)
-                for subquery in all_subqueries(select):
+                for subquery in all_subqueries(replace(select, source=None)):
                     if correlated(subquery.query):
                         yield from self.query_rules(subquery.query, False, joined.env, ways)
             yield from self.of_left_joins(select, env, given)
@@ -869,20 +869,24 @@ class Reference:
     def of_conditions(self, select: Select, root: bool, env: Env) -> frozenset[Row]:
         """What must come along with a row of the FROM clause so that its conditions are decided as they are."""
         evaluation = self.evaluation
-        then: frozenset[Row] = NOTHING
-        for condition in select.where:
-            for subquery in subqueries(condition):
-                if subquery.polarity == "-" and evaluation.truth(condition, env) is not True:
-                    then |= self.rejecting(subquery, env)
-                elif subquery.polarity == "~" and not subquery.alone:
-                    then |= evaluation.behind(subquery, env)
-        others: list[Any] = [*(on for join in joins(select.source) for on in join.on), *(select.group or ())]
+        then = self.of_condition(select.where, env)
+        others: list[Any] = [*(select.group or ())]
         if not root or select.limit is not None:
             others += [*(e for _, e in select.outputs), *(e for e, _ in select.order)]
         for node, also_true in [*((n, True) for n in others), *((n, False) for n in select.having)]:
             for subquery in subqueries(node):
                 if not subquery.alone and (also_true or subquery.polarity != "+"):
                     then |= evaluation.behind(subquery, env)
+        return then
+
+    def of_condition(self, conditions: Iterable[Condition], env: Env) -> frozenset[Row]:
+        then: frozenset[Row] = NOTHING
+        for condition in conditions:
+            for subquery in subqueries(condition):
+                if subquery.polarity == "-" and self.evaluation.truth(condition, env) is not True:
+                    then |= self.rejecting(subquery, env)
+                elif subquery.polarity == "~" and not subquery.alone:
+                    then |= self.evaluation.behind(subquery, env)
         return then
 
     def rejecting(self, subquery: Subquery, env: Env) -> frozenset[Row]:
@@ -909,27 +913,55 @@ class Reference:
         return tuple(ordinal(values[c]) for c in self.database.keys[name] or values)
 
     def of_left_joins(self, select: Select, env: Env, given: list[frozenset[Row]]) -> Iterator[Implication]:
+        for join in joins(select.source):
+            if join.outer:
+                yield from self.matched(select, join, env, given)
+                yield from self.not_matched(select, join, env, given)
+
+    def matched(
+        self, select: Select, join: Join, env: Env, given: list[frozenset[Row]]
+    ) -> Iterator[Implication]:
         """The first match of a row that would pass the conditions with NULLs in its place."""
         evaluation = self.evaluation
-        for join in joins(select.source):
-            if not join.outer:
+        on = [condition for each in (*joins(join.right), join) for condition in each.on]
+        for left in evaluation.joined(join.left, env):
+            with_nulls = evaluation.filled(join.right, left).env
+            if not self.passes(select, with_nulls, set(with_nulls)):
                 continue
-            before = width_of(join.left)
-            for left in evaluation.joined(join.left, env):
-                with_nulls = evaluation.filled(join.right, left).env
-                conditions = [
-                    c for c in select.where if not has_subquery(c) and refers_to(c) <= with_nulls.keys()
-                ]
-                if not all(evaluation.truth(c, with_nulls) is True for c in conditions):
+            matches = [
+                Derivation(d.made, d.needed | evaluation.behind_subqueries(on, right.env))
+                for right in evaluation.joined(join.right, left.env)
+                if all(evaluation.truth(condition, right.env) is True for condition in join.on)
+                for d in right.derivations
+            ]
+            if matches:
+                then = NOTHING.union(*(d.needed for d in self.first_of(matches)))
+                yield from ((way | kept.rows, then) for way in given for kept in left.derivations)
+
+    def not_matched(
+        self, select: Select, join: Join, env: Env, given: list[frozenset[Row]]
+    ) -> Iterator[Implication]:
+        """What ON rejects a pair of rows by, and the rules of its correlated subqueries for the pair."""
+        evaluation = self.evaluation
+        if not any(has_subquery(condition) for condition in join.on):
+            return
+        for left in evaluation.joined(join.left, env):
+            if not self.passes(select, left.env, set(left.env)):
+                continue
+            for right in evaluation.joined(join.right, left.env):
+                if not all(evaluation.truth(on, right.env) is True for on in join.on if stable(on)):
                     continue
-                matches = [d for row in evaluation.matches(join, left) for d in row.derivations]
-                for kept in left.derivations:
-                    own = [
-                        Derivation(d.made[before:], d.needed) for d in matches if d.made[:before] == kept.made
-                    ]
-                    if own:
-                        then = NOTHING.union(*(d.rows for d in self.first_of(own)))
-                        yield from ((way | kept.rows, then) for way in given)
+                ways = [way | d.rows for way in given for d in crossed(left.derivations, right.derivations)]
+                then = self.of_condition(join.on, right.env)
+                yield from ((way, then) for way in ways)
+                for subquery in subqueries(join.on):
+                    if correlated(subquery.query):
+                        yield from self.query_rules(subquery.query, False, right.env, ways)
+
+    def passes(self, select: Select, env: Env, aliases: set[str]) -> bool:
+        """True where all conditions of WHERE hold that have no subquery and are about these sources alone."""
+        conditions = [c for c in select.where if not has_subquery(c) and refers_to(c) <= aliases]
+        return all(self.evaluation.truth(c, env) is True for c in conditions)
 
     def of_groups(
         self, select: Select, root: bool, held: list[tuple[Joined, list[frozenset[Row]]]]

@@ -1,5 +1,6 @@
 """Simplification: rewritings that make demand more precise and the queries shorter, and change no result.
 
+- an ON condition with a subquery moves to WHERE, or to the LEFT JOIN around it, where its rules are;
 - a HAVING condition about the group's own key restricts rows, not groups: it moves to WHERE;
 - a derived table that only selects is merged into the SELECT around it.
 
@@ -44,7 +45,7 @@ def simplify(query: Query) -> Query:
         return replace(query, branches=tuple(simplify(branch) for branch in query.branches))
     block = replace(query, tree=None if query.tree is None else _tree(query.tree))
     block = map_expressions(block, _expression)
-    return merge_derived(having_to_where(block))
+    return merge_derived(having_to_where(on_to_where(block)))
 
 
 def _tree(tree: Tree) -> Tree:
@@ -65,6 +66,30 @@ def _expression(expression: Expr) -> Expr:
 
     result: Expr = expression.copy().transform(visit, copy=False)
     return result
+
+
+def on_to_where(block: Block) -> Block:
+    """Move ON conditions of inner joins that hold a subquery to WHERE.
+
+    Below the side of a LEFT JOIN that is filled with NULLs they move to ON of that join: ``a LEFT JOIN (b JOIN c ON x)
+    ON y`` means ``a LEFT JOIN (b CROSS JOIN c) ON y AND x``.
+    """
+    if block.tree is None:
+        return block
+    tree, moved = _lifted(block.tree)
+    return replace(block, tree=tree, where=block.where + moved)
+
+
+def _lifted(tree: Tree) -> tuple[Tree, tuple[Expr, ...]]:
+    if not isinstance(tree, Join):
+        return tree, ()
+    left, of_left = _lifted(tree.left)
+    right, of_right = _lifted(tree.right)
+    if tree.left_outer:
+        return replace(tree, left=left, right=right, on=tree.on + of_right), of_left
+    own = tuple(on for on in tree.on if any(True for _ in subqueries(on)))
+    kept = tuple(on for on in tree.on if on not in own)
+    return replace(tree, left=left, right=right, on=kept), of_left + of_right + own
 
 
 def having_to_where(block: Block) -> Block:

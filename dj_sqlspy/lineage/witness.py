@@ -4,7 +4,8 @@ In: a resolved `Query`. Out: `Witness` rules. A slice can hold rows that one sta
 reads. Where the rejection can be undone by rows that are missing, a rule names the rows that must then be there:
 
 - a subquery under a negation (NOT IN, NOT EXISTS, ALL, EXCEPT): the first row that it rejects by;
-- a LEFT JOIN: the first match of a row that would otherwise be extended with NULLs and pass;
+- a LEFT JOIN: the first match of a row that would otherwise be extended with NULLs and pass; and what its ON
+  rejects a pair of rows by;
 - a subquery with an unknown effect (scalar, CASE): all rows that its value is computed from;
 - a group or a window partition of which the slice holds a row and whose value the statement goes on to test:
   all rows of it.
@@ -183,9 +184,9 @@ def _block(block: Block, root: bool, context: _Context) -> Iterator[Witness]:
     here = Input(cross(context.read.tree, tree), context.read.where + stable, {**context.read.keys, **keys})
     free = context.rowless(block.tree)
     yield from (replace(rule, rowless=free) for rule in _conditions(block, root, here, outer))
-    yield from _left_joins(block, context, outer)
+    yield from _left_joins(block, context)
     yield from (replace(rule, rowless=free) for rule in _groups(block, root, here, outer))
-    yield from _inside(block, root, _Context(here, outer))
+    yield from _inside(block, root, _Context(here, outer), context)
 
 
 def is_stable(condition: Expr) -> bool:
@@ -193,7 +194,7 @@ def is_stable(condition: Expr) -> bool:
     return all(predicate.polarity == "+" for predicate in predicates(condition))
 
 
-def _inside(block: Block, root: bool, inner: _Context) -> Iterator[Witness]:
+def _inside(block: Block, root: bool, inner: _Context, context: _Context) -> Iterator[Witness]:
     for source in sources(block.tree):
         if isinstance(source, Derived):
             limited = source.query.limit is not None and not outer_references(source.query)
@@ -202,13 +203,20 @@ def _inside(block: Block, root: bool, inner: _Context) -> Iterator[Witness]:
             yield from _query(
                 source.query, limited or passed, inner if outer_references(source.query) else _NOWHERE
             )
-    for expression in _expressions(block):
-        for predicate in predicates(expression):
-            query = predicate.query
-            if not outer_references(query):
-                yield from _query(query, predicate.standalone, _NOWHERE)
-            else:
-                yield from _query(query, False, inner)
+    for join in joins(block.tree):
+        for expression in join.on:
+            yield from _inside_expression(expression, _of_join(block, join, context))
+    for expression in _expressions(replace(block, tree=None)):
+        yield from _inside_expression(expression, inner)
+
+
+def _inside_expression(expression: Expr, inner: _Context) -> Iterator[Witness]:
+    for predicate in predicates(expression):
+        query = predicate.query
+        if not outer_references(query):
+            yield from _query(query, predicate.standalone, _NOWHERE)
+        else:
+            yield from _query(query, False, inner)
 
 
 # ---------------------------------------------------------------- conditions with subqueries
@@ -221,11 +229,7 @@ def _conditions(block: Block, root: bool, here: Input, outer: tuple[Base, ...]) 
                 yield from _rejecting(here, outer, condition, predicate)
             elif predicate.polarity == "~":
                 yield from _whole_value(here, outer, predicate)
-    others: list[Expr] = [
-        *(on for join in joins(block.tree) for on in join.on),
-        *block.having,
-        *(block.group or ()),
-    ]
+    others: list[Expr] = [*block.having, *(block.group or ())]
     if not root or block.limit is not None:
         others += [output.expr for output in block.outputs]
         others += block.order
@@ -297,27 +301,87 @@ def _branches(predicate: Predicate) -> Iterator[Predicate]:
 # ---------------------------------------------------------------- LEFT JOIN
 
 
-def _left_joins(block: Block, context: _Context, outer: tuple[Base, ...]) -> Iterator[Witness]:
-    """The first match of each row on the kept side, where the NULLs in its place would pass the conditions."""
+def _left_joins(block: Block, context: _Context) -> Iterator[Witness]:
     for join in joins(block.tree):
-        if not join.left_outer:
-            continue
-        kept = context.outer + tuple(from_occurrences(join.left))
-        wanted = tuple(from_occurrences(join.right))
-        supplied = tree_aliases(join.right)
-        visible = tree_aliases(join.left) | supplied | tree_aliases(context.read.tree)
-        tree, keys = carry(Join(join.left, join.right, join.on), {base.alias for base in kept + wanted})
-        passing = [
-            _with_nulls(condition, supplied)
-            for condition in block.where
-            if not any(True for _ in subqueries(condition)) and references(condition) <= visible
-        ]
-        read = Input(
-            cross(context.read.tree, tree), context.read.where + tuple(passing), {**context.read.keys, **keys}
-        )
-        free = context.rowless(join.left)
-        for rule in _rule("keeps a LEFT JOIN matched", read, kept, wanted, first=True):
-            yield replace(rule, rowless=free)
+        if join.left_outer:
+            yield from _matched(block, join, context)
+            yield from _not_matched(block, join, context)
+
+
+def _matched(block: Block, join: Join, context: _Context) -> Iterator[Witness]:
+    """The first match of each row on the kept side, where the NULLs in its place would pass the conditions.
+
+    With it come all rows that make the conditions of its derived tables and of ON true.
+    """
+    reason = "keeps a LEFT JOIN matched"
+    kept = context.outer + tuple(from_occurrences(join.left))
+    wanted = tuple(from_occurrences(join.right))
+    supplied = tree_aliases(join.right)
+    visible = tree_aliases(join.left) | supplied | tree_aliases(context.read.tree)
+    passing = tuple(
+        _with_nulls(condition, supplied)
+        for condition in block.where
+        if not any(True for _ in subqueries(condition)) and references(condition) <= visible
+    )
+    matches = replace(join, left_outer=False)
+
+    def read(*more: Base) -> Input:
+        tree, keys = carry(matches, {base.alias for base in (*kept, *wanted, *more)})
+        where = context.read.where + passing
+        return Input(cross(context.read.tree, tree), where, {**context.read.keys, **keys})
+
+    def rules() -> Iterator[Witness]:
+        first = read()
+        yield from _rule(reason, first, kept, wanted, first=True)
+        known = {base.alias for base in wanted}
+        for source in sources(join.right):
+            for base in demanded_occurrences(source.query) if isinstance(source, Derived) else ():
+                if base.alias not in known:
+                    of_first = _of_first(read(base), first, kept, wanted)
+                    yield from _rule(reason, of_first, kept, (base,), first=False)
+        for condition in (on for each in (*joins(join.right), join) for on in each.on):
+            for predicate in predicates(condition):
+                if predicate.polarity == "-" or predicate.standalone:
+                    continue
+                for branch in _branches(predicate):
+                    for base in demanded_occurrences(branch.query):
+                        of_first = _of_first(attach(first, branch, {base.alias}), first, kept, wanted)
+                        yield from _rule(reason, of_first, kept, (base,), first=False)
+
+    free = context.rowless(join.left)
+    yield from (replace(rule, rowless=free) for rule in rules())
+
+
+def _not_matched(block: Block, join: Join, context: _Context) -> Iterator[Witness]:
+    """For each row of the kept side with each of the other that ON rejects: what it is rejected by."""
+    here = _of_join(block, join, context)
+    free = context.rowless(join.left) and rowless(join.right)
+    for condition in join.on:
+        for predicate in predicates(condition):
+            rules: Iterator[Witness] = iter(())
+            if predicate.polarity == "-":
+                rules = _rejecting(here.read, here.outer, condition, predicate)
+            elif predicate.polarity == "~":
+                rules = _whole_value(here.read, here.outer, predicate)
+            yield from (replace(rule, rowless=free) for rule in rules)
+
+
+def _of_join(block: Block, join: Join, context: _Context) -> _Context:
+    """The rows of both sides of a LEFT JOIN, also those that it does not join.
+
+    That is, those that pass the stable conditions of ON, and of WHERE those about the kept side.
+    """
+    outer = context.outer + tuple(from_occurrences(join))
+    on = tuple(condition for condition in join.on if is_stable(condition))
+    tree, keys = carry(Join(join.left, join.right, on), {base.alias for base in outer})
+    visible = tree_aliases(join.left) | tree_aliases(context.read.tree)
+    where = tuple(
+        condition
+        for condition in block.where
+        if not any(True for _ in subqueries(condition)) and references(condition) <= visible
+    )
+    read = Input(cross(context.read.tree, tree), context.read.where + where, {**context.read.keys, **keys})
+    return _Context(read, outer)
 
 
 def _with_nulls(condition: Expr, aliases: Collection[str]) -> Expr:
