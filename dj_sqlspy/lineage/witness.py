@@ -248,6 +248,7 @@ def _rejecting(
     under OR the row can be there without them.
     """
     reason = "keeps a row rejected (anti-join)"
+    apart = _apart(here.tree)
     for branch in _branches(predicate):
         query = branch.query
         rejected = Input(here.tree, (*here.where, is_not_true(condition)), here.keys)
@@ -255,28 +256,66 @@ def _rejecting(
         first: Input | None = None
         if direct:
             first = attach(rejected, branch, {base.alias for base in direct})
-            yield from _rule(reason, first, outer, direct, first=True)
+            yield from _rule(reason, first, outer, direct, first=True, apart=apart)
         known = {base.alias for base in direct}
         for base in demanded_occurrences(query):
             if base.alias in known:
                 continue
             read = attach(rejected, branch, known | {base.alias})
             if first is not None:
-                read = _of_first(read, first, outer, direct)
+                read = _of_first(read, first, outer, direct, apart)
             yield from _rule(reason, read, outer, (base,), first=False)
 
 
-def _of_first(read: Input, first: Input, outer: tuple[Base, ...], wanted: tuple[Base, ...]) -> Input:
+def _of_first(
+    read: Input,
+    first: Input,
+    outer: tuple[Base, ...],
+    wanted: tuple[Base, ...],
+    apart: tuple[Output, ...],
+) -> Input:
     """What is read, of the first row of ``wanted`` for each combination only."""
     left, right = _outputs(first.keys, outer, "o"), _outputs(first.keys, wanted, "w")
-    number = Output("n", _row_number(left, right))
+    number = Output("n", _row_number(left + apart, right))
     where = (*first.where, _marker()) if outer else first.where
     alias = fresh("f")
-    numbered = Derived(alias, Block((*left, *right, number), first.tree, where))
-    here = (*_outputs(read.keys, outer, "o"), *_outputs(read.keys, wanted, "w"))
+    numbered = Derived(alias, Block((*left, *apart, *right, number), first.tree, where))
+    here = (*_outputs(read.keys, outer, "o"), *apart, *_outputs(read.keys, wanted, "w"))
     same_row = tuple(same(output.expr, column(alias, output.name)) for output in here)
     is_first = exp.EQ(this=column(alias, "n"), expression=exp.Literal.number(1))
     return Input(cross(read.tree, numbered), (*read.where, *same_row, is_first), read.keys)
+
+
+def _apart(tree: Tree | None) -> tuple[Output, ...]:
+    """Columns that tell rows of a FROM clause apart which are made of the same rows of tables.
+
+    Those of sources that are made of no table (VALUES, JSON_TABLE), or have several rows for one of a table (ROLLUP,
+    windows).
+    """
+    found: list[Output] = []
+    for source in sources(tree):
+        names: Sequence[str] = ()
+        if isinstance(source, Opaque):
+            names = source.columns
+        elif isinstance(source, Derived) and not _told_by_keys(source.query):
+            names = source.query.names
+        found += [Output(f"{source.alias}.{name}", column(source.alias, name)) for name in names]
+    return tuple(found)
+
+
+def _told_by_keys(query: Query) -> bool:
+    """True where the rows that a row of a query is made of are those of no other."""
+    if isinstance(query, Union):
+        return all(_told_by_keys(branch) for branch in query.branches)
+    return (
+        query.tree is not None
+        and not query.rollup
+        and not windows_of(query)
+        and all(
+            isinstance(source, Base) or (isinstance(source, Derived) and _told_by_keys(source.query))
+            for source in sources(query.tree)
+        )
+    )
 
 
 def _whole_value(here: Input, outer: tuple[Base, ...], predicate: Predicate) -> Iterator[Witness]:
@@ -324,6 +363,7 @@ def _matched(block: Block, join: Join, context: _Context) -> Iterator[Witness]:
         if not any(True for _ in subqueries(condition)) and references(condition) <= visible
     )
     matches = replace(join, left_outer=False)
+    apart = (*_apart(context.read.tree), *_apart(join.left))
 
     def read(*more: Base) -> Input:
         tree, keys = carry(matches, {base.alias for base in (*kept, *wanted, *more)})
@@ -332,12 +372,12 @@ def _matched(block: Block, join: Join, context: _Context) -> Iterator[Witness]:
 
     def rules() -> Iterator[Witness]:
         first = read()
-        yield from _rule(reason, first, kept, wanted, first=True)
+        yield from _rule(reason, first, kept, wanted, first=True, apart=apart)
         known = {base.alias for base in wanted}
         for source in sources(join.right):
             for base in demanded_occurrences(source.query) if isinstance(source, Derived) else ():
                 if base.alias not in known:
-                    of_first = _of_first(read(base), first, kept, wanted)
+                    of_first = _of_first(read(base), first, kept, wanted, apart)
                     yield from _rule(reason, of_first, kept, (base,), first=False)
         for condition in (on for each in (*joins(join.right), join) for on in each.on):
             for predicate in predicates(condition):
@@ -345,7 +385,7 @@ def _matched(block: Block, join: Join, context: _Context) -> Iterator[Witness]:
                     continue
                 for branch in _branches(predicate):
                     for base in demanded_occurrences(branch.query):
-                        of_first = _of_first(attach(first, branch, {base.alias}), first, kept, wanted)
+                        of_first = _of_first(attach(first, branch, {base.alias}), first, kept, wanted, apart)
                         yield from _rule(reason, of_first, kept, (base,), first=False)
 
     free = context.rowless(join.left)
@@ -483,7 +523,12 @@ def _row_number(partition: tuple[Output, ...], order: tuple[Output, ...]) -> Exp
 
 
 def _rule(
-    reason: str, read: Input, outer: tuple[Base, ...], wanted: tuple[Base, ...], first: bool
+    reason: str,
+    read: Input,
+    outer: tuple[Base, ...],
+    wanted: tuple[Base, ...],
+    first: bool,
+    apart: tuple[Output, ...] = (),
 ) -> Iterator[Witness]:
     if not wanted:
         return
@@ -492,7 +537,7 @@ def _rule(
     if not first:
         yield Witness(reason, outer, wanted, _asks(pairs, read, outer))
         return
-    number = _row_number(left, right)
+    number = _row_number(left + apart, right)
     numbered = Block((*left, *right, Output("n", number)), read.tree, read.where)
     asks = []
     for sql_columns in _asks(numbered, read, outer):
