@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from . import compat, session, sharedlog
+from . import compat
 from .errors import SpyError
-from .session import Session
-from .spy import export, paused, start_export, stop_export
+from .journal import sharedlog
+from .spy import export, paused, session, start_export, stop_export
+from .spy.session import Session
 
 if TYPE_CHECKING:
+    from .journal.sharedtables import Export, ExportSelection
     from .paper import Paper, papers
-    from .pick import slice
-    from .sharedtables import Export, ExportSelection
+    from .slices.pick import slice
 
 __all__ = [
     "Export",
@@ -38,9 +39,9 @@ __all__ = [
 _LAZY = {
     "Paper": "paper",
     "papers": "paper",
-    "slice": "pick",
-    "Export": "sharedtables",
-    "ExportSelection": "sharedtables",
+    "slice": "slices.pick",
+    "Export": "journal.sharedtables",
+    "ExportSelection": "journal.sharedtables",
 }
 
 
@@ -54,7 +55,7 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: Any) -> None:
     """``%load_ext dj_sqlspy``: the magics of `notebook`."""
-    from . import notebook
+    from .spy import notebook
 
     notebook.load(shell)
 

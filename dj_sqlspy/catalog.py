@@ -9,6 +9,7 @@ differently. It imports nothing of DataJoint.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -429,3 +430,29 @@ def _referring_schemas(cursor: Any, schemas: Sequence[str]) -> set[str]:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+# --- what DataJoint's names say ----------------------------------------------------------------------------
+
+_TIERS = (("__", "computed"), ("_", "imported"), ("#", "lookup"), ("~", "hidden"))
+
+
+def tier_of(table: str) -> str:
+    """The tier of a table, from its name without the schema.
+
+    >>> tier_of("session"), tier_of("#species"), tier_of("_ephys"), tier_of("__psth"), tier_of("~external_raw")
+    ('manual', 'lookup', 'imported', 'computed', 'hidden')
+    """
+    return next((tier for prefix, tier in _TIERS if table.startswith(prefix)), "manual")
+
+
+def class_name(table: str) -> str:
+    """The name of a table's class in Python, from its name without the schema.
+
+    >>> class_name("#probe_type__electrode"), class_name("__psth"), class_name("~external_raw")
+    ('ProbeType.Electrode', 'Psth', '~external_raw')
+    """
+    if table.startswith("~") or not re.fullmatch(r"[#\w]+", table):
+        return table  # not a name that DataJoint gives to a class
+    words = re.split(r"(?<=\w)__(?=\w)", table.lstrip("#_~"))
+    return ".".join(re.sub(r"(?:^|[_\W])+([a-zA-Z0-9])", lambda m: m[1].upper(), word) for word in words)

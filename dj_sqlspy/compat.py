@@ -27,8 +27,9 @@ import datajoint.settings
 import datajoint.table
 import pymysql
 
-from . import session, settings, spy
+from . import settings, spy
 from .errors import SpyError
+from .spy import session
 
 DATAJOINT_VERSION: str = datajoint.__version__
 IS_V2: bool = int(DATAJOINT_VERSION.split(".")[0]) >= 2

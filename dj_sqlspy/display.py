@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from .diagram import class_name, tier_of
+from .catalog import class_name, tier_of
 from .errors import SliceError
 from .sql import split_full_name
 

@@ -15,18 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from . import session, settings, sharedlog
+from . import settings
 from .collector import held_off
 from .errors import JournalError, SpyError
-from .journal import Statement, encode_name, failures, folders
-from .programs import code_of
-from .runs import Run, combine, newest_run, read_run
+from .journal import Statement, encode_name, failures, folders, sharedlog
+from .journal.programs import code_of
+from .journal.runs import Run, combine, newest_run, read_run
+from .spy import session
 
 if TYPE_CHECKING:
     from .bundle import Bundle
     from .catalog import ForeignKey
     from .files import File
-    from .programs import Code
+    from .journal.programs import Code
     from .slices import Slice
 
 
@@ -273,7 +274,7 @@ class Paper:
             If nothing was captured.
         LineageError, CatalogError, SliceError
         """
-        from .bounds import bounds_of
+        from .slices.bounds import bounds_of
 
         return self._make(
             True,
@@ -336,9 +337,9 @@ class Paper:
             Of `slice`.
         """
         from . import compat
-        from . import exclude as excluding
+        from .dump import exclude as excluding
         from .files import files_of
-        from .stores import Stores
+        from .files.stores import Stores
 
         cut = self.slice(**options)
         connection = compat.raw_connection(self.connection)
@@ -430,7 +431,7 @@ class Paper:
             ):
                 stored.append(name)
         if describe:
-            from .sharedtables import describe as fill
+            from .journal.sharedtables import describe as fill
 
             for name in stored:
                 fill(self, name)

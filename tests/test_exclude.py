@@ -13,9 +13,9 @@ import jsonschema
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import exclude
 from dj_sqlspy.bundle import DIGESTS_FILE, Bundle, client_options, write_bundle
 from dj_sqlspy.cli import main
+from dj_sqlspy.dump import exclude
 from dj_sqlspy.errors import SliceError
 from dj_sqlspy.files import File, Row
 from dj_sqlspy.servers import Server

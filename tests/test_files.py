@@ -25,13 +25,13 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.bundle import Bundle, write_bundle
 from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.cli import main
-from dj_sqlspy.copies import copy_files, file_list
 from dj_sqlspy.errors import FilesError
 from dj_sqlspy.files import File, files_of
+from dj_sqlspy.files.copies import copy_files, file_list
+from dj_sqlspy.files.stores import Stores
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices import Slice, make_slice
-from dj_sqlspy.stores import Stores
 
 V2 = not dj.__version__.startswith("0.")
 # DataJoint 2.x can't write a file's JSON into MariaDB, whose json columns it takes for text: "dict can not be used

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import journal, runs
+from dj_sqlspy import journal
 from dj_sqlspy.errors import JournalError, SpyError
-from dj_sqlspy.journal import INCOMPLETE, SUFFIX, Journal, encode_name
+from dj_sqlspy.journal import INCOMPLETE, SUFFIX, Journal, encode_name, runs
 from tests.lab import make_lab, rows, run_script
 
 POLICIES = {"preview": "ignore", "count": "rows", "exists": "witness"}

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from dj_sqlspy.catalog import Column
-from dj_sqlspy.keys import (
+from dj_sqlspy.cascade.keys import (
     chunks,
     condition,
     convert,
@@ -19,6 +18,7 @@ from dj_sqlspy.keys import (
     from_python,
     literal,
 )
+from dj_sqlspy.catalog import Column
 
 
 def column(name: str, data_type: str, collation: str | None = None) -> Column:

@@ -14,7 +14,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import session
+from dj_sqlspy.spy import session
 from tests.lab import PRELUDE, ROOT
 
 

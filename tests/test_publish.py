@@ -20,11 +20,11 @@ import requests
 from requests_cache import CachedSession
 from urllib3 import HTTPResponse
 
-from dj_sqlspy import environment, programs, publish
-from dj_sqlspy.about import read_about
-from dj_sqlspy.bundle import Bundle
+from dj_sqlspy.bundle import Bundle, environment, publish
+from dj_sqlspy.bundle.about import read_about
+from dj_sqlspy.bundle.guide import FORMATS, readme_text
 from dj_sqlspy.errors import BundleError
-from dj_sqlspy.guide import FORMATS, readme_text
+from dj_sqlspy.journal import programs
 from dj_sqlspy.servers import Server
 from tests.conftest import drop_schemas, user_schemas
 from tests.reported import EVIL, make_bundle

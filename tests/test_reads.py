@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dj_sqlspy import journal, reads, settings
+from dj_sqlspy import journal, settings
 from dj_sqlspy import sql as sql_module
+from dj_sqlspy.spy import reads
 
 
 @pytest.mark.parametrize("module", [reads, journal, settings, sql_module])

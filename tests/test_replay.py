@@ -16,7 +16,7 @@ from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.cli import main
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.replay import ReplayReport, match_sessions, replay
-from dj_sqlspy.results import Difference, difference, digest
+from dj_sqlspy.replay.results import Difference, difference, digest
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices import StatementReport, make_slice
 from tests.test_dump import bundle_of, lab, options

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dj_sqlspy.cascade.keys import Key
 from dj_sqlspy.catalog import Catalog, Column, Table
-from dj_sqlspy.keys import Key
-from dj_sqlspy.restrict import shortest
 from dj_sqlspy.servers import Server
+from dj_sqlspy.slices.restrict import shortest
 from tests.conftest import drop_schemas
 
 SCHEMA = "restrict_lab"

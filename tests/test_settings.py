@@ -14,7 +14,8 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import session, settings
+from dj_sqlspy import settings
+from dj_sqlspy.spy import session
 from tests.lab import ROOT, V2, make_lab, rows
 
 

@@ -16,9 +16,10 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import cli, session, sharedlog, sharedtables, spy
-from dj_sqlspy.journal import run_folders
+from dj_sqlspy import cli, spy
+from dj_sqlspy.journal import run_folders, sharedlog, sharedtables
 from dj_sqlspy.servers import Server
+from dj_sqlspy.spy import session
 from tests import test_files as files_lab
 from tests.conftest import user_schemas
 from tests.lab import make_lab, rows, run_script, start_script

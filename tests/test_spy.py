@@ -20,7 +20,8 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import compat, session
+from dj_sqlspy import compat
+from dj_sqlspy.spy import session
 from tests.lab import SUBJECTS, V2, make_lab, rows, run_script
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import journal, upkeep
+from dj_sqlspy import journal
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import JournalError
-from dj_sqlspy.journal import Journal
+from dj_sqlspy.journal import Journal, upkeep
 
 POLICIES = {"preview": "ignore", "count": "rows", "exists": "witness"}
 

@@ -19,12 +19,12 @@ from rich.console import Console
 import dj_sqlspy
 from dj_sqlspy.bundle import DIGESTS_FILE, DUMP_FILE, Bundle
 from dj_sqlspy.cli import main
-from dj_sqlspy.digests import RESULT_DIGITS, measure_tables, read_catalog
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.replay import as_sent
-from dj_sqlspy.results import ALL_DIGITS, digest, float_form, json_form
+from dj_sqlspy.replay.digests import RESULT_DIGITS, measure_tables, read_catalog
+from dj_sqlspy.replay.results import ALL_DIGITS, digest, float_form, json_form
+from dj_sqlspy.replay.verify import Verification, structure
 from dj_sqlspy.servers import Server
-from dj_sqlspy.verify import Verification, structure
 from tests.test_dump import bundle_of, lab, options
 from tests.test_replay import trials
 

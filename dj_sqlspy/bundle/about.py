@@ -1,0 +1,73 @@
+"""About: what a lab says of the paper that a bundle belongs to, for its README and its metadata.
+
+In: a JSON file or a mapping. Out: the same, checked. Every entry may be left out::
+
+    {
+      "title": "Place cells remember", "description": "…", "license": "CC-BY-4.0",
+      "authors": [{"name": "Ada Lovelace", "orcid": "0000-0002-1825-0097", "affiliation": "…"}],
+      "doi": "10.1000/xyz", "url": "https://…", "citation": "Lovelace A (1843) …", "keywords": ["…"]
+    }
+
+``doi`` and ``url`` are the paper's. ``license`` is that of the data, as SPDX names it, or a URL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import BundleError
+
+TEXTS = ("title", "description", "license", "doi", "url", "citation")
+AUTHOR = ("name", "orcid", "affiliation")
+
+
+def read_about(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was said, checked.
+
+    Raises
+    ------
+    BundleError
+        If the file can't be read, or an entry is unknown or of another form.
+    """
+    if source is None:
+        return {}
+    found: Any = source
+    if not isinstance(source, Mapping):
+        try:
+            found = json.loads(Path(source).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleError(f"Reading what is said of the paper in {source}: {error}") from error
+    said: dict[str, Any] = dict(found) if isinstance(found, Mapping) else {"": found}
+    for name, value in said.items():
+        if name in TEXTS:
+            good = isinstance(value, str)
+        elif name == "keywords":
+            good = isinstance(value, list) and all(isinstance(word, str) for word in value)
+        elif name == "authors":
+            good = isinstance(value, list) and all(map(_is_author, value))
+        else:
+            known = ", ".join((*TEXTS, "keywords", "authors"))
+            raise BundleError(f"What is said of the paper has an entry {name!r}; there are {known}.")
+        if not good:
+            raise BundleError(
+                f"What is said of the paper has for {name!r} {value!r}; see dj_sqlspy.bundle.about."
+            )
+    if "doi" in said:
+        said["doi"] = re.sub(
+            r"^(https?://(dx\.)?doi\.org/|doi:)", "", said["doi"].strip(), flags=re.IGNORECASE
+        )
+    return said
+
+
+def _is_author(value: Any) -> bool:
+    if not isinstance(value, dict) or "name" not in value or not value.keys() <= set(AUTHOR):
+        return False
+    if not all(isinstance(text, str) for text in value.values()):
+        return False
+    return (
+        re.fullmatch(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", value.get("orcid", "0000-0000-0000-0000")) is not None
+    )

@@ -1,0 +1,155 @@
+"""Manifest: what a bundle says about itself, as ``manifest.json``.
+
+In: a `Slice`, what was read of its source, and the `Paper`. Out: JSON text; and back, from a folder. It
+holds all that a replay needs, so that a bundle can be verified without the `Slice`. It holds no password.
+Checksums of the tables and digests of the statements' results are beside it in ``digests.json`` (see `digests` for
+the format, and for how others can compute them), since they are known only once the slice was dumped and replayed.
+
+Format, version 1. An object with
+
+==================  =================================================================================
+format              "dj-sqlspy bundle"
+format_version      1
+paper               its name (null: the slice was picked by hand)
+complete, problems  whether all that the analyses read is on record, and what is not
+created             when, ISO 8601 in UTC
+versions            of dj-sqlspy and what it stands on
+server              flavor, version and settings of the source
+parts               "all" if a master brings all of its parts, else "referenced"
+schemas             name, charset, collation
+tables              parents first: name, rows in the slice, total_rows in the database,
+                    restriction (SQL), reasons (rows by rule), primary_key, comment, and columns
+                    with name, type, nullable, comment
+lineage_tables      DataJoint's ``~lineage`` tables: name, rows about tables of the slice
+views               name and definition of those that statements read
+views_left_out      names of those that also read tables which are not in the slice
+foreign_keys        name, child, columns, parent, parent_columns; part: the child is a part of it
+statements          number, analysis, kind, sql (to replay), captured (if that is another), rows_then,
+                    rows_now, ordered, marks, fallback, tables
+drift               number, then, now: statements that had another number of rows when captured
+excluded            columns whose contents were left out: table, column, value (SQL for what is in
+                    their place), statements (numbers of those that read it: they are marked
+                    "excluded", have "?" in the place of values, and cannot be replayed)
+code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
+files               outside of the database: store, path in it, kind, size, checksum, state, and
+                    columns and number of rows that need it
+==================  =================================================================================
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__, compat
+from ..dump import Source, foreign_keys
+from ..dump.exclude import EXCLUDED
+
+if TYPE_CHECKING:
+    from ..paper import Paper
+    from ..slices import Slice, StatementReport
+
+FORMAT = "dj-sqlspy bundle"
+FORMAT_VERSION = 1
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """The text of ``manifest.json``."""
+    text = json.dumps(manifest, indent=1, ensure_ascii=False)
+    # bytes of a statement that are no UTF-8 (PyMySQL writes binary literals so) are lone surrogates in its text
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of the bundle in a folder, or None if there is none."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+
+
+def replayable(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The statements that can be replayed, by text: those that read no excluded column."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in manifest["statements"]:
+        if EXCLUDED not in entry["marks"]:
+            groups.setdefault(entry["sql"], []).append(entry)
+    return groups
+
+
+def make_manifest(cut: Slice, source: Source, paper: Paper | None) -> dict[str, Any]:
+    """What there is to say of a slice, as JSON has it; `publish.complete` adds to it."""
+    masters = set(cut.catalog.masters.values())
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "paper": None if paper is None else paper.name,
+        "complete": True if paper is None else paper.complete,
+        "problems": [] if paper is None else [str(problem) for problem in paper.problems],
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": {
+            "dj-sqlspy": __version__,
+            "python": platform.python_version(),
+            "datajoint": compat.DATAJOINT_VERSION,
+            **{name: metadata.version(name) for name in ("pymysql", "sqlglot", "networkx")},
+        },
+        "server": {"flavor": source.flavor, "version": source.version, **source.settings},
+        "parts": cut.parts,
+        "schemas": [asdict(schema) for schema in source.schemas],
+        "tables": [
+            {
+                "name": name,
+                "rows": entry.rows,
+                "total_rows": entry.total_rows,
+                "restriction": entry.restriction,
+                "reasons": dict(entry.reasons),
+                "primary_key": list(entry.table.primary_key),
+            }
+            for name, entry in cut.tables.items()
+        ],
+        "lineage_tables": [{"name": part.table.full_name, "rows": part.rows} for part in source.lineage],
+        "views": [{"name": view.full_name, "definition": view.definition} for view in source.views],
+        "views_left_out": list(source.left_out),
+        "foreign_keys": [
+            {
+                "name": fk.name,
+                "child": fk.child,
+                "columns": list(fk.columns),
+                "parent": fk.parent,
+                "parent_columns": list(fk.parent_columns),
+                "part": fk in masters,
+            }
+            for fk in foreign_keys(cut)
+        ],
+        "statements": [_statement(report) for report in cut.statements],
+        "drift": [
+            {"number": report.statement.number, "then": report.rows_then, "now": report.rows_now}
+            for report in cut.drifted
+        ],
+    }
+
+
+def _statement(report: StatementReport) -> dict[str, Any]:
+    entry = {
+        "number": report.statement.number,
+        "analysis": report.statement.analysis,
+        "kind": report.statement.kind,
+        "sql": report.sql,
+        "rows_then": report.rows_then,
+        "rows_now": report.rows_now,
+        "ordered": report.ordered,
+        "marks": sorted(report.marks),
+        "fallback": report.fallback,
+        "tables": list(report.tables),
+    }
+    if report.statement.sql != report.sql:
+        entry["captured"] = report.statement.sql
+    return entry

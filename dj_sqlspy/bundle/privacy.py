@@ -1,0 +1,248 @@
+"""Privacy: what a bundle would tell about people, machines and folders, to look at before it is published.
+
+In: a bundle with its dump. Out: `Finding` objects: columns and files with e-mail addresses, names, paths, addresses
+of machines, dates of birth, and free text that a person has to read. The dump is loaded into a private server and
+its distinct values are looked at. It can only point at what looks like something: a person decides. It changes
+nothing, and what it finds is written nowhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pymysql.cursors import SSCursor
+
+from .. import servers
+from ..catalog import BINARY_TYPES, TEXT_TYPES
+from ..sql import quote
+from . import client_options
+
+if TYPE_CHECKING:
+    from . import Bundle
+
+EXAMPLES = 3
+EXAMPLE_LENGTH = 80
+VALUES = 200_000  # distinct values of a column that are looked at
+LONG_TEXT = 60  # characters: from here on a value is text to read, and no label
+
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
+_PATH = re.compile(
+    r"(?:^|[\s\"'=(,;])(?:/(?:home|Users|mnt|media|data\d*|nas|net|srv|stor\w*|vol\w*|scratch|labs?|tmp|var|opt|root)"
+    r"/[^\s\"']+|[A-Za-z]:[\\/][^\s\"']+|~/[^\s\"']+)"
+)
+_ADDRESS = re.compile(
+    r"\b[a-z][a-z0-9+.-]*://[^\s\"']+|\\\\[\w.-]+\\[^\s\"']+|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
+    r"|\b[\w-]+(?:\.[\w-]+)+\.(?:edu|org|com|net|local|lan|internal|gov|de|uk|fr|ch|nl|jp|cn|ca|au)\b"
+)
+_PHONE = re.compile(r"(?<![\w.])\+\d[\d\s()/-]{7,}\d(?![\w.])")
+_PERSON = re.compile(
+    r"^(?:(?:Dr|Prof|Mr|Ms|Mrs)\.? )?[A-ZÀ-Þ][a-zß-ÿ'\u2019-]+(?: [A-ZÀ-Þ]\.?| (?:van|von|de|der|den|la|el|bin))*"
+    r" [A-ZÀ-Þ][\w'\u2019-]+$"
+)
+# what values tell by themselves, and in which order
+_TELLS: Sequence[tuple[str, re.Pattern[str]]] = (
+    ("e-mail address", _EMAIL),
+    ("path", _PATH),
+    ("address of a machine", _ADDRESS),
+    ("telephone number", _PHONE),
+)
+# what the name of a column tells of its values
+_COLUMNS: Sequence[tuple[str, re.Pattern[str]]] = (
+    (
+        "person",
+        re.compile(
+            r"(?:^|_)(?:user|username|login|full_?name|first_?name|last_?name|sur_?name|nick_?name|person|people|author"
+            r"|owner|experimenter|experimenters|surgeon|operator|investigator|technician|member|contact|patient"
+            r"|initials|e?mail)(?:_|$)",
+            re.IGNORECASE,
+        ),
+    ),
+    ("date of birth", re.compile(r"(?:^|_)(?:dob|birth\w*|date_of_birth)(?:_|$)", re.IGNORECASE)),
+    (
+        "identifier of a person or machine",
+        re.compile(
+            r"(?:^|_)(?:orcid|ssn|mrn|passport|host|hostname|ip|mac|serial_number)(?:_|$)", re.IGNORECASE
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that looks as if it told about a person, a machine or a folder.
+
+    Attributes
+    ----------
+    where : str
+        Full table name and column, or a file of the bundle.
+    what : str
+        ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``, ``date of birth``,
+        ``identifier of a person or machine``, ``free text``.
+    values : int
+        Distinct values.
+    rows : int or None
+        Rows that have one of them; None in a file.
+    examples : tuple of str
+        Some of them.
+    """
+
+    where: str
+    what: str
+    values: int
+    rows: int | None
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect_bundle` found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+    columns : int
+        Columns of text that were looked at.
+    unread : tuple of str
+        Columns that hold bytes, which were not looked into.
+    cut : tuple of str
+        Columns with more distinct values than were looked at.
+    """
+
+    findings: tuple[Finding, ...]
+    columns: int
+    unread: tuple[str, ...]
+    cut: tuple[str, ...] = ()
+
+
+def inspect_bundle(bundle: Bundle, progress: Callable[[int, int], None] | None = None) -> Inspection:
+    """Load a bundle into a private server and look at its texts.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With its dump.
+    progress : callable, optional
+        Called with the number of columns looked at, and of all.
+
+    Raises
+    ------
+    BundleError
+        If there is no dump, or it does not load.
+    ServerError
+        If there is no program for a private server.
+    """
+    manifest = bundle.manifest
+    flavor = manifest["server"]["flavor"]
+    flavor = flavor if servers.find_server(flavor) else None
+    with (
+        servers.private_server(flavor) as private,
+        contextlib.closing(private.connect()) as connection,
+        client_options(connection) as options,
+    ):
+        bundle.restore(options)
+        found = inspect_tables(connection, manifest, progress)
+    return Inspection((*found.findings, *_files(bundle)), found.columns, found.unread, found.cut)
+
+
+def inspect_tables(
+    connection: Any, manifest: Mapping[str, Any], progress: Callable[[int, int], None] | None = None
+) -> Inspection:
+    """Look at the texts in a server that the slice was loaded into."""
+    texts, unread = [], []
+    for table in manifest["tables"]:
+        for column in table["columns"] if table["rows"] else ():
+            kind = re.split(r"[^a-z]", column["type"].lower(), maxsplit=1)[0]
+            if kind in TEXT_TYPES or kind == "json" or _named(column["name"]):
+                texts.append((table["name"], column["name"]))
+            elif kind in BINARY_TYPES and kind not in ("bit", "binary"):
+                unread.append(f"{table['name']}.{quote(column['name'])}")
+    findings: list[Finding] = []
+    cut = []
+    for done, (table, name) in enumerate(texts, 1):
+        where = f"{table}.{quote(name)}"
+        values: list[tuple[str, int]] = []
+        sql = f"SELECT CAST({quote(name)} AS CHAR), COUNT(*) FROM {table} WHERE {quote(name)} IS NOT NULL"
+        with connection.cursor(SSCursor) as cursor:
+            cursor.execute(f"{sql} GROUP BY 1 ORDER BY 2 DESC LIMIT {VALUES + 1}")
+            values += [(str(value), int(count)) for value, count in cursor.fetchall_unbuffered()]
+        if len(values) > VALUES:
+            cut.append(where)
+        findings += _column(where, name, values)
+        if progress is not None:
+            progress(done, len(texts))
+    return Inspection(tuple(findings), len(texts), tuple(unread), tuple(cut))
+
+
+def _named(column: str) -> str | None:
+    return next((what for what, pattern in _COLUMNS if pattern.search(column)), None)
+
+
+def _column(where: str, name: str, values: Sequence[tuple[str, int]]) -> Iterator[Finding]:
+    values = [(text, count) for text, count in values if text.strip()]
+    if not values:
+        return
+    named = _named(name)
+    if named is not None:
+        yield _finding(where, named, values)
+    told: set[str] = set()
+    for what, pattern in _TELLS:
+        matches = [(text, count) for text, count in values if pattern.search(text)]
+        if matches:
+            told |= {text for text, _ in matches}
+            if named is None or what != "e-mail address":
+                yield _finding(where, what, matches)
+    people = [(text, count) for text, count in values if _PERSON.match(text)]
+    if named is None and len(people) * 2 > len(values):
+        yield _finding(where, "person", people)
+    long = [
+        (text, count) for text, count in values if len(text) > LONG_TEXT and text not in told and " " in text
+    ]
+    if long:
+        yield _finding(where, "free text", long)
+
+
+def _finding(where: str, what: str, values: Sequence[tuple[str, int]]) -> Finding:
+    examples = tuple(_short(text) for text, _ in values[:EXAMPLES])
+    return Finding(where, what, len(values), sum(count for _, count in values), examples)
+
+
+def _files(bundle: Bundle) -> Iterator[Finding]:
+    """What the texts of the bundle itself tell: values in captured statements, paths of files."""
+    manifest = bundle.manifest
+    statements = [s.get("captured", s["sql"]) for s in manifest["statements"]]
+    yield from _texts("manifest.json: statements", statements)
+    yield from _texts("manifest.json: problems", manifest["problems"])
+    yield from _texts("manifest.json: comments", _comments(manifest))
+    for one in manifest.get("code") or ():
+        if one["state"] != "missing":
+            yield from _texts(one["path"], [(bundle.path / one["path"]).read_text("utf-8", "replace")])
+    paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
+    if paths:
+        yield Finding(
+            "manifest.json: files", "path", len(set(paths)), None, tuple(map(_short, paths[:EXAMPLES]))
+        )
+
+
+def _comments(manifest: Mapping[str, Any]) -> Iterator[str]:
+    for table in manifest["tables"]:
+        yield table["comment"]
+        yield from (column["comment"] for column in table["columns"])
+
+
+def _texts(where: str, texts: Iterable[str]) -> Iterator[Finding]:
+    found: dict[str, dict[str, None]] = {}
+    for text in texts:
+        for what, pattern in _TELLS:
+            for match in pattern.finditer(text):
+                found.setdefault(what, {})[match[0].strip(" \"'=(,;")] = None
+    for what, values in found.items():
+        yield Finding(where, what, len(values), None, tuple(map(_short, list(values)[:EXAMPLES])))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= EXAMPLE_LENGTH else f"{line[: EXAMPLE_LENGTH - 1]}…"

@@ -1,0 +1,423 @@
+"""Cascade: leaves closed over foreign keys, parts and negative witnesses, to a fixpoint.
+
+In: the `Lineage` of each statement, the `Catalog` and a connection. Out: for each table the set of keys of its
+rows in the slice, each with the rule that brought it first. It reads keys only, in one consistent snapshot, and
+needs no right but SELECT. It does not know how the rows will be dumped.
+
+Cost. A leaf costs its query. A foreign key whose columns lie in the child's primary key costs no query: the parent's
+key is a projection of the child's, in memory (texts that a collation finds equal are looked up once). Other foreign
+keys, and parts, cost one query for each list of new keys (`keys.LIST_BYTES`). A witness rule costs one query for each
+list of new keys of each of its outer tables. Every key is asked about once: rules see only what is new since they
+last ran (semi-naive evaluation: Bancilhon, 1986). Memory: one tuple and one small integer for each key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import pymysql
+
+from ..catalog import Catalog, ForeignKey, Table
+from ..errors import SliceError
+from ..lineage import Leaf, Witness
+from ..lineage.witness import KEYS
+from .keys import Key, chunks, condition, convert, convert_all, expression, expressions, key_columns
+
+READ = "read by a statement"
+PARENT = "foreign key"
+PART = "part of a master"
+CHILD = "descends from a row read"
+PICKED = "picked"
+WHOLE = "all rows (statement not analysed)"
+
+# A query that was killed, ran into a limit of time or was the victim of a deadlock says nothing about itself.
+_INTERRUPTED = frozenset({1205, 1213, 1317, 1969, 3024})
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why rows are in the slice: a rule, and what it applied to.
+
+    Attributes
+    ----------
+    rule : str
+        `READ`, `WHOLE`, `PARENT`, `PART`, or the reason of a witness rule.
+    statements : tuple of int
+        Numbers of the statements that it stems from (leaves and witnesses).
+    foreign_key : ForeignKey or None
+        The one that was followed (parents and parts).
+    """
+
+    rule: str
+    statements: tuple[int, ...] = ()
+    foreign_key: ForeignKey | None = None
+
+
+@dataclass
+class KeySets:
+    """Keys of the slice's rows by full table name, each with the index of its reason in ``reasons``.
+
+    ``refused``: by the number of a statement, why the server did not answer a query for it; all rows of the
+    tables that the query was about are in the slice then.
+    """
+
+    keys: dict[str, dict[Key, int]] = field(default_factory=dict)
+    reasons: list[Reason] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def rows(self, name: str) -> dict[Key, int]:
+        return self.keys.get(name, {})
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Leaves and rules of one or more statements (``numbers``) that share them."""
+
+    numbers: tuple[int, ...]
+    leaves: tuple[Leaf, ...]
+    witnesses: tuple[Witness, ...]
+
+
+def plain_decoders() -> dict[Any, Any]:
+    """PyMySQL converters that leave every value as the server printed it."""
+    return {key: value for key, value in pymysql.converters.conversions.items() if isinstance(key, type)}
+
+
+class Asker:
+    """Runs the cascade's queries on one connection, in one consistent read-only snapshot."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.queries = 0
+
+    def start(self) -> None:
+        with self.connection.cursor() as cursor:
+            # rewritten queries keep their meaning without the check that DataJoint's sql_mode asks for
+            cursor.execute("SET SESSION sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY', '')")
+            # a rule joins what a statement and its subqueries read; MySQL's search for the best order of ten
+            # tables and more can take hours at the default depth, which is exhaustive. 0: at most seven ahead.
+            cursor.execute("SET SESSION optimizer_search_depth = 0")
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def stop(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+
+    def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        self.queries += 1
+        with self.connection.cursor() as cursor:
+            # a statement may hold bytes that are no UTF-8, which the driver decoded to surrogates
+            cursor.execute(sql.encode("utf-8", "surrogateescape"))
+            result: Sequence[tuple[Any, ...]] = cursor.fetchall()
+            return result
+
+
+class Cascade:
+    """One evaluation. `run` returns the key sets."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        catalog: Catalog,
+        *,
+        parts: str = "all",
+        progress: Callable[[str, int], None] | None = None,
+    ) -> None:
+        if parts not in ("all", "referenced"):
+            raise SliceError(f'parts must be "all" or "referenced", not {parts!r}')
+        self.asker, self.catalog, self.parts = asker, catalog, parts
+        self.sets = KeySets()
+        self.progress = progress or (lambda what, count: None)
+        self._reason_index: dict[Reason, int] = {}
+        self._pending: dict[str, list[Key]] = {}  # new since foreign keys and parts were followed
+        self._unwitnessed: dict[str, list[Key]] = {}  # new since witness rules ran
+        self._groups_done: dict[int, set[tuple[Any, ...]]] = {}
+
+    def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
+        """The closure of given keys, without statements."""
+        reason = self._reason(Reason(PICKED))
+        for name, members in keys.items():
+            self._add(name, members, reason)
+        self._close()
+        return self.sets
+
+    def run(
+        self,
+        demands: Iterable[Demand],
+        closed: bool = True,
+        down: bool = False,
+        also: Mapping[str, Iterable[Key]] = MappingProxyType({}),
+    ) -> KeySets:
+        """Evaluate to the fixpoint.
+
+        Parameters
+        ----------
+        demands : iterable of Demand
+        closed : bool
+            False evaluates the leaves only.
+        down : bool
+            Add first the rows that refer to leaves, and so on down.
+        also : mapping
+            Keys of further rows, by full table name.
+        """
+        rules: list[tuple[Witness, int]] = []
+        for demand in demands:
+            for leaf in demand.leaves:
+                self._leaf(leaf, demand.numbers)
+            rules += [(rule, self._reason(Reason(rule.reason, demand.numbers))) for rule in demand.witnesses]
+            self.progress("leaves", len(demand.numbers))
+        if down:
+            self._descend()
+        for name, keys in also.items():
+            self._add(name, keys, self._reason(Reason(PICKED)))
+        if not closed:
+            return self.sets
+        for number, (rule, reason) in enumerate(rules):
+            if rule.rowless:
+                self._rowless(number, rule, reason)
+        by_table: dict[str, list[tuple[int, Witness, int]]] = {}
+        for number, (rule, reason) in enumerate(rules):
+            for name in {base.table.full_name for base in rule.outer}:
+                by_table.setdefault(name, []).append((number, rule, reason))
+        while self._pending or self._unwitnessed:
+            self._close()
+            new, self._unwitnessed = self._unwitnessed, {}
+            for name, keys in new.items():
+                for number, rule, reason in by_table.get(name, ()):
+                    self._witness(number, rule, reason, name, keys)
+        return self.sets
+
+    # -------------------------------------------------- sets
+
+    def _reason(self, reason: Reason) -> int:
+        if reason not in self._reason_index:
+            self._reason_index[reason] = len(self.sets.reasons)
+            self.sets.reasons.append(reason)
+        return self._reason_index[reason]
+
+    def _add(self, name: str, keys: Iterable[Key], reason: int) -> None:
+        known = self.sets.keys.setdefault(name, {})
+        table = self.catalog.tables[name]
+        if not table.primary_key:
+            # nothing tells its rows apart: one of them brings all
+            if known or not any(True for _ in keys):
+                return
+            keys = self._read_keys(table, f"SELECT {expressions(key_columns(table))} FROM {name}")
+        new = dict.fromkeys(keys, reason)
+        if known:
+            for key in known.keys() & new.keys():
+                del new[key]
+        if new:
+            known.update(new)
+            self._pending.setdefault(name, []).extend(new)
+            self._unwitnessed.setdefault(name, []).extend(new)
+
+    def _read_keys(self, table: Table, sql: str) -> Iterator[Key]:
+        return self._keys(table, self.asker.rows(sql))
+
+    def _keys(self, table: Table, rows: Sequence[Sequence[Any]]) -> Iterator[Key]:
+        columns = key_columns(table)
+        for key in convert_all(columns, rows):
+            if key is not None:
+                yield key
+            elif not table.primary_key:
+                yield (None,) * len(columns)  # a row that holds nothing
+
+    # -------------------------------------------------- leaves
+
+    def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> None:
+        table = leaf.table
+        if leaf.sql is None or not table.primary_key:
+            sql = f"SELECT {expressions(key_columns(table))} FROM {table.full_name}"
+            reason = self._reason(Reason(WHOLE if leaf.sql is None else READ, numbers))
+        else:
+            sql, reason = leaf.sql, self._reason(Reason(READ, numbers))
+        try:
+            keys = self._read_keys(table, sql) if leaf.rows is None else self._keys(table, leaf.rows)
+            self._add(table.full_name, keys, reason)
+        except pymysql.MySQLError as error:
+            if leaf.sql is None:
+                raise
+            self._refused((table,), numbers, error)
+
+    # -------------------------------------------------- foreign keys and parts
+
+    def _descend(self) -> None:
+        pending = {name: list(keys) for name, keys in self.sets.keys.items()}
+        while pending:
+            name, keys = pending.popitem()
+            for fk in self.catalog.children(name):
+                before = set(self.sets.rows(fk.child))
+                self._referring(fk, keys, self._reason(Reason(CHILD, (), fk)))
+                new = [key for key in self.sets.rows(fk.child) if key not in before]
+                if new:
+                    pending.setdefault(fk.child, []).extend(new)
+
+    def _close(self) -> None:
+        while self._pending:
+            name = next(iter(self._pending))
+            keys = self._pending.pop(name)
+            for fk in self.catalog.parents(name):
+                self._parents(fk, keys)
+            if self.parts == "all":
+                for fk in self.catalog.parts(name):
+                    self._parts(fk, keys)
+
+    def _parents(self, fk: ForeignKey, keys: list[Key]) -> None:
+        child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
+        reason = self._reason(Reason(PARENT, (), fk))
+        target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
+        refers_to_key = set(target) == {c.lower() for c in parent.key}
+        positions = {name.lower(): i for i, name in enumerate(child.key)}
+        if refers_to_key and all(target[c.lower()].lower() in positions for c in parent.key):
+            order = [positions[target[c.lower()].lower()] for c in parent.key]
+            found = {tuple(key[i] for i in order) for key in keys}
+            referred = (key for key in found if None not in key)
+            self._add(fk.parent, self._stored(parent, referred, fk.virtual), reason)
+            return
+        child_columns = key_columns(child)
+        if refers_to_key:
+            select = ", ".join(expression(child.column(target[c.lower()]), "child") for c in parent.key)
+            source = f"{fk.child} AS `child`"
+        else:
+            select = expressions(key_columns(parent), "parent")
+            on = " AND ".join(
+                f"`child`.{expression(child.column(c))} = `parent`.{expression(parent.column(p))}"
+                for c, p in zip(fk.columns, fk.parent_columns, strict=True)
+            )
+            source = f"{fk.child} AS `child` JOIN {fk.parent} AS `parent` ON {on}"
+        not_null = " AND ".join(f"{expression(child.column(c), 'child')} IS NOT NULL" for c in fk.columns)
+        for chunk in chunks(child_columns, keys):
+            where = condition(expressions(child_columns, "child"), child_columns, chunk)
+            sql = f"SELECT DISTINCT {select} FROM {source} WHERE {where} AND {not_null}"
+            found_keys = self._read_keys(parent, sql)
+            if refers_to_key:
+                found_keys = self._stored(parent, found_keys, fk.virtual)
+            self._add(fk.parent, found_keys, reason)
+
+    def _stored(self, table: Table, keys: Iterable[Key], virtual: bool) -> Iterator[Key]:
+        """The keys as the table itself stores them.
+
+        A reference may differ from what it refers to where the collation finds both equal ("Ann" and "ann"), and
+        a virtual one may refer to nothing.
+        """
+        columns = key_columns(table)
+        if not virtual and not any(column.folds for column in columns):
+            yield from keys
+            return
+        known = self.sets.rows(table.full_name)
+        unknown = []
+        for key in keys:
+            if key not in known:
+                unknown.append(key)
+        for chunk in chunks(columns, unknown):
+            names = expressions(columns)
+            sql = f"SELECT {names} FROM {table.full_name} WHERE {condition(names, columns, chunk)}"
+            yield from self._read_keys(table, sql)
+
+    def _parts(self, fk: ForeignKey, keys: list[Key]) -> None:
+        self._referring(fk, keys, self._reason(Reason(PART, (), fk)))
+
+    def _referring(self, fk: ForeignKey, keys: list[Key], reason: int) -> None:
+        """Add the rows of the child that refer to given rows of the parent."""
+        part, master = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
+        target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
+        columns = key_columns(master)
+        select = expressions(key_columns(part), "part")
+        if set(target) == {c.lower() for c in master.key}:
+            source = f"{fk.child} AS `part`"
+            names = ", ".join(expression(part.column(target[c.lower()]), "part") for c in master.key)
+        else:
+            on = " AND ".join(
+                f"{expression(part.column(c), 'part')} = {expression(master.column(m), 'master')}"
+                for c, m in zip(fk.columns, fk.parent_columns, strict=True)
+            )
+            source = f"{fk.child} AS `part` JOIN {fk.parent} AS `master` ON {on}"
+            names = expressions(columns, "master")
+        for chunk in chunks(columns, keys):
+            sql = f"SELECT {select} FROM {source} WHERE {condition(names, columns, chunk)}"
+            self._add(fk.child, self._read_keys(part, sql), reason)
+
+    # -------------------------------------------------- witnesses
+
+    def _rowless(self, number: int, rule: Witness, reason: int) -> None:
+        """Ask for the combination of no rows, which no new key brings up."""
+        names = [name for _, columns in rule.asks for name in columns.split(", ") if name]
+        none = " AND ".join(f"{name} IS NULL" for name in names) or "TRUE"
+        self._answer(number, rule, reason, rule.asks[0][0].replace(f"`{KEYS}`", none))
+
+    def _add_wanted(self, rule: Witness, values: Sequence[Any], reason: int) -> None:
+        start = 0
+        for base in rule.wanted:
+            width = len(base.table.key)
+            key = convert(key_columns(base.table), values[start : start + width])
+            start += width
+            if key is not None:
+                self._add(base.table.full_name, (key,), reason)
+            elif not base.table.primary_key:  # no row, or one that holds nothing
+                self._add(base.table.full_name, ((None,) * width,), reason)
+
+    def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: list[Key]) -> None:
+        for base, (sql, names) in zip(rule.outer, rule.asks, strict=True):
+            if base.table.full_name != name:
+                continue
+            columns = key_columns(base.table)
+            for chunk in chunks(columns, keys):
+                asked = sql.replace(f"`{KEYS}`", condition(names, columns, chunk))
+                self._answer(number, rule, reason, asked)
+
+    def _answer(self, number: int, rule: Witness, reason: int, sql: str) -> None:
+        try:
+            rows = self.asker.rows(sql)
+            if rule.group_sql:
+                self._complete_groups(number, rule, reason, rows)
+                return
+        except pymysql.MySQLError as error:
+            self._refused({base.table for base in rule.wanted}, self.sets.reasons[reason].statements, error)
+            return
+        for row in rows:
+            outer, wanted = self._split(rule, row)
+            if outer is not None:
+                self._add_wanted(rule, wanted, reason)
+
+    def _refused(self, tables: Iterable[Table], numbers: tuple[int, ...], error: pymysql.MySQLError) -> None:
+        """All rows of tables for a query that the server does not answer: by EXPLAIN it had accepted it."""
+        code = error.args[0] if error.args else 0
+        if not isinstance(code, int) or 2000 <= code < 3000 or code in _INTERRUPTED:
+            raise error
+        self.sets.refused.update(dict.fromkeys(numbers, str(error.args[-1])))
+        for table in tables:
+            self._leaf(Leaf(table, None), numbers)
+
+    def _split(self, rule: Witness, row: Sequence[Any]) -> tuple[Key | None, Sequence[Any]]:
+        """The keys of a combination of outer rows, None unless the slice holds them all; and the rest of the row."""
+        start, available = 0, True
+        values: list[Any] = []
+        for base in rule.outer:
+            width = len(base.table.key)
+            key = convert(key_columns(base.table), row[start : start + width])
+            start += width
+            available = available and (key is None or key in self.sets.rows(base.table.full_name))
+            values += (None,) * width if key is None else key
+        return (tuple(values) if available else None), row[start:]
+
+    def _complete_groups(
+        self, number: int, rule: Witness, reason: int, rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        done = self._groups_done.setdefault(number, set())
+        columns = [column for base in rule.outer for column in key_columns(base.table)]
+        representatives = []
+        for row in rows:
+            outer, group = self._split(rule, row)
+            if outer is not None and tuple(group) not in done:
+                done.add(tuple(group))
+                representatives.append(outer)
+        for chunk in chunks(columns, representatives):
+            which = condition(rule.group_columns, columns, chunk) if columns else "TRUE"
+            sql = rule.group_sql.replace(f"`{KEYS}`", which)
+            for row in self.asker.rows(sql):
+                self._add_wanted(rule, row, reason)

@@ -1,0 +1,266 @@
+"""Demands: from statements to what the cascade is asked for.
+
+In: shapes of captured statements, the `Catalog` and an `Asker`. Out: for each statement a `StatementReport`, and the
+`Demand`s of all: leaves and witness rules that the server has accepted. Lineage is compiled once for a shape and,
+where it can be, asked in one query for all of its bindings. It closes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import pymysql
+
+from ..catalog import Catalog
+from ..errors import LineageError
+from ..journal import Statement
+from ..lineage import Leaf, Lineage, analyse
+from ..lineage.batch import Batch, batch
+from ..lineage.tree import Block, Output, Query, Union, to_sql
+from ..lineage.witness import KEYS
+from ..shapes import Shape
+from . import Asker, Demand
+from .keys import LIST_BYTES
+
+
+class StatementReport(NamedTuple):
+    """What became of one captured statement.
+
+    Attributes
+    ----------
+    statement : Statement
+        As captured.
+    sql : str
+        The SELECT to replay (of INSERT … SELECT, its SELECT part).
+    marks : frozenset of str
+        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``).
+    ordered : bool
+        True if it orders its result totally: a replay is compared as a list.
+    fallback : str or None
+        Why it was not analysed and all rows of its tables are exported.
+    rows_then, rows_now : int or None
+        Rows that it returned when it was captured, and now.
+    tables : tuple of str
+        Full names of the base tables that it reads.
+    """
+
+    statement: Statement
+    sql: str
+    marks: frozenset[str] = frozenset()
+    ordered: bool = False
+    fallback: str | None = None
+    rows_then: int | None = None
+    rows_now: int | None = None
+    tables: tuple[str, ...] = ()
+
+    @property
+    def drifted(self) -> bool:
+        """True where it returns another number of rows now than it did when it was captured."""
+        return (
+            self.rows_then is not None
+            and self.rows_now is not None
+            and self.rows_then != self.rows_now
+            and not self.marks
+        )
+
+
+def analyse_all(
+    shapes: Sequence[Shape], catalog: Catalog, asker: Asker, strict: bool
+) -> tuple[list[StatementReport], list[Demand]]:
+    """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible."""
+    reports: list[StatementReport] = []
+    demands: list[Demand] = []
+    for shape in shapes:
+        made = _whole_shape(shape, catalog, asker)
+        if made is None:
+            made = [_one_by_one(shape, binding, catalog, asker) for binding in shape.bindings]
+        for lineage, demand, counted in made:
+            if lineage.fallback and strict:
+                raise LineageError(
+                    f"Statement {demand.numbers[0]} cannot be analysed: {lineage.fallback}. With strict=True this is "
+                    f"an error; without, all rows of {', '.join(t.full_name for t in lineage.tables)} are "
+                    f"exported:\n{lineage.sql}"
+                )
+            demands.append(demand)
+            if lineage.sql:
+                reports += _reports(lineage, counted)
+    return sorted(reports, key=lambda report: report.statement.number), demands
+
+
+_Made = tuple[Lineage, Demand, "list[tuple[Statement, int | None]]"]
+
+
+def _reports(lineage: Lineage, counted: Iterable[tuple[Statement, int | None]]) -> Iterator[StatementReport]:
+    own = lineage.reads_whole and not lineage.qualified
+    about = (lineage.marks, lineage.ordered, lineage.fallback)
+    tables = tuple(table.full_name for table in lineage.tables)
+    for statement, now in counted:
+        then = statement.rows if lineage.reads_whole else None
+        now = now if lineage.reads_whole else None
+        yield StatementReport(statement, statement.sql if own else lineage.sql, *about, then, now, tables)
+
+
+def _one_by_one(shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker) -> _Made:
+    members = shape.bindings[binding]
+    lineage = analyse(members[0].sql, catalog, kind=shape.kind, default_schema=shape.database or None)
+    lineage, now = _checked(lineage, asker)
+    numbers = tuple(s.number for s in members)
+    return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
+
+
+def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | None:
+    """The lineage of a shape, asked for all bindings at once; None if they must be asked one by one."""
+    if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
+        return None
+    try:
+        lineage = analyse(shape.marked, catalog, kind=shape.kind, default_schema=shape.database or None)
+    except LineageError:
+        return None
+    if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
+        return None
+    found = batch(lineage.query)
+    if found is None or not (found.single or found.count):
+        return None
+    try:
+        if found.leaves:
+            # one binding is like another, and to explain a long list takes the server as long as to answer it
+            example = next(_parts([next(iter(shape.bindings))], found)).condition
+            asker.rows(f"EXPLAIN {found.leaves[0].replace(f'`{KEYS}`', example)}")
+        agreeing = _agreeing(shape, found, asker)
+    except pymysql.MySQLError:
+        return None
+    leaves = [
+        Leaf(leaf.table, sql.replace(f"`{KEYS}`", part.condition), part.rows)
+        for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
+        for part in agreeing
+    ]
+    members = [s for part in agreeing for binding in part.bindings for s in shape.bindings[binding]]
+    demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
+    made: list[_Made] = [(lineage, demand, [(s, 1 if found.single else s.rows) for s in members])]
+    if sum(len(part.bindings) for part in agreeing) < len(shape.bindings):
+        asked = {binding for part in agreeing for binding in part.bindings}
+        left = [binding for binding in shape.bindings if binding not in asked]
+        made += [_one_by_one(shape, binding, catalog, asker) for binding in left]
+    return made
+
+
+_Binding: TypeAlias = "tuple[str, ...]"
+
+
+class _Part(NamedTuple):
+    """Some bindings of a shape: the condition that names them, and the rows of its only leaf if they were read."""
+
+    condition: str
+    bindings: list[_Binding]
+    rows: Sequence[tuple[Any, ...]] | None = None
+
+
+def _parts(bindings: Iterable[_Binding], found: Batch) -> Iterator[_Part]:
+    """The bindings in lists of at most about `keys.LIST_BYTES`."""
+    rows: list[str] = []
+    named: list[_Binding] = []
+    size = 0
+    single = found.order[0] if len(found.order) == 1 else None
+    for binding in bindings:
+        row = binding[single] if single is not None else f"({', '.join([binding[i] for i in found.order])})"
+        if rows and size + len(row) > LIST_BYTES:
+            yield _Part(f"({found.columns}) IN ({', '.join(rows)})", named)
+            rows, named, size = [], [], 0
+        rows.append(row)
+        named.append(binding)
+        size += len(row) + 2
+    if rows:
+        yield _Part(f"({found.columns}) IN ({', '.join(rows)})", named)
+
+
+def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[_Part]:
+    """The bindings whose statements return as many rows now as they did, told from sums over many of them.
+
+    A sum that differs is halved until it is known which bindings it is about.
+    """
+    if found.single:
+        return list(_parts(shape.bindings, found))
+    then: dict[_Binding, int] = {}
+    for binding, members in shape.bindings.items():
+        rows = members[0].rows
+        if rows is not None and (len(members) == 1 or all(member.rows == rows for member in members)):
+            then[binding] = rows
+    agreeing: list[_Part] = []
+    pending = list(_parts(then, found))[::-1]
+    by_leaf = found.counted_by_leaf
+    while pending:
+        part = pending.pop()
+        if by_leaf:
+            part = part._replace(rows=asker.rows(found.leaves[0].replace(f"`{KEYS}`", part.condition)))
+            now = len(part.rows or ())
+        else:
+            now = count(asker, str(found.count).replace(f"`{KEYS}`", part.condition))
+        if now == sum(map(then.__getitem__, part.bindings)):
+            agreeing.append(part)
+        elif len(part.bindings) > 1:
+            middle = len(part.bindings) // 2
+            for half in (part.bindings[middle:], part.bindings[:middle]):
+                pending += _parts(half, found)
+    return agreeing
+
+
+# ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+_READ_ONLY = 1792
+
+
+def _checked(lineage: Lineage, asker: Asker) -> tuple[Lineage, int | None]:
+    """The lineage after the server has accepted its queries, and the number of rows of the statement now.
+
+    A query that the server refuses was rewritten wrongly: the statement falls back to whole tables, with the
+    server's word as the reason.
+    """
+    if not lineage.sql:
+        return lineage, None
+    try:
+        for leaf in lineage.leaves:
+            if leaf.sql is not None:
+                asker.rows(f"EXPLAIN {leaf.sql}")
+        for rule in lineage.witnesses:
+            for sql, _ in rule.asks:
+                asker.rows(f"EXPLAIN {_without_keys(sql)}")
+            if rule.group_sql:
+                asker.rows(f"EXPLAIN {_without_keys(rule.group_sql)}")
+        if lineage.query is not None:
+            return lineage, count(asker, f"SELECT COUNT(*) FROM ({_numbered(lineage.query)}) AS `counted`")
+    except pymysql.MySQLError as error:
+        whole = tuple(Leaf(table, None) for table in lineage.tables)
+        reason = f"the server refuses the rewritten statement: {error.args[-1]}"
+        lineage = dataclasses.replace(lineage, leaves=whole, witnesses=(), fallback=reason, query=None)
+    try:
+        return lineage, len(asker.rows(lineage.sql))
+    except pymysql.MySQLError as error:
+        if error.args[0] == _READ_ONLY:
+            return lineage, None  # FOR UPDATE; its rows are not counted then
+        raise LineageError(
+            f"Running a captured statement again: the server refuses it now ({error.args[-1]}). A table or column "
+            f"may have been changed since the analysis ran:\n{lineage.sql}"
+        ) from error
+
+
+def _without_keys(sql: str) -> str:
+    return sql.replace(f"`{KEYS}`", "TRUE")
+
+
+def _numbered(query: Query) -> str:
+    """The statement with output names that differ, so that it can be a derived table."""
+
+    def renamed(inner: Query) -> Query:
+        if isinstance(inner, Union):
+            return dataclasses.replace(inner, branches=tuple(renamed(branch) for branch in inner.branches))
+        assert isinstance(inner, Block)
+        outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
+        return dataclasses.replace(inner, outputs=outputs)
+
+    return to_sql(renamed(query))
+
+
+def count(asker: Asker, sql: str) -> int:
+    """The number that a ``SELECT COUNT(*)`` returns."""
+    return int(asker.rows(sql)[0][0])

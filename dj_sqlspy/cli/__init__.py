@@ -1,0 +1,315 @@
+"""Command line: ``dj-sqlspy``, a thin layer over the API; a command for a method.
+
+In: arguments. Out: tables for a terminal, and an exit code: 0, or 1 with one message where a `SpyError` says
+what is wrong (2 for wrong arguments, as argparse has it). It holds no logic. What a command needs is imported
+by it, so that ``dj-sqlspy papers`` needs neither sqlglot nor networkx.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..display import size_text
+from ..errors import SpyError
+from . import capture as cli_capture
+from . import publish as cli_publish
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from rich.text import Text
+
+    from ..paper import Paper
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the entry point of ``dj-sqlspy``.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except SpyError as error:
+        print(f"dj-sqlspy: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dj-sqlspy", description="Export exactly the rows that a DataJoint analysis stands on."
+    )
+    # not abbreviated: what stands behind the name of a script is not ours
+    parser.allow_abbrev = False
+    parser.add_argument("--version", action="version", version=f"dj-sqlspy {__version__}")
+    parser.add_argument(
+        "--home", help="where journals live (default: dj.config['sqlspy.home'], else the user's data folder)"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    cli_capture.add_commands(add)
+    add("papers", _papers, "list the papers that something was captured for")
+    show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
+    show.add_argument("paper", metavar="PAPER")
+    show.add_argument("--statements", action="store_true", help="also list the statements")
+    forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
+    forget.add_argument("paper", metavar="PAPER")
+    forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")
+    write = add("write", _write, "write a paper's slice as a bundle: dump.sh, restore.sh, manifest.json")
+    write.add_argument("paper", metavar="PAPER")
+    write.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write")
+    write.add_argument(
+        "--accept-drift",
+        action="store_true",
+        help="write although statements return other numbers of rows now",
+    )
+    write.add_argument(
+        "--parts",
+        choices=("all", "referenced"),
+        default="all",
+        help="whether a master brings all of its parts",
+    )
+    write.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail where a statement cannot be analysed, and export no whole table",
+    )
+    write.add_argument(
+        "--about",
+        metavar="FILE",
+        help="JSON with title, authors, license, doi and others, for README.md and the metadata",
+    )
+    write.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="leave out the contents of a column, named as schema.table.column (may be given more than once)",
+    )
+    write.add_argument(
+        "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
+    )
+    write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
+    verify = add(
+        "verify",
+        _verify,
+        "load a bundle into a private server and compare with the source, or with the digests in the bundle",
+    )
+    verify.add_argument("bundle", metavar="DIR")
+    verify.add_argument("--alone", action="store_true", help="do not look for the source")
+    for name, command, text in (
+        (
+            "dump",
+            _dump,
+            "run a bundle's dump.sh (without options: on the server of dj.config; --jobs N: N tables at once)",
+        ),
+        ("restore", _restore, "run a bundle's restore.sh"),
+    ):
+        runs = add(name, command, text)
+        runs.add_argument("bundle", metavar="DIR")
+        runs.add_argument(
+            "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
+        )
+    cli_publish.add_commands(add)
+    demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
+    demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
+    return parser
+
+
+# --- commands ----------------------------------------------------------------------------------------------
+
+
+def _papers(options: argparse.Namespace) -> None:
+    from ..paper import papers
+    from ..settings import home
+
+    found = papers(options.home)
+    if not found:
+        print(f"Nothing was captured in {home(options.home)} yet.")
+        return
+    rows = []
+    for paper in found:
+        analyses = paper.analyses
+        starts = [analysis.started for analysis in analyses if analysis.started]
+        rows.append(
+            (
+                paper.name,
+                len(analyses),
+                sum(analysis.statements for analysis in analyses),
+                size_text(sum(analysis.size for analysis in analyses)),
+                time_text(max(starts, default=None)),
+                "complete" if paper.complete else "INCOMPLETE",
+            )
+        )
+    print_table(("paper", "analyses", "statements", "size", "last run", "record"), rows, right=(1, 2, 3))
+
+
+def _show(options: argparse.Namespace) -> None:
+    paper = paper_of(options)
+    rows = [
+        (
+            analysis.name,
+            time_text(analysis.started),
+            analysis.state,
+            analysis.processes,
+            analysis.statements,
+            size_text(analysis.size),
+            "complete" if analysis.complete else "INCOMPLETE",
+        )
+        for analysis in paper.analyses
+    ]
+    if not rows:
+        raise SpyError(f"Nothing was captured for the paper {paper.name!r} in {paper.home}.")
+    print_table(
+        ("analysis", "started", "state", "processes", "statements", "size", "record"), rows, right=(3, 4, 5)
+    )
+    if options.statements:
+        captured = [
+            (s.number, s.analysis, s.kind, "" if s.rows is None else s.rows, s.sql) for s in paper.statements
+        ]
+        print_table(("#", "analysis", "kind", "rows", "statement"), captured, right=(0, 3))
+    for problem in paper.problems:
+        print(problem)
+
+
+def _forget(options: argparse.Namespace) -> None:
+    paper_of(options).forget(options.analysis)
+
+
+def _write(options: argparse.Namespace) -> None:
+    from ..bundle import write_bundle
+    from ..dump.exclude import words
+
+    paper = paper_of(options)
+    bundle = write_bundle(
+        paper.slice(parts=options.parts, strict=options.strict),
+        options.output,
+        paper=paper,
+        accept_drift=options.accept_drift,
+        allow_incomplete=options.allow_incomplete,
+        about=options.about,
+        exclude=options.exclude,
+        with_code=options.with_code,
+    )
+    tables = [
+        (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))
+        for table in bundle.manifest["tables"]
+    ]
+    print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
+    excluded = bundle.manifest["excluded"]
+    for line in words(excluded):
+        print(f"Contents left out: {line}")
+    if any(one["statements"] for one in excluded):
+        print("These statements cannot be replayed; the bundle has them without their values.")
+    for one in bundle.manifest["code"]:
+        print(f"Code: {one['path']} ({one['state']})")
+    if options.with_code and not bundle.manifest["code"]:
+        print("Code: none; the analyses ran in no script or notebook that is known.")
+    files = bundle.manifest["files"]
+    if files:
+        print(
+            f"Rows need {len(files):,} files outside of the database: dj-sqlspy files {options.paper} --copy DIR"
+        )
+    print(f"Written: {bundle.path}. Next: dj-sqlspy dump {bundle.path}")
+
+
+def _dump(options: argparse.Namespace) -> None:
+    from ..bundle import Bundle
+
+    own = argparse.ArgumentParser(prog="dj-sqlspy dump", add_help=False, allow_abbrev=False)
+    own.add_argument("--jobs", type=int, default=1)
+    # after the folder, where argparse takes all for options of the client
+    chosen, rest = own.parse_known_args(options.options)
+    print(Bundle(options.bundle).dump(rest or None, jobs=chosen.jobs))
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from ..bundle import Bundle
+
+    print(Bundle(options.bundle).restore(options.options))
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ..bundle import Bundle
+
+    bundle = Bundle(options.bundle)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("dump, load, replay", total=None)
+        report = bundle.verify(
+            progress=lambda done, of: bar.update(task, completed=done, total=of), alone=options.alone
+        )
+    Console(soft_wrap=True).print(report, markup=False)
+    return 0 if report.equal and report.complete else 1
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from ..demo.run import run
+
+    outcome = run(Path(options.output) if options.output else None)
+    return 0 if outcome.good else 1
+
+
+# --- how things are shown ----------------------------------------------------------------------------------
+
+
+def paper_of(options: argparse.Namespace) -> Paper:
+    from ..paper import Paper
+
+    return Paper(options.paper, home=options.home)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
+    """A table as wide as the terminal, long text cut; all of it where the output is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    if not console.is_terminal:
+        console.width = 10_000
+    table = Table(box=None, pad_edge=False)
+    for position, heading in enumerate(headings):
+        table.add_column(
+            heading,
+            justify="right" if position in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if heading == "statement" and console.is_terminal else None,
+        )
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else _one_line(str(cell)) for cell in row))
+    console.print(table)
+
+
+def _one_line(text: str) -> Text:
+    from rich.text import Text
+
+    return Text(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
+
+
+def time_text(when: datetime | None) -> str:
+    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"

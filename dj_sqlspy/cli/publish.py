@@ -1,0 +1,221 @@
+"""Command line, second part: the commands for what is published beside the rows.
+
+In: arguments. Out: tables for a terminal. As in `cli`, a command is a thin layer over a method, and imports
+what it needs itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SliceError
+
+if TYPE_CHECKING:
+    from ..files import File
+
+Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
+
+SHOWN = 30  # files that are named one by one before they are only counted
+
+
+def add_commands(add: Add) -> None:
+    """Add the commands to the parser; ``add`` takes a name, a function and a text."""
+    files = add(
+        "files", _files, "list or copy the files that lie outside of the database and belong to a paper"
+    )
+    files.add_argument("paper", metavar="PAPER")
+    files.add_argument("--copy", metavar="DIR", help="copy them there, so that a loaded pipeline finds them")
+    files.add_argument("--no-link", action="store_true", help="copy, and make no hard links")
+    files.add_argument("--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd")
+    files.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="without the files of a column whose contents are left out, as for `write`",
+    )
+    files.add_argument("--store", metavar="NAME", help="only files of this store")
+    files.add_argument("--all", action="store_true", help="name every file")
+    files.add_argument(
+        "--check",
+        choices=("size", "contents"),
+        default="size",
+        help="look for files and their sizes, or read them and compare checksums",
+    )
+    cut = add("slice", _slice, "show the rows that a paper needs, table by table, and write nothing")
+    cut.add_argument("paper", metavar="PAPER")
+    cut.add_argument(
+        "--parts",
+        choices=("all", "referenced"),
+        default="all",
+        help="whether a master brings all of its parts",
+    )
+    cut.add_argument("--strict", action="store_true", help="fail where a statement cannot be analysed")
+    why = add("why", _why, "tell why a row is in the slice of a paper")
+    why.add_argument("paper", metavar="PAPER")
+    why.add_argument("table", metavar="TABLE", help="`schema`.`table`, schema.table or schema.ClassName")
+    why.add_argument("key", metavar="COLUMN=VALUE", nargs="+", help="the primary key of the row")
+    look = add(
+        "inspect",
+        _inspect,
+        "tell what a bundle reveals of people, machines and folders",
+    )
+    look.add_argument("bundle", metavar="DIR")
+    report = add("report", _report, "make a bundle's report.html again from its manifest.json")
+    report.add_argument("bundle", metavar="DIR")
+
+
+def _slice(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from ..display import slice_lines
+    from . import paper_of
+
+    cut = paper_of(options).slice(parts=options.parts, strict=options.strict)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    for line in slice_lines(cut):
+        console.print(line)
+
+
+def _why(options: argparse.Namespace) -> None:
+    from ..display import find_table, key_of
+    from . import paper_of
+
+    wrong = [pair for pair in options.key if "=" not in pair]
+    if wrong:
+        raise SliceError(f"A primary key is given as COLUMN=VALUE, not as {wrong[0]!r}.")
+    cut = paper_of(options).slice()
+    name = find_table(cut.tables, options.table)
+    key = key_of(cut.tables[name].table, dict(pair.split("=", 1) for pair in options.key))
+    for line in cut.why(name, key):
+        print(line)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from ..bundle import Bundle
+    from ..bundle.privacy import inspect_bundle
+    from . import print_table
+
+    with _progress("looking at columns", "columns") as (count, limit):
+
+        def looked(done: int, of: int) -> None:
+            limit(of)
+            count(1)
+
+        found = inspect_bundle(Bundle(options.bundle), looked)
+    rows = [
+        (one.where, one.what, one.values, "" if one.rows is None else one.rows, "; ".join(one.examples))
+        for one in found.findings
+    ]
+    if rows:
+        print_table(("where", "looks like", "values", "rows", "for example"), rows, right=(2, 3))
+    print(f"{len(rows)} findings in {found.columns:,} columns of text.")
+    if found.unread:
+        print(f"Not looked into, since they hold bytes: {', '.join(found.unread)}")
+    if found.cut:
+        print(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from ..bundle import Bundle
+    from ..bundle.publish import refresh
+
+    bundle = Bundle(options.bundle)
+    refresh(bundle.path, bundle.manifest)
+    print(bundle.path / "report.html")
+
+
+def _files(options: argparse.Namespace) -> int:
+    from ..files import total
+    from ..files.copies import copy_files, file_list
+    from ..files.stores import Stores
+    from . import paper_of
+
+    paper = paper_of(options)
+    with _progress("looking at files", "files") as (count, limit):
+
+        def looked(done: int, of: int) -> None:
+            limit(of)
+            count(1)
+
+        files = paper.files(check=options.check, exclude=options.exclude, progress=looked)
+    if options.store:
+        files = [file for file in files if file.store == options.store]
+    stores = Stores(paper.connection)
+    if options.list:
+        print(file_list(files, options.list, stores, options.copy or "files"), end="")
+        return 0
+    _show_files(files, options.all)
+    if options.copy:
+        with _progress("copying", "bytes") as (count, limit):
+            limit(total(file for file in files if file.state in ("ok", "changed")))
+            copied = copy_files(files, Path(options.copy), stores, link=not options.no_link, progress=count)
+        print(copied)
+        return 0 if copied.complete else 1
+    return 0 if all(file.state == "ok" for file in files) else 1
+
+
+def _show_files(files: list[File], all_of_them: bool) -> None:
+    from ..display import size_text
+    from ..files import total
+    from . import print_table
+
+    groups: dict[tuple[str, str, str], list[File]] = {}
+    for file in files:
+        groups.setdefault((file.store, file.kind, file.state), []).append(file)
+    rows = [
+        (store, kind, state, len(members), size_text(total(members)))
+        for (store, kind, state), members in groups.items()
+    ]
+    if not rows:
+        print("No row of the slice needs a file.")
+        return
+    print_table(("store", "kind", "state", "files", "size"), rows, right=(3, 4))
+    named = files if all_of_them else [file for file in files if file.state != "ok"]
+    shown = named if all_of_them else named[:SHOWN]
+    if shown:
+        print_table(
+            ("file", "size", "state", "rows", "what is wrong"),
+            [
+                (
+                    f"{file.store}/{file.path}",
+                    "" if file.size is None else size_text(file.size),
+                    file.state,
+                    len(file.needed_by),
+                    file.note,
+                )
+                for file in shown
+            ],
+            right=(1, 3),
+        )
+    if len(named) > len(shown):
+        print(f"and {len(named) - len(shown)} more (--all names every file)")
+
+
+@contextlib.contextmanager
+def _progress(text: str, unit: str) -> Iterator[tuple[Callable[[int], Any], Callable[[int], Any]]]:
+    """A progress bar on the standard error where that is a terminal; how to advance it, and to tell its end."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    console = Console(stderr=True)
+    bar = Progress(
+        "{task.description}",
+        BarColumn(),
+        amount,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(text, total=None)
+        yield (lambda count: bar.advance(task, count)), (lambda limit: bar.update(task, total=limit))

@@ -1,0 +1,274 @@
+"""Exclude: columns whose contents stay at the lab, though their rows are in the slice.
+
+In: names of columns, a `Slice`, a connection to its source. Out: for each column what stands in the place of its
+contents, as SQL that ``dump.sh`` selects, and the captured statements whose result depends on it. Such a statement
+cannot be replayed, and its text can hold what is left out (``WHERE name = 'Ada'``), so the bundle has it without its
+values. A column that rows are named, joined or told apart by is refused. It changes no row of the slice.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Column, Table
+from ..display import find_table
+from ..errors import LineageError, SliceError
+from ..lineage import analyse
+from ..lineage.columns import columns_read
+from ..shapes import lift, without_literals
+from ..sql import quote
+
+if TYPE_CHECKING:
+    from ..cascade.demands import StatementReport
+    from ..files import File
+    from ..slices import Slice
+
+EXCLUDED = "excluded"  # the mark of a statement that reads such a column
+
+_NAME = re.compile(r"(?P<table>.+)\.(?:`(?P<quoted>(?:[^`]|``)+)`|(?P<plain>[^`.]+))", re.DOTALL)
+_ALL_COLUMNS = re.compile(r"(?<!\()\s*\*|\bnatural\b", re.IGNORECASE)
+_TIME = re.compile(r"\(*(?:current_timestamp|now|localtime|localtimestamp)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A column without its contents.
+
+    Attributes
+    ----------
+    table, column : str
+        Full table name; name of the column.
+    value : str
+        SQL for what each row has in its place: ``NULL``, or the default.
+    statements : tuple of int
+        Numbers of the captured statements whose result depends on the contents.
+    """
+
+    table: str
+    column: str
+    value: str
+    statements: tuple[int, ...] = ()
+
+
+def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded, ...]:
+    """What to put in the place of the contents of columns.
+
+    Parameters
+    ----------
+    cut : Slice
+    names : iterable of str
+        ```schema`.`table`.column``, also ``schema.table.column`` or ``schema.ClassName.column``.
+    connection : pymysql connection
+        To the source; only its ``information_schema`` is read.
+
+    Raises
+    ------
+    SliceError
+        If there is no such column, or the structure does not allow to leave out its contents.
+    """
+    found: dict[tuple[str, str], Excluded] = {}
+    for name in names:
+        table, column = _find(cut, name)
+        refused = _why_not(cut, table, column, connection)
+        value = _value(column)
+        if refused or value is None:
+            refused = refused or (
+                "it is NOT NULL and has no default that could stand in its place. Take rows without it with only=…, or"
+                " make it nullable in the database"
+            )
+            raise SliceError(f"Excluding {table.full_name}.{quote(column.name)}: {refused}.")
+        found[table.full_name, column.name] = Excluded(table.full_name, column.name, value)
+    readers = _readers(cut, found)
+    return tuple(replace(one, statements=tuple(readers[key])) for key, one in found.items())
+
+
+def note(manifest: dict[str, Any], excluded: Sequence[Excluded]) -> None:
+    """Add the columns to a manifest, and mark the statements that depend on them; these lose their values."""
+    manifest["excluded"] = [{**vars(one), "statements": list(one.statements)} for one in excluded]
+    numbers = {number for one in excluded for number in one.statements}
+    for entry in manifest["statements"]:
+        if entry["number"] in numbers:
+            entry["sql"] = without_literals(entry["sql"])
+            entry.pop("captured", None)
+            entry["marks"] = sorted({*entry["marks"], EXCLUDED})
+            if entry["fallback"]:
+                entry["fallback"] = "it could not be analysed (the reason may quote a value, and is left out)"
+
+
+def contents(manifest: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """By table and column, the SQL that stands in the place of the contents."""
+    out: dict[str, dict[str, str]] = {}
+    for one in manifest.get("excluded", ()):
+        out.setdefault(one["table"], {})[one["column"]] = one["value"]
+    return out
+
+
+def needed_files(files: Iterable[File], excluded: Sequence[Excluded]) -> list[File]:
+    """The files that rows need also without the contents of these columns."""
+    left_out = {(one.table, one.column) for one in excluded}
+    kept = []
+    for file in files:
+        rows = tuple(row for row in file.needed_by if (row.table, row.column) not in left_out)
+        if rows:
+            kept.append(replace(file, needed_by=rows))
+    return kept
+
+
+# ---------------------------------------------------------------- which column, and whether it can be
+
+
+def _find(cut: Slice, name: str) -> tuple[Table, Column]:
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise SliceError(f"Excluding {name!r}: name a column as `schema`.`table`.column.")
+    table = cut.tables[find_table(cut.tables, match["table"])].table
+    wanted = match["plain"] or match["quoted"].replace("``", "`")
+    column = table.by_name.get(wanted.lower())
+    if column is None:
+        known = ", ".join(one.name for one in table.columns)
+        raise SliceError(f"Excluding {name!r}: {table.full_name} has no column {wanted!r}; it has {known}.")
+    return table, column
+
+
+def _why_not(cut: Slice, table: Table, column: Column, connection: Any) -> str:
+    """Why the contents of a column cannot be left out, or ""."""
+    name = column.name.lower()
+    if table.is_view:
+        return "it is a column of a view, which holds no rows; exclude the column of the table behind it"
+    if table.name.startswith("~"):
+        return "the table is DataJoint's own, which finds rows and files by it"
+    if not table.primary_key:
+        return "the table has no primary key, so that its rows are named by all of their columns"
+    if name in (one.lower() for one in table.primary_key):
+        return "it is part of the primary key"
+    if column.generated:
+        return "it is generated from other columns; exclude those"
+    for fk in cut.catalog.foreign_keys:
+        if (fk.child == table.full_name and name in map(str.lower, fk.columns)) or (
+            fk.parent == table.full_name and name in map(str.lower, fk.parent_columns)
+        ):
+            return f"it is part of the foreign key {quote(fk.name)} of {fk.child} to {fk.parent}"
+    with connection.cursor() as cursor:
+        for index, on in _unique(cursor, table):
+            if name == on.lower() or f"`{name}`" in on.lower():
+                return f"it is part of the unique key {quote(index)}"
+        for other, expression in _generated(cursor, table):
+            if f"`{name}`" in expression.lower():
+                return f"the column {quote(other)} is generated from it"
+    return ""
+
+
+def _unique(cursor: Any, table: Table) -> list[tuple[str, str]]:
+    """Name of each unique key with each of its columns (or expressions, which MySQL has)."""
+    cursor.execute("SELECT VERSION()")
+    on = (
+        "column_name"
+        if "mariadb" in str(cursor.fetchone()[0]).lower()
+        else "COALESCE(column_name, expression)"
+    )
+    cursor.execute(
+        f"SELECT index_name, {on} FROM information_schema.statistics"
+        " WHERE table_schema = %s AND table_name = %s AND non_unique = 0 AND index_name <> 'PRIMARY'",
+        (table.schema, table.name),
+    )
+    return [(str(index), str(on)) for index, on in cursor.fetchall()]
+
+
+def _generated(cursor: Any, table: Table) -> list[tuple[str, str]]:
+    cursor.execute(
+        "SELECT column_name, generation_expression FROM information_schema.columns"
+        " WHERE table_schema = %s AND table_name = %s AND generation_expression IS NOT NULL",
+        (table.schema, table.name),
+    )
+    return [(str(name), _text(expression)) for name, expression in cursor.fetchall()]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _value(column: Column) -> str | None:
+    """SQL for what stands in the place of the contents of a column; None if nothing can.
+
+    A default that asks for the time becomes the time of writing, so that two dumps are the same.
+    """
+    if column.nullable:
+        return "NULL"
+    default = column.default
+    if default is None:
+        return None
+    if _TIME.match(default) and column.data_type in ("datetime", "timestamp"):
+        digits = re.search(r"\(\d\)", column.column_type)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return f"CAST('{now:%Y-%m-%d %H:%M:%S}' AS DATETIME{digits[0] if digits else ''})"
+    # MySQL says where a default is an expression; MariaDB writes literals so that they can be told
+    literal = re.fullmatch(r"(?:[bx]?'.*'|[-+]?[\d.]+(?:e[-+]?\d+)?)", default, re.IGNORECASE | re.DOTALL)
+    computed = "DEFAULT_GENERATED" in column.extra.upper()
+    if computed or (not literal and default.endswith(")")):
+        return None
+    return f"DEFAULT({quote(column.name)})"
+
+
+# ---------------------------------------------------------------- statements that read it
+
+
+def _readers(cut: Slice, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[int]]:
+    """Numbers of the statements whose result depends on the contents of each column."""
+    found: dict[tuple[str, str], list[int]] = {key: [] for key in wanted}
+    known: dict[tuple[str, str, bool], set[tuple[str, str]] | None] = {}
+    tables = {table for table, _ in found}
+    for report in cut.statements:
+        if tables.isdisjoint(report.tables):
+            continue
+        template = lift(report.sql)[0]
+        key = template, report.statement.database, bool(report.fallback)
+        if key not in known:
+            known[key] = _columns_of(cut, report)
+        read = known[key]
+        for (table, column), numbers in found.items():
+            if (
+                (table, column.lower()) in read
+                if read is not None
+                else _may_read(template, report, table, column)
+            ):
+                numbers.append(report.statement.number)
+    return found
+
+
+def _columns_of(cut: Slice, report: StatementReport) -> set[tuple[str, str]] | None:
+    """The columns that a statement reads; None where that cannot be told."""
+    if report.fallback:
+        return None
+    try:
+        lineage = analyse(report.sql, cut.catalog, default_schema=report.statement.database or None)
+    except LineageError:
+        return None
+    return None if lineage.query is None else columns_read(lineage.query)
+
+
+def _may_read(template: str, report: StatementReport, table: str, column: str) -> bool:
+    """Whether a statement that is not analysed may read a column: it names it, or all columns."""
+    if table not in report.tables:
+        return False
+    names = re.compile(rf"(?<!\w){re.escape(column)}(?!\w)", re.IGNORECASE)
+    return bool(names.search(template) or _ALL_COLUMNS.search(template))
+
+
+def words(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the manifest says of excluded columns, a line for each.
+
+    >>> words([{"table": "`lab`.`subject`", "column": "name", "value": "NULL", "statements": [3, 4]}])
+    ['`lab`.`subject`.`name`: NULL; read by 2 statements (3, 4)']
+    """
+    lines = []
+    for one in excluded:
+        numbers = one["statements"]
+        shown = ", ".join(map(str, numbers[:12])) + (", …" if len(numbers) > 12 else "")
+        count = f"{len(numbers):,} statement{'' if len(numbers) == 1 else 's'}"
+        read = f"read by {count} ({shown})" if numbers else "read by no statement"
+        lines.append(f"{one['table']}.{quote(one['column'])}: {one['value']}; {read}")
+    return lines

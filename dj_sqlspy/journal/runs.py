@@ -1,0 +1,310 @@
+"""Runs: journals read back, and combined over the processes of a run and the analyses of a paper.
+
+In: the folders that `journal` wrote. Out: statements in one order, and what is missing from the record. It
+changes nothing on disk.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import os
+import re
+import socket
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from ..collector import held_off
+from ..errors import JournalError
+from . import FORMAT, INCOMPLETE, SUFFIX, Statement, failures, run_folders, run_order
+
+
+@dataclass(frozen=True)
+class JournalFile:
+    """One file as read.
+
+    Attributes
+    ----------
+    path : Path
+    header : dict
+        Empty where it is damaged.
+    lines : int
+        Whole lines, as many as were there when it was read.
+    statements : int
+        Of these, the statements that are not damaged.
+    damaged : frozenset of int
+        Lines to leave out, counted from 1.
+    end : dict or None
+        The last record; None where the process was stopped before it.
+    problems : list of str
+        What is missing or may be.
+    notes : list of str
+        What is odd but loses nothing.
+    size : int
+        Bytes.
+    """
+
+    path: Path
+    header: dict[str, Any]
+    lines: int
+    statements: int
+    damaged: frozenset[int]
+    end: dict[str, Any] | None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that started the run."""
+        return bool(self.header.get("process") == "first")
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs on this host now."""
+        if self.end is not None or self.header.get("host") != socket.gethostname():
+            return False
+        try:
+            os.kill(int(self.header["pid"]), 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def records(self) -> Iterator[Record]:
+        """The statements, read again from the file: no more than one is held in memory.
+
+        Raises
+        ------
+        JournalError
+            If the file can't be read any more.
+        """
+        usual = _USUAL.fullmatch
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(itertools.islice(file, self.lines), 1):
+                    if line.startswith(_STATEMENT, 9) and number not in self.damaged:
+                        match = usual(line, 9)
+                        yield _usual_record(match) if match else _any_record(json.loads(line[9:]))
+        except OSError as error:
+            raise JournalError(f"Reading the journal {self.path}: {error}.") from error
+
+
+class Record(NamedTuple):
+    """A statement as a journal has it (`journal`, Format)."""
+
+    number: int
+    time: float
+    rows: int | None
+    kind: str
+    server: str
+    transaction: int
+    sql: str
+    database: str = ""
+    sessions: tuple[int, ...] = (0,)
+
+
+_STATEMENT = b'{"number":'
+
+# A statement of which JSON escapes no character, as nearly all are: read so it takes half the time.
+_USUAL = re.compile(
+    rb'\{"number":(\d+),"time":([\d.e+-]+),"rows":(-?\d+|null),"kind":"(\w+)","server":"([^"\\]*)"'
+    rb',"transaction":(\d+),"sql":"([^"\\]*)"(?:,"database":"([^"\\]*)")?\}\n'
+)
+
+
+@cache
+def _name(text: bytes | None) -> str:
+    """One string for each kind, server and database, and not one for each statement."""
+    return text.decode() if text else ""
+
+
+def _usual_record(match: re.Match[bytes]) -> Record:
+    number, time, rows, kind, server, transaction, sql, database = match.groups()
+    return Record(
+        int(number),
+        float(time),
+        None if rows == b"null" else int(rows),
+        _name(kind),
+        _name(server),
+        int(transaction),
+        sql.decode(),
+        _name(database),
+    )
+
+
+def _any_record(fields: dict[str, Any]) -> Record:
+    sessions = tuple(fields.pop("sessions", (0,)))
+    fields.update({name: sys.intern(fields[name]) for name in _NAMES if name in fields})
+    return Record(**fields, sessions=sessions)
+
+
+_NAMES = ("kind", "server", "database")
+
+
+def read_file(path: Path) -> JournalFile:
+    """Read one file. Damaged lines are left out and reported.
+
+    Raises
+    ------
+    JournalError
+        If it was written in a newer format, or can't be read at all.
+    """
+    header: dict[str, Any] = {}
+    end = None
+    size = lines = statements = 0
+    cut_off = False  # something follows the last newline
+    damaged = set()
+    problems: list[str] = []
+    notes: list[str] = []
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                size += len(line)
+                if not line.endswith(b"\n"):
+                    cut_off = True
+                    break
+                lines += 1
+                if line == b"\n":
+                    continue
+                body = line[9:-1]
+                if line[:9] != b"%08x " % zlib.crc32(body):
+                    problems.append(f"{path}: line {lines} is damaged; a statement may be missing")
+                    damaged.add(lines)
+                elif body.startswith(_STATEMENT):
+                    statements += 1
+                elif body.startswith(b'{"format":'):
+                    header = json.loads(body)
+                    if header["format"] > FORMAT:
+                        raise JournalError(
+                            f"Reading the journal {path}: dj-sqlspy {header.get('dj_sqlspy')} wrote it in format "
+                            f"{header['format']}, and this dj-sqlspy reads formats up to {FORMAT}. Install a newer "
+                            f"dj-sqlspy."
+                        )
+                elif body.startswith(b'{"fault":'):
+                    problems.append(f"{path}: {json.loads(body)['fault']}")
+                elif body.startswith(b'{"end":'):
+                    end = json.loads(body)
+    except OSError as error:
+        raise JournalError(f"Reading the journal {path}: {error}.") from error
+    if cut_off:
+        notes.append(f"{path}: the last record is cut off; the process was stopped before it had the result")
+    if not header and (lines or path.suffix == INCOMPLETE):
+        problems.append(f"{path}: the header is missing, and with it the policies of the session")
+    if path.suffix == INCOMPLETE and not problems:
+        problems.append(
+            f"{path}: a statement could not be recorded, as the disk was full or could not be written"
+        )
+    return JournalFile(path, header, lines, statements, frozenset(damaged), end, problems, notes, size)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of an analysis: the files of all its processes."""
+
+    folder: Path
+    files: tuple[JournalFile, ...]
+    failure: str | None = None  # noted in this process, perhaps not on disk
+
+    @property
+    def paper(self) -> str:
+        return unquote(self.folder.parent.parent.name)
+
+    @property
+    def analysis(self) -> str:
+        return unquote(self.folder.parent.name)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is missing from the record, or may be."""
+        found = [problem for file in self.files for problem in file.problems]
+        return found if found or self.failure is None else [f"{self.folder}: {self.failure}"]
+
+    @property
+    def notes(self) -> list[str]:
+        return [note for file in self.files for note in file.notes]
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """Kind to policy; empty where no header could be read."""
+        headers = [file.header for file in sorted(self.files, key=lambda file: not file.first) if file.header]
+        return dict(headers[0]["policies"]) if headers else {}
+
+
+def read_run(folder: Path, *copies: Path) -> Run:
+    """Read all files of a run; where a copy of it has more of a file, from there."""
+    longest: dict[str, Path] = {}
+    for path in (path for place in (folder, *copies) for path in _files(place)):
+        if path.suffix in (SUFFIX, INCOMPLETE):
+            known = longest.setdefault(path.stem, path)
+            if path.stat().st_size > known.stat().st_size:
+                longest[path.stem] = path
+    return Run(folder, tuple(read_file(longest[name]) for name in sorted(longest)), failures.get(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def newest_run(folder: Path) -> Path | None:
+    """The run of an analysis that counts; also one of this process that could not be written."""
+    names = {
+        path.name for path in run_folders(folder) if any(path.iterdir())
+    }  # one may wait for its processes
+    names |= {path.name for path in failures if path.parent == folder}
+    return folder / max(names, key=run_order) if names else None
+
+
+@held_off()
+def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
+    """The statements of several runs and processes in one order, numbered from 1.
+
+    Ordered by time; within one file by the order of the file, also where a clock went backwards.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+    session : int, optional
+        Only what this session of each run received (0: the one that started it). Default: everything.
+    """
+    transactions: dict[tuple[int, int], int] = {}
+    out: list[Statement] = []
+    files = [(file, run.analysis) for run in runs for file in run.files]
+    for analysis, position, record in _in_order(files, session):
+        _, time, rows, kind, server, transaction, sql, database, _ = record
+        if transaction:
+            transaction = transactions.setdefault((position, transaction), len(transactions) + 1)
+        number = len(out) + 1
+        out.append(Statement(sql, rows, time, kind, server, transaction, analysis, number, database))
+    return out
+
+
+def _in_order(
+    files: Sequence[tuple[JournalFile, str]], session: int | None
+) -> Iterator[tuple[str, int, Record]]:
+    if len(files) == 1 and session is None:
+        ((file, analysis),) = files
+        yield from ((analysis, 0, record) for record in file.records())
+        return
+    streams = [_timed(file, session, position) for position, (file, _) in enumerate(files)]
+    for _, position, _, record in heapq.merge(*streams):
+        yield files[position][1], position, record
+
+
+def _timed(file: JournalFile, session: int | None, position: int) -> Iterator[tuple[float, int, int, Record]]:
+    latest = 0.0
+    for record in file.records():
+        if session is None or session in record.sessions:
+            latest = max(latest, record.time)
+            yield latest, position, record.number, record

@@ -1,0 +1,185 @@
+"""Upkeep: journals that came from another machine, and runs that newer ones replaced.
+
+In: folders that `journal` wrote. Out: the same records in another place or order. It changes no record.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import settings
+from ..errors import JournalError
+from ..paper import Analysis
+from . import INCOMPLETE, SUFFIX, analysis_folder, folders, make_folder, run_folders, run_order
+from .runs import newest_run, read_run
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of one run of another home.
+
+    Attributes
+    ----------
+    paper, analysis : str
+    folder : Path
+        Where it is now.
+    files : int
+        Files of it that were copied now: 0 where all were there.
+    counts : bool
+        Whether it is the run of the analysis that counts.
+    """
+
+    paper: str
+    analysis: str
+    folder: Path
+    files: int
+    counts: bool
+
+
+def merge(source: str | os.PathLike[str], home: str | os.PathLike[str] | None = None) -> list[Merged]:
+    """Take over the journals of another home, such as one copied from another machine.
+
+    The run that started last, by the clocks of the machines, is the one of its analysis that counts; runs
+    that processes add to under one name (``append="…"``) become one. Merging again takes over what is new.
+
+    Parameters
+    ----------
+    source : path
+        The other home; it stays as it is.
+    home : path, optional
+        Default: `settings.home`.
+
+    Raises
+    ------
+    JournalError
+        If there is no journal, one was written by a newer dj-sqlspy, a file can't be copied, or is another than
+        the one of this name that is here. What was merged before stays.
+    """
+    place, source = settings.home(home), settings.home(source)
+    merged = []
+    for run in _all_runs(source):
+        target = _target(run, place / run.parent.parent.name / run.parent.name)
+        try:
+            make_folder(target)
+            copied = sum(
+                _copy(file, target / file.name) for file in sorted(run.iterdir()) if _is_journal(file)
+            )
+        except OSError as error:
+            raise JournalError(f"Merging {run} into {target}: {error}.") from error
+        found = read_run(target)
+        merged.append((found, target, copied))
+    if not merged:
+        raise JournalError(
+            f"Merging {source}: there is no journal in it. Name the folder that papers are in."
+        )
+    return [
+        Merged(run.paper, run.analysis, target, copied, newest_run(target.parent) == target)
+        for run, target, copied in merged
+    ]
+
+
+def _is_journal(path: Path) -> bool:
+    return path.suffix in (SUFFIX, INCOMPLETE)
+
+
+def _all_runs(home: Path) -> Iterator[Path]:
+    for paper in folders(home):
+        for analysis in folders(paper):
+            yield from (run for run in run_folders(analysis) if any(map(_is_journal, run.iterdir())))
+
+
+def _target(run: Path, analysis: Path) -> Path:
+    """Where a run of another home belongs: beside it, or in it where it came before."""
+    here = run_folders(analysis)
+    _, _, label = run.name.partition("+")
+    for known in here:
+        if known.name.partition("-")[2] == run.name.partition("-")[2]:  # merged before
+            return known
+        if label and known.name.partition("+")[2] == label:
+            return known
+    if not here:
+        return analysis / run.name
+    last = max(run_order(known.name)[0] for known in here)
+    newer = _started(run) > max(map(_started, here))
+    return analysis / f"{last + 1 if newer else 0:06d}-{run.name.partition('-')[2]}"
+
+
+def _started(run: Path) -> float:
+    return min((file.header["time"] for file in read_run(run).files if file.header), default=0.0)
+
+
+def _copy(file: Path, target: Path) -> int:
+    """Copy a file that only grows; whether there was something to copy."""
+    new = file.read_bytes()
+    old = target.read_bytes() if target.exists() else None
+    if old is not None and old.startswith(new):
+        return 0
+    if old is not None and not new.startswith(old):
+        raise JournalError(
+            f"Merging {file}: {target} has the same name and other contents. One of them is damaged: move the "
+            "wrong one away, and merge again."
+        )
+    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(new)
+    part.replace(target)
+    return 1
+
+
+def runs_of(paper: str, analysis: str, home: str | os.PathLike[str] | None = None) -> list[Analysis]:
+    """All runs of an analysis that are on disk, oldest first; the last is the one that counts.
+
+    Raises
+    ------
+    JournalError
+        If there is none.
+    """
+    folder = analysis_folder(settings.home(home), paper, analysis)
+    found = [
+        Analysis.of(read_run(run)) for run in run_folders(folder) if any(map(_is_journal, run.iterdir()))
+    ]
+    if not found:
+        raise JournalError(
+            f"The analysis {analysis!r} of {paper!r} was never captured in {settings.home(home)}."
+        )
+    return found
+
+
+def recover(paper: str, analysis: str, run: int, home: str | os.PathLike[str] | None = None) -> Analysis:
+    """Let an earlier run of an analysis count again, that a newer one replaced.
+
+    Parameters
+    ----------
+    paper, analysis, home
+    run : int
+        Its number: the first digits of the name of its folder.
+
+    Raises
+    ------
+    JournalError
+        If there is no such run, a run of the analysis is open, or its folder can't be renamed.
+    """
+    known = runs_of(paper, analysis, home)
+    numbers = {run_order(each.folder.name)[0]: each for each in known}
+    if run not in numbers:
+        there = ", ".join(map(str, numbers))
+        raise JournalError(
+            f"Recovering run {run} of {paper!r}, {analysis!r}: there is none; there are {there}."
+        )
+    if any(each.state == "open" for each in known):
+        raise JournalError(
+            f"Recovering run {run} of {paper!r}, {analysis!r}: it is running now. Let it end first."
+        )
+    chosen = numbers[run].folder
+    if run == max(numbers):
+        return numbers[run]
+    name = f"{max(numbers) + 1:06d}-{chosen.name.partition('-')[2]}"
+    try:
+        moved = chosen.rename(chosen.with_name(name))
+    except OSError as error:
+        raise JournalError(f"Recovering {chosen}: {error}.") from error
+    return Analysis.of(read_run(moved))

@@ -1,0 +1,273 @@
+"""Digests: the rows and results of a slice in a few bytes each, so that a reader can check them without the source.
+
+In: a manifest, and a server that holds the loaded slice. Out: ``digests.json``, written once the author's replay has
+found the slice equal to the source; or, at the reader's, the same figures to compare with it. They are in a file of
+their own, and not in ``manifest.json``: the manifest says what was exported and is not touched again, while the
+digests come later, belong to one ``dump.sql.gz``, and are replaced as a whole. They tell accidents, not forgers: who
+can change the dump can change them too. It neither loads a slice nor knows the source.
+
+Format, version 1. An object with
+
+==================  =================================================================================
+format              "dj-sqlspy digests"
+format_version      1
+created             when, ISO 8601 in UTC
+dump                size and sha256 of the dump.sql.gz that was loaded
+server              flavor and version of the server that it was loaded into
+session             settings of the session that the statements ran in (SET SESSION name = value)
+tables              name, columns, forms, rows, digest
+statements          sql_sha256 (of the text of the statement, UTF-8), numbers (of the manifest), columns,
+                    forms, rows, digest, ordered_digest (null unless the statement orders its rows);
+                    none of statements that read a column whose contents were left out
+==================  =================================================================================
+
+How a digest is computed, so that others can:
+
+1. Values are the text that the server sends, in UTF-8 (``SET NAMES utf8mb4``): ``-12``, ``0.50``,
+   ``2024-05-01 12:00:00``; of binary columns the bytes. Then, by the form of its column, a value that is not NULL is
+   ``text``   as it was sent;
+   ``float``  as C's ``printf`` writes it: ``%.16e`` in a table (all digits of a DOUBLE), ``%.11e`` in the result of a
+              statement (the last digits of a sum depend on the order of its terms); zero has no sign;
+   ``json``   parsed, and written in ASCII without blanks, keys sorted by code points, of equal keys the last; numbers
+              that are no 64-bit integers with ``%.16e``.
+2. A row is the join of its values in the order of ``columns``: ``n`` for NULL, else ``v``, the number of bytes in
+   decimal, ``:`` and the bytes. Its digest is the SHA-256 of that. So ``(12, NULL)`` is ``v2:12n``.
+3. ``digest`` is the sum of the digests of all rows, as big-endian integers, modulo 2^256, in 64 hexadecimal digits: the
+   same for any order of the rows, and a row that is there twice counts twice. ``ordered_digest`` is the SHA-256 of the
+   digests of the rows, one after the other.
+
+Tables are read with ``SET SESSION time_zone = '+00:00', sql_mode = ''``, without generated columns, and FLOAT columns
+times ``1e0``, since the servers print a FLOAT with six digits only. Statements run with the settings in ``session``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pymysql
+
+from ..bundle import DIGESTS_FILE
+from ..bundle.manifest import replayable
+from ..catalog import Catalog, Table
+from ..errors import BundleError
+from ..sql import quote, split_full_name
+from .results import ALL_DIGITS, Digest, digest
+
+FORMAT = "dj-sqlspy digests"
+FORMAT_VERSION = 1
+
+# Significant digits of a float in the result of a statement.
+RESULT_DIGITS = 12
+
+FORM_OF_DATA_TYPE = {"float": "float", "double": "float", "json": "json"}
+
+
+def held_tables(manifest: Mapping[str, Any]) -> list[str]:
+    """Names of the tables whose rows a bundle holds."""
+    return [table["name"] for table in (*manifest["tables"], *manifest["lineage_tables"])]
+
+
+def read_catalog(loaded: Any, manifest: Mapping[str, Any]) -> Catalog:
+    """The catalog of the server that a bundle was loaded into."""
+    return Catalog.read(loaded, dict.fromkeys(split_full_name(name)[0] for name in held_tables(manifest)))
+
+
+def table_columns(table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of a table that go into its digest, and their forms."""
+    stored = [column for column in table.columns if not column.generated]
+    forms = tuple(FORM_OF_DATA_TYPE.get(column.data_type, "text") for column in stored)
+    return tuple(column.name for column in stored), forms
+
+
+def table_digest(
+    connection: Any,
+    name: str,
+    columns: Sequence[str],
+    forms: Sequence[str],
+    condition: str = "TRUE",
+    contents: Mapping[str, str] | None = None,
+) -> Digest:
+    """Digest the rows of a table; `reading_tables` sets the session for it.
+
+    ``contents`` is SQL to read in the place of columns whose contents were left out.
+    """
+    instead = contents or {}
+    # times 1e0 changes no DOUBLE, so that it need not be known which of the two a column is
+    words = [
+        instead.get(c, quote(c)) + (" * 1e0" if form == "float" else "")
+        for c, form in zip(columns, forms, strict=True)
+    ]
+    return digest(connection, f"SELECT {', '.join(words)} FROM {name} WHERE {condition}", ALL_DIGITS, forms)
+
+
+def reading_tables(connection: Any) -> None:
+    """Set the session as mysqldump does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION time_zone = '+00:00', sql_mode = ''")
+
+
+def measure_tables(
+    loaded: Any, catalog: Catalog, manifest: Mapping[str, Any], recorded: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The ``tables`` of a loaded slice; with columns and forms as recorded, where they are."""
+    reading_tables(loaded)
+    known = {entry["name"]: entry for entry in (recorded or {}).get("tables", ())}
+    out: list[dict[str, Any]] = []
+    for name in held_tables(manifest):
+        table = catalog.tables.get(name)
+        if table is None or table.is_view:
+            continue
+        columns, forms = table_columns(table)
+        if name in known and {c.lower() for c in known[name]["columns"]} == {c.lower() for c in columns}:
+            columns, forms = tuple(known[name]["columns"]), tuple(known[name]["forms"])
+        found = table_digest(loaded, name, columns, forms)
+        out.append(
+            {
+                "name": name,
+                "columns": columns,
+                "forms": forms,
+                "rows": found.rows,
+                "digest": hexadecimal(found),
+            }
+        )
+    return out
+
+
+def measure_statements(
+    loaded: Any,
+    manifest: Mapping[str, Any],
+    recorded: Mapping[str, Any] | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """The ``statements`` of a loaded slice; those that give an error have ``error`` in the place of a digest."""
+    known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
+    groups = replayable(manifest)
+    out: list[dict[str, Any]] = []
+    for sql, entries in groups.items():
+        name = sql_digest(sql)
+        about: dict[str, Any] = {"sql_sha256": name, "numbers": [entry["number"] for entry in entries]}
+        try:
+            found = digest(loaded, sql, RESULT_DIGITS, known.get(name, {}).get("forms"))
+        except pymysql.MySQLError as error:
+            if not loaded.open:
+                raise BundleError(
+                    f"Running statement {about['numbers'][0]}: the server is gone ({error})."
+                ) from error
+            out.append({**about, "error": str(error.args[-1])})
+        else:
+            ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
+            about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}
+            out.append({**about, "digest": hexadecimal(found), "ordered_digest": ordered})
+        if progress is not None:
+            progress(len(out), len(groups))
+    return out
+
+
+def set_session(connection: Any, settings: Mapping[str, str]) -> list[str]:
+    """Set the session as it was recorded; the settings that this server does not know, in words."""
+    refused = []
+    with connection.cursor() as cursor:
+        for name, value in settings.items():
+            for words in (value, *([_known_modes(cursor, value)] if name == "sql_mode" else [])):
+                quoted = words if words.isdigit() else "'" + words.replace("'", "''") + "'"
+                try:
+                    cursor.execute(f"SET SESSION {quote(name)} = {quoted}")
+                    break
+                except pymysql.MySQLError as error:
+                    refused.append(f"{name} = {value}: {error.args[-1]}")
+    return refused
+
+
+def _known_modes(cursor: Any, modes: str) -> str:
+    """Those of the words of an sql_mode that this server knows."""
+    known = []
+    for mode in modes.split(","):
+        try:
+            cursor.execute(f"SET SESSION sql_mode = '{mode}'")
+            known.append(mode)
+        except pymysql.MySQLError:  # said by the caller
+            continue
+    return ",".join(known)
+
+
+def sql_digest(sql: str) -> str:
+    """SHA-256 of the text of a statement."""
+    return hashlib.sha256(sql.encode(errors="surrogateescape")).hexdigest()
+
+
+def hexadecimal(found: Digest) -> str:
+    """The order-insensitive digest of a result as it is written."""
+    return f"{found.multiset:064x}"
+
+
+def file_digest(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        whole = hashlib.sha256()
+        while block := file.read(1 << 20):
+            whole.update(block)
+        return {"size": file.tell(), "sha256": whole.hexdigest()}
+
+
+def read_digests(folder: Path) -> dict[str, Any] | None:
+    """``digests.json`` of the bundle in a folder, or None if there is none.
+
+    Raises
+    ------
+    BundleError
+        If there is one that cannot be read.
+    """
+    path = folder / DIGESTS_FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"Reading {path}: {error}. Get the bundle again.") from error
+    if not isinstance(found, dict) or (found.get("format"), found.get("format_version")) != (
+        FORMAT,
+        FORMAT_VERSION,
+    ):
+        raise BundleError(
+            f"Reading {path}: it is not of version {FORMAT_VERSION} of the format. Use a newer dj-sqlspy, or get the"
+            " bundle again."
+        )
+    return found
+
+
+def write_digests(
+    folder: Path,
+    dump: Mapping[str, Any],
+    server: Mapping[str, str],
+    session: Mapping[str, str],
+    tables: Iterable[Mapping[str, Any]],
+    statements: Iterable[Mapping[str, Any]],
+) -> Path:
+    """Write ``digests.json`` whole or not at all, and return where it is."""
+    found = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "dump": dict(dump),
+        "server": dict(server),
+        "session": dict(session),
+        "tables": list(tables),
+        "statements": list(statements),
+    }
+    path = folder / DIGESTS_FILE
+    descriptor, fresh = tempfile.mkstemp(prefix=f".{DIGESTS_FILE}.", dir=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(json.dumps(found, indent=1) + "\n")
+        os.replace(fresh, path)
+    except BaseException:
+        os.unlink(fresh)
+        raise
+    return path

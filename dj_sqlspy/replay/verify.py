@@ -1,0 +1,506 @@
+"""Verify: load a bundle into a private server and check all of it, on the author's side or the reader's.
+
+In: a bundle, and its source where that can be reached. Out: a `Verification`. On either side the structure, the rows
+of the tables, the foreign keys and the captured statements are looked at on the loaded slice. The author's side
+compares with the source, and records digests of what it found (see `digests`); the reader's side compares with these,
+and says what it could not check. It changes nothing on the source.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import datajoint
+import pymysql
+from rich.console import RenderableType
+from rich.text import Text
+
+from .. import compat, servers
+from ..bundle import DIGESTS_FILE, SHOWN, client_options
+from ..bundle.manifest import replayable
+from ..catalog import Catalog
+from ..dump.exclude import contents, words
+from ..errors import BundleError
+from ..sql import split_full_name
+from . import (
+    SESSION,
+    ReplayReport,
+    StatementResult,
+    as_sent,
+    check_keys,
+    not_replayed,
+    replay,
+    snapshot,
+    timed,
+)
+from .digests import (
+    file_digest,
+    hexadecimal,
+    measure_statements,
+    measure_tables,
+    read_catalog,
+    read_digests,
+    reading_tables,
+    set_session,
+    sql_digest,
+    table_digest,
+    write_digests,
+)
+
+if TYPE_CHECKING:
+    from ..bundle import Bundle
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """The rows of a table of the loaded slice.
+
+    Attributes
+    ----------
+    name : str
+    rows : int
+        On the loaded slice.
+    state : str
+        ``equal``, ``differs``, or ``unchecked``: there is nothing to compare with but the number of rows.
+    message : str
+        What is different.
+    """
+
+    name: str
+    rows: int
+    state: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Verification(ReplayReport):
+    """The outcome of `verify`: a `ReplayReport`, and what was found beside the statements.
+
+    Attributes
+    ----------
+    compared : tuple of str
+        With what: ``the source``, ``digests.json``.
+    structure : tuple of str
+        Tables, columns and keys that are not as the manifest says.
+    tables : tuple of TableResult
+    unchecked : tuple of str
+        What could not be checked, and why.
+    notes : tuple of str
+        What else one should know.
+    """
+
+    compared: tuple[str, ...] = ()
+    structure: tuple[str, ...] = ()
+    tables: tuple[TableResult, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    title: ClassVar[str] = "Statements on the loaded slice"
+
+    @property
+    def equal(self) -> bool:
+        """True if nothing that could be checked is different."""
+        return super().equal and not self.structure and not self.different_tables
+
+    @property
+    def complete(self) -> bool:
+        """True if everything could be checked."""
+        return not self.unchecked
+
+    @property
+    def from_source(self) -> bool:
+        """True if it was compared with the source."""
+        return "the source" in self.compared
+
+    @property
+    def different_tables(self) -> list[TableResult]:
+        return [table for table in self.tables if table.state == "differs"]
+
+    def _renderables(self) -> Iterator[RenderableType]:
+        yield from super()._renderables()
+        problems = [*self.structure, *(f"{table.name}: {table.message}" for table in self.different_tables)]
+        for problem in problems[:SHOWN]:
+            yield Text(problem)
+        if len(problems) > SHOWN:
+            yield Text(f"and {len(problems) - SHOWN} more")
+        for text in self.notes:
+            yield Text(text)
+        for text in self.unchecked:
+            yield Text(f"NOT CHECKED: {text}")
+
+    def _verdict(self) -> str:
+        if not self.equal:
+            return "NOT EQUAL"
+        return "equal" if self.complete else "no difference found, but NOT ALL WAS CHECKED"
+
+    def _measure(self) -> str:
+        rows = sum(table.rows for table in self.tables)
+        with_what = " and ".join(self.compared) or "the manifest alone"
+        return (
+            f"{super()._measure()}, {len(self.tables)} tables with {rows:,} rows, compared with {with_what}"
+        )
+
+
+def verify(
+    bundle: Bundle, source: Any = None, progress: Progress | None = None, *, alone: bool = False
+) -> Verification:
+    """Load a bundle into a private server and check it.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Where the source can be reached it is dumped first, if that was not done yet.
+    source : datajoint.Connection, optional
+        Default: ``dj.conn()``, if that is set up and its server holds the tables.
+    progress : callable, optional
+        Called with the number of statements done, and of all.
+    alone : bool
+        Do not look for a source: what a reader does who has the bundle and no more.
+
+    Raises
+    ------
+    BundleError
+        If there is no dump and no source to make it from, or the dump does not load whole.
+    ServerError
+        If there is no program for a private server.
+    """
+    manifest = bundle.manifest
+    seconds: dict[str, float] = {}
+    with contextlib.ExitStack() as stack:
+        opened, why_not = (None, "it was not asked for") if alone else find_source(source, manifest)
+        if opened is not None:
+            stack.enter_context(contextlib.closing(opened))
+        if not bundle.dump_file.exists():
+            if opened is None:
+                raise BundleError(
+                    f"Verifying {bundle.path}: there is no {bundle.dump_file.name} in it, and no source to make it"
+                    f" from: {why_not}. Get the whole bundle, or run dump.sh first."
+                )
+            with timed(seconds, "dump"):
+                bundle.dump(source=source)
+        dump = file_digest(bundle.dump_file)
+        recorded = read_digests(bundle.path)
+        clock = time.perf_counter()
+        private = stack.enter_context(servers.private_server(_flavor(manifest)))
+        loaded = stack.enter_context(contextlib.closing(private.connect()))
+        seconds["start a server"] = time.perf_counter() - clock
+        with timed(seconds, "restore"):
+            bundle.restore(stack.enter_context(client_options(loaded)))
+        catalog = read_catalog(loaded, manifest)
+        told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))
+        report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)), notes=told)
+        if recorded is not None and recorded["dump"] != dump:
+            if opened is not None:
+                recorded = None  # of an older dump
+            else:
+                note = f"{bundle.dump_file.name} is not the file that {DIGESTS_FILE} was made from (size or SHA-256)."
+                report = replace(report, notes=(*report.notes, note))
+        stack.enter_context(as_sent(loaded))
+        if opened is None:
+            report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress)
+        else:
+            report = _with_source(report, bundle, catalog, opened, loaded, recorded, progress)
+        if private.flavor != manifest["server"]["flavor"]:
+            note = f"The source ran on {manifest['server']['version']}, and this was checked on {private.version}."
+            report = replace(report, notes=(*report.notes, note))
+        if opened is not None and recorded is None and report.equal:
+            with timed(seconds, "digests"):
+                session = _fixed_session(loaded)
+                tables = measure_tables(loaded, catalog, manifest, None)
+                set_session(loaded, session)
+                statements = measure_statements(loaded, manifest, None)
+            about = {"flavor": private.flavor, "version": private.version}
+            write_digests(bundle.path, dump, about, session, tables, statements)
+    return report
+
+
+def find_source(source: Any, manifest: Mapping[str, Any]) -> tuple[Any, str]:
+    """A new connection to the source of a bundle, or None and why there is none.
+
+    Nobody is asked for a password. A server that holds only what ``restore.sh`` loaded is no source.
+    """
+    if source is not None:
+        return compat.raw_connection(source), ""
+    account = datajoint.config["database.user"], datajoint.config["database.password"]
+    if None in account and not hasattr(datajoint.conn, "connection"):
+        return None, "dj.config names no account on a server"
+    try:
+        opened = compat.raw_connection()
+    except (pymysql.MySQLError, datajoint.DataJointError, OSError) as error:
+        return None, f"the server of dj.config cannot be reached ({error.args[-1] if error.args else error})"
+    why_not = _no_source(opened, manifest)
+    if why_not:
+        opened.close()
+        return None, why_not
+    return opened, ""
+
+
+def _no_source(opened: Any, manifest: Mapping[str, Any]) -> str:
+    with opened.cursor() as cursor:
+        for table in manifest["tables"]:
+            cursor.execute(
+                "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
+                split_full_name(table["name"]),
+            )
+            if not cursor.fetchone()[0]:
+                return f"the server of dj.config has no {table['name']} that the account can see"
+        cut = [table for table in manifest["tables"] if table["rows"] < table["total_rows"]]
+        if cut:
+            smallest = min(cut, key=lambda table: table["total_rows"])
+            cursor.execute(f"SELECT COUNT(*) FROM {smallest['name']}")
+            if cursor.fetchone()[0] == smallest["rows"]:
+                return f"the server of dj.config holds a loaded slice, not the source (rows of {smallest['name']})"
+    return ""
+
+
+def _flavor(manifest: Mapping[str, Any]) -> Any:
+    """That of the source where this machine has it."""
+    flavor = manifest["server"]["flavor"]
+    return flavor if servers.find_server(flavor) else None
+
+
+# ---------------------------------------------------------------- structure
+
+
+def structure(manifest: Mapping[str, Any], catalog: Catalog) -> Iterator[str]:
+    """Tables, columns, primary and foreign keys that are not as the manifest says, in words."""
+    for entry in manifest["tables"]:
+        name = entry["name"]
+        table = catalog.tables.get(name)
+        if table is None:
+            yield f"{name}: there is no such table"
+            continue
+        if table.is_view:
+            continue
+        found = {column.name: (_plain_type(column.column_type), column.nullable) for column in table.columns}
+        wanted = {
+            column["name"]: (_plain_type(column["type"]), column["nullable"])
+            for column in entry.get("columns", ())
+        }
+        if wanted and list(found) != list(wanted):
+            yield f"{name}: its columns are {', '.join(found)}, and should be {', '.join(wanted)}"
+        for column in wanted.keys() & found.keys():
+            if wanted[column] != found[column]:
+                is_now, should_be = _in_words(found[column]), _in_words(wanted[column])
+                yield f"{name}: column {column} is {is_now}, and should be {should_be}"
+        if list(table.primary_key) != entry.get("primary_key", list(table.primary_key)):
+            key = ", ".join(entry["primary_key"])
+            yield f"{name}: its primary key is ({', '.join(table.primary_key)}), and should be ({key})"
+    held = {(fk.child, fk.columns, fk.parent, fk.parent_columns) for fk in catalog.foreign_keys}
+    for fk in manifest["foreign_keys"]:
+        if (fk["child"], tuple(fk["columns"]), fk["parent"], tuple(fk["parent_columns"])) not in held:
+            yield f"{fk['child']}: there is no foreign key {fk['name']} to {fk['parent']}"
+
+
+def _plain_type(text: str) -> str:
+    """A type without what only one version or flavor says of it.
+
+    >>> _plain_type("int(11) unsigned"), _plain_type("decimal(8,3)"), _plain_type("json")
+    ('int unsigned', 'decimal(8,3)', 'longtext')
+    """
+    plain = re.sub(r"^((?:tiny|small|medium|big)?int|year)\(\d+\)", r"\1", text.lower())
+    return "longtext" if plain == "json" else plain
+
+
+def _in_words(column: tuple[str, bool]) -> str:
+    return column[0] if column[1] else f"{column[0]} NOT NULL"
+
+
+# ---------------------------------------------------------------- the author's side
+
+
+def _with_source(
+    report: Verification,
+    bundle: Bundle,
+    catalog: Catalog,
+    source: Any,
+    loaded: Any,
+    recorded: Mapping[str, Any] | None,
+    progress: Progress | None,
+) -> Verification:
+    seconds: dict[str, float] = dict(report.seconds)
+    with timed(seconds, "replay"):
+        replayed = replay(bundle.manifest, source, loaded, progress)
+    statements, tables, unchecked = replayed.statements, [], []
+    compared = ["the source"]
+    session = _fixed_session(loaded)
+    with timed(seconds, "tables"), as_sent(source):
+        measured = measure_tables(loaded, catalog, bundle.manifest, recorded)
+        reading_tables(source)
+        restrictions = {table["name"]: table["restriction"] for table in bundle.manifest["tables"]}
+        instead = contents(bundle.manifest)
+        with snapshot(source):
+            for entry in measured:
+                restriction = restrictions.get(entry["name"])
+                if restriction is None:  # DataJoint's own description of the tables
+                    tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
+                    continue
+                try:
+                    there = table_digest(
+                        source,
+                        entry["name"],
+                        entry["columns"],
+                        entry["forms"],
+                        restriction,
+                        instead.get(entry["name"]),
+                    )
+                except pymysql.MySQLError as error:
+                    unchecked.append(f"the rows of {entry['name']} against the source: {error.args[-1]}")
+                    tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
+                    continue
+                tables.append(_compared(entry, there.rows, hexadecimal(there), "on the source"))
+    if recorded is not None:
+        compared.append(DIGESTS_FILE)
+        old = _against_digests(measured, recorded)
+        tables = [
+            b if a.state != "differs" and b.state == "differs" else a
+            for a, b in zip(tables, old, strict=True)
+        ]
+        with timed(seconds, "digests"):
+            set_session(loaded, recorded["session"])
+            again = _statement_results(bundle.manifest, loaded, recorded, None)
+        set_session(loaded, session)
+        message = f"equal to the source, but not to {DIGESTS_FILE}"
+        statements = tuple(
+            replace(a, state="differs", message=message) if (a.state, b.state) == ("equal", "differs") else a
+            for a, b in zip(statements, again, strict=True)
+        )
+    return replace(
+        report,
+        statements=statements,
+        keys=replayed.keys,
+        seconds=seconds,
+        compared=tuple(compared),
+        tables=tuple(tables),
+        unchecked=tuple(unchecked),
+    )
+
+
+def _fixed_session(loaded: Any) -> dict[str, str]:
+    """The settings of the session, with the offset in the place of a time zone that another machine may not know."""
+    with loaded.cursor() as cursor:
+        names = (*SESSION, "time_zone")
+        cursor.execute("SELECT " + ", ".join(f"@@SESSION.{name}" for name in names))
+        session = {name: value.decode() for name, value in zip(names, cursor.fetchone(), strict=True)}
+        cursor.execute("SELECT TIMEDIFF(NOW(), UTC_TIMESTAMP())")
+        hours = cursor.fetchone()[0].decode().rpartition(":")[0]
+    return {**session, "time_zone": hours if hours.startswith("-") else f"+{hours}"}
+
+
+# ---------------------------------------------------------------- the reader's side
+
+
+def _alone(
+    report: Verification,
+    manifest: Mapping[str, Any],
+    catalog: Catalog,
+    loaded: Any,
+    recorded: Mapping[str, Any] | None,
+    why_not: str,
+    progress: Progress | None,
+) -> Verification:
+    seconds: dict[str, float] = dict(report.seconds)
+    with timed(seconds, "tables"):
+        measured = measure_tables(loaded, catalog, manifest, recorded)
+    unchecked = []
+    if recorded is None:
+        rows = {table["name"]: table["rows"] for table in (*manifest["tables"], *manifest["lineage_tables"])}
+        tables = [_counted(entry, rows[entry["name"]]) for entry in measured]
+        session = {name: manifest["server"][name] for name in SESSION if name in manifest["server"]}
+        unchecked.append(
+            f"the contents of the rows and of the results. The bundle has no {DIGESTS_FILE}, which `dj-sqlspy verify`"
+            f" leaves in it where the source can be reached; and there is no source here: {why_not}. Only structure,"
+            " numbers of rows and foreign keys were looked at."
+        )
+    else:
+        tables = _against_digests(measured, recorded)
+        session = recorded["session"]
+    refused = set_session(loaded, session)
+    with timed(seconds, "statements"):
+        statements = _statement_results(manifest, loaded, recorded, progress)
+    new = [result for result in statements if result.state == "unchecked"]
+    if recorded is not None and new:
+        unchecked.append(f"the results of {len(new)} statements, of which {DIGESTS_FILE} says nothing")
+    notes = [f"This server does not take the setting {text}" for text in refused]
+    return replace(
+        report,
+        statements=tuple(statements),
+        keys=tuple(check_keys(manifest, None, loaded)),
+        seconds=seconds,
+        compared=() if recorded is None else (f"{DIGESTS_FILE} of {recorded['created']}",),
+        tables=tuple(tables),
+        unchecked=tuple(unchecked),
+        notes=(*report.notes, *notes),
+    )
+
+
+def _against_digests(measured: Sequence[Mapping[str, Any]], recorded: Mapping[str, Any]) -> list[TableResult]:
+    known = {entry["name"]: entry for entry in recorded["tables"]}
+    return [
+        _compared(entry, known[entry["name"]]["rows"], known[entry["name"]]["digest"], f"in {DIGESTS_FILE}")
+        if entry["name"] in known
+        else TableResult(entry["name"], entry["rows"], "differs", f"{DIGESTS_FILE} does not name it")
+        for entry in measured
+    ]
+
+
+def _compared(entry: Mapping[str, Any], rows: int, digest: str, where: str) -> TableResult:
+    if entry["rows"] != rows:
+        message = f"{entry['rows']} rows on the slice, {rows} {where}"
+        return TableResult(entry["name"], entry["rows"], "differs", message)
+    if entry["digest"] != digest:
+        message = f"as many rows on the slice as {where} ({rows}), but not the same"
+        return TableResult(entry["name"], entry["rows"], "differs", message)
+    return TableResult(entry["name"], entry["rows"], "equal")
+
+
+def _counted(entry: Mapping[str, Any], rows: int) -> TableResult:
+    if entry["rows"] == rows:
+        return TableResult(entry["name"], rows, "unchecked")
+    message = f"{entry['rows']} rows on the slice, {rows} in the manifest"
+    return TableResult(entry["name"], entry["rows"], "differs", message)
+
+
+def _statement_results(
+    manifest: Mapping[str, Any], loaded: Any, recorded: Mapping[str, Any] | None, progress: Progress | None
+) -> list[StatementResult]:
+    known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
+    found = measure_statements(loaded, manifest, recorded, progress)
+    results = [
+        _statement_result(
+            StatementResult.about(sql, entries), entries[0]["rows_now"], one, known.get(sql_digest(sql))
+        )
+        for (sql, entries), one in zip(replayable(manifest).items(), found, strict=True)
+    ]
+    return results + not_replayed(manifest)
+
+
+def _statement_result(
+    about: StatementResult, rows_now: int | None, found: Mapping[str, Any], known: Mapping[str, Any] | None
+) -> StatementResult:
+    if "error" in found:
+        return replace(about, state="error", message=f"error on the slice: {found['error']}")
+    wanted = rows_now if known is None else known["rows"]
+    about = replace(about, source_rows=wanted, slice_rows=found["rows"])
+    if wanted is not None and wanted != found["rows"]:
+        return replace(about, state="differs", message="another number of rows")
+    if known is None:
+        return replace(about, state="unchecked")
+    if list(found["columns"]) != known["columns"]:
+        columns = f"{', '.join(found['columns'])} instead of {', '.join(known['columns'])}"
+        return replace(about, state="differs", message=f"other columns: {columns}")
+    if found["digest"] != known["digest"]:
+        return replace(about, state="differs", message="as many rows, but not the same")
+    if found["ordered_digest"] != known["ordered_digest"] and None not in (
+        found["ordered_digest"],
+        known["ordered_digest"],
+    ):
+        return replace(about, state="differs", message="the same rows in another order")
+    return about

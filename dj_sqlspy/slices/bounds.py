@@ -1,0 +1,149 @@
+"""Bounds: rows that must not leave, whatever the statements read.
+
+In: the key sets of a cascade and `Bound`s, each the rows of one table that may leave. Out: the rows of the slice
+that lie outside, which are the rows of a bounded table that its bound does not name, and all rows that descend from
+such rows through foreign keys. Leaving them out keeps every foreign key: a row whose parent is left out is left
+out too. It asks the server only where a foreign key does not lie in the child's primary key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..cascade import Asker, Demand, KeySets
+from ..cascade.keys import Key, chunks, condition, convert, expression, expressions, key_columns
+from ..catalog import Catalog, ForeignKey
+from ..errors import SliceError
+from ..lineage import analyse
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Rows of ``table`` (full name) that may leave: those that the SELECT ``sql`` reads."""
+
+    table: str
+    sql: str
+
+
+def bounds_of(items: Iterable[Any]) -> tuple[Bound, ...]:
+    """Bounds from restricted DataJoint tables, such as ``Session & "project='X'"``.
+
+    Raises
+    ------
+    SliceError
+        For anything that is not a table, restricted or not.
+    """
+    from .pick import as_expression, sql_of
+
+    found = []
+    for item in items:
+        table = as_expression(item, None)
+        name = getattr(table, "full_table_name", None)
+        if not isinstance(name, str):
+            raise SliceError(
+                f"Bounding a slice: {item!r} is not a restricted table but a computed expression. Give the table "
+                "whose rows bound the slice, with the expression as its restriction: `Session & expression`."
+            )
+        found.append(Bound(name, sql_of(table)))
+    return tuple(found)
+
+
+def outside(catalog: Catalog, sets: KeySets, bounds: Sequence[Bound], asker: Asker) -> dict[str, set[Key]]:
+    """Rows of the slice outside of the bounds, by full table name.
+
+    Bounds on one table add up; bounds on several tables must all hold.
+    """
+    allowed: dict[str, set[Key]] = {}
+    for bound in bounds:
+        if bound.table not in catalog.tables:
+            continue  # the slice has nothing to do with that table
+        table = catalog.tables[bound.table]
+        columns = key_columns(table)
+        names = allowed.setdefault(bound.table, set())
+        lineage = analyse(bound.sql, catalog)
+        if lineage.fallback:
+            raise SliceError(
+                f"Bounding a slice by {bound.table}: the restriction is not analysed: {lineage.fallback}"
+            )
+        for leaf in lineage.leaves:
+            if leaf.table.full_name == bound.table and leaf.sql is not None:
+                names.update(
+                    key for row in asker.rows(leaf.sql) if (key := convert(columns, row)) is not None
+                )
+    found: dict[str, set[Key]] = {}
+    pending = []
+    for name, inside in allowed.items():
+        rows = set(sets.rows(name)) - inside
+        if rows:
+            found[name] = rows
+            pending.append((name, rows))
+    while pending:
+        name, rows = pending.pop()
+        for fk in catalog.children(name):
+            known = found.setdefault(fk.child, set())
+            new = _children(catalog, sets, fk, rows, asker) - known
+            if new:
+                known |= new
+                pending.append((fk.child, new))
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _children(catalog: Catalog, sets: KeySets, fk: ForeignKey, rows: set[Key], asker: Asker) -> set[Key]:
+    """Rows of the slice in ``fk.child`` that refer to one of ``rows``."""
+    held = sets.rows(fk.child)
+    if not held:
+        return set()
+    child, parent = catalog.tables[fk.child], catalog.tables[fk.parent]
+    columns = key_columns(parent)
+    target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
+    if set(target) == {c.lower() for c in parent.key}:
+        source = f"{fk.child} AS `child`"
+        names = ", ".join(expression(child.column(target[c.lower()]), "child") for c in parent.key)
+    else:
+        on = " AND ".join(
+            f"{expression(child.column(c), 'child')} = {expression(parent.column(p), 'parent')}"
+            for c, p in zip(fk.columns, fk.parent_columns, strict=True)
+        )
+        source = f"{fk.child} AS `child` JOIN {fk.parent} AS `parent` ON {on}"
+        names = expressions(columns, "parent")
+    child_columns = key_columns(child)
+    found = set()
+    for chunk in chunks(columns, rows):
+        where = condition(names, columns, chunk)
+        for row in asker.rows(f"SELECT {expressions(child_columns, 'child')} FROM {source} WHERE {where}"):
+            key = convert(child_columns, row)
+            if key is not None and key in held:
+                found.add(key)
+    return found
+
+
+def without(sets: KeySets, left_out: Mapping[str, set[Key]]) -> KeySets:
+    """The key sets without the rows that are left out."""
+    return KeySets(
+        {
+            name: {key: reason for key, reason in keys.items() if key not in left_out[name]}
+            if name in left_out
+            else keys
+            for name, keys in sets.keys.items()
+        },
+        sets.reasons,
+    )
+
+
+def affected(demands: Iterable[Demand], left_out: Mapping[str, set[Key]], asker: Asker) -> set[int]:
+    """Numbers of the statements that read a row that is left out, or that one keeps a row rejected for."""
+    numbers: set[int] = set()
+    for demand in demands:
+        for leaf in demand.leaves:
+            rows = left_out.get(leaf.table.full_name)
+            if not rows:
+                continue
+            columns = key_columns(leaf.table)
+            if leaf.sql is None or any(convert(columns, row) in rows for row in asker.rows(leaf.sql)):
+                numbers.update(demand.numbers)
+                break
+        if any(base.table.full_name in left_out for rule in demand.witnesses for base in rule.wanted):
+            numbers.update(demand.numbers)
+    return numbers

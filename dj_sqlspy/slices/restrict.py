@@ -1,0 +1,134 @@
+"""Restrictions: the shortest condition that selects exactly the slice's rows of a table.
+
+In: a table, the keys of its rows in the slice, and a way to count. Out: a `Restriction`: none (all rows), a
+condition on leading key columns, or a list of keys. A condition on leading columns is taken only if the server
+counts as many rows for it as the slice has: every row of the slice meets it, so an equal count makes it exact.
+Runs of consecutive integers are written as BETWEEN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..cascade.keys import INTEGER_TYPES, Key, chunks, expression, expressions, key_columns, literal
+from ..catalog import Column, Table
+
+# A condition on leading columns with more members than this share of the rows gains too little to be asked for.
+_WORTH = 0.8
+# Longest list that is tried as a condition on leading columns.
+_LONGEST = 20_000
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """A set of keys over some leading key columns; no columns: all rows, or none."""
+
+    columns: tuple[Column, ...]
+    keys: tuple[Key, ...]
+    everything: bool = False
+
+    @property
+    def text(self) -> str:
+        conditions = self.conditions(1 << 62)
+        return conditions[0] if conditions else "FALSE"
+
+    def conditions(self, max_bytes: int) -> list[str]:
+        """Disjoint conditions, each at most ``max_bytes`` long."""
+        if self.everything:
+            return ["TRUE"]
+        if not self.keys:
+            return []
+        if len(self.columns) == 1 and self.columns[0].data_type in INTEGER_TYPES:
+            return list(_joined(self.columns[0], sorted(key[0] for key in self.keys), max_bytes))
+        return list(_lists(self.columns, self.keys, max_bytes))
+
+
+def shortest(table: Table, keys: Mapping[Key, int], total: int, count: Callable[[str], int]) -> Restriction:
+    """The shortest restriction of ``table`` that selects exactly ``keys``.
+
+    Parameters
+    ----------
+    table : Table
+    keys : mapping
+        Keys of the rows in the slice.
+    total : int
+        Rows of the table.
+    count : callable
+        Runs a ``SELECT COUNT(*)`` and returns its number.
+    """
+    columns = key_columns(table)
+    if not keys:
+        return Restriction((), ())
+    if len(keys) == total or not table.primary_key:
+        return Restriction((), (), everything=True)
+    for width in range(1, len(columns)):
+        prefixes = sorted({key[:width] for key in keys}, key=repr)
+        if len(prefixes) > min(_LONGEST, _WORTH * len(keys)):
+            break
+        candidate = Restriction(columns[:width], tuple(prefixes))
+        counted = sum(
+            count(f"SELECT COUNT(*) FROM {table.full_name} WHERE {condition}")
+            for condition in candidate.conditions(400_000)
+        )
+        if counted == len(keys):
+            return candidate
+    return Restriction(columns, tuple(keys))
+
+
+def _runs(column: Column, values: Sequence[int]) -> Iterator[tuple[str, bool]]:
+    """Consecutive integers as conditions; True marks one that is a single value."""
+    start = previous = values[0]
+    name = expression(column)
+    for value in [*values[1:], None]:
+        if value is not None and value == previous + 1:
+            previous = value
+            continue
+        if previous - start < 2:
+            yield str(start), True
+            if previous > start:
+                yield str(previous), True
+        else:
+            yield f"{name} BETWEEN {start} AND {previous}", False
+        if value is not None:
+            start = previous = value
+
+
+def _joined(column: Column, values: Sequence[int], max_bytes: int) -> Iterator[str]:
+    """Runs and single values joined with OR and IN, in conditions of at most ``max_bytes``."""
+    singles: list[str] = []
+    ranges: list[str] = []
+    size = 0
+    name = expression(column)
+    for text, single in _runs(column, values):
+        length = len(text) + 4
+        if size and size + length + 200 > max_bytes:
+            yield _or(name, singles, ranges)
+            singles, ranges, size = [], [], 0
+        if single:
+            singles.append(text)
+        else:
+            ranges.append(text)
+        size += length
+    if singles or ranges:
+        yield _or(name, singles, ranges)
+
+
+def _or(name: str, singles: Sequence[str], ranges: Sequence[str]) -> str:
+    parts = list(ranges)
+    if singles:
+        parts.append(f"{name} IN ({', '.join(singles)})" if len(singles) > 1 else f"{name} = {singles[0]}")
+    return parts[0] if len(parts) == 1 else "(" + " OR ".join(parts) + ")"
+
+
+def _lists(columns: Sequence[Column], keys: Sequence[Key], max_bytes: int) -> Iterator[str]:
+    names = expressions(columns)
+    overhead = len(names.encode()) + 20
+    for chunk in chunks(columns, keys, max_bytes - overhead):
+        if len(columns) == 1:
+            yield f"{names} IN ({', '.join(literal(columns[0], key[0]) for key in chunk)})"
+        else:
+            rows = ", ".join(
+                f"({', '.join(literal(c, v) for c, v in zip(columns, k, strict=True))})" for k in chunk
+            )
+            yield f"({names}) IN ({rows})"

@@ -1,0 +1,163 @@
+"""Why: the chain of rules that brought one row into a slice.
+
+In: the key sets of a cascade and the key of a row. Out: the row, the row that brought it, and so on to a row that a
+statement read (why-provenance: Buneman, Khanna and Tan, ICDT 2001; of several chains a shortest one). What a foreign
+key says beside the primary key is asked of the server, which the cascade did not keep. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ..cascade import PARENT, PART, KeySets, Reason
+from ..cascade.keys import Key, condition, convert, expression, expressions, from_python, key_columns
+from ..catalog import Catalog, ForeignKey, Table
+from ..errors import SliceError
+from ..sql import quote
+
+Ask: TypeAlias = "Callable[..., Sequence[tuple[Any, ...]]]"  # runs SQL with arguments, returns undecoded rows
+Row: TypeAlias = "tuple[str, Key]"
+
+# Rows that are followed from one row: a master can have a million parts, and any of them will do.
+_MOST = 20
+
+
+def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], ask: Ask) -> Key:
+    """The key of a row of the slice, from values as DataJoint gives them.
+
+    Raises
+    ------
+    SliceError
+        If a column is missing, or the row is not in the slice.
+    """
+    columns = key_columns(table)
+    given = {name.lower(): value for name, value in key.items()}
+    missing = [column.name for column in columns if column.name.lower() not in given]
+    if missing:
+        raise SliceError(f"Explaining a row of {table.full_name}: the key lacks {', '.join(missing)}.")
+    values = [given[column.name.lower()] for column in columns]
+    wanted = tuple(from_python(column, value) for column, value in zip(columns, values, strict=True))
+    if wanted in rows:
+        return wanted
+    # the server prints some values otherwise than Python does, and finds texts equal that are not the same
+    equal = " AND ".join(
+        f"CAST({quote(c.name)} AS CHAR) = %s" if c.data_type == "float" else f"{quote(c.name)} = %s"
+        for c in columns
+    )
+    arguments = [value.bytes if isinstance(value, uuid.UUID) else value for value in values]
+    for row in ask(f"SELECT {expressions(columns)} FROM {table.full_name} WHERE {equal}", arguments):
+        found = convert(columns, row)
+        if found is not None and found in rows:
+            return found
+    raise SliceError(f"Explaining a row of {table.full_name}: {dict(key)!r} is not in the slice.")
+
+
+def explain(
+    catalog: Catalog, sets: KeySets, texts: Mapping[int, str], ask: Ask, name: str, key: Key
+) -> list[str]:
+    """The chain of a row, one line a step.
+
+    Parameters
+    ----------
+    catalog, sets
+        Of the slice.
+    texts : mapping of int to str
+        SQL of the statements, by number.
+    ask : callable
+        Asks the server; it may return nothing, which can cut the chain short.
+    name, key
+        The row.
+    """
+    return [
+        f"{_show(catalog, *row)}: {_rule(_reason(sets, *row), texts)}"
+        for row in _chain(catalog, sets, ask, (name, key))
+    ]
+
+
+def _reason(sets: KeySets, name: str, key: Key) -> Reason:
+    return sets.reasons[sets.keys[name][key]]
+
+
+def _chain(catalog: Catalog, sets: KeySets, ask: Ask, start: Row) -> list[Row]:
+    """A shortest chain to a row that no foreign key brought; where none is found, the row alone."""
+    before: dict[Row, Row | None] = {start: None}
+    waiting = deque([start])
+    while waiting:
+        row = waiting.popleft()
+        reason = _reason(sets, *row)
+        if reason.foreign_key is None:
+            chain = [row]
+            while (up := before[chain[-1]]) is not None:
+                chain.append(up)
+            return chain[::-1]
+        for source in _sources(catalog, sets, ask, row, reason.foreign_key, reason.rule):
+            if source not in before:
+                before[source] = row
+                waiting.append(source)
+    return [start]
+
+
+def _sources(catalog: Catalog, sets: KeySets, ask: Ask, row: Row, fk: ForeignKey, rule: str) -> list[Row]:
+    """Rows of the slice at the other end of the foreign key that brought a row."""
+    other = fk.child if rule == PARENT else fk.parent
+    rows = sets.rows(other)
+    found = [key for key in _related(catalog, rows, ask, row[1], fk, rule) if key in rows]
+    # a row that a statement read ends the chain
+    found.sort(key=lambda key: sets.reasons[rows[key]].foreign_key is not None)
+    return [(other, key) for key in found[:_MOST]]
+
+
+def _related(
+    catalog: Catalog, rows: Mapping[Key, int], ask: Ask, key: Key, fk: ForeignKey, rule: str
+) -> Iterator[Key]:
+    child, parent = catalog.tables[fk.child], catalog.tables[fk.parent]
+    refers_by = dict(
+        zip((c.lower() for c in fk.parent_columns), (c.lower() for c in fk.columns), strict=True)
+    )
+    places = {column.lower(): place for place, column in enumerate(child.key)}
+    if all(refers_by.get(column.lower()) in places for column in parent.key):
+        projected = [places[refers_by[column.lower()]] for column in parent.key]
+        if rule != PARENT:
+            yield tuple(key[place] for place in projected)
+            return
+        found = [one for one in rows if tuple(one[place] for place in projected) == key]
+        if found:
+            yield from found
+            return
+    ends = ((child, "child"), (parent, "parent"))
+    (wanted, its), (given, own) = ends if rule == PARENT else ends[::-1]
+    on = " AND ".join(
+        f"{expression(child.column(c), 'child')} = {expression(parent.column(p), 'parent')}"
+        for c, p in zip(fk.columns, fk.parent_columns, strict=True)
+    )
+    columns = key_columns(given)
+    where = condition(expressions(columns, own), columns, [key])
+    for values in ask(
+        f"SELECT {expressions(key_columns(wanted), its)}"
+        f" FROM {child.full_name} AS `child` JOIN {parent.full_name} AS `parent` ON {on} WHERE {where}"
+    ):
+        one = convert(key_columns(wanted), values)
+        if one is not None:
+            yield one
+
+
+def _show(catalog: Catalog, name: str, key: Key) -> str:
+    columns = catalog.tables[name].key
+    return f"{name} ({', '.join(f'{c}={v!r}' for c, v in zip(columns, key, strict=True))})"
+
+
+def _rule(reason: Reason, texts: Mapping[int, str]) -> str:
+    fk = reason.foreign_key
+    if fk is not None:
+        if reason.rule == PARENT:
+            return f"{fk.child} refers to it"
+        return f"part of {fk.parent}" if reason.rule == PART else f"refers to {fk.parent}"
+    if not reason.statements:
+        return reason.rule
+    shown = ", ".join(str(number) for number in reason.statements[:5])
+    more = f" and {len(reason.statements) - 5} more" if len(reason.statements) > 5 else ""
+    first = " ".join(texts.get(reason.statements[0], "").split())[:200]
+    return f"{reason.rule} (statement {shown}{more}: {first})"

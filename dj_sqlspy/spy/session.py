@@ -1,0 +1,346 @@
+"""Session: the export sessions that are open, and which of them a thread, task or process belongs to.
+
+In: sessions opened and ended, threads and processes started. Out: the sessions that get a statement. It knows
+neither SQL nor DataJoint.
+
+Which sessions a statement belongs to
+-------------------------------------
+- Sessions of `start_export`, of ``dj.config`` and of a parent process get every statement of the process.
+- In a ``with export(…)`` block (or decorated function): the sessions that were opened around it in this
+  thread or asyncio task, the innermost and those it is nested in.
+- A thread that opened none of its own belongs to the sessions of the thread that started it, and to those
+  that this thread opened inside of them since; work given to a ``ThreadPoolExecutor`` belongs to the sessions
+  of who gave it.
+- Where that tells nothing (the thread is older than the session): every session that is open in the process.
+- Nowhere, inside ``paused()``.
+
+So several sessions at once in different threads stay apart, and where it is in doubt a statement is captured.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import logging
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import SpyError
+from ..journal import Journal, Statement, analysis_folder, runs
+
+if TYPE_CHECKING:
+    from ..paper import Paper
+
+logger = logging.getLogger("dj_sqlspy")
+
+# Processes that this one starts find its sessions here (JSON; `as_environment`).
+ENVIRONMENT = "DJ_SQLSPY_SESSION"
+
+# --- sessions -----------------------------------------------------------------------------------------------
+
+
+class Session:
+    """One captured run of an analysis, named by (paper, analysis).
+
+    Attributes
+    ----------
+    paper, analysis : str
+    home : Path
+        Where its journal lives.
+    policies : dict
+        Kind to policy (`spy.POLICY_CHOICES`).
+    everywhere : bool
+        Whether it gets the statements of every thread.
+    """
+
+    def __init__(
+        self,
+        paper: str,
+        analysis: str,
+        home: Path,
+        policies: Mapping[str, str],
+        *,
+        everywhere: bool = False,
+        opened_by: object = None,
+        run: str | None = None,
+        number: int | None = None,
+        append: str | bool = False,
+    ) -> None:
+        self.paper = paper
+        self.analysis = analysis
+        self.home = home
+        self.policies = dict(policies)
+        self.everywhere = everywhere
+        self.opened_by = opened_by
+        self.connection: Any = None  # the DataJoint connection that its last statement came on
+        self.thread = threading.get_ident()
+        self.inside = own_sessions(current_scope())
+        # An analysis that is open already does not run again: both write to one journal, each under a number
+        # that no other process of the run uses.
+        twin: Session | None = next(
+            (each for each in open_sessions if each.is_of(home, paper, analysis)), None
+        )
+        if twin is not None and twin.policies != self.policies:
+            logger.warning("%r is open with other policies, and these hold for it: %s", twin, twin.policies)
+        self.journal: Journal
+        if twin is None or (
+            run is not None and twin.journal.path is None and twin.journal.folder.name != run
+        ):
+            self.journal = Journal(home, paper, analysis, policies, run, append)
+            # what the settings asked for here is the run that the parent process has open
+            for each in open_sessions:
+                if twin is not None and each.journal is twin.journal:
+                    each.journal = self.journal
+        else:
+            self.journal = twin.journal
+        self.number = number if number is not None else secrets.randbits(40) + 1 if twin else 0
+
+    def __repr__(self) -> str:
+        state = "open" if self in open_sessions else "ended"
+        return f"<{state} export session {self.paper!r}, {self.analysis!r}>"
+
+    def is_of(self, home: Path, paper: str, analysis: str) -> bool:
+        """Whether it is a session of this analysis."""
+        return (self.home, self.paper, self.analysis) == (home, paper, analysis)
+
+    @property
+    def statements(self) -> list[Statement]:
+        """What was captured so far, in order, read from the journal; of all processes."""
+        return runs.combine([self._run], session=self.number)
+
+    @property
+    def _run(self) -> runs.Run:
+        return runs.read_run(self.journal.folder)
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be recorded, and why."""
+        found = self._run.problems
+        return found or ([self.journal.problem] if self.journal.problem else [])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every statement was recorded."""
+        return not self.problems
+
+    def as_paper(self, connection: Any = None) -> Paper:
+        """The paper, with this analysis only; ``connection`` as of `Paper`."""
+        from ..paper import Paper
+
+        return Paper(self.paper, home=self.home, connection=connection, analyses=[self.analysis])
+
+    def leaves(self) -> Any:
+        """The restricted tables that the statements read, before the cascade (`Paper.leaves`)."""
+        return self.as_paper().leaves()
+
+    def preview(self) -> Any:
+        """What was touched, as a table to look at (`Paper.preview`)."""
+        return self.as_paper().preview()
+
+
+# Every open session of this process. The wrapper of Connection.query tests it, and nothing else, outside of
+# sessions.
+open_sessions: tuple[Session, ...] = ()
+_lock = threading.RLock()
+
+
+# Called when a session opens, before it gets statements, and when one has ended and its journal with it.
+on_open: list[Callable[[], None]] = []
+on_end: list[Callable[[Session], None]] = []
+
+
+def open_session(session: Session) -> None:
+    """Let it get statements."""
+    global open_sessions
+    for prepare in on_open:
+        prepare()
+    with _lock:
+        open_sessions = (*open_sessions, session)
+        _publish()
+
+
+def end_session(session: Session, error: BaseException | None = None) -> None:
+    """Let it get no more, and end its journal where no other writes to it. An ended one stays so."""
+    global open_sessions
+    with _lock:
+        if session not in open_sessions:
+            return
+        open_sessions = tuple(other for other in open_sessions if other is not session)
+        _publish()
+        if any(other.journal is session.journal for other in open_sessions):
+            return
+        session.journal.end(type(error).__name__ if error is not None else None)
+    for finish in on_end:
+        finish(session)
+    session.connection = None
+
+
+def end_all() -> None:
+    """At the end of the process, which an exception may have ended."""
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+    for session in reversed(open_sessions):
+        end_session(session, error)
+
+
+atexit.register(end_all)
+
+
+# --- scope: which of them a thread or task belongs to -------------------------------------------------------
+
+
+class Scope(NamedTuple):
+    """What a context belongs to.
+
+    Attributes
+    ----------
+    sessions : tuple of Session, or None
+        Opened around it; None: not known, all open ones.
+    paused : bool
+        Sessions opened outside get nothing.
+    inherited : bool
+        Taken over from the thread that started this one.
+    """
+
+    sessions: tuple[Session, ...] | None
+    paused: bool = False
+    inherited: bool = False
+
+
+scope: ContextVar[Scope | None] = ContextVar("dj_sqlspy_scope", default=None)
+
+
+def current_scope() -> Scope | None:
+    """The scope of this context, else of this thread."""
+    return scope.get() or getattr(threading.current_thread(), "_dj_sqlspy_scope", None)
+
+
+def scope_for_thread() -> Scope | None:
+    """The scope that a thread started here takes over."""
+    current = current_scope()
+    return current and current._replace(inherited=True)
+
+
+def own_sessions(of: Scope | None) -> tuple[Session, ...]:
+    """The sessions that were opened around a context."""
+    return () if of is None or of.sessions is None else of.sessions
+
+
+def receivers() -> Sequence[Session]:
+    """The sessions that a statement of this context belongs to, now."""
+    scope = current_scope()
+    if scope is None:
+        return open_sessions
+    sessions = scope.sessions
+    if sessions == open_sessions:  # nearly always
+        return open_sessions
+    if sessions is None or (sessions and not scope.paused and not any(s in open_sessions for s in sessions)):
+        return open_sessions  # taken over from sessions that have ended since: in doubt, all
+    return [
+        s
+        for s in open_sessions
+        if s in sessions
+        or (s.everywhere and not scope.paused)
+        or (scope.inherited and any(outer in sessions and outer.thread == s.thread for outer in s.inside))
+    ]
+
+
+@contextlib.contextmanager
+def within(other: Scope | None) -> Iterator[None]:
+    """Run a block in another scope."""
+    before = scope.get()
+    scope.set(other)
+    try:
+        yield
+    finally:
+        scope.set(before)  # not reset(token): a generator may be closed in another context
+
+
+# --- other processes ----------------------------------------------------------------------------------------
+
+
+def as_environment(sessions: Sequence[Session]) -> str:
+    """What another process needs to join these sessions (`join`)."""
+    return json.dumps(
+        [[str(s.home), s.paper, s.analysis, s.journal.folder.name, s.policies, s.number] for s in sessions]
+    )
+
+
+def _publish() -> None:
+    """Leave the open sessions where processes that are started now find them."""
+    if open_sessions:
+        os.environ[ENVIRONMENT] = as_environment(open_sessions)
+    else:
+        os.environ.pop(ENVIRONMENT, None)
+
+
+# Sessions of other processes that this one has worked for; kept, so that each has one journal here.
+_visited: dict[tuple[Path, int], Session] = {}
+
+
+def _of_parent(value: str | None) -> list[Session]:
+    found = []
+    try:
+        for home, paper, analysis, run, policies, number in json.loads(value or "[]"):
+            name = analysis_folder(Path(home), paper, analysis) / run, number
+            known = [each for each in open_sessions if (each.journal.folder, each.number) == name]
+            if not known and name not in _visited:
+                options = {"everywhere": True, "opened_by": join, "run": run, "number": number}
+                _visited[name] = Session(paper, analysis, Path(home), policies, **options)
+            found.append(known[0] if known else _visited[name])
+    except (ValueError, TypeError, SpyError) as error:
+        logger.error("The sessions of the parent process cannot be joined: %s", error)
+    return found
+
+
+def join(value: str | None) -> None:
+    """Join the sessions of the process that started this one, for as long as this one runs.
+
+    Parameters
+    ----------
+    value : str or None
+        From `as_environment`; what can't be read is logged and left.
+    """
+    for each in _of_parent(value):
+        if each not in open_sessions:
+            open_session(each)
+
+
+@contextlib.contextmanager
+def visiting(value: str) -> Iterator[None]:
+    """Work for the sessions of another process, in a block: one task of a pool of processes.
+
+    Parameters
+    ----------
+    value : str
+        From `as_environment`.
+    """
+    global open_sessions
+    found = _of_parent(value)
+    new = [each for each in found if each not in open_sessions]
+    for each in new:
+        open_session(each)
+    try:
+        with within(Scope(tuple(found), paused=True)):  # these and no other
+            yield
+    finally:
+        with _lock:  # not ended: the next task may be for them again
+            open_sessions = tuple(each for each in open_sessions if each not in new)
+            _publish()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+    for each in {s.journal for s in (*open_sessions, *_visited.values())}:
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
