@@ -10,8 +10,8 @@ Format, version 1
     HOME/<paper>/<analysis>/<run>/<pid>-<8 hex digits>.journal       (directories 0700, files 0600)
 
 Paper and analysis are percent-encoded (`encode_name`). A run is one time that the analysis was run; its name
-is ``<6 digits>-<UTC time>-<4 hex digits>``, where the first digits count the runs of this analysis, so that
-the newest run is known even where a clock went backwards. The newest run of an analysis is the one that
+is ``<6 digits>-<UTC time to the microsecond>-<4 hex digits>``, where the first digits count the runs of this
+analysis, so that the newest run is known even where a clock went backwards. The newest run of an analysis is the one that
 counts. A run that independent processes add to under a name (``append="…"``) has ``+<name>`` at the end of
 its own, percent-encoded.
 
@@ -176,7 +176,7 @@ def _new_run_name(folder: Path) -> str:
     except OSError:
         count = 999_999  # can't be listed, and likely not be written: `Journal.start` will say so; it is the newest
     now = datetime.now(timezone.utc)
-    return f"{count:06d}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    return f"{count:06d}-{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"  # microseconds: others may run it too
 
 
 def run_to_append(home: Path, paper: str, analysis: str, name: str | bool) -> str:

@@ -123,8 +123,8 @@ def opened(dj_connection: Any = None) -> Iterator[Log | None]:
 def identity(run: str) -> str:
     """What tells a run from others, on every machine.
 
-    >>> identity("000003-20260102T030405-ab12"), identity("000001-20260102T030405-ab12+4711")
-    ('20260102T030405-ab12', '+4711')
+    >>> identity("000003-20260102T030405678901-ab12"), identity("000001-20260102T030405678901-ab12+4711")
+    ('20260102T030405678901-ab12', '+4711')
     """
     _, label, name = run.partition("+")
     return label + name if name else run.partition("-")[2]
@@ -267,7 +267,7 @@ def _entry(log: Log, run: Path, paper: str, analysis: str, replace: bool, revive
         _delete(log, paper, [export_id])
     if not found and not revive and is_marked(run, log.name):
         return None
-    started = run.name.split("-")[1]
+    started = run.name.split("-")[1][: len("20260102T030405")]
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.strptime(started, "%Y%m%dT%H%M%S"))
     with log.connection.cursor() as cursor:
         cursor.execute(
