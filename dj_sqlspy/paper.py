@@ -427,7 +427,7 @@ class Paper:
             name = unquote(folder.parent.name)
             forced = analysis is not None
             if analysis in (None, name) and sharedlog.store(
-                folder, self.name, name, self.connection, replace=forced, revive=forced
+                folder, self.name, name, self.connection, replace="any" if forced else "older", revive=forced
             ):
                 stored.append(name)
         if describe:

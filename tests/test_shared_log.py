@@ -82,6 +82,13 @@ def run(analysis, subjects):
             rows(dj.FreeTable(connection, f"`{name}`.`session`") & {"subject": subject})
 """
 
+# from now on, this machine's clock is a day behind
+SLOW_CLOCK = (
+    "import datetime as d, dj_sqlspy.journal as j; "
+    "j.datetime = type('Slow', (d.datetime,), {'now': classmethod("
+    "lambda cls, zone=None: d.datetime.now(zone) - d.timedelta(1))})"
+)
+
 FOLLOW = """
 for line in sys.stdin:
     exec(line)
@@ -134,7 +141,8 @@ def test_two_people_build_one_paper(
     assert seen() == [{0, 1, 3, 4}] * 3
     bob.does("(sqlspy.ExportSelection & {'analysis_id': 'fig3'}).delete()")
     assert seen() == [{0, 1, 3}] * 3  # also for ann, in whose home the journal of fig3 still is
-    bob.does("run('fig1', [5])")  # of another person before
+    bob.does(SLOW_CLOCK)
+    bob.does("run('fig1', [5])")  # of another person before; later, whatever the clock of this machine says
     assert seen() == [{3, 5}] * 3
     assert {row["user"] for row in rows(sqlspy.ExportSelection())} == {"bob"}
     ann.does("sqlspy.Paper('paper').share('fig1')")

@@ -11,9 +11,9 @@ Format, version 1
 
 Paper and analysis are percent-encoded (`encode_name`). A run is one time that the analysis was run; its name
 is ``<6 digits>-<UTC time to the microsecond>-<4 hex digits>``, where the first digits count the runs of this
-analysis, so that the newest run is known even where a clock went backwards. The newest run of an analysis is the one that
-counts. A run that independent processes add to under a name (``append="…"``) has ``+<name>`` at the end of
-its own, percent-encoded.
+analysis, so that the newest run is known even where a clock went backwards. The newest run of an analysis is the
+one that counts. A run that independent processes add to under a name (``append="…"``) has ``+<name>`` at the end
+of its own, percent-encoded.
 
 Each process of a run appends to a file of its own. A line is ``<CRC-32, 8 hex digits> <JSON object in
 ASCII>``, and is handed to the operating system with one write before the analysis gets the result of the

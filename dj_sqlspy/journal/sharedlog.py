@@ -167,8 +167,15 @@ def after_session(ended: Session) -> None:
         if connection is None:
             logger.info("%r is not in the shared log: this process is not connected to a database.", ended)
             return
-        own = None if ended.journal.process == "first" else ended.journal.path
-        store(ended.journal.folder, ended.paper, ended.analysis, connection, own=own)
+        first = ended.journal.process == "first"
+        store(
+            ended.journal.folder,
+            ended.paper,
+            ended.analysis,
+            connection,
+            own=None if first else ended.journal.path,
+            replace="new" if first else "older",
+        )
     except Exception as error:  # whatever it is, the analysis goes on
         logger.warning(
             "%r was captured, and is not in the shared log yet: %s Store it with: dj-sqlspy share %s",
@@ -183,7 +190,7 @@ def store(
     connection: Any = None,
     *,
     own: Path | None = None,
-    replace: bool = False,
+    replace: str = "older",
     revive: bool = True,
 ) -> bool:
     """Store what the shared log does not have yet of a run of this home, and of none that it replaced.
@@ -197,8 +204,9 @@ def store(
         To the server of the log; default ``dj.conn()``.
     own : Path, optional
         Only this file of it.
-    replace : bool
-        Store it also where the log has a newer run.
+    replace : {"older", "new", "any"}
+        Which run of this analysis that is there it replaces: one that started earlier, by the clocks of the machines;
+        any where the log has never had this one, as of a session that ends now, whatever the clocks say; or any.
     revive : bool
         Store it also where the log had it and has it no more.
 
@@ -229,7 +237,8 @@ def store(
             for file in files:
                 _append(log, export_id, file)
         log.connection.commit()
-        _mark(run, log.name)
+        if export_id is not None:
+            _mark(run, log.name)
         return export_id is not None
 
 
@@ -253,7 +262,7 @@ def _lock(log: Log, paper: str, analysis: str) -> None:
         raise JournalError(f"Another process has been storing this analysis for {LOCK_SECONDS} seconds.")
 
 
-def _entry(log: Log, run: Path, paper: str, analysis: str, replace: bool, revive: bool) -> int | None:
+def _entry(log: Log, run: Path, paper: str, analysis: str, replace: str, revive: bool) -> int | None:
     """The number of the run in the log; None where it does not belong there (see `store`)."""
     selection = log.table(SELECTION)
     found = log.rows(
@@ -262,7 +271,9 @@ def _entry(log: Log, run: Path, paper: str, analysis: str, replace: bool, revive
     for export_id, other in found:
         if identity(other) == identity(run.name):
             return int(export_id)
-        if not replace and not is_newer(run, other):
+        if not (
+            replace == "any" or (replace == "new" and not is_marked(run, log.name)) or is_newer(run, other)
+        ):
             return None
         _delete(log, paper, [export_id])
     if not found and not revive and is_marked(run, log.name):
