@@ -158,7 +158,8 @@ class Catalog:
         schemas : iterable of str
             Unquoted schema names; those that foreign keys point to are followed and added.
         virtual : sequence of ForeignKey
-            References declared in configuration, treated as foreign keys.
+            References declared in configuration, treated as foreign keys; those of schemas that are not read are left
+            out.
         down : bool
             Follow foreign keys also to the schemas that refer to these.
 
@@ -168,7 +169,6 @@ class Catalog:
             If a schema is not there or not visible to this account.
         """
         wanted = {schema for schema in schemas if schema.lower() not in SYSTEM_SCHEMAS}
-        wanted |= {split_full_name(key.parent)[0] for key in virtual}
         tables: dict[str, Table] = {}
         foreign_keys: list[ForeignKey] = []
         with connection.cursor() as cursor:
@@ -189,15 +189,17 @@ class Catalog:
                 new_keys = _read_foreign_keys(cursor, batch)
                 foreign_keys += new_keys
                 done |= set(batch)
-                wanted |= {split_full_name(key.parent)[0] for key in new_keys}
+                declared = [key for key in virtual if split_full_name(key.child)[0] in done]
+                wanted |= {split_full_name(key.parent)[0] for key in (*new_keys, *declared)}
                 if down:
                     wanted |= _referring_schemas(cursor, batch)
+        virtual = [key for key in virtual if split_full_name(key.child)[0] in done]
         for key in virtual:
             for name, columns in ((key.child, key.columns), (key.parent, key.parent_columns)):
                 if name not in tables or any(c.lower() not in tables[name].by_name for c in columns):
                     raise CatalogError(
                         f"The virtual reference {key.name!r} names {name} ({', '.join(columns)}), which is not in "
-                        f"the database. Correct the configuration of virtual references."
+                        "the database. Correct it in sqlspy.references, or where it was given as virtual=…."
                     )
         for key in foreign_keys:
             if key.parent not in tables:

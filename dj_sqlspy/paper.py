@@ -8,7 +8,7 @@ journals; it writes none. With the setting ``sqlspy.schema`` it takes those of t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -245,7 +245,7 @@ class Paper:
         *,
         parts: str = "all",
         strict: bool = False,
-        virtual: Sequence[ForeignKey] = (),
+        virtual: Iterable[str | ForeignKey] = (),
         only: Iterable[Any] = (),
         guard: Iterable[Any] = (),
         progress: Callable[[str, int], None] | None = None,
@@ -258,8 +258,9 @@ class Paper:
             Whether a master brings all of its parts.
         strict : bool
             Raise where a statement cannot be analysed, instead of exporting its tables whole.
-        virtual : sequence of catalog.ForeignKey
-            References that the database does not declare.
+        virtual : iterable of str or catalog.ForeignKey
+            References that the database does not declare as foreign keys (`references.reference`), beside those of
+            ``dj.config["sqlspy.references"]``.
         only : iterable of restricted tables, optional
             Keep the slice inside of them (``[Session & "project='X'"]``): other rows of these tables, and all that
             descends from such rows, are left out, and the statements that would need them are marked ``left-out``.
@@ -274,13 +275,14 @@ class Paper:
             If nothing was captured.
         LineageError, CatalogError, SliceError
         """
+        from .references import references
         from .slices.bounds import bounds_of
 
         return self._make(
             True,
             parts=parts,
             strict=strict,
-            virtual=virtual,
+            virtual=references((*settings.get("references"), *virtual)),
             only=bounds_of(only),
             guard=bounds_of(guard),
             progress=progress,

@@ -14,6 +14,8 @@ setting                 environment
 ``sqlspy.append``       ``DJ_SQLSPY_APPEND``    true: add to the newest run of the analysis; else: to the run of
                                                 this name (such as the number of a SLURM array)
 ``sqlspy.schema``       ``DJ_SQLSPY_SCHEMA``    a database schema to share the log through; none by default
+``sqlspy.references``   ``DJ_SQLSPY_REFERENCES``  references that the database does not declare as foreign keys: a
+                                                list, or lines, of ``lab.session (rig) -> lab.rig (rig)``
 ======================  ======================  =============================================================
 
 As for DataJoint's own settings, the environment goes before a file. What was set last holds: an assignment in
@@ -43,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "home": None,
     "append": False,
     "schema": None,
+    "references": (),
 }
 
 
@@ -90,11 +93,28 @@ def checked(name: str, value: Any) -> Any:
         raise SpyError(f"sqlspy.enabled is True or False, not {value!r}.")
     if name == "append" and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
         return str(value).lower() == "true"
+    if name == "references":
+        return _checked_references(value)
     if name == "home" and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str) or not value or "\0" in value:
         raise SpyError(f"sqlspy.{name} is a string that is not empty, or None, not {value!r}.")
     return value
+
+
+def _checked_references(value: Any) -> tuple[str, ...]:
+    lines = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(lines, (list, tuple)) or not all(isinstance(line, str) for line in lines):
+        raise SpyError(f"sqlspy.references is a list of strings, not {value!r}.")
+    found = tuple(line.strip() for line in lines if line.strip())
+    if found:
+        from .references import references
+
+        try:
+            references(found)
+        except SpyError as error:
+            raise SpyError(f"sqlspy.references: {error}") from None
+    return found
 
 
 class Settings:
@@ -109,6 +129,7 @@ class Settings:
     home: str | None
     append: str | bool
     schema: str | None
+    references: tuple[str, ...]
 
     def __init__(self) -> None:
         self.__dict__.update(DEFAULTS)

@@ -701,7 +701,19 @@ def test_virtual_references(raw: Lab) -> None:
     raw.capture(lambda: rows(raw.table("session") & "id > 1"))
     assert raw.rows(raw.paper.slice()) == {"session": keyed("2 3 4 5")}
     # 4 refers to a rig that is not there: that is how the database is
-    raw.check({"session": "2 3 4 5", "one.rig": "20 30", "one.site": "2"}, virtual=virtual)
+    found = {"session": "2 3 4 5", "one.rig": "20 30", "one.site": "2"}
+    raw.check(found, virtual=virtual)
+    texts = [f"{session} (rig) -> {rig} (rig)", f"{rig} (site) -> {site} (site)"]
+    expected = raw.rows(raw.paper.slice(virtual=virtual))
+    assert raw.rows(raw.paper.slice(virtual=texts)) == expected
+    elsewhere = "not_read.a (b) -> not_there.c (d)"  # of a pipeline that this paper has nothing of
+    dj.config["sqlspy.references"] = [*texts, elsewhere]
+    try:
+        assert raw.rows(raw.paper.slice()) == expected
+        assert raw.rows(sqlspy.slice([raw.table("session") & "id > 1"])) == expected
+    finally:
+        dj.config["sqlspy.references"] = None
+    assert raw.rows(raw.paper.slice()) == {"session": keyed("2 3 4 5")}
 
 
 def test_an_account_that_may_only_select(lab: Lab, tmp_path: Path) -> None:

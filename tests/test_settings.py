@@ -55,12 +55,32 @@ def test_values_by_attribute_and_key() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("enabled", "maybe"), ("enabled", 2), ("paper", 3), ("paper", ""), ("home", 1), ("colour", "red")],
+    [
+        ("enabled", "maybe"),
+        ("enabled", 2),
+        ("paper", 3),
+        ("paper", ""),
+        ("home", 1),
+        ("colour", "red"),
+        ("references", 5),
+        ("references", [5]),
+        ("references", "lab.session (rig) -> rig"),
+        ("references", ["lab.session (rig) -> lab.rig (rig, site)"]),
+    ],
 )
 def test_wrong_values_are_told_when_they_are_set(name: str, value: Any) -> None:
     with pytest.raises(sqlspy.SpyError, match=f"sqlspy.{name}"):
         dj.config[f"sqlspy.{name}"] = value
     assert dj.config["sqlspy.enabled"] is False and dj.config["sqlspy.paper"] is None
+
+
+def test_references_are_a_list_or_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = ["lab.session (rig) -> lab.rig (rig)", "lab.rig (site) -> `lab`.`#site` (site)"]
+    assert settings.get("references") == ()
+    dj.config["sqlspy.references"] = declared
+    assert list(settings.get("references")) == declared
+    monkeypatch.setenv("DJ_SQLSPY_REFERENCES", f"{declared[1]}\n\n  {declared[0]}\n")
+    assert list(settings.get("references")) == declared[::-1]
 
 
 def test_export_takes_its_names_from_the_settings(prefix: str, dj_conn: Any, home: Path) -> None:

@@ -7,13 +7,14 @@ as the statement that DataJoint would send to fetch it, so that all that holds f
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import compat
+from .. import compat, settings
 from ..cascade import plain_decoders
 from ..errors import SliceError
 from ..journal import Statement
+from ..references import references
 from ..spy import paused
 from . import make_slice, only_keys
 
@@ -28,7 +29,7 @@ def slice(
     down: bool = False,
     parts: str = "all",
     strict: bool = False,
-    virtual: Sequence[ForeignKey] = (),
+    virtual: Iterable[str | ForeignKey] = (),
     connection: Any = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> Slice:
@@ -45,8 +46,9 @@ def slice(
         Whether a master brings all of its parts.
     strict : bool
         Raise where an expression cannot be analysed, instead of taking its tables whole.
-    virtual : sequence of catalog.ForeignKey
-        References that the database does not declare.
+    virtual : iterable of str or catalog.ForeignKey
+        References that the database does not declare as foreign keys (`references.reference`), beside those of
+        ``dj.config["sqlspy.references"]``.
     connection : datajoint.Connection, optional
         Default: that of the first expression, else ``dj.conn()``.
     progress : callable, optional
@@ -84,7 +86,7 @@ def slice(
             down=down,
             parts=parts,
             strict=strict,
-            virtual=virtual,
+            virtual=references((*settings.get("references"), *virtual)),
             progress=progress,
             dj_connection=dj_connection,
         )
