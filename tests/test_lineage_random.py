@@ -213,6 +213,11 @@ FOUND = {
         " WHERE j.v NOT IN (SELECT s.session FROM lab.session AS s)",
         "SELECT probe FROM lab.probe",
     ),
+    "a LEFT JOIN with rows of no table, of which a table takes some away": (
+        "SELECT u.subject FROM ((SELECT 3 AS a) EXCEPT ALL (SELECT s.score FROM lab.session AS s) ORDER BY 1 LIMIT 2) AS d"
+        " RIGHT JOIN lab.subject AS u ON d.a <= u.subject WHERE d.a IS NULL",
+        "SELECT * FROM lab.subject",
+    ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"
         " FROM lab.subject AS u",

@@ -517,7 +517,7 @@ def _row_number(partition: tuple[Output, ...], order: tuple[Output, ...]) -> Exp
     return exp.Window(
         this=exp.RowNumber(),
         partition_by=[output.expr.copy() for output in partition],
-        order=exp.Order(expressions=ordered),
+        order=exp.Order(expressions=ordered) if ordered else None,  # rows of no table have no first one
         over="OVER",
     )
 
