@@ -23,6 +23,9 @@ from dj_sqlspy.errors import JournalError, SpyError
 from dj_sqlspy.journal import INCOMPLETE, SUFFIX, Journal, encode_name, runs
 from tests.lab import make_lab, rows, run_script
 
+# nothing here depends on the server
+pytestmark = pytest.mark.flavor("mariadb")
+
 POLICIES = {"preview": "ignore", "count": "rows", "exists": "witness"}
 
 

@@ -31,6 +31,9 @@ def read(number):
     return dj.conn().query(f"SELECT {number} AS n FROM DUAL").fetchall()
 """
 
+# nothing here depends on the server
+pytestmark = pytest.mark.flavor("mariadb")
+
 # what a program sees of how it was started
 PROBE = """
 import json, os, signal, sys

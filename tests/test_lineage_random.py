@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
 import dj_sqlspy as sqlspy
+from tests.lab import V2
 from tests.random_dj import Expressions, declare, random_definitions
 from tests.random_schema import Choices, Column, Rows, Schema, Table, View, random_rows, random_schema
 from tests.random_sql import Grammar, looped
@@ -26,7 +27,7 @@ from tests.small_lab import ROWS, SCHEMA
 from tests.trial import Bench, Outcome
 
 SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "500"))
-SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1"))
+SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1")) + 100 * V2  # each line of DataJoint tries others
 CHUNK = 500  # sets that one run of hypothesis makes, over SCHEMAS schemas
 SCHEMAS = 25
 
@@ -214,8 +215,8 @@ FOUND = {
         "SELECT probe FROM lab.probe",
     ),
     "a LEFT JOIN with rows of no table, of which a table takes some away": (
-        "SELECT u.subject FROM ((SELECT 3 AS a) EXCEPT ALL (SELECT s.score FROM lab.session AS s) ORDER BY 1 LIMIT 2) AS d"
-        " RIGHT JOIN lab.subject AS u ON d.a <= u.subject WHERE d.a IS NULL",
+        "SELECT u.subject FROM ((SELECT 3 AS a) EXCEPT ALL (SELECT s.score FROM lab.session AS s) ORDER BY 1 LIMIT 2)"
+        " AS d RIGHT JOIN lab.subject AS u ON d.a <= u.subject WHERE d.a IS NULL",
         "SELECT * FROM lab.subject",
     ),
     "a LIMIT is total if what it refers to outside makes it so": (

@@ -17,6 +17,9 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.spy import session
 from tests.lab import PRELUDE, ROOT
 
+# nothing here depends on the server
+pytestmark = pytest.mark.flavor("mariadb")
+
 
 @pytest.fixture
 def shell(dj_conn: Any, home: Path) -> Iterator[InteractiveShell]:

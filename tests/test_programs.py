@@ -21,6 +21,9 @@ from dj_sqlspy.journal import programs
 from tests.test_launch import CONNECT, finish, kernel, notebook, place, python, write
 from tests.test_publish import manifest_schema
 
+# nothing here depends on the server
+pytestmark = pytest.mark.flavor("mariadb")
+
 __all__ = ["kernel", "place", "python"]
 
 OUTPUT = "a row of another project"

@@ -62,7 +62,7 @@ def published(bundle: Bundle, server: Server) -> Bundle:
 
 
 def manifest_schema() -> Any:
-    folder = resources.files("dj_sqlspy").joinpath("schemas")
+    folder = resources.files("dj_sqlspy.bundle").joinpath("schemas")
     return json.loads(folder.joinpath("manifest-1.schema.json").read_text())
 
 

@@ -38,6 +38,7 @@ def shell(server: Server, dj_conn: Any, tmp_path: Path) -> dict[str, Any]:
     return {"cwd": tmp_path, "env": environment, "text": True, "stdout": subprocess.PIPE}
 
 
+@pytest.mark.flavor("mariadb")  # of which Debian has a server
 def test_the_examples_print_what_readme_says(shell: dict[str, Any], server: Server) -> None:
     programs = [example for example in EXAMPLES if example.language == "python"]
     commands = [

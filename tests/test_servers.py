@@ -21,6 +21,9 @@ from dj_sqlspy.servers import Server
 
 from .conftest import FLAVOR, MYSQL_ROOT, user_schemas
 
+# nothing here depends on the line of DataJoint
+pytestmark = pytest.mark.line("2.x")
+
 
 def wait_until(condition: Any, seconds: float = 10.0) -> bool:
     deadline = time.monotonic() + seconds

@@ -18,6 +18,9 @@ from dj_sqlspy import settings
 from dj_sqlspy.spy import session
 from tests.lab import ROOT, V2, make_lab, rows
 
+# nothing here depends on the server
+pytestmark = pytest.mark.flavor("mariadb")
+
 
 @pytest.fixture(autouse=True)
 def _reset() -> Iterator[None]:

@@ -394,6 +394,7 @@ def test_populate_with_several_processes(lab: SimpleNamespace) -> None:
     assert opened.complete
 
 
+@pytest.mark.flavor("mariadb")  # nothing in these three depends on the server
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_worker_processes(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path, method: str) -> None:
     """Workers of a script that says `import dj_sqlspy` only in its main part."""
@@ -433,6 +434,7 @@ def test_worker_processes(lab: SimpleNamespace, server: Any, home: Path, tmp_pat
     assert [a.state for a in paper.analyses] == ["ended"]
 
 
+@pytest.mark.flavor("mariadb")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_pools_that_are_older_than_the_session(
     lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path, method: str
@@ -502,6 +504,7 @@ def test_pools_that_are_older_than_the_session(
     assert {a.name: a.processes for a in paper.analyses} == {"fig": 3, "inner": 2}
 
 
+@pytest.mark.flavor("mariadb")
 def test_subprocess_joins_the_run(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
     run_script(
         """

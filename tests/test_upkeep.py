@@ -16,6 +16,9 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.errors import JournalError
 from dj_sqlspy.journal import Journal, upkeep
 
+# nothing here depends on the server
+pytestmark = pytest.mark.flavor("mariadb")
+
 POLICIES = {"preview": "ignore", "count": "rows", "exists": "witness"}
 
 
