@@ -2,7 +2,7 @@
 
 In: arguments. Out: tables for a terminal, and an exit code: 0, or 1 with one message where a `SpyError` says
 what is wrong (2 for wrong arguments, as argparse has it). It holds no logic. What a command needs is imported
-by it, so that ``dj-sqlspy papers`` needs neither sqlglot nor networkx.
+by it, so that ``dj-sqlspy papers`` needs no sqlglot.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..display import size_text
 from ..errors import SpyError
-from . import capture as cli_capture
-from . import publish as cli_publish
+from . import capture, publish
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    cli_capture.add_commands(add)
+    capture.add_commands(add)
     add("papers", _papers, "list the papers that something was captured for")
     show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
     show.add_argument("paper", metavar="PAPER")
@@ -130,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         runs.add_argument(
             "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
         )
-    cli_publish.add_commands(add)
+    publish.add_commands(add)
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
     demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
     return parser
