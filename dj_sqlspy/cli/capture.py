@@ -1,4 +1,4 @@
-"""Commands that capture: the commands that capture, and that look after what was captured.
+"""Commands that capture, and that look after what was captured.
 
 In: arguments. Out: what the started program does, or what was done to journals. As in `cli`, a command is a
 thin layer over a function, and imports what it needs itself.

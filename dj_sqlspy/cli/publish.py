@@ -1,4 +1,4 @@
-"""Command line, second part: the commands for what is published beside the rows.
+"""Commands for what is published beside the rows.
 
 In: arguments. Out: tables for a terminal. As in `cli`, a command is a thin layer over a method, and imports
 what it needs itself.
