@@ -135,11 +135,14 @@ class Catalog:
     foreign_keys : tuple of `ForeignKey`
     folds_table_names : bool
         True where the server compares table names without case (``lower_case_table_names`` of 1 or 2).
+    hidden : tuple of `ForeignKey`
+        Those whose parent this account cannot see.
     """
 
     tables: Mapping[str, Table]
     foreign_keys: tuple[ForeignKey, ...]
     folds_table_names: bool = False
+    hidden: tuple[ForeignKey, ...] = ()
 
     @classmethod
     def read(
@@ -148,6 +151,7 @@ class Catalog:
         schemas: Iterable[str],
         virtual: Sequence[ForeignKey] = (),
         down: bool = False,
+        partial: bool = False,
     ) -> Catalog:
         """Read the catalog of the given schemas and of every schema that they refer to.
 
@@ -162,6 +166,8 @@ class Catalog:
             out.
         down : bool
             Follow foreign keys also to the schemas that refer to these.
+        partial : bool
+            Take what this account can see, and leave the rest to the caller (`slices.access`).
 
         Raises
         ------
@@ -179,7 +185,7 @@ class Catalog:
                 batch = sorted(wanted - done)
                 found = _read_tables(cursor, batch)
                 for schema in batch:
-                    if not any(table.schema == schema for table in found):
+                    if not partial and not any(table.schema == schema for table in found):
                         raise CatalogError(
                             f"Reading the catalog: schema `{schema}` has no table that this account can see. "
                             f"Either it does not exist on this server, or the account needs "
@@ -201,13 +207,15 @@ class Catalog:
                         f"The virtual reference {key.name!r} names {name} ({', '.join(columns)}), which is not in "
                         "the database. Correct it in sqlspy.references, or where it was given as virtual=…."
                     )
-        for key in foreign_keys:
-            if key.parent not in tables:
-                raise CatalogError(
-                    f"Following foreign key `{key.name}` of {key.child}: its parent {key.parent} is not visible to "
-                    f"this account. Ask for GRANT SELECT ON {key.parent}."
-                )
-        return cls(tables, (*foreign_keys, *virtual), folds)
+        hidden = tuple(key for key in foreign_keys if key.parent not in tables)
+        if hidden and not partial:
+            key = hidden[0]
+            raise CatalogError(
+                f"Following foreign key `{key.name}` of {key.child}: its parent {key.parent} is not visible to "
+                f"this account. Ask for GRANT SELECT ON {key.parent}."
+            )
+        visible = (key for key in foreign_keys if key.parent in tables)
+        return cls(tables, (*visible, *virtual), folds, hidden)
 
     @cached_property
     def graph(self) -> nx.MultiDiGraph:

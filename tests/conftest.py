@@ -7,9 +7,10 @@ all four combinations.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,25 @@ def connection(server: Server) -> Iterator[Any]:
     """A plain pymysql connection to the lab's server."""
     with server.connect() as opened:
         yield opened
+
+
+@pytest.fixture
+def account(server: Server) -> Iterator[Callable[..., Server]]:
+    """Make accounts with exactly the rights that are named; the server as such an account reaches it."""
+    made = []
+
+    def make(name: str, *grants: str) -> Server:
+        with server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE USER '{name}'@'%' IDENTIFIED BY 'of {name} 1'")
+            made.append(name)
+            for grant in grants:
+                cursor.execute(f"GRANT {grant} TO '{name}'@'%'")
+        return dataclasses.replace(server, user=name, password=f"of {name} 1")
+
+    yield make
+    with server.connect() as connection, connection.cursor() as cursor:
+        for name in made:
+            cursor.execute(f"DROP USER '{name}'@'%'")
 
 
 @pytest.fixture

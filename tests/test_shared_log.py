@@ -51,25 +51,6 @@ def read(lab: SimpleNamespace, analysis: str, *subjects: int, home: Path | None 
             rows(lab.Session & {"subject": subject})
 
 
-@pytest.fixture
-def account(server: Server) -> Iterator[Callable[..., Server]]:
-    """Make accounts with exactly the rights that are named; the server as such an account reaches it."""
-    made = []
-
-    def make(name: str, *grants: str) -> Server:
-        with server.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE USER '{name}'@'%' IDENTIFIED BY 'of {name} 1'")
-            made.append(name)
-            for grant in grants:
-                cursor.execute(f"GRANT {grant} TO '{name}'@'%'")
-        return dataclasses.replace(server, user=name, password=f"of {name} 1")
-
-    yield make
-    with server.connect() as connection, connection.cursor() as cursor:
-        for name in made:
-            cursor.execute(f"DROP USER '{name}'@'%'")
-
-
 # --- two people --------------------------------------------------------------------------------------------
 
 READ = """

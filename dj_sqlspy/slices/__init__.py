@@ -23,6 +23,8 @@ from ..errors import LineageError, SliceError
 from ..journal import Statement
 from ..lineage import named_tables
 from ..shapes import Shape, group
+from ..sql import split_full_name
+from .access import require_access
 from .bounds import Bound, affected, outside, without
 from .restrict import Restriction, shortest
 from .why import Ask, explain, stored_key
@@ -310,9 +312,11 @@ def make_slice(
     asker.start()
     try:
         shapes = group(wanted, kind)
-        names = _named(shapes, asker)
-        schemas = {schema for schema, _ in names if schema is not None}
-        catalog = _read_catalog(asker, schemas, names, virtual, down)
+        names, guessed = _named(shapes, asker)
+        schemas = {schema for schema, _ in names | guessed if schema is not None}
+        catalog = _read_catalog(asker, schemas, names | guessed, virtual, down)
+        starts = names | {split_full_name(name) for name in also or {}}
+        require_access(catalog, starts, asker, closed=closed, parts=parts, down=down)
         reports, demands = analyse_all(shapes, catalog, asker, strict)
         sets = Cascade(asker, catalog, parts=parts, progress=progress).run(
             demands, closed=closed, down=down, also=also or {}
@@ -445,10 +449,12 @@ def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
     return {**DEFAULT_POLICIES, **chosen}
 
 
-def _named(shapes: Iterable[Shape], asker: Asker) -> set[tuple[str | None, str]]:
-    """The tables that statements name, in the schema of USE where they name none.
+def _named(
+    shapes: Iterable[Shape], asker: Asker
+) -> tuple[set[tuple[str | None, str]], set[tuple[str | None, str]]]:
+    """The tables that statements name, in the schema of USE where they name none; and those that they may name.
 
-    Of a statement that cannot be parsed, ``x.y`` where x is a schema.
+    The latter are, of a statement that cannot be parsed, ``x.y`` where x is a schema.
     """
     names: set[tuple[str | None, str]] = set()
     guessed: set[tuple[str | None, str]] = set()
@@ -465,8 +471,8 @@ def _named(shapes: Iterable[Shape], asker: Asker) -> set[tuple[str | None, str]]
         schemas = {
             row[0].lower() for row in asker.rows("SELECT schema_name FROM information_schema.schemata")
         }
-        names |= {(schema, name) for schema, name in guessed if schema and schema.lower() in schemas}
-    return names
+        guessed = {(schema, name) for schema, name in guessed if schema and schema.lower() in schemas}
+    return names, guessed
 
 
 def _read_catalog(
@@ -478,7 +484,7 @@ def _read_catalog(
 ) -> Catalog:
     """The catalog of all named schemas, and of those that views among the tables name in turn."""
     while True:
-        catalog = Catalog.read(asker.connection, schemas, virtual, down=down)
+        catalog = Catalog.read(asker.connection, schemas, virtual, down=down, partial=True)
         more = _behind_views(catalog, {name for _, name in names})
         if more <= schemas:
             return catalog

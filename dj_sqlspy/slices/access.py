@@ -1,0 +1,156 @@
+"""Access: what this account must be granted for a slice, told at once and before anything else is asked.
+
+In: the catalog as far as the account can see it, and the tables that a slice starts from. Out: nothing, or one
+error that lists the grants that are missing: for tables that statements name, for those that foreign keys lead to,
+and for definitions of views. It reads no row.
+
+information_schema names the parents of a table that the account may read, also where it may not read these; what
+such a parent refers to in turn it does not say. A part that the account cannot see leaves no trace at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pymysql
+
+from ..cascade import Asker
+from ..catalog import SYSTEM_SCHEMAS, Catalog, Table
+from ..errors import CatalogError, LineageError
+from ..lineage import named_tables
+from ..sql import full_name, quote, split_full_name
+
+# ER_DBACCESS_DENIED, ER_TABLEACCESS_DENIED, ER_COLUMNACCESS_DENIED
+_DENIED = frozenset({1044, 1142, 1143})
+
+# So many tables are asked about in one query.
+_AT_ONCE = 50
+
+
+def require_access(
+    catalog: Catalog,
+    names: Iterable[tuple[str | None, str]],
+    asker: Asker,
+    *,
+    closed: bool = True,
+    parts: str = "all",
+    down: bool = False,
+) -> None:
+    """Raise where the account may not read all that a slice can hold.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Read with ``partial=True``.
+    names : iterable of (schema or None, table)
+        The tables and views that the slice starts from; a name without a schema is left to lineage.
+    asker : Asker
+    closed, parts, down
+        As of `make_slice`.
+
+    Raises
+    ------
+    CatalogError
+        With the grants to ask for.
+    """
+    missing: dict[str, str] = {}  # a grant, and why it is needed
+    tables: list[str] = []
+    for table, name, view in _behind(catalog, names):
+        if table is None:
+            if _denied(asker, name):
+                missing[_select_on(name, catalog)] = (
+                    f"{view} reads {name}" if view else "a statement reads it"
+                )
+        elif table.is_view:
+            if not table.view_sql:
+                missing[f"SHOW VIEW ON {name}"] = "a statement reads this view, and its definition is needed"
+                if _denied(asker, name):
+                    missing[f"SELECT ON {name}"] = "a statement reads this view"
+        else:
+            tables.append(name)
+    needed = _reachable(catalog, tables, parts, down) if closed else dict.fromkeys(tables)
+    for fk in catalog.hidden:
+        if closed and fk.child in needed:
+            missing[_select_on(fk.parent, catalog)] = f"{fk.child} refers to {fk.parent}"
+    for name in _unreadable(asker, [name for name in needed if name in catalog.tables]):
+        missing[f"SELECT ON {name}"] = "the slice takes whole rows, with all columns"
+    if missing:
+        raise CatalogError(_message(missing, asker))
+
+
+def _behind(
+    catalog: Catalog, names: Iterable[tuple[str | None, str]]
+) -> Iterator[tuple[Table | None, str, str]]:
+    """Each named table and view, those that views read too: its entry (None: not seen), full name, and that view."""
+    pending = [(schema, name, "") for schema, name in sorted(names, key=str)]
+    seen = set()
+    while pending:
+        schema, name, view = pending.pop(0)
+        table = catalog.find(schema, name)
+        known = table.full_name if table is not None else full_name(schema, name) if schema else None
+        if known is None or known in seen or (schema or "").lower() in SYSTEM_SCHEMAS:
+            continue
+        seen.add(known)
+        yield table, known, view
+        if table is not None and table.view_sql:
+            try:
+                inner = named_tables(table.view_sql)
+            except LineageError:  # lineage says so, and with which statement
+                continue
+            pending += [(other or table.schema, inside, known) for other, inside in inner]
+
+
+def _reachable(catalog: Catalog, tables: Iterable[str], parts: str, down: bool) -> dict[str, None]:
+    """The tables themselves, and all that a cascade can lead to from them."""
+    found: dict[str, None] = {}
+    pending = list(tables)
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        found[name] = None
+        pending += [fk.parent for fk in catalog.parents(name)]
+        if parts == "all":
+            pending += [fk.child for fk in catalog.parts(name)]
+        if down:
+            pending += [fk.child for fk in catalog.children(name)]
+    return found
+
+
+def _select_on(name: str, catalog: Catalog) -> str:
+    """Of a schema that the account sees nothing of, all of it: what the table refers to may lie there too."""
+    schema, _ = split_full_name(name)
+    seen = any(table.schema == schema for table in catalog.tables.values())
+    return f"SELECT ON {name}" if seen else f"SELECT ON {quote(schema)}.*"
+
+
+def _denied(asker: Asker, name: str) -> bool:
+    """Whether the account may not read a table; False also where there is none of this name."""
+    try:
+        asker.rows(f"SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`")
+    except pymysql.MySQLError as error:
+        return error.args[0] in _DENIED
+    return False
+
+
+def _unreadable(asker: Asker, names: Sequence[str]) -> Iterator[str]:
+    """Tables of which the account may not read all columns."""
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        asked = (f"(SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`)" for name in some)
+        try:
+            asker.rows(" UNION ALL ".join(asked))
+        except pymysql.MySQLError:
+            yield from (name for name in some if _denied(asker, name))
+
+
+def _message(missing: dict[str, str], asker: Asker) -> str:
+    user, _, host = str(asker.rows("SELECT CURRENT_USER()")[0][0]).rpartition("@")
+    account = "@".join("'" + part.replace("'", "''") + "'" for part in (user, host))
+    grants = [f"    GRANT {grant} TO {account};  -- {why}" for grant, why in missing.items()]
+    return (
+        f"Reading what the slice needs: the account {account} may not read all of it, and nothing was written. Ask "
+        "the administrator for:\n"
+        + "\n".join(grants)
+        + "\nWhat these tables refer to in turn can be seen only then; a grant on a schema covers all that lies in it."
+    )
