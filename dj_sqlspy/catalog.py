@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -181,11 +181,17 @@ class Catalog:
             cursor.execute("SELECT @@lower_case_table_names")
             folds = int(cursor.fetchone()[0]) != 0
             done: set[str] = set()
-            while wanted - done:
-                batch = sorted(wanted - done)
+
+            def schema_of(name: str) -> str:
+                schema = split_full_name(name)[0]
+                return schema.lower() if folds else schema
+
+            while wanted := {schema.lower() if folds else schema for schema in wanted} - done:
+                batch = sorted(wanted)
                 found = _read_tables(cursor, batch)
+                seen = {table.schema.lower() if folds else table.schema for table in found}
                 for schema in batch:
-                    if not partial and not any(table.schema == schema for table in found):
+                    if not partial and schema not in seen:
                         raise CatalogError(
                             f"Reading the catalog: schema `{schema}` has no table that this account can see. "
                             f"Either it does not exist on this server, or the account needs "
@@ -195,17 +201,21 @@ class Catalog:
                 new_keys = _read_foreign_keys(cursor, batch)
                 foreign_keys += new_keys
                 done |= set(batch)
-                declared = [key for key in virtual if split_full_name(key.child)[0] in done]
-                wanted |= {split_full_name(key.parent)[0] for key in (*new_keys, *declared)}
+                declared = [key for key in virtual if schema_of(key.child) in done]
+                wanted |= {schema_of(key.parent) for key in (*new_keys, *declared)}
                 if down:
                     wanted |= _referring_schemas(cursor, batch)
-        virtual = [key for key in virtual if split_full_name(key.child)[0] in done]
+        virtual = [key for key in virtual if schema_of(key.child) in done]
+        if folds:  # a foreign key may name its parent in other letters than the parent has
+            stored = {name.lower(): name for name in tables}
+            virtual = [_as_stored(key, stored) for key in virtual]
+            foreign_keys = [_as_stored(key, stored) for key in foreign_keys]
         for key in virtual:
             for name, columns in ((key.child, key.columns), (key.parent, key.parent_columns)):
                 if name not in tables or any(c.lower() not in tables[name].by_name for c in columns):
                     raise CatalogError(
                         f"The virtual reference {key.name!r} names {name} ({', '.join(columns)}), which is not in "
-                        "the database. Correct it in sqlspy.references, or where it was given as virtual=…."
+                        "the database, or not visible to this account. Correct it in sqlspy.references, or where it was given as virtual=…."
                     )
         hidden = tuple(key for key in foreign_keys if key.parent not in tables)
         if hidden and not partial:
@@ -334,6 +344,13 @@ class Catalog:
             )
         return found
 
+    def name_of(self, name: str) -> str:
+        """A full table name as the catalog has it; where there is none, the same."""
+        if name in self.tables or not self.folds_table_names:
+            return name
+        found = self.find(*split_full_name(name))
+        return name if found is None else found.full_name
+
     def _same(self, one: str, other: str) -> bool:
         return one.lower() == other.lower() if self.folds_table_names else one == other
 
@@ -427,6 +444,11 @@ def _read_foreign_keys(cursor: Any, schemas: Sequence[str]) -> list[ForeignKey]:
         ForeignKey(name, child, tuple(c for c, _ in pairs), parent, tuple(p for _, p in pairs))
         for (name, child, parent), pairs in grouped.items()
     ]
+
+
+def _as_stored(key: ForeignKey, stored: Mapping[str, str]) -> ForeignKey:
+    child, parent = (stored.get(name.lower(), name) for name in (key.child, key.parent))
+    return replace(key, child=child, parent=parent)
 
 
 def _referring_schemas(cursor: Any, schemas: Sequence[str]) -> set[str]:

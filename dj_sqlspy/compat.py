@@ -99,6 +99,13 @@ def _tls(connection: Any) -> dict[str, Any]:
     return {"ssl_disabled": True}
 
 
+def tls_options(dj_connection: Any = None) -> dict[str, Any]:
+    """What a DataJoint connection was told of TLS, in PyMySQL's words (``ca``, ``cert``, ``key`` …); often nothing."""
+    connection = datajoint.conn() if dj_connection is None else dj_connection
+    asked = connection.conn_info.get("ssl_input")
+    return dict(asked) if isinstance(asked, dict) else {}
+
+
 def open_connection() -> Any:
     """``dj.conn()`` if it is open already, else None: asking for it could ask the user for a password."""
     if IS_V2:

@@ -20,7 +20,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -59,11 +59,19 @@ FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
         "--loose-aria-sync-log-dir=NEVER",
     ),
 }
+# What a root with MySQL (`root_programs`) is asked for.
+ROOT_PROGRAMS = (
+    "usr/sbin/mysqld",
+    *(f"usr/bin/{name}" for name in ("mysql", "mysqldump", "mysqladmin", "mysql_config_editor")),
+)
 # Sizes of files are settled when a data directory is made; small ones are quick to copy.
 SIZE_OPTIONS: dict[str, tuple[str, ...]] = {
     "mysql": ("--innodb-redo-log-capacity=64M",),
     "mariadb": ("--innodb-log-file-size=32M",),
 }
+
+# Options that a data directory is made with, and that a server then has to be started with as well.
+LASTING_OPTIONS = ("--lower-case-table-names=",)
 
 # Waits for a line on its input. End of file without one: the process that owns the server was killed.
 GUARDIAN = 'if ! read -r _; then kill -9 "$1"; sleep 0.3; rm -rf "$2"; fi'
@@ -153,7 +161,9 @@ def find_server(flavor: Flavor | None = None) -> Program | None:
 
 
 @contextlib.contextmanager
-def private_server(flavor: Flavor | None = None, mysql_root: str | Path | None = None) -> Iterator[Server]:
+def private_server(
+    flavor: Flavor | None = None, mysql_root: str | Path | None = None, options: Sequence[str] = ()
+) -> Iterator[Server]:
     """Start a private server, and stop and delete it at the end.
 
     Parameters
@@ -162,6 +172,8 @@ def private_server(flavor: Flavor | None = None, mysql_root: str | Path | None =
         None takes what is on PATH.
     mysql_root : path, optional
         A folder that holds a whole Debian system with MySQL in it, as debootstrap makes one.
+    options : sequence of str
+        More options of the server program, such as ``--read-only=ON``; they win over those that it gets anyway.
 
     Yields
     ------
@@ -190,8 +202,9 @@ def private_server(flavor: Flavor | None = None, mysql_root: str | Path | None =
     base = Path(tempfile.mkdtemp(prefix="dj-sqlspy-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, base, ignore_errors=True)
-        shutil.copytree(template(program), base / "data")
-        process, server = _start(program, base)
+        lasting = tuple(option for option in options if option.startswith(LASTING_OPTIONS))
+        shutil.copytree(template(program, lasting), base / "data")
+        process, server = _start(program, base, options)
         stack.callback(_stop, process)
         stack.callback(_guard(process.pid, base).communicate, b"stopped\n")
         try:
@@ -206,15 +219,22 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dj-sqlspy"
 
 
-def template(program: Program) -> Path:
+def template(program: Program, options: Sequence[str] = ()) -> Path:
     """A data directory as the program makes it, made once and kept in the cache; servers start on copies.
+
+    Parameters
+    ----------
+    program : Program
+    options : sequence of str
+        More of those that it has to be made with (`LASTING_OPTIONS`).
 
     Raises
     ------
     ServerError
         If the program cannot make one.
     """
-    identity = f"{program.path.resolve()} {program.version} {SIZE_OPTIONS[program.flavor]} {os.getuid()}"
+    made_with = (*SIZE_OPTIONS[program.flavor], *options)
+    identity = f"{program.path.resolve()} {program.version} {made_with} {os.getuid()}"
     name = f"{program.flavor}-{program.version}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     place = cache_folder() / "templates" / name
     if place.is_dir():
@@ -222,7 +242,7 @@ def template(program: Program) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     work = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
     try:
-        _initialize(program, work)
+        _initialize(program, work, made_with)
         with contextlib.suppress(OSError):  # another process was first: its template is as good
             (work / "data").rename(place)
     finally:
@@ -259,7 +279,7 @@ def root_programs(root: str | Path) -> Path:
     folder = cache_folder() / "bin" / hashlib.sha256(str(root).encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
     share = root / "usr/share/mysql"
-    for name in ("usr/sbin/mysqld", "usr/bin/mysql", "usr/bin/mysqldump", "usr/bin/mysqladmin"):
+    for name in ROOT_PROGRAMS:
         program = root / name
         loader = [loaders[0], "--argv0", program, "--library-path", libraries[0], program]
         # options of the server that tell it where it is come last: --no-defaults must stay the first
@@ -305,7 +325,7 @@ def _run_as() -> tuple[str, ...]:
     return ("--user=root",) if os.getuid() == 0 else ()
 
 
-def _initialize(program: Program, work: Path) -> None:
+def _initialize(program: Program, work: Path, options: Sequence[str]) -> None:
     data, log = work / "data", work / "log"
     if program.flavor == "mysql":
         command = [str(program.path), "--no-defaults", *_run_as(), "--initialize-insecure"]
@@ -317,7 +337,7 @@ def _initialize(program: Program, work: Path) -> None:
             "--auth-root-authentication-method=normal",
         ]
         command += ["--skip-test-db", "--skip-name-resolve"]
-    command += [f"--datadir={data}", *SIZE_OPTIONS[program.flavor]]
+    command += [f"--datadir={data}", *options]
     with log.open("wb") as out:
         code = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=300
@@ -354,7 +374,9 @@ def _guard(pid: int, base: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _start(program: Program, base: Path) -> tuple[subprocess.Popen[bytes], Server]:
+def _start(
+    program: Program, base: Path, options: Sequence[str] = ()
+) -> tuple[subprocess.Popen[bytes], Server]:
     """Start on a free port; another program may take the port between looking and starting, so try again."""
     log, datadir = base / "log", base / "data"
     # a server that starts deletes every temporary table that it finds in its tmpdir, also those of others
@@ -376,6 +398,7 @@ def _start(program: Program, base: Path) -> tuple[subprocess.Popen[bytes], Serve
             *OPTIONS,
             *FLAVOR_OPTIONS[program.flavor],
             *SIZE_OPTIONS[program.flavor],
+            *options,
         ]
         with log.open("wb") as out:  # a session of its own: Ctrl-C in a terminal must not reach the server
             process = subprocess.Popen(

@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, compat
@@ -131,7 +132,7 @@ class Bundle:
         else:
             with (
                 contextlib.closing(compat.raw_connection(source)) as connection,
-                client_options(connection) as own,
+                client_options(connection, compat.tls_options(source)) as own,
             ):
                 self._run("dump.sh", [*parallel, *own])
         publish.refresh(self.path, self.manifest)
@@ -291,10 +292,17 @@ def write_bundle(
 
 
 @contextlib.contextmanager
-def client_options(connection: Any) -> Iterator[list[str]]:
+def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({})) -> Iterator[list[str]]:
     """Options with which a client program reaches the server of a pymysql connection, as the same account.
 
     The password is in an option file that only this user can read and that is gone after the block.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+    tls : mapping
+        What the connection was told of certificates, in PyMySQL's words: ``ca``, ``capath``, ``cert``, ``key``,
+        ``check_hostname``, ``verify_mode``.
 
     Yields
     ------
@@ -309,11 +317,26 @@ def client_options(connection: Any) -> Iterator[list[str]]:
     text = "[client]\n" + "".join(f"{key}={_option_value(value)}\n" for key, value in lines.items())
     # MySQL's clients take TLS where the server has it; MariaDB's have to be told, up to version 11.3 to use
     # it and from then on to do without.
-    text += "[client-mariadb]\n" + ("ssl\nskip-ssl-verify-server-cert\n" if encrypted else "skip-ssl\n")
+    text += "[client-mariadb]\n" + ("ssl\n" if encrypted else "skip-ssl\n")
+    text += _tls_options(tls) if encrypted else ""
     with tempfile.TemporaryDirectory(prefix="dj-sqlspy-") as folder:  # made with mode 0700
         file = Path(folder, "client.cnf")
         _write_private(file, text)
         yield [f"--defaults-file={file}"]
+
+
+def _tls_options(tls: Mapping[str, Any]) -> str:
+    """Lines of an option file, below MariaDB's own. A server is verified where PyMySQL does so by the same words."""
+    verified = bool(tls.get("ca") or tls.get("capath")) and tls.get("verify_mode") not in _UNVERIFIED
+    named = verified and tls.get("check_hostname", True)
+    mode = "VERIFY_IDENTITY" if named else "VERIFY_CA" if verified else "REQUIRED"
+    lines = [f"{'' if named else 'skip-'}ssl-verify-server-cert", "[client]", f"loose-ssl-mode={mode}"]
+    lines += [f"ssl-{word}={_option_value(str(tls[word]))}" for word in _FILES_OF_TLS if tls.get(word)]
+    return "\n".join(lines) + "\n"
+
+
+_FILES_OF_TLS = ("ca", "capath", "cert", "key")
+_UNVERIFIED = (False, ssl.CERT_NONE, "none", "0", "no", "false")
 
 
 def _option_value(value: str) -> str:

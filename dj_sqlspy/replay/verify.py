@@ -188,7 +188,7 @@ def verify(
         dump = file_digest(bundle.dump_file)
         recorded = read_digests(bundle.path)
         clock = time.perf_counter()
-        private = stack.enter_context(servers.private_server(_flavor(manifest)))
+        private = stack.enter_context(servers.private_server(_flavor(manifest), options=_options(manifest)))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         seconds["start a server"] = time.perf_counter() - clock
         with timed(seconds, "restore"):
@@ -219,6 +219,12 @@ def verify(
             about = {"flavor": private.flavor, "version": private.version}
             write_digests(bundle.path, dump, about, session, tables, statements)
     return report
+
+
+def _options(manifest: Mapping[str, Any]) -> list[str]:
+    """What the private server needs to read names in statements as the source does."""
+    folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
+    return ["--lower-case-table-names=1"] if folds else []
 
 
 def find_source(source: Any, manifest: Mapping[str, Any]) -> tuple[Any, str]:

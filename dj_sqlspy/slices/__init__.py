@@ -166,7 +166,7 @@ class Slice:
 
     def keys(self, name: str) -> set[Key]:
         """The primary keys of the rows of one table in the slice (integers, texts as the server prints them, bytes)."""
-        return set(self._sets.rows(name))
+        return set(self._sets.rows(self.catalog.name_of(name)))
 
     def __add__(self, other: Slice) -> Slice:
         """The slice of the statements of both."""
@@ -208,6 +208,7 @@ class Slice:
         SliceError
             If the table is not part of the slice, or the row is not.
         """
+        table = self.catalog.name_of(table)
         if table not in self.tables:
             raise SliceError(
                 f"Explaining a row: {table} is not part of the slice; it has {', '.join(self.tables)}."

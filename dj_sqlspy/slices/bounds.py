@@ -57,18 +57,19 @@ def outside(catalog: Catalog, sets: KeySets, bounds: Sequence[Bound], asker: Ask
     """
     allowed: dict[str, set[Key]] = {}
     for bound in bounds:
-        if bound.table not in catalog.tables:
+        name = catalog.name_of(bound.table)
+        if name not in catalog.tables:
             continue  # the slice has nothing to do with that table
-        table = catalog.tables[bound.table]
+        table = catalog.tables[name]
         columns = key_columns(table)
-        names = allowed.setdefault(bound.table, set())
+        names = allowed.setdefault(name, set())
         lineage = analyse(bound.sql, catalog)
         if lineage.fallback:
             raise SliceError(
                 f"Bounding a slice by {bound.table}: the restriction is not analysed: {lineage.fallback}"
             )
         for leaf in lineage.leaves:
-            if leaf.table.full_name == bound.table and leaf.sql is not None:
+            if leaf.table.full_name == name and leaf.sql is not None:
                 names.update(
                     key for row in asker.rows(leaf.sql) if (key := convert(columns, row)) is not None
                 )

@@ -1,0 +1,213 @@
+"""Servers as administrators run them: TLS only, read-only, with names that ignore case. Each is a real one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+import pymysql
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy import compat, servers
+from dj_sqlspy.bundle import Bundle
+from dj_sqlspy.errors import BundleError, SliceError
+from dj_sqlspy.servers import Server
+from tests import certificates
+from tests.conftest import FLAVOR
+
+
+@contextlib.contextmanager
+def running(*options: str) -> Iterator[Server]:
+    with servers.private_server(FLAVOR, options=options) as server:  # type: ignore[arg-type]
+        yield server
+
+
+def sql(server: Server, *statements: str) -> list[Any]:
+    """Run statements on the server itself; the rows of the last."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+# what DataJoint 0.14 has to be told of a server without TLS
+CLEAR = None if FLAVOR == "mysql" else False
+
+pytestmark = pytest.mark.slow
+
+
+def connect(server: Server, user: str = "", password: str = "", use_tls: Any = CLEAR) -> Any:
+    return dj.Connection(
+        server.host, user or server.user, password or server.password, port=server.port, use_tls=use_tls
+    )
+
+
+LAB = (
+    "CREATE DATABASE lab",
+    "CREATE TABLE lab.subject (subject INT PRIMARY KEY, label VARCHAR(20))",
+    "CREATE TABLE lab.session (subject INT, session INT, PRIMARY KEY (subject, session),"
+    " FOREIGN KEY (subject) REFERENCES lab.subject (subject))",
+    "INSERT INTO lab.subject VALUES (1, 'a'), (2, 'b'), (3, 'c')",
+    "INSERT INTO lab.session VALUES (1, 1), (2, 1), (2, 2), (3, 1)",
+)
+
+
+def capture(connection: Any, statement: str = "SELECT * FROM lab.session WHERE subject = 2") -> sqlspy.Paper:
+    with sqlspy.export("paper", "fig"):
+        connection.query(statement).fetchall()
+    return sqlspy.Paper("paper", connection=connection)
+
+
+def written(paper: sqlspy.Paper, folder: Path) -> Bundle:
+    """The bundle of a paper, dumped and compared with its source."""
+    bundle = paper.write(folder)
+    bundle.dump(source=paper.connection)
+    report = bundle.verify(source=paper.connection)
+    assert report.equal and report.complete and report.from_source, str(report)
+    return bundle
+
+
+def held(paper: sqlspy.Paper) -> dict[str, set[Any]]:
+    cut = paper.slice()
+    return {name: cut.keys(name) for name in cut.tables}
+
+
+# --- TLS -----------------------------------------------------------------------------------------------------
+
+
+def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes no connection in the clear, and an account that must show a certificate."""
+    monkeypatch.delenv("MYSQL", raising=False)
+    place, other = certificates.make(tmp_path / "tls"), certificates.make(tmp_path / "other", "another")
+    files = [f"--ssl-ca={place / 'ca.pem'}", f"--ssl-cert={place / 'server.pem'}"]
+    files.append(f"--ssl-key={place / 'server-key.pem'}")
+    with servers.private_server(FLAVOR, options=files) as server:  # type: ignore[arg-type]
+        sql(
+            server,
+            *LAB,
+            "CREATE USER 'plain'@'%' IDENTIFIED BY 'of plain 1' REQUIRE SSL",
+            "CREATE USER 'shown'@'%' IDENTIFIED BY 'of shown 1' REQUIRE X509",
+            "GRANT SELECT ON lab.* TO 'plain'@'%'",
+            "GRANT SELECT ON lab.* TO 'shown'@'%'",
+        )
+        checked: dict[str, str] = {"ca": str(place / "ca.pem")}
+        shows = checked | {"cert": str(place / "client.pem"), "key": str(place / "client-key.pem")}
+        for number, (user, use_tls) in enumerate(
+            [("plain", None), ("plain", True), ("plain", checked), ("shown", shows)]
+        ):
+            connection = connect(server, user, f"of {user} 1", use_tls)
+            (_, cipher) = connection.query("SHOW STATUS LIKE 'Ssl_cipher'").fetchone()
+            assert cipher
+            paper = capture(connection)
+            if use_tls in (None, shows):
+                bundle = written(paper, tmp_path / f"bundle {number}")
+            else:
+                paper.write(tmp_path / f"bundle {number}").dump(source=connection)
+        assert "PRIVATE KEY" not in "".join(
+            file.read_text(errors="replace") for file in bundle.path.iterdir()
+        )
+        # the server's certificate is checked where a CA is named, also by the programs of the client
+        connection.conn_info["ssl_input"] = shows | {"ca": str(other / "ca.pem")}
+        with pytest.raises(Exception, match=r"(?i)certificate"):
+            compat.raw_connection(connection)
+        own = [f"--host={server.host}", f"--port={server.port}", "--protocol=TCP", "--user=plain"]
+        (tmp_path / "client.cnf").write_text("[client]\npassword='of plain 1'\n")
+        verifies = "--ssl-mode=VERIFY_IDENTITY" if FLAVOR == "mysql" else "--ssl-verify-server-cert"
+        defaults = f"--defaults-file={tmp_path / 'client.cnf'}"
+        bundle.dump([defaults, *own, verifies, f"--ssl-ca={place / 'ca.pem'}"])
+        with pytest.raises(BundleError, match=r"(?i)cannot reach the server"):
+            bundle.dump([defaults, *own, verifies, f"--ssl-ca={other / 'ca.pem'}"])
+
+
+# --- read replicas -------------------------------------------------------------------------------------------
+
+
+GTID = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON") if FLAVOR == "mysql" else ()
+
+
+def follow(replica: Server, primary: Server) -> None:
+    """Let one server have all that the other has, from its first statement on."""
+    where = (
+        f"HOST='127.0.0.1', {{0}}_PORT={primary.port}, {{0}}_USER='root', {{0}}_PASSWORD='{primary.password}'"
+    )
+    if FLAVOR == "mysql":
+        change = "CHANGE REPLICATION SOURCE TO SOURCE_AUTO_POSITION=1, SOURCE_SSL=1, SOURCE_" + where.format(
+            "SOURCE"
+        )
+        sql(replica, change, "START REPLICA")
+    else:
+        sql(
+            replica,
+            "CHANGE MASTER TO MASTER_USE_GTID=slave_pos, MASTER_" + where.format("MASTER"),
+            "START SLAVE",
+        )
+
+
+@pytest.mark.line("2.x")
+def test_a_read_replica(home: Path, tmp_path: Path) -> None:
+    """What was captured on the primary is sliced, dumped and compared on a replica, which is read-only."""
+    with (
+        running("--log-bin=log", "--server-id=1", *GTID) as primary,
+        running("--log-bin=log", "--server-id=2", "--read-only=ON", *GTID) as replica,
+    ):
+        follow(replica, primary)
+        sql(
+            primary,
+            *LAB,
+            "CREATE USER 'reader'@'%' IDENTIFIED BY 'of reader 1'",
+            "GRANT SELECT, INSERT ON lab.* TO 'reader'@'%'",
+        )
+        capture(connect(primary, "reader", "of reader 1"))
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(pymysql.MySQLError):
+                reader = dataclasses.replace(replica, user="reader", password="of reader 1")
+                if sql(reader, "SELECT COUNT(*) FROM lab.session") == [(4,)]:
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        connection = connect(reader)
+        with pytest.raises(Exception, match=r"read.only"):
+            connection.query("INSERT INTO lab.subject VALUES (4, 'd')")
+        paper = sqlspy.Paper("paper", connection=connection)
+        bundle = written(paper, tmp_path / "bundle")
+        assert bundle.manifest["tables"][0]["rows"] == 1
+        with sqlspy.export("paper", "fig"):  # and captured there
+            connection.query("SELECT * FROM lab.subject").fetchall()
+        assert held(paper) == {"`lab`.`subject`": {(1,), (2,), (3,)}}
+
+
+# --- names that ignore case ----------------------------------------------------------------------------------
+
+
+@pytest.mark.line("2.x")
+def test_names_that_ignore_case(home: Path, tmp_path: Path) -> None:
+    """lower_case_table_names=1, as on Windows and in many a copy of a lab's server."""
+    with running("--lower-case-table-names=1") as server:
+        sql(server, *(statement.replace("lab", "MyLab") for statement in LAB))
+        sql(server, "CREATE VIEW MyLab.Late AS SELECT * FROM MyLab.Session WHERE session > 1")
+        connection = connect(server)
+        asked = "SELECT * FROM `MyLab`.`Session` JOIN MyLab.late USING (subject, session)"
+        paper = capture(connection, asked)
+        expected = {"`mylab`.`session`": {(2, 2)}, "`mylab`.`subject`": {(2,)}}
+        assert held(paper) == expected
+        session, subject = (dj.FreeTable(connection, f"`MyLab`.`{name}`") for name in ("Session", "Subject"))
+        cut = paper.slice()
+        assert cut.keys(session.full_table_name) == {(2, 2)}
+        assert cut.why("`MyLab`.`Session`", {"subject": 2, "session": 2})
+        assert held(paper) == {
+            name: paper.slice(only=[subject & "subject = 2"]).keys(name) for name in expected
+        }
+        assert not paper.slice(only=[subject & "subject = 1"]).keys("`mylab`.`session`")
+        with pytest.raises(SliceError, match="outside of the guard"):
+            paper.slice(guard=[subject & "subject = 1"])
+        late = {"table_name": "`MyLab`.`Session`", "restriction": "session = 2"}
+        picked = sqlspy.slice([late], connection=connection)
+        assert picked.keys("`mylab`.`session`") == {(2, 2)}
+        written(paper, tmp_path / "bundle")
