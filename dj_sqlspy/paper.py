@@ -299,23 +299,23 @@ class Paper:
     @held_off()
     def _make(self, closed: bool, **options: Any) -> Slice:
         from . import compat
-        from .cascade import plain_decoders
+        from .cascade import plain_decoders, reconnecting
         from .slices import make_slice
 
         if not self._runs:
             self.require_complete()
-        connection = compat.raw_connection(self.connection, conv=plain_decoders())
-        try:
-            return make_slice(
-                self.statements,
+        statements, policies = self.statements, self.policies
+        return reconnecting(
+            lambda: compat.raw_connection(self.connection, conv=plain_decoders()),
+            lambda connection: make_slice(
+                statements,
                 connection,
                 closed=closed,
-                policies=self.policies,
+                policies=policies,
                 dj_connection=self.connection,
                 **options,
-            )
-        finally:
-            connection.close()
+            ),
+        )
 
     def files(
         self,

@@ -24,6 +24,7 @@ from ..catalog import Catalog, ForeignKey, Table
 from ..errors import SliceError
 from ..lineage import Leaf, Witness
 from ..lineage.witness import KEYS
+from .asker import Asker, noticing_loss, plain_decoders, reconnecting
 from .keys import Key, chunks, condition, convert, convert_all, expression, expressions, key_columns
 
 READ = "read by a statement"
@@ -79,41 +80,6 @@ class Demand:
     numbers: tuple[int, ...]
     leaves: tuple[Leaf, ...]
     witnesses: tuple[Witness, ...]
-
-
-def plain_decoders() -> dict[Any, Any]:
-    """PyMySQL converters that leave every value as the server printed it."""
-    return {key: value for key, value in pymysql.converters.conversions.items() if isinstance(key, type)}
-
-
-class Asker:
-    """Runs the cascade's queries on one connection, in one consistent read-only snapshot."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-        self.queries = 0
-
-    def start(self) -> None:
-        with self.connection.cursor() as cursor:
-            # rewritten queries keep their meaning without the check that DataJoint's sql_mode asks for
-            cursor.execute("SET SESSION sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY', '')")
-            # a rule joins what a statement and its subqueries read; MySQL's search for the best order of ten
-            # tables and more can take hours at the default depth, which is exhaustive. 0: at most seven ahead.
-            cursor.execute("SET SESSION optimizer_search_depth = 0")
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-
-    def stop(self) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute("ROLLBACK")
-
-    def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
-        self.queries += 1
-        with self.connection.cursor() as cursor:
-            # a statement may hold bytes that are no UTF-8, which the driver decoded to surrogates
-            cursor.execute(sql.encode("utf-8", "surrogateescape"))
-            result: Sequence[tuple[Any, ...]] = cursor.fetchall()
-            return result
 
 
 class Cascade:
@@ -421,3 +387,15 @@ class Cascade:
             sql = rule.group_sql.replace(f"`{KEYS}`", which)
             for row in self.asker.rows(sql):
                 self._add_wanted(rule, row, reason)
+
+
+__all__ = [
+    "Asker",
+    "Cascade",
+    "Demand",
+    "KeySets",
+    "Reason",
+    "noticing_loss",
+    "plain_decoders",
+    "reconnecting",
+]

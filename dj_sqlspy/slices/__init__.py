@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from .. import compat, display
-from ..cascade import PARENT, Asker, Cascade, KeySets, plain_decoders
+from ..cascade import PARENT, Asker, Cascade, KeySets, noticing_loss, plain_decoders
 from ..cascade.demands import StatementReport, analyse_all, count
 from ..cascade.keys import Key, chunks, condition, convert, expressions, key_columns
 from ..catalog import Catalog, ForeignKey, Table
@@ -485,7 +485,8 @@ def _read_catalog(
 ) -> Catalog:
     """The catalog of all named schemas, and of those that views among the tables name in turn."""
     while True:
-        catalog = Catalog.read(asker.connection, schemas, virtual, down=down, partial=True)
+        with noticing_loss():
+            catalog = Catalog.read(asker.connection, schemas, virtual, down=down, partial=True)
         more = _behind_views(catalog, {name for _, name in names})
         if more <= schemas:
             return catalog

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import compat, settings
-from ..cascade import plain_decoders
+from ..cascade import plain_decoders, reconnecting
 from ..errors import SliceError
 from ..journal import Statement
 from ..references import references
@@ -78,20 +78,24 @@ def slice(
             Statement(sql_of(expression), number=number)
             for number, expression in enumerate(expressions, start=1)
         ]
-    raw = compat.raw_connection(dj_connection, conv=plain_decoders())
-    try:
-        return make_slice(
+    declared = references((*settings.get("references"), *virtual))
+    return _on_server(
+        dj_connection,
+        lambda raw: make_slice(
             statements,
             raw,
             down=down,
             parts=parts,
             strict=strict,
-            virtual=references((*settings.get("references"), *virtual)),
+            virtual=declared,
             progress=progress,
             dj_connection=dj_connection,
-        )
-    finally:
-        raw.close()
+        ),
+    )
+
+
+def _on_server(dj_connection: Any, work: Callable[[Any], Slice]) -> Slice:
+    return reconnecting(lambda: compat.raw_connection(dj_connection, conv=plain_decoders()), work)
 
 
 def as_expression(item: Any, connection: Any) -> Any:
@@ -125,19 +129,13 @@ def union(one: Slice, other: Slice) -> Slice:
         for number, report in enumerate((*one.statements, *other.statements), start=1)
     ]
     parts = "all" if "all" in (one.parts, other.parts) else "referenced"
-    raw = compat.raw_connection(one.connection, conv=plain_decoders())
-    try:
-        names = {*one.tables, *other.tables}
-        also = {name: one.keys(name) | other.keys(name) for name in names}
-        return make_slice(statements, raw, parts=parts, also=also, dj_connection=one.connection)
-    finally:
-        raw.close()
+    also = {name: one.keys(name) | other.keys(name) for name in {*one.tables, *other.tables}}
+    return _on_server(
+        one.connection,
+        lambda raw: make_slice(statements, raw, parts=parts, also=also, dj_connection=one.connection),
+    )
 
 
 def rows_of(cut: Slice, keys: Mapping[str, Iterable[Any]]) -> Slice:
     """Given rows of a slice, and what they refer to (``one & other``, ``one - other``)."""
-    raw = compat.raw_connection(cut.connection, conv=plain_decoders())
-    try:
-        return only_keys(cut, keys, raw)
-    finally:
-        raw.close()
+    return _on_server(cut.connection, lambda raw: only_keys(cut, keys, raw))

@@ -1,0 +1,111 @@
+"""Asker: the queries of a cascade, on one connection and in one snapshot.
+
+In: a connection, and SQL. Out: rows as the server printed them. A snapshot is gone with its connection, so where the
+server closes that, what is made of it is made again from the start (`reconnecting`). It knows nothing of slices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import pymysql
+
+from ..errors import SliceError
+
+logger = logging.getLogger("dj_sqlspy")
+
+# The connection is gone: CR_SERVER_GONE_ERROR, CR_SERVER_LOST, CR_SERVER_LOST_EXTENDED, ER_SERVER_SHUTDOWN,
+# ER_CONNECTION_KILLED (MariaDB), ER_CLIENT_INTERACTION_TIMEOUT; PyMySQL says 0 for one that it had closed itself.
+_LOST = frozenset({0, 2006, 2013, 2055, 1053, 1927, 4031})
+_ATTEMPTS = 3
+
+
+def plain_decoders() -> dict[Any, Any]:
+    """PyMySQL converters that leave every value as the server printed it."""
+    return {key: value for key, value in pymysql.converters.conversions.items() if isinstance(key, type)}
+
+
+class ConnectionLost(SliceError):
+    """The server has closed the connection, and with it the snapshot (`reconnecting`). No error of a statement."""
+
+
+T = TypeVar("T")
+
+
+def reconnecting(connect: Callable[[], Any], work: Callable[[Any], T]) -> T:
+    """Do what needs one snapshot, from the start again where the server closes the connection meanwhile.
+
+    Parameters
+    ----------
+    connect : callable
+        Opens a connection, which is closed in the end.
+    work : callable
+        Gets the connection, and asks through an `Asker`.
+
+    Raises
+    ------
+    SliceError
+        If the server closes it each time.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        connection = connect()
+        try:
+            return work(connection)
+        except ConnectionLost as error:
+            if attempt == _ATTEMPTS:
+                raise SliceError(
+                    f"Making a slice: the server closed the connection {_ATTEMPTS} times ({error}). It may end "
+                    "connections that are idle or run long; ask its administrator for wait_timeout, "
+                    "net_write_timeout and max_execution_time."
+                ) from error
+            logger.warning(
+                "The server closed the connection (%s); the slice is made again from the start.", error
+            )
+        finally:
+            with contextlib.suppress(pymysql.Error):  # it is closed already
+                connection.close()
+    raise AssertionError("not reached")
+
+
+class Asker:
+    """Runs the cascade's queries on one connection, in one consistent read-only snapshot."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.queries = 0
+
+    def start(self) -> None:
+        with noticing_loss(), self.connection.cursor() as cursor:
+            # rewritten queries keep their meaning without the check that DataJoint's sql_mode asks for
+            cursor.execute("SET SESSION sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY', '')")
+            # a rule joins what a statement and its subqueries read; MySQL's search for the best order of ten
+            # tables and more can take hours at the default depth, which is exhaustive. 0: at most seven ahead.
+            cursor.execute("SET SESSION optimizer_search_depth = 0")
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def stop(self) -> None:
+        with noticing_loss(), self.connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+
+    def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        self.queries += 1
+        with noticing_loss(), self.connection.cursor() as cursor:
+            # a statement may hold bytes that are no UTF-8, which the driver decoded to surrogates
+            cursor.execute(sql.encode("utf-8", "surrogateescape"))
+            result: Sequence[tuple[Any, ...]] = cursor.fetchall()
+            return result
+
+
+@contextlib.contextmanager
+def noticing_loss() -> Iterator[None]:
+    """Raise `ConnectionLost` where the connection is lost in this block."""
+    try:
+        yield
+    except pymysql.MySQLError as error:
+        if error.args and error.args[0] in _LOST:
+            raise ConnectionLost(str(error.args[-1]) or "it is closed") from error
+        raise

@@ -1,0 +1,145 @@
+"""A server that closes connections, in the middle of a session and of a cascade. Each is a real KILL."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import datajoint as dj
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy import cascade, catalog
+from dj_sqlspy.errors import SliceError
+from dj_sqlspy.slices import Slice
+from tests.lab import make_lab, rows
+
+
+@pytest.fixture
+def lab(prefix: str, dj_conn: Any, home: Path) -> SimpleNamespace:
+    made = make_lab(prefix + "lab", dj_conn)
+    rows(made.Session & "subject = 0")
+    return made
+
+
+def kill(connection: Any, number: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("KILL %s", (number,))
+        # it is gone when the list of processes says so
+        while cursor.execute("SELECT 1 FROM information_schema.processlist WHERE id = %s", (number,)):
+            time.sleep(0.001)
+
+
+# --- the session ---------------------------------------------------------------------------------------------
+
+
+def test_a_statement_that_was_running_is_recorded_once(lab: SimpleNamespace, connection: Any) -> None:
+    """DataJoint sends it again on a new connection, and gets its rows once."""
+    slow = f"SELECT subject, SLEEP(0.2) FROM `{lab.name}`.subject WHERE subject < 2"
+    victim = lab.connection._conn.thread_id()
+    killer = threading.Timer(0.1, kill, (connection, victim))
+    with sqlspy.export("paper", "fig") as opened:
+        killer.start()
+        assert len(lab.connection.query(slow, reconnect=True).fetchall()) == 2
+        killer.join()
+        assert lab.connection._conn.thread_id() != victim
+        rows(lab.Subject & "subject = 3")
+    assert [s.rows for s in opened.statements] == [2, 1]
+    assert opened.complete
+
+
+def test_a_transaction_that_was_lost(lab: SimpleNamespace, connection: Any) -> None:
+    """What was read in it was read; the statement that failed was not."""
+    with sqlspy.export("paper", "fig") as opened:
+        with pytest.raises(dj.errors.LostConnectionError), lab.connection.transaction:
+            rows(lab.Subject & "subject = 1")
+            kill(connection, lab.connection._conn.thread_id())
+            rows(lab.Subject & "subject = 2")
+        lab.connection.connect()
+        lab.connection._in_transaction = False
+        rows(lab.Subject & "subject = 3")
+    numbers = [s.sql.rsplit("subject = ", 1)[1][0] for s in opened.statements]
+    assert numbers == ["1", "3"]
+    assert opened.complete
+
+
+# --- the cascade ---------------------------------------------------------------------------------------------
+
+
+def held(cut: Slice) -> dict[str, set[Any]]:
+    return {name: cut.keys(name) for name in cut.tables}
+
+
+def killing(monkeypatch: pytest.MonkeyPatch, connection: Any, when: Callable[[int], bool]) -> list[int]:
+    """Have the cascade's connection killed before those of its queries that ``when`` says; the queries so far."""
+    asked: list[int] = []
+
+    def before(opened: Any) -> None:
+        asked.append(opened.thread_id())
+        if when(len(asked)):
+            kill(connection, opened.thread_id())
+
+    ask, read = cascade.Asker.rows, catalog._read_tables
+
+    def rows(self: Any, sql: str) -> Any:
+        before(self.connection)
+        return ask(self, sql)
+
+    def read_tables(cursor: Any, schemas: Any) -> Any:
+        before(cursor.connection)
+        return read(cursor, schemas)
+
+    monkeypatch.setattr(cascade.Asker, "rows", rows)
+    monkeypatch.setattr(catalog, "_read_tables", read_tables)
+    return asked
+
+
+def test_killed_before_each_query_of_the_cascade(
+    lab: SimpleNamespace, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slice is the same, and no statement is said to be unanalysed or drifted for it."""
+    with sqlspy.export("paper", "fig"):
+        rows(lab.Session & "subject = 2")
+        rows(lab.Subject - (lab.Session & "score > 30"))
+        for number in range(3):
+            lab.connection.query(f"SELECT * FROM `{lab.name}`.subject WHERE subject = {number}")
+    paper = sqlspy.Paper("paper")
+    expected = held(paper.slice())
+    with monkeypatch.context() as patch:
+        asked = killing(patch, connection, lambda _: False)
+        paper.slice()
+        queries = len(asked)
+    assert queries > 10
+    for number in range(1, queries + 1):
+        with monkeypatch.context() as patch:
+            asked = killing(patch, connection, lambda count, number=number: count == number)
+            cut = paper.slice()
+        assert held(cut) == expected and len(asked) == number + queries
+        assert not cut.fallbacks and not cut.drifted
+
+
+def test_killed_each_time(lab: SimpleNamespace, connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlspy.export("paper", "fig"):
+        rows(lab.Session & "subject = 2")
+    with monkeypatch.context() as patch:
+        asked = killing(patch, connection, lambda _: True)
+        with pytest.raises(SliceError, match=r"closed the connection 3 times.*wait_timeout"):
+            sqlspy.Paper("paper").slice()
+    assert len(set(asked)) == 3
+    assert len(sqlspy.slice([lab.Session & "subject = 2"]).keys(lab.Session.full_table_name)) == 2
+
+
+def test_hand_picked_slices(lab: SimpleNamespace, connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = (sqlspy.slice([lab.Session & f"subject = {n}"]) for n in (1, 2))
+    makes: list[Callable[[], Slice]] = [
+        lambda: sqlspy.slice([lab.Session & "subject = 1"]), lambda: one + two, lambda: one - two
+    ]  # fmt: skip
+    for make in makes:
+        expected = held(make())
+        with monkeypatch.context() as patch:
+            killing(patch, connection, lambda count: count == 3)
+            assert held(make()) == expected
