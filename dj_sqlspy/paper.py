@@ -151,6 +151,11 @@ class Paper:
         return self._connection
 
     @property
+    def captured_here(self) -> bool:
+        """Whether this home has a run of it."""
+        return bool(self._newest())
+
+    @property
     def _runs(self) -> list[Run]:
         """The newest run of each analysis; read again only where a file has changed."""
         chosen = self._shared.combined(self._newest(), lambda: self.connection, self._only)

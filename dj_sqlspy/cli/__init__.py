@@ -47,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
         sys.stderr.close()
         return 1
+    except Exception as error:
+        told = _said_by_server(error)
+        if told is None:
+            raise
+        print(f"dj-sqlspy: {told}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,13 +141,63 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def log_in(needed: bool = True) -> None:
+    """Ask on the terminal for what ``dj.config`` lacks of an account, as both lines then find it there.
+
+    Parameters
+    ----------
+    needed : bool
+        Whether it is an error that there is no terminal, or that no user is known.
+
+    Raises
+    ------
+    SpyError
+        If there is no account, and no terminal to ask at.
+    """
+    import getpass
+
+    import datajoint
+
+    host = datajoint.config["database.host"]
+    missing = [name for name in ("user", "password") if datajoint.config[f"database.{name}"] is None]
+    if not missing or (not needed and "user" in missing):
+        return
+    if not sys.stdin.isatty():
+        if needed:
+            raise SpyError(
+                f"Connecting to {host}: dj.config has no {' and no '.join(missing)}. Set them there, or as DJ_USER and "
+                "DJ_PASS in the environment, or run this in a terminal to be asked."
+            )
+        return
+    if "user" in missing:
+        datajoint.config["database.user"] = input(f"User at {host}: ")
+    user = datajoint.config["database.user"]
+    if "password" in missing:
+        datajoint.config["database.password"] = getpass.getpass(f"Password of {user} at {host}: ")
+
+
+def _said_by_server(error: Exception) -> str | None:
+    """A message where a server cannot be reached or refuses an account; None for any other error."""
+    import datajoint
+    import pymysql
+
+    if not isinstance(
+        error, (pymysql.OperationalError, pymysql.InterfaceError, datajoint.errors.DataJointError)
+    ):
+        return None
+    where = f"{datajoint.config['database.host']}:{datajoint.config['database.port']}"
+    return f"The server of dj.config, {where}: {error.args[-1] if error.args else error}"
+
+
 # --- commands ----------------------------------------------------------------------------------------------
 
 
 def _papers(options: argparse.Namespace) -> None:
     from ..paper import papers
-    from ..settings import home
+    from ..settings import get, home
 
+    if get("schema"):
+        log_in()
     found = papers(options.home)
     if not found:
         print(f"Nothing was captured in {home(options.home)} yet.")
@@ -164,7 +220,7 @@ def _papers(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    paper = paper_of(options)
+    paper = paper_of(options, server=False)
     rows = [
         (
             analysis.name,
@@ -192,7 +248,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _forget(options: argparse.Namespace) -> None:
-    paper_of(options).forget(options.analysis)
+    paper_of(options, server=False).forget(options.analysis)
 
 
 def _write(options: argparse.Namespace) -> None:
@@ -239,6 +295,8 @@ def _dump(options: argparse.Namespace) -> None:
     own.add_argument("--jobs", type=int, default=1)
     # after the folder, where argparse takes all for options of the client
     chosen, rest = own.parse_known_args(options.options)
+    if not rest:
+        log_in()
     print(Bundle(options.bundle).dump(rest or None, jobs=chosen.jobs))
 
 
@@ -255,6 +313,8 @@ def _verify(options: argparse.Namespace) -> int:
     from ..bundle import Bundle
 
     bundle = Bundle(options.bundle)
+    if not options.alone:
+        log_in(needed=False)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("dump, load, replay", total=None)
         report = bundle.verify(
@@ -276,10 +336,15 @@ def _demo(options: argparse.Namespace) -> int:
 # --- how things are shown ----------------------------------------------------------------------------------
 
 
-def paper_of(options: argparse.Namespace) -> Paper:
+def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
+    """The paper that is named; with ``server``, an account is asked for where there is none."""
+    from .. import settings
     from ..paper import Paper
 
-    return Paper(options.paper, home=options.home)
+    paper = Paper(options.paper, home=options.home)
+    if settings.get("schema") or (server and paper.captured_here):
+        log_in()
+    return paper
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
