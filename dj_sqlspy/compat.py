@@ -29,7 +29,7 @@ import pymysql
 
 from . import settings, spy
 from .errors import SpyError
-from .spy import session
+from .spy import clusters, session
 
 DATAJOINT_VERSION: str = datajoint.__version__
 IS_V2: bool = int(DATAJOINT_VERSION.split(".")[0]) >= 2
@@ -160,7 +160,9 @@ def install() -> None:
         _patch_populate()
         _patch_threads()
         _patch_processes()
-        session.on_open.append(_patch_pools)
+        session.on_open += [_patch_pools, clusters.patch]
+        # what was loaded in a session may serve others later, which its workers must know
+        session.on_end.append(lambda _: _patch_pools())
 
 
 def attach_config() -> None:
@@ -322,9 +324,9 @@ def _patch_pools() -> None:
     def patch(owner: Any, names: Sequence[str], task: Any) -> None:
         def wrapper(original: Any) -> Any:
             def give(self: Any, *args: Any, **options: Any) -> Any:
-                if session.open_sessions and args:
+                if args:  # after the session too: a worker that has joined it must know that this is for none
                     args = (task(self, args[0]), *args[1:])
-                elif session.open_sessions and "func" in options:
+                elif "func" in options:
                     options["func"] = task(self, options["func"])
                 return original(self, *args, **options)
 

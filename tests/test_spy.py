@@ -414,6 +414,7 @@ def test_worker_processes(lab: SimpleNamespace, server: Any, home: Path, tmp_pat
             context = multiprocessing.get_context({method!r})
             connect()
             with sqlspy.export("paper", "fig"):
+                later = context.Pool(1)  # its worker joins, and works for others when the session has ended
                 with context.Pool(2) as pool:
                     assert pool.map(work, [1, 2]) == [1, 1]
                 with ProcessPoolExecutor(1, mp_context=context) as pool:
@@ -421,6 +422,9 @@ def test_worker_processes(lab: SimpleNamespace, server: Any, home: Path, tmp_pat
                 process = context.Process(target=work, args=(4,))
                 process.start()
                 process.join()
+            assert later.map(work, [5]) == [1]
+            later.close()
+            later.join()
         """,
         server,
         lab.name,

@@ -283,6 +283,9 @@ def _publish() -> None:
 # Sessions of other processes that this one has worked for; kept, so that each has one journal here.
 _visited: dict[tuple[Path, int], Session] = {}
 
+# How many threads of this process work for such a session now, where nothing else has it open.
+_visits: dict[Session, int] = {}
+
 
 def _of_parent(value: str | None) -> list[Session]:
     found = []
@@ -322,16 +325,25 @@ def visiting(value: str) -> Iterator[None]:
         From `as_environment`.
     """
     global open_sessions
-    found = _of_parent(value)
-    new = [each for each in found if each not in open_sessions]
-    for each in new:
-        open_session(each)
+    with _lock:
+        found = _of_parent(value)
+        for each in found:
+            if each in _visits or each not in open_sessions:
+                _visits[each] = _visits.get(each, 0) + 1
+            if each not in open_sessions:
+                open_session(each)
+        visited = [each for each in found if each in _visits]
     try:
         with within(Scope(tuple(found), paused=True)):  # these and no other
             yield
     finally:
         with _lock:  # not ended: the next task may be for them again
-            open_sessions = tuple(each for each in open_sessions if each not in new)
+            for each in visited:
+                _visits[each] -= 1
+                if not _visits[each]:
+                    del _visits[each]
+            gone = [each for each in visited if each not in _visits]
+            open_sessions = tuple(each for each in open_sessions if each not in gone)
             _publish()
 
 

@@ -1,0 +1,157 @@
+"""Clusters: tasks for workers of Dask and Ray belong to the sessions of who gives them, as those for pools do.
+
+In: the libraries, where the program loads them. Out: patches of them, made once a session opens; before that neither
+library is touched, and this module imports neither. A worker needs dj-sqlspy where its Python is.
+
+A Dask task carries the names of its sessions as an annotation, and a plugin has the worker visit them while the task
+runs; so a cluster may be older than the session, and serve several at once. Ray starts workers of their own for tasks
+that ask for other variables in the environment, and the sessions are in one; the workers of a session join it when
+they start, and are used for nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import weakref
+from typing import Any
+
+from . import session
+
+ANNOTATION = "dj_sqlspy"
+PLUGIN = "dj-sqlspy"
+
+
+def patch() -> None:
+    """Make the patches: of what is loaded now, and of what will be."""
+    for name in _PATCHES:
+        if name in sys.modules:
+            _patch_module(sys.modules[name])
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def _patch_module(module: Any) -> None:
+    for owner, name, wrapper in _PATCHES[module.__name__]:
+        _replace(getattr(module, owner, None), name, wrapper)
+
+
+def _replace(owner: Any, name: str, wrapper: Any) -> None:
+    original = getattr(owner, "__dict__", {}).get(name)
+    if original is not None and not hasattr(original, "_dj_sqlspy"):
+        replacement = wrapper(original)
+        replacement._dj_sqlspy = True
+        setattr(owner, name, replacement)
+
+
+class _Finder:
+    """Finds the modules to patch where the others find them, and patches each once it is there."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name not in _PATCHES:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None and spec.origin is not None:
+                    self.follow(spec.loader)
+                return spec
+        return None
+
+    def follow(self, loader: Any) -> None:
+        """Have this loader, the one of this import only, call us when the module is there."""
+        execute = loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            del loader.exec_module
+            execute(module)
+            _patch_module(module)
+
+        loader.exec_module = exec_module
+
+
+# --- Dask ----------------------------------------------------------------------------------------------------
+
+# Clients whose workers have the plugin.
+_prepared: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _annotated(original: Any) -> Any:
+    """All that a client computes goes through this: submit, map, compute, persist, get."""
+
+    def _graph_to_futures(self: Any, *args: Any, **options: Any) -> Any:
+        sessions = session.receivers()
+        if self not in _prepared:
+            _prepare(self, sessions)
+        with sys.modules["dask"].annotate(**{ANNOTATION: session.as_environment(sessions)}):
+            return original(self, *args, **options)
+
+    return _graph_to_futures
+
+
+def _prepare(client: Any, sessions: Any) -> None:
+    """Have each worker, also one that comes later, look at the annotation; where that fails, a session says so."""
+    _prepared.add(client)
+    reason = "an asynchronous client of Dask cannot tell its workers to capture; start them in the session"
+    if not client.asynchronous:
+        try:
+            register = getattr(client, "register_plugin", None) or client.register_worker_plugin
+            register(_plugin(), name=PLUGIN)
+            return
+        except Exception as error:  # whatever it is, the analysis goes on
+            reason = (
+                f"workers of Dask cannot capture ({type(error).__name__}: {error}); install dj-sqlspy there"
+            )
+    for journal in {each.journal for each in sessions}:
+        journal.fault(reason)
+
+
+def _plugin() -> Any:
+    """A plugin for workers; pickled as a call of this, since its class cannot be written before Dask is loaded."""
+    base = importlib.import_module("distributed.diagnostics.plugin").WorkerPlugin
+    members = {"name": PLUGIN, "idempotent": True, "setup": _set_up, "__reduce__": lambda _: (_plugin, ())}
+    return type("Plugin", (base,), members)()
+
+
+def _set_up(_: Any, worker: Any) -> None:
+    _replace(type(worker), "execute", _visiting)
+
+
+def _visiting(original: Any) -> Any:
+    """The task's thread takes over the context of this coroutine, and with it the scope."""
+
+    async def execute(self: Any, key: Any, *args: Any, **options: Any) -> Any:
+        annotations = getattr(self.state.tasks.get(key), "annotations", None) or {}
+        if ANNOTATION not in annotations:
+            return await original(self, key, *args, **options)
+        with session.visiting(annotations[ANNOTATION]):
+            return await original(self, key, *args, **options)
+
+    return execute
+
+
+# --- Ray -----------------------------------------------------------------------------------------------------
+
+
+def _with_environment(original: Any) -> Any:
+    """A task, or an actor, is given again, with the sessions in its environment."""
+
+    def _remote(self: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
+        value = session.as_environment(session.receivers())
+        runtime = dict(options.get("runtime_env") or {})
+        variables = dict(runtime.get("env_vars") or {})
+        if rest or variables.get(session.ENVIRONMENT) == value:
+            return original(self, args, kwargs, *rest, **options)
+        runtime["env_vars"] = variables | {session.ENVIRONMENT: value}
+        given = {name: option for name, option in options.items() if name != "serialized_runtime_env_info"}
+        again = self.options(**given | {"runtime_env": runtime})
+        return again.remote(*(args or ()), **(kwargs or {}))
+
+    return _remote
+
+
+_PATCHES: dict[str, list[tuple[str, str, Any]]] = {
+    "distributed.client": [("Client", "_graph_to_futures", _annotated)],
+    "ray.remote_function": [("RemoteFunction", "_remote", _with_environment)],
+    "ray.actor": [("ActorClass", "_remote", _with_environment)],
+}

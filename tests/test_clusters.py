@@ -1,0 +1,167 @@
+"""Workers of Dask and Ray, from PyPI: what they capture is what a single process captures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import dj_sqlspy as sqlspy
+from tests.lab import make_lab, start_script
+
+pytestmark = [pytest.mark.slow, pytest.mark.line("2.x"), pytest.mark.flavor("mariadb")]
+
+WORK = """
+    import logging, subprocess, time
+
+    def work(number):
+        import datajoint as dj
+        import json, os
+        host, port, user, password, name = json.loads(os.environ["LAB_SERVER"])
+        connection = dj.Connection(host, user, password, port=port, use_tls=False)
+        time.sleep(0.02)  # so that all workers get something to do
+        for _ in range(2):
+            rows = connection.query(f"SELECT * FROM `{name}`.subject WHERE subject = {number}").fetchall()
+        return len(rows)
+"""
+
+SINGLE = """
+    import dj_sqlspy as sqlspy
+    with sqlspy.export("paper", "single"):
+        assert [work(number) for number in range(8)] == [1, 1, 1, 1, 1, 1, 0, 0]
+"""
+
+DASK = """
+    def main():
+        import dask
+        from dask.distributed import Client, LocalCluster
+        from dj_sqlspy.journal import runs
+        import dj_sqlspy as sqlspy
+
+        def cluster():
+            return LocalCluster(n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None)
+
+        def given(client, *numbers):
+            return client.gather(client.map(work, numbers, pure=False))
+
+        with cluster() as older, Client(older) as client:
+            given(client, 100)
+            with sqlspy.export("paper", "older"):
+                given(client, 0, 1, 2)
+                client.submit(work, 3).result()
+                dask.compute(dask.delayed(work)(4), dask.delayed(work)(5))
+                with sqlspy.paused():
+                    given(client, 101)
+                with sqlspy.export("paper", "inner"):
+                    given(client, 6)
+                assert given(client, 7) == [0]
+            given(client, 102)
+            with sqlspy.export("paper", "next"):
+                given(client, *range(8))
+            given(client, 103)
+            subprocess.run([sys.executable, __file__, older.scheduler_address], check=True)
+        with sqlspy.export("paper", "inside"):
+            younger = cluster()
+            client = Client(younger)
+            given(client, *range(8))
+        given(client, 104)
+        client.close()
+        younger.close()
+
+    def late(address):
+        import dj_sqlspy as sqlspy
+        with sqlspy.export("paper", "late"):
+            from dask.distributed import Client
+            with Client(address) as client:
+                client.gather(client.map(work, range(8)))
+
+    if __name__ == "__main__":
+        main() if len(sys.argv) == 1 else late(sys.argv[1])
+"""
+
+RAY = """
+    def main():
+        import ray
+        import dj_sqlspy as sqlspy
+
+        def start():
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+        task = ray.remote(work)
+
+        class Reader:
+            def __init__(self, number):
+                work(number)
+
+            def read(self, number):
+                return work(number)
+
+        actor = ray.remote(Reader)
+
+        def given(*numbers):
+            return ray.get([task.remote(number) for number in numbers])
+
+        start()
+        given(100)
+        with sqlspy.export("paper", "older"):
+            given(0, 1, 2, 3)
+            ray.get(task.options(num_cpus=1, runtime_env={"env_vars": {"MINE": "1"}}).remote(number=4))
+            reader = actor.remote(5)
+            assert ray.get(reader.read.remote(6)) == 0
+            with sqlspy.paused():
+                given(101)
+            assert given(7) == [0]
+        given(102)
+        ray.shutdown()
+        with sqlspy.export("paper", "inside"):
+            start()
+            given(*range(8))
+        given(103)
+        ray.shutdown()
+
+    if __name__ == "__main__":
+        main()
+"""
+
+
+@pytest.fixture
+def lab(prefix: str, dj_conn: Any, home: Path) -> SimpleNamespace:
+    return make_lab(prefix + "lab", dj_conn)
+
+
+def captured(analysis: str) -> Counter[tuple[str, int | None, str]]:
+    paper = sqlspy.Paper("paper", analyses=[analysis])
+    assert paper.complete and [each.state for each in paper.analyses] == ["ended"]
+    return Counter((s.sql, s.rows, s.kind) for s in paper.statements)
+
+
+def run(code: str, lab: SimpleNamespace, server: Any, home: Path, folder: Path) -> None:
+    process = start_script(WORK + code, server, lab.name, home, folder)
+    _, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+
+
+def test_workers_of_dask(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
+    """Of clusters older than the session, of other programs, and started in it; what is given outside counts not."""
+    run(SINGLE, lab, server, home, tmp_path)
+    run(DASK, lab, server, home, tmp_path)
+    single = captured("single")
+    assert single.total() == 16
+    for analysis in ("older", "next", "late", "inside"):
+        assert captured(analysis) == single
+        (found,) = sqlspy.Paper("paper", analyses=[analysis]).analyses
+        assert found.processes == 3
+    assert {sql.rsplit(" ", 1)[1] for sql, _, _ in captured("inner")} == {"6"}
+
+
+def test_workers_of_ray(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
+    run(SINGLE, lab, server, home, tmp_path)
+    run(RAY, lab, server, home, tmp_path)
+    single = captured("single")
+    for analysis in ("older", "inside"):
+        assert captured(analysis) == single
+        (found,) = sqlspy.Paper("paper", analyses=[analysis]).analyses
+        assert found.processes >= 3
