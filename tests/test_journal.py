@@ -213,6 +213,37 @@ def test_a_newer_format_is_refused(home: Path) -> None:
             read()
 
 
+# As the first version wrote it, byte for byte: every later one has to read this.
+FIRST_VERSION = r"""
+347850f5 {"format":1,"dj_sqlspy":"0.1.0","datajoint":"0.14.10","python":"3.11.7","paper":"paper","analysis":"fig",\
+"run":"000001-20260102T030405678901-ab12","process":"first","pid":4711,"host":"desk","user":"ann","time":1767323045.5,\
+"started":"2026-01-02T03:04:05+00:00","policies":{"preview":"ignore","count":"ignore","exists":"witness"}}
+ca65f100 {"number":1,"time":1767323046.25,"rows":2,"kind":"data","server":"db:3306","transaction":0,\
+"sql":"SELECT * FROM `l`.`t`"}
+aef45929 {"number":2,"time":1767323047.0,"rows":null,"kind":"count","server":"db:3306","transaction":3,\
+"sql":"SELECT \u00e4 \"x\" FROM t","database":"l","sessions":[0,77]}
+457dd597 {"end":1767323048.0,"error":null}
+"""
+
+
+def test_a_journal_of_the_first_version_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by a dj-sqlspy whose own format is a later one."""
+    lines = FIRST_VERSION.strip().replace("\\\n", "").splitlines()
+    folder = home / "paper" / "fig" / "000001-20260102T030405678901-ab12"
+    folder.mkdir(parents=True)
+    (folder / "4711-0a1b2c3d.journal").write_text("\n".join(lines) + "\n")
+    for newest in (1, 2):
+        monkeypatch.setattr(runs, "FORMAT", newest)
+        paper = sqlspy.Paper("paper", home)
+        assert paper.complete and paper.problems == []
+        first, second = paper.statements
+        assert first == ("SELECT * FROM `l`.`t`", 2, 1767323046.25, "data", "db:3306", 0, "fig", 1, "")
+        assert second == ('SELECT ä "x" FROM t', None, 1767323047.0, "count", "db:3306", 1, "fig", 2, "l")
+        (analysis,) = paper.analyses
+        assert (analysis.state, analysis.policies["count"]) == ("ended", "ignore")
+        assert analysis.started is not None and analysis.started.isoformat()[:19] == "2026-01-02T03:04:05"
+
+
 KILLED = """
     import random, signal
     import dj_sqlspy as sqlspy
@@ -369,6 +400,24 @@ if CAN_MOUNT:
             out = run_script(FILL, server, lab.name, tmp_path / "small", tmp_path, environment=environment)
             check_full(json.loads(out), tmp_path / "small")
             assert list((tmp_path / "small").rglob("*" + INCOMPLETE))
+
+    def test_a_home_that_is_read_only(lab: SimpleNamespace, tmp_path: Path) -> None:
+        """What was captured before can be read; what cannot be captured is told, and the analysis goes on."""
+        place = tmp_path / "small"
+        with small_disk(place) as mounted:
+            assert mounted
+            written(place, ["SELECT 1"])
+            subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+            before = sqlspy.Paper("paper", place)
+            assert texts(before.statements) == ["SELECT 1"] and before.complete
+            with pytest.warns(RuntimeWarning, match="Read-only file system"):
+                with sqlspy.export("paper", "fig", home=place) as opened:
+                    assert len(rows(lab.Subject & "subject = 1")) == 1
+                with sqlspy.export("paper", "named", home=place, append="4711"):
+                    assert len(rows(lab.Subject & "subject = 1")) == 1
+            assert not opened.complete and not sqlspy.Paper("paper", place).complete
+            with pytest.raises(JournalError, match="Read-only file system"):
+                sqlspy.Paper("paper", place).forget("fig")
 
 
 def test_a_disk_that_has_room_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
