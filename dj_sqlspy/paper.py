@@ -21,7 +21,7 @@ from .errors import JournalError, SpyError
 from .journal import Statement, encode_name, failures, folders, sharedlog
 from .journal.programs import code_of
 from .journal.runs import Run, combine, newest_run, read_run
-from .spy import session
+from .spy import reads, session
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -202,6 +202,20 @@ class Paper:
             If one was written by a newer dj-sqlspy.
         """
         return combine(self._runs)
+
+    @property
+    def tables(self) -> dict[str, set[tuple[str, str]]]:
+        """For each analysis, schema and name of the tables that its statements name, told from their text."""
+        return {
+            run.analysis: {
+                table
+                for file in run.files
+                for record in file.records()
+                if record.kind != "metadata"
+                for table in reads.tables(record.sql, record.database)
+            }
+            for run in self._runs
+        }
 
     @property
     def policies(self) -> dict[str, dict[str, str]]:

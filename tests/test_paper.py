@@ -118,6 +118,23 @@ def test_commands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(home, "paper", "fig [1]", "SELECT a,\n  b FROM `lab`.`[session]`")
     assert cli.main(["papers"]) == 0
     assert "paper" in (line := capsys.readouterr().out.splitlines()[1]) and "complete" in line
+    write(
+        home, "paper", "other", "SELECT * FROM `lab`.`[session]` JOIN `lab`.`#x` USING (x)", "SELECT 1 FROM y"
+    )
+    assert cli.main(["papers"]) == 0
+    head, line = (text.split() for text in capsys.readouterr().out.splitlines())
+    assert head[:5] == ["paper", "analyses", "statements", "tables", "size"] and line[:4] == [
+        "paper",
+        "2",
+        "3",
+        "3",
+    ]
+    assert cli.main(["show", "paper"]) == 0
+    assert [text.split()[5:7] for text in capsys.readouterr().out.splitlines()[1:]] == [
+        ["1", "1"],
+        ["2", "3"],
+    ]
+    assert cli.main(["forget", "paper", "other"]) == 0
     assert cli.main(["show", "paper", "--statements"]) == 0
     out = capsys.readouterr().out
     assert "fig [1]" in out and "SELECT a, b FROM `lab`.`[session]`" in out

@@ -211,16 +211,20 @@ def _papers(options: argparse.Namespace) -> None:
                 paper.name,
                 len(analyses),
                 sum(analysis.statements for analysis in analyses),
+                len(set().union(*paper.tables.values())),
                 size_text(sum(analysis.size for analysis in analyses)),
                 time_text(max(starts, default=None)),
                 "complete" if paper.complete else "INCOMPLETE",
             )
         )
-    print_table(("paper", "analyses", "statements", "size", "last run", "record"), rows, right=(1, 2, 3))
+    print_table(
+        ("paper", "analyses", "statements", "tables", "size", "last run", "record"), rows, right=(1, 2, 3, 4)
+    )
 
 
 def _show(options: argparse.Namespace) -> None:
     paper = paper_of(options, server=False)
+    tables = paper.tables
     rows = [
         (
             analysis.name,
@@ -228,6 +232,7 @@ def _show(options: argparse.Namespace) -> None:
             analysis.state,
             analysis.processes,
             analysis.statements,
+            len(tables[analysis.name]),
             size_text(analysis.size),
             "complete" if analysis.complete else "INCOMPLETE",
         )
@@ -236,7 +241,9 @@ def _show(options: argparse.Namespace) -> None:
     if not rows:
         raise SpyError(f"Nothing was captured for the paper {paper.name!r} in {paper.home}.")
     print_table(
-        ("analysis", "started", "state", "processes", "statements", "size", "record"), rows, right=(3, 4, 5)
+        ("analysis", "started", "state", "processes", "statements", "tables", "size", "record"),
+        rows,
+        right=(3, 4, 5, 6),
     )
     if options.statements:
         captured = [
