@@ -15,7 +15,7 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.slices import Slice
 from tests.lab import ROOT
 
-PAGES = [ROOT / "docs" / name for name in ("capture.md", "coming-from-spyglass.md")]
+PAGES = [ROOT / "docs" / name for name in ("capture.md", "coming-from-spyglass.md", "accounts.md")]
 OWNERS: dict[str, Any] = {"sqlspy": sqlspy, "paper": sqlspy.Paper, "bundle": Bundle, "cut": Slice}
 
 
@@ -36,3 +36,22 @@ def test_names_in_a_page_exist(page: Path, capsys: pytest.CaptureFixture[str]) -
             line = "".join(re.findall(rf"dj-sqlspy {command} (.*)", text))
             for option in re.findall(r"(?<![\w-])--[a-z-]+", line):
                 assert option in shown or option == "--speed", f"{command} {option}"
+
+
+# the public names of spyglass-neuro 0.6.0: common_usage.py, utils/mixins/export.py, RestrGraph of utils/dj_graph.py
+SPYGLASS = """
+ExportMixin SpyglassMixin ExportSelection ExportSelection.Table ExportSelection.File Export Export.Table Export.File
+ExportErrorLog export_id start_export stop_export insert1_return_pk list_file_paths get_restr_graph preview_tables
+show_all_tables paper_export_id populate_paper prepare_files_for_export included_nwb_files n_processes log_export
+compare_versions undo_projection is_restr fetch1 fetch_nwb restrict join RestrGraph seed_table leaves destinations
+direction include_files cascade verbose skip_external add_leaf add_leaves default_restriction leaf_ft restr_ft all_ft
+ft_from_list as_dict included_tables hash whitelist analysis_file_tbl file_externals cascade_files file_dict file_paths
+restr_analysis_file_linked_ft enforce_restr_strings
+"""
+
+
+def test_every_name_of_the_export_of_spyglass_is_mapped() -> None:
+    left = {line.split("|")[1] for line in PAGES[1].read_text().splitlines() if line.startswith("| ")}
+    named = {word for cell in left for word in re.findall(r"[A-Za-z_][\w.]*", cell)}
+    named |= {part for word in named for part in word.split(".")}
+    assert [name for name in SPYGLASS.split() if name not in named] == []

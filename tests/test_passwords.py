@@ -18,7 +18,7 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle
+from dj_sqlspy.bundle import Bundle, client_options
 from dj_sqlspy.cli import main
 from dj_sqlspy.servers import Server
 from tests.conftest import FLAVOR, user_schemas
@@ -168,6 +168,20 @@ def test_option_files(
     suffix = "--defaults-group-suffix=_lab"
     both_scripts(bundle, [suffix], ["--defaults-extra-file=extra.cnf"], cwd=tmp_path, env=environment)
     assert lab.name in user_schemas(clean_scratch)
+
+
+def test_unix_sockets(
+    bundle: Bundle, server: Server, clean_scratch: Server, tmp_path: Path, lab: SimpleNamespace
+) -> None:
+    """By options of the scripts, and by those that dj-sqlspy makes of a connection that it has."""
+    for name, of in (("source", server), ("target", clean_scratch)):
+        (tmp_path / f"{name}.cnf").write_text(f'[client]\nuser=root\npassword="{of.password}"\n')
+    source, target = (f"--defaults-file={tmp_path / name}.cnf" for name in ("source", "target"))
+    both_scripts(bundle, [source, "--socket", server.socket], [target, f"--socket={clean_scratch.socket}"])
+    assert lab.name in user_schemas(clean_scratch)
+    with server.connect(unix_socket=server.socket) as connection, client_options(connection) as own:
+        assert "SOCKET" in Path(own[0].partition("=")[2]).read_text()
+        bundle.dump(own)
 
 
 @pytest.mark.flavor("mysql")  # MariaDB has no login paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -145,6 +146,29 @@ def test_only_leaves_out_what_descends_from_other_rows(projects: SimpleNamespace
         "pair": 1,
     }
     assert [sorted(report.marks) for report in cut.statements] == [["left-out"], []]
+
+
+@pytest.mark.slow
+def test_a_bundle_that_only_keeps_inside(projects: SimpleNamespace, home: Any, tmp_path: Path) -> None:
+    """It loads, the statements that lack nothing replay, and the others are named and not compared."""
+    with sqlspy.export("paper", "all"):
+        rows(projects.Pair * projects.Trial.proj(first="session", first_trial="trial"))
+        rows(projects.Session & "session=1")
+    paper = sqlspy.Paper("paper")
+    refused = tmp_path / "refused"
+    with pytest.raises(SliceError, match="outside of the guard"):
+        paper.write(refused, guard=[projects.Session & "project='X'"])
+    assert not refused.exists()
+    bundle = paper.write(tmp_path / "bundle", only=[projects.Session & "project='X'"])
+    assert [s["marks"] for s in bundle.manifest["statements"]] == [["left-out"], []]
+    report = bundle.verify()
+    assert report.equal
+    found = {
+        result.numbers: (result.state, result.source_rows, result.slice_rows) for result in report.statements
+    }
+    assert found == {(1,): ("differs", 2, 1), (2,): ("equal", 1, 1)}
+    guide = (bundle.path / "README.md").read_text()
+    assert "can give other results here: in `manifest.json` those with the number 1.\n" in guide
 
 
 def test_guard_refuses_with_the_reason(projects: SimpleNamespace, home: Any) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..display import size_text
+from ..slices import LEFT_OUT
 from ..sql import split_full_name
 
 README_FILE = "README.md"
@@ -149,8 +150,13 @@ loaded the data it counts the rows of each table and looks for foreign keys with
 
 def _left_out(manifest: Mapping[str, Any]) -> str:
     excluded = manifest.get("excluded") or []
+    cut = [str(one["number"]) for one in manifest["statements"] if LEFT_OUT in one["marks"]]
+    bounded = f"""
+
+The laboratory keeps rows outside of a boundary to itself, and all that descends from them. Queries that need such rows
+can give other results here: in `manifest.json` those with the number {", ".join(cut)}."""
     if not excluded:
-        return ""
+        return f"## What was left out{bounded}" if cut else ""
     rows = "\n".join(
         f"| `{one['table'].replace('`', '')}.{one['column']}` | {_line(one['value'])} |" for one in excluded
     )
@@ -161,7 +167,7 @@ in `manifest.json` with `?` in the place of values.
 
 | column | in its place |
 |---|---|
-{rows}"""
+{rows}{bounded if cut else ""}"""
 
 
 def _datajoint(manifest: Mapping[str, Any]) -> str:
