@@ -215,7 +215,8 @@ class Catalog:
                 if name not in tables or any(c.lower() not in tables[name].by_name for c in columns):
                     raise CatalogError(
                         f"The virtual reference {key.name!r} names {name} ({', '.join(columns)}), which is not in "
-                        "the database, or not visible to this account. Correct it in sqlspy.references, or where it was given as virtual=…."
+                        "the database, or not visible to this account. Correct it in sqlspy.references, or where "
+                        "it was given as virtual=…."
                     )
         hidden = tuple(key for key in foreign_keys if key.parent not in tables)
         if hidden and not partial:
