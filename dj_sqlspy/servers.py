@@ -64,9 +64,10 @@ ROOT_PROGRAMS = (
     "usr/sbin/mysqld",
     *(f"usr/bin/{name}" for name in ("mysql", "mysqldump", "mysqladmin", "mysql_config_editor")),
 )
-# Sizes of files are settled when a data directory is made; small ones are quick to copy.
+# Sizes of files are settled when a data directory is made; small ones are quick to copy. loose: MySQL before 8.0.30
+# has another option for it, and does with its default.
 SIZE_OPTIONS: dict[str, tuple[str, ...]] = {
-    "mysql": ("--innodb-redo-log-capacity=64M",),
+    "mysql": ("--loose-innodb-redo-log-capacity=64M",),
     "mariadb": ("--innodb-log-file-size=32M",),
 }
 
