@@ -58,7 +58,8 @@ def lab(prefix: str, dj_conn: Any, home: Path) -> Iterator[SimpleNamespace]:
 
 
 def connect(account: Server) -> Any:
-    return dj.Connection(account.host, account.user, account.password, port=account.port, use_tls=None)
+    use_tls = None if account.flavor == "mysql" else False  # as DataJoint 0.14 has to be told
+    return dj.Connection(account.host, account.user, account.password, port=account.port, use_tls=use_tls)
 
 
 def held(cut: Slice) -> dict[str, set[Any]]:

@@ -87,9 +87,6 @@ RAY = """
         import ray
         import dj_sqlspy as sqlspy
 
-        def start():
-            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-
         task = ray.remote(work)
 
         class Reader:
@@ -104,22 +101,18 @@ RAY = """
         def given(*numbers):
             return ray.get([task.remote(number) for number in numbers])
 
-        start()
+        # one worker for each kind of task: Ray takes seconds to start one
+        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         given(100)
         with sqlspy.export("paper", "older"):
             given(0, 1, 2, 3)
-            ray.get(task.options(num_cpus=1, runtime_env={"env_vars": {"MINE": "1"}}).remote(number=4))
-            reader = actor.remote(5)
+            ray.get(task.options(num_cpus=0.5).remote(number=4))
+            reader = actor.options(runtime_env={"env_vars": {"MINE": "1"}}).remote(5)
             assert ray.get(reader.read.remote(6)) == 0
             with sqlspy.paused():
                 given(101)
             assert given(7) == [0]
         given(102)
-        ray.shutdown()
-        with sqlspy.export("paper", "inside"):
-            start()
-            given(*range(8))
-        given(103)
         ray.shutdown()
 
     if __name__ == "__main__":
@@ -160,8 +153,6 @@ def test_workers_of_dask(lab: SimpleNamespace, server: Any, home: Path, tmp_path
 def test_workers_of_ray(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
     run(SINGLE, lab, server, home, tmp_path)
     run(RAY, lab, server, home, tmp_path)
-    single = captured("single")
-    for analysis in ("older", "inside"):
-        assert captured(analysis) == single
-        (found,) = sqlspy.Paper("paper", analyses=[analysis]).analyses
-        assert found.processes >= 3
+    assert captured("older") == captured("single")
+    (found,) = sqlspy.Paper("paper", analyses=["older"]).analyses
+    assert found.processes >= 3  # the driver, a worker or more, as Ray likes, and an actor
