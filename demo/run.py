@@ -67,7 +67,7 @@ def main() -> int:
             totals = row_counts(connection, "demo_")
         shutil.rmtree(BUNDLE, ignore_errors=True)
         outcome = show(sqlspy.Paper("place-cells", home=home), BUNDLE, totals, rows_of_others, steps)
-        print(f"\nThe bundle is in {BUNDLE}.")
+        print(f"\nThe bundle is in {BUNDLE}. Look at {BUNDLE / 'report.html'}.")
     return 0 if outcome.good else 1
 
 

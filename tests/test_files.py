@@ -266,7 +266,9 @@ def writes_files(dj_conn: Any) -> None:
     ``longtext``, and the driver gets a dict ("dict can not be used as parameter"). What it reads, it understands.
     """
     if V2 and FLAVOR == "mariadb":
-        dj_conn._conn.encoders[dict] = lambda value, _: f"'{pymysql.converters.escape_string(json.dumps(value))}'"
+        dj_conn._conn.encoders[dict] = lambda value, _: (
+            f"'{pymysql.converters.escape_string(json.dumps(value))}'"
+        )
 
 
 def make_lab(server: Server, dj_conn: Any, prefix: str, stores: dict[str, Any], tmp_path: Path) -> Lab:

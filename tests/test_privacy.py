@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,18 @@ def test_findings(bundle: Bundle, server: Server, capsys: pytest.CaptureFixture[
     assert by_column["json: statements"]["e-mail address"].examples == ("me@my.org",)
     assert [text.rpartition(".")[2] for text in found.unread] == ["`data`"]
     assert not any("someone@else.org" in finding.examples for finding in found.findings)
+    assert "Nobody has looked yet" in (bundle.path / "report.html").read_text()
     assert main(["inspect", str(bundle.path)]) == 0
     out = capsys.readouterr().out
     assert "Ada Lovelace" in out and "findings in 8 columns" in out and "hold bytes" in out
+    # the report has where and how much, and no value
+    noted = (bundle.path / "inspection.json").read_text()
+    section = (bundle.path / "report.html").read_text().partition('<section id="privacy">')[2]
+    section = section.partition("</section>")[0]
+    assert len(json.loads(noted)["findings"]) == len(found.findings) == section.count("<tr><td>")
+    for text in ("8 columns of text", "<code>who</code></td><td>person</td>", "<code>data</code>"):
+        assert text in section
+    for one in found.findings:
+        told = [text for text in one.examples if len(text) > 2]  # "gh" is in "through"
+        assert told or one.what == "person"
+        assert not [text for text in told if text in noted or text in section]

@@ -2,18 +2,19 @@
 
 In: a `Slice` and the `Paper` that it was made for. Out: a folder with
 
-=================  =============================================================================
-``manifest.json``  what is in the slice and where it comes from (see `manifest`)
-``dump.sh``        reads the slice from the source into ``dump.sql.gz``
-``restore.sh``     loads that into another server and checks it
-``dump.sql.gz``    the rows, once `Bundle.dump` or ``dump.sh`` was run
-``….cksum``        its POSIX checksum, with which ``restore.sh`` is quicker
-``digests.json``   what to compare with where there is no source, once `Bundle.verify` was run
-``README.md``      for the reader of the paper (see `guide`); others of `publish.FILES` for archives
-``code/``          the scripts and notebooks of the analyses, if asked for (see `programs`)
-``report.html``    all of this for a person to look at (see `report`)
-``replay.json``    what the last `Bundle.verify` gave
-=================  =============================================================================
+==================  =============================================================================
+``manifest.json``   what is in the slice and where it comes from (see `manifest`)
+``dump.sh``         reads the slice from the source into ``dump.sql.gz``
+``restore.sh``      loads that into another server and checks it
+``dump.sql.gz``     the rows, once `Bundle.dump` or ``dump.sh`` was run
+``….cksum``         its POSIX checksum, with which ``restore.sh`` is quicker
+``digests.json``    what to compare with where there is no source, once `Bundle.verify` was run
+``README.md``       for the reader of the paper (see `guide`); others of `publish.FILES` for archives
+``code/``           the scripts and notebooks of the analyses, if asked for (see `programs`)
+``report.html``     all of this for a person to look at (see `report`)
+``replay.json``     what the last `Bundle.verify` gave
+``inspection.json`` where the last `Bundle.inspect` found something
+==================  =============================================================================
 
 The folder appears whole or not at all. It does not decide what is in the slice, and no password is ever
 written into the folder or handed over on a command line.
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from ..paper import Paper
     from ..replay.verify import Verification
     from ..slices import Slice, StatementReport
+    from .privacy import Inspection
 
 DUMP_FILE = "dump.sql.gz"
 DIGESTS_FILE = "digests.json"
@@ -188,6 +190,30 @@ class Bundle:
         if report.from_source:  # a reader's copy stays as it is
             publish.record(self.path, self.manifest, report)
         return report
+
+    def inspect(self, progress: Callable[[int, int], None] | None = None) -> Inspection:
+        """Look for what the bundle tells of people, machines and folders, before it is published.
+
+        The dump is loaded into a private server. Where something was found, and in how many values and rows, is
+        noted in ``report.html``; the values are only in what is returned.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of columns looked at, and of all.
+
+        Raises
+        ------
+        BundleError
+            If there is no dump, it does not load, or the folder cannot be written to.
+        ServerError
+            If there is no program for a private server.
+        """
+        from .privacy import inspect_bundle, record
+
+        found = inspect_bundle(self, progress)
+        record(self, found)
+        return found
 
     def _run(self, script: str, options: Sequence[str]) -> str:
         if any(option.startswith(("--password=", "-p")) and option != "-p" for option in options):

@@ -27,6 +27,7 @@ FORMATS = {
     "dump.sh": ("made dump.sql.gz from the lab's database", "text/x-shellscript"),
     "manifest.json": ("all of this for programs: tables, statements, reasons, versions", "application/json"),
     "replay.json": ("what the captured statements returned from the loaded slice", "application/json"),
+    "inspection.json": ("which columns may tell of people, machines or folders", "application/json"),
     "digests.json": ("checksums of tables and results, to check a loaded slice with", "application/json"),
     "ro-crate-metadata.json": ("this folder described for archives (RO-Crate)", "application/ld+json"),
     "requirements.txt": ("Python packages of the environment that this was written in", "text/plain"),

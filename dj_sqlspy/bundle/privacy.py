@@ -2,13 +2,15 @@
 
 In: a bundle with its dump. Out: `Finding` objects: columns and files with e-mail addresses, names, paths, addresses
 of machines, dates of birth, and free text that a person has to read. The dump is loaded into a private server and
-its distinct values are looked at. It can only point at what looks like something: a person decides. It changes
-nothing, and what it finds is written nowhere.
+its distinct values are looked at. It can only point at what looks like something: a person decides. `record` leaves
+in the bundle where something was found and how much, for a section of the report; no value is written anywhere.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +20,10 @@ from pymysql.cursors import SSCursor
 
 from .. import servers
 from ..catalog import BINARY_TYPES, TEXT_TYPES
+from ..errors import BundleError
 from ..sql import quote
 from . import client_options
+from .publish import INSPECTION_FILE, refresh
 
 if TYPE_CHECKING:
     from . import Bundle
@@ -177,6 +181,31 @@ def inspect_tables(
     return Inspection(tuple(findings), len(texts), tuple(unread), tuple(cut))
 
 
+def record(bundle: Bundle, found: Inspection) -> None:
+    """Write where something was found into the folder of a bundle, and make its texts again.
+
+    Raises
+    ------
+    BundleError
+        If the folder cannot be written to.
+    """
+    about = {
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "columns": found.columns,
+        "findings": [
+            {"where": one.where, "what": one.what, "values": one.values, "rows": one.rows}
+            for one in found.findings
+        ],
+        "unread": list(found.unread),
+        "cut": list(found.cut),
+    }
+    try:
+        (bundle.path / INSPECTION_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        refresh(bundle.path, bundle.manifest)
+    except OSError as error:
+        raise BundleError(f"Writing what was found into {bundle.path}: {error}") from error
+
+
 def _named(column: str) -> str | None:
     return next((what for what, pattern in _COLUMNS if pattern.search(column)), None)
 
@@ -222,9 +251,9 @@ def _files(bundle: Bundle) -> Iterator[Finding]:
             yield from _texts(one["path"], [(bundle.path / one["path"]).read_text("utf-8", "replace")])
     paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
     if paths:
-        yield Finding(
-            "manifest.json: files", "path", len(set(paths)), None, tuple(map(_short, paths[:EXAMPLES]))
-        )
+        where = "manifest.json: files"
+        yield Finding(where, "path", len(set(paths)), None, tuple(map(_short, paths[:EXAMPLES])))
+        yield from _texts(where, paths)  # such as the name of a host in a path
 
 
 def _comments(manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Publish: what a bundle holds for its readers beside the rows.
 
 In: the manifest of a bundle, a connection to the source, the files behind the slice. Out: additions to the
-manifest, and the texts of the files that are made from it (`FILES`). They are made again from ``manifest.json``
-and ``replay.json`` whenever one of these changes, also by a reader who has nothing but the bundle.
+manifest, and the texts of the files that are made from it (`FILES`). They are made again from ``manifest.json``,
+``replay.json`` and ``inspection.json`` whenever one of these changes, also by a reader who has nothing but the
+bundle.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from ..slices import Slice
 
 REPLAY_FILE = "replay.json"
+INSPECTION_FILE = "inspection.json"
 REPORT_FILE = "report.html"
 FILES = frozenset(
-    {README_FILE, REPORT_FILE, REPLAY_FILE, CRATE_FILE, environment.PIP_FILE, environment.CONDA_FILE}
+    {
+        *(README_FILE, REPORT_FILE, REPLAY_FILE, INSPECTION_FILE, CRATE_FILE),
+        *(environment.PIP_FILE, environment.CONDA_FILE),
+    }
 )
 
 
@@ -111,7 +116,8 @@ def texts(
     folder : Path, optional
         Of the bundle, if it is there already: for what is in it beside these files.
     """
-    out = {REPORT_FILE: report_html(manifest, replay)}
+    inspection = None if folder is None else _read(folder / INSPECTION_FILE)
+    out = {REPORT_FILE: report_html(manifest, replay, inspection)}
     if manifest.get("environment"):
         out |= environment.texts(manifest["environment"])
     names = {"manifest.json", "dump.sh", "restore.sh", README_FILE, *out}
@@ -129,8 +135,12 @@ def texts(
 
 def read_replay(folder: Path) -> dict[str, Any] | None:
     """What the last replay of the bundle in a folder gave; None if there was none."""
+    return _read(folder / REPLAY_FILE)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((folder / REPLAY_FILE).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return found

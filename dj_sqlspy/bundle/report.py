@@ -1,10 +1,10 @@
 """Report: one page that shows a bundle to a person.
 
-In: the manifest of a bundle, and what its last replay gave. Out: the text of ``report.html``: what to know first,
-the diagram, the tables, the statements, the reasons, the files. The page holds all that it needs, asks for nothing
-from elsewhere, and reads well without its script, which only searches, sorts and highlights. Every text of the
-database or of a statement is escaped. It decides nothing: all that it says is in ``manifest.json`` and
-``replay.json``.
+In: the manifest of a bundle, what its last replay gave, and what the last look for personal data found. Out: the
+text of ``report.html``: what to know first, the diagram, the tables, the statements, the reasons, the files, what
+looks personal. The page holds all that it needs, asks for nothing from elsewhere, and reads well without its
+script, which only searches, sorts and highlights. Every text of the database or of a statement is escaped. It
+decides nothing: all that it says is in ``manifest.json``, ``replay.json`` and ``inspection.json``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,11 @@ FILE_STATES = {
 }
 
 
-def report_html(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None = None) -> str:
+def report_html(
+    manifest: Mapping[str, Any],
+    replay: Mapping[str, Any] | None = None,
+    inspection: Mapping[str, Any] | None = None,
+) -> str:
     """The page.
 
     Parameters
@@ -67,6 +71,8 @@ def report_html(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None = 
         Of the bundle.
     replay : mapping, optional
         What ``replay.json`` holds, once the bundle was verified.
+    inspection : mapping, optional
+        What ``inspection.json`` holds, once the bundle was looked through for personal data.
     """
     style, script = _page("report.css"), _page("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -81,6 +87,7 @@ def report_html(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None = 
             _statements(manifest, replay),
             _reasons(manifest),
             _files(manifest),
+            _privacy(inspection),
             _about(manifest, replay),
         ]
     )
@@ -144,7 +151,7 @@ def _head(title: str, manifest: Mapping[str, Any], replay: Mapping[str, Any] | N
 <div class="tiles">{shown}</div>
 <nav><a href="#warnings">To know first</a> <a href="#diagram">Diagram</a> <a href="#tables">Tables</a>
 <a href="#statements">Statements</a> <a href="#reasons">Reasons</a>
-{'<a href="#files">Files</a>' if files else ""} <a href="#about">About</a></nav>
+{'<a href="#files">Files</a>' if files else ""} <a href="#privacy">Privacy</a> <a href="#about">About</a></nav>
 </header>"""
 
 
@@ -349,7 +356,7 @@ def _tables(manifest: Mapping[str, Any]) -> str:
         _table_row(table, readers, masters, left_out.get(table["name"], {})) for table in manifest["tables"]
     )
     return f"""<section id="tables"><h2>Tables</h2>
-{_tools("tables", "name, comment, column or reason")}
+{_tools("tables", "name, column, reason")}
 <div class="head" data-for="tables"><button data-sort="name">Table</button>
 <button data-sort="rows">Rows here</button><button data-sort="share">of rows in all</button>
 <button data-sort="why">Why they are here</button></div>
@@ -427,7 +434,7 @@ def _statements(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -
     if len(groups) < len(manifest["statements"]):
         same = '<p class="hint">Statements that differ only in their values stand together.</p>'
     return f"""<section id="statements"><h2>Statements</h2>{same}
-{_tools("statements", "SQL, table, analysis or state")}
+{_tools("statements", "SQL, table, analysis")}
 <div class="head" data-for="statements"><button data-sort="first">Number</button>
 <button data-sort="analysis">Analysis</button><button data-sort="name">Reads</button>
 <button data-sort="rows">Rows</button><button data-sort="state">Replay</button></div>
@@ -456,6 +463,7 @@ def _statement_row(
     )
     then = [m["rows_now"] if m["rows_now"] is not None else m["rows_then"] for m in members]
     known = [count for count in then if count is not None]
+    unit = "row" if set(known) == {1} else "rows"
     tables = list(dict.fromkeys(name for m in members for name in m.get("tables") or ()))
     short = [class_name(split_full_name(name)[1]) for name in tables]
     numbers = (
@@ -472,7 +480,8 @@ def _statement_row(
 <span class="from"><b>{escape(first["analysis"])}</b><small>{escape(first["kind"])}</small></span>
 <span class="reads"><span>{escape(", ".join(short)) or "&ndash;"} {flags}</span>
 <code class="gist">{escape(" ".join(first["sql"].split())[:300])}</code></span>
-<span class="number rows">{_range(known)}</span><span class="state {state.split()[0]}">{escape(said)}</span></summary>
+<span class="number rows" data-unit="{unit}">{_range(known)}</span>
+<span class="state {state.split()[0]}">{escape(said)}</span></summary>
 <div class="more"><pre class="sql">{escape(_cut(first["sql"], 6000))}</pre>
 {_captured(first)}{f"<p>Reads {_and([_table(name) for name in tables])}.</p>" if tables else ""}
 {_said(members, states)}{_bindings(members)}</div></details>"""
@@ -540,8 +549,7 @@ def _reasons(manifest: Mapping[str, Any]) -> str:
     )
     return f"""<section id="reasons"><h2>Reasons</h2>
 <p class="hint">Each row is here because of a rule; it is counted under the first one that brought it.</p>
-<div class="scroll"><table><thead><tr><th>rule</th><th>rows</th><th>tables</th><th>what it means</th></tr></thead>
-<tbody>{rows}</tbody></table></div></section>"""
+{_grid(("rule", "rows", "tables", "what it means"), rows, numbers=(1, 2))}</section>"""
 
 
 def _files(manifest: Mapping[str, Any]) -> str:
@@ -560,8 +568,45 @@ def _files(manifest: Mapping[str, Any]) -> str:
     return f"""<section id="files"><h2>Files</h2>
 <p class="hint">Rows of the slice need files that lie outside of the database. They are not in the dump;
 <code>dj-sqlspy files --copy</code> collects them. manifest.json names each one.</p>
-<div class="scroll"><table><thead><tr><th>store</th><th>kind</th><th>state</th><th>files</th><th>size</th></tr></thead>
-<tbody>{rows}</tbody></table></div></section>"""
+{_grid(("store", "kind", "state", "files", "size"), rows, numbers=(3, 4))}</section>"""
+
+
+def _privacy(inspection: Mapping[str, Any] | None) -> str:
+    if inspection is None:
+        return """<section id="privacy"><h2>Privacy</h2>
+<p class="hint">Nobody has looked yet for what this tells of people, machines and folders;
+<code>dj-sqlspy inspect</code> does.</p></section>"""
+    findings = inspection["findings"]
+    rows = "".join(
+        f"<tr><td>{_where(one['where'])}</td><td>{escape(one['what'])}</td>"
+        f'<td class="number">{one["values"]:,}</td>'
+        f'<td class="number">{"" if one["rows"] is None else format(one["rows"], ",")}</td></tr>'
+        for one in findings
+    )
+    table = _grid(("where", "looks like", "values", "rows"), rows, numbers=(2, 3))
+    day = escape(str(inspection["created"])[:10])
+    hints = [
+        f"{_count(inspection['columns'], 'column', 'columns')} of text, and the texts of this folder, were looked"
+        f" through on {day} for what looks as if it told of a person, a machine or a folder:"
+        f" {_count(len(findings), 'finding', 'findings')}. What is personal, a person has to decide.",
+    ]
+    for key, what in (
+        ("unread", "Not looked into, since they hold bytes"),
+        ("cut", "Looked at in part, since they hold very many values"),
+    ):
+        if inspection[key]:
+            hints.append(f"{what}: {_and([_where(where) for where in inspection[key]])}.")
+    before, *after = (f'<p class="hint">{hint}</p>' for hint in hints)
+    return f"""<section id="privacy"><h2>Privacy</h2>
+{before}{table if findings else ""}{"".join(after)}</section>"""
+
+
+def _where(where: str) -> str:
+    """A column, after a link to its table; or a file of the bundle."""
+    table, dot, column = where.rpartition(".`")
+    if not dot or not where.startswith("`"):
+        return f"<code>{escape(where)}</code>"
+    return f"{_table(table)} <code>{escape(column.removesuffix('`').replace('``', '`'))}</code>"
 
 
 def _about(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -> str:
@@ -606,6 +651,15 @@ def _tools(name: str, what: str) -> str:
         f'<p class="tools"><input type="search" data-for="{name}" placeholder="Search: {what}"'
         f' aria-label="Search {name}"><output data-for="{name}"></output></p>'
     )
+
+
+def _grid(headings: Sequence[str], rows: str, numbers: Sequence[int] = ()) -> str:
+    """A table; its rows are HTML already."""
+    cells = "".join(
+        f"<th{' class=number' if place in numbers else ''}>{escape(heading)}</th>"
+        for place, heading in enumerate(headings)
+    )
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def _links(numbers: Sequence[int], most: int = 12) -> str:

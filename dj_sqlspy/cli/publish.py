@@ -100,7 +100,6 @@ def _why(options: argparse.Namespace) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     from ..bundle import Bundle
-    from ..bundle.privacy import inspect_bundle
     from . import print_table
 
     with _progress("looking at columns", "columns") as (count, limit):
@@ -109,7 +108,7 @@ def _inspect(options: argparse.Namespace) -> None:
             limit(of)
             count(1)
 
-        found = inspect_bundle(Bundle(options.bundle), looked)
+        found = Bundle(options.bundle).inspect(looked)
     rows = [
         (one.where, one.what, one.values, "" if one.rows is None else one.rows, "; ".join(one.examples))
         for one in found.findings

@@ -76,7 +76,7 @@ def run(folder: Path | None = None) -> Outcome:
         if not private:
             print(f"\n{HOW_TO_GET_ONE}, with a second one to replay on.")
         if folder is not None:
-            print(f"\nThe bundle is in {folder}.")
+            print(f"\nThe bundle is in {folder}. Look at {Path(folder) / 'report.html'}.")
     return outcome
 
 
