@@ -225,6 +225,9 @@ def _patch_entry_points() -> None:
     for name in ("delete", "delete_quick", "drop", "drop_quick"):
         _patch(table, name, reads_for("preview"))
     _patch(datajoint.autopopulate.AutoPopulate, "progress", reads_for("preview"))
+    # to import a pipeline is to declare it: DataJoint counts each Lookup table and compares with its contents
+    for schema in datajoint.Schema.__mro__[:-1]:
+        _patch(schema, "_decorate_table", reads_for("metadata"))
     if hasattr(datajoint.jobs, "Job"):  # the job tables of 2.x
         _patch(datajoint.jobs.Job, "refresh", reads_for("metadata"))
 

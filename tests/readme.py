@@ -1,6 +1,6 @@
-"""The commands and programs of README.md, with the output that stands under them.
+"""The commands and programs of README.md and of docs/, with the output that stands under them.
 
-In: README.md. Out: its examples, and whether what they print is what README.md says. A line or a part of a line
+In: a page. Out: its examples, and whether what they print is what the page says. A line or a part of a line
 that is ``…`` there stands for any text; seconds and runs of spaces are not compared. Only the standard library
 is used.
 
@@ -17,12 +17,17 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
+# Blocks of a page that are run; those whose output is compared. All others only show something.
+RUN = ("console", "bash", "python", "ipython")
+CHECKED = ("console", "python", "ipython")
+SHOWN = ("text", "json", "ini", "sql", "yaml")
+
 
 @dataclass(frozen=True)
 class Example:
     """A command or a Python program, and what it prints."""
 
-    language: str  # "console" or "python"
+    language: str  # one of RUN, or "file" for a Python block that is a file
     source: str
     output: str
 
@@ -30,15 +35,20 @@ class Example:
 def examples(text: str) -> list[Example]:
     """All examples: ``$ commands`` of console blocks; python blocks, each with the text block that follows it."""
     found: list[Example] = []
-    for language, body in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    followed = None  # where the last block ends, if a text block behind it is its output
+    for block in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        language, body = block.groups()
         if language == "console":
             for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
                 command, _, output = part.partition("\n")
                 found.append(Example(language, command, output))
-        elif language == "python":
+        elif language == "python" and re.match(r"# \S+\.py$", body, re.MULTILINE):
+            found.append(Example("file", body, ""))
+        elif language in RUN:
             found.append(Example(language, body, ""))
-        elif language == "text" and found and found[-1].language == "python":
-            found[-1] = Example("python", found[-1].source, body)
+        elif language == "text" and followed is not None and not text[followed : block.start()].strip():
+            found[-1] = Example(found[-1].language, found[-1].source, body)
+        followed = block.end() if language in ("python", "ipython") else None
     return found
 
 

@@ -740,6 +740,26 @@ def test_kinds(lab: SimpleNamespace) -> None:
     ) == ["data"]
 
 
+def test_declaring_tables_reads_nothing_for_the_analysis(lab: SimpleNamespace) -> None:
+    """As when a script under ``dj-sqlspy run`` imports its pipeline."""
+
+    def declare() -> Any:
+        schema = dj.Schema(lab.name, connection=lab.connection)
+
+        @schema
+        class Color(dj.Lookup):
+            definition = "color : varchar(10)"
+            contents = [("red",), ("blue",)] if dj.__version__ < "2" else [{"color": "red"}, {"color": "blue"}]
+
+        return Color
+
+    for expected in (2, 2):  # declared and filled, then found as it is
+        with sqlspy.export("paper", "declare") as opened:
+            color = declare()
+        assert kinds(opened) in ([], ["metadata"])
+        assert len(color()) == expected
+
+
 def test_deletes_own_reads_are_previews(lab: SimpleNamespace) -> None:
     """2.x counts what it is about to delete or drop where it asks for confirmation; here the answer is no."""
     answers = iter(["no", "no"])
