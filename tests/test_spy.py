@@ -749,7 +749,9 @@ def test_declaring_tables_reads_nothing_for_the_analysis(lab: SimpleNamespace) -
         @schema
         class Color(dj.Lookup):
             definition = "color : varchar(10)"
-            contents = [("red",), ("blue",)] if dj.__version__ < "2" else [{"color": "red"}, {"color": "blue"}]
+            contents = (
+                [("red",), ("blue",)] if dj.__version__ < "2" else [{"color": "red"}, {"color": "blue"}]
+            )
 
         return Color
 

@@ -6,6 +6,7 @@ reader to run is run by the tests.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -79,21 +80,22 @@ def _intro(manifest: Mapping[str, Any], replay: Mapping[str, Any] | None) -> str
     statements = len(manifest["statements"])
     paragraphs = [_line(about["description"])] if about.get("description") else []
     paragraphs.append(
-        f"This folder holds the part of a laboratory's database that the analyses of the paper read: {rows:,} of"
-        f" {total:,} rows in {len(manifest['tables']):,} tables. The database is a"
-        " [DataJoint](https://datajoint.com) pipeline in MySQL. While the analyses ran, each query that they sent was"
-        f" captured ({statements:,} in all). The rows that a result depends on are here, and so are the rows that"
-        " these refer to; no other row is."
+        f"This folder holds the part of a laboratory's database that the analyses of the paper read: {rows:,} of the"
+        f" {total:,} rows of {len(manifest['tables']):,} tables. The database is a [DataJoint](https://datajoint.com)"
+        f" pipeline in {_server(manifest)[0]}. While the analyses ran, each query that they sent was captured"
+        f" ({statements:,} in all). The rows that a result depends on are here, and so are the rows that these refer"
+        " to; no other row is."
     )
     if replay is not None and replay["equal"]:
         apart = sum(len(one["numbers"]) for one in replay["statements"] if one["state"] == "excluded")
         but = f" (but for {apart:,}, which read columns without contents)" if apart else ""
         paragraphs.append(
-            "Loaded into an empty server, the slice gave the same results for the captured queries as the laboratory's"
-            f" database{but}, and every foreign key found its row (checked {str(replay['created'])[:10]})."
+            f"This was checked on {str(replay['created'])[:10]}: loaded into an empty server, these rows gave the same"
+            f" result for every captured query as the laboratory's database{but}, and every foreign key found its row."
         )
     paragraphs.append(
-        "Open `report.html` in a browser to see which tables there are, and why each row is here."
+        "Open `report.html` in a browser to see which tables there are, what their columns mean, which queries were"
+        " captured, and why each row is here."
     )
     return "\n\n".join(paragraphs)
 
@@ -107,6 +109,14 @@ def _contents(manifest: Mapping[str, Any], names: Iterable[str]) -> str:
             lines.append(f"| `{one['path']}` | {what}{changed} |")
     rows = "\n".join(lines)
     return f"## What is in this folder\n\n| file | |\n|---|---|\n{rows}"
+
+
+def _server(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """What people call the server that the data come from, and its version without the packager's part."""
+    server = manifest["server"]
+    name = {"mysql": "MySQL", "mariadb": "MariaDB"}.get(server["flavor"], str(server["flavor"]))
+    numbers = re.match(r"\d+(\.\d+)*", server["version"])
+    return name, numbers[0] if numbers else str(server["version"])
 
 
 def _image(manifest: Mapping[str, Any]) -> str:
@@ -131,17 +141,18 @@ def _load(manifest: Mapping[str, Any]) -> str:
     variable = "MARIADB_ROOT_PASSWORD" if flavor == "mariadb" else "MYSQL_ROOT_PASSWORD"
     return f"""## Load it
 
-Into a server that you have (MySQL 8 or later, or MariaDB 10.6 or later), with the server's own client installed:
+You need bash and a MySQL or MariaDB server. Into one that you have (MySQL 8 or later, MariaDB 10.6 or later), with its
+client program installed; it asks for the password:
 
 ```bash
 bash restore.sh --host=127.0.0.1 --port=3306 --user=root -p
 ```
 
-Or into a new one, with Docker and nothing else installed. The first command starts it, and takes half a minute until
-the server answers; the second loads the data:
+Or into a new one, with nothing but Docker installed. The first command starts a server, which takes half a minute until
+it answers; the second loads the data. Only programs on your machine can reach it.
 
 ```bash
-docker run --name {name} -e {variable}=simple -p 3306:3306 -v "$PWD":/bundle:ro -d {image}
+docker run --name {name} -e {variable}=simple -p 127.0.0.1:3306:3306 -v "$PWD":/bundle:ro -d {image}
 docker exec -e MYSQL_PWD=simple {name} bash /bundle/restore.sh --user=root
 ```
 
@@ -176,7 +187,7 @@ def _datajoint(manifest: Mapping[str, Any]) -> str:
     schemas = [schema["name"] for schema in manifest["schemas"]]
     names = [re.sub(r"\W", "_", schema) for schema in schemas]
     modules = "\n".join(
-        f'{name} = dj.VirtualModule("{name}", {schema!r})'
+        f'{name} = dj.VirtualModule("{name}", {json.dumps(schema)})'
         for name, schema in zip(names, schemas, strict=True)
     )
     example = ""
@@ -188,8 +199,8 @@ def _datajoint(manifest: Mapping[str, Any]) -> str:
             break
     return f"""## Use it with DataJoint
 
-The pipeline was written with DataJoint {version} (`pip install "datajoint=={version}"`). Its tables can be used
-without its code:
+The analyses ran with DataJoint {version} (`pip install "datajoint=={version}"`). The tables can be used without the
+code of the pipeline:
 
 ```python
 import datajoint as dj
@@ -238,8 +249,9 @@ pip install dj-sqlspy
 dj-sqlspy verify .
 ```
 
-loads the slice into a server of its own (a MySQL or MariaDB server program has to be installed, nothing is
-configured), and compares the tables, and the result of each captured query, with what they were at the laboratory."""
+loads the data into a server of its own, and compares the tables and the result of each captured query with what they
+were at the laboratory. A MySQL or MariaDB server program has to be installed (Debian: `apt-get install
+mariadb-server`); it needs no configuration, and what runs on your machine is left alone."""
 
 
 def _cite(manifest: Mapping[str, Any]) -> str:
@@ -265,16 +277,18 @@ def _cite(manifest: Mapping[str, Any]) -> str:
 
 
 def _origin(manifest: Mapping[str, Any]) -> str:
-    server, versions = manifest["server"], manifest["versions"]
+    versions = manifest["versions"]
     about = manifest.get("environment") or {}
     lines = [
         f"Written {str(manifest['created'])[:10]} by [dj-sqlspy](https://pypi.org/project/dj-sqlspy/)"
-        f" {versions['dj-sqlspy']}, from {server['flavor']} {server['version']}, with Python {versions['python']} and"
+        f" {versions['dj-sqlspy']}, from a {' '.join(_server(manifest))} server, with Python {versions['python']} and"
         f" DataJoint {versions['datajoint']}."
     ]
     if about.get("git"):
         dirty = ", with changes that were not committed" if about["git"]["dirty"] else ""
-        lines.append(f"The code was at git commit `{about['git']['commit']}`{dirty}.")
+        lines.append(
+            f"The folder that it was written from was a git repository at commit `{about['git']['commit']}`{dirty}."
+        )
     if not manifest["complete"]:
         lines.append(
             "**The capture has gaps: rows that the analyses read may be missing.** See `report.html`."
