@@ -136,10 +136,12 @@ def mariadb() -> str:
 
 
 def tools() -> None:
-    """Programs that tests look at processes with; a small Debian has none."""
+    """Programs that tests look at processes with, and that copy what lists name; a small Debian has none."""
+    wanted = {"ps": "procps", "rsync": "rsync", "rclone": "rclone"}
     with one_at_a_time("packages"):
-        if find("ps") is None:
-            packages("procps")
+        missing = [package for program, package in wanted.items() if find(program) is None]
+        if missing:
+            packages(*missing)
 
 
 def mysql() -> Path:

@@ -353,7 +353,7 @@ def test_a_loaded_pipeline_finds_the_copies(lab: Lab, clean_scratch: Server, tmp
 
 
 def test_a_loaded_pipeline_finds_copies_from_s3(
-    lab_on_s3: Lab, clean_scratch: Server, tmp_path: Path
+    lab_on_s3: Lab, clean_scratch: Server, tmp_path: Path, s3: dict[str, Any]
 ) -> None:
     files = lab_on_s3.files(check="contents")
     assert kinds(files) == EXPECTED
@@ -362,6 +362,20 @@ def test_a_loaded_pipeline_finds_copies_from_s3(
     lines = file_list(files, "s5cmd", Stores(), "copy").splitlines()
     assert len(lines) == len(files)
     assert all(line.startswith("cp --raw 's3://lab/data/") or "s3://lab/data/" in line for line in lines)
+    # s5cmd takes the list, and has the same bytes
+    (tmp_path / "s5cmd.list").write_text("".join(f"{line}\n" for line in lines))
+    s5cmd = Path(sys.executable).with_name("s5cmd")
+    endpoint = f"--endpoint-url=http://{s3['raw']['endpoint']}"
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "testtest", "AWS_REGION": "us-east-1"}
+    (tmp_path / "s5cmd").mkdir()
+    subprocess.run(
+        [s5cmd, endpoint, "run", tmp_path / "s5cmd.list"],
+        cwd=tmp_path / "s5cmd",
+        env={**os.environ, **keys},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    same_files(files, tmp_path / "copy", tmp_path / "s5cmd" / "copy")
 
 
 def location(file: File) -> Path:
@@ -455,6 +469,33 @@ def test_lists_for_other_programs(lab: Lab, tmp_path: Path) -> None:
     odd = [dataclasses.replace(raw[0], path="a\nb")]
     with pytest.raises(FilesError, match="newline"):
         file_list(odd, "rsync", Stores())
+
+
+def same_files(files: list[File], one: Path, other: Path) -> None:
+    for file in files:
+        path = Path(file.store, file.path)
+        assert (one / path).read_bytes() == (other / path).read_bytes()
+    found = [path for path in other.rglob("*") if path.is_file()]
+    assert len(found) == len({(file.store, file.path) for file in files})
+
+
+def test_other_programs_take_the_lists(lab: Lab, tmp_path: Path) -> None:
+    """rsync and rclone, with blanks, # and umlauts in names."""
+    files = lab.files()
+    for store in ("raw", "other"):
+        some = [file for file in files if file.store == store]
+        place = dj.config["stores"][store]["location"]
+        for program, command in (
+            ("rsync", ["rsync", "-a", "--files-from=LIST", f"{place}/"]),
+            ("rclone", ["rclone", "--config=", "copy", "--files-from-raw=LIST", place]),
+        ):
+            (tmp_path / "list").write_text(file_list(some, program, Stores()))
+            words = [word.replace("LIST", str(tmp_path / "list")) for word in command]
+            target = tmp_path / program / store
+            target.mkdir(parents=True)
+            subprocess.run([*words, str(target)], check=True)
+    for program in ("rsync", "rclone"):
+        same_files(files, tmp_path / "lab", tmp_path / program)
 
 
 def test_paths_that_lead_out_of_the_store_are_not_copied(lab: Lab, connection: Any, tmp_path: Path) -> None:
