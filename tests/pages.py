@@ -99,10 +99,11 @@ def _run_here(steps: Sequence[tuple[str, str]]) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Print, or write into the pages, what their examples print."""
     from dj_sqlspy.servers import private_server
+    from tests.conftest import FLAVOR  # SQLSPY_TEST_SERVER
 
     for page in [Path(argument) for argument in arguments if argument != "--write"]:
         text = page.read_text(encoding="utf-8")
-        with private_server() as server, tempfile.TemporaryDirectory() as folder:
+        with private_server(FLAVOR) as server, tempfile.TemporaryDirectory() as folder:
             outputs = run(examples(text), server, Path(folder))
         if "--write" in arguments:
             page.write_text(written(text, outputs), encoding="utf-8")
