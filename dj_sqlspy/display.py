@@ -87,10 +87,11 @@ def summary(cut: Slice) -> str:
 def warnings(cut: Slice) -> list[str]:
     """What to know of a slice before it is written."""
     lines = []
+    marked = [report for report in cut.statements if report.marks]
     for reports, what, detail in (
         (cut.fallbacks, "not analysed, all rows of their tables are in the slice", "fallback"),
         (cut.drifted, "with another number of rows than when captured", "drift"),
-        ([r for r in cut.statements if r.marks], "that can change by themselves", "marks"),
+        (marked, f"whose result can change by {'itself' if len(marked) == 1 else 'themselves'}", "marks"),
     ):
         if reports:
             lines.append(f"{_count(len(reports), 'statement')} {what}:")
@@ -240,7 +241,7 @@ def key_of(table: Table, texts: Mapping[str, str]) -> dict[str, Any]:
 
 def _why(entry: TableSlice) -> str:
     reasons = [
-        rule if len(entry.reasons) == 1 else f"{rule} {rows:,}" for rule, rows in entry.reasons.items()
+        rule if len(entry.reasons) == 1 else f"{rule}: {rows:,}" for rule, rows in entry.reasons.items()
     ]
     return "; ".join(reasons) or "structure only"
 

@@ -33,7 +33,7 @@ def test_a_slice_in_a_terminal(paper: sqlspy.Paper, prefix: str) -> None:
     text = str(cut)
     assert f"{prefix}lab.Session" in text and f"{prefix}lab.Copy" in text
     assert "6 of 18 rows in 2 tables, and 1 for their structure; 3 statements" in text
-    assert "1 statement that can change by themselves" in text and "(now)" in text
+    assert "1 statement whose result can change by itself:" in text and "(now)" in text
     assert repr(cut).startswith("<Slice: 6 rows")
     for width in (60, 100):
         narrow = as_text(list(slice_lines(cut))[:1], width)
