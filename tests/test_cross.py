@@ -82,6 +82,35 @@ def test_text_keys_and_numbers_cross(both: tuple[Server, Server], tmp_path: Path
     assert digests(source, bundle.manifest, recorded)["tables"][0] != recorded["tables"][0]
 
 
+def test_generated_columns_cross(both: tuple[Server, Server], tmp_path: Path) -> None:
+    """Stored and virtual, of numbers and of text, with an index, a comment and awkward names."""
+    source, target = both
+    make(
+        source,
+        "CREATE TABLE cross_lab.t (a INT PRIMARY KEY, `od``d` VARCHAR(60), `tw``ice` INT AS (a * 2) STORED COMMENT"
+        " 'it''s 2 * (a) STORED?', v INT AS (a + 1) VIRTUAL, s VARCHAR(90) AS (CONCAT(`od``d`, ' (%s) é')) STORED,"
+        " w VARCHAR(60) AS (UPPER(`od``d`)) VIRTUAL, last INT, KEY k (s), UNIQUE KEY u (`tw``ice`))",
+        "INSERT INTO cross_lab.t (a, `od``d`, last) VALUES (1, 'x GENERATED ALWAYS AS (1) STORED', 7), (2, NULL, 8)",
+    )
+    with source.connect() as connection:
+        bundle = write_bundle(cut(source, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection)
+    bundle.dump(options(source))
+    bundle.restore(options(target))
+    same(
+        source,
+        target,
+        "SELECT a, HEX(`od``d`), `tw``ice`, v, HEX(s), HEX(w), last FROM cross_lab.t ORDER BY a",
+    )
+    with target.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE cross_lab.t SET `od``d` = 'y' WHERE a = 2")
+        cursor.execute(
+            "SELECT * FROM cross_lab.t WHERE a = 2"
+        )  # the columns are generated, and in their places
+        assert cursor.fetchone() == (2, "y", 4, 3, "y (%s) é", "Y", 8)
+        cursor.execute("SHOW INDEX FROM cross_lab.t")
+        assert {row[2] for row in cursor.fetchall()} == {"PRIMARY", "k", "u"}
+
+
 def digests(server: Server, manifest: Any, recorded: Any) -> dict[str, Any]:
     with server.connect() as opened:
         catalog = read_catalog(opened, manifest)
@@ -91,15 +120,40 @@ def digests(server: Server, manifest: Any, recorded: Any) -> dict[str, Any]:
             return {"tables": tables, "statements": measure_statements(opened, manifest, recorded)}
 
 
+def test_how_only_mariadb_generates_is_said_before(
+    server: Server, mariadb: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    make(
+        mariadb,
+        "CREATE TABLE cross_lab.t (a INT PRIMARY KEY, b VARCHAR(9) AS (NVL2(a, 'x', 'y')) STORED)",
+        "INSERT INTO cross_lab.t (a) VALUES (1)",
+    )
+    try:
+        with mariadb.connect() as connection:
+            bundle = write_bundle(
+                cut(mariadb, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection
+            )
+        bundle.dump(options(mariadb))
+        with pytest.raises(BundleError, match=r"does not understand .*\n    `cross_lab`\.`t` b\n"):
+            bundle.restore(options(clean_scratch))
+        with clean_scratch.connect() as connection, connection.cursor() as cursor:
+            assert cursor.execute("SHOW DATABASES LIKE 'cross_lab'") == 0
+    finally:
+        drop_schemas(mariadb, ["cross_lab"])
+
+
 def test_what_cannot_cross_is_said_before(both: tuple[Server, Server], tmp_path: Path) -> None:
     source, target = both
     if source.flavor == "mariadb":
         make(
             source,
-            "CREATE TABLE cross_lab.t (u UUID PRIMARY KEY, g INT AS (1) STORED)",
+            "CREATE TABLE cross_lab.t (u UUID PRIMARY KEY, n INT, g INT AS (n) VIRTUAL,"
+            " h VARCHAR(9) AS (CONCAT(n, 'it''s')) STORED, KEY (g))",
             "INSERT INTO cross_lab.t (u) VALUES ('123e4567-e89b-12d3-a456-426655440000')",
         )
-        reason = r"`cross_lab`\.`t` u \(uuid\), `cross_lab`\.`t` g \(generated\)"
+        reason = (
+            r"`cross_lab`\.`t` u \(uuid\), `cross_lab`\.`t` g \(generated\), `cross_lab`\.`t` h \(generated\)"
+        )
     else:
         make(
             source,

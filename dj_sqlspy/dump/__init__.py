@@ -19,6 +19,7 @@ from ..catalog import ForeignKey, Table
 from ..errors import BundleError
 from ..sql import columns as column_list
 from ..sql import full_name, quote, split_full_name, string_literal
+from .generated import Generated, generated_columns
 
 if TYPE_CHECKING:
     from ..slices import Slice
@@ -40,8 +41,7 @@ SETTINGS = (
     "lower_case_table_names",
 )
 
-# Types of columns that MariaDB has and MySQL does not. MariaDB's dumps also hold values for generated columns,
-# which MySQL refuses.
+# Types of columns that MariaDB has and MySQL does not.
 ONLY_MARIADB = frozenset({"uuid", "inet4", "inet6", "xmltype"})
 
 
@@ -100,6 +100,8 @@ class Source:
         Views that statements name, but which read a table that is not in the slice.
     collations : tuple of str
         All that columns, tables and schemas of the slice have.
+    generated : tuple of Generated
+        Generated columns of MariaDB that MySQL can be given.
     """
 
     flavor: str
@@ -110,6 +112,7 @@ class Source:
     left_out: tuple[str, ...] = ()
     collations: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
+    generated: tuple[Generated, ...] = ()
 
 
 def read_source(connection: Any, cut: Slice) -> Source:
@@ -156,9 +159,11 @@ def read_source(connection: Any, cut: Slice) -> Source:
         collations |= {column.collation for table in tables for column in table.columns if column.collation}
         collations |= {schema.collation for schema in schemas}
         views, left_out = _views(cursor, cut)
+        flavor = "mariadb" if "mariadb" in version.lower() else "mysql"
+        generated = generated_columns(cursor, cut.tables.values()) if flavor == "mariadb" else ()
     collations |= {view.collation for view in views}
     return Source(
-        "mariadb" if "mariadb" in version.lower() else "mysql",
+        flavor,
         version,
         schemas,
         lineage,
@@ -166,6 +171,7 @@ def read_source(connection: Any, cut: Slice) -> Source:
         left_out,
         tuple(sorted(collations)),
         dict(zip(SETTINGS, settings, strict=True)),
+        generated,
     )
 
 
@@ -223,11 +229,13 @@ def restore_script(cut: Slice, source: Source, title: str) -> str:
     base = [entry for entry in cut.tables.values() if not entry.table.is_view]
     counts = [(entry.table.schema, entry.table.name, str(entry.rows)) for entry in base]
     counts += [(part.table.schema, part.table.name, str(part.rows)) for part in source.lineage]
+    bridged = {(full_name(one.schema, one.table), one.column) for one in source.generated}
     only_mariadb = [
         f"{entry.name} {column.name} ({'generated' if column.generated else column.data_type})"
         for entry in base
         for column in entry.table.columns
-        if column.data_type in ONLY_MARIADB or (column.generated and entry.rows)
+        if column.data_type in ONLY_MARIADB
+        or (column.generated and entry.rows and (entry.name, column.name) not in bridged)
     ]
     return _fill(
         "restore.sh",
@@ -236,6 +244,7 @@ def restore_script(cut: Slice, source: Source, title: str) -> str:
         views=_calls((view.schema, view.name) for view in source.views),
         foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys(cut)),
         collations=" ".join(source.collations),
+        generated=_calls((g.schema, g.table, g.column, g.change, g.probe) for g in source.generated),
         only_mariadb=_shell_word(", ".join(only_mariadb) if source.flavor == "mariadb" else ""),
         summary=summary(cut),
     )

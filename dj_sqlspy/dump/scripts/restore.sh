@@ -33,6 +33,11 @@ foreign_keys() {
 @foreign_keys@
 }
 
+# Generated columns of a dump from MariaDB: schema, table, column, how MySQL gets it, what MySQL must understand for it.
+generated_columns() {
+@generated@
+}
+
 # Collations of the columns.
 collations='@collations@'
 # Columns that only MariaDB can load.
@@ -95,6 +100,35 @@ if [[ $flavor == MySQL && $only_mariadb ]]; then
     fail "MySQL cannot load these columns of a dump from MariaDB, so load into a MariaDB server: $only_mariadb"
 fi
 
+not_understood() { # schema, table, column, change, probe
+    printf '%s;\n' "$5" | query >/dev/null 2>&1 || printf '    %s.%s %s\n' "$(quoted "$1")" "$(quoted "$2")" "$3"
+}
+
+# MariaDB's dumps hold values for generated columns, which MySQL refuses: they are plain while they are loaded. MariaDB
+# garbles a text in such a column whose character set MySQL has put before it.
+: >"$work/plain"
+[[ $flavor == MySQL ]] || printf '%s\n' "/^  .* GENERATED ALWAYS AS /s/_utf8mb4'/'/g" >"$work/plain"
+if [[ $flavor == MySQL && $(generated_columns echo) ]]; then
+    generated_columns not_understood >"$work/strange"
+    if [[ -s $work/strange ]]; then
+        printf '%s\n' "${0##*/}: MySQL does not understand how MariaDB generates these columns:" >&2
+        cat -- "$work/strange" >&2
+        fail "nothing was loaded. Load into a MariaDB server."
+    fi
+    plain='  `([^`]|``)+` [a-z]+(\([0-9,]+\))?[a-z ]*( CHARACTER SET [a-z0-9_]+)?( COLLATE [a-z0-9_]+)?'
+    printf '%s\n' "s/^($plain) GENERATED ALWAYS AS .*[^,](,?)\$/\\1\\6/" >"$work/plain"
+fi
+
+change_sql() { # schema, table, column, change
+    printf 'ALTER TABLE %s.%s %s;\n' "$(quoted "$1")" "$(quoted "$2")" "$4"
+}
+
+generate() {
+    [[ $flavor == MySQL && -s $work/plain ]] || return 0
+    { printf "SET SESSION sql_mode = '', FOREIGN_KEY_CHECKS = 0;\n" && generated_columns change_sql; } |
+        sed -E -f "$work/translation" | query
+}
+
 knows_collation() {
     printf "SELECT CONVERT('' USING %s) COLLATE %s;\n" "${1%%_*}" "$1" | query >/dev/null 2>&1
 }
@@ -121,7 +155,7 @@ for collation in $collations; do
 done
 
 translate() {
-    if [[ -s $work/translation ]]; then sed -E -f "$work/translation"; else cat; fi
+    if [[ -s $work/translation || -s $work/plain ]]; then sed -E -f "$work/plain" -f "$work/translation"; else cat; fi
 }
 
 # ---- Load -------------------------------------------------------------------------------------------------------
@@ -151,6 +185,7 @@ explain() {
 }
 
 load || explain
+generate || explain
 
 # ---- What is checked after --------------------------------------------------------------------------------------
 
