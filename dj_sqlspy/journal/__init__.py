@@ -284,6 +284,7 @@ class Journal:
         self._descriptor: int | None = None
         self._inode = 0
         self._number = 0
+        self._around: tuple[Any, str, str] = (None, "", "")
         self._broken = False
         self._cut_off = False  # the last write failed, perhaps in the middle of a line
         self._lock = threading.RLock()  # a signal handler may read from the database too
@@ -324,18 +325,15 @@ class Journal:
             return
         if self._descriptor is None:
             self._open()
-        # written by hand: json takes twice the time, and this is paid for each statement
-        body = (
-            f'"time":{time.time()!r},"rows":{"null" if rows is None else rows},"kind":"{kind}",'
-            f'"server":{_text(server)},"transaction":{transaction},"sql":{_text(sql)}'
-        )
-        if database:
-            body += f',"database":{_text(database)}'
-        if sessions != (0,):
-            body += f',"sessions":{list(sessions)}'
+        # Written by hand, and what statements have in common once for them: this is paid for each statement.
+        about = kind, server, transaction, database, sessions
+        around = self._around
+        if around[0] != about:
+            around = self._around = (about, *_around(*about))
+        body = f'"time":{time.time()!r},"rows":{"null" if rows is None else rows}{around[1]}{_text(sql)}{around[2]}'
         with self._lock:  # numbers in the order of the file
-            self._number += 1
-            self._append(f'{{"number":{self._number},{body}}}')
+            self._number = number = self._number + 1
+            self._append(f'{{"number":{number},{body}')
 
     def fault(self, reason: str, broken: bool = False) -> None:
         """Mark the run as incomplete, on disk and in memory, and warn once. Raises nothing.
@@ -409,18 +407,21 @@ class Journal:
             self._append(_json(header))
 
     def _append(self, record: str) -> None:
-        if self._descriptor is None or self.path is None:
+        descriptor = self._descriptor
+        if descriptor is None or self.path is None:
             raise FileNotFoundError("no journal is open")
         links = self._links()
         if (
             links is None
         ):  # the analysis closed it, as daemons close all; another file may have its number now
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            descriptor = self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         elif links == 0:
             raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")
-        line = b"\n" * self._cut_off + _line(record)
+        line = _line(record)
+        if self._cut_off:
+            line = b"\n" + line
         self._cut_off = True
-        written = os.write(self._descriptor, line)
+        written = os.write(descriptor, line)
         if written != len(line):
             raise OSError(f"{written} of {len(line)} bytes could be written; the disk may be full")
         self._cut_off = False
@@ -445,6 +446,17 @@ class Journal:
             self.path = path.rename(path.with_suffix(INCOMPLETE))
         except (OSError, StopIteration) as error:
             logger.error("The run in %s could not be marked as incomplete on disk: %s", self.folder, error)
+
+
+def _around(
+    kind: str, server: str, transaction: int, database: str, sessions: Sequence[int]
+) -> tuple[str, str]:
+    """What stands before and behind the text of a statement in its record, up to its end."""
+    before = f',"kind":"{kind}","server":{_text(server)},"transaction":{transaction},"sql":'
+    after = f',"database":{_text(database)}' if database else ""
+    if sessions != (0,):
+        after += f',"sessions":{list(sessions)}'
+    return before, after + "}"
 
 
 def versions() -> dict[str, str]:

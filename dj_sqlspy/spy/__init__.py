@@ -325,9 +325,7 @@ _transactions = itertools.count(1)
 
 
 def _transaction(connection: Any) -> int:
-    """The number of the transaction that the connection is in, by the last status of the server; else 0."""
-    if not getattr(connection._conn, "server_status", 0) & _IN_TRANSACTION:
-        return 0
+    """The number of the transaction that the connection is in."""
     number: int = connection.__dict__.get("_dj_sqlspy_transaction", 0)
     if not number:
         number = connection._dj_sqlspy_transaction = next(_transactions)
@@ -350,8 +348,7 @@ def note_use(connection: Any, query: str) -> None:
             connection._conn._dj_sqlspy_database = name
 
 
-def _database(connection: Any) -> str:
-    raw = connection._conn
+def _database(raw: Any) -> str:
     found = getattr(raw, "_dj_sqlspy_database", None) or getattr(raw, "db", None) or ""
     return found if isinstance(found, str) else bytes(found).decode("utf-8", "surrogateescape")
 
@@ -360,27 +357,32 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
     """Record a statement that has returned, if it reads. Called while a session is open; raises nothing."""
     sessions: Sequence[Session] = session.open_sessions
     try:
-        head = "SELECT" if query.startswith("SELECT ") else reads.head(query)
-        if head == "USE":
-            note_use(connection, query)
-        if head in _BOUNDARY:
-            connection.__dict__.pop("_dj_sqlspy_transaction", None)
-        if head not in reads.READS and (head not in reads.MAY_READ or not reads.reads_inside(query)):
-            return
+        head = "SELECT"
+        if not query.startswith("SELECT "):
+            head = reads.head(query)
+            if head == "USE":
+                note_use(connection, query)
+            if head in _BOUNDARY:
+                connection.__dict__.pop("_dj_sqlspy_transaction", None)
+            if head not in reads.READS and (head not in reads.MAY_READ or not reads.reads_inside(query)):
+                return
         sessions = session.receivers()
         if not sessions:
             return
-        sql = final_sql(connection, query, args, cursor)
+        sql = getattr(cursor, "_executed", None)
+        if type(sql) is not str:
+            sql = final_sql(connection, query, args, cursor)
         if reads.is_bookkeeping(sql) or (shared_schema and reads.is_of_log(sql, shared_schema)):
             return
-        info = connection.conn_info
+        info, raw = connection.conn_info, connection._conn
+        in_transaction = getattr(raw, "server_status", 0) & _IN_TRANSACTION
         what = (
             sql,
             cursor.rowcount if head in reads.READS or reads.counts_rows_read(query) else None,
             purpose.get() or "data",
             f"{info['host']}:{info['port']}",
-            _transaction(connection),
-            _database(connection),
+            _transaction(connection) if in_transaction else 0,
+            _database(raw),
         )
         if len(sessions) == 1 and not sessions[0].number:
             sessions[0].connection = connection

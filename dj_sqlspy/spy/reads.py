@@ -86,7 +86,7 @@ def is_bookkeeping(sql: str) -> bool:
     >>> is_bookkeeping("SELECT * FROM a WHERE note = 'FROM information_schema.tables'")
     False
     """
-    if len(sql) < 200 and _SESSION_STATE.match(sql):
+    if " FROM " not in sql and len(sql) < 200 and _SESSION_STATE.match(sql):
         return True
     # searches for short texts are fast also in a long statement, and nearly always end it here
     if (
