@@ -9,14 +9,20 @@ differently. It imports nothing of DataJoint.
 
 from __future__ import annotations
 
+import heapq
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import networkx as nx
+import pymysql
 
+from .collector import held_off
 from .errors import CatalogError
 from .sql import full_name, split_full_name
 
@@ -39,6 +45,7 @@ NUMERIC_TYPES = frozenset(
         "boolean",
     ]
 )
+INTEGER_TYPES = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"})
 BINARY_TYPES = frozenset(
     ["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit", "geometry"]
 )
@@ -47,8 +54,7 @@ TEXT_TYPES = frozenset(["char", "varchar", "tinytext", "text", "mediumtext", "lo
 SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column as information_schema describes it."""
 
     name: str
@@ -94,7 +100,7 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Table:
-    """A base table or a view."""
+    """A base table or a view. Where a `Catalog` was read without columns, they are read when they are asked for."""
 
     schema: str
     name: str
@@ -102,6 +108,20 @@ class Table:
     primary_key: tuple[str, ...]
     engine: str | None = None
     view_sql: str | None = None
+
+    @classmethod
+    def without_columns(cls, read: Callable[[str], None], **fields: Any) -> Table:
+        """A table of which the columns are not known yet; ``read(schema)`` reads them."""
+        table = cls.__new__(cls)
+        table.__dict__.update(fields, _read=read)
+        return table
+
+    def __getattr__(self, name: str) -> Any:
+        read = self.__dict__.get("_read")
+        if name != "columns" or read is None:
+            raise AttributeError(name)
+        read(self.schema)
+        return self.__dict__["columns"]
 
     @cached_property
     def full_name(self) -> str:
@@ -143,8 +163,10 @@ class Catalog:
     foreign_keys: tuple[ForeignKey, ...]
     folds_table_names: bool = False
     hidden: tuple[ForeignKey, ...] = ()
+    _later: _Columns | None = field(default=None, repr=False, compare=False)
 
     @classmethod
+    @held_off()
     def read(
         cls,
         connection: Any,
@@ -152,6 +174,7 @@ class Catalog:
         virtual: Sequence[ForeignKey] = (),
         down: bool = False,
         partial: bool = False,
+        columns: bool = True,
     ) -> Catalog:
         """Read the catalog of the given schemas and of every schema that they refer to.
 
@@ -168,6 +191,9 @@ class Catalog:
             Follow foreign keys also to the schemas that refer to these.
         partial : bool
             Take what this account can see, and leave the rest to the caller (`slices.access`).
+        columns : bool
+            False leaves the columns for later: they are read with `read_columns`, or where one is asked for, on the
+            same connection.
 
         Raises
         ------
@@ -177,7 +203,8 @@ class Catalog:
         wanted = {schema for schema in schemas if schema.lower() not in SYSTEM_SCHEMAS}
         tables: dict[str, Table] = {}
         foreign_keys: list[ForeignKey] = []
-        with connection.cursor() as cursor:
+        later = _Columns(connection, tables)
+        with connection.cursor() as cursor, _long_texts(cursor):
             cursor.execute("SELECT @@lower_case_table_names")
             folds = int(cursor.fetchone()[0]) != 0
             done: set[str] = set()
@@ -188,7 +215,7 @@ class Catalog:
 
             while wanted := {schema.lower() if folds else schema for schema in wanted} - done:
                 batch = sorted(wanted)
-                found = _read_tables(cursor, batch)
+                found, new_keys = _read_schemas(cursor, batch, later)
                 seen = {table.schema.lower() if folds else table.schema for table in found}
                 for schema in batch:
                     if not partial and schema not in seen:
@@ -198,11 +225,11 @@ class Catalog:
                             f"GRANT SELECT ON `{schema}`.* (ask the administrator for it)."
                         )
                 tables.update((table.full_name, table) for table in found)
-                new_keys = _read_foreign_keys(cursor, batch)
                 foreign_keys += new_keys
                 done |= set(batch)
                 declared = [key for key in virtual if schema_of(key.child) in done]
-                wanted |= {schema_of(key.parent) for key in (*new_keys, *declared)}
+                parents = {key.parent for key in (*new_keys, *declared)} - tables.keys()
+                wanted |= {schema_of(parent) for parent in parents}
                 if down:
                     wanted |= _referring_schemas(cursor, batch)
         virtual = [key for key in virtual if schema_of(key.child) in done]
@@ -210,13 +237,15 @@ class Catalog:
             stored = {name.lower(): name for name in tables}
             virtual = [_as_stored(key, stored) for key in virtual]
             foreign_keys = [_as_stored(key, stored) for key in foreign_keys]
+        if columns:
+            later.read({table.schema for table in tables.values()})
         for key in virtual:
-            for name, columns in ((key.child, key.columns), (key.parent, key.parent_columns)):
-                if name not in tables or any(c.lower() not in tables[name].by_name for c in columns):
+            for name, names in ((key.child, key.columns), (key.parent, key.parent_columns)):
+                if name not in tables or any(c.lower() not in tables[name].by_name for c in names):
                     raise CatalogError(
-                        f"The virtual reference {key.name!r} names {name} ({', '.join(columns)}), which is not in "
-                        "the database, or not visible to this account. Correct it in sqlspy.references, or where "
-                        "it was given as virtual=…."
+                        f"The virtual reference {key.name!r} names {name} ({', '.join(names)}), which is not in "
+                        "the database, or not visible to this account. Correct it in sqlspy.references, or where it "
+                        "was given as virtual=…."
                     )
         hidden = tuple(key for key in foreign_keys if key.parent not in tables)
         if hidden and not partial:
@@ -226,7 +255,12 @@ class Catalog:
                 f"this account. Ask for GRANT SELECT ON {key.parent}."
             )
         visible = (key for key in foreign_keys if key.parent in tables)
-        return cls(tables, (*visible, *virtual), folds, hidden)
+        return cls(tables, (*visible, *virtual), folds, hidden, later)
+
+    def read_columns(self, names: Iterable[str]) -> None:
+        """Read the columns of the given tables at once, with those of the others of their schemas."""
+        if self._later is not None:
+            self._later.read({self.tables[name].schema for name in names})
 
     @cached_property
     def graph(self) -> nx.MultiDiGraph:
@@ -311,20 +345,59 @@ class Catalog:
     def ancestors(self, names: Iterable[str]) -> set[str]:
         """The tables themselves, and all that they refer to, directly or not."""
         out: set[str] = set()
-        for name in names:
+        todo = list(names)
+        while todo:
+            name = todo.pop()
             if name not in out:
-                out |= {name, *nx.descendants(self.graph, name)}
+                out.add(name)
+                todo += [fk.parent for fk in self.parents(name)]
         return out
 
     def in_order(self, names: Iterable[str]) -> list[str]:
         """The given tables, parents before children; tables of a cycle stand together."""
-        condensed = nx.condensation(nx.DiGraph(self.graph).reverse(copy=False))
         wanted = set(names)
+        return [name for name in self._order if name in wanted]
+
+    def position(self, name: str) -> int:
+        """The place of a table in the order of `in_order`, from 0."""
+        return self._positions[name]
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self._order)}
+
+    @cached_property
+    def _order(self) -> tuple[str, ...]:
+        """All tables in the order of `in_order`: of those that could come next, the first by name."""
+        alone = [[name] for name, table in self.tables.items() if not table.is_view]
+        order = self._sorted(alone)
+        if len(order) < len(alone):  # there are cycles
+            order = self._sorted([sorted(c) for c in nx.strongly_connected_components(self.graph)])
+        return tuple(order)
+
+    def _sorted(self, groups: list[list[str]]) -> list[str]:
+        """The tables of groups, each after those that it refers to (Kahn, 1962); without the groups of a cycle."""
+        first_of = {name: names[0] for names in groups for name in names}
+        by_first = {names[0]: names for names in groups}
+        missing: dict[str, set[str]] = {first: set() for first in by_first}
+        for fk in self.foreign_keys:
+            one, other = first_of[fk.child], first_of[fk.parent]
+            if one != other:
+                missing[one].add(other)
+        children: dict[str, list[str]] = {}
+        for first, parents in missing.items():
+            for parent in parents:
+                children.setdefault(parent, []).append(first)
+        ready = [first for first, parents in missing.items() if not parents]
+        heapq.heapify(ready)
         order: list[str] = []
-        for component in nx.lexicographical_topological_sort(
-            condensed, key=lambda node: min(condensed.nodes[node]["members"])
-        ):
-            order += sorted(condensed.nodes[component]["members"] & wanted)
+        while ready:
+            first = heapq.heappop(ready)
+            order += by_first[first]
+            for child in children.get(first, ()):
+                missing[child].discard(first)
+                if not missing[child]:
+                    heapq.heappush(ready, child)
         return order
 
     def find(self, schema: str | None, name: str, default_schema: str | None = None) -> Table | None:
@@ -360,91 +433,159 @@ def _marks(values: Sequence[Any]) -> str:
     return ", ".join(["%s"] * len(values))
 
 
-def _read_tables(cursor: Any, schemas: Sequence[str]) -> list[Table]:
-    marks = _marks(schemas)
+# Bytes of a schema's columns in one text; a server's max_allowed_packet, which holds too, is 1 GiB at most.
+_LONGEST = 1 << 30
+
+
+def _rows(
+    cursor: Any, source: str, columns: str, schemas: Sequence[str], condition: str = "TRUE"
+) -> list[list[Any]]:
+    """Columns of the rows of information_schema that are about the given schemas.
+
+    A schema's rows come as one text, an array in JSON: for thousands of rows of ten short columns, the driver would
+    take longer to read them than the server to find them. Where a text is longer than the server sends, and so is
+    cut, they come one by one.
+    """
+    where = f"FROM information_schema.{source} WHERE table_schema IN ({_marks(schemas)}) AND {condition}"
     cursor.execute(
-        "SELECT table_schema, table_name, table_type, engine FROM information_schema.tables"
-        f" WHERE table_schema IN ({marks}) AND table_type IN ('BASE TABLE', 'VIEW') ORDER BY 1, 2",
-        schemas,
+        f"SELECT COUNT(*), GROUP_CONCAT(JSON_ARRAY({columns})) {where} GROUP BY table_schema", schemas
     )
-    heads = cursor.fetchall()
-    cursor.execute(
-        "SELECT table_schema, table_name, column_name, data_type, column_type, is_nullable, collation_name, extra,"
-        " column_default, character_set_name FROM information_schema.columns"
-        f" WHERE table_schema IN ({marks}) ORDER BY table_schema, table_name, ordinal_position",
+    out: list[list[Any]] = []
+    for count, text in cursor.fetchall():
+        try:
+            rows = json.loads(f"[{_text(text)}]")
+        except ValueError:
+            rows = []
+        if len(rows) != int(count):
+            cursor.execute(f"SELECT JSON_ARRAY({columns}) {where}", schemas)
+            return [json.loads(_text(row)) for (row,) in cursor.fetchall()]
+        out += rows
+    return out
+
+
+def _by_table(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, str], list[Sequence[Any]]]:
+    """Rows that start with schema and table, in order of what follows these."""
+    out: dict[tuple[str, str], list[Sequence[Any]]] = {}
+    for row in rows:
+        out.setdefault((row[0], row[1]), []).append(row)
+    for members in out.values():
+        members.sort(key=itemgetter(2, 3))
+    return out
+
+
+@contextmanager
+def _long_texts(cursor: Any) -> Iterator[None]:
+    """Let the server put together long texts, in a block: what statements return may depend on the setting."""
+    cursor.execute("SELECT @@group_concat_max_len")
+    longest = int(cursor.fetchone()[0])
+    cursor.execute(f"SET SESSION group_concat_max_len = {_LONGEST}")
+    try:
+        yield
+    finally:
+        cursor.execute(f"SET SESSION group_concat_max_len = {longest}")
+
+
+class _Columns:
+    """Reads the columns of the tables of whole schemas, each schema once."""
+
+    def __init__(self, connection: Any, tables: Mapping[str, Table]) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._done: set[str] = set()
+
+    def read_schema(self, schema: str) -> None:
+        self.read({schema})
+
+    def read(self, schemas: set[str]) -> None:
+        wanted = sorted(schemas - self._done)
+        if not wanted:
+            return
+        try:
+            with self._connection.cursor() as cursor, _long_texts(cursor):
+                rows = _rows(
+                    cursor,
+                    "columns",
+                    "table_schema, table_name, ordinal_position, column_name, data_type, column_type, is_nullable,"
+                    " collation_name, extra, column_default, character_set_name",
+                    wanted,
+                )
+        except pymysql.InterfaceError as error:
+            raise CatalogError(
+                f"Reading the columns of {', '.join(wanted)}: the connection that the catalog was read on is closed. "
+                "A slice knows those of its own tables only."
+            ) from error
+        columns = _by_table(rows)
+        for table in self._tables.values():
+            if table.schema in schemas and table.schema not in self._done:
+                own = columns.get((table.schema, table.name), ())
+                table.__dict__["columns"] = tuple([_column(row) for row in own])
+                table.__dict__.pop("_read", None)
+        self._done.update(wanted)
+
+
+def _read_schemas(
+    cursor: Any, schemas: Sequence[str], later: _Columns
+) -> tuple[list[Table], list[ForeignKey]]:
+    """The tables and views of the given schemas, without their columns, and the foreign keys of these tables."""
+    heads = _rows(
+        cursor,
+        "tables",
+        "table_schema, table_name, table_type, engine",
         schemas,
+        "table_type IN ('BASE TABLE', 'VIEW')",
     )
-    columns: dict[tuple[str, str], list[Column]] = {}
-    for (
-        schema,
-        table,
-        name,
-        data_type,
-        column_type,
-        nullable,
-        collation,
-        extra,
-        default,
-        charset,
-    ) in cursor.fetchall():
-        column = Column(
-            name,
-            _text(data_type).lower(),
-            _text(column_type),
-            nullable == "YES",
-            collation,
-            extra or "",
-            None if default is None else _text(default),
-            charset,
+    keys = _by_table(
+        _rows(
+            cursor,
+            "key_column_usage",
+            "table_schema, table_name, constraint_name, ordinal_position, column_name, referenced_table_schema,"
+            " referenced_table_name, referenced_column_name",
+            schemas,
+            "(constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL)",
         )
-        columns.setdefault((schema, table), []).append(column)
-    cursor.execute(
-        "SELECT table_schema, table_name, column_name FROM information_schema.statistics"
-        f" WHERE table_schema IN ({marks}) AND index_name = 'PRIMARY' ORDER BY table_schema, table_name, seq_in_index",
-        schemas,
     )
-    keys: dict[tuple[str, str], list[str]] = {}
-    for schema, table, name in cursor.fetchall():
-        keys.setdefault((schema, table), []).append(name)
     views: dict[tuple[str, str], str] = {}
     if any(kind == "VIEW" for _, _, kind, _ in heads):
         cursor.execute(
             f"SELECT table_schema, table_name, view_definition FROM information_schema.views"
-            f" WHERE table_schema IN ({marks})",
+            f" WHERE table_schema IN ({_marks(schemas)})",
             schemas,
         )
         views = {(schema, table): _text(sql or "") for schema, table, sql in cursor.fetchall()}
-    return [
-        Table(
-            schema,
-            name,
-            tuple(columns.get((schema, name), ())),
-            tuple(keys.get((schema, name), ())),
-            engine,
-            views.get((schema, name), "") if kind == "VIEW" else None,
-        )
-        for schema, name, kind, engine in heads
-    ]
+    tables: list[Table] = []
+    foreign_keys: list[ForeignKey] = []
+    for schema, name, kind, engine in sorted(heads, key=itemgetter(0, 1)):
+        primary, foreign = _keys_of(full_name(schema, name), keys.get((schema, name), ()))
+        view = views.get((schema, name), "") if kind == "VIEW" else None
+        about = {"schema": schema, "name": name, "primary_key": primary, "engine": engine, "view_sql": view}
+        tables.append(Table.without_columns(later.read_schema, **about))
+        foreign_keys += foreign
+    return tables, foreign_keys
 
 
-def _read_foreign_keys(cursor: Any, schemas: Sequence[str]) -> list[ForeignKey]:
-    cursor.execute(
-        "SELECT constraint_name, table_schema, table_name, column_name,"
-        " referenced_table_schema, referenced_table_name, referenced_column_name"
-        " FROM information_schema.key_column_usage"
-        f" WHERE table_schema IN ({_marks(schemas)}) AND referenced_table_name IS NOT NULL"
-        " ORDER BY table_schema, table_name, constraint_name, ordinal_position",
-        schemas,
+def _column(row: Sequence[Any]) -> Column:
+    _, _, _, name, data_type, column_type, nullable, collation, extra, default, charset = row
+    return Column(
+        name, data_type.lower(), column_type, nullable == "YES", collation, extra or "", default, charset
     )
-    grouped: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
-    for name, schema, table, column, parent_schema, parent, parent_column in cursor.fetchall():
-        grouped.setdefault((name, full_name(schema, table), full_name(parent_schema, parent)), []).append(
-            (column, parent_column)
-        )
-    return [
-        ForeignKey(name, child, tuple(c for c, _ in pairs), parent, tuple(p for _, p in pairs))
-        for (name, child, parent), pairs in grouped.items()
+
+
+def _keys_of(table: str, rows: Iterable[Sequence[Any]]) -> tuple[tuple[str, ...], list[ForeignKey]]:
+    """The primary key and the foreign keys of a table, from its rows of key_column_usage in order."""
+    primary: list[str] = []
+    foreign: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
+    for _, _, name, _, column, parent_schema, parent, parent_column in rows:
+        if parent is None:
+            primary.append(column)
+        else:
+            pairs = foreign.setdefault((name, parent_schema, parent), ([], []))
+            pairs[0].append(column)
+            pairs[1].append(parent_column)
+    keys = [
+        ForeignKey(name, table, tuple(own), full_name(schema, parent), tuple(theirs))
+        for (name, schema, parent), (own, theirs) in foreign.items()
     ]
+    return tuple(primary), keys
 
 
 def _as_stored(key: ForeignKey, stored: Mapping[str, str]) -> ForeignKey:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from . import settings
@@ -21,14 +21,18 @@ from .errors import JournalError, SpyError
 from .journal import Statement, encode_name, failures, folders, sharedlog
 from .journal.programs import code_of
 from .journal.runs import Run, combine, newest_run, read_run
+from .progress import counting
 from .spy import reads, session
 
 if TYPE_CHECKING:
     from .bundle import Bundle
+    from .cascade.plan import Plan
     from .catalog import ForeignKey
     from .files import File
     from .journal.programs import Code
     from .slices import Slice
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -286,7 +290,8 @@ class Paper:
         guard : iterable of restricted tables, optional
             Refuse where such a row is in the slice, with the reason that it is there.
         progress : callable, optional
-            Called with what is being done and how much of it was done now.
+            Called with what is being done and how much of it was done now. Default: shown after two seconds, in a
+            terminal or a notebook.
 
         Raises
         ------
@@ -315,17 +320,43 @@ class Paper:
         """Restricted ``dj.FreeTable`` objects of the rows that the statements read, before the cascade."""
         return self.preview().free_tables()
 
+    def plan(
+        self,
+        *,
+        parts: str = "all",
+        virtual: Iterable[str | ForeignKey] = (),
+        only: Iterable[Any] = (),
+        guard: Iterable[Any] = (),
+    ) -> Plan:
+        """What `slice` will ask of the server, in which order; the arguments are its own.
+
+        No row is read for it, only the catalog.
+        """
+        from .references import references
+        from .slices import make_plan
+        from .slices.bounds import bounds_of
+
+        self._require_any()
+        statements, policies = self.statements, self.policies
+        return self._asking(
+            lambda connection: make_plan(
+                statements,
+                connection,
+                parts=parts,
+                policies=policies,
+                virtual=references((*settings.get("references"), *virtual)),
+                only=bounds_of(only),
+                guard=bounds_of(guard),
+            )
+        )
+
     @held_off()
     def _make(self, closed: bool, **options: Any) -> Slice:
-        from . import compat
-        from .cascade import plain_decoders, reconnecting
         from .slices import make_slice
 
-        if not self._runs:
-            self.require_complete()
+        self._require_any()
         statements, policies = self.statements, self.policies
-        return reconnecting(
-            lambda: compat.raw_connection(self.connection, conv=plain_decoders()),
+        return self._asking(
             lambda connection: make_slice(
                 statements,
                 connection,
@@ -335,6 +366,17 @@ class Paper:
                 **options,
             ),
         )
+
+    def _require_any(self) -> None:
+        if not self._runs:
+            self.require_complete()
+
+    def _asking(self, work: Callable[[Any], T]) -> T:
+        """Work on a connection of its own to the server that the analyses read."""
+        from . import compat
+        from .cascade import plain_decoders, reconnecting
+
+        return reconnecting(lambda: compat.raw_connection(self.connection, conv=plain_decoders()), work)
 
     def files(
         self,
@@ -366,7 +408,8 @@ class Paper:
         connection = compat.raw_connection(self.connection)
         try:
             left_out = excluding.exclude(cut, exclude, connection)
-            files = files_of(cut, connection, Stores(self.connection), check=check, progress=progress)
+            with counting("files looked at", progress) as told:
+                files = files_of(cut, connection, Stores(self.connection), check=check, progress=told)
             return excluding.needed_files(files, left_out)
         finally:
             connection.close()
@@ -379,6 +422,7 @@ class Paper:
         about: Any = None,
         exclude: Iterable[str] = (),
         with_code: bool = False,
+        scratch: str | None = None,
         **options: Any,
     ) -> Bundle:
         """Make the slice and write the bundle for it.
@@ -396,6 +440,9 @@ class Paper:
             place. Statements that read them cannot be replayed, and are in the bundle without their values.
         with_code : bool
             Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
+        scratch : str, optional
+            A schema of the source where tables of keys can be made, so that a million scattered rows are one short
+            command in dump.sh and not hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
         **options
             Of `slice`.
 
@@ -420,6 +467,7 @@ class Paper:
             about=about,
             exclude=exclude,
             with_code=with_code,
+            scratch=scratch,
         )
 
     def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:

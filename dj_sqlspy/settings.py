@@ -16,6 +16,7 @@ setting                 environment
 ``sqlspy.schema``       ``DJ_SQLSPY_SCHEMA``    a database schema to share the log through; none by default
 ``sqlspy.references``   ``DJ_SQLSPY_REFERENCES``  references that the database does not declare as foreign keys: a
                                                 list, or lines, of ``lab.session (rig) -> lab.rig (rig)``
+``sqlspy.scratch``      ``DJ_SQLSPY_SCRATCH``   a database schema for tables of keys (`dump.scratch`); none by default
 ======================  ======================  =============================================================
 
 As for DataJoint's own settings, the environment goes before a file. What was set last holds: an assignment in
@@ -46,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "append": False,
     "schema": None,
     "references": (),
+    "scratch": None,
 }
 
 
@@ -130,6 +132,7 @@ class Settings:
     append: str | bool
     schema: str | None
     references: tuple[str, ...]
+    scratch: str | None
 
     def __init__(self) -> None:
         self.__dict__.update(DEFAULTS)

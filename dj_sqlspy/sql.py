@@ -7,6 +7,7 @@ It does not parse and does not talk to a server.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def quote(name: str) -> str:
@@ -22,6 +23,7 @@ def quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+@lru_cache(maxsize=10_000)
 def full_name(schema: str, table: str) -> str:
     """Quoted, schema-qualified table name, as DataJoint's ``full_table_name``.
 

@@ -153,3 +153,51 @@ def test_a_parent_that_the_account_cannot_see(
         n for n, t in everything.tables.items() if not t.is_view
     }
     assert set(seen.foreign_keys) == set(everything.foreign_keys)
+
+
+def test_more_columns_than_fit_into_a_packet(server: Server, connection: Any, prefix: str) -> None:
+    """Each schema's columns come as one text; what the server would cut off is read row by row."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{prefix}wide`")
+        for number in range(3):
+            columns = ", ".join(f"column_with_a_long_name_{n} INT" for n in range(150))
+            cursor.execute(f"CREATE TABLE `{prefix}wide`.t{number} (id INT PRIMARY KEY, {columns})")
+        cursor.execute("SELECT @@max_allowed_packet")
+        (usual,) = cursor.fetchone()
+        whole = Catalog.read(connection, [f"{prefix}wide"])
+        cursor.execute("SET GLOBAL max_allowed_packet = 16384")
+        try:
+            with server.connect() as narrow:
+                assert Catalog.read(narrow, [f"{prefix}wide"]) == whole
+                with narrow.cursor() as asked:
+                    asked.execute("SELECT @@group_concat_max_len, @@max_allowed_packet")
+                    longest, most = asked.fetchone()
+        finally:
+            cursor.execute(f"SET GLOBAL max_allowed_packet = {usual}")
+        cursor.execute("SELECT @@group_concat_max_len")
+        assert cursor.fetchone() == (longest,) and most == 16384  # the session is as it was
+    assert [len(table.columns) for table in whole.tables.values()] == [151] * 3
+
+
+def test_columns_that_are_read_later(server: Server, connection: Any, schemas: tuple[str, str]) -> None:
+    one, two = schemas
+    whole = Catalog.read(connection, [two])
+    with server.connect() as opened:
+        later = Catalog.read(opened, [two], columns=False)
+        assert not any("columns" in vars(table) for table in later.tables.values())
+        assert later.in_order(later.tables) == whole.in_order(whole.tables) and later.masters == whole.masters
+        child = later.tables[f"`{two}`.`child`"]
+        assert child.key == ("kind",) and child.column("n").data_type == "smallint"
+        read = {name for name, table in later.tables.items() if "columns" in vars(table)}
+        assert read == {name for name in later.tables if name.startswith(f"`{two}`.")}  # a schema at once
+        with opened.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE `{two}`.keyless ADD COLUMN c INT")
+        assert len(later.tables[f"`{two}`.`keyless`"].columns) == 2  # and once
+    with pytest.raises(CatalogError, match=f"columns of {one}.*closed"):
+        _ = later.tables[f"`{one}`.`master`"].columns
+    with pytest.raises(AttributeError):
+        _ = child.colour  # type: ignore[attr-defined]
+    with server.connect() as opened:
+        again = Catalog.read(opened, [one], columns=False)
+        again.read_columns(again.tables)
+    assert again == Catalog.read(connection, [one])

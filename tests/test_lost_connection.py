@@ -83,18 +83,18 @@ def killing(monkeypatch: pytest.MonkeyPatch, connection: Any, when: Callable[[in
         if when(len(asked)):
             kill(connection, opened.thread_id())
 
-    ask, read = cascade.Asker.rows, catalog._read_tables
+    ask, read = cascade.Asker.rows, catalog._rows
 
     def rows(self: Any, sql: str) -> Any:
         before(self.connection)
         return ask(self, sql)
 
-    def read_tables(cursor: Any, schemas: Any) -> Any:
+    def read_rows(cursor: Any, *arguments: Any) -> Any:
         before(cursor.connection)
-        return read(cursor, schemas)
+        return read(cursor, *arguments)
 
     monkeypatch.setattr(cascade.Asker, "rows", rows)
-    monkeypatch.setattr(catalog, "_read_tables", read_tables)
+    monkeypatch.setattr(catalog, "_rows", read_rows)
     return asked
 
 

@@ -208,3 +208,61 @@ def test_a_long_loop_is_asked_for_at_once(
     assert len(asked) < 20
     assert [report.rows_now for report in cut.statements] == [0, 1, 1, 1, 1, *[0] * 395]
     assert not any(report.marks or report.fallback for report in cut.statements)
+
+
+@pytest.mark.parametrize(
+    ("wider", "values", "asked_for"),
+    [
+        (
+            "SELECT t FROM {t}",
+            range(1, 400),
+            range(5, 400),
+        ),  # all rows: what is left are keys that no row has
+        ("SELECT * FROM {t} WHERE id > 1", [1, 2, 3], [1]),
+        ("SELECT * FROM {t} WHERE id > 1", [2, 3, 4], []),
+        (
+            "SELECT t, COUNT(*) FROM {t} WHERE id > 1 GROUP BY t",
+            [2, 3],
+            [2, 3],
+        ),  # its rows are not the table's
+        ("SELECT * FROM {t} WHERE id > 1 LIMIT 1", [2, 3], [2, 3]),
+    ],
+)
+@pytest.mark.parametrize("loop_first", [True, False])
+def test_rows_that_a_wider_statement_brings_are_not_asked_for_by_key(
+    table: str,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    wider: str,
+    values: list[int],
+    asked_for: list[int],
+    loop_first: bool,
+) -> None:
+    asked: list[str] = []
+    rows = Asker.rows
+    monkeypatch.setattr(Asker, "rows", lambda self, sql: (asked.append(sql), rows(self, sql))[1])
+    loop = [f"SELECT t, e FROM {table} WHERE ( (`id`={n}))" for n in values]
+    whole = wider.replace("{t}", table)
+    cut = sliced(server, *([*loop, whole] if loop_first else [whole, *loop]))
+    by_key = [sql for sql in asked if "`id`) IN (" in sql and not sql.startswith("EXPLAIN")]
+    listed = [int(n) for sql in by_key for n in sql.partition("IN (")[2].partition(")")[0].split(",")]
+    assert sorted(listed) == sorted(asked_for)
+    reading = [sql for sql in asked if sql.startswith("SELECT DISTINCT") and sql not in by_key]
+    assert len(reading) == 1  # the wider one
+    alone = set().union(*(ids(server, sliced(server, text)) for text in [*loop[:5], whole]))
+    assert ids(server, cut) == alone
+    now = {report.statement.sql: report.rows_now for report in cut.statements}
+    assert [now[text] for text in loop] == [int(1 <= n <= 4) for n in values]
+    assert not cut.drifted and len(cut.statements) == len(loop) + 1
+
+
+def test_a_row_that_is_gone_is_noticed_also_where_a_wider_statement_is_there(
+    table: str, server: Server, connection: Any
+) -> None:
+    texts = [f"SELECT t FROM {table}", *(f"SELECT t, e FROM {table} WHERE id = {n}" for n in (1, 2, 3))]
+    captured = [Statement(sql=sql, rows=4 if n == 1 else 1, number=n) for n, sql in enumerate(texts, 1)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {table} WHERE id = 2")
+    with server.connect(conv=plain_decoders()) as opened:
+        cut = make_slice(captured, opened)
+    assert [(r.statement.number, r.rows_then, r.rows_now) for r in cut.drifted] == [(1, 4, 3), (3, 1, 0)]

@@ -35,13 +35,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__, compat
+from .. import __version__, compat, settings
 from ..dump import dump_script, read_source, restore_script, summary
 from ..dump import exclude as excluding
+from ..dump.scratch import key_tables
 from ..errors import BundleError
 from ..files import files_of
 from ..files.stores import Stores
 from ..journal.programs import FOLDER
+from ..progress import counting, shown
 from . import publish
 from .manifest import FORMAT_VERSION, make_manifest, manifest_text, read_manifest
 
@@ -173,7 +175,8 @@ class Bundle:
         source : datajoint.Connection, optional
             Default: ``dj.conn()``, if that is set up and its server holds the tables.
         progress : callable, optional
-            Called with the number of statements done, and of all.
+            Called with the number of statements done, and of all. Default: shown after two seconds, in a terminal
+            or a notebook.
         alone : bool
             Do not look for a source: what a reader does who has the bundle and no more.
 
@@ -186,7 +189,8 @@ class Bundle:
         """
         from ..replay.verify import verify  # it stands after bundle in the way of the data
 
-        report = verify(self, source, progress, alone=alone)
+        with counting("statements replayed", progress) as told:
+            report = verify(self, source, told, alone=alone)
         if report.from_source:  # a reader's copy stays as it is
             publish.record(self.path, self.manifest, report)
         return report
@@ -220,13 +224,15 @@ class Bundle:
             raise BundleError(
                 f"Running {script}: no password on a command line; use --defaults-extra-file=FILE."
             )
-        ended = subprocess.run(
-            ["bash", str(self.path / script), *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
+        with shown() as told:  # how long it takes; in a terminal of its own the script says how far it is
+            told(script, 0)
+            ended = subprocess.run(
+                ["bash", str(self.path / script), *options],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
         if ended.returncode:
             raise BundleError(
                 f"Running {self.path / script}: it ended with code {ended.returncode}.\n"
@@ -246,6 +252,7 @@ def write_bundle(
     about: str | Path | Mapping[str, Any] | None = None,
     exclude: Iterable[str] = (),
     with_code: bool = False,
+    scratch: str | None = None,
 ) -> Bundle:
     """Write the folder for a slice.
 
@@ -268,6 +275,8 @@ def write_bundle(
         Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
     with_code : bool
         Copy the scripts and notebooks of the analyses (see `programs`); it needs a paper.
+    scratch : str, optional
+        A schema of the source for tables of keys (see `scratch`). Default: ``dj.config["sqlspy.scratch"]``, none.
 
     Raises
     ------
@@ -296,18 +305,22 @@ def write_bundle(
         manifest = make_manifest(cut, source, paper)
         left_out = excluding.exclude(cut, exclude, connection)
         excluding.note(manifest, left_out)
-        files = files_of(cut, connection, Stores(None if paper is None else paper.connection))
+        stores = Stores(None if paper is None else paper.connection)
+        with counting("files looked at") as told:
+            files = files_of(cut, connection, stores, progress=told)
         files = excluding.needed_files(files, left_out)
         publish.complete(manifest, cut, connection, files, about)
         code = paper.code if with_code and paper is not None else []
         manifest["code"] = [one.about() for one in code]
+        schema = scratch or settings.get("scratch")
+        keys = key_tables(cut, schema, connection) if schema else []
     finally:
         if opened is not None:
             opened.close()
     name = paper.name if paper is not None else "(hand-picked)"
     title = f"The slice of the database behind {name}: {summary(cut)}."
     texts: dict[str, str | bytes] = {
-        "dump.sh": dump_script(cut, source, f"Dump. {title}", excluding.contents(manifest)),
+        "dump.sh": dump_script(cut, source, f"Dump. {title}", excluding.contents(manifest), keys),
         "restore.sh": restore_script(cut, source, f"Restore. {title}"),
         "manifest.json": manifest_text(manifest),
         **publish.texts(manifest),

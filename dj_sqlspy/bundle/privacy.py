@@ -21,6 +21,7 @@ from pymysql.cursors import SSCursor
 from .. import servers
 from ..catalog import BINARY_TYPES, TEXT_TYPES
 from ..errors import BundleError
+from ..progress import counting
 from ..sql import quote
 from . import client_options
 from .publish import INSPECTION_FILE, refresh
@@ -148,7 +149,8 @@ def inspect_bundle(bundle: Bundle, progress: Callable[[int, int], None] | None =
         client_options(connection) as options,
     ):
         bundle.restore(options)
-        found = inspect_tables(connection, manifest, progress)
+        with counting("columns looked at", progress) as told:
+            found = inspect_tables(connection, manifest, told)
     return Inspection((*found.findings, *_files(bundle)), found.columns, found.unread, found.cut)
 
 

@@ -4,16 +4,21 @@ In: the `Lineage` of each statement, the `Catalog` and a connection. Out: for ea
 rows in the slice, each with the rule that brought it first. It reads keys only, in one consistent snapshot, and
 needs no right but SELECT. It does not know how the rows will be dumped.
 
-Cost. A leaf costs its query. A foreign key whose columns lie in the child's primary key costs no query: the parent's
-key is a projection of the child's, in memory (texts that a collation finds equal are looked up once). Other foreign
-keys, and parts, cost one query for each list of new keys (`keys.LIST_BYTES`). A witness rule costs one query for each
-list of new keys of each of its outer tables. Every key is asked about once: rules see only what is new since they
-last ran (semi-naive evaluation: Bancilhon, 1986). Memory: one tuple and one small integer for each key.
+Cost. A statement costs a query for the keys of each table that it reads, one to check it and one to count its rows;
+where it returns the rows of one table as they are, one query is all of this. Statements that differ in literals
+share them where they can, and rows by key that another statement has brought already cost none (`subsume`). A
+foreign key whose columns lie in the child's primary key costs no query: the parent's key is a projection of the
+child's, in memory (texts that a collation finds equal are looked up once). Other foreign keys, and parts, cost one
+query for each list of new keys (`keys.LIST_BYTES`). Tables are followed children first, so that in a graph without
+cycles each is followed once, with all of its keys. A witness rule costs one query for each list of new keys of each
+of its outer tables. Every key is asked about once: rules see only what is new since they last ran (semi-naive
+evaluation: Bancilhon, 1986). At the end each table of the slice is counted, and the rows that foreign keys led to.
+`plan` prints all of it. Memory: one tuple and one small integer for each key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -24,8 +29,10 @@ from ..catalog import Catalog, ForeignKey, Table
 from ..errors import SliceError
 from ..lineage import Leaf, Witness
 from ..lineage.witness import KEYS
+from ..progress import Progress
 from .asker import Asker, noticing_loss, plain_decoders, reconnecting
-from .keys import Key, chunks, condition, convert, convert_all, expression, expressions, key_columns
+from .follow import Follow, to_children, to_parent
+from .keys import Key, chunks, condition, convert, convert_all, expressions, key_columns
 
 READ = "read by a statement"
 PARENT = "foreign key"
@@ -91,13 +98,14 @@ class Cascade:
         catalog: Catalog,
         *,
         parts: str = "all",
-        progress: Callable[[str, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if parts not in ("all", "referenced"):
             raise SliceError(f'parts must be "all" or "referenced", not {parts!r}')
         self.asker, self.catalog, self.parts = asker, catalog, parts
         self.sets = KeySets()
-        self.progress = progress or (lambda what, count: None)
+        self.progress = progress or Progress()
+        self._follows: dict[tuple[ForeignKey, bool], Follow] = {}
         self._reason_index: dict[Reason, int] = {}
         self._pending: dict[str, list[Key]] = {}  # new since foreign keys and parts were followed
         self._unwitnessed: dict[str, list[Key]] = {}  # new since witness rules ran
@@ -131,6 +139,8 @@ class Cascade:
             Keys of further rows, by full table name.
         """
         rules: list[tuple[Witness, int]] = []
+        demands = list(demands)
+        self.progress.expect("leaves", sum(len(demand.numbers) for demand in demands))
         for demand in demands:
             for leaf in demand.leaves:
                 self._leaf(leaf, demand.numbers)
@@ -203,7 +213,9 @@ class Cascade:
         else:
             sql, reason = leaf.sql, self._reason(Reason(READ, numbers))
         try:
-            keys = self._read_keys(table, sql) if leaf.rows is None else self._keys(table, leaf.rows)
+            keys: Iterable[Key] | None = leaf.keys
+            if keys is None:
+                keys = self._read_keys(table, sql) if leaf.rows is None else self._keys(table, leaf.rows)
             self._add(table.full_name, keys, reason)
         except pymysql.MySQLError as error:
             if leaf.sql is None:
@@ -225,43 +237,35 @@ class Cascade:
 
     def _close(self) -> None:
         while self._pending:
-            name = next(iter(self._pending))
+            # those that refer to others first: then most tables have all of their rows when they are followed
+            name = max(self._pending, key=self.catalog.position)
             keys = self._pending.pop(name)
+            self.progress("keys of rows", len(keys))
             for fk in self.catalog.parents(name):
                 self._parents(fk, keys)
             if self.parts == "all":
                 for fk in self.catalog.parts(name):
                     self._parts(fk, keys)
 
+    def _follow(self, fk: ForeignKey, to_part: bool) -> Follow:
+        found = self._follows.get((fk, to_part))
+        if found is None:
+            found = self._follows[fk, to_part] = (to_children if to_part else to_parent)(self.catalog, fk)
+        return found
+
     def _parents(self, fk: ForeignKey, keys: list[Key]) -> None:
-        child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
+        parent = self.catalog.tables[fk.parent]
         reason = self._reason(Reason(PARENT, (), fk))
-        target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
-        refers_to_key = set(target) == {c.lower() for c in parent.key}
-        positions = {name.lower(): i for i, name in enumerate(child.key)}
-        if refers_to_key and all(target[c.lower()].lower() in positions for c in parent.key):
-            order = [positions[target[c.lower()].lower()] for c in parent.key]
+        follow = self._follow(fk, False)
+        if follow.projection is not None:
+            order = follow.projection
             found = {tuple(key[i] for i in order) for key in keys}
             referred = (key for key in found if None not in key)
             self._add(fk.parent, self._stored(parent, referred, fk.virtual), reason)
             return
-        child_columns = key_columns(child)
-        if refers_to_key:
-            select = ", ".join(expression(child.column(target[c.lower()]), "child") for c in parent.key)
-            source = f"{fk.child} AS `child`"
-        else:
-            select = expressions(key_columns(parent), "parent")
-            on = " AND ".join(
-                f"`child`.{expression(child.column(c))} = `parent`.{expression(parent.column(p))}"
-                for c, p in zip(fk.columns, fk.parent_columns, strict=True)
-            )
-            source = f"{fk.child} AS `child` JOIN {fk.parent} AS `parent` ON {on}"
-        not_null = " AND ".join(f"{expression(child.column(c), 'child')} IS NOT NULL" for c in fk.columns)
-        for chunk in chunks(child_columns, keys):
-            where = condition(expressions(child_columns, "child"), child_columns, chunk)
-            sql = f"SELECT DISTINCT {select} FROM {source} WHERE {where} AND {not_null}"
-            found_keys = self._read_keys(parent, sql)
-            if refers_to_key:
+        for chunk in chunks(follow.columns, keys):
+            found_keys = self._read_keys(parent, follow.ask(chunk))
+            if not follow.stored:
                 found_keys = self._stored(parent, found_keys, fk.virtual)
             self._add(fk.parent, found_keys, reason)
 
@@ -290,23 +294,10 @@ class Cascade:
 
     def _referring(self, fk: ForeignKey, keys: list[Key], reason: int) -> None:
         """Add the rows of the child that refer to given rows of the parent."""
-        part, master = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
-        target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
-        columns = key_columns(master)
-        select = expressions(key_columns(part), "part")
-        if set(target) == {c.lower() for c in master.key}:
-            source = f"{fk.child} AS `part`"
-            names = ", ".join(expression(part.column(target[c.lower()]), "part") for c in master.key)
-        else:
-            on = " AND ".join(
-                f"{expression(part.column(c), 'part')} = {expression(master.column(m), 'master')}"
-                for c, m in zip(fk.columns, fk.parent_columns, strict=True)
-            )
-            source = f"{fk.child} AS `part` JOIN {fk.parent} AS `master` ON {on}"
-            names = expressions(columns, "master")
-        for chunk in chunks(columns, keys):
-            sql = f"SELECT {select} FROM {source} WHERE {condition(names, columns, chunk)}"
-            self._add(fk.child, self._read_keys(part, sql), reason)
+        part = self.catalog.tables[fk.child]
+        follow = self._follow(fk, True)
+        for chunk in chunks(follow.columns, keys):
+            self._add(fk.child, self._read_keys(part, follow.ask(chunk)), reason)
 
     # -------------------------------------------------- witnesses
 

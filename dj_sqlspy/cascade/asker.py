@@ -91,6 +91,16 @@ class Asker:
         with noticing_loss(), self.connection.cursor() as cursor:
             cursor.execute("ROLLBACK")
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """A block whose queries all see the database as it is now."""
+        self.start()
+        try:
+            with noticing_loss():  # also by what does not ask through this one, such as the catalog
+                yield
+        finally:
+            self.stop()
+
     def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
         self.queries += 1
         with noticing_loss(), self.connection.cursor() as cursor:

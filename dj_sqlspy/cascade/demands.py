@@ -17,12 +17,14 @@ from ..catalog import Catalog
 from ..errors import LineageError
 from ..journal import Statement
 from ..lineage import Leaf, Lineage, analyse
-from ..lineage.batch import Batch, batch
+from ..lineage.batch import Batch, batch, rows_of_one_table
 from ..lineage.tree import Block, Output, Query, Union, to_sql
 from ..lineage.witness import KEYS
+from ..progress import Progress
 from ..shapes import Shape
 from . import Asker, Demand
-from .keys import LIST_BYTES
+from .keys import LIST_BYTES, convert_all, key_columns
+from .subsume import Known
 
 
 class StatementReport(NamedTuple):
@@ -67,16 +69,30 @@ class StatementReport(NamedTuple):
 
 
 def analyse_all(
-    shapes: Sequence[Shape], catalog: Catalog, asker: Asker, strict: bool
+    shapes: Sequence[Shape], catalog: Catalog, asker: Asker, strict: bool, progress: Progress
 ) -> tuple[list[StatementReport], list[Demand]]:
     """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible."""
     reports: list[StatementReport] = []
     demands: list[Demand] = []
-    for shape in shapes:
-        made = _whole_shape(shape, catalog, asker)
+    progress.expect("statements", sum(len(members) for s in shapes for members in s.bindings.values()))
+    known = Known()
+    loops = [loop_of(shape, catalog) for shape in shapes]
+    for loop in loops:
+        if loop is not None:
+            known.watch(*loop)
+    # what is not asked for all bindings at once comes first, since it can make bindings redundant
+    alone: list[Iterable[_Made] | None] = [
+        None
+        if loop is not None
+        else [_one_by_one(shape, binding, catalog, asker, known) for binding in shape.bindings]
+        for shape, loop in zip(shapes, loops, strict=True)
+    ]
+    for shape, loop, one_by_one in zip(shapes, loops, alone, strict=True):
+        made = one_by_one if loop is None else _whole_shape(shape, *loop, catalog, asker, known)
         if made is None:
-            made = [_one_by_one(shape, binding, catalog, asker) for binding in shape.bindings]
+            made = (_one_by_one(shape, binding, catalog, asker, known) for binding in shape.bindings)
         for lineage, demand, counted in made:
+            progress("statements", len(demand.numbers))
             if lineage.fallback and strict:
                 raise LineageError(
                     f"Statement {demand.numbers[0]} cannot be analysed: {lineage.fallback}. With strict=True this is "
@@ -102,16 +118,44 @@ def _reports(lineage: Lineage, counted: Iterable[tuple[Statement, int | None]]) 
         yield StatementReport(statement, statement.sql if own else lineage.sql, *about, then, now, tables)
 
 
-def _one_by_one(shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker) -> _Made:
+def _one_by_one(
+    shape: Shape, binding: tuple[str, ...], catalog: Catalog, asker: Asker, known: Known
+) -> _Made:
     members = shape.bindings[binding]
     lineage = analyse(members[0].sql, catalog, kind=shape.kind, default_schema=shape.database or None)
-    lineage, now = _checked(lineage, asker)
     numbers = tuple(s.number for s in members)
+    if (leaf := _read(lineage, shape.kind, asker)) is not None:
+        keys = leaf.keys or ()
+        known.add(leaf.table.full_name, keys)
+        return lineage, Demand(numbers, (leaf,), ()), [(s, len(keys)) for s in members]
+    lineage, now = _checked(lineage, asker)
     return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
 
 
-def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | None:
-    """The lineage of a shape, asked for all bindings at once; None if they must be asked one by one."""
+def only_leaf(lineage: Lineage, kind: str) -> Leaf | None:
+    """The leaf of a statement that returns rows of one table as they are: its keys are as many as the rows."""
+    table = rows_of_one_table(lineage.query)
+    if table is None or kind == "exists" or lineage.witnesses or not lineage.reads_whole:
+        return None
+    found = [leaf for leaf in lineage.leaves if leaf.sql is not None and leaf.table is table]
+    return found[0] if len(found) == len(lineage.leaves) == 1 else None
+
+
+def _read(lineage: Lineage, kind: str, asker: Asker) -> Leaf | None:
+    """The `only_leaf` of a statement with its keys; None where there is none, or the server refuses the query."""
+    leaf = only_leaf(lineage, kind)
+    if leaf is None:
+        return None
+    try:
+        rows = asker.rows(str(leaf.sql))
+    except pymysql.MySQLError:
+        return None  # `_checked` tells what is wrong with it
+    keys = convert_all(key_columns(leaf.table), rows)
+    return dataclasses.replace(leaf, keys=[key for key in keys if key is not None])
+
+
+def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | None:
+    """The lineage of a shape and how to ask for all of its bindings at once; None if that cannot be."""
     if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
         return None
     try:
@@ -121,8 +165,29 @@ def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | 
     if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
         return None
     found = batch(lineage.query)
-    if found is None or not (found.single or found.count):
-        return None
+    return None if found is None or not (found.single or found.count) else (lineage, found)
+
+
+def _whole_shape(
+    shape: Shape, lineage: Lineage, found: Batch, catalog: Catalog, asker: Asker, known: Known
+) -> list[_Made] | None:
+    """The lineage of a loop, asked for all bindings at once; None if they must be asked one by one."""
+    redundant = known.among(lineage, found, shape)
+    made: list[_Made] = []
+    if redundant:
+        # their rows are there, and each returns its row
+        leaves = [
+            Leaf(lineage.leaves[0].table, found.leaves[0].replace(f"`{KEYS}`", part.condition), keys=())
+            for part in _parts(redundant, found)
+        ]
+        members = [s for binding in redundant for s in shape.bindings[binding]]
+        demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
+        made.append((lineage, demand, [(s, 1) for s in members]))
+        left = shape.bindings.keys() - set(redundant)
+        bindings = {binding: members for binding, members in shape.bindings.items() if binding in left}
+        shape = dataclasses.replace(shape, bindings=bindings)
+        if not bindings:
+            return made
     try:
         if found.leaves:
             # one binding is like another, and to explain a long list takes the server as long as to answer it
@@ -138,11 +203,15 @@ def _whole_shape(shape: Shape, catalog: Catalog, asker: Asker) -> list[_Made] | 
     ]
     members = [s for part in agreeing for binding in part.bindings for s in shape.bindings[binding]]
     demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
-    made: list[_Made] = [(lineage, demand, [(s, 1 if found.single else s.rows) for s in members])]
+    made.append((lineage, demand, [(s, 1 if found.single else s.rows) for s in members]))
     if sum(len(part.bindings) for part in agreeing) < len(shape.bindings):
         asked = {binding for part in agreeing for binding in part.bindings}
-        left = [binding for binding in shape.bindings if binding not in asked]
-        made += [_one_by_one(shape, binding, catalog, asker) for binding in left]
+        left = shape.bindings.keys() - asked
+        made += [
+            _one_by_one(shape, binding, catalog, asker, known)
+            for binding in shape.bindings
+            if binding in left
+        ]
     return made
 
 
@@ -228,7 +297,7 @@ def _checked(lineage: Lineage, asker: Asker) -> tuple[Lineage, int | None]:
             if rule.group_sql:
                 asker.rows(f"EXPLAIN {_without_keys(rule.group_sql)}")
         if lineage.query is not None:
-            return lineage, count(asker, f"SELECT COUNT(*) FROM ({_numbered(lineage.query)}) AS `counted`")
+            return lineage, count(asker, counting(lineage.query))
     except pymysql.MySQLError as error:
         whole = tuple(Leaf(table, None) for table in lineage.tables)
         reason = f"the server refuses the rewritten statement: {error.args[-1]}"
@@ -248,8 +317,8 @@ def _without_keys(sql: str) -> str:
     return sql.replace(f"`{KEYS}`", "TRUE")
 
 
-def _numbered(query: Query) -> str:
-    """The statement with output names that differ, so that it can be a derived table."""
+def counting(query: Query) -> str:
+    """SQL for the number of rows of a statement: its output names are made to differ, to be a derived table."""
 
     def renamed(inner: Query) -> Query:
         if isinstance(inner, Union):
@@ -258,7 +327,29 @@ def _numbered(query: Query) -> str:
         outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
         return dataclasses.replace(inner, outputs=outputs)
 
-    return to_sql(renamed(query))
+    return f"SELECT COUNT(*) FROM ({to_sql(renamed(query))}) AS `counted`"
+
+
+# Counts that are asked for in one query: enough to make the way to the server cheap, few enough to show progress.
+_TOGETHER = 16
+
+
+def counts(asker: Asker, queries: Iterable[str]) -> Iterator[int]:
+    """The numbers that many ``SELECT COUNT(*)`` return, some of them asked for together."""
+    waiting: list[str] = []
+    size = 0
+    for sql in queries:
+        if waiting and (len(waiting) == _TOGETHER or size + len(sql) > LIST_BYTES):
+            yield from _together(asker, waiting)
+            waiting, size = [], 0
+        waiting.append(sql)
+        size += len(sql)
+    if waiting:
+        yield from _together(asker, waiting)
+
+
+def _together(asker: Asker, queries: Sequence[str]) -> list[int]:
+    return [int(number) for number in asker.rows(f"SELECT {', '.join(f'({sql})' for sql in queries)}")[0]]
 
 
 def count(asker: Asker, sql: str) -> int:

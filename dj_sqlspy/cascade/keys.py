@@ -11,12 +11,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from ..catalog import Column, Table
+from ..catalog import INTEGER_TYPES, Column, Table
 from ..sql import bytes_literal, quote, string_literal
 
 Key: TypeAlias = "tuple[Any, ...]"
-
-INTEGER_TYPES = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"})
 
 # The bytes of one list of keys; MySQL's max_allowed_packet is at least 1 MiB (MariaDB 16 MiB, MySQL 64 MiB default)
 # and parse time grows with the list, so that longer lists gain nothing.

@@ -315,18 +315,12 @@ def _restore(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     from rich.console import Console
-    from rich.progress import Progress
 
     from ..bundle import Bundle
 
-    bundle = Bundle(options.bundle)
     if not options.alone:
         log_in(needed=False)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("dump, load, replay", total=None)
-        report = bundle.verify(
-            progress=lambda done, of: bar.update(task, completed=done, total=of), alone=options.alone
-        )
+    report = Bundle(options.bundle).verify(alone=options.alone)
     Console(soft_wrap=True).print(report, markup=False)
     return 0 if report.equal and report.complete else 1
 

@@ -56,6 +56,9 @@ def add_commands(add: Add) -> None:
         help="whether a master brings all of its parts",
     )
     cut.add_argument("--strict", action="store_true", help="fail where a statement cannot be analysed")
+    cut.add_argument(
+        "--plan", action="store_true", help="print what would be asked of the server, and read no row"
+    )
     why = add("why", _why, "tell why a row is in the slice of a paper")
     why.add_argument("paper", metavar="PAPER")
     why.add_argument("table", metavar="TABLE", help="`schema`.`table`, schema.table or schema.ClassName")
@@ -76,6 +79,9 @@ def _slice(options: argparse.Namespace) -> None:
     from ..display import slice_lines
     from . import paper_of
 
+    if options.plan:
+        print(paper_of(options).plan(parts=options.parts))
+        return
     cut = paper_of(options).slice(parts=options.parts, strict=options.strict)
     console = Console()
     if not console.is_terminal:
@@ -102,13 +108,7 @@ def _inspect(options: argparse.Namespace) -> None:
     from ..bundle import Bundle
     from . import print_table
 
-    with _progress("looking at columns", "columns") as (count, limit):
-
-        def looked(done: int, of: int) -> None:
-            limit(of)
-            count(1)
-
-        found = Bundle(options.bundle).inspect(looked)
+    found = Bundle(options.bundle).inspect()
     rows = [
         (one.where, one.what, one.values, "" if one.rows is None else one.rows, "; ".join(one.examples))
         for one in found.findings
@@ -138,13 +138,7 @@ def _files(options: argparse.Namespace) -> int:
     from . import paper_of
 
     paper = paper_of(options)
-    with _progress("looking at files", "files") as (count, limit):
-
-        def looked(done: int, of: int) -> None:
-            limit(of)
-            count(1)
-
-        files = paper.files(check=options.check, exclude=options.exclude, progress=looked)
+    files = paper.files(check=options.check, exclude=options.exclude)
     if options.store:
         files = [file for file in files if file.store == options.store]
     stores = Stores(paper.connection)

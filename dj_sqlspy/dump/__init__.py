@@ -23,6 +23,7 @@ from .generated import Generated, generated_columns
 
 if TYPE_CHECKING:
     from ..slices import Slice
+    from .scratch import KeyTable
 
 # Linux refuses a single argument of more than 128 KiB, wherever the limit of all arguments together is.
 LONGEST_ARGUMENT = 128 * 1024 - 1
@@ -176,7 +177,11 @@ def read_source(connection: Any, cut: Slice) -> Source:
 
 
 def dump_script(
-    cut: Slice, source: Source, title: str, contents: Mapping[str, Mapping[str, str]] | None = None
+    cut: Slice,
+    source: Source,
+    title: str,
+    contents: Mapping[str, Mapping[str, str]] | None = None,
+    keys: Sequence[KeyTable] = (),
 ) -> str:
     """The text of ``dump.sh``.
 
@@ -188,6 +193,8 @@ def dump_script(
         In words what is dumped.
     contents : mapping, optional
         By full table name and column, SQL to select in the place of the column (see `exclude`).
+    keys : sequence of KeyTable, optional
+        Tables of keys that long restrictions were written into (see `scratch`).
 
     Raises
     ------
@@ -195,11 +202,13 @@ def dump_script(
         If rows of a table cannot be told by conditions that fit into a command.
     """
     base = [entry for entry in cut.tables.values() if not entry.table.is_view]
+    short = {one.table: one.condition for one in keys}
     parts = []
     for entry in base:
         instead = (contents or {}).get(entry.name, {})
         longest = _longest_condition(entry.table, instead)
-        parts.append(Rows(entry.table, entry.rows, tuple(entry.conditions(longest)), instead))
+        conditions = [short[entry.name]] if entry.name in short else entry.conditions(longest)
+        parts.append(Rows(entry.table, entry.rows, tuple(conditions), instead))
     for part in parts:
         longest = _longest_condition(part.table, part.contents)
         too_long = [c for c in part.conditions if len(c.encode()) > longest]
@@ -211,15 +220,22 @@ def dump_script(
     tables_by_schema: dict[str, list[str]] = {}
     for table in [*(part.table for part in parts), *(part.table for part in source.lineage)]:
         tables_by_schema.setdefault(table.schema, []).append(table.name)
+    dumped = [part for part in (*parts, *source.lineage) if part.conditions]
     has_generated = any(column.generated for part in parts for column in part.table.columns)
     return _fill(
         "dump.sh",
         title=_one_line(title),
         schemas=_calls((schema.name, schema.charset, schema.collation) for schema in source.schemas),
         structure=_calls((schema, *names) for schema, names in tables_by_schema.items()),
-        rows=_calls(_row_words(part) for part in (*parts, *source.lineage) if part.conditions),
+        rows=_calls(_row_words(part) for part in dumped),
         views=_calls((view.schema, view.name, view.collation, view.definition) for view in source.views),
         generated="yes" if has_generated else "",
+        scratch="".join(
+            f"\n# The keys of {_one_line(one.table)} are in {_one_line(one.name)}, which can be dropped afterwards."
+            for one in keys
+        ),
+        tables=str(len(dumped)),
+        total=str(max(1, sum(part.rows for part in dumped))),
         summary=summary(cut),
     )
 

@@ -46,11 +46,14 @@ class Leaf:
         Returns their keys. None: all rows.
     rows : sequence of tuple or None
         What it returned, where it was asked already.
+    keys : sequence of tuple or None
+        The keys, where they are known already.
     """
 
     table: Table
     sql: str | None
     rows: Sequence[tuple[Any, ...]] | None = field(default=None, repr=False, compare=False)
+    keys: Sequence[tuple[Any, ...]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

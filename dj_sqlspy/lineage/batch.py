@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from ..catalog import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES
+from ..catalog import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES, Table
 from ..shapes import markers
 from .demand import demanded_occurrences, fresh, rows_behind, windows_of
 from .resolve import Unsupported
@@ -49,6 +49,9 @@ class Batch:
         True if each binding returns one row whatever the data (an aggregate over all rows).
     counted_by_leaf : bool
         True if the only leaf returns as many keys as the statements return rows.
+    point : tuple of int or None
+        Where each binding is the primary key of a row, all integers, and there is no other condition: for each key
+        column in the order of the key, the number of the marker.
     """
 
     columns: str
@@ -57,6 +60,16 @@ class Batch:
     count: str | None
     single: bool
     counted_by_leaf: bool
+    point: tuple[int, ...] | None = None
+
+
+def rows_of_one_table(query: Query | None) -> Table | None:
+    """The table whose rows a statement returns as they are, each once; None if it does anything else."""
+    if not isinstance(query, Block) or not isinstance(query.tree, Base) or query.limit is not None:
+        return None
+    if query.group is not None or query.distinct or query.having or query.rollup or windows_of(query):
+        return None
+    return query.tree.table if query.tree.table.primary_key else None
 
 
 def batch(query: Query) -> Batch | None:
@@ -95,8 +108,20 @@ def batch(query: Query) -> Batch | None:
         leaves,
         _count(asked, tuple(compared.values())) if plain or alike else None,
         single,
-        plain and isinstance(query.tree, Base) and bool(query.tree.table.primary_key) and len(leaves) == 1,
+        len(leaves) == 1 and rows_of_one_table(query) is not None,
+        None if rest else _point(query, compared),
     )
+
+
+def _point(query: Block, compared: dict[int, Expr]) -> tuple[int, ...] | None:
+    table = rows_of_one_table(query)
+    if table is None or len(compared) != len(table.primary_key):
+        return None
+    markers_of = {expr.name.lower(): number for number, expr in compared.items()}
+    if any(table.column(name).data_type not in INTEGER_TYPES for name in table.primary_key):
+        return None
+    found = [markers_of.get(name.lower()) for name in table.primary_key]
+    return None if None in found else tuple(number for number in found if number is not None)
 
 
 def _count(asked: Block, compared: tuple[Expr, ...]) -> str | None:

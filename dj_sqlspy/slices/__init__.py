@@ -11,19 +11,22 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import tee
 from typing import Any
 
 from .. import compat, display
 from ..cascade import PARENT, Asker, Cascade, KeySets, noticing_loss, plain_decoders
-from ..cascade.demands import StatementReport, analyse_all, count
+from ..cascade.demands import StatementReport, analyse_all, count, counts
 from ..cascade.keys import Key, chunks, condition, convert, expressions, key_columns
+from ..cascade.plan import Plan, included_tables, plan
 from ..catalog import Catalog, ForeignKey, Table
 from ..collector import held_off
 from ..errors import LineageError, SliceError
 from ..journal import Statement
 from ..lineage import named_tables
+from ..progress import Progress, shown
 from ..shapes import Shape, group
-from ..sql import split_full_name
+from ..sql import full_name, split_full_name
 from .access import require_access
 from .bounds import Bound, affected, outside, without
 from .restrict import Restriction, shortest
@@ -297,6 +300,53 @@ def make_slice(
     ------
     LineageError, CatalogError, SliceError
     """
+    asker = Asker(connection)
+    with shown(progress) as told, asker.snapshot():
+        shapes = _shapes(statements, policies)
+        catalog, names = _catalog_of(shapes, asker, virtual, down)
+        starts = names | {split_full_name(name) for name in also or {}}
+        require_access(catalog, starts, asker, closed=closed, parts=parts, down=down)
+        reports, demands = analyse_all(shapes, catalog, asker, strict, told)
+        sets = Cascade(asker, catalog, parts=parts, progress=told).run(
+            demands, closed=closed, down=down, also=also or {}
+        )
+        reports = [_refused(report, sets, strict) for report in reports]
+        left_out = outside(catalog, sets, only, asker) if only else {}
+        if left_out:
+            sets = without(sets, left_out)
+            numbers = affected(demands, left_out, asker)
+            reports = [_cut(report) if report.statement.number in numbers else report for report in reports]
+        refused = outside(catalog, sets, guard, asker) if guard else {}
+        included = included_tables(catalog, sets.keys, reports, parts) if closed else set(sets.keys)
+        result = _finished(asker, catalog, sets, reports, included, dj_connection, told)
+    result.parts = parts
+    result.left_out = {name: len(rows) for name, rows in left_out.items()}
+    if refused:
+        raise SliceError(_refusal(result, refused))
+    return result
+
+
+@held_off()
+def make_plan(
+    statements: Sequence[Statement],
+    connection: Any,
+    *,
+    parts: str = "all",
+    policies: Mapping[str, Mapping[str, str]] | None = None,
+    virtual: Sequence[ForeignKey] = (),
+    only: Sequence[Bound] = (),
+    guard: Sequence[Bound] = (),
+) -> Plan:
+    """What `make_slice` would ask of the server, in which order; the arguments are its own. It reads the catalog."""
+    asker = Asker(connection)
+    with asker.snapshot():
+        shapes = _shapes(statements, policies)
+        catalog, _ = _catalog_of(shapes, asker, virtual, False)
+    return plan(shapes, catalog, parts, bounded=bool([*only, *guard]))
+
+
+def _shapes(statements: Sequence[Statement], policies: Mapping[str, Mapping[str, str]] | None) -> list[Shape]:
+    """The shapes of the statements that export rows."""
     by_analysis = {analysis: _policies(chosen) for analysis, chosen in (policies or {}).items()}
 
     @cache
@@ -308,36 +358,23 @@ def make_slice(
     def kind(statement: Statement) -> str:
         return "exists" if policy(statement.analysis, statement.kind) == "witness" else "data"
 
-    wanted = [s for s in statements if policy(s.analysis, s.kind) != "ignore"]
-    asker = Asker(connection)
-    asker.start()
-    try:
-        shapes = group(wanted, kind)
-        names, guessed = _named(shapes, asker)
-        schemas = {schema for schema, _ in names | guessed if schema is not None}
-        catalog = _read_catalog(asker, schemas, names | guessed, virtual, down)
-        starts = names | {split_full_name(name) for name in also or {}}
-        require_access(catalog, starts, asker, closed=closed, parts=parts, down=down)
-        reports, demands = analyse_all(shapes, catalog, asker, strict)
-        sets = Cascade(asker, catalog, parts=parts, progress=progress).run(
-            demands, closed=closed, down=down, also=also or {}
-        )
-        reports = [_refused(report, sets, strict) for report in reports]
-        left_out = outside(catalog, sets, only, asker) if only else {}
-        if left_out:
-            sets = without(sets, left_out)
-            numbers = affected(demands, left_out, asker)
-            reports = [_cut(report) if report.statement.number in numbers else report for report in reports]
-        refused = outside(catalog, sets, guard, asker) if guard else {}
-        included = _included(catalog, sets, reports, parts) if closed else set(sets.keys)
-        result = _finished(asker, catalog, sets, reports, included, dj_connection)
-    finally:
-        asker.stop()
-    result.parts = parts
-    result.left_out = {name: len(rows) for name, rows in left_out.items()}
-    if refused:
-        raise SliceError(_refusal(result, refused))
-    return result
+    return group([s for s in statements if policy(s.analysis, s.kind) != "ignore"], kind)
+
+
+_Names = set[tuple[str | None, str]]
+
+
+def _catalog_of(
+    shapes: Sequence[Shape], asker: Asker, virtual: Sequence[ForeignKey], down: bool
+) -> tuple[Catalog, _Names]:
+    """The catalog, with the columns of the schemas that the statements can lead to; and the tables that they name."""
+    names, guessed = _named(shapes, asker)
+    schemas = {schema for schema, _ in names | guessed if schema is not None}
+    catalog = _read_catalog(asker, schemas, names | guessed, virtual, down)
+    named = {full_name(schema, name) for schema, name in names if schema is not None}
+    if named <= catalog.tables.keys():
+        catalog.read_columns(catalog.ancestors(named))
+    return catalog, names
 
 
 def _refused(report: StatementReport, sets: KeySets, strict: bool) -> StatementReport:
@@ -361,14 +398,22 @@ def _finished(
     reports: Sequence[StatementReport],
     names: set[str],
     dj_connection: Any,
+    progress: Progress,
 ) -> Slice:
     """The slice of given key sets, with its totals and restrictions read in the same snapshot."""
-    totals = {name: count(asker, f"SELECT COUNT(*) FROM {name}") for name in sorted(names)}
-    for name in sorted(names):
-        _refuse_orphans(asker, catalog.tables[name], sets)
+    progress.expect("tables counted", len(names))
+    totals: dict[str, int] = {}
+    each = catalog.in_order(names)
+    catalog.read_columns(each)  # whoever looks at the slice later has another connection, or none
+    for name, total in zip(
+        each, counts(asker, (f"SELECT COUNT(*) FROM {name}" for name in each)), strict=True
+    ):
+        totals[name] = total
+        progress("tables counted")
+    _refuse_orphans(asker, [catalog.tables[name] for name in each], sets, progress)
     restrictions = {
         name: shortest(catalog.tables[name], sets.rows(name), totals[name], lambda sql: count(asker, sql))
-        for name in names
+        for name in each
     }
     version, comment = asker.rows("SELECT @@version, @@version_comment")[0]
     charset, zone = asker.rows("SELECT @@character_set_server, @@time_zone")[0]
@@ -381,31 +426,49 @@ def _finished(
     return Slice(catalog, sets, totals, reports, lambda t: restrictions[t.name], server, dj_connection)
 
 
-def _refuse_orphans(asker: Asker, table: Table, sets: KeySets) -> None:
+def _refuse_orphans(asker: Asker, tables: Iterable[Table], sets: KeySets, progress: Progress) -> None:
     """Raise where a row of the slice refers to a row that the database does not have.
 
     The cascade derives keys of parents from keys of children without asking. A foreign key that was violated while
     FOREIGN_KEY_CHECKS was off would make it count a row that is not there, for which another one could leave.
     """
-    followed = [
-        key for key, reason in sets.rows(table.full_name).items() if sets.reasons[reason].rule == PARENT
-    ]
+
+    def lists() -> Iterator[tuple[Table, list[Key]]]:
+        for table in tables:
+            followed = [
+                key
+                for key, reason in sets.rows(table.full_name).items()
+                if sets.reasons[reason].rule == PARENT
+            ]
+            yield from ((table, chunk) for chunk in chunks(key_columns(table), followed))
+
+    def counted(table: Table, keys: Sequence[Key]) -> str:
+        columns = key_columns(table)
+        return (
+            f"SELECT COUNT(*) FROM {table.full_name} WHERE {condition(expressions(columns), columns, keys)}"
+        )
+
+    asked, found = tee(lists())
+    for (table, keys), number in zip(found, counts(asker, (counted(*one) for one in asked)), strict=True):
+        progress("keys looked up", len(keys))
+        if number != len(keys):
+            _refuse(asker, table, keys, sets)
+
+
+def _refuse(asker: Asker, table: Table, keys: Sequence[Key], sets: KeySets) -> None:
     columns = key_columns(table)
     names = expressions(columns)
-    for chunk in chunks(columns, followed):
-        where = f"FROM {table.full_name} WHERE {condition(names, columns, chunk)}"
-        if count(asker, f"SELECT COUNT(*) {where}") == len(chunk):
-            continue
-        stored = {convert(columns, row) for row in asker.rows(f"SELECT {names} {where}")}
-        missing = [key for key in chunk if key not in stored]
-        fk = sets.reasons[sets.rows(table.full_name)[missing[0]]].foreign_key
-        shown = ", ".join(f"{c.name}={v!r}" for c, v in zip(columns, missing[0], strict=True))
-        raise SliceError(
-            f"Following foreign keys to {table.full_name}: {len(missing)} of its rows that {fk.child if fk else '?'} "
-            f"refers to are not in the database, such as ({shown}). The foreign key is violated there already (rows "
-            "were changed while FOREIGN_KEY_CHECKS was off). Repair these rows, or forget the statements that read "
-            "them."
-        )
+    sql = f"SELECT {names} FROM {table.full_name} WHERE {condition(names, columns, keys)}"
+    stored = {convert(columns, row) for row in asker.rows(sql)}
+    missing = [key for key in keys if key not in stored]
+    fk = sets.reasons[sets.rows(table.full_name)[missing[0]]].foreign_key
+    example = ", ".join(f"{c.name}={v!r}" for c, v in zip(columns, missing[0], strict=True))
+    raise SliceError(
+        f"Following foreign keys to {table.full_name}: {len(missing)} of its rows that {fk.child if fk else '?'} "
+        f"refers to are not in the database, such as ({example}). The foreign key is violated there already (rows "
+        "were changed while FOREIGN_KEY_CHECKS was off). Repair these rows, or forget the statements that read "
+        "them."
+    )
 
 
 def only_keys(cut: Slice, keys: Mapping[str, Iterable[Key]], connection: Any) -> Slice:
@@ -414,14 +477,11 @@ def only_keys(cut: Slice, keys: Mapping[str, Iterable[Key]], connection: Any) ->
     Its statements are those of ``cut``, marked ``left-out``: they are not promised to replay.
     """
     asker = Asker(connection)
-    asker.start()
-    try:
-        sets = Cascade(asker, cut.catalog, parts="referenced").from_keys(keys)
+    with shown() as progress, asker.snapshot():
+        sets = Cascade(asker, cut.catalog, parts="referenced", progress=progress).from_keys(keys)
         reports = [_cut(report) for report in cut.statements]
-        names = _included(cut.catalog, sets, (), "referenced")
-        result = _finished(asker, cut.catalog, sets, reports, names, cut.connection)
-    finally:
-        asker.stop()
+        names = included_tables(cut.catalog, sets.keys, (), "referenced")
+        result = _finished(asker, cut.catalog, sets, reports, names, cut.connection, progress)
     result.parts = "referenced"
     return result
 
@@ -486,7 +546,7 @@ def _read_catalog(
     """The catalog of all named schemas, and of those that views among the tables name in turn."""
     while True:
         with noticing_loss():
-            catalog = Catalog.read(asker.connection, schemas, virtual, down=down, partial=True)
+            catalog = Catalog.read(asker.connection, schemas, virtual, down=down, partial=True, columns=False)
         more = _behind_views(catalog, {name for _, name in names})
         if more <= schemas:
             return catalog
@@ -508,19 +568,6 @@ def _behind_views(catalog: Catalog, names: Iterable[str]) -> set[str]:
             schemas |= {schema for schema, _ in found if schema is not None}
             todo |= {other.lower() for _, other in found} - done
     return schemas
-
-
-def _included(catalog: Catalog, sets: KeySets, reports: Sequence[StatementReport], parts: str) -> set[str]:
-    """Tables with rows, tables that statements name, what these refer to, and the parts of them."""
-    names = {name for name, keys in sets.keys.items() if keys}
-    names |= {name for report in reports for name in report.tables}
-    while True:
-        more = catalog.ancestors(names)
-        if parts == "all":
-            more |= {fk.child for name in more for fk in catalog.parts(name)}
-        if more <= names:
-            return names
-        names = names | more
 
 
 __all__ = [

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..cascade.keys import INTEGER_TYPES, Key, chunks, expression, expressions, key_columns, literal
-from ..catalog import Column, Table
+from ..cascade.keys import Key, chunks, expression, expressions, key_columns, literal
+from ..catalog import INTEGER_TYPES, Column, Table
 
 # A condition on leading columns with more members than this share of the rows gains too little to be asked for.
 _WORTH = 0.8

@@ -33,7 +33,7 @@ structure() {
 # the rows, each row once. A table that is not listed has no row in the slice. Columns are `*`, or written out where
 # a table has FLOAT columns (the server prints those with six digits only, and times 1e0, a DOUBLE, with all), or
 # columns whose contents are left out: NULL or DEFAULT(…) stands in their place. In a word that begins with $' a quote
-# is written as \'.
+# is written as \'.@scratch@
 rows() {
 @rows@
 }
@@ -188,10 +188,28 @@ tail_of_dump() {
     printf '\n-- The slice ends here.\n' # a dump that was cut between two parts is no damaged gzip file
 }
 
+# One line on a terminal, from two seconds on: how much of the tables and rows is done.
+tell() { # rows of a table that is done
+    [[ -t 2 ]] || return 0
+    printf '%d\n' "$1" >>"$work/done"
+    ((SECONDS >= 2)) || return 0
+    local count=0 sum=0 number
+    while read -r number; do
+        count=$((count + 1))
+        sum=$((sum + number))
+    done <"$work/done"
+    printf '\r%s: %d of @tables@ tables, %d of @total@ rows (%d %%) ' "${0##*/}" "$count" "$sum" "$((sum * 100 / @total@))" >&2
+}
+
+dump_table() {
+    compressed dump_rows "$@"
+    tell "$3"
+}
+
 dump() {
     compressed head_of_dump
     if [[ $jobs == 1 ]]; then
-        rows compressed dump_rows
+        rows dump_table
     else
         rows_in_parallel
     fi
@@ -226,7 +244,7 @@ take_part() {
     number=$((number + 1))
     [[ ! -e $work/failed ]] || exit 1
     if mkdir -- "$work/part$number" 2>/dev/null; then
-        compressed dump_rows "$@" >"$partial.part$number"
+        dump_table "$@" >"$partial.part$number"
     fi
 }
 
@@ -240,6 +258,7 @@ join_part() {
 check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
 partial=$(mktemp "$file.XXXXXXXX")
 dump >"$partial"
+[[ ! -t 2 ]] || printf '\r\033[K' >&2
 check_counts "The database changed while it was read. Run this script again, or make the slice again. The differences:"
 cksum <"$partial" >"$file.cksum" # restore.sh is quicker with it, and takes a dump without it as well
 mv -f -- "$partial" "$file"

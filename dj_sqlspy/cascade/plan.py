@@ -1,0 +1,198 @@
+"""Plan: what a cascade will ask of the server, in which order, before any of it is asked.
+
+In: shapes of captured statements and the `Catalog`. Out: a `Plan`, a list of steps with their queries, which prints.
+It asks nothing. How many keys there are is not known yet: a query that is sent once for each list of new keys
+(`keys.LIST_BYTES`) says so, and is sent only if there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..catalog import Catalog, Table
+from ..lineage import Lineage, analyse
+from ..lineage.batch import Batch
+from ..lineage.witness import KEYS, Witness
+from ..shapes import Shape
+from . import follow
+from .demands import StatementReport, counting, loop_of, only_leaf
+from .keys import LIST_BYTES, expressions, key_columns
+
+ONCE = "once"
+NEVER = "no query"
+EACH_LIST = f"once for every {LIST_BYTES // 1000} kB of new keys"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that is done.
+
+    Attributes
+    ----------
+    what : str
+    how_often : str
+        How often ``sql`` is sent.
+    sql : tuple of str
+        Queries; ``…`` stands where keys or values are filled in.
+    """
+
+    what: str
+    how_often: str
+    sql: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a cascade in their order."""
+
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for number, step in enumerate(self.steps, 1):
+            lines.append(f"{number:3}. {step.what}: {step.how_often}")
+            lines += [f"       {' '.join(sql.split())}" for sql in step.sql]
+        return "\n".join(lines)
+
+
+def plan(shapes: Sequence[Shape], catalog: Catalog, parts: str = "all", bounded: bool = False) -> Plan:
+    """The plan of the slice of some statements.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+    catalog : Catalog
+    parts : {"all", "referenced"}
+    bounded : bool
+        Whether rows are compared with bounds (``only``, ``guard``).
+    """
+    schemas = sorted({table.schema for table in catalog.tables.values()})
+    steps = [Step(f"read information_schema of {', '.join(schemas)}", "done already, for this plan too")]
+    steps.append(Step("open a snapshot", ONCE, ("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",)))
+    steps.append(Step("try whether the account may read the tables that it can lead to", "together"))
+    found: list[tuple[Shape, Lineage]] = []
+    loops = [loop_of(shape, catalog) for shape in shapes]
+    for shape, loop in sorted(zip(shapes, loops, strict=True), key=lambda pair: pair[1] is not None):
+        lineage, step = _of_shape(shape, loop, catalog)
+        found.append((shape, lineage))
+        steps.append(step)
+    rules = [(shape, rule) for shape, lineage in found for rule in lineage.witnesses]
+    steps += [
+        Step(
+            f"rule of {_numbers(shape)}, for no row at all ({rule.reason})", ONCE, (_shown(rule.asks[0][0]),)
+        )
+        for shape, rule in rules
+        if rule.rowless
+    ]
+    reached = {leaf.table.full_name for _, lineage in found for leaf in lineage.leaves}
+    done: set[int] = set()
+    seen: set[str] = set()
+    while reached - seen:
+        steps += _closure(catalog, reached, seen, parts)
+        for number, (shape, rule) in enumerate(rules):
+            if number not in done and any(base.table.full_name in reached for base in rule.outer):
+                done.add(number)
+                steps.append(_of_rule(shape, rule))
+                reached |= {base.table.full_name for base in rule.wanted}
+    if bounded:
+        steps.append(Step("compare with the rows that `only` and `guard` name", EACH_LIST))
+    named = {table.full_name for _, lineage in found for table in lineage.tables}
+    included = catalog.in_order(included_tables(catalog, reached | named, (), parts))
+    several = "together with others"
+    steps += [Step(f"count {name}", several, (f"SELECT COUNT(*) FROM {name}",)) for name in included]
+    steps += [
+        Step(
+            f"look up the rows of {name} that foreign keys led to",
+            f"{EACH_LIST}, {several}",
+            (f"SELECT COUNT(*) FROM {name} WHERE …",),
+        )
+        for name in included
+        if any(fk.child in reached for fk in catalog.children(name))
+    ]
+    wide = [name for name in included if len(catalog.tables[name].primary_key) > 1]
+    if wide:
+        what = f"count the rows for conditions on leading key columns of {', '.join(wide)}"
+        steps.append(Step(what, "once for each condition that is tried"))
+    return Plan(tuple(steps))
+
+
+def included_tables(
+    catalog: Catalog, filled: Collection[str], reports: Sequence[StatementReport], parts: str
+) -> set[str]:
+    """Tables with rows, tables that statements name, what these refer to, and the parts of them."""
+    names = set(filled) | {name for report in reports for name in report.tables}
+    while True:
+        more = catalog.ancestors(names)
+        if parts == "all":
+            more |= {fk.child for name in more for fk in catalog.parts(name)}
+        if more <= names:
+            return names
+        names = names | more
+
+
+def _of_shape(shape: Shape, loop: tuple[Lineage, Batch] | None, catalog: Catalog) -> tuple[Lineage, Step]:
+    """The lineage of a shape, and how its leaves are asked for."""
+    bindings = len(shape.bindings)
+    lineage = analyse(shape.first.sql, catalog, kind=shape.kind, default_schema=shape.database or None)
+    what = f"rows that {_numbers(shape)} depend{'s' if len(shape.numbers) == 1 else ''} on"
+    if loop is not None:
+        found = loop[1]
+        sql = tuple(_shown(text) for text in found.leaves)
+        if found.count and not found.single and not found.counted_by_leaf:
+            sql = (*sql, _shown(found.count))
+        often = f"once for every {LIST_BYTES // 1000} kB of its {bindings:,} lists of values"
+        return lineage, Step(
+            what, f"{often}{', without rows that are known by then' * bool(found.point)}", sql
+        )
+    often = ONCE if bindings == 1 else f"once for each of its {bindings:,} lists of values, such as"
+    leaves = [leaf.sql or _whole(leaf.table) for leaf in lineage.leaves]
+    if only_leaf(lineage, shape.kind) is None:
+        leaves.append(lineage.sql if lineage.query is None else counting(lineage.query))
+    why = f" (not analysed: {lineage.fallback})" if lineage.fallback else ""
+    return lineage, Step(f"{what}{why}", often, tuple(leaves))
+
+
+def _whole(table: Table) -> str:
+    return f"SELECT {expressions(key_columns(table))} FROM {table.full_name}"
+
+
+def _closure(catalog: Catalog, reached: set[str], seen: set[str], parts: str) -> Iterator[Step]:
+    """What is asked to close the rows of the tables in ``reached``, to which it adds those that these lead to."""
+    while reached - seen:
+        name = max(reached - seen, key=catalog.position)
+        seen.add(name)
+        for fk in catalog.parents(name):
+            to = follow.to_parent(catalog, fk)
+            reached.add(fk.parent)
+            what = f"{fk.child} refers to {fk.parent} (`{fk.name}`)"
+            if to.projection is not None:
+                yield Step(f"{what}, whose key is part of its own", NEVER)
+            else:
+                yield Step(what, EACH_LIST, (_shown(to.sql),))
+        for fk in catalog.parts(name) if parts == "all" else ():
+            reached.add(fk.child)
+            yield Step(
+                f"parts of {fk.parent} in {fk.child}",
+                EACH_LIST,
+                (_shown(follow.to_children(catalog, fk).sql),),
+            )
+
+
+def _of_rule(shape: Shape, rule: Witness) -> Step:
+    tables = ", ".join(dict.fromkeys(base.table.full_name for base in rule.outer))
+    sql = tuple(dict.fromkeys(_shown(text) for text, _ in rule.asks))
+    if rule.group_sql:
+        sql = (*sql, _shown(rule.group_sql))
+    return Step(f"rule of {_numbers(shape)} for rows of {tables} ({rule.reason})", EACH_LIST, sql)
+
+
+def _numbers(shape: Shape) -> str:
+    numbers = shape.numbers
+    if len(numbers) == 1:
+        return f"statement {numbers[0]}"
+    return f"{len(numbers):,} statements ({numbers[0]} and others like it)"
+
+
+def _shown(sql: str) -> str:
+    return sql.replace(f"`{KEYS}`", "…").replace(f"`{follow.KEYS}`", "…")

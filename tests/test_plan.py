@@ -1,0 +1,128 @@
+"""The plan of a cascade says what is then asked, in that order, and asks none of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy import compat
+from dj_sqlspy.cascade import Asker, plain_decoders
+from dj_sqlspy.cascade.plan import NEVER, ONCE, Plan
+from dj_sqlspy.cli import main
+from dj_sqlspy.journal import Statement
+from dj_sqlspy.slices import make_plan, make_slice
+from tests.lab import make_lab, rows
+
+SETUP = """
+CREATE DATABASE lab;
+CREATE TABLE lab.subject (subject INT PRIMARY KEY);
+CREATE TABLE lab.session (subject INT, session INT, PRIMARY KEY (subject, session),
+ FOREIGN KEY (subject) REFERENCES lab.subject (subject));
+CREATE TABLE lab.session__trial (subject INT, session INT, trial INT, PRIMARY KEY (subject, session, trial),
+ FOREIGN KEY (subject, session) REFERENCES lab.session (subject, session));
+CREATE TABLE lab.fit (fit INT PRIMARY KEY, subject INT NOT NULL, session INT NOT NULL,
+ FOREIGN KEY (subject, session) REFERENCES lab.session (subject, session));
+CREATE TABLE lab.excluded (subject INT PRIMARY KEY);
+INSERT INTO lab.subject VALUES (1), (2), (3);
+INSERT INTO lab.session VALUES (1, 1), (1, 2), (2, 1), (3, 1);
+INSERT INTO lab.session__trial SELECT subject, session, 1 FROM lab.session;
+INSERT INTO lab.fit VALUES (1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 3, 1);
+INSERT INTO lab.excluded VALUES (2)
+"""
+
+
+@pytest.fixture
+def name(connection: Any, prefix: str) -> str:
+    with connection.cursor() as cursor:
+        for statement in (
+            SETUP.replace("lab.", f"`{prefix}lab`.").replace("E lab;", f"E `{prefix}lab`;").split(";\n")
+        ):
+            cursor.execute(statement)
+    return f"`{prefix}lab`"
+
+
+def captured(name: str) -> list[Statement]:
+    texts = [
+        *(f"SELECT * FROM {name}.`fit` WHERE fit = {n}" for n in (1, 3)),
+        f"SELECT * FROM {name}.`subject` WHERE subject NOT IN (SELECT subject FROM {name}.`excluded`)",
+    ]
+    return [Statement(text, 1 if "fit" in text else 2, number=number) for number, text in enumerate(texts, 1)]
+
+
+def pattern(sql: str) -> re.Pattern[str]:
+    """Matches what a query of a plan becomes once values stand in it."""
+    return re.compile(".*".join(map(re.escape, sql.split("…"))), re.DOTALL)
+
+
+@pytest.mark.line("2.x")
+def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    send = Asker.rows
+    monkeypatch.setattr(Asker, "rows", lambda self, sql: (asked.append(sql), send(self, sql))[1])
+    raw = compat.raw_connection(dj_conn, conv=plain_decoders())
+    planned = make_plan(captured(name), raw)
+    assert not asked
+    make_slice(captured(name), raw)
+    raw.close()
+    sent = [
+        sql
+        for sql in asked
+        if not sql.startswith("EXPLAIN") and not any(mark in sql for mark in ("@@", "BETWEEN", "`asked`"))
+    ]
+    expected = [pattern(sql) for step in planned.steps[2:] for sql in step.sql]
+    together = [sql for sql in sent if sql.startswith("SELECT (SELECT COUNT(*)")]
+    assert together  # counts that stand in the plan one by one
+    counted = [
+        f"SELECT COUNT(*){part}" for sql in together for part in sql[:-1].split("(SELECT COUNT(*)")[1:]
+    ]
+    for sql in [*(one.removesuffix("), ") for one in counted), *(sql for sql in sent if sql not in together)]:
+        found = [number for number, one in enumerate(expected) if one.fullmatch(sql) or one.match(sql)]
+        assert found, f"not planned: {sql}"
+    closing = [sql for sql in sent if " AS `child`" in sql or " AS `part`" in sql]
+    order = [next(n for n, one in enumerate(expected) if one.fullmatch(sql)) for sql in closing]
+    assert order and order == sorted(order)
+    assert len(closing) == len(set(order))  # every key was asked about at once
+
+
+@pytest.mark.line("2.x")
+def test_what_a_plan_says(name: str, dj_conn: Any) -> None:
+    raw = compat.raw_connection(dj_conn, conv=plain_decoders())
+    planned = make_plan(captured(name), raw)
+    referenced = make_plan(captured(name), raw, parts="referenced")
+    raw.close()
+    how = {step.what: step.how_often for step in planned.steps}
+    assert (
+        how[f"{name}.`session` refers to {name}.`subject` (`session_ibfk_1`), whose key is part of its own"]
+        == NEVER
+    )
+    fit = next(step for step in planned.steps if step.what.startswith(f"{name}.`fit` refers to"))
+    assert "new keys" in fit.how_often and fit.sql[0].startswith("SELECT DISTINCT `child`.`subject`")
+    loop = next(step for step in planned.steps if step.what.startswith("rows that 2 statements"))
+    assert "2 lists of values" in loop.how_often and len(loop.sql) == 1
+    assert any(step.what.startswith("rule of statement 3") for step in planned.steps)
+    assert any(what.startswith(f"parts of {name}.`session`") for what in how)
+    assert not any(step.what.startswith("parts") for step in referenced.steps)
+    counted = [step.what for step in planned.steps if step.what.startswith("count `")]
+    assert len(counted) == 5 and counted.index(f"count {name}.`subject`") < counted.index(
+        f"count {name}.`session`"
+    )
+    assert how[f"count {name}.`subject`"] == "together with others"
+    assert how["open a snapshot"] == ONCE
+
+
+def test_on_the_command_line(
+    dj_conn: Any, prefix: str, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab: SimpleNamespace = make_lab(f"{prefix}lab", dj_conn)
+    with sqlspy.export("paper", "fig"):
+        rows(lab.Session & "subject = 1")
+    monkeypatch.setattr(Asker, "rows", lambda self, sql: pytest.fail(f"asked: {sql}"))
+    assert main(["slice", "paper", "--plan"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("  1. read information_schema") and "`session` refers to" in out
+    assert isinstance(sqlspy.Paper("paper").plan(), Plan)
