@@ -58,6 +58,11 @@ CONSTRUCTS = (
         ),
         ("LEFT JOIN … IS NULL", f"SELECT u.* FROM {U} LEFT JOIN {S} USING (subject) WHERE s.session IS NULL"),
         ("RIGHT JOIN", f"SELECT u.subject, s.* FROM {S} RIGHT JOIN {U} ON s.subject = u.subject"),
+        ("NATURAL RIGHT JOIN", "SELECT * FROM lab.subject__note NATURAL RIGHT JOIN lab.subject"),
+        (
+            "RIGHT JOIN … USING … IS NULL",
+            f"SELECT u.* FROM {S} RIGHT JOIN {U} USING (subject) WHERE s.day IS NULL",
+        ),
         ("CROSS JOIN", f"SELECT COUNT(*) FROM {U} CROSS JOIN lab.`#species` AS x WHERE x.legs = 2"),
         ("STRAIGHT_JOIN", f"SELECT u.subject FROM {U} STRAIGHT_JOIN {S} ON u.subject = s.subject"),
         ("self-join", "SELECT a.probe FROM lab.probe AS a JOIN lab.probe AS b ON a.follows = b.probe"),
@@ -139,6 +144,10 @@ CONSTRUCTS = (
         "Set operations",
         ("UNION", "SELECT subject FROM lab.session UNION SELECT owner FROM lab.probe"),
         ("UNION ALL", "SELECT subject FROM lab.session UNION ALL SELECT owner FROM lab.probe"),
+        (
+            "UNION ALL, then UNION",
+            "SELECT subject FROM lab.session UNION ALL SELECT owner FROM lab.probe UNION SELECT 4",
+        ),
         ("INTERSECT", "SELECT subject FROM lab.session INTERSECT SELECT owner FROM lab.probe"),
         ("INTERSECT ALL", "SELECT subject FROM lab.session INTERSECT ALL SELECT owner FROM lab.probe"),
         ("EXCEPT", "SELECT subject FROM lab.subject EXCEPT SELECT owner FROM lab.probe"),
@@ -171,13 +180,33 @@ CONSTRUCTS = (
         ),
         ("NOT IN", f"SELECT * FROM {U} WHERE u.subject NOT IN (SELECT subject FROM {S})"),
         ("NOT IN with NULLs", f"SELECT * FROM {U} WHERE u.subject NOT IN (SELECT owner FROM lab.probe)"),
+        (
+            "NOT IN, correlated",
+            f"SELECT * FROM {U} WHERE 5 NOT IN (SELECT score FROM {S} WHERE s.subject = u.subject)",
+        ),
+        (
+            "NOT over IN, under OR",
+            f"SELECT * FROM {U} WHERE u.weight > 100 OR NOT (u.subject IN (SELECT subject FROM {S}))",
+        ),
         ("= ANY", f"SELECT * FROM {U} WHERE u.subject = ANY (SELECT subject FROM {S} WHERE score > 5)"),
         ("< SOME", f"SELECT * FROM {U} WHERE u.subject < SOME (SELECT owner FROM lab.probe)"),
         (">= ALL", f"SELECT * FROM {S} WHERE s.score >= ALL (SELECT score FROM {S} WHERE score IS NOT NULL)"),
         ("<> ALL", f"SELECT * FROM {U} WHERE u.subject <> ALL (SELECT subject FROM {S})"),
+        (
+            "= ANY, correlated",
+            f"SELECT * FROM {U} WHERE 5 = ANY (SELECT score FROM {S} WHERE s.subject = u.subject)",
+        ),
+        (
+            "> ALL, correlated",
+            f"SELECT * FROM {U} WHERE u.weight > ALL (SELECT score + 15 FROM {S} WHERE s.subject = u.subject)",
+        ),
         ("EXISTS", f"SELECT * FROM {U} WHERE EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject)"),
         ("EXISTS, not correlated", f"SELECT * FROM {U} WHERE EXISTS (SELECT 1 FROM {S} WHERE s.score = 7)"),
         ("NOT EXISTS", f"SELECT * FROM {U} WHERE NOT EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject)"),
+        (
+            "NOT EXISTS, not correlated",
+            f"SELECT * FROM {U} WHERE NOT EXISTS (SELECT 1 FROM {S} WHERE s.score = 7)",
+        ),
         (
             "EXISTS with GROUP BY … HAVING",
             f"SELECT * FROM {U} WHERE EXISTS (SELECT s.subject FROM {S} WHERE s.subject = u.subject"
@@ -186,6 +215,10 @@ CONSTRUCTS = (
         (
             "row constructor IN",
             f"SELECT * FROM {U} WHERE (u.subject, u.species) IN (SELECT owner, 'mouse' FROM lab.probe)",
+        ),
+        (
+            "row constructor NOT IN, with NULLs",
+            f"SELECT * FROM {S} WHERE (s.subject, s.score) NOT IN (SELECT owner, follows + 4 FROM lab.probe)",
         ),
         ("row constructor, compared", f"SELECT * FROM {S} WHERE (s.subject, s.session) = (3, 1)"),
         (
@@ -208,6 +241,11 @@ CONSTRUCTS = (
         (
             "in WHERE, correlated",
             f"SELECT * FROM {S} WHERE s.score = (SELECT MAX(t.score) FROM lab.session AS t"
+            " WHERE t.subject = s.subject)",
+        ),
+        (
+            "more than MIN, correlated",
+            f"SELECT * FROM {S} WHERE s.score > (SELECT MIN(t.score) FROM lab.session AS t"
             " WHERE t.subject = s.subject)",
         ),
         (
@@ -235,6 +273,19 @@ CONSTRUCTS = (
         ),
         ("compared with <=>", f"SELECT * FROM {S} WHERE s.score <=> (SELECT MIN(follows) FROM lab.probe)"),
         ("alone", "SELECT (SELECT COUNT(*) FROM lab.session), (SELECT MIN(probe) FROM lab.probe)"),
+        (
+            "in an aggregate",
+            f"SELECT SUM((SELECT COUNT(*) FROM {S} WHERE s.subject = u.subject)) FROM {U} WHERE u.weight < 100",
+        ),
+        (
+            "in a window",
+            f"SELECT u.subject, RANK() OVER (ORDER BY (SELECT COUNT(*) FROM {S} WHERE s.subject = u.subject)) FROM {U}",
+        ),
+        (
+            "with LIMIT, correlated",
+            f"SELECT u.subject, (SELECT s.score FROM {S} WHERE s.subject = u.subject ORDER BY s.session DESC LIMIT 1)"
+            f" AS latest FROM {U}",
+        ),
     ),
     *_section(
         "Boolean logic",
@@ -273,10 +324,27 @@ CONSTRUCTS = (
             f"SELECT MONTH(s.day) AS m, COUNT(*) FROM {S} GROUP BY m, 1",
         ),
         ("WITH ROLLUP", f"SELECT s.subject, SUM(s.score) FROM {S} GROUP BY s.subject WITH ROLLUP"),
+        (
+            "ROLLUP (…)",
+            f"SELECT s.subject, s.session, SUM(s.score) FROM {S} GROUP BY ROLLUP (s.subject, s.session)",
+            EXACT,
+            NONE,
+        ),
+        (
+            "GROUPING",
+            f"SELECT s.subject, GROUPING(s.subject), SUM(s.score) FROM {S} GROUP BY s.subject WITH ROLLUP"
+            " HAVING GROUPING(s.subject) = 1 OR SUM(s.score) > 6",
+            EXACT,
+            NONE,
+        ),
         ("HAVING", f"SELECT s.subject FROM {S} GROUP BY s.subject HAVING SUM(s.score) > 5 AND s.subject < 3"),
         ("HAVING with an alias", f"SELECT s.subject, COUNT(*) AS n FROM {S} GROUP BY s.subject HAVING n > 1"),
         ("HAVING without GROUP BY", f"SELECT s.subject, s.score + 1 AS x FROM {S} HAVING x > 6"),
         ("HAVING of an aggregate over all rows", f"SELECT COUNT(*) FROM {S} HAVING COUNT(*) > 100"),
+        (
+            "HAVING that rejects groups below another SELECT",
+            f"SELECT COUNT(*) FROM (SELECT s.subject FROM {S} GROUP BY s.subject HAVING MAX(s.score) > 8) AS d",
+        ),
         ("aggregate over all rows", f"SELECT COUNT(*), MIN(s.day), AVG(s.score) FROM {S} WHERE s.score > 5"),
         ("DISTINCT", f"SELECT DISTINCT s.subject FROM {S}"),
         ("COUNT(DISTINCT …)", f"SELECT COUNT(DISTINCT s.subject), COUNT(DISTINCT s.day, s.score) FROM {S}"),
@@ -321,6 +389,11 @@ CONSTRUCTS = (
             "LIMIT in a derived table",
             f"SELECT d.score FROM (SELECT * FROM {S} ORDER BY s.subject, s.session LIMIT 3) AS d WHERE d.score > 5",
         ),
+        (
+            "LIMIT in a CTE, and outside",
+            f"WITH d AS (SELECT * FROM {S} ORDER BY s.subject, s.session LIMIT 4 OFFSET 1)"
+            " SELECT d.score FROM d ORDER BY d.score DESC, d.subject, d.session LIMIT 2",
+        ),
         ("LIMIT over groups", f"SELECT s.subject FROM {S} GROUP BY s.subject ORDER BY s.subject LIMIT 1"),
         ("LIMIT over DISTINCT", f"SELECT DISTINCT s.day FROM {S} ORDER BY s.day LIMIT 2"),
         ("LIMIT without a total order", f"SELECT s.day FROM {S} ORDER BY s.score LIMIT 2", "marked limit"),
@@ -336,6 +409,11 @@ CONSTRUCTS = (
         (
             "JSON_TABLE of a literal",
             f"SELECT u.* FROM {U} JOIN JSON_TABLE('[1, 4]', '$[*]' COLUMNS (n INT PATH '$')) AS j ON j.n = u.subject",
+        ),
+        (
+            "LEFT JOIN JSON_TABLE",
+            "SELECT p.probe, j.site FROM lab.probe AS p LEFT JOIN"
+            " JSON_TABLE(p.sites, '$[*]' COLUMNS (site INT PATH '$')) AS j ON j.site < 3",
         ),
         (
             "VALUES ROW(…)",

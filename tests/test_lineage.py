@@ -419,6 +419,14 @@ def test_marks(text: str, marks: str, catalog: Catalog) -> None:
         ("SELECT id FROM {s}.a UNION SELECT id FROM {s}.c ORDER BY id", True),
         ("SELECT id FROM {s}.a UNION ALL SELECT id FROM {s}.c ORDER BY id", False),
         ("SELECT * FROM (SELECT id, x FROM {s}.a) d ORDER BY 1", True),
+        ("SELECT * FROM (SELECT * FROM {s}.b ORDER BY id, n LIMIT 2) d ORDER BY d.n, d.id", True),
+        ("SELECT * FROM (SELECT * FROM {s}.b ORDER BY id, n LIMIT 2) d ORDER BY d.n, d.y", False),
+        ("SELECT * FROM (SELECT * FROM {s}.b WHERE id = 1 ORDER BY n LIMIT 2) d ORDER BY d.n", True),
+        (
+            "SELECT * FROM (SELECT a.x, b.* FROM {s}.a JOIN {s}.b USING (id) LIMIT 2) d ORDER BY d.id, d.n",
+            True,
+        ),
+        ("SELECT * FROM (SELECT b.* FROM {s}.a JOIN {s}.b LIMIT 2) d ORDER BY d.id, d.n", False),
         ("SELECT EXISTS (SELECT 1 FROM {s}.a)", True),
     ],
 )

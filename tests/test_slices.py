@@ -125,6 +125,26 @@ def test_why_a_witness(lab: SimpleNamespace, home: Path) -> None:
     assert "keeps a row rejected (anti-join) (statement 1: " in line
 
 
+def test_why_of_every_row(lab: SimpleNamespace, home: Path) -> None:
+    """Each chain ends with a statement, and each of its steps names a row of the slice."""
+    cut = capture(
+        home,
+        lambda: rows(lab.Session - lab.Bad),
+        lambda: rows(lab.Trial & {"subject": "c", "trial": 1}),
+        lambda: rows((lab.Session & "rig IS NULL").proj()),
+        lambda: rows(lab.Rig & "rig = 2"),
+    ).slice()
+    seen = 0
+    for name, table in cut.tables.items():
+        for key in cut.keys(name):
+            chain = cut.why(name, dict(zip(table.table.key, key, strict=True)))
+            assert chain[0].startswith(f"{name} (") and "(statement " in chain[-1]
+            assert not any("(statement " in line for line in chain[:-1])
+            assert {line.split(" (")[0] for line in chain} <= set(cut.tables)
+            seen += 1
+    assert seen == sum(table.rows for table in cut.tables.values()) > 10
+
+
 def test_why_not(lab: SimpleNamespace, home: Path) -> None:
     cut = capture(home, lambda: rows(lab.Session & {"subject": "a"})).slice()
     name = lab.Session.full_table_name
@@ -259,6 +279,39 @@ def test_policies(
     assert found.get("session", 0) == sessions
     assert found.get("subject", 0) == subjects
     assert found.get("rig", 0) == max(rigs, 1 if sessions else 0)
+
+
+def test_populate_exports_what_make_fetches(prefix: str, dj_conn: Any, home: Path) -> None:
+    """The key source, what is there already and the progress are bookkeeping."""
+    schema = new_schema(f"{prefix}made", dj_conn)
+
+    @schema
+    class Cell(dj.Manual):
+        definition = """
+        cell : int
+        ---
+        rate : int
+        """
+
+    @schema
+    class Doubled(dj.Computed):
+        definition = """
+        -> Cell
+        ---
+        rate : int
+        """
+
+        def make(self, key: dict[str, Any]) -> None:
+            self.insert1({**key, "rate": 2 * (Cell & key).fetch1("rate")})
+
+    Cell.insert({"cell": n, "rate": 10 * n} for n in range(1, 6))
+    paper = capture(
+        home, lambda: Doubled.populate("cell IN (2, 4)", display_progress=False), lambda: Doubled.progress()
+    )
+    cut = paper.slice()
+    assert counts(cut) == {"cell": 2}
+    assert cut.keys(Cell.full_table_name) == {(2,), (4,)}
+    assert {report.statement.kind for report in cut.statements} == {"data"}
 
 
 def test_a_policy_that_is_none(lab: SimpleNamespace, home: Path, server: Server) -> None:

@@ -162,11 +162,17 @@ def _identifying_outputs(query: Query) -> set[str] | None:
         ids = {_id(_bare(key)) for key in query.group if isinstance(_bare(key), exp.Column)}
         complete = len(ids) == len(query.group) and not query.rollup
         return {shown[i] for i in ids} if complete and ids <= set(shown) else None
-    needed = closure(set(shown) | _constants(query), query)
-    if all(
-        (identity := _identity(source)) is not None and identity <= needed for source in sources(query.tree)
-    ):
-        return set(shown.values())
+    constants = _constants(query)
+    wanted: set[tuple[str, str]] = set()
+    for source in sources(query.tree):
+        identity = _identity(source)
+        if identity is None:
+            return None
+        wanted |= identity
+    # as few as will do, so that an ORDER BY around it that names them is seen to be total
+    for ids in ((wanted - constants) & set(shown), set(shown)):
+        if wanted <= closure(ids | constants, query):
+            return {shown[i] for i in ids}
     return None
 
 

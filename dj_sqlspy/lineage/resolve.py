@@ -644,10 +644,15 @@ class _Resolver:
         group = node.args.get("group")
         if group is None:
             return None, False
-        if group.args.get("cube") or group.args.get("grouping_sets") or group.args.get("all"):
+        items, rollup = list(group.expressions), bool(group.args.get("rollup"))
+        if len(items) == 1 and isinstance(items[0], exp.Rollup):
+            # GROUP BY ROLLUP (a, b), of MySQL 9, is GROUP BY a, b WITH ROLLUP
+            items, rollup = list(items[0].expressions), True
+        unknown = ("cube", "grouping_sets", "all")
+        if any(group.args.get(name) for name in unknown) or any(isinstance(i, _GROUPINGS) for i in items):
             raise Unsupported("GROUP BY with CUBE or GROUPING SETS is not analysed")
         keys: list[Expr] = []
-        for item in group.expressions:
+        for item in items:
             plain = item.this if isinstance(item, exp.Ordered) else item
             position = _position(plain, outputs)
             if position is not None:
@@ -658,7 +663,7 @@ class _Resolver:
                 keys.append(in_from(plain) if named is None else with_new_aliases(named, self.alias))
             else:
                 keys.append(in_from(plain))
-        return tuple(keys), bool(group.args.get("rollup"))
+        return tuple(keys), rollup
 
     def having(
         self,
@@ -786,6 +791,7 @@ def _never_null(query: Query) -> set[str]:
     return {output.name for output in query.outputs if output.expr.meta.get("not_null")}
 
 
+_GROUPINGS = (exp.Rollup, exp.Cube, exp.GroupingSets)
 _QUANTIFIERS = {"EXISTS": exp.Exists, "ANY": exp.Any, "SOME": exp.Any, "ALL": exp.All}
 
 
