@@ -153,6 +153,10 @@ CONSTRUCTS = (
         ("EXCEPT", "SELECT subject FROM lab.subject EXCEPT SELECT owner FROM lab.probe"),
         ("EXCEPT ALL", "SELECT subject FROM lab.session EXCEPT ALL SELECT owner FROM lab.probe"),
         (
+            "EXCEPT of a number and a text",
+            "SELECT subject FROM lab.subject EXCEPT SELECT text FROM lab.subject__note",
+        ),
+        (
             "precedence and parentheses",
             "(SELECT subject FROM lab.subject) EXCEPT ((SELECT owner FROM lab.probe) UNION"
             " (SELECT subject FROM lab.session WHERE score > 8))",

@@ -259,6 +259,26 @@ def test_found_refused(bench: Bench) -> None:
     assert [reason for reason, _ in outcome.fallbacks if "Illegal mix of collations" in reason]
 
 
+def test_found_types_of_set_operations(bench: Bench) -> None:
+    """EXCEPT and INTERSECT compare in the type that they make of both columns: of a number and bytes, bytes."""
+    numbers = Table("m1", "A", (Column("n", "int"),), ("n",))
+    raw = Table("m2", "A", (Column("b", "bin"),), ("b",))
+    statements = [
+        f"{first} {word} SELECT b FROM {raw.full}"
+        for word in ("EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL")
+        for first in (
+            f"SELECT n FROM {numbers.full}",
+            f"SELECT COUNT(*) AS n FROM {numbers.full} WHERE n > 9",
+        )
+    ]
+    rows = {"m1": [("0",), ("1",)], "m2": [("X'000000'",), ("X'414141'",)]}
+    for sets in ([[each] for each in statements], [[*statements, f"SELECT b FROM {raw.full}"]]):
+        for each in sets:
+            outcome = bench.trial(Schema((numbers, raw)), rows, each)
+            assert outcome.counts["equal"] == len(each)
+            assert not outcome.fallbacks
+
+
 def test_found_view_of_another_schema(bench: Bench) -> None:
     """A view may read another one, and that one a schema that no statement names."""
     number = Column("n", "int")

@@ -42,9 +42,11 @@ from .tree import (
     outer_references,
     query_of,
     same,
+    subqueries,
     subquery,
     with_new_aliases,
 )
+from .types import alike
 
 
 class Unsupported(Exception):
@@ -302,6 +304,8 @@ class _Resolver:
         else:
             a, b = self.alias(), self.alias()
             left, right = _distinct_names(left), _distinct_names(right)
+            if not alike(left, right):
+                left, right = self._of_one_type(left, right), self._of_one_type(right, left)
             if not distinct:
                 return self._limited(self._of_multisets(node, left, right, a, b), node, parent, ctes)
             matching = Block(
@@ -319,6 +323,17 @@ class _Resolver:
                 distinct=True,
             )
         return self._limited(result, node, parent, ctes)
+
+    def _of_one_type(self, query: Query, other: Query) -> Query:
+        """The query with the types that a set operation with another one makes of its columns.
+
+        >>> a                                          # doctest: +SKIP
+        SELECT x FROM a UNION ALL SELECT y FROM b WHERE FALSE
+        """
+        alias = self.alias()
+        (copied,) = subqueries(with_new_aliases(subquery(other), self.alias))
+        outputs = tuple(Output(name, column(alias, name)) for name in copied.names)
+        return Union((query, Block(outputs, Derived(alias, copied), (exp.false(),))), distinct=False)
 
     def _limited(self, result: Query, node: Expr, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Query:
         if node.args.get("order") or node.args.get("limit") or node.args.get("offset"):
