@@ -558,8 +558,9 @@ class Grammar:
         nested = any(
             f" {word} " in branch for branch in branches for word in ("UNION", "INTERSECT", "EXCEPT")
         )
-        if nested and self.flavor == "mysql":
-            # MySQL 9.7.4 itself ends with signal 11 at some statements with INTERSECT or EXCEPT of such a branch
+        if self.flavor == "mysql" and (nested or len(branches) > 2):
+            # MySQL 9.7.4 itself ends with signal 11 at some statements with INTERSECT or EXCEPT of such a branch, also
+            # where no parentheses show it: A EXCEPT ALL B INTERSECT C
             operators = [operator for operator in operators if operator.startswith("UNION")]
         bare = not any(" LIMIT " in branch or branch.startswith(("(", "WITH")) for branch in branches)
         bare = bare and choices.chance(30)

@@ -148,7 +148,7 @@ def test_the_setting(
 
 @pytest.mark.slow
 @pytest.mark.line("2.x")
-@pytest.mark.flavor("mariadb")
+@pytest.mark.flavor("mysql")
 def test_a_million_scattered_keys(
     server: Server, clean_scratch: Server, connection: Any, schemas: tuple[str, str], tmp_path: Path
 ) -> None:

@@ -50,11 +50,8 @@ def generated_columns(cursor: Any, entries: Iterable[TableSlice]) -> tuple[Gener
         )
         indexed = {quote(str(name)) for (name,) in cursor.fetchall()}
         nulls = ", ".join(f"NULL AS {quote(column.name)}" for column in table.columns)
-        # information_schema holds no character of four bytes
-        cursor.execute(f"SHOW CREATE TABLE {entry.name}")
-        text = cursor.fetchone()[1]
         place = "FIRST"
-        for line in (text if isinstance(text, str) else bytes(text).decode()).splitlines():
+        for line in _definition(cursor, entry.name).split("\n"):
             if not line.startswith("  `"):
                 continue
             before, definition = place, line.removesuffix(",")
@@ -67,6 +64,8 @@ def generated_columns(cursor: Any, entries: Iterable[TableSlice]) -> tuple[Gener
             stored = definition[match.end() - 1 + len(expression) :].lstrip().startswith("STORED")
             if (match[1] in indexed and not stored) or "\\" in expression or max(expression) > "\uffff":
                 continue
+            if any("\udc80" <= character <= "\udcff" for character in definition):  # bytes that are no text
+                continue
             # the definition is on a line of its own, as in a dump: restore.sh translates collations there
             change = (
                 f"MODIFY COLUMN\n{definition}"
@@ -77,6 +76,20 @@ def generated_columns(cursor: Any, entries: Iterable[TableSlice]) -> tuple[Gener
             column = match[1][1:-1].replace("``", "`")
             found.append(Generated(table.schema, table.name, column, change, probe))
     return tuple(found)
+
+
+def _definition(cursor: Any, name: str) -> str:
+    """The CREATE TABLE of a table, where information_schema holds no character of four bytes.
+
+    The default of a column of bytes stands in it as it is, so the driver must not decode it.
+    """
+    connection = cursor.connection
+    before, connection.use_unicode = connection.use_unicode, False
+    try:
+        cursor.execute(f"SHOW CREATE TABLE {name}")
+        return bytes(cursor.fetchone()[1]).decode("utf-8", "surrogateescape")
+    finally:
+        connection.use_unicode = before
 
 
 def _enclosed(text: str, start: int) -> str:
