@@ -126,6 +126,14 @@ def test_the_shortest(keys: set[Key], every: set[Key], text: str) -> None:
     assert text_of(keys, every) == text
 
 
+def test_of_many_runs_only_long_ones_are_ranges() -> None:
+    """Ranges joined with OR cost servers the square of their number."""
+    keys = {(10 * n + i,) for n in range(300) for i in range(4)} | {(n,) for n in range(5000, 5100)}
+    text = shortest(integers("a"), dict.fromkeys(keys, 0), 9999, lambda sql: 0).text
+    assert text.startswith("(`a` BETWEEN 5000 AND 5099 OR `a` IN (0, 1, 2, 3, 10, 11,")
+    assert text.count("BETWEEN") == 1 and text.count(",") == 4 * 300 - 1
+
+
 def test_a_table_without_a_key_is_taken_whole() -> None:
     table = Table("s", "t", integers("a").columns, ())
     assert shortest(table, {(1,): 0}, 9, lambda sql: 0).conditions(99) == ["TRUE"]

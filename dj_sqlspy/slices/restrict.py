@@ -3,7 +3,7 @@
 In: a table, the keys of its rows in the slice, and a way to count. Out: a `Restriction`: none (all rows), a
 condition on leading key columns, or a list of keys. A condition on leading columns is taken only if the server
 counts as many rows for it as the slice has: every row of the slice meets it, so an equal count makes it exact.
-Runs of consecutive integers are written as BETWEEN.
+Runs of consecutive integers are written as BETWEEN; where there are many, only long ones.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from ..catalog import INTEGER_TYPES, Column, Table
 
 # A condition on leading columns with more members than this share of the rows gains too little to be asked for.
 _WORTH = 0.8
+# A run of so many integers is shorter as BETWEEN. Servers take time that grows with the square of the number of ranges
+# joined with OR, which they do not for a list: of many runs, only those are written so that save a long list.
+_RUN, _LONG_RUN, _MANY_RUNS = 3, 64, 200
 # Longest list that is tried as a condition on leading columns.
 _LONGEST = 20_000
 
@@ -78,20 +81,15 @@ def shortest(table: Table, keys: Mapping[Key, int], total: int, count: Callable[
 
 def _runs(column: Column, values: Sequence[int]) -> Iterator[tuple[str, bool]]:
     """Consecutive integers as conditions; True marks one that is a single value."""
-    start = previous = values[0]
     name = expression(column)
-    for value in [*values[1:], None]:
-        if value is not None and value == previous + 1:
-            previous = value
-            continue
-        if previous - start < 2:
-            yield str(start), True
-            if previous > start:
-                yield str(previous), True
+    starts = [i for i, value in enumerate(values) if not i or value != values[i - 1] + 1]
+    runs = list(zip(starts, [*starts[1:], len(values)], strict=True))
+    many = sum(end - start >= _RUN for start, end in runs) > _MANY_RUNS
+    for start, end in runs:
+        if end - start >= (_LONG_RUN if many else _RUN):
+            yield f"{name} BETWEEN {values[start]} AND {values[end - 1]}", False
         else:
-            yield f"{name} BETWEEN {start} AND {previous}", False
-        if value is not None:
-            start = previous = value
+            yield from ((str(value), True) for value in values[start:end])
 
 
 def _joined(column: Column, values: Sequence[int], max_bytes: int) -> Iterator[str]:
