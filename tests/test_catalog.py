@@ -11,6 +11,9 @@ from dj_sqlspy.catalog import Catalog, ForeignKey
 from dj_sqlspy.errors import CatalogError
 from dj_sqlspy.servers import Server
 
+# nothing here depends on the line of DataJoint
+pytestmark = pytest.mark.line("2.x")
+
 SETUP = """
 CREATE DATABASE {one};
 CREATE DATABASE {two};

@@ -16,6 +16,9 @@ from tests.constructs import CONSTRUCTS, EXACT, NONE, Construct, page
 from tests.small_lab import ROWS, SCHEMA
 from tests.trial import Bench, Captured, Outcome
 
+# nothing here depends on the line of DataJoint
+pytestmark = pytest.mark.line("2.x")
+
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "constructs.md"
 
 # What other analyses of the paper read: rows that the construct may have rejected come into the slice.

@@ -25,6 +25,9 @@ from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices import Slice, make_slice
 
+# nothing here depends on the line of DataJoint
+pytestmark = pytest.mark.line("2.x")
+
 NASTY = [
     "it's",
     'say "hi"',

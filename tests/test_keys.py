@@ -20,6 +20,9 @@ from dj_sqlspy.cascade.keys import (
 )
 from dj_sqlspy.catalog import Column
 
+# nothing here depends on the line of DataJoint
+pytestmark = pytest.mark.line("2.x")
+
 
 def column(name: str, data_type: str, collation: str | None = None) -> Column:
     return Column(name, data_type, data_type, False, collation, "")

@@ -27,6 +27,9 @@ from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import drop_schemas
 from tests.exported import Twin, keyed
 
+# nothing here depends on the line of DataJoint
+pytestmark = pytest.mark.line("2.x")
+
 SCHEMA = "lineage_lab"
 SETUP = """
 CREATE DATABASE {s};

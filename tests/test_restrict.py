@@ -15,6 +15,9 @@ from dj_sqlspy.servers import Server
 from dj_sqlspy.slices.restrict import shortest
 from tests.conftest import drop_schemas
 
+# nothing here depends on the line of DataJoint
+pytestmark = pytest.mark.line("2.x")
+
 SCHEMA = "restrict_lab"
 NAMES = ["a", "it's", "100%", "back\\slash", "ü 😀", "x y", "", "`q`", "$HOME"]
 

@@ -16,6 +16,9 @@ from dj_sqlspy.shapes import Shape, fill, group, lift, markers
 from dj_sqlspy.slices import Slice, make_slice
 from tests.exported import Rows, keyed, selected
 
+# nothing here depends on the line of DataJoint
+pytestmark = pytest.mark.line("2.x")
+
 PIECES = st.sampled_from(
     [
         *(
