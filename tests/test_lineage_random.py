@@ -107,6 +107,11 @@ FOUND = {
         "SELECT (SELECT COUNT(*) FROM lab.session AS s WHERE s.subject = u.subject) AS n FROM lab.subject AS u"
         " HAVING n IS NOT NULL ORDER BY n",
     ),
+    "HAVING names a column of GROUP BY before an output, though FROM has two of that name": (
+        "SELECT MAX(t.score) AS score, COUNT(*) AS n FROM lab.session AS s JOIN lab.session AS t"
+        " ON s.subject = t.subject GROUP BY s.subject, s.score HAVING NOT (score < 7)",
+        "SELECT * FROM lab.session",
+    ),
     "HAVING names a computed column of a derived table": (
         "SELECT d.x, COUNT(*) FROM (SELECT GREATEST(subject, score) AS x FROM lab.session) AS d GROUP BY d.x"
         " WITH ROLLUP HAVING d.x >= 5 OR COUNT(*) = 0",

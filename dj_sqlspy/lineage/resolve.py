@@ -690,7 +690,11 @@ class _Resolver:
         windows: Mapping[str, Expr],
     ) -> Expr:
         def alias(name: str) -> Expr | None:
-            # a GROUP BY column comes first, then the select list, then (MariaDB, and inside aggregates) FROM
+            # a GROUP BY column comes first, also of a name that is ambiguous in FROM; then the select list; then
+            # (MariaDB, and inside aggregates) FROM
+            grouped = [k for k in keys if isinstance(k, exp.Column) and k.name.lower() == name.lower()]
+            if len(grouped) == 1:
+                return grouped[0]
             found = scope.lookup(name, None) if _shows(scope, name) else None
             if found is not None and any(found == key for key in keys):
                 return found
