@@ -53,14 +53,15 @@ def tpch(server: Server) -> Iterator[Source]:
 
 
 @pytest.fixture
-def paper(tpch: Source, server: Server, dj_conn: Any, home: Path) -> sqlspy.Paper:
+def paper(tpch: Source, server: Server, dj_conn: Any, home: Path) -> Iterator[sqlspy.Paper]:
     """Each query sent by hand over DataJoint's connection, in an analysis of its own."""
     dj_conn.query("USE tpch")
     for number, text in tpch.queries(server.flavor).items():
         with sqlspy.export("tpch", f"q{number}", home=home):
             rows = dj_conn.query(text.replace("%", "%%")).fetchall()
         assert len(rows) == len(tpch.rows(tpch.text(number))) > 0, f"query {number}"
-    return sqlspy.Paper("tpch", home=home)
+    yield sqlspy.Paper("tpch", home=home)
+    dj_conn.connect()  # another connection, which is in no schema
 
 
 def lineitems(cut: Any) -> int:
