@@ -142,6 +142,8 @@ class Server:
                 f"[client]\nhost={self.host}\nport={self.port}\nprotocol=TCP\n"
                 f"user={self.user}\npassword={self.password}\n"
             )
+            if self.flavor == "mariadb":  # clients from 11.4 on ask for TLS, which this server does not have
+                text += "[client-mariadb]\nskip-ssl\n"
             _write_private(path, text)
         return path
 
