@@ -299,14 +299,14 @@ class Paper:
             If nothing was captured.
         LineageError, CatalogError, SliceError
         """
-        from .references import references
+        from .references import declared
         from .slices.bounds import bounds_of
 
         return self._make(
             True,
             parts=parts,
             strict=strict,
-            virtual=references((*settings.get("references"), *virtual)),
+            virtual=declared(virtual),
             only=bounds_of(only),
             guard=bounds_of(guard),
             progress=progress,
@@ -332,7 +332,7 @@ class Paper:
 
         No row is read for it, only the catalog.
         """
-        from .references import references
+        from .references import declared
         from .slices import make_plan
         from .slices.bounds import bounds_of
 
@@ -344,7 +344,7 @@ class Paper:
                 connection,
                 parts=parts,
                 policies=policies,
-                virtual=references((*settings.get("references"), *virtual)),
+                virtual=declared(virtual),
                 only=bounds_of(only),
                 guard=bounds_of(guard),
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from . import settings
 from .catalog import ForeignKey
 from .errors import SpyError
 from .sql import full_name
@@ -47,6 +48,11 @@ def reference(text: str) -> ForeignKey:
 def references(given: Iterable[str | ForeignKey]) -> tuple[ForeignKey, ...]:
     """References from texts; those that are `ForeignKey`s already stay as they are."""
     return tuple(reference(each) if isinstance(each, str) else each for each in given)
+
+
+def declared(given: Iterable[str | ForeignKey] = ()) -> tuple[ForeignKey, ...]:
+    """The references of ``dj.config["sqlspy.references"]``, and those that are given beside them."""
+    return references((*settings.get("references"), *given))
 
 
 class _Words:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..cascade import Asker, Demand, KeySets
-from ..cascade.keys import Key, chunks, condition, convert, expression, expressions, key_columns
+from ..cascade.follow import to_children
+from ..cascade.keys import Key, chunks, convert, key_columns
 from ..catalog import Catalog, ForeignKey
 from ..errors import SliceError
 from ..lineage import analyse
@@ -96,25 +97,12 @@ def _children(catalog: Catalog, sets: KeySets, fk: ForeignKey, rows: set[Key], a
     held = sets.rows(fk.child)
     if not held:
         return set()
-    child, parent = catalog.tables[fk.child], catalog.tables[fk.parent]
-    columns = key_columns(parent)
-    target = dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
-    if set(target) == {c.lower() for c in parent.key}:
-        source = f"{fk.child} AS `child`"
-        names = ", ".join(expression(child.column(target[c.lower()]), "child") for c in parent.key)
-    else:
-        on = " AND ".join(
-            f"{expression(child.column(c), 'child')} = {expression(parent.column(p), 'parent')}"
-            for c, p in zip(fk.columns, fk.parent_columns, strict=True)
-        )
-        source = f"{fk.child} AS `child` JOIN {fk.parent} AS `parent` ON {on}"
-        names = expressions(columns, "parent")
-    child_columns = key_columns(child)
+    follow = to_children(catalog, fk)
+    columns = key_columns(catalog.tables[fk.child])
     found = set()
-    for chunk in chunks(columns, rows):
-        where = condition(names, columns, chunk)
-        for row in asker.rows(f"SELECT {expressions(child_columns, 'child')} FROM {source} WHERE {where}"):
-            key = convert(child_columns, row)
+    for chunk in chunks(follow.columns, rows):
+        for row in asker.rows(follow.ask(chunk)):
+            key = convert(columns, row)
             if key is not None and key in held:
                 found.add(key)
     return found

@@ -10,11 +10,11 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import compat, settings
+from .. import compat
 from ..cascade import plain_decoders, reconnecting
 from ..errors import SliceError
 from ..journal import Statement
-from ..references import references
+from ..references import declared
 from ..spy import paused
 from . import make_slice, only_keys
 
@@ -78,7 +78,7 @@ def slice(
             Statement(sql_of(expression), number=number)
             for number, expression in enumerate(expressions, start=1)
         ]
-    declared = references((*settings.get("references"), *virtual))
+    foreign_keys = declared(virtual)
     return _on_server(
         dj_connection,
         lambda raw: make_slice(
@@ -87,7 +87,7 @@ def slice(
             down=down,
             parts=parts,
             strict=strict,
-            virtual=declared,
+            virtual=foreign_keys,
             progress=progress,
             dj_connection=dj_connection,
         ),
