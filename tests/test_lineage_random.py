@@ -225,6 +225,12 @@ FOUND = {
         " AS d RIGHT JOIN lab.subject AS u ON d.a <= u.subject WHERE d.a IS NULL",
         "SELECT * FROM lab.subject",
     ),
+    "constants of a DISTINCT on the side of a LEFT JOIN that is filled with NULLs": (  # MariaDB merges it without
+        "SELECT COUNT(*) AS n FROM (SELECT 2 AS a UNION ALL SELECT 1) AS v LEFT JOIN"
+        " (SELECT DISTINCT GREATEST(40, 0) AS c, 'c' AS t FROM lab.session AS s WHERE s.score IS NOT NULL) AS d"
+        " ON v.a = d.c WHERE d.t NOT IN (SELECT 'it' AS c FROM lab.subject AS u WHERE u.subject > 1)"
+        " GROUP BY v.a",
+    ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"
         " FROM lab.subject AS u",

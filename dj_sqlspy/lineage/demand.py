@@ -383,7 +383,7 @@ def annotate(query: Query, wanted: Collection[str]) -> Query:
 
     | block | rows |
     |---|---|
-    | plain | the same rows; DISTINCT is dropped: all rows behind a value |
+    | plain | the same rows; DISTINCT then tells rows by their keys too: all rows behind a value |
     | aggregate | each demanded group joined with all rows that it was made of |
     | window | each row joined with all rows of its partitions |
     | LIMIT | the first offset + limit rows |
@@ -402,7 +402,7 @@ def annotate(query: Query, wanted: Collection[str]) -> Query:
     if query.group is not None:
         return _joined_back(query, () if query.rollup else query.group, read)
     if query.limit is None:
-        return Block(query.outputs + key_outputs(read.keys), read.tree, read.where)
+        return Block(query.outputs + key_outputs(read.keys), read.tree, read.where, distinct=query.distinct)
     direct = {source.alias for source in sources(query.tree) if isinstance(source, Base)}
     if not query.distinct and set(read.keys) <= direct:
         return replace(
