@@ -31,6 +31,7 @@ RESULTS = machine.CHECKOUT / "build" / "tests"
 FLAVORS = ("mariadb", "mysql")
 ROOM = 6 << 30  # bytes of /dev/shm that the servers of two cells cannot fill
 LONGEST = 2400  # seconds that a cell may take
+TELL = 60  # seconds between two words of how far a cell is
 NO_TESTS = 5  # pytest's exit code where none was selected
 
 
@@ -114,12 +115,16 @@ def run_cell(
             command, cwd=machine.CHECKOUT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out
         ) as process,
     ):
-        try:
-            code = process.wait(timeout=LONGEST)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
-            out.write(f"\n(stopped after {LONGEST} s)\n")
+        code = None
+        while code is None:
+            try:
+                code = process.wait(timeout=TELL)
+            except subprocess.TimeoutExpired:
+                machine.say(f"{cell.name}: {share_done(log)}")
+                if time.monotonic() - started > LONGEST:
+                    process.kill()
+                    code = process.wait()
+                    out.write(f"\n(stopped after {LONGEST} s)\n")
     seconds = time.monotonic() - started
     passed, failed, skipped = read_report(report)
     if not report.exists():
@@ -138,6 +143,12 @@ def run_cell(
     datajoint = ask(interpreter, "-W", "ignore", "-c", question)
     server = server_version(cell.flavor, mysql_root)
     return Outcome(cell, datajoint, server, passed, failed, skipped, seconds, problem)
+
+
+def share_done(log: Path) -> str:
+    """How far pytest is, by the share that it wrote last."""
+    shares = [part.strip() for part in log.read_text(errors="replace").split("[") if "%]" in part]
+    return shares[-1].partition("]")[0] if shares else "starting"
 
 
 def read_report(report: Path) -> tuple[int, int, int]:
