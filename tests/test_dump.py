@@ -410,7 +410,8 @@ def test_p_asks_once(family: Any, server: Server, tmp_path: Path) -> None:
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
     with account(server, PASSWORD, "SELECT ON *.*") as user:
         command = ["bash", str(bundle.path / "dump.sh"), "--socket", server.socket, "-u", user, "-p"]
-        if server.flavor == "mariadb":  # clients from 11.4 on ask for TLS, which the tests' servers do not have
+        # MariaDB's clients from 11.4 on ask for TLS, which the tests' servers do not have
+        if server.flavor == "mariadb":
             command.append("--skip-ssl")
         child, terminal = pty.fork()
         if child == 0:
