@@ -259,6 +259,19 @@ def test_found_lateral(bench: Bench) -> None:
     assert not outcome.fallbacks
 
 
+def test_found_beside(bench: Bench) -> None:
+    """A LEFT JOIN in parentheses may refer to what stands left of them."""
+    sql = (
+        "SELECT u.subject, q.n FROM SCHEMA_A.subject AS u LEFT JOIN (SCHEMA_A.session AS s JOIN SCHEMA_A.probe AS p"
+        " ON p.owner = s.subject) ON u.subject = s.subject JOIN (JSON_TABLE(CONCAT('[', u.subject, ',', p.probe,"
+        " ',9]'), '$[*]' COLUMNS (n INT PATH '$')) AS q LEFT JOIN SCHEMA_A.session AS t ON q.n = t.session)"
+        " ON q.n > 0 WHERE t.score IS NULL"
+    )
+    outcome = bench.trial(SCHEMA, ROWS, [sql, "SELECT * FROM SCHEMA_A.session"])
+    assert outcome.counts["equal"] == 2
+    assert not outcome.fallbacks
+
+
 @pytest.mark.flavor("mysql")
 def test_found_refused(bench: Bench) -> None:
     """What the server refuses only once keys are asked for falls back, and is reported; also with FOR UPDATE."""

@@ -399,6 +399,17 @@ def outer_references(query: Query) -> frozenset[str]:
     return references(query) - frozenset(all_aliases(query))
 
 
+def lateral_references(tree: Tree) -> frozenset[str]:
+    """The aliases that the sources of a tree refer to, of those beside it in FROM."""
+    found: set[str] = set()
+    for source in sources(tree):
+        if isinstance(source, Opaque):
+            found |= references(source.node)
+        elif isinstance(source, Derived):
+            found |= outer_references(source.query)
+    return frozenset(found - tree_aliases(tree))
+
+
 def is_aggregate(node: Expr) -> bool:
     """True for the call of an aggregate function."""
     return isinstance(node, exp.AggFunc) or (

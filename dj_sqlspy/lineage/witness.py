@@ -55,6 +55,7 @@ from .tree import (
     expression_sql,
     is_not_true,
     joins,
+    lateral_references,
     outer_references,
     references,
     same,
@@ -205,7 +206,7 @@ def _inside(block: Block, root: bool, inner: _Context, context: _Context) -> Ite
             )
     for join in joins(block.tree):
         for expression in join.on:
-            yield from _inside_expression(expression, _of_join(block, join, context))
+            yield from _inside_expression(expression, _of_join(block, join, _beside(block, join, context)))
     for expression in _expressions(replace(block, tree=None)):
         yield from _inside_expression(expression, inner)
 
@@ -343,8 +344,33 @@ def _branches(predicate: Predicate) -> Iterator[Predicate]:
 def _left_joins(block: Block, context: _Context) -> Iterator[Witness]:
     for join in joins(block.tree):
         if join.left_outer:
-            yield from _matched(block, join, context)
-            yield from _not_matched(block, join, context)
+            beside = _beside(block, join, context)
+            yield from _matched(block, join, beside)
+            yield from _not_matched(block, join, beside)
+
+
+def _beside(block: Block, join: Join, context: _Context) -> _Context:
+    """The context of a join, with what stands left of it in FROM where its sources refer to that (JSON_TABLE)."""
+    left: list[Tree] = []
+    tree = block.tree
+    while isinstance(tree, Join) and tree is not join:
+        if any(each is join for each in joins(tree.left)):
+            tree = tree.left
+        else:
+            left.append(tree.left)
+            tree = tree.right
+    needed = lateral_references(join)
+    found: Tree | None = None
+    for each in reversed(left):
+        if needed & tree_aliases(each):
+            needed |= lateral_references(each)
+            found = cross(each, found)
+    if found is None:
+        return context
+    outer = context.outer + tuple(from_occurrences(found))
+    tree, keys = carry(found, {base.alias for base in outer})
+    read = context.read
+    return _Context(Input(cross(read.tree, tree), read.where, {**read.keys, **keys}), outer)
 
 
 def _matched(block: Block, join: Join, context: _Context) -> Iterator[Witness]:
