@@ -259,6 +259,30 @@ def test_found_lateral(bench: Bench) -> None:
     assert not outcome.fallbacks
 
 
+@pytest.mark.flavor("mysql")
+def test_found_having_of_merged(bench: Bench) -> None:
+    """HAVING finds no column of GROUP BY that merging made an expression, and so the output of that name."""
+    for derived in (
+        "(SELECT subject, session + 20 AS c FROM SCHEMA_A.session)",
+        "((SELECT subject, session + 20 AS c FROM SCHEMA_A.session) ORDER BY 1)",
+        "(SELECT e.subject, e.c FROM (SELECT subject, 20 AS c FROM SCHEMA_A.session) AS e)",
+        "LATERAL (SELECT s.subject, 20 AS c FROM SCHEMA_A.session AS s WHERE s.subject = u.subject)",
+        # these are not merged
+        "(SELECT subject, session + 20 AS c FROM SCHEMA_A.session HAVING c > 20)",
+        "(SELECT e.subject, e.c FROM (SELECT subject, session + 20 AS c FROM SCHEMA_A.session LIMIT 9) AS e)",
+        "(SELECT s.subject, s.session + 20 AS c, (SELECT MAX(p.probe) FROM SCHEMA_A.probe AS p"
+        " WHERE p.owner = s.subject) AS m FROM SCHEMA_A.session AS s)",
+    ):
+        sql = (
+            f"SELECT u.subject AS c, d.c AS also FROM SCHEMA_A.subject AS u JOIN {derived} AS d"
+            " ON d.subject = u.subject GROUP BY d.c, u.subject HAVING c < 3"
+        )
+        for each in (sql, sql.replace(", d.c AS also", "")):
+            outcome = bench.trial(SCHEMA, ROWS, [each, "SELECT * FROM SCHEMA_A.session"])
+            assert outcome.counts["equal"] == 2
+            assert not outcome.fallbacks
+
+
 def test_found_beside(bench: Bench) -> None:
     """A LEFT JOIN in parentheses may refer to what stands left of them."""
     sql = (

@@ -35,8 +35,10 @@ from .tree import (
     Tree,
     Union,
     aggregates,
+    block_expressions,
     column,
     conjuncts,
+    has_window,
     is_aggregate,
     occurrences,
     outer_references,
@@ -284,8 +286,8 @@ class _Resolver:
     ) -> Query:
         alias = self.alias()
         scope = _Scope(parent)
-        self._show(scope, alias, alias, inner.names)
-        outputs = tuple(Output(name, column(alias, name)) for name in inner.names)
+        self._show(scope, alias, alias, inner.names, None, (), _computed(inner, node))
+        outputs = tuple(Output(visible.name, visible.expr.copy()) for visible in scope.star)
         block = Block(outputs, Derived(alias, inner))
         return self._with_order(block, node, scope, ctes)
 
@@ -491,10 +493,11 @@ class _Resolver:
                 raise Unsupported(f"view {table.full_name} refers to itself")
             self.expanding = (*self.expanding, table.full_name)
             schema, self.default_schema = self.default_schema, table.schema
-            query = self.query(parse(table.view_sql), None, {})
+            view = parse(table.view_sql)
+            query = _renamed(self.query(view, None, {}), names)
             self.default_schema, self.expanding = schema, self.expanding[:-1]
-            self._show(scope, shown, alias, names, table.schema)
-            return Derived(alias, _renamed(query, names))
+            self._show(scope, shown, alias, names, table.schema, (), _computed(query, view))
+            return Derived(alias, query)
         self._show(
             scope, shown, alias, names, table.schema, {c.name for c in table.columns if not c.nullable}
         )
@@ -504,11 +507,11 @@ class _Resolver:
         if cte.recursive:
             return self._recursive(node, cte, scope)
         query = self.query(cte.node, None, cte.visible)
-        if cte.columns:
-            query = _renamed(query, cte.columns)
+        query = _renamed(query, cte.columns) if cte.columns else query
+        query = _distinct_names(query)
         alias = self.alias()
-        self._show(scope, node.alias or node.name, alias, _distinct_names(query).names)
-        return Derived(alias, _distinct_names(query))
+        self._show(scope, node.alias or node.name, alias, query.names, None, (), _computed(query, cte.node))
+        return Derived(alias, query)
 
     def _recursive(self, node: exp.Table, cte: _Cte, scope: _Scope) -> Opaque:
         """A recursive CTE: its text as it is, and all rows of the tables that it reads.
@@ -550,7 +553,8 @@ class _Resolver:
         given = [c.name for c in alias_node.args.get("columns") or ()] if alias_node is not None else []
         query = _renamed(query, given) if given else _distinct_names(query)
         alias = self.alias()
-        self._show(scope, node.alias or alias, alias, query.names, None, _never_null(query))
+        shown, never_null, computed = node.alias or alias, _never_null(query), _computed(query, node)
+        self._show(scope, shown, alias, query.names, None, never_null, computed)
         return Derived(alias, query, lateral)
 
     def _json_table(self, node: exp.Table, scope: _Scope, ctes: Mapping[str, _Cte]) -> Opaque:
@@ -568,6 +572,7 @@ class _Resolver:
         names: Any,
         schema: str | None = None,
         not_null: Collection[str] = (),
+        computed: Collection[str] = (),
     ) -> None:
         key = shown.lower()
         if key in scope.sources:
@@ -582,6 +587,8 @@ class _Resolver:
             expr = column(alias, name)
             if name in not_null:
                 expr.meta["not_null"] = True
+            if name in computed:
+                expr.meta["computed"] = True
             scope.qualified[(key, name.lower())] = expr
             scope.star.append(_Visible(name, expr, key))
 
@@ -691,14 +698,16 @@ class _Resolver:
     ) -> Expr:
         def alias(name: str) -> Expr | None:
             # a GROUP BY column comes first, also of a name that is ambiguous in FROM; then the select list; then
-            # (MariaDB, and inside aggregates) FROM
-            grouped = [k for k in keys if isinstance(k, exp.Column) and k.name.lower() == name.lower()]
+            # (MariaDB, and inside aggregates) FROM. MySQL sees no column there that merging made an expression.
+            output = _named(outputs, name)
+            seen = [key for key in keys if output is None or not key.meta.get("computed")]
+            grouped = [k for k in seen if isinstance(k, exp.Column) and k.name.lower() == name.lower()]
             if len(grouped) == 1:
                 return grouped[0]
             found = scope.lookup(name, None) if _shows(scope, name) else None
-            if found is not None and any(found == key for key in keys):
+            if found is not None and any(found == key for key in seen):
                 return found
-            return _named(outputs, name)
+            return output
 
         return self.expression(node, scope, ctes, windows, alias=alias)
 
@@ -808,6 +817,28 @@ def _never_null(query: Query) -> set[str]:
     if isinstance(query, Union) or query.rollup:
         return set()
     return {output.name for output in query.outputs if output.expr.meta.get("not_null")}
+
+
+def _computed(query: Query, node: Expr) -> set[str]:
+    """Outputs of a derived table that are expressions once MySQL has merged it into the query around it."""
+    while isinstance(node, (exp.Lateral, exp.Subquery)):
+        node = node.this
+    if (
+        isinstance(query, Union)
+        or query.tree is None
+        or query.group is not None
+        or query.distinct
+        or query.limit is not None
+        or node.args.get("having") is not None
+        or any(has_window(expression) for expression in block_expressions(query))
+        or any(outer_references(inner) for output in query.outputs for inner in subqueries(output.expr))
+    ):
+        return set()  # it is not merged
+    return {
+        output.name
+        for output in query.outputs
+        if not isinstance(output.expr.unnest(), exp.Column) or output.expr.unnest().meta.get("computed")
+    }
 
 
 _GROUPINGS = (exp.Rollup, exp.Cube, exp.GroupingSets)
