@@ -231,6 +231,11 @@ FOUND = {
         " ON v.a = d.c WHERE d.t NOT IN (SELECT 'it' AS c FROM lab.subject AS u WHERE u.subject > 1)"
         " GROUP BY v.a",
     ),
+    "a literal of time has a fraction of a second": (
+        "SELECT s.subject, TIME '10:00:00.5' AS t, TIMESTAMP '2020-01-01 10:00:00.5' AS m FROM lab.session AS s"
+        " WHERE TIME '10:00:00.4' < TIME '10:00:00.45' AND s.day > DATE '2020-02-01'"
+        " HAVING t < '10:00:00.6' AND m < '2020-01-01 10:00:00.6'",
+    ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"
         " FROM lab.subject AS u",

@@ -480,6 +480,13 @@ _KNOWN_SYNTAX = frozenset(
     ]
 )
 
+# The words that stand before literals of time, by the type that sqlglot reads them as.
+_TIME_LITERALS = {
+    exp.DType.DATE: "DATE",
+    exp.DType.TIME: "TIME",
+    exp.DType.TIMESTAMPTZ: "TIMESTAMP",
+}
+
 _JOIN_WORDS = ("on", "using", "method", "side", "kind")
 
 
@@ -492,6 +499,11 @@ class Exact(MySQL):
     class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
         FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
+        # TIME '10:00:00.5' as it is: CAST('10:00:00.5' AS TIME), which sqlglot makes of it, rounds
+        TYPE_LITERAL_PARSERS = {
+            type_: lambda self, this, _, word=word: exp.Introducer(this=exp.Var(this=word), expression=this)
+            for type_, word in _TIME_LITERALS.items()
+        }
 
         def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
             """JOIN without a condition as the CROSS JOIN that it is, so that a comma can be told from it."""
