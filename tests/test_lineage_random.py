@@ -236,6 +236,10 @@ FOUND = {
         " WHERE TIME '10:00:00.4' < TIME '10:00:00.45' AND s.day > DATE '2020-02-01'"
         " HAVING t < '10:00:00.6' AND m < '2020-01-01 10:00:00.6'",
     ),
+    "EXISTS over UNION and UNION ALL": (
+        "SELECT EXISTS(SELECT score, subject FROM lab.session WHERE score IS NULL UNION SELECT probe, owner"
+        " FROM lab.probe UNION ALL SELECT COUNT(*), MAX(n) FROM lab.subject__note) AS found",
+    ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"
         " FROM lab.subject AS u",

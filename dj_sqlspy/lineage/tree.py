@@ -619,7 +619,10 @@ def _from(tree: Tree) -> tuple[Expr, list[Expr]]:
 def to_ast(query: Query) -> Expr:
     """The sqlglot expression of a query tree."""
     if isinstance(query, Union):
-        node: Expr = _branch(query.branches[0])
+        head = query.branches[0]
+        # (a UNION b) UNION ALL c means the same without parentheses, and within EXISTS MariaDB refuses them
+        alone = isinstance(head, Union) and not head.order and head.limit is None
+        node: Expr = to_ast(head) if alone else _branch(head)
         for branch in query.branches[1:]:
             node = exp.Union(this=node, expression=_branch(branch), distinct=query.distinct)
     else:
