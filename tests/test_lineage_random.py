@@ -269,6 +269,23 @@ def test_found_lateral(bench: Bench) -> None:
 
 
 @pytest.mark.flavor("mysql")
+def test_found_lateral_in_parentheses(bench: Bench) -> None:
+    """LATERAL may be the first of joined tables in parentheses, as it was written or as lineage puts it."""
+    lateral = "LATERAL (SELECT MAX(s.score) AS m FROM SCHEMA_A.session AS s WHERE s.subject = u.subject) AS l"
+    for sql in (
+        f"SELECT * FROM SCHEMA_A.subject AS u LEFT JOIN ({lateral} JOIN SCHEMA_A.probe AS p ON l.m - 4 <= p.owner)"
+        " ON u.subject = p.owner",
+        f"SELECT * FROM SCHEMA_A.subject AS u JOIN (({lateral}, SCHEMA_A.probe AS p) CROSS JOIN"
+        " SCHEMA_A.subject__note AS n) ON u.subject = p.owner",
+        f"SELECT * FROM SCHEMA_A.subject AS u, {lateral} CROSS JOIN (SCHEMA_A.probe AS p LEFT JOIN"
+        " SCHEMA_A.session AS t ON t.subject = p.owner) WHERE t.score IS NULL",
+    ):
+        outcome = bench.trial(SCHEMA, ROWS, [sql, "SELECT * FROM SCHEMA_A.probe"])
+        assert outcome.counts["equal"] == 2
+        assert not outcome.fallbacks
+
+
+@pytest.mark.flavor("mysql")
 def test_found_having_of_merged(bench: Bench) -> None:
     """HAVING finds no column of GROUP BY that merging made an expression, and so the output of that name."""
     for derived in (
@@ -372,8 +389,6 @@ def test_raw_sql(bench: Bench, server: Any, chunk: int) -> None:
 
 # Why a statement may fall back to whole tables. Everything else in the grammar is analysed.
 FALLBACKS = {
-    # sqlglot 30 does not read a LATERAL that is the first in parentheses of joined tables
-    "sqlglot cannot parse it": ("LATERAL",),
     # a literal that becomes a column of a derived table loses its coercibility
     "Illegal mix of collations": (),
     # MySQL takes a text that is no time in NOT IN, and not in the comparison that the rule is made of

@@ -445,7 +445,8 @@ class _Resolver:
         if node.args.get("sample") or node.args.get("pivots"):
             raise Unsupported("TABLESAMPLE and PIVOT are not MySQL's")
         if isinstance(node, exp.Subquery):
-            if isinstance(node.this, exp.Table) or (isinstance(node.this, exp.Subquery) and not node.alias):
+            joined = isinstance(node.this, (exp.Table, exp.Lateral))
+            if joined or (isinstance(node.this, exp.Subquery) and not node.alias):
                 return self.source(node.this, scope, parent, ctes)  # parentheses around joined tables
             # MySQL lets it refer to the queries around its own; next to their sources it is LATERAL then
             query = self.query(node.this, scope.parent, ctes)

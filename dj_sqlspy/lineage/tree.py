@@ -499,6 +499,8 @@ class Exact(MySQL):
     class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
         FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
+        # joins may follow a LATERAL that is the first in parentheses
+        MODIFIABLES = (*MySQL.Parser.MODIFIABLES, exp.Lateral)
         # TIME '10:00:00.5' as it is: CAST('10:00:00.5' AS TIME), which sqlglot makes of it, rounds
         TYPE_LITERAL_PARSERS = {
             type_: lambda self, this, _, word=word: exp.Introducer(this=exp.Var(this=word), expression=this)
@@ -529,6 +531,11 @@ class Exact(MySQL):
                 expression.set("this", exp.Literal.number(value.this))
             text: str = super().interval_sql(expression)
             return text
+
+        def lateral_sql(self, expression: exp.Lateral) -> str:
+            """With the joins that follow it in parentheses."""
+            followed: str = self.query_modifiers(expression, super().lateral_sql(expression))
+            return followed
 
         def jsonvalue_sql(self, expression: exp.JSONValue) -> str:
             """As sqlglot does, but RETURNING takes the types of CAST."""
