@@ -309,6 +309,20 @@ def test_found_having_of_merged(bench: Bench) -> None:
             assert not outcome.fallbacks
 
 
+def test_found_values(bench: Bench, server: Any) -> None:
+    """VALUES that recursion reads beside: two columns may hold the same, and MySQL's rows have the word ROW."""
+    row = "ROW" if server.flavor == "mysql" else ""
+    recursive = (
+        "r AS (SELECT s.session AS n FROM SCHEMA_A.session AS s JOIN v ON v.a = s.session"
+        " UNION SELECT s.score FROM SCHEMA_A.session AS s JOIN r ON r.n = s.session) SELECT n FROM r"
+    )
+    derived = "SELECT a, b FROM (VALUES ROW(1, 1), ROW(2, 1)) AS d (a, b)"  # MariaDB cannot name the columns
+    for values in (f"VALUES {row}(1, 1), {row}(2, 1)", *([derived] if row else [])):
+        outcome = bench.trial(SCHEMA, ROWS, [f"WITH RECURSIVE v (a, b) AS ({values}), {recursive}"])
+        assert outcome.counts["equal"] == 1
+        assert not outcome.fallbacks
+
+
 def test_found_beside(bench: Bench) -> None:
     """A LEFT JOIN in parentheses may refer to what stands left of them."""
     sql = (

@@ -33,6 +33,7 @@ from .tree import (
     has_window,
     is_not_false,
     is_not_true,
+    is_row,
     joins,
     outer_references,
     query_of,
@@ -162,7 +163,7 @@ def row(expression: Expr) -> list[Expr]:
         return row(expression.this)
     if isinstance(expression, exp.Tuple):
         return list(expression.expressions)
-    if isinstance(expression, exp.Anonymous) and str(expression.this).upper() == "ROW":
+    if is_row(expression):
         return list(expression.expressions)
     return [expression]
 

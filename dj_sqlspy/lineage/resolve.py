@@ -40,6 +40,7 @@ from .tree import (
     conjuncts,
     has_window,
     is_aggregate,
+    is_row,
     occurrences,
     outer_references,
     query_of,
@@ -274,7 +275,7 @@ class _Resolver:
     @staticmethod
     def _row(row: Expr) -> list[Expr]:
         items = list(row.expressions) if isinstance(row, exp.Tuple) else [row]
-        if len(items) == 1 and isinstance(items[0], exp.Anonymous) and str(items[0].this).upper() == "ROW":
+        if len(items) == 1 and is_row(items[0]):
             items = list(items[0].expressions)
         for item in items:
             if item.find(exp.Column, exp.Query) is not None:

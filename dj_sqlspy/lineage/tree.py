@@ -153,6 +153,11 @@ def query_of(node: Any) -> Query | None:
     return None
 
 
+def is_row(node: Expr) -> bool:
+    """True for a row constructor with the word ROW."""
+    return isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROW"
+
+
 def is_true(condition: Expr) -> Expr:
     return exp.Is(this=exp.Paren(this=condition), expression=exp.Boolean(this=True))
 
@@ -515,6 +520,13 @@ class Exact(MySQL):
                 join.set("kind", "CROSS")
             return join
 
+        def _values_to_select(self, values: exp.Values) -> Expr:
+            """VALUES of a CTE as they are: of a derived table MariaDB names the columns by the values of a row."""
+            if any(values.args.get(modifier) for modifier in exp.QUERY_MODIFIERS):
+                select: Expr = super()._values_to_select(values)
+                return select
+            return values
+
     class Generator(MySQL.Generator):  # type: ignore[misc, valid-type]
         TRANSFORMS = {
             # not the rewriting of what other databases' SELECT has: it walks every query several times
@@ -522,6 +534,15 @@ class Exact(MySQL):
             # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
             exp.RegexpLike: lambda self, e: self.binary(e, "RLIKE"),
         }
+
+        VALUES_AS_TABLE = WRAP_DERIVED_VALUES = True
+
+        def tuple_sql(self, expression: exp.Tuple) -> str:
+            """A ROW (…) of VALUES, as MySQL has them, stands without parentheses of its own."""
+            items = expression.expressions
+            row = len(items) == 1 and isinstance(expression.parent, exp.Values) and is_row(items[0])
+            text: str = self.sql(items[0]) if row else super().tuple_sql(expression)
+            return text
 
         def interval_sql(self, expression: exp.Interval) -> str:
             """A number stays one: sqlglot reads ``INTERVAL 1.5 SECOND`` as that of a string."""
