@@ -451,6 +451,17 @@ def test_insert_select_is_replayed_as_its_select(catalog: Catalog) -> None:
     assert [table.name for table in found.tables] == ["a"]
 
 
+def test_tables_that_are_only_named(catalog: Catalog) -> None:
+    """A server may want to see a table that a statement names and reads no row of."""
+    for sql in (
+        f"WITH w AS (SELECT * FROM {SCHEMA}.b) SELECT * FROM {SCHEMA}.c",
+        f"WITH RECURSIVE w AS (SELECT * FROM {SCHEMA}.b), r AS (SELECT x FROM {SCHEMA}.c UNION SELECT x FROM r)"
+        " SELECT * FROM r",
+    ):
+        found = analyse(sql, catalog)
+        assert {table.name for table in found.tables} == {"b", "c"}
+
+
 def test_exists_asks_for_one_witness(catalog: Catalog) -> None:
     (leaf,) = analyse(
         f"SELECT EXISTS(SELECT 1 FROM `{SCHEMA}`.`b` WHERE y > 1)", catalog, kind="exists"

@@ -175,12 +175,15 @@ def analyse(
         rules = tuple(witnesses(query)) + tuple(
             rule for inner in standalone(query) for rule in witnesses(inner) if inner is not query
         )
+        # also those that it reads no row of (of a CTE that it does not use): a server may want to see them
+        tables = [base.table for base in occurrences(query)]
+        tables += [t for _, _, t in _through_views(table_names(select), catalog, default_schema) if t]
         whole, qualified = select is statement, _qualify(select, default_schema)
         return Lineage(
             sql if whole and not qualified else select.sql(dialect=Exact, comments=False),
             leaves,
             _each_once(rules),
-            tuple({base.table.full_name: base.table for base in occurrences(query)}.values()),
+            tuple({table.full_name: table for table in tables}.values()),
             unknown,
             determined(query),
             None,
@@ -253,11 +256,7 @@ def _whole_tables(
     sql: str, catalog: Catalog, reason: str, default_schema: str | None, select: exp.Expr | None
 ) -> Lineage:
     tables: dict[str, Table] = {}
-    pending = [(name, None) for name in named_tables(sql)]
-    seen: set[str] = set()
-    while pending:
-        (schema, name), within = pending.pop()
-        table = catalog.find(schema, name, within or default_schema)
+    for schema, name, table in _through_views(named_tables(sql), catalog, default_schema):
         if table is None:
             if select is None and schema is not None:
                 continue  # found by tokens only: alias.column looks the same
@@ -265,11 +264,7 @@ def _whole_tables(
                 f"Looking up the tables of a captured statement: `{schema or '?'}`.`{name}` is not in the "
                 f"database. It may have been dropped or renamed since the analysis ran:\n{sql[:500]}"
             )
-        if table.is_view and table.full_name not in seen:
-            seen.add(table.full_name)
-            pending += [(inner, table.schema) for inner in named_tables(table.view_sql or "")]  # type: ignore[misc]
-        elif not table.is_view:
-            tables[table.full_name] = table
+        tables[table.full_name] = table
     if not tables and select is None:
         raise LineageError(
             f"Finding the tables of a captured statement failed ({reason}). What it read cannot be exported. "
@@ -287,6 +282,22 @@ def _whole_tables(
         reads_whole=whole,
         qualified=qualified,
     )
+
+
+def _through_views(
+    names: Sequence[tuple[str | None, str]], catalog: Catalog, default_schema: str | None
+) -> Iterator[tuple[str | None, str, Table | None]]:
+    """Schema, name and table of each base table that is named, itself or by a view; None if it is not there."""
+    pending = [(schema, name, default_schema) for schema, name in names]
+    seen: set[str] = set()
+    while pending:
+        schema, name, within = pending.pop()
+        table = catalog.find(schema, name, within)
+        if table is None or not table.is_view:
+            yield schema, name, table
+        elif table.full_name not in seen:
+            seen.add(table.full_name)
+            pending += [(*inner, table.schema) for inner in named_tables(table.view_sql or "")]
 
 
 def _qualify(select: exp.Expr, schema: str | None) -> bool:
