@@ -269,6 +269,19 @@ def test_found_lateral(bench: Bench) -> None:
 
 
 @pytest.mark.flavor("mysql")
+def test_found_unused(bench: Bench) -> None:
+    """MySQL does not look into a CTE that the statement does not use; beside recursion, it may name any table."""
+    recursive = "r AS (SELECT subject AS n FROM s UNION SELECT score FROM s JOIN r ON r.n = s.subject)"
+    sql = (
+        "SELECT n FROM (WITH RECURSIVE s AS (SELECT * FROM SCHEMA_A.session), unused AS (SELECT gone.n FROM gone),"
+        f" {recursive} SELECT n FROM r) AS d"
+    )
+    outcome = bench.trial(SCHEMA, ROWS, [sql])
+    assert outcome.counts["equal"] == 1
+    assert not outcome.fallbacks
+
+
+@pytest.mark.flavor("mysql")
 def test_found_lateral_in_parentheses(bench: Bench) -> None:
     """LATERAL may be the first of joined tables in parentheses, as it was written or as lineage puts it."""
     lateral = "LATERAL (SELECT MAX(s.score) AS m FROM SCHEMA_A.session AS s WHERE s.subject = u.subject) AS l"

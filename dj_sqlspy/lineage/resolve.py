@@ -527,7 +527,7 @@ class _Resolver:
                 first = first.this
             names = self.query(first, None, cte.visible).names
         definitions, whole = [], list[Base]()
-        for each in (*cte.visible.values(), cte):
+        for each in _read(cte):
             body = each.node.copy()
             known = {*each.visible, each.name.lower(), *(c.alias.lower() for c in body.find_all(exp.CTE))}
             for table in list(body.find_all(exp.Table)):
@@ -812,6 +812,25 @@ class _Resolver:
         """A copy of what a name stands for, to stand in its place."""
         copied = with_new_aliases(found, self.alias)
         return copied if isinstance(copied, (exp.Column, exp.Literal, exp.Func)) else exp.Paren(this=copied)
+
+
+def _read(cte: _Cte) -> list[_Cte]:
+    """A CTE, after those that it reads, itself or through others; MySQL does not look into the rest."""
+    found: dict[str, _Cte] = {}
+
+    def visit(each: _Cte) -> None:
+        own = each.name.lower()
+        for table in each.node.find_all(exp.Table):
+            name = table.name.lower()
+            other = None if table.db or (each.recursive and name == own) else each.visible.get(name)
+            if other is not None and found.get(name) is not other:
+                visit(other)
+        if own in found:
+            raise Unsupported(f"a recursive CTE that reads two CTEs named {each.name!r} is not analysed")
+        found[own] = each
+
+    visit(cte)
+    return list(found.values())
 
 
 def _never_null(query: Query) -> set[str]:
