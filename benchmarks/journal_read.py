@@ -113,7 +113,8 @@ def write(place: Place, home: str, count: int, shapes: int) -> int:
     journal = Journal(Path(home), "bench", "reading", {})
     journal.start()
     for sql in statements(count, shapes):
-        journal.statement(sql, 1, "data", "localhost:3306", 0)
+        number = journal.statement(sql, None, "data", "localhost:3306", 0, has_ended=False)
+        journal.ended(number, 1)
     journal.end()
     return count
 

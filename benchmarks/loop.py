@@ -61,7 +61,8 @@ def write(place: Place, home: str, count: int, of: int) -> int:
     journal.start()
     for key in keys(count, of):
         sql = f"SELECT `unit`,`rate`,`note` FROM `{SCHEMA}`.`unit` WHERE ( (`unit`={key}))"
-        journal.statement(sql, 1, "data", f"{place.host}:{place.port}", 0)
+        number = journal.statement(sql, None, "data", f"{place.host}:{place.port}", 0, has_ended=False)
+        journal.ended(number, 1)
     journal.end()
     return count
 

@@ -26,6 +26,7 @@ import datajoint.jobs
 import datajoint.settings
 import datajoint.table
 import pymysql
+from pymysql.constants.COMMAND import COM_QUERY
 
 from . import settings, spy
 from .errors import SpyError
@@ -184,16 +185,58 @@ def _patch_query() -> None:
 
     def wrapper(original: Any) -> Any:
         def query(self: Any, query: str, args: Any = (), **options: Any) -> Any:
-            cursor = original(self, query, args, **options)
-            if session.open_sessions:
+            if not session.open_sessions:
+                cursor = original(self, query, args, **options)
+                if query[:4] in ("USE ", "use "):  # what follows in a session may name no schema
+                    spy.note_use(self, query)
+                return cursor
+            raw = self._conn
+            announced = isinstance(query, str) and query.startswith("SELECT ")
+            if not announced or type(raw) is not pymysql.connections.Connection:
+                cursor = original(self, query, args, **options)
                 spy.observe(self, query, args, cursor)
-            elif query[:4] in ("USE ", "use "):  # what follows in a session may name no schema
-                spy.note_use(self, query)
+                return cursor
+            sending = _Sending(self, raw)
+            raw._execute_command = sending
+            try:
+                cursor = original(self, query, args, **options)
+            except BaseException:
+                spy.failed(sending.recorded)
+                raise
+            finally:
+                raw.__dict__.pop("_execute_command", None)
+            if sending.recorded:
+                spy.ended(sending.recorded, cursor.rowcount)
+            else:
+                spy.observe(self, query, args, cursor)
             return cursor
 
         return query
 
     _patch(datajoint.Connection, "query", wrapper)
+
+
+class _Sending:
+    """Stands in for PyMySQL's ``_execute_command`` in one query: the SELECT that it sends is announced.
+
+    The connection waits for the server then, so that what the spy does costs the analysis nothing.
+    """
+
+    __slots__ = ("connection", "raw", "recorded", "send")
+
+    def __init__(self, connection: Any, raw: Any) -> None:
+        self.connection, self.raw, self.send = connection, raw, raw._execute_command
+        self.recorded: spy.Recorded = []
+
+    def __call__(self, command: int, sql: Any) -> None:
+        self.send(command, sql)
+        if command == COM_QUERY and not self.recorded:
+            try:
+                self.recorded = spy.announce(self.connection, sql)
+            except BaseException:
+                # Ctrl-C, say. As PyMySQL does while it waits: the next query would get the answer to this one
+                self.raw._force_close()
+                raise
 
 
 def _patch_entry_points() -> None:

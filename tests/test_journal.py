@@ -111,6 +111,31 @@ def test_format_as_documented(home: Path) -> None:
     assert list(end) == ["end", "error"]
 
 
+def test_numbers_of_rows_come_later_and_in_any_order(home: Path) -> None:
+    made = Journal(home, "paper", "fig", POLICIES)
+    about = (None, "data", "host:3306", 0)
+    for number in range(1, 4):
+        assert made.statement(f"SELECT {number}", *about, has_ended=False) == number
+    made.ended(2, 20)
+    made.ended(1, 10)
+    made.statement("SELECT 'ä\"4'", *about, has_ended=False)
+    made.ended(4, 40)
+    made.statement("SELECT 5", 50, *about[1:])
+    made.statement("SELECT 6", *about, has_ended=False)
+    made.failed(6)
+    made.statement("SELECT 7", *about)
+    made.statement("SELECT 8", *about, has_ended=False)
+    found = [(int(s.sql.strip("'")[-1]), s.rows) for s in sqlspy.Paper("paper", home).statements]
+    assert found == [(1, 10), (2, 20), (3, None), (4, 40), (5, 50), (7, None), (8, None)]
+    made.ended(8, 80)
+    made.ended(3, 30)
+    made.end()
+    paper = sqlspy.Paper("paper", home)
+    found = [(int(s.sql.strip("'")[-1]), s.rows) for s in paper.statements]
+    assert found == [(1, 10), (2, 20), (3, 30), (4, 40), (5, 50), (7, None), (8, 80)]
+    assert [analysis.statements for analysis in paper.analyses] == [7]
+
+
 def test_the_newest_run_counts_also_where_the_clock_went_backwards(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import compat
+from dj_sqlspy import compat, spy
 from dj_sqlspy.spy import session
 from tests.lab import SUBJECTS, V2, make_lab, rows, run_script
 
@@ -199,6 +200,47 @@ def test_a_statement_that_fails_is_not_recorded(lab: SimpleNamespace) -> None:
 
 
 # --- which session -----------------------------------------------------------------------------------------
+
+
+def test_a_select_is_recorded_before_its_answer(lab: SimpleNamespace) -> None:
+    """While the server works on it; how many rows it returned, and that it failed, is known later."""
+    connection, count = lab.connection, len(lab.Session())
+    with sqlspy.export("paper", "fig") as session:
+        sql = f"SELECT SLEEP(0.2), n.* FROM `{lab.name}`.session AS n"
+        slow = threading.Thread(target=connection.query, args=(sql,))
+        slow.start()
+        while slow.is_alive() and not session.statements:
+            time.sleep(0.01)
+        assert slow.is_alive()
+        assert [statement.rows for statement in session.statements] == [None]
+        slow.join()
+        assert [statement.rows for statement in session.statements] == [count]
+        with pytest.raises(Exception, match="doesn't exist"):
+            connection.query(f"SELECT * FROM `{lab.name}`.missing")
+        rows(lab.Subject)
+        assert "_execute_command" not in vars(connection._conn)
+    assert [statement.rows for statement in session.statements] == [count, SUBJECTS]
+    (analysis,) = sqlspy.Paper("paper").analyses
+    assert analysis.statements == 2
+
+
+def test_interrupted_between_statement_and_answer(
+    lab: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may come while a statement is recorded: its answer is not taken for that of the next one."""
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    connection = lab.connection
+    with sqlspy.export("paper", "fig") as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(spy, "announce", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                connection.query("SELECT 1 AS lost FROM DUAL")
+        assert not connection._conn.open
+        assert connection.query("SELECT 2 AS found FROM DUAL", reconnect=True).fetchall() == ((2,),)
+    assert [statement.sql for statement in session.statements] == ["SELECT 2 AS found FROM DUAL"]
 
 
 def test_nested_sessions_each_see_their_statements(lab: SimpleNamespace) -> None:

@@ -18,7 +18,8 @@ of its own, percent-encoded.
 Each process of a run appends to a file of its own. A line is ``<CRC-32, 8 hex digits> <JSON object in
 ASCII>``, and is handed to the operating system with one write before the analysis gets the result of the
 statement. So a process that is killed leaves at most one line cut off, the one whose result it had not yet
-received. Which record a line is, is told by its first key:
+received. A statement may be written before it has ended; how many rows it returned then stands in a later record.
+Which record a line is, is told by its first key:
 
 ``format``
     The header, the first line. ``format`` (int), ``dj_sqlspy``, ``datajoint``, ``python`` (versions),
@@ -26,10 +27,14 @@ received. Which record a line is, is told by its first key:
     ``time`` (seconds since the epoch), ``started`` (the same for people, UTC), ``policies`` (kind to policy),
     ``program`` (``path`` and ``sha256`` of the script or notebook; only where there is one, see `programs`).
 ``number``
-    A statement. ``number`` (from 1 in each file), ``time`` (when it ended), ``rows`` (int or null), ``kind``,
-    ``server`` ("host:port"), ``transaction`` (0 outside; else equal for statements of one transaction),
-    ``sql``; ``database`` only where it is known; ``sessions`` (list of int) only where not the session that
-    started the run received it.
+    A statement. ``number`` (from 1 in each file), ``time`` (when it was sent or had ended), ``rows`` (int or null;
+    only where it had ended), ``kind``, ``server`` ("host:port"), ``transaction`` (0 outside; else equal for
+    statements of one transaction), ``sql``; ``database`` only where it is known; ``sessions`` (list of int) only
+    where not the session that started the run received it; ``before`` only where statements before it have ended
+    since the last record: a list of their numbers and rows.
+``ended``
+    Statements that have ended, as in ``before``; for those that failed, which do not count, "failed" is in the
+    place of rows.
 ``fault``
     A statement could not be recorded, and why. The run is incomplete.
 ``end``
@@ -84,9 +89,9 @@ class Statement(NamedTuple):
     sql : str
         The statement as the server received it (arguments merged).
     rows : int or None
-        Rows that it returned; None where the driver could not tell.
+        Rows that it returned; None where the driver could not tell, or the process was killed before it could.
     time : float
-        When it ended, seconds since the epoch (UTC).
+        When it was sent or had ended, seconds since the epoch (UTC).
     kind : str
         ``data``, ``count``, ``exists``, ``preview`` or ``metadata``.
     server : str
@@ -285,6 +290,7 @@ class Journal:
         self._inode = 0
         self._number = 0
         self._around: tuple[Any, str, str] = (None, "", "")
+        self._ended: list[tuple[int, int | str]] = []  # what the next record says of those before it
         self._broken = False
         self._cut_off = False  # the last write failed, perhaps in the middle of a line
         self._lock = threading.RLock()  # a signal handler may read from the database too
@@ -306,8 +312,9 @@ class Journal:
         transaction: int,
         database: str = "",
         sessions: Sequence[int] = (0,),
-    ) -> None:
-        """Append a statement that has ended now.
+        has_ended: bool = True,
+    ) -> int:
+        """Append a statement that has been sent or has ended now.
 
         Parameters
         ----------
@@ -315,6 +322,13 @@ class Journal:
             As of `Statement`.
         sessions : sequence of int
             The numbers of those sessions that write to this journal and received it.
+        has_ended : bool
+            False: ``rows`` is not known yet, and `ended` or `failed` will follow.
+
+        Returns
+        -------
+        int
+            Its number, for `ended` and `failed`; 0 where nothing can be written any more.
 
         Raises
         ------
@@ -322,7 +336,7 @@ class Journal:
             If it cannot be written.
         """
         if self._broken:
-            return
+            return 0
         if self._descriptor is None:
             self._open()
         # Written by hand, and what statements have in common once for them: this is paid for each statement.
@@ -330,10 +344,46 @@ class Journal:
         around = self._around
         if around[0] != about:
             around = self._around = (about, *_around(*about))
-        body = f'"time":{time.time()!r},"rows":{"null" if rows is None else rows}{around[1]}{_text(sql)}{around[2]}'
+        body = f"{around[1]}{_text(sql)}{around[2]}"
+        if has_ended:
+            body = f',"rows":{"null" if rows is None else rows}{body}'
         with self._lock:  # numbers in the order of the file
             self._number = number = self._number + 1
-            self._append(f'{{"number":{number},{body}')
+            before = ""
+            if self._ended:
+                before, self._ended = f'"before":{_pairs(self._ended)},', []
+            self._append(f'{{"number":{number},{before}"time":{time.time()!r}{body}')
+        return number
+
+    def ended(self, number: int, rows: int) -> None:
+        """Note how many rows a statement returned; a later record will have it, and nothing is lost without it."""
+        with self._lock:
+            self._ended.append((number, rows))
+
+    def failed(self, number: int) -> None:
+        """Take a statement back: it was sent, and has no result.
+
+        Raises
+        ------
+        OSError
+            If that cannot be written.
+        """
+        with self._lock:
+            self._ended.append((number, "failed"))
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is known of statements that have ended.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        with self._lock:
+            if self._ended and self._descriptor is not None and not self._broken:
+                ended, self._ended = self._ended, []
+                self._append(f'{{"ended":{_pairs(ended)}}}')
 
     def fault(self, reason: str, broken: bool = False) -> None:
         """Mark the run as incomplete, on disk and in memory, and warn once. Raises nothing.
@@ -367,6 +417,7 @@ class Journal:
             return
         try:
             if not self._broken:
+                self.flush()
                 self._append(_json({"end": time.time(), "error": error}))
         except OSError as failure:
             self.fault(f"the end of the journal could not be written: {failure}", broken=True)
@@ -376,7 +427,7 @@ class Journal:
         """In the child of a fork: leave the parent's file; its own is made when it reads something."""
         self._lock = threading.RLock()  # another thread of the parent may have held it
         self._close()
-        self.path, self._number, self.process = None, 0, "fork"
+        self.path, self._number, self._ended, self.process = None, 0, [], "fork"
 
     def _open(self) -> None:
         with self._lock:
@@ -446,6 +497,12 @@ class Journal:
             self.path = path.rename(path.with_suffix(INCOMPLETE))
         except (OSError, StopIteration) as error:
             logger.error("The run in %s could not be marked as incomplete on disk: %s", self.folder, error)
+
+
+def _pairs(ended: Sequence[tuple[int, int | str]]) -> str:
+    if len(ended) == 1 and ended[0][1] != "failed":  # nearly always
+        return f"[[{ended[0][0]},{ended[0][1]}]]"
+    return _json(ended)
 
 
 def _around(

@@ -14,6 +14,7 @@ import re
 import socket
 import sys
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -38,7 +39,7 @@ class JournalFile:
     lines : int
         Whole lines, as many as were there when it was read.
     statements : int
-        Of these, the statements that are not damaged.
+        Of these, the statements that are not damaged and did not fail.
     damaged : frozenset of int
         Lines to leave out, counted from 1.
     end : dict or None
@@ -80,22 +81,34 @@ class JournalFile:
         return True
 
     def records(self) -> Iterator[Record]:
-        """The statements, read again from the file: no more than one is held in memory.
+        """The statements, read again from the file.
+
+        No more are held in memory than had been sent when the first of them ended: one for each thread that reads.
 
         Raises
         ------
         JournalError
             If the file can't be read any more.
         """
-        usual = _USUAL.fullmatch
+        waiting: deque[Record] = deque()  # for the record that has their rows, and for those before them
+        ended: dict[int, int | str] = {}
         try:
             with self.path.open("rb") as file:
                 for number, line in enumerate(itertools.islice(file, self.lines), 1):
-                    if line.startswith(_STATEMENT, 9) and number not in self.damaged:
-                        match = usual(line, 9)
-                        yield _usual_record(match) if match else _any_record(json.loads(line[9:]))
+                    if number in self.damaged:
+                        continue
+                    if line.startswith(_STATEMENT, 9):
+                        record, pairs = _statement(line)
+                        ended.update(pairs)
+                        waiting.append(record)
+                    elif line.startswith(_ENDED, 9):
+                        ended.update(json.loads(line[9:])["ended"])
+                    while waiting and (waiting[0].rows != _AWAITED or waiting[0].number in ended):
+                        yield from _with_rows(waiting.popleft(), ended)
         except OSError as error:
             raise JournalError(f"Reading the journal {self.path}: {error}.") from error
+        while waiting:
+            yield from _with_rows(waiting.popleft(), ended)
 
 
 class Record(NamedTuple):
@@ -113,11 +126,14 @@ class Record(NamedTuple):
 
 
 _STATEMENT = b'{"number":'
+_ENDED = b'{"ended":'
+_FAILED = "failed"
+_AWAITED = -2  # in the place of rows: another record has them
 
 # A statement of which JSON escapes no character, as nearly all are: read so it takes half the time.
 _USUAL = re.compile(
-    rb'\{"number":(\d+),"time":([\d.e+-]+),"rows":(-?\d+|null),"kind":"(\w+)","server":"([^"\\]*)"'
-    rb',"transaction":(\d+),"sql":"([^"\\]*)"(?:,"database":"([^"\\]*)")?\}\n'
+    rb'\{"number":(\d+)(?:,"before":\[\[(\d+),(-?\d+)\]\])?,"time":([\d.e+-]+)(?:,"rows":(-?\d+|null))?,"kind":"(\w+)"'
+    rb',"server":"([^"\\]*)","transaction":(\d+),"sql":"([^"\\]*)"(?:,"database":"([^"\\]*)")?\}\n'
 )
 
 
@@ -127,24 +143,37 @@ def _name(text: bytes | None) -> str:
     return text.decode() if text else ""
 
 
-def _usual_record(match: re.Match[bytes]) -> Record:
-    number, time, rows, kind, server, transaction, sql, database = match.groups()
-    return Record(
+def _statement(line: bytes) -> tuple[Record, Iterable[tuple[int, int | str]]]:
+    """A statement, and what its record says of those before it."""
+    match = _USUAL.fullmatch(line, 9)
+    if match is None:
+        fields = json.loads(line[9:])
+        before = fields.pop("before", ())
+        sessions = tuple(fields.pop("sessions", (0,)))
+        fields.update({name: sys.intern(fields[name]) for name in _NAMES if name in fields})
+        return Record(**{"rows": _AWAITED, **fields}, sessions=sessions), before
+    number, earlier, found, time, rows, kind, server, transaction, sql, database = match.groups()
+    record = Record(
         int(number),
         float(time),
-        None if rows == b"null" else int(rows),
+        _AWAITED if rows is None else None if rows == b"null" else int(rows),
         _name(kind),
         _name(server),
         int(transaction),
         sql.decode(),
         _name(database),
     )
+    return record, () if earlier is None else ((int(earlier), int(found)),)
 
 
-def _any_record(fields: dict[str, Any]) -> Record:
-    sessions = tuple(fields.pop("sessions", (0,)))
-    fields.update({name: sys.intern(fields[name]) for name in _NAMES if name in fields})
-    return Record(**fields, sessions=sessions)
+def _with_rows(record: Record, ended: dict[int, int | str]) -> Iterator[Record]:
+    """The statement with the number of its rows as far as it is known; nothing if it failed."""
+    if record.rows != _AWAITED:
+        yield record
+        return
+    rows = ended.pop(record.number, None)
+    if rows != _FAILED:
+        yield Record(record[0], record[1], rows, *record[3:])  # type: ignore[arg-type]  # half the time of _replace
 
 
 _NAMES = ("kind", "server", "database")
@@ -181,6 +210,8 @@ def read_file(path: Path) -> JournalFile:
                     damaged.add(lines)
                 elif body.startswith(_STATEMENT):
                     statements += 1
+                elif body.startswith(_ENDED):
+                    statements -= sum(rows == _FAILED for _, rows in json.loads(body)["ended"])
                 elif body.startswith(b'{"format":'):
                     header = json.loads(body)
                     if header["format"] > FORMAT:

@@ -303,7 +303,8 @@ def _append(log: Log, export_id: int, file: Path) -> None:
     )
     with log.connection.cursor() as cursor:
         for start, lines in _blocks(file, int(have)):
-            count = lines.count(b' {"number":')  # JSON escapes the quotes of a statement that holds this text
+            # JSON escapes the quotes of a statement that holds these texts
+            count = lines.count(b' {"number":') - lines.count(b',"failed"]')
             rows.append((export_id, file.stem, start, len(lines), count, compat.packed(lines)))
             if len(rows) == BATCH:
                 cursor.executemany(insert, rows)

@@ -4,6 +4,9 @@ In: every call of ``datajoint.Connection.query`` that returned (`compat` calls `
 the journals of the sessions that they belong to (`session` says which). It does not parse SQL, does not touch
 the database, and raises nothing into user code: a fault of its own marks the session as incomplete and warns
 once.
+
+A SELECT is recorded while the server works on it, when the analysis would wait (`announce`, `ended`, `failed`);
+any other statement once it has ended, before the analysis gets its result.
 """
 
 from __future__ import annotations
@@ -374,28 +377,77 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
             sql = final_sql(connection, query, args, cursor)
         if reads.is_bookkeeping(sql) or (shared_schema and reads.is_of_log(sql, shared_schema)):
             return
-        info, raw = connection.conn_info, connection._conn
-        in_transaction = getattr(raw, "server_status", 0) & _IN_TRANSACTION
-        what = (
+        rows = cursor.rowcount if head in reads.READS or reads.counts_rows_read(query) else None
+        _record([], sessions, connection, sql, rows)
+    except Exception as error:
+        _fault(sessions, error)
+
+
+# The journals that have a statement, and its number there.
+Recorded = list[tuple[Journal, int]]
+
+
+def announce(connection: Any, sent: bytes) -> Recorded:
+    """Record a SELECT that was sent just now and has no answer yet. Called in a session; raises nothing.
+
+    Records nothing where it can't: `observe` is called for the statement then, and says what is wrong.
+    """
+    recorded: Recorded = []
+    try:
+        sessions = session.receivers()
+        if sessions and sent.startswith(b"SELECT "):
+            sql = sent.decode(connection._conn.encoding, "surrogateescape")
+            if not reads.is_bookkeeping(sql) and not (shared_schema and reads.is_of_log(sql, shared_schema)):
+                _record(recorded, sessions, connection, sql, None, has_ended=False)
+    except Exception as error:
+        logger.debug("A statement could not be recorded before its answer: %s", error)
+        failed(recorded)  # in one of several journals
+        return []
+    return recorded
+
+
+def ended(recorded: Recorded, rows: int) -> None:
+    """Note how many rows a statement returned that was announced."""
+    for journal, number in recorded:
+        journal.ended(number, rows)
+
+
+def failed(recorded: Recorded) -> None:
+    """Take back a statement that was announced: it has no result. Raises nothing."""
+    for journal, number in recorded:
+        try:
+            journal.failed(number)
+        except Exception as error:
+            journal.fault(f"a statement that failed could not be taken back: {type(error).__name__}: {error}")
+
+
+def _record(
+    recorded: Recorded,
+    sessions: Sequence[Session],
+    connection: Any,
+    sql: str,
+    rows: int | None,
+    has_ended: bool = True,
+) -> None:
+    info, raw = connection.conn_info, connection._conn
+    in_transaction = getattr(raw, "server_status", 0) & _IN_TRANSACTION
+    numbers: dict[Journal, tuple[int, ...]] = {}
+    for each in sessions:
+        each.connection = connection
+        numbers[each.journal] = (*numbers.get(each.journal, ()), each.number)
+    for journal, found in numbers.items():
+        number = journal.statement(
             sql,
-            cursor.rowcount if head in reads.READS or reads.counts_rows_read(query) else None,
+            rows,
             purpose.get() or "data",
             f"{info['host']}:{info['port']}",
             _transaction(connection) if in_transaction else 0,
             _database(raw),
+            found,
+            has_ended,
         )
-        if len(sessions) == 1 and not sessions[0].number:
-            sessions[0].connection = connection
-            sessions[0].journal.statement(*what)
-            return
-        numbers: dict[Journal, list[int]] = {}
-        for each in sessions:
-            each.connection = connection
-            numbers.setdefault(each.journal, []).append(each.number)
-        for journal, found in numbers.items():
-            journal.statement(*what, sessions=tuple(found))
-    except Exception as error:
-        _fault(sessions, error)
+        if number:
+            recorded.append((journal, number))
 
 
 def _fault(sessions: Sequence[Session], error: Exception) -> None:

@@ -113,6 +113,8 @@ class Session:
     @property
     def statements(self) -> list[Statement]:
         """What was captured so far, in order, read from the journal; of all processes."""
+        with contextlib.suppress(OSError):  # only numbers of rows would be missing
+            self.journal.flush()
         return runs.combine([self._run], session=self.number)
 
     @property
