@@ -90,6 +90,40 @@ def test_why_a_row_was_read(lab: SimpleNamespace, home: Path) -> None:
     assert cut.why(name, {"SUBJECT": "b"}) == [line]  # as the server compares names
 
 
+def test_why_names_all_statements_that_read_a_row(lab: SimpleNamespace, home: Path) -> None:
+    """Of all shapes, and of a loop those alone whose binding reads it."""
+    calls = [lambda n=n: rows(lab.Trial & {"subject": "a", "session": 1, "trial": n}) for n in (1, 2, 2)]
+    cut = capture(
+        home,
+        *calls,
+        lambda: rows(lab.Trial & "trial = 2"),
+        lambda: rows(lab.Session),
+        lambda: bool(lab.Trial & "trial = 2" & {"subject": "c"}),
+        lambda: rows(lab.Session * lab.Trial & {"subject": "a"}),
+    ).slice()
+
+    def numbers(table: Any, **key: Any) -> str:
+        (line,) = cut.why(table.full_table_name, key)
+        return line.split(" (statement ")[1].split(":")[0]
+
+    assert numbers(lab.Trial, subject="a", session=1, trial=1) == "1, 7"
+    assert numbers(lab.Trial, subject="a", session=1, trial=2) == "2, 3, 4, 7"
+    assert numbers(lab.Trial, subject="c", session=1, trial=2) == "4, 6"
+    assert numbers(lab.Session, subject="a", session=1) == "5, 7"
+    assert numbers(lab.Session, subject="b", session=1) == "5"
+
+
+def test_why_of_a_long_loop(lab: SimpleNamespace, home: Path) -> None:
+    """The one binding of many that read a row is found by halves; of many that read it, five are named."""
+    lab.Rig.insert({"rig": n} for n in range(10, 50))
+    calls = [lambda n=n: rows(lab.Rig & {"rig": n}) for n in range(10, 50)]
+    cut = capture(home, *calls, *[lambda n=n: rows(lab.Rig & f"rig < {n}") for n in range(20, 28)]).slice()
+    name = lab.Rig.full_table_name
+    assert " (statement 40: " in cut.why(name, {"rig": 49})[0]
+    assert " (statement 17, 48: " in cut.why(name, {"rig": 26})[0]
+    assert " (statement 3, 41, 42, 43, 44 and more: " in cut.why(name, {"rig": 12})[0]
+
+
 def test_why_leads_to_the_statement(lab: SimpleNamespace, home: Path) -> None:
     """Up a key, up beside a key, and down to a part: each chain ends with a statement."""
     cut = capture(home, lambda: rows(lab.Session & {"subject": "a", "session": 1})).slice()

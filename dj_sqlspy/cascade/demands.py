@@ -244,6 +244,11 @@ def _parts(bindings: Iterable[_Binding], found: Batch) -> Iterator[_Part]:
         yield _Part(f"({found.columns}) IN ({', '.join(rows)})", named)
 
 
+def conditions(bindings: Iterable[_Binding], found: Batch) -> Iterator[str]:
+    """What names these bindings in the queries of a batch."""
+    return (part.condition for part in _parts(bindings, found))
+
+
 def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[_Part]:
     """The bindings whose statements return as many rows now as they did, told from sums over many of them.
 

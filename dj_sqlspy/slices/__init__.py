@@ -29,8 +29,9 @@ from ..shapes import Shape, group
 from ..sql import full_name, split_full_name
 from .access import require_access
 from .bounds import Bound, affected, outside, without
+from .readers import Ask
 from .restrict import Restriction, shortest
-from .why import Ask, explain, stored_key
+from .why import explain, stored_key
 
 LEFT_OUT = "left-out"  # the mark of a statement that needs rows which a bound kept out
 
@@ -204,7 +205,8 @@ class Slice:
         Returns
         -------
         list of str
-            One line a step: the row, and the rule that brought it; the last step names a statement.
+            One line a step: the row, and the rule that brought it; the last step names the statements that read the
+            row (at most five).
 
         Raises
         ------
@@ -221,9 +223,8 @@ class Slice:
 
     def explain(self, name: str, found: Key) -> list[str]:
         """`why` for a key in the form that key sets have."""
-        texts = {report.statement.number: report.statement.sql for report in self.statements}
         with self._asking() as ask:
-            return explain(self.catalog, self._sets, texts, ask, name, found)
+            return explain(self.catalog, self._sets, self.statements, ask, name, found)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[Ask]:

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..cascade import PARENT, PART, KeySets, Reason
+from ..cascade import PARENT, PART, READ, KeySets, Reason
+from ..cascade.demands import StatementReport
 from ..cascade.keys import Key, condition, convert, expression, expressions, from_python, key_columns
 from ..catalog import Catalog, ForeignKey, Table
 from ..errors import SliceError
 from ..sql import quote
+from .readers import Ask, readers
 
-Ask: TypeAlias = "Callable[..., Sequence[tuple[Any, ...]]]"  # runs SQL with arguments, returns undecoded rows
 Row: TypeAlias = "tuple[str, Key]"
 
 # Rows that are followed from one row: a master can have a million parts, and any of them will do.
 _MOST = 20
+
+# Statements that are named for a row.
+_SHOWN = 5
 
 
 def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], ask: Ask) -> Key:
@@ -56,25 +60,30 @@ def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], as
 
 
 def explain(
-    catalog: Catalog, sets: KeySets, texts: Mapping[int, str], ask: Ask, name: str, key: Key
+    catalog: Catalog, sets: KeySets, reports: Sequence[StatementReport], ask: Ask, name: str, key: Key
 ) -> list[str]:
     """The chain of a row, one line a step.
 
     Parameters
     ----------
-    catalog, sets
+    catalog, sets, reports
         Of the slice.
-    texts : mapping of int to str
-        SQL of the statements, by number.
     ask : callable
         Asks the server; it may return nothing, which can cut the chain short.
     name, key
         The row.
     """
-    return [
-        f"{_show(catalog, *row)}: {_rule(_reason(sets, *row), texts)}"
-        for row in _chain(catalog, sets, ask, (name, key))
-    ]
+    texts = {report.statement.number: report.statement.sql for report in reports}
+    chain = _chain(catalog, sets, ask, (name, key))
+    last = catalog.tables[chain[-1][0]]
+    lines = []
+    for row in chain:
+        reason = _reason(sets, *row)
+        numbers: Sequence[int] = reason.statements
+        if reason.rule == READ and last.primary_key:
+            numbers = readers(reports, catalog, ask, last, row[1], _SHOWN + 1) or numbers
+        lines.append(f"{_show(catalog, *row)}: {_rule(reason, numbers, texts)}")
+    return lines
 
 
 def _reason(sets: KeySets, name: str, key: Key) -> Reason:
@@ -149,15 +158,15 @@ def _show(catalog: Catalog, name: str, key: Key) -> str:
     return f"{name} ({', '.join(f'{c}={v!r}' for c, v in zip(columns, key, strict=True))})"
 
 
-def _rule(reason: Reason, texts: Mapping[int, str]) -> str:
+def _rule(reason: Reason, numbers: Sequence[int], texts: Mapping[int, str]) -> str:
     fk = reason.foreign_key
     if fk is not None:
         if reason.rule == PARENT:
             return f"{fk.child} refers to it"
         return f"part of {fk.parent}" if reason.rule == PART else f"refers to {fk.parent}"
-    if not reason.statements:
+    if not numbers:
         return reason.rule
-    shown = ", ".join(str(number) for number in reason.statements[:5])
-    more = f" and {len(reason.statements) - 5} more" if len(reason.statements) > 5 else ""
-    first = " ".join(texts.get(reason.statements[0], "").split())[:200]
+    shown = ", ".join(str(number) for number in numbers[:_SHOWN])
+    more = " and more" if len(numbers) > _SHOWN else ""
+    first = " ".join(texts.get(numbers[0], "").split())[:200]
     return f"{reason.rule} (statement {shown}{more}: {first})"
