@@ -356,9 +356,15 @@ class Journal:
         return number
 
     def ended(self, number: int, rows: int) -> None:
-        """Note how many rows a statement returned; a later record will have it, and nothing is lost without it."""
+        """Note how many rows a statement returned; the next record will have it. Raises nothing.
+
+        Pools end their workers without a word, and so what a worker did last is written at once.
+        """
         with self._lock:
             self._ended.append((number, rows))
+            if self.process != "first":
+                with suppress(OSError):  # only the number would be missing
+                    self.flush()
 
     def failed(self, number: int) -> None:
         """Take a statement back: it was sent, and has no result.
