@@ -82,6 +82,46 @@ DASK = """
         main() if len(sys.argv) == 1 else late(sys.argv[1])
 """
 
+ASYNCHRONOUS = """
+    def main():
+        import asyncio
+        from dask.distributed import Client, LocalCluster
+        import dj_sqlspy as sqlspy
+        from dj_sqlspy.spy import clusters
+
+        def cluster():
+            return LocalCluster(n_workers=1, processes=True, dashboard_address=None, asynchronous=True)
+
+        async def given(cluster, *numbers):
+            async with Client(cluster, asynchronous=True) as client:
+                await client.gather(client.map(work, numbers, pure=False))
+
+        async def older():
+            async with cluster() as workers:
+                await given(workers, 100)
+                with sqlspy.export("paper", "older"):
+                    await given(workers, *range(8))
+                await given(workers, 101)
+
+        async def inside():
+            with sqlspy.export("paper", "inside"):
+                async with cluster() as workers:
+                    await given(workers, *range(8))
+
+        async def lacking():
+            async with cluster() as workers:
+                with sqlspy.export("paper", "lacking"):
+                    clusters._plugin = lambda: None  # as where the workers have no dj-sqlspy: it is refused
+                    await given(workers, 0)
+
+        asyncio.run(older())
+        asyncio.run(inside())
+        asyncio.run(lacking())
+
+    if __name__ == "__main__":
+        main()
+"""
+
 RAY = """
     def main():
         import ray
@@ -148,6 +188,15 @@ def test_workers_of_dask(lab: SimpleNamespace, server: Any, home: Path, tmp_path
         (found,) = sqlspy.Paper("paper", analyses=[analysis]).analyses
         assert found.processes == 3
     assert {sql.rsplit(" ", 1)[1] for sql, _, _ in captured("inner")} == {"6"}
+
+
+def test_asynchronous_clients_of_dask(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
+    """What they send waits for the workers to be told; where these cannot be told, the record says so."""
+    run(SINGLE, lab, server, home, tmp_path)
+    run(ASYNCHRONOUS, lab, server, home, tmp_path)
+    assert captured("older") == captured("inside") == captured("single")
+    lacking = sqlspy.Paper("paper", analyses=["lacking"])
+    assert not lacking.complete and "workers of Dask cannot capture" in lacking.problems[0]
 
 
 def test_workers_of_ray(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:

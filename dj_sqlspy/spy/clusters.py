@@ -14,9 +14,12 @@ from __future__ import annotations
 import importlib
 import sys
 import weakref
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from ..journal import Journal
 from . import session
+from .session import Session
 
 ANNOTATION = "dj_sqlspy"
 PLUGIN = "dj-sqlspy"
@@ -89,20 +92,45 @@ def _annotated(original: Any) -> Any:
     return _graph_to_futures
 
 
-def _prepare(client: Any, sessions: Any) -> None:
-    """Have each worker, also one that comes later, look at the annotation; where that fails, a session says so."""
+def _prepare(client: Any, sessions: Sequence[Session]) -> None:
+    """Have each worker, also one that comes later, look at the annotation; where that fails, the sessions say so."""
     _prepared.add(client)
-    reason = "an asynchronous client of Dask cannot tell its workers to capture; start them in the session"
-    if not client.asynchronous:
+    journals = {each.journal for each in sessions}
+    if client.asynchronous:
+        _prepare_later(client, journals)
+        return
+    try:
+        _registered(client)
+    except Exception as error:  # whatever it is, the analysis goes on
+        _cannot_capture(journals, error)
+
+
+def _prepare_later(client: Any, journals: Collection[Journal]) -> None:
+    """What an asynchronous client sends waits until all workers have the plugin: it cannot wait itself."""
+    waiting: list[Any] = []
+    client._send_to_scheduler = waiting.append
+
+    async def prepare() -> None:
         try:
-            register = getattr(client, "register_plugin", None) or client.register_worker_plugin
-            register(_plugin(), name=PLUGIN)
-            return
+            await _registered(client)
         except Exception as error:  # whatever it is, the analysis goes on
-            reason = (
-                f"workers of Dask cannot capture ({type(error).__name__}: {error}); install dj-sqlspy there"
-            )
-    for journal in {each.journal for each in sessions}:
+            _cannot_capture(journals, error)
+        finally:
+            del client._send_to_scheduler
+            for message in waiting:
+                client._send_to_scheduler(message)
+
+    client.loop.add_callback(prepare)
+
+
+def _registered(client: Any) -> Any:
+    register = getattr(client, "register_plugin", None) or client.register_worker_plugin
+    return register(_plugin(), name=PLUGIN)
+
+
+def _cannot_capture(journals: Collection[Journal], error: Exception) -> None:
+    reason = f"workers of Dask cannot capture ({type(error).__name__}: {error}); install dj-sqlspy there"
+    for journal in journals:
         journal.fault(reason)
 
 
