@@ -59,11 +59,17 @@ FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
         "--loose-aria-sync-log-dir=NEVER",
     ),
 }
-# What a root with MySQL (`root_programs`) is asked for.
-ROOT_PROGRAMS = (
-    "usr/sbin/mysqld",
-    *(f"usr/bin/{name}" for name in ("mysql", "mysqldump", "mysqladmin", "mysql_config_editor")),
-)
+# What a root (`root_programs`) of each flavor is asked for, its server program first.
+ROOT_PROGRAMS: dict[str, tuple[str, ...]] = {
+    "mysql": (
+        "usr/sbin/mysqld",
+        *(f"usr/bin/{name}" for name in ("mysql", "mysqldump", "mysqladmin", "mysql_config_editor")),
+    ),
+    "mariadb": (
+        "usr/sbin/mariadbd",
+        *(f"usr/bin/{name}" for name in ("mariadb", "mariadb-dump", "my_print_defaults", "resolveip")),
+    ),
+}
 # Sizes of files are settled when a data directory is made; small ones are quick to copy. loose: MySQL before 8.0.30
 # has another option for it, and does with its default.
 SIZE_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -165,7 +171,7 @@ def find_server(flavor: Flavor | None = None) -> Program | None:
 
 @contextlib.contextmanager
 def private_server(
-    flavor: Flavor | None = None, mysql_root: str | Path | None = None, options: Sequence[str] = ()
+    flavor: Flavor | None = None, root: str | Path | None = None, options: Sequence[str] = ()
 ) -> Iterator[Server]:
     """Start a private server, and stop and delete it at the end.
 
@@ -173,8 +179,8 @@ def private_server(
     ----------
     flavor : "mysql", "mariadb" or None
         None takes what is on PATH.
-    mysql_root : path, optional
-        A folder that holds a whole Debian system with MySQL in it, as debootstrap makes one.
+    root : path, optional
+        A folder that holds a whole Debian system with a server in it, as debootstrap makes one (`root_programs`).
     options : sequence of str
         More options of the server program, such as ``--read-only=ON``; they win over those that it gets anyway.
 
@@ -192,10 +198,10 @@ def private_server(
     >>> with private_server() as server:                        # doctest: +SKIP
     ...     server.connect().cursor().execute("SELECT 1")
     """
-    program = _identify(root_programs(mysql_root) / "mysqld") if mysql_root else find_server(flavor)
+    program = _root_server(root) if root else find_server(flavor)
     if program is None or flavor not in (None, program.flavor):
         wanted = flavor or "MySQL or MariaDB"
-        place = f"in {mysql_root}" if mysql_root else "on PATH"
+        place = f"in {root}" if root else "on PATH"
         raise ServerError(
             f"Starting a private server: no {wanted} server program was found {place}. Install one"
             " (Debian, Ubuntu: apt-get install mariadb-server; macOS: brew install mariadb;"
@@ -215,6 +221,11 @@ def private_server(
         finally:
             if os.getpid() != owner:  # a forked child that leaves the block must not stop its parent's server
                 stack.pop_all()
+
+
+def _root_server(root: str | Path) -> Program | None:
+    folder = root_programs(root)
+    return _identify(folder / "mysqld") or _identify(folder / "mariadbd")
 
 
 def cache_folder() -> Path:
@@ -256,7 +267,7 @@ def template(program: Program, options: Sequence[str] = ()) -> Path:
 
 
 def root_programs(root: str | Path) -> Path:
-    """A folder of small scripts that run the MySQL programs inside of a debootstrap root, to be put on PATH.
+    """A folder of small scripts that run the programs inside of a debootstrap root, to be put on PATH.
 
     The root's own dynamic loader is started with the root's own libraries. So no chroot is needed, which only
     the superuser may do, and the data directory can be anywhere.
@@ -264,7 +275,8 @@ def root_programs(root: str | Path) -> Path:
     Parameters
     ----------
     root : path
-        As made by ``debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid ROOT``.
+        As made by ``debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid ROOT``, or
+        with MariaDB by ``--include=mariadb-server-core,mariadb-client trixie``.
 
     Raises
     ------
@@ -274,15 +286,17 @@ def root_programs(root: str | Path) -> Path:
     root = Path(root).resolve()
     loaders = sorted(root.glob("usr/lib*/ld-linux-*.so.*")) or sorted(root.glob("usr/lib/*/ld-linux-*.so.*"))
     libraries = sorted(root.glob("usr/lib/*-linux-gnu"))
-    if not loaders or not libraries or not (root / "usr/sbin/mysqld").exists():
+    flavors = [name for name, (server, *_) in ROOT_PROGRAMS.items() if (root / server).exists()]
+    if not loaders or not libraries or not flavors:
         raise ServerError(
-            f"Using the MySQL in {root}: there is no usr/sbin/mysqld and dynamic loader in it. Make it by:"
-            f" debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid {root}"
+            f"Using the server in {root}: there is no usr/sbin/mysqld or mariadbd and dynamic loader in it. Make it"
+            f" by: debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid {root}"
         )
-    folder = cache_folder() / "bin" / hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    flavor = "mysql" if "mysql" in flavors else "mariadb"  # beside MariaDB, mysqld is another name of it
+    folder = cache_folder() / "bin" / hashlib.sha256(f"{flavor} {root}".encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
-    share = root / "usr/share/mysql"
-    for name in ROOT_PROGRAMS:
+    share = root / "usr/share" / flavor
+    for name in ROOT_PROGRAMS[flavor]:
         program = root / name
         loader = [loaders[0], "--argv0", program, "--library-path", libraries[0], program]
         # options of the server that tell it where it is come last: --no-defaults must stay the first
@@ -292,15 +306,28 @@ def root_programs(root: str | Path) -> Path:
             f"--character-sets-dir={share / 'charsets'}",
             f"--plugin-dir={root / 'usr/lib/mysql/plugin'}",
         ]
-        options = shlex.join(places) if program.name == "mysqld" else ""
-        text = f'#!/bin/sh\nexec {shlex.join(map(str, loader))} "$@" {options}\n'
-        script = folder / program.name
-        if not script.exists() or script.read_text() != text:
-            unfinished = script.with_name(f".{program.name}.{os.getpid()}")
-            unfinished.write_text(text)
-            unfinished.chmod(0o755)
-            unfinished.rename(script)
+        options = shlex.join(places) if name == ROOT_PROGRAMS[flavor][0] else ""
+        _write_script(folder / program.name, f'exec {shlex.join(map(str, loader))} "$@" {options}')
+    if flavor == "mariadb":  # its installer is a script, which looks for all that it needs below one folder
+        for name, target in (("bin", folder), ("sbin", folder), ("share", root / "usr/share")):
+            if not (folder / name).is_symlink():
+                with contextlib.suppress(FileExistsError):  # another process was first
+                    (folder / name).symlink_to(target)
+        installer = shlex.quote(str(root / "usr/bin/mariadb-install-db"))
+        _write_script(
+            folder / "mariadb-install-db",
+            f'exec /bin/sh {installer} "$@" {shlex.quote(f"--basedir={folder}")}',
+        )
     return folder
+
+
+def _write_script(script: Path, command: str) -> None:
+    text = f"#!/bin/sh\n{command}\n"
+    if not script.exists() or script.read_text() != text:
+        unfinished = script.with_name(f".{script.name}.{os.getpid()}")
+        unfinished.write_text(text)
+        unfinished.chmod(0o755)
+        unfinished.rename(script)
 
 
 @functools.lru_cache(maxsize=64)

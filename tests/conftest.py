@@ -22,6 +22,7 @@ from dj_sqlspy.servers import Server
 from dj_sqlspy.sql import quote
 
 FLAVOR = os.environ.get("SQLSPY_TEST_SERVER", "mariadb")
+MACHINE = Path(__file__).with_name("machine.py")
 MYSQL_ROOT = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or servers.cache_folder() / "mysql-root")
 SYSTEM_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
 

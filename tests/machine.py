@@ -8,6 +8,7 @@ option file. Only the standard library is used: this runs before there is an env
     python3 tests/machine.py python 0.14      # prints the path of an environment's interpreter
     python3 tests/machine.py mysql            # prints the folder with MySQL
     python3 tests/machine.py mariadb          # prints the server program
+    python3 tests/machine.py mariadb trixie   # prints a folder with the MariaDB of that Debian
     python3 tests/machine.py chromium         # prints the browser's
 """
 
@@ -34,7 +35,6 @@ LINES: dict[str, list[str]] = {
     "2.x": ["datajoint>=2.3,<3", f"{CHECKOUT}[test,dev,s3,clusters,tpc]"],
 }
 SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
-MYSQL_PACKAGES = "mysql-server-core,mysql-client-core"
 ATTEMPTS = 3
 
 
@@ -147,21 +147,32 @@ def tools() -> None:
 def mysql() -> Path:
     """A folder with a Debian that holds MySQL 9: Debian has it in no release but its unstable branch."""
     place = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or CACHE / "mysql-root")
-    with one_at_a_time("mysql-root"):
-        if (place / "usr/sbin/mysqld").exists():
+    return debian("sid", "mysql-server-core,mysql-client-core", "mysqld", place)
+
+
+def mariadb_of(suite: str) -> Path:
+    """A folder with the Debian of that name and its MariaDB, to have a version that is not this machine's."""
+    return debian(suite, "mariadb-server-core,mariadb-client", "mariadbd", CACHE / f"mariadb-{suite}")
+
+
+def debian(suite: str, contents: str, server: str, place: Path) -> Path:
+    """A folder with a small Debian that holds these packages, made by debootstrap where it is not there."""
+    with one_at_a_time(place.name):
+        if (place / "usr/sbin" / server).exists():
             return place
         if find("debootstrap") is None:
             packages("debootstrap")
         debootstrap = find("debootstrap")
         assert debootstrap is not None
-        say(f"getting MySQL into {place} (debootstrap, 650 MB, about a minute)")
+        say(f"getting {server} of Debian {suite} into {place} (debootstrap, 650 MB, about a minute)")
+        place.parent.mkdir(parents=True, exist_ok=True)
         work = place.with_name(f"{place.name}.making-{os.getpid()}")
-        log = CACHE / "debootstrap.log"
+        log = CACHE / f"debootstrap-{suite}.log"
 
         def remove() -> None:
             subprocess.run(as_root("rm", "-rf", "--one-file-system", str(work)), check=False)
 
-        command = as_root(debootstrap, "--variant=minbase", f"--include={MYSQL_PACKAGES}", "sid", str(work))
+        command = as_root(debootstrap, "--variant=minbase", f"--include={contents}", suite, str(work))
         mirror = os.environ.get("SQLSPY_DEBIAN_MIRROR")
         try:
             with log.open("w") as out:
@@ -172,7 +183,7 @@ def mysql() -> Path:
                         remove()
                     full = [*command, mirror] if mirror else command
                     code = subprocess.run(full, stdin=subprocess.DEVNULL, stdout=out, stderr=out).returncode
-                    if code == 0 and (work / "usr/sbin/mysqld").exists():
+                    if code == 0 and (work / "usr/sbin" / server).exists():
                         work.rename(place)
                         return place
         finally:
@@ -254,6 +265,8 @@ def main(arguments: Sequence[str]) -> int:
             print(mysql())
         elif list(arguments) == ["mariadb"]:
             print(mariadb())
+        elif len(arguments) == 2 and arguments[0] == "mariadb":
+            print(mariadb_of(arguments[1]))
         elif list(arguments) == ["chromium"]:
             print(chromium())
         else:

@@ -183,7 +183,7 @@ def test_a_root_without_mysql_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_root_of_mysql_needs_no_path() -> None:
-    with servers.private_server(mysql_root=MYSQL_ROOT) as own:
+    with servers.private_server(root=MYSQL_ROOT) as own:
         assert own.flavor == "mysql"
 
 

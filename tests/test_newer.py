@@ -1,0 +1,82 @@
+"""A bundle from an older MariaDB, loaded and verified with the programs of a newer one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import datajoint as dj
+import pytest
+
+from dj_sqlspy import servers
+from dj_sqlspy.servers import Server
+from tests.conftest import MACHINE
+from tests.test_cross import make
+from tests.test_dump import bundle_of, options, same
+from tests.test_verify import as_text
+
+# It is about the servers alone, and of MySQL there is only one version to be had.
+pytestmark = [pytest.mark.slow, pytest.mark.flavor("mariadb"), pytest.mark.line("2.x")]
+
+
+def version(server: Server) -> tuple[int, ...]:
+    return tuple(int(number) for number in server.version.split("-")[0].split("."))
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[list[tuple[Server, Path]]]:
+    """An older and a newer server, each with the folder of its programs: this machine's, and that of another Debian."""
+    with servers.private_server("mariadb") as own:
+        suite = "bookworm" if version(own) > (11,) else "trixie"
+        command = [sys.executable, str(MACHINE), "mariadb", suite]
+        root = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        with servers.private_server("mariadb", root=root) as other:
+            found = servers.find_server("mariadb")
+            assert found is not None and version(own)[:2] != version(other)[:2]
+            both = [(own, found.path.parent), (other, servers.root_programs(root))]
+            yield sorted(both, key=lambda each: version(each[0]))
+
+
+def test_older_to_newer(
+    pair: list[tuple[Server, Path]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (older, its_programs), (newer, programs) = pair
+    path = os.environ["PATH"]
+    make(
+        older,
+        "CREATE TABLE cross_lab.`#kind` (kind VARCHAR(20) PRIMARY KEY, note JSON, u UUID) COMMENT 'it''s text'",
+        "CREATE TABLE cross_lab.item (id INT AUTO_INCREMENT PRIMARY KEY, kind VARCHAR(20) NOT NULL, f FLOAT,"
+        " b LONGBLOB, ts TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP, e ENUM('ä', 'b') DEFAULT 'b',"
+        " whole INT AS (FLOOR(d)) STORED, name VARCHAR(40) COLLATE utf8mb4_unicode_520_ci AS (UPPER(kind)) VIRTUAL,"
+        " d DECIMAL(9, 4), CHECK (d < 100), FOREIGN KEY (kind) REFERENCES cross_lab.`#kind` (kind))",
+        "INSERT INTO cross_lab.`#kind` VALUES ('it''s \\\\ 😀 %', '{\"a\": [1, 2.5]}', UUID()), ('other', NULL, NULL)",
+        "INSERT INTO cross_lab.item (kind, f, b, d) VALUES"
+        " ('it''s \\\\ 😀 %', 1.23456789, X'00FF', 99.5), ('other', 2, NULL, 1)",
+        "CREATE VIEW cross_lab.seen AS SELECT id, kind FROM cross_lab.item WHERE kind <> 'x'",
+    )
+    statements = (
+        "SELECT * FROM cross_lab.item JOIN cross_lab.seen USING (id) WHERE id = 1",
+        "SELECT COUNT(*), MAX(JSON_VALUE(note, '$.a[1]')) FROM cross_lab.`#kind` WHERE u IS NOT NULL",
+        "SELECT kind FROM cross_lab.`#kind` WHERE kind NOT IN (SELECT kind FROM cross_lab.item WHERE d > 50)",
+    )
+    source = dj.Connection(older.host, older.user, older.password, port=older.port, use_tls=False)
+    monkeypatch.setenv("PATH", f"{its_programs}{os.pathsep}{path}")
+    bundle = bundle_of(older, tmp_path / "b", *statements)
+    bundle.dump(options(older))
+    report = bundle.verify(source)
+    assert report.equal and report.complete and report.from_source, as_text(report)
+
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{path}")
+    assert "every foreign key finds its row" in bundle.restore(options(newer))
+    same(
+        older,
+        newer,
+        "SELECT id, HEX(kind), f * 1e0, HEX(b), UNIX_TIMESTAMP(ts), e, d, whole, name FROM cross_lab.item WHERE id = 1",
+        "SELECT HEX(kind), JSON_EXTRACT(note, '$.a[1]'), u FROM cross_lab.`#kind`",
+        *statements,
+    )
+    report = bundle.verify(alone=True)  # by a reader, whose private server is the newer one
+    assert report.equal and report.complete and not report.from_source, as_text(report)
