@@ -93,3 +93,20 @@ def test_findings(bundle: Bundle, server: Server, capsys: pytest.CaptureFixture[
         told = [text for text in one.examples if len(text) > 2]  # "gh" is in "through"
         assert told or one.what == "person"
         assert not [text for text in told if text in noted or text in section]
+
+
+def test_hosts_in_paths_of_files(bundle: Bundle, server: Server) -> None:
+    """The list of files of a bundle is published too: what its paths tell of machines is among the findings."""
+    bundle.dump([f"--defaults-file={server.defaults_file()}"])
+    path = bundle.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    about = {"size": 1, "state": "present", "needed_by": []}
+    manifest["files"] = [
+        {"store": "raw", "path": "rig3.ephys.lab.edu/ada/1.nwb", **about},
+        {"store": "raw", "path": "sessions/2.nwb", **about},
+    ]
+    path.write_text(json.dumps(manifest))
+    found = inspect_bundle(Bundle(bundle.path)).findings
+    of_files = {one.what: one.examples for one in found if one.where == "manifest.json: files"}
+    assert of_files["path"] == ("raw/rig3.ephys.lab.edu/ada/1.nwb", "raw/sessions/2.nwb")
+    assert of_files["address of a machine"] == ("rig3.ephys.lab.edu",)
