@@ -22,7 +22,17 @@ from hypothesis import strategies as st
 import dj_sqlspy as sqlspy
 from tests.lab import V2
 from tests.random_dj import Expressions, declare, random_definitions
-from tests.random_schema import Choices, Column, Rows, Schema, Table, View, random_rows, random_schema
+from tests.random_schema import (
+    Choices,
+    Column,
+    Reference,
+    Rows,
+    Schema,
+    Table,
+    View,
+    random_rows,
+    random_schema,
+)
 from tests.random_sql import Grammar, looped
 from tests.small_lab import ROWS, SCHEMA
 from tests.trial import Bench, Outcome
@@ -379,6 +389,25 @@ def test_found_types_of_set_operations(bench: Bench) -> None:
             outcome = bench.trial(Schema((numbers, raw)), rows, each)
             assert outcome.counts["equal"] == len(each)
             assert not outcome.fallbacks
+
+
+def test_found_group_of_null(bench: Bench) -> None:
+    """MariaDB's lateral derived tables find nothing for the group of NULL."""
+    key, other = Column("s1", "txt"), Column("s3", "txt")
+    parent = Table("m0", "B", (key,), ("s1",))
+    columns = (key, other, Column("s1_2", "txt", True), Column("x3", "int", True))
+    references = tuple(Reference((name,), "m0", ("s1",)) for name in ("s1", "s1_2"))
+    child = Table("m1", "A", columns, ("s1", "s3"), references)
+    rows = {
+        "m0": [(f"'{name}'",) for name in "abcd"],
+        "m1": [("'a'", "'B'", "'d'", "4"), ("'a'", "'c'", "'d'", "NULL"), ("'c'", "'d'", "NULL", "2")],
+    }
+    sql = (
+        f"SELECT SUM(DISTINCT q1.x3) AS c0 FROM {child.full} AS q1 CROSS JOIN {parent.full} AS q2"
+        " WHERE q1.s1_2 IS NULL GROUP BY q1.s1_2 HAVING c0 != 3"
+    )
+    outcome = bench.trial(Schema((parent, child)), rows, [sql])
+    assert outcome.counts["equal"] == 1 and not outcome.fallbacks
 
 
 def test_found_view_of_another_schema(bench: Bench) -> None:
