@@ -16,8 +16,9 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import cli, spy
+from dj_sqlspy import cli
 from dj_sqlspy.journal import run_folders, sharedlog, sharedtables
+from dj_sqlspy.policies import POLICIES
 from dj_sqlspy.servers import Server
 from dj_sqlspy.spy import session
 from tests import test_files as files_lab
@@ -179,7 +180,7 @@ def test_the_slice_is_that_of_the_home(lab: SimpleNamespace, log: str, home: Pat
     dj.config["sqlspy.schema"] = log
     for paper in (shared, both):
         assert paper.statements == statements
-        assert paper.policies == policies == {"Fig. 2/b": {**spy.POLICIES, "count": "ignore"}}
+        assert paper.policies == policies == {"Fig. 2/b": {**POLICIES, "count": "ignore"}}
         assert [dataclasses.replace(a, folder=home) for a in paper.analyses] == [
             dataclasses.replace(a, folder=home) for a in analyses
         ]

@@ -24,6 +24,7 @@ from ..collector import held_off
 from ..errors import LineageError, SliceError
 from ..journal import Statement
 from ..lineage import named_tables
+from ..policies import POLICIES, POLICY_CHOICES
 from ..progress import Progress, shown
 from ..shapes import Shape, group
 from ..sql import full_name, split_full_name
@@ -34,14 +35,6 @@ from .restrict import Restriction, shortest
 from .why import explain, stored_key
 
 LEFT_OUT = "left-out"  # the mark of a statement that needs rows which a bound kept out
-
-# Kinds that export rows, by the policies that a session can set.
-DEFAULT_POLICIES: Mapping[str, str] = {"preview": "ignore", "count": "rows", "exists": "witness"}
-_CHOICES = {
-    "preview": ("ignore", "rows"),
-    "count": ("rows", "ignore"),
-    "exists": ("witness", "rows", "ignore"),
-}
 
 
 @dataclass
@@ -283,7 +276,7 @@ def make_slice(
         False leaves out the cascade: only the rows that statements read.
     policies : mapping, optional
         For each analysis, what its statements of a kind export: ``preview`` ("ignore", "rows"), ``count`` ("rows",
-        "ignore"), ``exists`` ("witness", "rows", "ignore"); `DEFAULT_POLICIES` where it says nothing.
+        "ignore"), ``exists`` ("witness", "rows", "ignore"); `policies.POLICIES` where it says nothing.
     virtual : sequence of ForeignKey
         References that the database does not declare.
     only : sequence of Bound
@@ -354,7 +347,7 @@ def _shapes(statements: Sequence[Statement], policies: Mapping[str, Mapping[str,
     def policy(analysis: str, kind: str) -> str:
         if kind == "metadata":
             return "ignore"
-        return by_analysis.get(analysis, DEFAULT_POLICIES).get(kind, "rows")
+        return by_analysis.get(analysis, POLICIES).get(kind, "rows")
 
     def kind(statement: Statement) -> str:
         return "exists" if policy(statement.analysis, statement.kind) == "witness" else "data"
@@ -506,9 +499,11 @@ def _refusal(result: Slice, refused: Mapping[str, set[Key]]) -> str:
 
 def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
     for kind, policy in chosen.items():
-        if policy not in _CHOICES.get(kind, ()):
-            raise SliceError(f"The policy for {kind!r} must be one of {_CHOICES.get(kind)}, not {policy!r}.")
-    return {**DEFAULT_POLICIES, **chosen}
+        if policy not in POLICY_CHOICES.get(kind, ()):
+            raise SliceError(
+                f"The policy for {kind!r} must be one of {POLICY_CHOICES.get(kind)}, not {policy!r}."
+            )
+    return {**POLICIES, **chosen}
 
 
 def _named(
@@ -572,7 +567,6 @@ def _behind_views(catalog: Catalog, names: Iterable[str]) -> set[str]:
 
 
 __all__ = [
-    "DEFAULT_POLICIES",
     "Slice",
     "StatementReport",
     "TableSlice",

@@ -25,19 +25,11 @@ from typing import Any, TypeVar
 
 from ..errors import SpyError
 from ..journal import Journal, encode_name
+from ..policies import POLICIES, POLICY_CHOICES
 from . import reads, session
 from .session import Scope, Session, end_session, open_session, own_sessions, within
 
 logger = logging.getLogger("dj_sqlspy")
-
-# What statements of a kind export, the default first. "rows": all rows that the result depends on; "witness":
-# one of them. Of the kinds that are not here, data exports its rows and metadata nothing.
-POLICY_CHOICES: dict[str, tuple[str, ...]] = {
-    "preview": ("ignore", "rows"),
-    "count": ("rows", "ignore"),  # a count is often a result (n = 37)
-    "exists": ("witness", "rows", "ignore"),
-}
-POLICIES: dict[str, str] = {kind: choices[0] for kind, choices in POLICY_CHOICES.items()}
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from .. import spy
 from ..errors import SpyError
+from ..policies import POLICIES
 from . import session
 
 USAGE = "%%sqlspy PAPER ANALYSIS around a cell, or %sqlspy start PAPER ANALYSIS, %sqlspy stop"
@@ -25,7 +26,7 @@ USAGE = "%%sqlspy PAPER ANALYSIS around a cell, or %sqlspy start PAPER ANALYSIS,
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise SpyError(f"%sqlspy: {message}. Use {USAGE}, with the options --append, --append-to, --home and "
-                       + ", ".join(f"--{kind}" for kind in spy.POLICIES) + ".")  # fmt: skip
+                       + ", ".join(f"--{kind}" for kind in POLICIES) + ".")  # fmt: skip
 
 
 def _options(words: list[str]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def _options(words: list[str]) -> dict[str, Any]:
     parser.add_argument("--home")
     parser.add_argument("--append", action="store_true", default=None)
     parser.add_argument("--append-to", dest="append")
-    for kind, default in spy.POLICIES.items():
+    for kind, default in POLICIES.items():
         parser.add_argument(f"--{kind}", default=default)
     return vars(parser.parse_args(words))
 

@@ -55,7 +55,7 @@ class Session:
     home : Path
         Where its journal lives.
     policies : dict
-        Kind to policy (`spy.POLICY_CHOICES`).
+        Kind to policy (`policies.POLICY_CHOICES`).
     everywhere : bool
         Whether it gets the statements of every thread.
     """
