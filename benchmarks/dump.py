@@ -52,7 +52,7 @@ def run(place: Place) -> list[Figure]:
                 f"file of {written / 2**20:,.0f} MiB",
                 rows,
             ),
-            figure("restore", work, restores, 1.1 if last else None, size=rows),
+            figure("restore", work, restores, 1.1 if last else None, None, "gzip and the client only", rows),
         ]
     with place.connect() as opened, opened.cursor() as cursor:
         for name in (SCHEMA, STAGED):
