@@ -10,7 +10,11 @@ not generated:
 - window functions are no output of a subquery that IN, ANY or ALL compares with: MariaDB 10.11 turns
   ``0 IN (SELECT ROW_NUMBER() OVER (…) …)`` into EXISTS with a HAVING, and answers NULL where it is 0;
 - ROLLUP stands in no subquery of a condition: both servers give results that depend on the plan for
-  ``NOT IN (… WITH ROLLUP)``, since the index lookup that they turn it into does not see the rolled-up rows.
+  ``NOT IN (… WITH ROLLUP)``, since the index lookup that they turn it into does not see the rolled-up rows;
+- ROLLUP stands in no branch of MySQL's INTERSECT and EXCEPT: the NULLs that it makes are compared as 0 or '' where
+  the first branch has no NULL;
+- INTERSECT and EXCEPT are compared with by IN, ANY or ALL on MySQL only: MariaDB 10.11 puts the comparison into both
+  branches, which is wrong where NULL is compared.
 """
 
 from __future__ import annotations
@@ -561,7 +565,11 @@ class Grammar:
         if self.flavor == "mysql" and (nested or len(branches) > 2):
             # MySQL 9.7.4 itself ends with signal 11 at some statements with INTERSECT or EXCEPT of such a branch, also
             # where no parentheses show it: A EXCEPT ALL B INTERSECT C
-            operators = [operator for operator in operators if operator.startswith("UNION")]
+            operators = operators[:3]
+        if self.flavor == "mysql" and any("ROLLUP" in branch for branch in branches):
+            operators = operators[:3]
+        if self.flavor == "mariadb" and self.compared:
+            operators = operators[:3]
         bare = not any(" LIMIT " in branch or branch.startswith(("(", "WITH")) for branch in branches)
         bare = bare and choices.chance(30)
         sql = branches[0] if bare else f"({branches[0]})"
