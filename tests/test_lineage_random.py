@@ -249,6 +249,7 @@ FOUND = {
     "EXISTS over UNION and UNION ALL": (
         "SELECT EXISTS(SELECT score, subject FROM lab.session WHERE score IS NULL UNION SELECT probe, owner"
         " FROM lab.probe UNION ALL SELECT COUNT(*), MAX(n) FROM lab.subject__note) AS found",
+    ),
     "MySQL miscounts the rows of ROLLUP over one constant row": (
         "SELECT d.m AS m, COUNT(*) AS n FROM (SELECT MIN(s.score) AS m FROM lab.session AS s) AS d"
         " GROUP BY d.m, d.m WITH ROLLUP",
