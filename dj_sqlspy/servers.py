@@ -292,7 +292,7 @@ def root_programs(root: str | Path) -> Path:
             f"Using the server in {root}: there is no usr/sbin/mysqld or mariadbd and dynamic loader in it. Make it"
             f" by: debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid {root}"
         )
-    flavor = "mysql" if "mysql" in flavors else "mariadb"  # beside MariaDB, mysqld is another name of it
+    flavor = flavors[-1]  # beside MariaDB, mysqld is another name of it
     folder = cache_folder() / "bin" / hashlib.sha256(f"{flavor} {root}".encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
     share = root / "usr/share" / flavor

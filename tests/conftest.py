@@ -53,6 +53,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
+def no_tls(server: Server) -> list[str]:
+    """What MariaDB's clients from 11.4 on must be told: they ask for TLS, which the tests' servers do not have."""
+    return ["--skip-ssl"] if server.flavor == "mariadb" else []
+
+
 def user_schemas(server: Server) -> list[str]:
     """Names of all schemas that are not the server's own."""
     with server.connect() as connection, connection.cursor() as cursor:

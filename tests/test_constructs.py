@@ -54,9 +54,13 @@ def captured(bench: Bench, examples: list[str]) -> list[Captured]:
 def test_construct(bench: Bench, server: Any, construct: Construct) -> None:
     expected = construct.expected(server.flavor)
     if expected == NONE:
-        with pytest.raises(pymysql.MySQLError):
+        try:
             captured(bench, [construct.example])
-        return
+        except pymysql.MySQLError:
+            return
+        # the table is about the MariaDB of Debian 12; a newer one that has it is no worse
+        assert server.flavor == "mariadb" and not server.version.startswith("10."), "it is no error"
+        expected = EXACT
     for examples in ([construct.example], [construct.example, *OTHERS]):
         outcome = Outcome()
         cut = bench.judge(SCHEMA, captured(bench, examples), outcome, "all")

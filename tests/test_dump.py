@@ -24,6 +24,7 @@ from dj_sqlspy.errors import BundleError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices import Slice, make_slice
+from tests.conftest import no_tls
 
 # nothing here depends on the line of DataJoint
 pytestmark = pytest.mark.line("2.x")
@@ -410,9 +411,7 @@ def test_p_asks_once(family: Any, server: Server, tmp_path: Path) -> None:
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
     with account(server, PASSWORD, "SELECT ON *.*") as user:
         command = ["bash", str(bundle.path / "dump.sh"), "--socket", server.socket, "-u", user, "-p"]
-        # MariaDB's clients from 11.4 on ask for TLS, which the tests' servers do not have
-        if server.flavor == "mariadb":
-            command.append("--skip-ssl")
+        command += no_tls(server)
         child, terminal = pty.fork()
         if child == 0:
             os.execvp(command[0], command)

@@ -21,7 +21,7 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.bundle import Bundle, client_options
 from dj_sqlspy.cli import main
 from dj_sqlspy.servers import Server
-from tests.conftest import FLAVOR, user_schemas
+from tests.conftest import FLAVOR, no_tls, user_schemas
 from tests.lab import ROOT, V2, make_lab, rows
 
 COMMAND = [sys.executable, "-W", "ignore", "-m", "dj_sqlspy"]
@@ -166,7 +166,9 @@ def test_option_files(
     (tmp_path / "extra.cnf").write_text(text("client", clean_scratch))
     environment = os.environ | {"HOME": str(tmp_path)}
     suffix = "--defaults-group-suffix=_lab"
-    both_scripts(bundle, [suffix], ["--defaults-extra-file=extra.cnf"], cwd=tmp_path, env=environment)
+    own, scratch = no_tls(reader), no_tls(clean_scratch)
+    extra = "--defaults-extra-file=extra.cnf"
+    both_scripts(bundle, [suffix, *own], [extra, *scratch], cwd=tmp_path, env=environment)
     assert lab.name in user_schemas(clean_scratch)
 
 
@@ -177,7 +179,11 @@ def test_unix_sockets(
     for name, of in (("source", server), ("target", clean_scratch)):
         (tmp_path / f"{name}.cnf").write_text(f'[client]\nuser=root\npassword="{of.password}"\n')
     source, target = (f"--defaults-file={tmp_path / name}.cnf" for name in ("source", "target"))
-    both_scripts(bundle, [source, "--socket", server.socket], [target, f"--socket={clean_scratch.socket}"])
+    both_scripts(
+        bundle,
+        [source, "--socket", server.socket, *no_tls(server)],
+        [target, f"--socket={clean_scratch.socket}", *no_tls(clean_scratch)],
+    )
     assert lab.name in user_schemas(clean_scratch)
     with server.connect(unix_socket=server.socket) as connection, client_options(connection) as own:
         assert "SOCKET" in Path(own[0].partition("=")[2]).read_text()

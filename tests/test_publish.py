@@ -26,7 +26,7 @@ from dj_sqlspy.bundle.guide import FORMATS, readme_text
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.journal import programs
 from dj_sqlspy.servers import Server
-from tests.conftest import drop_schemas, user_schemas
+from tests.conftest import drop_schemas, no_tls, user_schemas
 from tests.reported import EVIL, make_bundle
 
 ABOUT = {
@@ -108,7 +108,7 @@ def test_what_readme_tells_a_reader_to_run(
     drop_schemas(clean_scratch, user_schemas(clean_scratch))
     inside = [word.replace("/bundle/", f"{published.path}/") for word in loads[5:]]
     subprocess.run(
-        [*inside, f"--socket={clean_scratch.socket}"],
+        [*inside, f"--socket={clean_scratch.socket}", *no_tls(clean_scratch)],
         env={**os.environ, name: clean_scratch.password},
         check=True,
         stdout=subprocess.DEVNULL,

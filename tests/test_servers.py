@@ -113,8 +113,9 @@ def test_nothing_is_left_when_the_block_raises() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_when_the_process_is_killed(number: int) -> None:
     program = (
-        "import time\n"
+        "import signal, time\n"
         "from dj_sqlspy.servers import private_server\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what a shell has in the background ignores it
         f"with private_server({FLAVOR!r}) as own:\n"
         "    print(own.port, own.datadir.parent, flush=True)\n"
         "    time.sleep(600)\n"
