@@ -19,7 +19,7 @@ from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.catalog import Catalog, Column, Table
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.lineage import analyse, named_tables
-from dj_sqlspy.lineage.resolve import parse
+from dj_sqlspy.lineage.syntax import parse
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices import make_slice
 from dj_sqlspy.sql import full_name, quote

@@ -4,9 +4,10 @@ In: the text of one captured SELECT and the `Catalog`. Out: a `Lineage`: for eac
 query for the primary keys of the rows that it needs (`Leaf`), rules for rows that keep others rejected
 (`witness.Witness`), and marks. It runs no query. In the order of the data's way:
 
-    resolve (text -> tree)  ->  demand (tree -> keys of the rows read)
-                            ->  witness (tree -> rules for rejected rows)
-                            ->  order (does the statement determine its result, and its order?)
+    syntax (text -> expression)  ->  resolve (expression -> tree)
+        ->  demand (tree -> keys of the rows read)
+        ->  witness (tree -> rules for rejected rows)
+        ->  order (does the statement determine its result, and its order?)
 
 A statement that cannot be analysed falls back to all rows of every table that it names, with the reason.
 """
@@ -27,9 +28,10 @@ from ..catalog import Catalog, Table
 from ..errors import LineageError
 from .demand import demanded_occurrences, from_occurrences, is_plain, predicates, rows_behind
 from .order import determined, marks_of
-from .resolve import UnknownTable, Unsupported, parse, resolve, select_of, table_names
+from .resolve import resolve
 from .simplify import simplify
-from .tree import Base, Block, Exact, Expr, Output, Query, Union, column, occurrences, to_sql
+from .syntax import Exact, Expr, UnknownTable, Unsupported, parse, select_of, table_names
+from .tree import Base, Block, Output, Query, Union, column, occurrences, to_sql
 from .witness import Witness, standalone, witnesses
 
 BOOKKEEPING = ("~lineage", "~log", "~jobs")

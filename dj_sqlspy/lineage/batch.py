@@ -14,12 +14,11 @@ from sqlglot import exp
 from ..catalog import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES, Table
 from ..shapes import markers
 from .demand import demanded_occurrences, fresh, rows_behind, windows_of
-from .resolve import Unsupported
+from .syntax import Expr, Unsupported
 from .tree import (
     Base,
     Block,
     Derived,
-    Expr,
     Output,
     Query,
     conjuncts,

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
-from .tree import Base, Block, Derived, Expr, Opaque, Query, Source, joins, query_of, sources
+from .syntax import Expr
+from .tree import Base, Block, Derived, Opaque, Query, Source, joins, query_of, sources
 
 
 def columns_read(query: Query) -> set[tuple[str, str]]:

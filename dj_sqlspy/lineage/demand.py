@@ -16,11 +16,11 @@ from typing import TypeGuard
 
 from sqlglot import exp
 
+from .syntax import Expr, is_row
 from .tree import (
     Base,
     Block,
     Derived,
-    Expr,
     Join,
     Output,
     Query,
@@ -33,7 +33,6 @@ from .tree import (
     has_window,
     is_not_false,
     is_not_true,
-    is_row,
     joins,
     outer_references,
     query_of,

@@ -1,6 +1,6 @@
 """sqlglot as Python sources, also where its compiled build (``sqlglot[c]``) is installed.
 
-`tree.Exact` refines sqlglot's MySQL parser and generator by subclassing them, which their compiled forms do not
+`syntax.Exact` refines sqlglot's MySQL parser and generator by subclassing them, which their compiled forms do not
 allow (sqlglot's issue 7923). Both forms lie in the same folder, so the sources are imported instead: slower, the
 same otherwise. This module must be imported before any other that imports sqlglot.
 """

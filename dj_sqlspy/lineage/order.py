@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
+from .syntax import Expr
 from .tree import (
     Base,
     Block,
     Derived,
-    Expr,
     Join,
     Opaque,
     Query,

@@ -16,18 +16,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ..catalog import Catalog
 from .demand import cross
 from .functions import SERVER_FUNCTIONS
+from .syntax import Exact, Expr, UnknownTable, Unsupported, is_row, parse
 from .tree import (
     Base,
     Block,
     Derived,
-    Exact,
-    Expr,
     Join,
     Opaque,
     Output,
@@ -40,111 +37,14 @@ from .tree import (
     conjuncts,
     has_window,
     is_aggregate,
-    is_row,
     occurrences,
     outer_references,
-    query_of,
     same,
     subqueries,
     subquery,
     with_new_aliases,
 )
 from .types import alike
-
-
-class Unsupported(Exception):
-    """A construct that lineage does not analyse; the text says which and why."""
-
-
-class UnknownTable(Unsupported):
-    """A table that the catalog does not have."""
-
-
-# ---------------------------------------------------------------- parsing
-
-
-def parse(sql: str) -> Expr:
-    """Parse one statement as MySQL.
-
-    ``key`` as a column name without quotes is read too, which MySQL's grammar reserves and MariaDB's does not
-    in every place, and MariaDB's VALUES (…).
-
-    >>> parse("SELECT a FROM t WHERE key=1").sql("mysql")
-    'SELECT a FROM t WHERE `key` = 1'
-    """
-    dialect = Exact()
-    try:
-        tokens = [_plain_hexadecimal(token, sql) for token in dialect.tokenize(sql)]
-        try:
-            parsed = dialect.parser().parse(tokens, sql)
-        except SqlglotError:
-            retried = [_plain_name(token) for token in tokens]
-            parsed = _Retry(dialect=dialect).parse(retried, sql)
-    except SqlglotError as error:
-        raise Unsupported(f"sqlglot cannot parse it: {str(error).splitlines()[0]}") from error
-    statements = [statement for statement in parsed if statement is not None]
-    if len(statements) != 1:
-        raise Unsupported(f"it holds {len(statements)} statements")
-    statement: Expr = statements[0]
-    return statement
-
-
-def _plain_hexadecimal(token: Token, sql: str) -> Token:
-    """``0x…`` stays as it is: sqlglot would write it as ``x'…'``, which to MariaDB is never a number."""
-    if token.token_type == TokenType.HEX_STRING and sql[token.start : token.start + 2] == "0x":
-        text = f"0x{token.text}"
-        return Token(TokenType.NUMBER, text, token.line, token.col, token.start, token.end)
-    return token
-
-
-class _Retry(Exact.Parser):
-    """Reads VALUES as rows where it cannot be the function of ON DUPLICATE KEY UPDATE."""
-
-    FUNC_TOKENS = Exact.Parser.FUNC_TOKENS - {TokenType.VALUES}
-    FUNCTION_PARSERS = {
-        name: parser for name, parser in Exact.Parser.FUNCTION_PARSERS.items() if name != "VALUES"
-    }
-
-
-def _plain_name(token: Token) -> Token:
-    if token.text.upper() == "KEY" and token.token_type != TokenType.IDENTIFIER:
-        return Token(TokenType.VAR, token.text, token.line, token.col, token.start, token.end)
-    return token
-
-
-def select_of(statement: Expr) -> Expr | None:
-    """The query that a statement reads by: itself, or the SELECT of INSERT … SELECT; None if it reads nothing."""
-    if isinstance(statement, exp.Insert):
-        source = statement.expression
-        if isinstance(source, (exp.Query, exp.Table)) and not isinstance(source, exp.Values):
-            if statement.args.get("with_") is not None and source.args.get("with_") is None:
-                source = source.copy()
-                source.set("with_", statement.args["with_"].copy())
-            return source
-        return None
-    if isinstance(statement, exp.Query):
-        return statement
-    if isinstance(statement, exp.Command):
-        words = statement.sql(dialect="mysql").lstrip("( ").split(None, 1)
-        head = words[0].upper() if words else ""
-        if head == "REPLACE":
-            # sqlglot keeps REPLACE as an opaque command; it reads as the INSERT of the same words does
-            return select_of(parse("INSERT " + words[1]))
-        raise Unsupported(f"sqlglot reads it as an opaque {head} command")
-    if isinstance(statement, exp.Values):
-        return None
-    raise Unsupported(f"it is a {type(statement).__name__.upper()} statement, not a SELECT")
-
-
-def table_names(statement: Expr) -> list[tuple[str | None, str]]:
-    """Schema and name of every table that a parsed statement names (CTE names left out)."""
-    ctes = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
-    names: dict[tuple[str | None, str], None] = {}
-    for table in statement.find_all(exp.Table):
-        if isinstance(table.this, exp.Identifier) and (table.db or table.name.lower() not in ctes):
-            names[(table.db or None, table.name)] = None
-    return list(names)
-
 
 # ---------------------------------------------------------------- scopes
 
@@ -965,6 +865,3 @@ def _renamed(query: Query, names: Any) -> Query:
         query,
         outputs=tuple(Output(name, output.expr) for name, output in zip(names, query.outputs, strict=True)),
     )
-
-
-__all__ = ["UnknownTable", "Unsupported", "parse", "query_of", "resolve", "select_of", "table_names"]

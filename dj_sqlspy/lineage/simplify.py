@@ -14,11 +14,11 @@ from dataclasses import replace
 from sqlglot import exp
 
 from .order import changes, closure, column_ids
+from .syntax import Expr
 from .tree import (
     Base,
     Block,
     Derived,
-    Expr,
     Join,
     Opaque,
     Output,

@@ -8,19 +8,16 @@ immutable: the passes build new ones. `to_sql` is the way back to text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlglot import exp
-from sqlglot.dialects.mysql import MySQL
-from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
+
+from .syntax import Exact, Expr
 
 if TYPE_CHECKING:
     from ..catalog import Table
-
-Expr: TypeAlias = exp.Expr
 
 
 class _Immutable:
@@ -151,11 +148,6 @@ def query_of(node: Any) -> Query | None:
         query: Query = node.meta["query"]
         return query
     return None
-
-
-def is_row(node: Expr) -> bool:
-    """True for a row constructor with the word ROW."""
-    return isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROW"
 
 
 def is_true(condition: Expr) -> Expr:
@@ -457,114 +449,6 @@ def has_window(expression: Expr) -> bool:
 
 
 # ---------------------------------------------------------------- back to SQL
-
-
-# Functions that lineage or the grammar must know. sqlglot would write many of the others as another one, equal
-# in its view (LOG10(x) as LOG(10, x), which rounds otherwise), or take a stored function for one of another
-# database's: these stay under the names and with the arguments that they came with.
-_KNOWN_FUNCTIONS = frozenset(
-    [
-        *("AVG", "COUNT", "MAX", "MIN", "SUM"),
-        *("DATE_ADD", "DATE_SUB", "TIMESTAMPADD", "TIMESTAMPDIFF"),  # they name units
-    ]
-)
-_KNOWN_SYNTAX = frozenset(
-    [
-        *(
-            "CAST",
-            "CHAR",
-            "CONVERT",
-            "EXTRACT",
-            "GROUP_CONCAT",
-            "JSON_TABLE",
-            "JSON_VALUE",
-            "MATCH",
-            "POSITION",
-        ),
-        *("SUBSTR", "SUBSTRING", "TRIM", "VALUES"),
-    ]
-)
-
-# The words that stand before literals of time, by the type that sqlglot reads them as.
-_TIME_LITERALS = {
-    exp.DType.DATE: "DATE",
-    exp.DType.TIME: "TIME",
-    exp.DType.TIMESTAMPTZ: "TIMESTAMP",
-}
-
-_JOIN_WORDS = ("on", "using", "method", "side", "kind")
-
-
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-
-
-class Exact(MySQL):
-    """MySQL's dialect, written so that MySQL and MariaDB both read it with the meaning it was parsed with."""
-
-    class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
-        FUNCTIONS = {name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
-        FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
-        # joins may follow a LATERAL that is the first in parentheses
-        MODIFIABLES = (*MySQL.Parser.MODIFIABLES, exp.Lateral)
-        # TIME '10:00:00.5' as it is: CAST('10:00:00.5' AS TIME), which sqlglot makes of it, rounds
-        TYPE_LITERAL_PARSERS = {
-            type_: lambda self, this, _, word=word: exp.Introducer(this=exp.Var(this=word), expression=this)
-            for type_, word in _TIME_LITERALS.items()
-        }
-
-        def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
-            """JOIN without a condition as the CROSS JOIN that it is, so that a comma can be told from it."""
-            comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
-            join: exp.Join | None = super()._parse_join(*args, **kwargs)
-            if join is not None and not comma and not any(join.args.get(k) for k in _JOIN_WORDS):
-                join.set("kind", "CROSS")
-            return join
-
-        def _values_to_select(self, values: exp.Values) -> Expr:
-            """VALUES of a CTE as they are: of a derived table MariaDB names the columns by the values of a row."""
-            if any(values.args.get(modifier) for modifier in exp.QUERY_MODIFIERS):
-                select: Expr = super()._values_to_select(values)
-                return select
-            return values
-
-    class Generator(MySQL.Generator):  # type: ignore[misc, valid-type]
-        TRANSFORMS = {
-            # not the rewriting of what other databases' SELECT has: it walks every query several times
-            **{node: f for node, f in MySQL.Generator.TRANSFORMS.items() if node is not exp.Select},
-            # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
-            exp.RegexpLike: lambda self, e: self.binary(e, "RLIKE"),
-        }
-
-        VALUES_AS_TABLE = WRAP_DERIVED_VALUES = True
-
-        def tuple_sql(self, expression: exp.Tuple) -> str:
-            """A ROW (…) of VALUES, as MySQL has them, stands without parentheses of its own."""
-            items = expression.expressions
-            row = len(items) == 1 and isinstance(expression.parent, exp.Values) and is_row(items[0])
-            text: str = self.sql(items[0]) if row else super().tuple_sql(expression)
-            return text
-
-        def interval_sql(self, expression: exp.Interval) -> str:
-            """A number stays one: sqlglot reads ``INTERVAL 1.5 SECOND`` as that of a string."""
-            value = expression.this
-            if isinstance(value, exp.Literal) and value.is_string and _NUMBER.fullmatch(value.this):
-                expression = expression.copy()
-                expression.set("this", exp.Literal.number(value.this))
-            text: str = super().interval_sql(expression)
-            return text
-
-        def lateral_sql(self, expression: exp.Lateral) -> str:
-            """With the joins that follow it in parentheses."""
-            followed: str = self.query_modifiers(expression, super().lateral_sql(expression))
-            return followed
-
-        def jsonvalue_sql(self, expression: exp.JSONValue) -> str:
-            """As sqlglot does, but RETURNING takes the types of CAST."""
-            returning = expression.args.get("returning")
-            if isinstance(returning, exp.DataType) and returning.this in self.CAST_MAPPING:
-                returning.set("this", self.CAST_MAPPING[returning.this])
-            text: str = super().jsonvalue_sql(expression)
-            return text
 
 
 def _table_node(source: Base) -> Expr:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from sqlglot import exp
 
 from ..catalog import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES, Column
-from .tree import Base, Block, Derived, Expr, Query, Union, sources
+from .syntax import Expr
+from .tree import Base, Block, Derived, Query, Union, sources
 
 _NUMBERS = (exp.Count, exp.Sum, exp.Avg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.IntDiv, exp.Neg)
 

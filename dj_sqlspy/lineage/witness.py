@@ -40,11 +40,11 @@ from .demand import (
     rowless,
     windows_of,
 )
+from .syntax import Expr
 from .tree import (
     Base,
     Block,
     Derived,
-    Expr,
     Join,
     Opaque,
     Output,
