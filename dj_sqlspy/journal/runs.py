@@ -17,7 +17,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -90,20 +90,29 @@ class JournalFile:
         JournalError
             If the file can't be read any more.
         """
-        waiting: deque[Record] = deque()  # for the record that has their rows, and for those before them
+        # those whose rows a later record has, and those behind them; and what that record says
+        waiting: deque[list[Any]] = deque()
         ended: dict[int, int | str] = {}
+        make, damaged = Record._make, self.damaged
         try:
             with self.path.open("rb") as file:
                 for number, line in enumerate(itertools.islice(file, self.lines), 1):
-                    if number in self.damaged:
+                    if damaged and number in damaged:
                         continue
                     if line.startswith(_STATEMENT, 9):
-                        record, pairs = _statement(line)
-                        ended.update(pairs)
-                        waiting.append(record)
+                        fields, before = _statement(line)
+                        if len(before) == len(waiting) == 1 and before[0][0] == waiting[0][_NUMBER]:
+                            first = waiting.popleft()  # nearly always: one thread reads
+                            first[_ROWS] = before[0][1]
+                            yield make(first)
+                        else:
+                            ended.update(before)
+                        waiting.append(fields)
+                        if len(waiting) == 1 and fields[_ROWS] == _AWAITED:
+                            continue
                     elif line.startswith(_ENDED, 9):
                         ended.update(json.loads(line[9:])["ended"])
-                    while waiting and (waiting[0].rows != _AWAITED or waiting[0].number in ended):
+                    while waiting and (waiting[0][_ROWS] != _AWAITED or waiting[0][_NUMBER] in ended):
                         yield from _with_rows(waiting.popleft(), ended)
         except OSError as error:
             raise JournalError(f"Reading the journal {self.path}: {error}.") from error
@@ -130,53 +139,61 @@ _ENDED = b'{"ended":'
 _FAILED = "failed"
 _AWAITED = -2  # in the place of rows: another record has them
 
-# A statement of which JSON escapes no character, as nearly all are: read so it takes half the time.
-_USUAL = re.compile(
-    rb'\{"number":(\d+)(?:,"before":\[\[(\d+),(-?\d+)\]\])?,"time":([\d.e+-]+)(?:,"rows":(-?\d+|null))?,"kind":"(\w+)"'
-    rb',"server":"([^"\\]*)","transaction":(\d+),"sql":"([^"\\]*)"(?:,"database":"([^"\\]*)")?\}\n'
+# The part of a statement before its text where JSON escapes no character, as in nearly all. What a statement shares
+# with others, here and behind its text, is one piece, and read once.
+_HEAD = re.compile(
+    r'\{"number":(\d+)(?:,"before":\[\[(\d+),(-?\d+)\]\])?,"time":([\d.e+-]+)(?:,"rows":(-?\d+|null))?,("kind":[^\\]*)'
 )
+_NAMES = ("kind", "server", "database")
+_NUMBER, _ROWS = Record._fields.index("number"), Record._fields.index("rows")
 
 
-@cache
-def _name(text: bytes | None) -> str:
-    """One string for each kind, server and database, and not one for each statement."""
-    return text.decode() if text else ""
+@lru_cache(maxsize=1000)
+def _before_text(piece: str) -> tuple[str, str, int]:
+    fields = json.loads(f"{{{piece}}}")
+    return sys.intern(fields["kind"]), sys.intern(fields["server"]), fields["transaction"]
 
 
-def _statement(line: bytes) -> tuple[Record, Iterable[tuple[int, int | str]]]:
-    """A statement, and what its record says of those before it."""
-    match = _USUAL.fullmatch(line, 9)
+@lru_cache(maxsize=1000)
+def _behind_text(piece: str) -> tuple[str, tuple[int, ...]]:
+    fields = json.loads("{" + piece.lstrip(","))
+    return sys.intern(fields.get("database", "")), tuple(fields.get("sessions", (0,)))
+
+
+def _statement(line: bytes) -> tuple[list[Any], Sequence[tuple[int, int | str]]]:
+    """The fields of a `Record`, and what the line says of statements before it."""
+    text = line.decode("ascii")
+    head, _, tail = text.partition(',"sql":"')
+    match = _HEAD.fullmatch(head, 9) if "\\" not in tail else None
     if match is None:
-        fields = json.loads(line[9:])
-        before = fields.pop("before", ())
-        sessions = tuple(fields.pop("sessions", (0,)))
-        fields.update({name: sys.intern(fields[name]) for name in _NAMES if name in fields})
-        return Record(**{"rows": _AWAITED, **fields}, sessions=sessions), before
-    number, earlier, found, time, rows, kind, server, transaction, sql, database = match.groups()
-    record = Record(
+        found = json.loads(text[9:])
+        before = found.pop("before", ())
+        sessions = tuple(found.pop("sessions", (0,)))
+        found.update({name: sys.intern(found[name]) for name in _NAMES if name in found})
+        return list(Record(**{"rows": _AWAITED, **found}, sessions=sessions)), before
+    number, earlier, its_rows, time, rows, piece = match.groups()
+    kind, server, transaction = _before_text(piece)
+    sql, _, piece = tail.partition('"')
+    database, sessions = _behind_text(piece)
+    return [
         int(number),
         float(time),
-        _AWAITED if rows is None else None if rows == b"null" else int(rows),
-        _name(kind),
-        _name(server),
-        int(transaction),
-        sql.decode(),
-        _name(database),
-    )
-    return record, () if earlier is None else ((int(earlier), int(found)),)
+        _AWAITED if rows is None else None if rows == "null" else int(rows),
+        kind,
+        server,
+        transaction,
+        sql,
+        database,
+        sessions,
+    ], () if earlier is None else ((int(earlier), int(its_rows)),)
 
 
-def _with_rows(record: Record, ended: dict[int, int | str]) -> Iterator[Record]:
+def _with_rows(fields: list[Any], ended: dict[int, int | str]) -> Iterator[Record]:
     """The statement with the number of its rows as far as it is known; nothing if it failed."""
-    if record.rows != _AWAITED:
-        yield record
-        return
-    rows = ended.pop(record.number, None)
-    if rows != _FAILED:
-        yield Record(record[0], record[1], rows, *record[3:])  # type: ignore[arg-type]  # half the time of _replace
-
-
-_NAMES = ("kind", "server", "database")
+    if fields[_ROWS] == _AWAITED:
+        fields[_ROWS] = ended.pop(fields[_NUMBER], None)
+    if fields[_ROWS] != _FAILED:
+        yield Record._make(fields)
 
 
 def read_file(path: Path) -> JournalFile:
