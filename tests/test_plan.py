@@ -103,7 +103,7 @@ def test_what_a_plan_says(name: str, dj_conn: Any) -> None:
     fit = next(step for step in planned.steps if step.what.startswith(f"{name}.`fit` refers to"))
     assert "new keys" in fit.how_often and fit.sql[0].startswith("SELECT DISTINCT `child`.`subject`")
     loop = next(step for step in planned.steps if step.what.startswith("rows that 2 statements"))
-    assert "2 lists of values" in loop.how_often and len(loop.sql) == 1
+    assert "2 lists of values" in loop.how_often and len(loop.sql) == 2
     assert any(step.what.startswith("rule of statement 3") for step in planned.steps)
     assert any(what.startswith(f"parts of {name}.`session`") for what in how)
     assert not any(step.what.startswith("parts") for step in referenced.steps)

@@ -213,6 +213,43 @@ def test_a_long_loop_is_asked_for_at_once(
     assert not any(report.marks or report.fallback for report in cut.statements)
 
 
+def test_keys_of_a_loop_are_counted_and_not_read(
+    table: str, server: Server, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where each binding is the key of a row that is there; else the keys that are there are read."""
+    asked: list[str] = []
+    rows = Asker.rows
+    monkeypatch.setattr(Asker, "rows", lambda self, sql: (asked.append(sql), rows(self, sql))[1])
+
+    def of(*captured: tuple[str, int]) -> Slice:
+        asked.clear()
+        with server.connect(conv=plain_decoders()) as opened:
+            return make_slice(
+                [
+                    Statement(sql=f"SELECT t, e FROM {table} WHERE id = {key}", rows=number, number=i)
+                    for i, (key, number) in enumerate(captured, 1)
+                ],
+                opened,
+            )
+
+    def read_keys() -> bool:
+        return any("`id` AS " in sql and "EXPLAIN" not in sql and " IN (1, " in sql for sql in asked)
+
+    cut = of(("1", 1), ("2", 1), ("4", 1))
+    assert ids(server, cut) == keyed("1 2 4") and not cut.drifted and not read_keys()
+    cut = of(("1", 1), ("01", 1), ("3", 1))  # two bindings of one row
+    assert ids(server, cut) == keyed("1 3") and not cut.drifted
+    cut = of(("1", 1), ("2", 1), ("9", 0))
+    assert ids(server, cut) == keyed("1 2") and not cut.drifted and read_keys()
+    with connection.cursor() as cursor:  # as many rows as then, and others
+        cursor.execute(f"UPDATE {table} SET id = 9 WHERE id = 2")
+    cut = of(("1", 1), ("2", 1), ("9", 0), ("3", 1))
+    assert ids(server, cut) == keyed("1 3 9")
+    cut = of(("1", 1), ("2", 1), ("3", 1))
+    assert ids(server, cut) == keyed("1 3")
+    assert [report.statement.number for report in cut.drifted] == [2]
+
+
 @pytest.mark.parametrize(
     ("wider", "values", "asked_for"),
     [

@@ -267,7 +267,7 @@ def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[_Part]:
     while pending:
         part = pending.pop()
         if by_leaf:
-            part = part._replace(rows=asker.rows(found.leaves[0].replace(f"`{KEYS}`", part.condition)))
+            part = part._replace(rows=_keys_of(part, then, found, asker))
             now = len(part.rows or ())
         else:
             now = count(asker, str(found.count).replace(f"`{KEYS}`", part.condition))
@@ -278,6 +278,20 @@ def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[_Part]:
             for half in (part.bindings[middle:], part.bindings[:middle]):
                 pending += _parts(half, found)
     return agreeing
+
+
+def _keys_of(part: _Part, then: dict[_Binding, int], found: Batch, asker: Asker) -> Sequence[tuple[Any, ...]]:
+    """The keys that the only leaf returns.
+
+    Where each binding is the primary key of a row, and as many rows are there as bindings, they are these.
+    """
+    order, bindings = found.point, part.bindings
+    if order is not None and found.count is not None:
+        keys = [tuple([binding[i] for i in order]) for binding in bindings if then[binding] == 1]
+        told = len(keys) == len(bindings) and all(value.isdecimal() for key in keys for value in key)
+        if told and count(asker, found.count.replace(f"`{KEYS}`", part.condition)) == len(keys):
+            return keys
+    return asker.rows(found.leaves[0].replace(f"`{KEYS}`", part.condition))
 
 
 # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION

@@ -139,7 +139,7 @@ def _of_shape(shape: Shape, loop: tuple[Lineage, Batch] | None, catalog: Catalog
     if loop is not None:
         found = loop[1]
         sql = tuple(_shown(text) for text in found.leaves)
-        if found.count and not found.single and not found.counted_by_leaf:
+        if found.count and not found.single and (found.point or not found.counted_by_leaf):
             sql = (*sql, _shown(found.count))
         often = f"once for every {LIST_BYTES // 1000} kB of its {bindings:,} lists of values"
         return lineage, Step(
