@@ -453,6 +453,7 @@ FALLBACKS = {
     "Illegal mix of collations": (),
     # MySQL takes a text that is no time in NOT IN, and not in the comparison that the rule is made of
     "Incorrect TIMESTAMP value": (),
+    "Incorrect DATE value": (),  # likewise in NATURAL JOIN
     # the optimizer had removed the part that MySQL does not support from the statement itself
     "This version of MySQL doesn't yet support": (),
 }
