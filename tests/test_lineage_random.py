@@ -254,6 +254,21 @@ FOUND = {
         "SELECT d.m AS m, COUNT(*) AS n FROM (SELECT MIN(s.score) AS m FROM lab.session AS s) AS d"
         " GROUP BY d.m, d.m WITH ROLLUP",
     ),
+    "NOT IN within a correlated EXISTS that is untrue": (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s"
+        " WHERE s.subject = u.subject AND s.session NOT IN (SELECT p.probe FROM lab.probe AS p))",
+        "SELECT * FROM lab.session",
+    ),
+    "NOT EXISTS within a correlated EXISTS that is untrue": (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s"
+        " WHERE s.subject = u.subject AND NOT EXISTS (SELECT 1 FROM lab.probe AS p WHERE p.probe <= s.subject))",
+        "SELECT * FROM lab.session",
+    ),
+    "a count within a correlated IN that is untrue": (
+        "SELECT u.subject FROM lab.subject AS u WHERE 1 IN (SELECT s.session FROM lab.session AS s"
+        " WHERE s.subject = u.subject AND (SELECT COUNT(*) FROM lab.probe AS p WHERE p.probe <= s.subject) = 0)",
+        "SELECT * FROM lab.session",
+    ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"
         " FROM lab.subject AS u",
@@ -348,6 +363,31 @@ def test_found_values(bench: Bench, server: Any) -> None:
         outcome = bench.trial(SCHEMA, ROWS, [f"WITH RECURSIVE v (a, b) AS ({values}), {recursive}"])
         assert outcome.counts["equal"] == 1
         assert not outcome.fallbacks
+
+
+@pytest.mark.flavor("mysql")
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT s.score FROM SCHEMA_A.session AS s JOIN LATERAL (SELECT COUNT(*) AS n FROM SCHEMA_A.probe AS p"
+        " WHERE p.probe <= s.subject) AS l ON l.n = 0",
+        "SELECT s.score FROM SCHEMA_A.session AS s JOIN LATERAL (SELECT COUNT(*) AS n FROM SCHEMA_A.probe AS p"
+        " WHERE p.probe <= s.subject) AS l ON TRUE WHERE l.n < 1 AND s.score > 4",
+        "SELECT u.subject FROM SCHEMA_A.subject AS u WHERE EXISTS (SELECT 1 FROM SCHEMA_A.session AS s JOIN LATERAL"
+        " (SELECT COUNT(*) AS n FROM SCHEMA_A.probe AS p WHERE p.probe <= s.subject) AS l ON l.n = 0"
+        " WHERE s.subject = u.subject)",
+        "SELECT u.subject FROM SCHEMA_A.subject AS u WHERE u.subject IN (SELECT s.subject FROM SCHEMA_A.session AS s"
+        " JOIN LATERAL (SELECT p.probe AS n FROM SCHEMA_A.probe AS p WHERE p.probe <= s.subject ORDER BY p.probe"
+        " LIMIT 1) AS l ON l.n > 1)",
+    ],
+)
+def test_found_lateral_values(bench: Bench, sql: str) -> None:
+    """What a LATERAL counts, or is the first of, stays as it is for a row that it makes the statement reject."""
+    outcome = bench.trial(
+        SCHEMA, ROWS, [sql, "SELECT * FROM SCHEMA_A.session", "SELECT * FROM SCHEMA_A.probe WHERE probe > 3"]
+    )
+    assert outcome.counts["equal"] == 3
+    assert not outcome.fallbacks
 
 
 def test_found_beside(bench: Bench) -> None:

@@ -17,7 +17,7 @@ accepts a combination that the slice holds if and only if it accepts it in the s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
@@ -186,13 +186,35 @@ def _block(block: Block, root: bool, context: _Context) -> Iterator[Witness]:
     free = context.rowless(block.tree)
     yield from (replace(rule, rowless=free) for rule in _conditions(block, root, here, outer))
     yield from _left_joins(block, context)
+    yield from _lateral(block, context)
     yield from (replace(rule, rowless=free) for rule in _groups(block, root, here, outer))
-    yield from _inside(block, root, _Context(here, outer), context)
+    # what keeps a positive subquery untrue must be there also where it is untrue: it does not narrow its own rules
+    monotone = tuple(condition for condition in block.where if is_monotone(condition))
+    inner = Input(here.tree, context.read.where + monotone, here.keys)
+    yield from _inside(block, root, _Context(inner, outer), context)
 
 
 def is_stable(condition: Expr) -> bool:
-    """True for a condition that, false in the source, cannot become true in a slice."""
+    """True for a condition that, false in the source, cannot become true in a slice that keeps all rules."""
     return all(predicate.polarity == "+" for predicate in predicates(condition))
+
+
+def is_monotone(condition: Expr) -> bool:
+    """True for a condition that, false in the source, cannot become true by leaving any rows out."""
+    return all(
+        predicate.polarity == "+" and _is_monotone(predicate.query) for predicate in predicates(condition)
+    )
+
+
+def _is_monotone(query: Query) -> bool:
+    if isinstance(query, Union):
+        return query.limit is None and all(map(_is_monotone, query.branches))
+    return (
+        is_plain(query)
+        and not any(join.left_outer for join in joins(query.tree))
+        and all(_is_monotone(each.query) for each in sources(query.tree) if isinstance(each, Derived))
+        and all(map(is_monotone, _expressions(query)))
+    )
 
 
 def _inside(block: Block, root: bool, inner: _Context, context: _Context) -> Iterator[Witness]:
@@ -206,7 +228,8 @@ def _inside(block: Block, root: bool, inner: _Context, context: _Context) -> Ite
             )
     for join in joins(block.tree):
         for expression in join.on:
-            yield from _inside_expression(expression, _of_join(block, join, _beside(block, join, context)))
+            beside = _beside(block, join, context)
+            yield from _inside_expression(expression, _of_join(block, join, beside, is_monotone))
     for expression in _expressions(replace(block, tree=None)):
         yield from _inside_expression(expression, inner)
 
@@ -349,17 +372,35 @@ def _left_joins(block: Block, context: _Context) -> Iterator[Witness]:
             yield from _not_matched(block, join, beside)
 
 
-def _beside(block: Block, join: Join, context: _Context) -> _Context:
-    """The context of a join, with what stands left of it in FROM where its sources refer to that (JSON_TABLE)."""
+def _lateral(block: Block, context: _Context) -> Iterator[Witness]:
+    """All rows that a derived table which groups or limits is made of, for each row beside it that it refers to."""
+    for source in sources(block.tree):
+        if not isinstance(source, Derived) or is_plain(source.query) or not outer_references(source.query):
+            continue
+        beside = _beside(block, source, context)
+        visible = tree_aliases(beside.read.tree)
+        where = tuple(
+            condition
+            for condition in block.where
+            if not any(True for _ in subqueries(condition)) and references(condition) <= visible
+        )
+        read = Input(beside.read.tree, beside.read.where + where, beside.read.keys)
+        value = Predicate(source.query, "~", lambda _: None, True)
+        free = rowless(beside.read.tree)
+        yield from (replace(rule, rowless=free) for rule in _whole_value(read, beside.outer, value))
+
+
+def _beside(block: Block, part: Tree, context: _Context) -> _Context:
+    """The context of a part of FROM, with what stands left of it where its sources refer to that (LATERAL)."""
     left: list[Tree] = []
     tree = block.tree
-    while isinstance(tree, Join) and tree is not join:
-        if any(each is join for each in joins(tree.left)):
+    while isinstance(tree, Join) and tree is not part:
+        if any(each is part for each in (*joins(tree.left), *sources(tree.left))):
             tree = tree.left
         else:
             left.append(tree.left)
             tree = tree.right
-    needed = lateral_references(join)
+    needed = lateral_references(part)
     found: Tree | None = None
     for each in reversed(left):
         if needed & tree_aliases(each):
@@ -432,13 +473,15 @@ def _not_matched(block: Block, join: Join, context: _Context) -> Iterator[Witnes
             yield from (replace(rule, rowless=free) for rule in rules)
 
 
-def _of_join(block: Block, join: Join, context: _Context) -> _Context:
+def _of_join(
+    block: Block, join: Join, context: _Context, keeps: Callable[[Expr], bool] = is_stable
+) -> _Context:
     """The rows of both sides of a LEFT JOIN, also those that it does not join.
 
-    That is, those that pass the stable conditions of ON, and of WHERE those about the kept side.
+    That is, those that pass the stable conditions of ON (``keeps`` says which), and of WHERE those about the kept side.
     """
     outer = context.outer + tuple(from_occurrences(join))
-    on = tuple(condition for condition in join.on if is_stable(condition))
+    on = tuple(condition for condition in join.on if keeps(condition))
     tree, keys = carry(Join(join.left, join.right, on), {base.alias for base in outer})
     visible = tree_aliases(join.left) | tree_aliases(context.read.tree)
     where = tuple(
