@@ -285,6 +285,106 @@ def test_found(bench: Bench, name: str) -> None:
         assert not outcome.fallbacks
 
 
+# Subqueries in subqueries, negated, counted, grouped and joined, each of which rejects rows of `small_lab`; and sets of
+# statements that bring in some of those, or all.
+NESTED = (
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s WHERE"
+        " s.subject = u.subject GROUP BY s.subject HAVING COUNT(*) < 2)"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE u.subject IN (SELECT s.subject FROM lab.session AS s"
+        " WHERE s.subject <= u.subject GROUP BY s.subject HAVING COUNT(*) < 2)"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE u.subject IN (SELECT s.subject FROM lab.session AS s"
+        " GROUP BY s.subject HAVING COUNT(*) < 2)"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE 1 IN (SELECT COUNT(*) FROM lab.session AS s WHERE"
+        " s.subject = u.subject)"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s LEFT JOIN"
+        " lab.subject__note AS n ON n.subject = s.subject AND n.n = 2 WHERE s.subject = u.subject AND n.n"
+        " IS NULL)"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM (SELECT s.subject,"
+        " MAX(s.session) AS m FROM lab.session AS s GROUP BY s.subject) AS d WHERE d.subject = u.subject"
+        " AND d.m = 1)"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s WHERE"
+        " s.subject = u.subject AND EXISTS (SELECT 1 FROM lab.session AS t WHERE t.subject = s.subject AND"
+        " t.session NOT IN (SELECT p.probe FROM lab.probe AS p WHERE p.probe < 3)))"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE NOT EXISTS (SELECT 1 FROM lab.session AS s WHERE"
+        " s.subject = u.subject AND s.session NOT IN (SELECT p.probe FROM lab.probe AS p WHERE p.probe <"
+        " 2))"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s WHERE"
+        " s.subject = u.subject AND s.session = (SELECT MAX(t.session) FROM lab.session AS t WHERE"
+        " t.subject = s.subject) AND s.session = 1)"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s WHERE"
+        " s.subject = u.subject UNION SELECT 1 FROM lab.probe AS p WHERE p.owner = u.subject AND p.probe"
+        " NOT IN (SELECT n.n FROM lab.subject__note AS n))"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u JOIN lab.session AS s ON s.subject = u.subject AND EXISTS"
+        " (SELECT 1 FROM lab.session AS t WHERE t.subject = s.subject AND t.session NOT IN (SELECT p.probe"
+        " FROM lab.probe AS p WHERE p.probe < 3))"
+    ),
+    (
+        "SELECT u.subject, t.session FROM lab.subject AS u LEFT JOIN lab.session AS t ON t.subject ="
+        " u.subject AND EXISTS (SELECT 1 FROM lab.session AS v WHERE v.subject = t.subject AND v.session"
+        " NOT IN (SELECT p.probe FROM lab.probe AS p WHERE p.probe < 3)) WHERE t.session IS NULL"
+    ),
+    (
+        "SELECT s.subject, COUNT(*) FROM lab.session AS s WHERE EXISTS (SELECT 1 FROM lab.subject AS u"
+        " WHERE u.subject = s.subject AND u.subject NOT IN (SELECT n.subject FROM lab.subject__note AS n))"
+        " GROUP BY s.subject HAVING COUNT(*) > 0"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s WHERE"
+        " s.subject = u.subject AND s.score > ALL (SELECT t.score FROM lab.session AS t WHERE t.subject <>"
+        " s.subject))"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM lab.session AS s WHERE"
+        " s.subject = u.subject AND s.session NOT IN (SELECT p.probe FROM lab.probe AS p WHERE p.probe <"
+        " 3)) AND EXISTS (SELECT 1 FROM lab.session AS v WHERE v.subject = u.subject AND NOT EXISTS (SELECT"
+        " 1 FROM lab.subject__note AS n WHERE n.subject = v.subject))"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u WHERE (SELECT 1 FROM lab.session AS s WHERE s.subject ="
+        " u.subject AND s.session NOT IN (SELECT p.probe FROM lab.probe AS p WHERE p.probe < 3) LIMIT 1) IS"
+        " NOT NULL"
+    ),
+)
+BESIDE = (
+    ("subject", "session WHERE session = 1", "probe WHERE probe > 2", "subject__note WHERE n = 1"),
+    ("subject",),
+    ("subject", "session WHERE session = 1"),
+    ("session",),
+    ("session", "probe WHERE probe > 2"),
+    ("session WHERE session = 1", "probe WHERE probe > 2", "subject__note WHERE n = 1"),
+)
+
+
+@pytest.mark.parametrize("number", range(len(NESTED)))
+def test_nested(bench: Bench, number: int) -> None:
+    for beside in BESIDE:
+        statements = [NESTED[number], *(f"SELECT * FROM lab.{rows}" for rows in beside)]
+        outcome = bench.trial(SCHEMA, ROWS, [sql.replace("lab.", "SCHEMA_A.") for sql in statements])
+        assert outcome.counts["equal"] == len(statements)
+        assert not outcome.fallbacks
+
+
 @pytest.mark.flavor("mysql")
 def test_found_lateral(bench: Bench) -> None:
     """LATERAL may refer to a derived table that was merged into the query around."""
