@@ -58,6 +58,8 @@ def make_case(source: random.Random, number: int, flavor: str) -> Case:
     schema = random_schema(Choices(random.Random(number)))
     rows = random_rows(choices, schema)
     statements = looped(choices, schema) if choices.chance(12) else []
+    if choices.chance(40):  # they bring in rows that the others reject
+        statements += [f"SELECT * FROM {table.full}" for table in schema.tables if choices.chance(50)]
     for _ in range(1 + choices.upto(3 if not statements else 1)):
         statements.append(Grammar(choices, schema, flavor).statement(choices.one([0, 1, 1, 2])))
     return Case(schema, rows, tuple(statements), choices.one(["all", "all", "all", "referenced"]))
