@@ -278,13 +278,19 @@ FOUND = {
 }
 
 
+def exact(
+    bench: Bench, *statements: str, schema: Schema = SCHEMA, rows: Rows = ROWS, parts: str = "all"
+) -> None:
+    """All of these statements, in one slice, replay equal, and none falls back."""
+    outcome = bench.trial(schema, rows, [sql.replace("lab.", "SCHEMA_A.") for sql in statements], parts=parts)
+    assert outcome.counts["equal"] == len(statements)
+    assert not outcome.fallbacks
+
+
 @pytest.mark.parametrize("name", FOUND)
 def test_found(bench: Bench, name: str) -> None:
     for parts in ("all", "referenced"):
-        statements = [sql.replace("lab.", "SCHEMA_A.") for sql in FOUND[name]]
-        outcome = bench.trial(SCHEMA, ROWS, statements, parts=parts)
-        assert outcome.counts["equal"] == len(FOUND[name])
-        assert not outcome.fallbacks
+        exact(bench, *FOUND[name], parts=parts)
 
 
 # Subqueries in subqueries, negated, counted, grouped and joined, each of which rejects rows of `small_lab`; and sets of
@@ -381,10 +387,7 @@ BESIDE = (
 @pytest.mark.parametrize("number", range(len(NESTED)))
 def test_nested(bench: Bench, number: int) -> None:
     for beside in BESIDE:
-        statements = [NESTED[number], *(f"SELECT * FROM lab.{rows}" for rows in beside)]
-        outcome = bench.trial(SCHEMA, ROWS, [sql.replace("lab.", "SCHEMA_A.") for sql in statements])
-        assert outcome.counts["equal"] == len(statements)
-        assert not outcome.fallbacks
+        exact(bench, NESTED[number], *(f"SELECT * FROM lab.{rows}" for rows in beside))
 
 
 @pytest.mark.flavor("mysql")
@@ -394,9 +397,7 @@ def test_found_lateral(bench: Bench) -> None:
         "SELECT d.x, l.n FROM (SELECT IFNULL(score, 0) AS x, subject FROM SCHEMA_A.session) AS d JOIN LATERAL"
         " (SELECT COUNT(*) AS n FROM SCHEMA_A.probe AS p WHERE p.owner = d.x - 4) AS l ON TRUE"
     )
-    outcome = bench.trial(SCHEMA, ROWS, [sql])
-    assert outcome.counts["equal"] == 1
-    assert not outcome.fallbacks
+    exact(bench, sql)
 
 
 @pytest.mark.flavor("mysql")
@@ -407,9 +408,7 @@ def test_found_unused(bench: Bench) -> None:
         "SELECT n FROM (WITH RECURSIVE s AS (SELECT * FROM SCHEMA_A.session), unused AS (SELECT gone.n FROM gone),"
         f" {recursive} SELECT n FROM r) AS d"
     )
-    outcome = bench.trial(SCHEMA, ROWS, [sql])
-    assert outcome.counts["equal"] == 1
-    assert not outcome.fallbacks
+    exact(bench, sql)
 
 
 @pytest.mark.flavor("mysql")
@@ -424,9 +423,7 @@ def test_found_lateral_in_parentheses(bench: Bench) -> None:
         f"SELECT * FROM SCHEMA_A.subject AS u, {lateral} CROSS JOIN (SCHEMA_A.probe AS p LEFT JOIN"
         " SCHEMA_A.session AS t ON t.subject = p.owner) WHERE t.score IS NULL",
     ):
-        outcome = bench.trial(SCHEMA, ROWS, [sql, "SELECT * FROM SCHEMA_A.probe"])
-        assert outcome.counts["equal"] == 2
-        assert not outcome.fallbacks
+        exact(bench, sql, "SELECT * FROM SCHEMA_A.probe")
 
 
 @pytest.mark.flavor("mysql")
@@ -448,9 +445,7 @@ def test_found_having_of_merged(bench: Bench) -> None:
             " ON d.subject = u.subject GROUP BY d.c, u.subject HAVING c < 3"
         )
         for each in (sql, sql.replace(", d.c AS also", "")):
-            outcome = bench.trial(SCHEMA, ROWS, [each, "SELECT * FROM SCHEMA_A.session"])
-            assert outcome.counts["equal"] == 2
-            assert not outcome.fallbacks
+            exact(bench, each, "SELECT * FROM SCHEMA_A.session")
 
 
 def test_found_values(bench: Bench, server: Any) -> None:
@@ -462,9 +457,7 @@ def test_found_values(bench: Bench, server: Any) -> None:
     )
     derived = "SELECT a, b FROM (VALUES ROW(1, 1), ROW(2, 1)) AS d (a, b)"  # MariaDB cannot name the columns
     for values in (f"VALUES {row}(1, 1), {row}(2, 1)", *([derived] if row else [])):
-        outcome = bench.trial(SCHEMA, ROWS, [f"WITH RECURSIVE v (a, b) AS ({values}), {recursive}"])
-        assert outcome.counts["equal"] == 1
-        assert not outcome.fallbacks
+        exact(bench, f"WITH RECURSIVE v (a, b) AS ({values}), {recursive}")
 
 
 @pytest.mark.flavor("mysql")
@@ -485,11 +478,7 @@ def test_found_values(bench: Bench, server: Any) -> None:
 )
 def test_found_lateral_values(bench: Bench, sql: str) -> None:
     """What a LATERAL counts, or is the first of, stays as it is for a row that it makes the statement reject."""
-    outcome = bench.trial(
-        SCHEMA, ROWS, [sql, "SELECT * FROM SCHEMA_A.session", "SELECT * FROM SCHEMA_A.probe WHERE probe > 3"]
-    )
-    assert outcome.counts["equal"] == 3
-    assert not outcome.fallbacks
+    exact(bench, sql, "SELECT * FROM SCHEMA_A.session", "SELECT * FROM SCHEMA_A.probe WHERE probe > 3")
 
 
 def test_found_beside(bench: Bench) -> None:
@@ -500,9 +489,7 @@ def test_found_beside(bench: Bench) -> None:
         " ',9]'), '$[*]' COLUMNS (n INT PATH '$')) AS q LEFT JOIN SCHEMA_A.session AS t ON q.n = t.session)"
         " ON q.n > 0 WHERE t.score IS NULL"
     )
-    outcome = bench.trial(SCHEMA, ROWS, [sql, "SELECT * FROM SCHEMA_A.session"])
-    assert outcome.counts["equal"] == 2
-    assert not outcome.fallbacks
+    exact(bench, sql, "SELECT * FROM SCHEMA_A.session")
 
 
 @pytest.mark.flavor("mysql")
@@ -532,9 +519,7 @@ def test_found_types_of_set_operations(bench: Bench) -> None:
     rows = {"m1": [("0",), ("1",)], "m2": [("X'000000'",), ("X'414141'",)]}
     for sets in ([[each] for each in statements], [[*statements, f"SELECT b FROM {raw.full}"]]):
         for each in sets:
-            outcome = bench.trial(Schema((numbers, raw)), rows, each)
-            assert outcome.counts["equal"] == len(each)
-            assert not outcome.fallbacks
+            exact(bench, *each, schema=Schema((numbers, raw)), rows=rows)
 
 
 def test_found_group_of_null(bench: Bench) -> None:
@@ -552,8 +537,7 @@ def test_found_group_of_null(bench: Bench) -> None:
         f"SELECT SUM(DISTINCT q1.x3) AS c0 FROM {child.full} AS q1 CROSS JOIN {parent.full} AS q2"
         " WHERE q1.s1_2 IS NULL GROUP BY q1.s1_2 HAVING c0 != 3"
     )
-    outcome = bench.trial(Schema((parent, child)), rows, [sql])
-    assert outcome.counts["equal"] == 1 and not outcome.fallbacks
+    exact(bench, sql, schema=Schema((parent, child)), rows=rows)
 
 
 def test_found_view_of_another_schema(bench: Bench) -> None:
