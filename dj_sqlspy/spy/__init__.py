@@ -367,12 +367,16 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
         sql = getattr(cursor, "_executed", None)
         if type(sql) is not str:
             sql = final_sql(connection, query, args, cursor)
-        if reads.is_bookkeeping(sql) or (shared_schema and reads.is_of_log(sql, shared_schema)):
+        if _is_of_books(sql):
             return
         rows = cursor.rowcount if head in reads.READS or reads.counts_rows_read(query) else None
         _record([], sessions, connection, sql, rows)
     except Exception as error:
         _fault(sessions, error)
+
+
+def _is_of_books(sql: str) -> bool:
+    return reads.is_bookkeeping(sql) or bool(shared_schema and reads.is_of_log(sql, shared_schema))
 
 
 # The journals that have a statement, and its number there.
@@ -389,7 +393,7 @@ def announce(connection: Any, sent: bytes) -> Recorded:
         sessions = session.receivers()
         if sessions and sent.startswith(b"SELECT "):
             sql = sent.decode(connection._conn.encoding, "surrogateescape")
-            if not reads.is_bookkeeping(sql) and not (shared_schema and reads.is_of_log(sql, shared_schema)):
+            if not _is_of_books(sql):
                 _record(recorded, sessions, connection, sql, None, has_ended=False)
     except Exception as error:
         logger.debug("A statement could not be recorded before its answer: %s", error)
