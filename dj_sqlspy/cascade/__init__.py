@@ -28,7 +28,7 @@ import pymysql
 from ..catalog import Catalog, ForeignKey, Table
 from ..errors import SliceError
 from ..lineage import Leaf, Witness
-from ..lineage.witness import KEYS
+from ..lineage.witness import with_keys
 from ..progress import Progress
 from .asker import Asker, noticing_loss, plain_decoders, reconnecting
 from .follow import Follow, to_children, to_parent
@@ -305,7 +305,7 @@ class Cascade:
         """Ask for the combination of no rows, which no new key brings up."""
         names = [name for _, columns in rule.asks for name in columns.split(", ") if name]
         none = " AND ".join(f"{name} IS NULL" for name in names) or "TRUE"
-        self._answer(number, rule, reason, rule.asks[0][0].replace(f"`{KEYS}`", none))
+        self._answer(number, rule, reason, with_keys(rule.asks[0][0], none))
 
     def _add_wanted(self, rule: Witness, values: Sequence[Any], reason: int) -> None:
         start = 0
@@ -324,7 +324,7 @@ class Cascade:
                 continue
             columns = key_columns(base.table)
             for chunk in chunks(columns, keys):
-                asked = sql.replace(f"`{KEYS}`", condition(names, columns, chunk))
+                asked = with_keys(sql, condition(names, columns, chunk))
                 self._answer(number, rule, reason, asked)
 
     def _answer(self, number: int, rule: Witness, reason: int, sql: str) -> None:
@@ -375,7 +375,7 @@ class Cascade:
                 representatives.append(outer)
         for chunk in chunks(columns, representatives):
             which = condition(rule.group_columns, columns, chunk) if columns else "TRUE"
-            sql = rule.group_sql.replace(f"`{KEYS}`", which)
+            sql = with_keys(rule.group_sql, which)
             for row in self.asker.rows(sql):
                 self._add_wanted(rule, row, reason)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import pymysql
 
@@ -19,12 +19,12 @@ from ..journal import Statement
 from ..lineage import Leaf, Lineage, analyse
 from ..lineage.batch import Batch, batch, rows_of_one_table
 from ..lineage.tree import Block, Output, Query, Union, to_sql
-from ..lineage.witness import KEYS
+from ..lineage.witness import with_keys
 from ..progress import Progress
 from ..shapes import Shape
 from . import Asker, Demand
 from .keys import LIST_BYTES, convert_all, key_columns
-from .subsume import Known
+from .subsume import Binding, Known, key_of
 
 
 class StatementReport(NamedTuple):
@@ -177,8 +177,8 @@ def _whole_shape(
     if redundant:
         # their rows are there, and each returns its row
         leaves = [
-            Leaf(lineage.leaves[0].table, found.leaves[0].replace(f"`{KEYS}`", part.condition), keys=())
-            for part in _parts(redundant, found)
+            Leaf(lineage.leaves[0].table, with_keys(found.leaves[0], part.condition), keys=())
+            for part in parts(redundant, found)
         ]
         members = [s for binding in redundant for s in shape.bindings[binding]]
         demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
@@ -191,13 +191,13 @@ def _whole_shape(
     try:
         if found.leaves:
             # one binding is like another, and to explain a long list takes the server as long as to answer it
-            example = next(_parts([next(iter(shape.bindings))], found)).condition
-            asker.rows(f"EXPLAIN {found.leaves[0].replace(f'`{KEYS}`', example)}")
+            example = next(parts([next(iter(shape.bindings))], found)).condition
+            asker.rows(f"EXPLAIN {with_keys(found.leaves[0], example)}")
         agreeing = _agreeing(shape, found, asker)
     except pymysql.MySQLError:
         return None
     leaves = [
-        Leaf(leaf.table, sql.replace(f"`{KEYS}`", part.condition), part.rows)
+        Leaf(leaf.table, with_keys(sql, part.condition), part.rows)
         for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
         for part in agreeing
     ]
@@ -215,54 +215,46 @@ def _whole_shape(
     return made
 
 
-_Binding: TypeAlias = "tuple[str, ...]"
-
-
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """Some bindings of a shape: the condition that names them, and the rows of its only leaf if they were read."""
 
     condition: str
-    bindings: list[_Binding]
+    bindings: list[Binding]
     rows: Sequence[tuple[Any, ...]] | None = None
 
 
-def _parts(bindings: Iterable[_Binding], found: Batch) -> Iterator[_Part]:
+def parts(bindings: Iterable[Binding], found: Batch) -> Iterator[Part]:
     """The bindings in lists of at most about `keys.LIST_BYTES`."""
     rows: list[str] = []
-    named: list[_Binding] = []
+    named: list[Binding] = []
     size = 0
     single = found.order[0] if len(found.order) == 1 else None
     for binding in bindings:
         row = binding[single] if single is not None else f"({', '.join([binding[i] for i in found.order])})"
         if rows and size + len(row) > LIST_BYTES:
-            yield _Part(f"({found.columns}) IN ({', '.join(rows)})", named)
+            yield Part(f"({found.columns}) IN ({', '.join(rows)})", named)
             rows, named, size = [], [], 0
         rows.append(row)
         named.append(binding)
         size += len(row) + 2
     if rows:
-        yield _Part(f"({found.columns}) IN ({', '.join(rows)})", named)
+        yield Part(f"({found.columns}) IN ({', '.join(rows)})", named)
 
 
-def conditions(bindings: Iterable[_Binding], found: Batch) -> Iterator[str]:
-    """What names these bindings in the queries of a batch."""
-    return (part.condition for part in _parts(bindings, found))
-
-
-def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[_Part]:
+def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[Part]:
     """The bindings whose statements return as many rows now as they did, told from sums over many of them.
 
     A sum that differs is halved until it is known which bindings it is about.
     """
     if found.single:
-        return list(_parts(shape.bindings, found))
-    then: dict[_Binding, int] = {}
+        return list(parts(shape.bindings, found))
+    then: dict[Binding, int] = {}
     for binding, members in shape.bindings.items():
         rows = members[0].rows
         if rows is not None and (len(members) == 1 or all(member.rows == rows for member in members)):
             then[binding] = rows
-    agreeing: list[_Part] = []
-    pending = list(_parts(then, found))[::-1]
+    agreeing: list[Part] = []
+    pending = list(parts(then, found))[::-1]
     by_leaf = found.counted_by_leaf
     while pending:
         part = pending.pop()
@@ -270,28 +262,27 @@ def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[_Part]:
             part = part._replace(rows=_keys_of(part, then, found, asker))
             now = len(part.rows or ())
         else:
-            now = count(asker, str(found.count).replace(f"`{KEYS}`", part.condition))
+            now = count(asker, with_keys(str(found.count), part.condition))
         if now == sum(map(then.__getitem__, part.bindings)):
             agreeing.append(part)
         elif len(part.bindings) > 1:
             middle = len(part.bindings) // 2
             for half in (part.bindings[middle:], part.bindings[:middle]):
-                pending += _parts(half, found)
+                pending += parts(half, found)
     return agreeing
 
 
-def _keys_of(part: _Part, then: dict[_Binding, int], found: Batch, asker: Asker) -> Sequence[tuple[Any, ...]]:
+def _keys_of(part: Part, then: dict[Binding, int], found: Batch, asker: Asker) -> Sequence[tuple[Any, ...]]:
     """The keys that the only leaf returns.
 
     Where each binding is the primary key of a row, and as many rows are there as bindings, they are these.
     """
-    order, bindings = found.point, part.bindings
-    if order is not None and found.count is not None:
-        keys = [tuple([binding[i] for i in order]) for binding in bindings if then[binding] == 1]
-        told = len(keys) == len(bindings) and all(value.isdecimal() for key in keys for value in key)
-        if told and count(asker, found.count.replace(f"`{KEYS}`", part.condition)) == len(keys):
+    if found.point is not None and found.count is not None:
+        keys = [key for each in part.bindings if then[each] == 1 and (key := key_of(each, found)) is not None]
+        told = len(keys) == len(part.bindings)
+        if told and count(asker, with_keys(found.count, part.condition)) == len(keys):
             return keys
-    return asker.rows(found.leaves[0].replace(f"`{KEYS}`", part.condition))
+    return asker.rows(with_keys(found.leaves[0], part.condition))
 
 
 # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
@@ -341,7 +332,7 @@ def _checked(lineage: Lineage, asker: Asker, then: int | None = None) -> tuple[L
 
 
 def _without_keys(sql: str) -> str:
-    return sql.replace(f"`{KEYS}`", "TRUE")
+    return with_keys(sql, "TRUE")
 
 
 def counting(query: Query) -> str:

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..catalog import Catalog, Column, ForeignKey
+from ..lineage.witness import KEYS, with_keys
 from .keys import Key, condition, expression, expressions, key_columns
-
-KEYS = "~keys"  # stands for the condition on the keys that are new
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Follow:
 
     def ask(self, keys: Sequence[Key]) -> str:
         """The query for given keys."""
-        return self.sql.replace(f"`{KEYS}`", condition(self.names, self.columns, keys))
+        return with_keys(self.sql, condition(self.names, self.columns, keys))
 
 
 def _targets(fk: ForeignKey) -> dict[str, str]:

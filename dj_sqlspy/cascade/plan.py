@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..catalog import Catalog, Table
 from ..lineage import Lineage, analyse
 from ..lineage.batch import Batch
-from ..lineage.witness import KEYS, Witness
+from ..lineage.witness import Witness, with_keys
 from ..shapes import Shape
 from . import follow
 from .demands import StatementReport, counting, loop_of, only_leaf
@@ -195,4 +195,4 @@ def _numbers(shape: Shape) -> str:
 
 
 def _shown(sql: str) -> str:
-    return sql.replace(f"`{KEYS}`", "…").replace(f"`{follow.KEYS}`", "…")
+    return with_keys(sql, "…")

@@ -17,6 +17,13 @@ from .keys import Key
 Binding = tuple[str, ...]
 
 
+def key_of(binding: Binding, found: Batch) -> Key | None:
+    """The primary key that a binding of a loop is; None where that takes the server to tell."""
+    if found.point is None or not all(binding[i].isdecimal() for i in found.point):
+        return None
+    return tuple(int(binding[i]) for i in found.point)
+
+
 class Known:
     """Keys of rows that statements have brought, of the tables that loops over their primary keys read as well."""
 
@@ -38,11 +45,6 @@ class Known:
         """The bindings of a shape whose row is known."""
         table = rows_of_one_table(lineage.query)
         keys = None if table is None else self._keys.get(table.full_name)
-        if not keys or found.point is None:
+        if not keys:
             return []
-        order = found.point
-        return [
-            binding
-            for binding in shape.bindings
-            if all(binding[i].isdecimal() for i in order) and tuple(int(binding[i]) for i in order) in keys
-        ]
+        return [binding for binding in shape.bindings if key_of(binding, found) in keys]

@@ -70,6 +70,11 @@ from .tree import (
 KEYS = "KEYS~HERE"
 
 
+def with_keys(sql: str, condition: str) -> str:
+    """A rule's SQL, or that of a batch, with a condition in the place of `KEYS`."""
+    return sql.replace(f"`{KEYS}`", condition)
+
+
 @dataclass(frozen=True)
 class Witness:
     """Rows of ``wanted`` that must be there for combinations of rows of ``outer`` that are there.
@@ -372,18 +377,22 @@ def _left_joins(block: Block, context: _Context) -> Iterator[Witness]:
             yield from _not_matched(block, join, beside)
 
 
+def _without_subqueries(block: Block, visible: frozenset[str]) -> tuple[Expr, ...]:
+    """The conditions of WHERE that have no subquery and are about these sources alone."""
+    return tuple(
+        condition
+        for condition in block.where
+        if not any(True for _ in subqueries(condition)) and references(condition) <= visible
+    )
+
+
 def _lateral(block: Block, context: _Context) -> Iterator[Witness]:
     """All rows that a derived table which groups or limits is made of, for each row beside it that it refers to."""
     for source in sources(block.tree):
         if not isinstance(source, Derived) or is_plain(source.query) or not outer_references(source.query):
             continue
         beside = _beside(block, source, context)
-        visible = tree_aliases(beside.read.tree)
-        where = tuple(
-            condition
-            for condition in block.where
-            if not any(True for _ in subqueries(condition)) and references(condition) <= visible
-        )
+        where = _without_subqueries(block, tree_aliases(beside.read.tree))
         read = Input(beside.read.tree, beside.read.where + where, beside.read.keys)
         value = Predicate(source.query, "~", lambda _: None, True)
         free = rowless(beside.read.tree)
@@ -424,11 +433,7 @@ def _matched(block: Block, join: Join, context: _Context) -> Iterator[Witness]:
     wanted = tuple(from_occurrences(join.right))
     supplied = tree_aliases(join.right)
     visible = tree_aliases(join.left) | supplied | tree_aliases(context.read.tree)
-    passing = tuple(
-        _with_nulls(condition, supplied)
-        for condition in block.where
-        if not any(True for _ in subqueries(condition)) and references(condition) <= visible
-    )
+    passing = tuple(_with_nulls(condition, supplied) for condition in _without_subqueries(block, visible))
     matches = replace(join, left_outer=False)
     apart = (*_apart(context.read.tree), *_apart(join.left))
 
@@ -484,11 +489,7 @@ def _of_join(
     on = tuple(condition for condition in join.on if keeps(condition))
     tree, keys = carry(Join(join.left, join.right, on), {base.alias for base in outer})
     visible = tree_aliases(join.left) | tree_aliases(context.read.tree)
-    where = tuple(
-        condition
-        for condition in block.where
-        if not any(True for _ in subqueries(condition)) and references(condition) <= visible
-    )
+    where = _without_subqueries(block, visible)
     read = Input(cross(context.read.tree, tree), context.read.where + where, {**context.read.keys, **keys})
     return _Context(read, outer)
 
@@ -615,4 +616,13 @@ def _rule(
     yield Witness(reason, outer, wanted, tuple(asks))
 
 
-__all__ = ["KEYS", "Opaque", "Witness", "key_name", "query_occurrences", "standalone", "witnesses"]
+__all__ = [
+    "KEYS",
+    "Opaque",
+    "Witness",
+    "key_name",
+    "query_occurrences",
+    "standalone",
+    "with_keys",
+    "witnesses",
+]

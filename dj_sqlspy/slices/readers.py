@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
 
-from ..cascade.demands import StatementReport, conditions, loop_of
+from ..cascade.demands import StatementReport, loop_of, parts
 from ..cascade.keys import Key, key_columns, literal
+from ..cascade.subsume import Binding
 from ..catalog import Catalog, Table
 from ..journal import Statement
 from ..lineage import analyse
-from ..lineage.witness import KEYS
+from ..lineage.witness import with_keys
 from ..shapes import Shape, group
 
 Ask: TypeAlias = "Callable[..., Sequence[tuple[Any, ...]]]"
-Binding: TypeAlias = "tuple[str, ...]"
 
 
 def readers(
@@ -55,10 +55,10 @@ def _of_shape(shape: Shape, catalog: Catalog, ask: Ask, table: Table, key: Key) 
             return True
         lineage, found = loop
         return any(
-            _reads(ask, table, key, sql.replace(f"`{KEYS}`", condition))
+            _reads(ask, table, key, with_keys(sql, part.condition))
             for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
             if leaf.table is table
-            for condition in conditions(bindings, found)
+            for part in parts(bindings, found)
         )
 
     waiting: list[Sequence[Binding]] = [list(shape.bindings)]
