@@ -62,11 +62,22 @@ def as_root(*command: str) -> list[str]:
     return ["sudo", "--preserve-env=http_proxy,https_proxy,DEBIAN_FRONTEND", *command]
 
 
-def run(command: Sequence[str], attempts: int = 1, before_retry: Callable[[], None] | None = None) -> None:
-    """Run a command with its output on standard error, again if it fails; raise `Missing` in the end."""
+def run(
+    command: Sequence[str],
+    attempts: int = 1,
+    before_retry: Callable[[], None] | None = None,
+    errors_only: bool = False,
+) -> None:
+    """Run a command with its output on standard error, again if it fails; raise `Missing` in the end.
+
+    ``errors_only``: of its output only what it says on standard error.
+    """
     for attempt in range(1, attempts + 1):
         code = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env={**os.environ, "LC_ALL": "C.UTF-8"}
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if errors_only else sys.stderr,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
         ).returncode
         if code == 0:
             return
@@ -116,6 +127,7 @@ def packages(*names: str) -> None:
         ),
         attempts=ATTEMPTS,
         before_retry=update,
+        errors_only=True,  # dpkg names each package three times
     )
 
 
