@@ -81,3 +81,9 @@ def bytes_literal(value: bytes) -> str:
     "X'0061'"
     """
     return f"X'{value.hex().upper()}'"
+
+
+def short(sql: str, length: int = 160) -> str:
+    """A statement on one line, cut in the middle where it is long."""
+    line = " ".join(sql.split())
+    return line if len(line) <= length else f"{line[: length * 2 // 3]} … {line[-length // 3 :]}"

@@ -44,6 +44,7 @@ from ..files import files_of
 from ..files.stores import Stores
 from ..journal.programs import FOLDER
 from ..progress import counting, shown
+from ..sql import short
 from . import publish
 from .manifest import FORMAT_VERSION, make_manifest, manifest_text, read_manifest
 
@@ -402,12 +403,6 @@ def _drift_message(path: Path, drift: Sequence[StatementReport]) -> str:
         + "\nRun the analysis again, or write what they return"
         " now with accept_drift=True (--accept-drift); the manifest names these statements then."
     )
-
-
-def short(sql: str, length: int = 160) -> str:
-    """A statement on one line, cut in the middle where it is long."""
-    line = " ".join(sql.split())
-    return line if len(line) <= length else f"{line[: length * 2 // 3]} … {line[-length // 3 :]}"
 
 
 def _check_place(path: Path) -> None:

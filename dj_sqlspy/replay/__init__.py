@@ -19,14 +19,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ..bundle import SHOWN, short
+from ..bundle import SHOWN
 from ..bundle.manifest import replayable
 from ..catalog import ForeignKey
 from ..dump import orphans
 from ..dump.exclude import EXCLUDED
 from ..errors import BundleError
 from ..slices import LEFT_OUT
-from ..sql import quote
+from ..sql import quote, short
 from .results import Digest, difference, digest
 
 # Settings of a session that a result can depend on; the slice's session gets those of the source's.

@@ -17,7 +17,7 @@ from ..cascade.demands import StatementReport
 from ..cascade.keys import Key, condition, convert, expression, expressions, from_python, key_columns
 from ..catalog import Catalog, ForeignKey, Table
 from ..errors import SliceError
-from ..sql import quote
+from ..sql import quote, short
 from .readers import Ask, readers
 
 Row: TypeAlias = "tuple[str, Key]"
@@ -168,5 +168,5 @@ def _rule(reason: Reason, numbers: Sequence[int], texts: Mapping[int, str]) -> s
         return reason.rule
     shown = ", ".join(str(number) for number in numbers[:_SHOWN])
     more = " and more" if len(numbers) > _SHOWN else ""
-    first = " ".join(texts.get(numbers[0], "").split())[:200]
-    return f"{reason.rule} (statement {shown}{more}: {first})"
+    word = "statement" if len(numbers) == 1 else "statements"
+    return f"{reason.rule} ({word} {shown}{more}: {short(texts.get(numbers[0], ''), 200)})"
