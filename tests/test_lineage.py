@@ -160,6 +160,11 @@ CASES: dict[str, tuple[str, str]] = {
         "a: 1 2; b: 1.1 1.2 2.1 2.2",
     ),
     "order and limit": ("SELECT id FROM {s}.a ORDER BY x DESC, id LIMIT 1 OFFSET 1", "a: 2 3"),
+    "limit of rows with equal values, a subquery about one of them": (
+        "SELECT 1 FROM {s}.a WHERE id IN ((SELECT id FROM {s}.c)"
+        " UNION ALL (SELECT id FROM {s}.b WHERE b.id = a.id AND n = 1)) ORDER BY id LIMIT 1",
+        "a: 1; b: 1.1; c: 1",
+    ),
     "limit in a derived table": (
         "SELECT * FROM (SELECT id, x FROM {s}.a ORDER BY id LIMIT 2) d WHERE x > 15",
         "a: 1 2",

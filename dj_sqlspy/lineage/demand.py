@@ -408,7 +408,20 @@ def annotate(query: Query, wanted: Collection[str]) -> Query:
         return replace(
             query, outputs=query.outputs + key_outputs(read.keys), limit=query.limit + query.offset, offset=0
         )
-    return _joined_back(query, tuple(output.expr for output in query.outputs), read)
+    group = tuple(output.expr for output in query.outputs)
+    # rows with the same values differ in what they were made of; DISTINCT takes them for one
+    return _joined_back(query, group if query.distinct else group + _identity(query.tree), read)
+
+
+def _identity(tree: Tree | None) -> tuple[Expr, ...]:
+    """What tells the rows of a FROM clause apart: the keys of tables, and all values of derived ones."""
+    found: list[Expr] = []
+    for source in sources(tree):
+        if isinstance(source, Base):
+            found += [column(source.alias, name) for name in source.table.key]
+        elif isinstance(source, Derived):
+            found += [column(source.alias, name) for name in source.query.names]
+    return tuple(found)
 
 
 def _joined_back(block: Block, group: Sequence[Expr], read: Input) -> Block:
