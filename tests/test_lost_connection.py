@@ -83,17 +83,17 @@ def killing(monkeypatch: pytest.MonkeyPatch, connection: Any, when: Callable[[in
         if when(len(asked)):
             kill(connection, opened.thread_id())
 
-    ask, read = cascade.Asker.rows, catalog._rows
+    ask, read = cascade.Asker.send, catalog._rows
 
-    def rows(self: Any, sql: str) -> Any:
+    def send(self: Any, cursor: Any, sql: str) -> None:
         before(self.connection)
-        return ask(self, sql)
+        ask(self, cursor, sql)
 
     def read_rows(cursor: Any, *arguments: Any) -> Any:
         before(cursor.connection)
         return read(cursor, *arguments)
 
-    monkeypatch.setattr(cascade.Asker, "rows", rows)
+    monkeypatch.setattr(cascade.Asker, "send", send)
     monkeypatch.setattr(catalog, "_rows", read_rows)
     return asked
 

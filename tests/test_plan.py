@@ -62,8 +62,8 @@ def pattern(sql: str) -> re.Pattern[str]:
 @pytest.mark.line("2.x")
 def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    send = Asker.rows
-    monkeypatch.setattr(Asker, "rows", lambda self, sql: (asked.append(sql), send(self, sql))[1])
+    send = Asker.send
+    monkeypatch.setattr(Asker, "send", lambda self, to, sql: (asked.append(sql), send(self, to, sql))[1])
     raw = compat.raw_connection(dj_conn, conv=plain_decoders())
     planned = make_plan(captured(name), raw)
     assert not asked
@@ -121,7 +121,7 @@ def test_on_the_command_line(
     lab: SimpleNamespace = make_lab(f"{prefix}lab", dj_conn)
     with sqlspy.export("paper", "fig"):
         rows(lab.Session & "subject = 1")
-    monkeypatch.setattr(Asker, "rows", lambda self, sql: pytest.fail(f"asked: {sql}"))
+    monkeypatch.setattr(Asker, "send", lambda self, to, sql: pytest.fail(f"asked: {sql}"))
     assert main(["slice", "paper", "--plan"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("  1. read information_schema") and "`session` refers to" in out

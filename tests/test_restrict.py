@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dj_sqlspy.cascade.keys import Key
+from dj_sqlspy.cascade.keysets import Coder, KeySet
 from dj_sqlspy.catalog import Catalog, Column, Table
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices.restrict import shortest
@@ -66,7 +67,7 @@ def test_conditions_select_exactly_the_rows(
         cursor.execute(sql)
         return int(cursor.fetchone()[0])
 
-    restriction = shortest(table, dict.fromkeys(chosen, 0), len(every), count)
+    restriction = shortest(table, KeySet.of(table, Coder(), chosen), len(every), count)
     found: list[Key] = []
     for condition in restriction.conditions(most):
         assert condition.isascii() and "\n" not in condition
@@ -102,7 +103,7 @@ def text_of(keys: set[Key], every: set[Key]) -> str:
             for key in every
         )
 
-    return shortest(table, dict.fromkeys(keys, 0), len(every), count).text
+    return shortest(table, KeySet.of(table, Coder(), keys), len(every), count).text
 
 
 GRID = {(a, b) for a in range(4) for b in range(4)}
@@ -132,12 +133,12 @@ def test_the_shortest(keys: set[Key], every: set[Key], text: str) -> None:
 def test_of_many_runs_only_long_ones_are_ranges() -> None:
     """Ranges joined with OR cost servers the square of their number."""
     keys = {(10 * n + i,) for n in range(300) for i in range(4)} | {(n,) for n in range(5000, 5100)}
-    text = shortest(integers("a"), dict.fromkeys(keys, 0), 9999, lambda sql: 0).text
+    text = shortest(integers("a"), KeySet.of(integers("a"), Coder(), keys), 9999, lambda sql: 0).text
     assert text.startswith("(`a` BETWEEN 5000 AND 5099 OR `a` IN (0, 1, 2, 3, 10, 11,")
     assert text.count("BETWEEN") == 1 and text.count(",") == 4 * 300 - 1
 
 
 def test_a_table_without_a_key_is_taken_whole() -> None:
     table = Table("s", "t", integers("a").columns, ())
-    assert shortest(table, {(1,): 0}, 9, lambda sql: 0).conditions(99) == ["TRUE"]
-    assert shortest(table, {}, 9, lambda sql: 0).conditions(99) == []
+    assert shortest(table, KeySet.of(table, Coder(), [(1,)]), 9, lambda sql: 0).conditions(99) == ["TRUE"]
+    assert shortest(table, KeySet(table, Coder()), 9, lambda sql: 0).conditions(99) == []

@@ -204,8 +204,8 @@ def test_a_long_loop_is_asked_for_at_once(
     table: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    rows = Asker.rows
-    monkeypatch.setattr(Asker, "rows", lambda self, sql: (asked.append(sql), rows(self, sql))[1])
+    send = Asker.send
+    monkeypatch.setattr(Asker, "send", lambda self, to, sql: (asked.append(sql), send(self, to, sql))[1])
     cut = sliced(server, *(f"SELECT t, e FROM {table} WHERE id = {n} AND t <> 'x'" for n in range(400)))
     assert ids(server, cut) == keyed("1 2 3 4")
     assert len(asked) < 20
@@ -218,8 +218,8 @@ def test_keys_of_a_loop_are_counted_and_not_read(
 ) -> None:
     """Where each binding is the key of a row that is there; else the keys that are there are read."""
     asked: list[str] = []
-    rows = Asker.rows
-    monkeypatch.setattr(Asker, "rows", lambda self, sql: (asked.append(sql), rows(self, sql))[1])
+    send = Asker.send
+    monkeypatch.setattr(Asker, "send", lambda self, to, sql: (asked.append(sql), send(self, to, sql))[1])
 
     def of(*captured: tuple[str, int]) -> Slice:
         asked.clear()
@@ -279,8 +279,8 @@ def test_rows_that_a_wider_statement_brings_are_not_asked_for_by_key(
     loop_first: bool,
 ) -> None:
     asked: list[str] = []
-    rows = Asker.rows
-    monkeypatch.setattr(Asker, "rows", lambda self, sql: (asked.append(sql), rows(self, sql))[1])
+    send = Asker.send
+    monkeypatch.setattr(Asker, "send", lambda self, to, sql: (asked.append(sql), send(self, to, sql))[1])
     loop = [f"SELECT t, e FROM {table} WHERE ( (`id`={n}))" for n in values]
     whole = wider.replace("{t}", table)
     cut = sliced(server, *([*loop, whole] if loop_first else [whole, *loop]))

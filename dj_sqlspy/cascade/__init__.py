@@ -13,7 +13,8 @@ query for each list of new keys (`keys.LIST_BYTES`). Tables are followed childre
 cycles each is followed once, with all of its keys. A witness rule costs one query for each list of new keys of each
 of its outer tables. Every key is asked about once: rules see only what is new since they last ran (semi-naive
 evaluation: Bancilhon, 1986). At the end each table of the slice is counted, and the rows that foreign keys led to.
-`plan` prints all of it. Memory: one tuple and one small integer for each key.
+`plan` prints all of it. Memory: 12 bytes a key, and 8 for each column of a key that is still to be followed
+(`keysets`); answers are read in pieces.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from typing import Any
 
 import pymysql
 
-from ..catalog import Catalog, ForeignKey, Table
+from ..catalog import Catalog, Column, ForeignKey, Table
 from ..errors import SliceError
 from ..lineage import Leaf, Witness
 from ..lineage.witness import with_keys
 from ..progress import Progress
 from .asker import Asker, noticing_loss, plain_decoders, reconnecting
 from .follow import Follow, to_children, to_parent
-from .keys import Key, chunks, condition, convert, convert_all, expressions, key_columns
+from .keys import Key, chunks, condition, convert, converted, expressions, key_columns
+from .keysets import Coder, Columns, KeySet, chosen, joined, length
 
 READ = "read by a statement"
 PARENT = "foreign key"
@@ -66,18 +68,22 @@ class Reason:
 
 @dataclass
 class KeySets:
-    """Keys of the slice's rows by full table name, each with the index of its reason in ``reasons``.
+    """Keys of the slice's rows by full table name; their numbers are the places of their reasons in ``reasons``.
 
     ``refused``: by the number of a statement, why the server did not answer a query for it; all rows of the
     tables that the query was about are in the slice then.
     """
 
-    keys: dict[str, dict[Key, int]] = field(default_factory=dict)
+    catalog: Catalog
+    coder: Coder
+    keys: dict[str, KeySet] = field(default_factory=dict)
     reasons: list[Reason] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
 
-    def rows(self, name: str) -> dict[Key, int]:
-        return self.keys.get(name, {})
+    def rows(self, name: str) -> KeySet:
+        """Those of one table, which may be none."""
+        found = self.keys.get(name)
+        return KeySet(self.catalog.tables[name], self.coder) if found is None else found
 
 
 @dataclass(frozen=True)
@@ -103,19 +109,20 @@ class Cascade:
         if parts not in ("all", "referenced"):
             raise SliceError(f'parts must be "all" or "referenced", not {parts!r}')
         self.asker, self.catalog, self.parts = asker, catalog, parts
-        self.sets = KeySets()
+        self.sets = KeySets(catalog, asker.coder)
         self.progress = progress or Progress()
         self._follows: dict[tuple[ForeignKey, bool], Follow] = {}
         self._reason_index: dict[Reason, int] = {}
-        self._pending: dict[str, list[Key]] = {}  # new since foreign keys and parts were followed
-        self._unwitnessed: dict[str, list[Key]] = {}  # new since witness rules ran
+        self.coder = asker.coder
+        self._pending: dict[str, list[Columns]] = {}  # new since foreign keys and parts were followed
+        self._unwitnessed: dict[str, list[Columns]] = {}  # new since witness rules ran
         self._groups_done: dict[int, set[tuple[Any, ...]]] = {}
 
     def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
         """The closure of given keys, without statements."""
         reason = self._reason(Reason(PICKED))
         for name, members in keys.items():
-            self._add(name, members, reason)
+            self._add_given(name, members, reason)
         self._close()
         return self.sets
 
@@ -149,7 +156,7 @@ class Cascade:
         if down:
             self._descend()
         for name, keys in also.items():
-            self._add(name, keys, self._reason(Reason(PICKED)))
+            self._add_given(name, keys, self._reason(Reason(PICKED)))
         if not closed:
             return self.sets
         for number, (rule, reason) in enumerate(rules):
@@ -164,7 +171,7 @@ class Cascade:
             new, self._unwitnessed = self._unwitnessed, {}
             for name, keys in new.items():
                 for number, rule, reason in by_table.get(name, ()):
-                    self._witness(number, rule, reason, name, keys)
+                    self._witness(number, rule, reason, name, joined(keys))
         return self.sets
 
     # -------------------------------------------------- sets
@@ -175,33 +182,24 @@ class Cascade:
             self.sets.reasons.append(reason)
         return self._reason_index[reason]
 
-    def _add(self, name: str, keys: Iterable[Key], reason: int) -> None:
-        known = self.sets.keys.setdefault(name, {})
-        table = self.catalog.tables[name]
-        if not table.primary_key:
+    def _add(self, table: Table, keys: Columns, reason: int) -> Columns:
+        """Put rows into the slice; returns those that were not in it."""
+        name = table.full_name
+        known = self.sets.keys.setdefault(name, self.sets.rows(name))
+        if not table.primary_key and length(keys):
             # nothing tells its rows apart: one of them brings all
-            if known or not any(True for _ in keys):
-                return
-            keys = self._read_keys(table, f"SELECT {expressions(key_columns(table))} FROM {name}")
-        new = dict.fromkeys(keys, reason)
-        if known:
-            for key in known.keys() & new.keys():
-                del new[key]
-        if new:
-            known.update(new)
-            self._pending.setdefault(name, []).extend(new)
-            self._unwitnessed.setdefault(name, []).extend(new)
+            if known:
+                return self.coder.of(table, ())
+            keys = self.asker.keys(table, f"SELECT {expressions(key_columns(table))} FROM {name}")
+        new = known.add(keys, reason)
+        if length(new):
+            self._pending.setdefault(name, []).append(new)
+            self._unwitnessed.setdefault(name, []).append(new)
+        return new
 
-    def _read_keys(self, table: Table, sql: str) -> Iterator[Key]:
-        return self._keys(table, self.asker.rows(sql))
-
-    def _keys(self, table: Table, rows: Sequence[Sequence[Any]]) -> Iterator[Key]:
-        columns = key_columns(table)
-        for key in convert_all(columns, rows):
-            if key is not None:
-                yield key
-            elif not table.primary_key:
-                yield (None,) * len(columns)  # a row that holds nothing
+    def _add_given(self, name: str, keys: Iterable[Key], reason: int) -> None:
+        table = self.catalog.tables[name]
+        self._add(table, self.coder.of(table, keys), reason)
 
     # -------------------------------------------------- leaves
 
@@ -213,10 +211,7 @@ class Cascade:
         else:
             sql, reason = leaf.sql, self._reason(Reason(READ, numbers))
         try:
-            keys: Iterable[Key] | None = leaf.keys
-            if keys is None:
-                keys = self._read_keys(table, sql) if leaf.rows is None else self._keys(table, leaf.rows)
-            self._add(table.full_name, keys, reason)
+            self._add(table, self.asker.keys(table, sql) if leaf.keys is None else leaf.keys, reason)
         except pymysql.MySQLError as error:
             if leaf.sql is None:
                 raise
@@ -225,27 +220,24 @@ class Cascade:
     # -------------------------------------------------- foreign keys and parts
 
     def _descend(self) -> None:
-        pending = {name: list(keys) for name, keys in self.sets.keys.items()}
+        pending = [(name, keys.columns()) for name, keys in self.sets.keys.items()]
         while pending:
-            name, keys = pending.popitem()
+            name, keys = pending.pop()
             for fk in self.catalog.children(name):
-                before = set(self.sets.rows(fk.child))
-                self._referring(fk, keys, self._reason(Reason(CHILD, (), fk)))
-                new = [key for key in self.sets.rows(fk.child) if key not in before]
-                if new:
-                    pending.setdefault(fk.child, []).extend(new)
+                new = self._referring(fk, keys, self._reason(Reason(CHILD, (), fk)))
+                pending += [(fk.child, each) for each in new]
 
     def _close(self) -> None:
         while self._pending:
             # those that refer to others first: then most tables have all of their rows when they are followed
             name = max(self._pending, key=self.catalog.position)
-            keys = self._pending.pop(name)
-            self.progress("keys of rows", len(keys))
+            keys = joined(self._pending.pop(name))
+            self.progress("keys of rows", length(keys))
             for fk in self.catalog.parents(name):
                 self._parents(fk, keys)
             if self.parts == "all":
                 for fk in self.catalog.parts(name):
-                    self._parts(fk, keys)
+                    self._referring(fk, keys, self._reason(Reason(PART, (), fk)))
 
     def _follow(self, fk: ForeignKey, to_part: bool) -> Follow:
         found = self._follows.get((fk, to_part))
@@ -253,23 +245,23 @@ class Cascade:
             found = self._follows[fk, to_part] = (to_children if to_part else to_parent)(self.catalog, fk)
         return found
 
-    def _parents(self, fk: ForeignKey, keys: list[Key]) -> None:
-        parent = self.catalog.tables[fk.parent]
+    def _asked(self, name: str, keys: Columns, columns: Sequence[Column]) -> Iterator[list[Key]]:
+        """Keys of a table in lists that a query can hold."""
+        return chunks(columns, self.coder.keys(self.catalog.tables[name], keys))
+
+    def _parents(self, fk: ForeignKey, keys: Columns) -> None:
+        child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
         reason = self._reason(Reason(PARENT, (), fk))
         follow = self._follow(fk, False)
         if follow.projection is not None:
-            order = follow.projection
-            found = {tuple(key[i] for i in order) for key in keys}
-            referred = (key for key in found if None not in key)
-            self._add(fk.parent, self._stored(parent, referred, fk.virtual), reason)
-            return
-        for chunk in chunks(follow.columns, keys):
-            found_keys = self._read_keys(parent, follow.ask(chunk))
-            if not follow.stored:
-                found_keys = self._stored(parent, found_keys, fk.virtual)
-            self._add(fk.parent, found_keys, reason)
+            found = [self.coder.projected(child, keys, follow.projection, parent)]
+        else:
+            asked = self._asked(fk.child, keys, follow.columns)
+            found = [self.asker.keys(parent, follow.ask(chunk)) for chunk in asked]
+        for each in found:
+            self._add(parent, each if follow.stored else self._stored(parent, each, fk.virtual), reason)
 
-    def _stored(self, table: Table, keys: Iterable[Key], virtual: bool) -> Iterator[Key]:
+    def _stored(self, table: Table, keys: Columns, virtual: bool) -> Columns:
         """The keys as the table itself stores them.
 
         A reference may differ from what it refers to where the collation finds both equal ("Ann" and "ann"), and
@@ -277,27 +269,23 @@ class Cascade:
         """
         columns = key_columns(table)
         if not virtual and not any(column.folds for column in columns):
-            yield from keys
-            return
-        known = self.sets.rows(table.full_name)
-        unknown = []
-        for key in keys:
-            if key not in known:
-                unknown.append(key)
-        for chunk in chunks(columns, unknown):
-            names = expressions(columns)
-            sql = f"SELECT {names} FROM {table.full_name} WHERE {condition(names, columns, chunk)}"
-            yield from self._read_keys(table, sql)
+            return keys
+        unknown = KeySet(table, self.coder).add(chosen(keys, ~self.sets.rows(table.full_name).among(keys)), 0)
+        names = expressions(columns)
+        found = [
+            self.asker.keys(
+                table, f"SELECT {names} FROM {table.full_name} WHERE {condition(names, columns, chunk)}"
+            )
+            for chunk in self._asked(table.full_name, unknown, columns)
+        ]
+        return joined(found) if found else unknown
 
-    def _parts(self, fk: ForeignKey, keys: list[Key]) -> None:
-        self._referring(fk, keys, self._reason(Reason(PART, (), fk)))
-
-    def _referring(self, fk: ForeignKey, keys: list[Key], reason: int) -> None:
-        """Add the rows of the child that refer to given rows of the parent."""
-        part = self.catalog.tables[fk.child]
-        follow = self._follow(fk, True)
-        for chunk in chunks(follow.columns, keys):
-            self._add(fk.child, self._read_keys(part, follow.ask(chunk)), reason)
+    def _referring(self, fk: ForeignKey, keys: Columns, reason: int) -> list[Columns]:
+        """Add the rows of the child that refer to given rows of the parent; returns those that are new."""
+        part, follow = self.catalog.tables[fk.child], self._follow(fk, True)
+        asked = self._asked(fk.parent, keys, follow.columns)
+        added = [self._add(part, self.asker.keys(part, follow.ask(chunk)), reason) for chunk in asked]
+        return [new for new in added if length(new)]
 
     # -------------------------------------------------- witnesses
 
@@ -307,39 +295,32 @@ class Cascade:
         none = " AND ".join(f"{name} IS NULL" for name in names) or "TRUE"
         self._answer(number, rule, reason, with_keys(rule.asks[0][0], none))
 
-    def _add_wanted(self, rule: Witness, values: Sequence[Any], reason: int) -> None:
-        start = 0
+    def _add_wanted(self, rule: Witness, rows: Sequence[Sequence[Any]], start: int, reason: int) -> None:
+        """Add the rows of the base tables whose keys stand in rows of an answer from a place on."""
         for base in rule.wanted:
-            width = len(base.table.key)
-            key = convert(key_columns(base.table), values[start : start + width])
-            start += width
-            if key is not None:
-                self._add(base.table.full_name, (key,), reason)
-            elif not base.table.primary_key:  # no row, or one that holds nothing
-                self._add(base.table.full_name, ((None,) * width,), reason)
+            end = start + len(base.table.key)
+            self._add(base.table, self.coder.read(base.table, [row[start:end] for row in rows]), reason)
+            start = end
 
-    def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: list[Key]) -> None:
+    def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: Columns) -> None:
         for base, (sql, names) in zip(rule.outer, rule.asks, strict=True):
             if base.table.full_name != name:
                 continue
             columns = key_columns(base.table)
-            for chunk in chunks(columns, keys):
+            for chunk in self._asked(name, keys, columns):
                 asked = with_keys(sql, condition(names, columns, chunk))
                 self._answer(number, rule, reason, asked)
 
     def _answer(self, number: int, rule: Witness, reason: int, sql: str) -> None:
         try:
-            rows = self.asker.rows(sql)
+            rows = self._available(rule, self.asker.rows(sql))
             if rule.group_sql:
                 self._complete_groups(number, rule, reason, rows)
                 return
         except pymysql.MySQLError as error:
             self._refused({base.table for base in rule.wanted}, self.sets.reasons[reason].statements, error)
             return
-        for row in rows:
-            outer, wanted = self._split(rule, row)
-            if outer is not None:
-                self._add_wanted(rule, wanted, reason)
+        self._add_wanted(rule, rows, sum(len(base.table.key) for base in rule.outer), reason)
 
     def _refused(self, tables: Iterable[Table], numbers: tuple[int, ...], error: pymysql.MySQLError) -> None:
         """All rows of tables for a query that the server does not answer: by EXPLAIN it had accepted it."""
@@ -350,34 +331,37 @@ class Cascade:
         for table in tables:
             self._leaf(Leaf(table, None), numbers)
 
-    def _split(self, rule: Witness, row: Sequence[Any]) -> tuple[Key | None, Sequence[Any]]:
-        """The keys of a combination of outer rows, None unless the slice holds them all; and the rest of the row."""
-        start, available = 0, True
-        values: list[Any] = []
+    def _available(self, rule: Witness, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Those rows of an answer whose outer rows are all in the slice."""
+        start = 0
         for base in rule.outer:
-            width = len(base.table.key)
-            key = convert(key_columns(base.table), row[start : start + width])
-            start += width
-            available = available and (key is None or key in self.sets.rows(base.table.full_name))
-            values += (None,) * width if key is None else key
-        return (tuple(values) if available else None), row[start:]
+            table, end = base.table, start + len(base.table.key)
+            columns = key_columns(table)
+            told = {row[start:end]: convert(columns, row[start:end]) for row in rows}
+            asked = [key for key in told.values() if key is not None]
+            there = self.sets.rows(table.full_name).among(self.coder.of(table, asked)).tolist()
+            held = {None, *(key for key, is_there in zip(asked, there, strict=True) if is_there)}
+            rows = [row for row in rows if told[row[start:end]] in held]
+            start = end
+        return rows
 
     def _complete_groups(
-        self, number: int, rule: Witness, reason: int, rows: Sequence[tuple[Any, ...]]
+        self, number: int, rule: Witness, reason: int, rows: Sequence[Sequence[Any]]
     ) -> None:
         done = self._groups_done.setdefault(number, set())
-        columns = [column for base in rule.outer for column in key_columns(base.table)]
+        bases = [key_columns(base.table) for base in rule.outer]
+        columns = [column for each in bases for column in each]
         representatives = []
         for row in rows:
-            outer, group = self._split(rule, row)
-            if outer is not None and tuple(group) not in done:
-                done.add(tuple(group))
-                representatives.append(outer)
+            group = tuple(row[len(columns) :])
+            if group not in done:
+                done.add(group)
+                representatives.append(
+                    tuple(converted(column, value) for column, value in zip(columns, row, strict=False))
+                )
         for chunk in chunks(columns, representatives):
             which = condition(rule.group_columns, columns, chunk) if columns else "TRUE"
-            sql = with_keys(rule.group_sql, which)
-            for row in self.asker.rows(sql):
-                self._add_wanted(rule, row, reason)
+            self._add_wanted(rule, self.asker.rows(with_keys(rule.group_sql, which)), 0, reason)
 
 
 __all__ = [

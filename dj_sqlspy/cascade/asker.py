@@ -1,7 +1,8 @@
 """Asker: the queries of a cascade, on one connection and in one snapshot.
 
-In: a connection, and SQL. Out: rows as the server printed them. A snapshot is gone with its connection, so where the
-server closes that, what is made of it is made again from the start (`reconnecting`). It knows nothing of slices.
+In: a connection, and SQL. Out: rows as the server printed them, or the keys that they are. A snapshot is gone with its
+connection, so where the server closes that, what is made of it is made again from the start (`reconnecting`). It knows
+nothing of slices.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import pymysql
+from pymysql.cursors import SSCursor
 
+from ..catalog import Table
 from ..errors import SliceError
+from .keysets import Coder, Columns, joined
 
 logger = logging.getLogger("dj_sqlspy")
 
@@ -21,6 +25,9 @@ logger = logging.getLogger("dj_sqlspy")
 # ER_CONNECTION_KILLED (MariaDB), ER_CLIENT_INTERACTION_TIMEOUT; PyMySQL says 0 for one that it had closed itself.
 _LOST = frozenset({0, 2006, 2013, 2055, 1053, 1927, 4031})
 _ATTEMPTS = 3
+
+# Rows of an answer that are read before they are made keys.
+_BLOCK = 10_000
 
 
 def plain_decoders() -> dict[Any, Any]:
@@ -75,6 +82,7 @@ class Asker:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self.coder = Coder()
         self.queries = 0
 
     def start(self) -> None:
@@ -105,12 +113,26 @@ class Asker:
             self.stop()
 
     def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
-        self.queries += 1
+        """What a query returns."""
         with noticing_loss(), self.connection.cursor() as cursor:
-            # a statement may hold bytes that are no UTF-8, which the driver decoded to surrogates
-            cursor.execute(sql.encode("utf-8", "surrogateescape"))
+            self.send(cursor, sql)
             result: Sequence[tuple[Any, ...]] = cursor.fetchall()
             return result
+
+    def keys(self, table: Table, sql: str) -> Columns:
+        """The keys that a query returns; its answer is read in pieces, since it can be large."""
+        parts = []
+        with noticing_loss(), self.connection.cursor(SSCursor) as cursor:
+            self.send(cursor, sql)
+            while rows := cursor.fetchmany(_BLOCK):
+                parts.append(self.coder.read(table, rows))
+        return joined(parts) if parts else self.coder.read(table, ())
+
+    def send(self, cursor: Any, sql: str) -> None:
+        """Run a query."""
+        self.queries += 1
+        # a statement may hold bytes that are no UTF-8, which the driver decoded to surrogates
+        cursor.execute(sql.encode("utf-8", "surrogateescape"))
 
 
 @contextlib.contextmanager

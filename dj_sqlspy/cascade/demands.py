@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pymysql
 
-from ..catalog import Catalog
+from ..catalog import Catalog, Table
 from ..errors import LineageError
 from ..journal import Statement
 from ..lineage import Leaf, Lineage, analyse
@@ -23,7 +23,8 @@ from ..lineage.witness import with_keys
 from ..progress import Progress
 from ..shapes import Shape
 from . import Asker, Demand
-from .keys import LIST_BYTES, convert_all, key_columns
+from .keys import LIST_BYTES
+from .keysets import Columns, length
 from .subsume import Binding, Known, key_of
 
 
@@ -75,7 +76,7 @@ def analyse_all(
     reports: list[StatementReport] = []
     demands: list[Demand] = []
     progress.expect("statements", sum(len(members) for s in shapes for members in s.bindings.values()))
-    known = Known()
+    known = Known(asker.coder)
     loops = [loop_of(shape, catalog) for shape in shapes]
     for loop in loops:
         if loop is not None:
@@ -126,8 +127,8 @@ def _one_by_one(
     numbers = tuple(s.number for s in members)
     if (leaf := _read(lineage, shape.kind, asker)) is not None:
         keys = leaf.keys or ()
-        known.add(leaf.table.full_name, keys)
-        return lineage, Demand(numbers, (leaf,), ()), [(s, len(keys)) for s in members]
+        known.add(leaf.table, keys)
+        return lineage, Demand(numbers, (leaf,), ()), [(s, length(keys)) for s in members]
     lineage, now = _checked(lineage, asker, members[0].rows)
     return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
 
@@ -147,11 +148,9 @@ def _read(lineage: Lineage, kind: str, asker: Asker) -> Leaf | None:
     if leaf is None:
         return None
     try:
-        rows = asker.rows(str(leaf.sql))
+        return dataclasses.replace(leaf, keys=asker.keys(leaf.table, str(leaf.sql)))
     except pymysql.MySQLError:
         return None  # `_checked` tells what is wrong with it
-    keys = convert_all(key_columns(leaf.table), rows)
-    return dataclasses.replace(leaf, keys=[key for key in keys if key is not None])
 
 
 def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | None:
@@ -176,8 +175,9 @@ def _whole_shape(
     made: list[_Made] = []
     if redundant:
         # their rows are there, and each returns its row
+        table = lineage.leaves[0].table
         leaves = [
-            Leaf(lineage.leaves[0].table, with_keys(found.leaves[0], part.condition), keys=())
+            Leaf(table, with_keys(found.leaves[0], part.condition), asker.coder.of(table, ()))
             for part in parts(redundant, found)
         ]
         members = [s for binding in redundant for s in shape.bindings[binding]]
@@ -193,11 +193,11 @@ def _whole_shape(
             # one binding is like another, and to explain a long list takes the server as long as to answer it
             example = next(parts([next(iter(shape.bindings))], found)).condition
             asker.rows(f"EXPLAIN {with_keys(found.leaves[0], example)}")
-        agreeing = _agreeing(shape, found, asker)
+        agreeing = _agreeing(shape, lineage, found, asker)
     except pymysql.MySQLError:
         return None
     leaves = [
-        Leaf(leaf.table, with_keys(sql, part.condition), part.rows)
+        Leaf(leaf.table, with_keys(sql, part.condition), part.keys)
         for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
         for part in agreeing
     ]
@@ -216,11 +216,11 @@ def _whole_shape(
 
 
 class Part(NamedTuple):
-    """Some bindings of a shape: the condition that names them, and the rows of its only leaf if they were read."""
+    """Some bindings of a shape: the condition that names them, and the keys of its only leaf if they were read."""
 
     condition: str
     bindings: list[Binding]
-    rows: Sequence[tuple[Any, ...]] | None = None
+    keys: Columns | None = None
 
 
 def parts(bindings: Iterable[Binding], found: Batch) -> Iterator[Part]:
@@ -241,7 +241,7 @@ def parts(bindings: Iterable[Binding], found: Batch) -> Iterator[Part]:
         yield Part(f"({found.columns}) IN ({', '.join(rows)})", named)
 
 
-def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[Part]:
+def _agreeing(shape: Shape, lineage: Lineage, found: Batch, asker: Asker) -> list[Part]:
     """The bindings whose statements return as many rows now as they did, told from sums over many of them.
 
     A sum that differs is halved until it is known which bindings it is about.
@@ -259,8 +259,8 @@ def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[Part]:
     while pending:
         part = pending.pop()
         if by_leaf:
-            part = part._replace(rows=_keys_of(part, then, found, asker))
-            now = len(part.rows or ())
+            keys = _keys_of(part, then, lineage.leaves[0].table, found, asker)
+            part, now = part._replace(keys=keys), length(keys)
         else:
             now = count(asker, with_keys(str(found.count), part.condition))
         if now == sum(map(then.__getitem__, part.bindings)):
@@ -272,7 +272,7 @@ def _agreeing(shape: Shape, found: Batch, asker: Asker) -> list[Part]:
     return agreeing
 
 
-def _keys_of(part: Part, then: dict[Binding, int], found: Batch, asker: Asker) -> Sequence[tuple[Any, ...]]:
+def _keys_of(part: Part, then: dict[Binding, int], table: Table, found: Batch, asker: Asker) -> Columns:
     """The keys that the only leaf returns.
 
     Where each binding is the primary key of a row, and as many rows are there as bindings, they are these.
@@ -281,8 +281,8 @@ def _keys_of(part: Part, then: dict[Binding, int], found: Batch, asker: Asker) -
         keys = [key for each in part.bindings if then[each] == 1 and (key := key_of(each, found)) is not None]
         told = len(keys) == len(part.bindings)
         if told and count(asker, with_keys(found.count, part.condition)) == len(keys):
-            return keys
-    return asker.rows(with_keys(found.leaves[0], part.condition))
+            return asker.coder.of(table, keys)
+    return asker.keys(table, with_keys(found.leaves[0], part.condition))
 
 
 # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION

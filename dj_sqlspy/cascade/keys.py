@@ -32,19 +32,11 @@ def convert(columns: Sequence[Column], values: Sequence[Any]) -> Key | None:
     """
     if all(value is None for value in values):
         return None
-    return tuple(_converted(column, value) for column, value in zip(columns, values, strict=True))
+    return tuple(converted(column, value) for column, value in zip(columns, values, strict=True))
 
 
-def convert_all(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Iterator[Key | None]:
-    """`convert` for many rows of the same columns; keys of integers, which most are, take a fifth of the time."""
-    if not all(column.data_type in INTEGER_TYPES for column in columns):
-        return (convert(columns, row) for row in rows)
-    if len(columns) == 1:
-        return (None if value is None else (int(value),) for (value,) in rows)
-    return (convert(columns, row) if None in row else tuple(map(int, row)) for row in rows)
-
-
-def _converted(column: Column, value: Any) -> Any:
+def converted(column: Column, value: Any) -> Any:
+    """One value of a key, as PyMySQL gives it without decoders, in the form that keys have."""
     if value is not None and column.data_type in INTEGER_TYPES:
         return int(value)
     if column.data_type == "bit" and isinstance(value, bytes):
@@ -57,7 +49,7 @@ def from_python(column: Column, value: Any) -> Any:
     if isinstance(value, uuid.UUID):
         return value.bytes
     if isinstance(value, bytes) or value is None:
-        return _converted(column, value)
+        return converted(column, value)
     if column.data_type in INTEGER_TYPES or column.data_type == "bit":
         return int(value)
     return str(value)
@@ -110,13 +102,7 @@ def condition(names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str
     plain = [key for key in keys if None not in key]
     parts: list[str] = []
     if plain:
-        if len(columns) == 1:
-            parts.append(f"{names} IN ({', '.join(literal(columns[0], key[0]) for key in plain)})")
-        else:
-            rows = ", ".join(
-                f"({', '.join(literal(c, v) for c, v in zip(columns, key, strict=True))})" for key in plain
-            )
-            parts.append(f"({names}) IN ({rows})")
+        parts.append(f"{names if len(columns) == 1 else f'({names})'} IN ({listed(columns, plain)})")
     if len(plain) < len(keys):
         left = names.split(", ")
         parts += [
@@ -129,14 +115,33 @@ def condition(names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str
     return "(" + " OR ".join(parts) + ")" if parts else "FALSE"
 
 
+def listed(columns: Sequence[Column], keys: Sequence[Key]) -> str:
+    """Keys as the list that stands after IN; there is no NULL in them.
+
+    >>> listed([Column("n", "int", "int", False, None, "")], [(3,), (4,)])
+    '3, 4'
+    """
+    if all(column.data_type in INTEGER_TYPES for column in columns):  # Python writes integers as SQL does
+        return str([key[0] for key in keys] if len(columns) == 1 else list(keys))[1:-1]
+    if len(columns) == 1:
+        return ", ".join([literal(columns[0], key[0]) for key in keys])
+    return ", ".join(
+        [f"({', '.join([literal(c, v) for c, v in zip(columns, key, strict=True)])})" for key in keys]
+    )
+
+
 def chunks(
     columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES
 ) -> Iterator[list[Key]]:
     """Keys in lists whose SQL text is at most about ``most_bytes`` long, at least one key each."""
     chunk: list[Key] = []
     size = 0
+    integers = all(column.data_type in INTEGER_TYPES for column in columns)
     for key in keys:
-        length = 4 + sum(2 + len(literal(column, value)) for column, value in zip(columns, key, strict=True))
+        if integers:
+            length = 2 + len(str(key))
+        else:
+            length = 4 + sum([2 + len(literal(c, v)) for c, v in zip(columns, key, strict=True)])
         if chunk and size + length > most_bytes:
             yield chunk
             chunk, size = [], 0

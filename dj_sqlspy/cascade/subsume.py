@@ -7,12 +7,12 @@ alone knows what a collation finds equal. It asks nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from ..catalog import Table
 from ..lineage import Lineage
 from ..lineage.batch import Batch, rows_of_one_table
 from ..shapes import Shape
 from .keys import Key
+from .keysets import Coder, Columns, KeySet
 
 Binding = tuple[str, ...]
 
@@ -27,24 +27,27 @@ def key_of(binding: Binding, found: Batch) -> Key | None:
 class Known:
     """Keys of rows that statements have brought, of the tables that loops over their primary keys read as well."""
 
-    def __init__(self) -> None:
-        self._keys: dict[str, set[Key]] = {}
+    def __init__(self, coder: Coder) -> None:
+        self._coder = coder
+        self._keys: dict[str, KeySet] = {}
 
     def watch(self, lineage: Lineage, found: Batch) -> None:
         """Keep the keys of the table that a loop reads by its primary key, if it is such a loop."""
         table = rows_of_one_table(lineage.query)
         if found.point is not None and table is not None:
-            self._keys.setdefault(table.full_name, set())
+            self._keys.setdefault(table.full_name, KeySet(table, self._coder))
 
-    def add(self, name: str, keys: Iterable[Key]) -> None:
+    def add(self, table: Table, keys: Columns) -> None:
         """Rows of a table that a statement returns."""
-        if name in self._keys:
-            self._keys[name].update(keys)
+        if table.full_name in self._keys:
+            self._keys[table.full_name].add(keys, 0)
 
     def among(self, lineage: Lineage, found: Batch, shape: Shape) -> list[Binding]:
         """The bindings of a shape whose row is known."""
         table = rows_of_one_table(lineage.query)
-        keys = None if table is None else self._keys.get(table.full_name)
-        if not keys:
+        known = None if table is None else self._keys.get(table.full_name)
+        if table is None or not known:
             return []
-        return [binding for binding in shape.bindings if key_of(binding, found) in keys]
+        keyed = [(key, binding) for binding in shape.bindings if (key := key_of(binding, found)) is not None]
+        there = known.among(self._coder.of(table, [key for key, _ in keyed]))
+        return [binding for (_, binding), is_there in zip(keyed, there, strict=True) if is_there]

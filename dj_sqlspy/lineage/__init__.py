@@ -46,16 +46,13 @@ class Leaf:
     table : Table
     sql : str or None
         Returns their keys. None: all rows.
-    rows : sequence of tuple or None
-        What it returned, where it was asked already.
-    keys : sequence of tuple or None
-        The keys, where they are known already.
+    keys : tuple of array or None
+        The keys, where they are known already (`cascade.keysets.Columns`).
     """
 
     table: Table
     sql: str | None
-    rows: Sequence[tuple[Any, ...]] | None = field(default=None, repr=False, compare=False)
-    keys: Sequence[tuple[Any, ...]] | None = field(default=None, repr=False, compare=False)
+    keys: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -120,9 +120,9 @@ class Slice:
         for name in catalog.in_order(totals):
             keys = sets.rows(name)
             reasons: dict[str, int] = {}
-            for index in keys.values():
+            for index, number in keys.counts().items():
                 rule = sets.reasons[index].rule
-                reasons[rule] = reasons.get(rule, 0) + 1
+                reasons[rule] = reasons.get(rule, 0) + number
             table = catalog.tables[name]
             # rows of a table without a key may be equal, and are in the slice all or none
             rows = len(keys) if table.primary_key or not keys else totals[name]
@@ -163,7 +163,7 @@ class Slice:
 
     def keys(self, name: str) -> set[Key]:
         """The primary keys of the rows of one table in the slice (integers, texts as the server prints them, bytes)."""
-        return set(self._sets.rows(self.catalog.name_of(name)))
+        return set(self._sets.keys.get(self.catalog.name_of(name), ()))
 
     def __add__(self, other: Slice) -> Slice:
         """The slice of the statements of both."""
@@ -429,12 +429,11 @@ def _refuse_orphans(asker: Asker, tables: Iterable[Table], sets: KeySets, progre
 
     def lists() -> Iterator[tuple[Table, list[Key]]]:
         for table in tables:
-            followed = [
-                key
-                for key, reason in sets.rows(table.full_name).items()
-                if sets.reasons[reason].rule == PARENT
-            ]
-            yield from ((table, chunk) for chunk in chunks(key_columns(table), followed))
+            keys = sets.rows(table.full_name)
+            for reason in keys.counts():
+                if sets.reasons[reason].rule == PARENT:
+                    followed = asker.coder.keys(table, keys.columns(reason))
+                    yield from ((table, chunk) for chunk in chunks(key_columns(table), followed))
 
     def counted(table: Table, keys: Sequence[Key]) -> str:
         columns = key_columns(table)

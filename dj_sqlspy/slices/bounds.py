@@ -111,10 +111,10 @@ def _children(catalog: Catalog, sets: KeySets, fk: ForeignKey, rows: set[Key], a
 def without(sets: KeySets, left_out: Mapping[str, set[Key]]) -> KeySets:
     """The key sets without the rows that are left out."""
     return KeySets(
+        sets.catalog,
+        sets.coder,
         {
-            name: {key: reason for key, reason in keys.items() if key not in left_out[name]}
-            if name in left_out
-            else keys
+            name: keys.without(left_out[name]) if name in left_out else keys
             for name, keys in sets.keys.items()
         },
         sets.reasons,

@@ -8,10 +8,11 @@ Runs of consecutive integers are written as BETWEEN; where there are many, only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..cascade.keys import Key, chunks, expression, expressions, key_columns, literal
+from ..cascade.keys import Key, chunks, expression, expressions, key_columns, listed
+from ..cascade.keysets import KeySet
 from ..catalog import INTEGER_TYPES, Column, Table
 
 # A condition on leading columns with more members than this share of the rows gains too little to be asked for.
@@ -28,7 +29,7 @@ class Restriction:
     """A set of keys over some leading key columns; no columns: all rows, or none."""
 
     columns: tuple[Column, ...]
-    keys: tuple[Key, ...]
+    keys: Collection[Key]
     everything: bool = False
 
     @property
@@ -47,14 +48,14 @@ class Restriction:
         return list(_lists(self.columns, self.keys, max_bytes))
 
 
-def shortest(table: Table, keys: Mapping[Key, int], total: int, count: Callable[[str], int]) -> Restriction:
+def shortest(table: Table, keys: KeySet, total: int, count: Callable[[str], int]) -> Restriction:
     """The shortest restriction of ``table`` that selects exactly ``keys``.
 
     Parameters
     ----------
     table : Table
-    keys : mapping
-        Keys of the rows in the slice.
+    keys : KeySet
+        Of the rows in the slice.
     total : int
         Rows of the table.
     count : callable
@@ -66,17 +67,17 @@ def shortest(table: Table, keys: Mapping[Key, int], total: int, count: Callable[
     if len(keys) == total or not table.primary_key:
         return Restriction((), (), everything=True)
     for width in range(1, len(columns)):
-        prefixes = sorted({key[:width] for key in keys}, key=repr)
-        if len(prefixes) > min(_LONGEST, _WORTH * len(keys)):
+        prefixes = keys.prefixes(width, min(_LONGEST, _WORTH * len(keys)))
+        if prefixes is None:
             break
-        candidate = Restriction(columns[:width], tuple(prefixes))
+        candidate = Restriction(columns[:width], sorted(prefixes, key=repr))
         counted = sum(
             count(f"SELECT COUNT(*) FROM {table.full_name} WHERE {condition}")
             for condition in candidate.conditions(400_000)
         )
         if counted == len(keys):
             return candidate
-    return Restriction(columns, tuple(keys))
+    return Restriction(columns, keys)
 
 
 def _runs(column: Column, values: Sequence[int]) -> Iterator[tuple[str, bool]]:
@@ -119,14 +120,8 @@ def _or(name: str, singles: Sequence[str], ranges: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else "(" + " OR ".join(parts) + ")"
 
 
-def _lists(columns: Sequence[Column], keys: Sequence[Key], max_bytes: int) -> Iterator[str]:
+def _lists(columns: Sequence[Column], keys: Collection[Key], max_bytes: int) -> Iterator[str]:
     names = expressions(columns)
     overhead = len(names.encode()) + 20
     for chunk in chunks(columns, keys, max_bytes - overhead):
-        if len(columns) == 1:
-            yield f"{names} IN ({', '.join(literal(columns[0], key[0]) for key in chunk)})"
-        else:
-            rows = ", ".join(
-                f"({', '.join(literal(c, v) for c, v in zip(columns, k, strict=True))})" for k in chunk
-            )
-            yield f"({names}) IN ({rows})"
+        yield f"{names if len(columns) == 1 else f'({names})'} IN ({listed(columns, chunk)})"
