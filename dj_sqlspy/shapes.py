@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .journal import Statement
 
@@ -142,7 +143,7 @@ class Shape:
     database: str = ""
     bindings: dict[tuple[str, ...], list[Statement]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def marked(self) -> str:
         """The statement with a marker for each literal that is not the same in all bindings."""
         parts = re.split("\0([snx])", self.template)

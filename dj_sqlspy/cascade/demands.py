@@ -25,7 +25,7 @@ from ..shapes import Shape
 from . import Asker, Demand
 from .keys import LIST_BYTES
 from .keysets import Columns, length
-from .subsume import Binding, Known, key_of
+from .subsume import Binding, Known, keys_of
 
 
 class StatementReport(NamedTuple):
@@ -277,11 +277,10 @@ def _keys_of(part: Part, then: dict[Binding, int], table: Table, found: Batch, a
 
     Where each binding is the primary key of a row, and as many rows are there as bindings, they are these.
     """
-    if found.point is not None and found.count is not None:
-        keys = [key for each in part.bindings if then[each] == 1 and (key := key_of(each, found)) is not None]
-        told = len(keys) == len(part.bindings)
-        if told and count(asker, with_keys(found.count, part.condition)) == len(keys):
-            return asker.coder.of(table, keys)
+    if found.count is not None and all(then[binding] == 1 for binding in part.bindings):
+        keys = keys_of(part.bindings, found, table, asker.coder)
+        if keys is not None and count(asker, with_keys(found.count, part.condition)) == length(keys):
+            return keys
     return asker.keys(table, with_keys(found.leaves[0], part.condition))
 
 

@@ -7,21 +7,33 @@ alone knows what a collation finds equal. It asks nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..catalog import Table
 from ..lineage import Lineage
 from ..lineage.batch import Batch, rows_of_one_table
 from ..shapes import Shape
-from .keys import Key
 from .keysets import Coder, Columns, KeySet
 
 Binding = tuple[str, ...]
 
 
-def key_of(binding: Binding, found: Batch) -> Key | None:
-    """The primary key that a binding of a loop is; None where that takes the server to tell."""
-    if found.point is None or not all(binding[i].isdecimal() for i in found.point):
+# Digits that a 64-bit integer surely has room for.
+_DIGITS = 18
+
+
+def _told(texts: Sequence[str]) -> bool:
+    """Whether all of these are integers as Python and the server write them."""
+    together = "".join(texts)
+    return together.isascii() and together.isdecimal() and max(map(len, texts)) <= _DIGITS
+
+
+def keys_of(bindings: Sequence[Binding], found: Batch, table: Table, coder: Coder) -> Columns | None:
+    """The primary keys that bindings of a loop are; None where that of one of them takes the server to tell."""
+    if found.point is None or not bindings:
         return None
-    return tuple(int(binding[i]) for i in found.point)
+    columns = [[binding[place] for binding in bindings] for place in found.point]
+    return coder.read(table, list(zip(*columns, strict=True))) if all(map(_told, columns)) else None
 
 
 class Known:
@@ -48,6 +60,11 @@ class Known:
         known = None if table is None else self._keys.get(table.full_name)
         if table is None or not known:
             return []
-        keyed = [(key, binding) for binding in shape.bindings if (key := key_of(binding, found)) is not None]
-        there = known.among(self._coder.of(table, [key for key, _ in keyed]))
-        return [binding for (_, binding), is_there in zip(keyed, there, strict=True) if is_there]
+        bindings = list(shape.bindings)
+        keys = keys_of(bindings, found, table, self._coder)
+        if keys is None:
+            bindings = [each for each in bindings if keys_of([each], found, table, self._coder) is not None]
+            keys = keys_of(bindings, found, table, self._coder)
+        if keys is None:
+            return []
+        return [binding for binding, there in zip(bindings, known.among(keys), strict=True) if there]
