@@ -29,7 +29,7 @@ import machine
 
 RESULTS = machine.CHECKOUT / "build" / "tests"
 FLAVORS = ("mariadb", "mysql")
-ROOM = 6 << 30  # bytes of /dev/shm that the servers of two cells cannot fill
+ROOM = 6 << 30  # bytes of /dev/shm that the servers of all cells cannot fill
 LONGEST = 2400  # seconds that a cell may take
 TELL = 60  # seconds between two words of how far a cell is
 NO_TESTS = 5  # pytest's exit code where none was selected
@@ -193,7 +193,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the cells, two at a time: those of one server one after the other."""
+    """Run the cells."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -218,17 +218,15 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     RESULTS.mkdir(parents=True, exist_ok=True)
 
-    def queue(flavor: str) -> list[Outcome]:
-        outcomes = []
-        for cell in (cell for cell in cells if cell.flavor == flavor):
-            machine.say(f"{cell.name}: running")
-            outcome = run_cell(cell, mysql_root, options.slow, pytest_arguments, extra)
-            machine.say(f"{cell.name}: {outcome.problem or 'ok'}")
-            outcomes.append(outcome)
-        return outcomes
+    def run(cell: Cell) -> Outcome:
+        machine.say(f"{cell.name}: running")
+        outcome = run_cell(cell, mysql_root, options.slow, pytest_arguments, extra)
+        machine.say(f"{cell.name}: {outcome.problem or 'ok'}")
+        return outcome
 
-    with fast_folder() as extra, ThreadPoolExecutor(len(FLAVORS)) as pool:
-        outcomes = [outcome for part in pool.map(queue, FLAVORS) for outcome in part]
+    # all at once: half of the time a cell waits, for servers that start and processes that end
+    with fast_folder() as extra, ThreadPoolExecutor(len(CELLS)) as pool:
+        outcomes = list(pool.map(run, cells))
     for outcome in outcomes:
         if outcome.problem:
             log = RESULTS / f"{outcome.cell.name}.log"
