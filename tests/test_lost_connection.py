@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy import cascade, catalog
+from dj_sqlspy.cascade.asker import ConnectionLost
+from dj_sqlspy.catalog import Column, Table
 from dj_sqlspy.errors import SliceError
 from dj_sqlspy.slices import Slice
 from tests.lab import make_lab, rows
@@ -143,3 +146,28 @@ def test_hand_picked_slices(lab: SimpleNamespace, connection: Any, monkeypatch: 
         with monkeypatch.context() as patch:
             killing(patch, connection, lambda count: count == 3)
             assert held(make()) == expected
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_killed_while_an_answer_is_read(server: Any, connection: Any) -> None:
+    """Of an answer that is read in pieces the rest is gone with the connection, and nothing waits for it."""
+    table = Table("s", "t", (Column("a", "char", "char(150)", False, None, ""),), ("a",))
+    counted = "WITH RECURSIVE d AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM d WHERE n < 300000)"
+    with server.connect(conv=cascade.plain_decoders()) as victim, victim.cursor() as cursor:
+        most = "cte_max_recursion_depth" if server.flavor == "mysql" else "max_recursive_iterations"
+        cursor.execute(f"SET SESSION {most} = 1000000")
+        asker = cascade.Asker(victim)
+        read, pieces = asker.coder.read, []
+
+        def read_then_kill(*arguments: Any) -> Any:
+            pieces.append(len(arguments[1]))
+            if len(pieces) == 1:
+                kill(connection, victim.thread_id())
+            return read(*arguments)
+
+        asker.coder.read = read_then_kill  # type: ignore[method-assign]
+        with pytest.raises(ConnectionLost):
+            asker.keys(table, f"{counted} SELECT CONCAT(REPEAT('x', 140), n) FROM d")
+        assert 1 <= len(pieces) < 30
+        del asker
+        gc.collect()

@@ -77,6 +77,22 @@ def reconnecting(connect: Callable[[], Any], work: Callable[[Any], T]) -> T:
     raise AssertionError("not reached")
 
 
+class _Pieces(SSCursor):  # type: ignore[misc]  # which has no types
+    """A cursor that reads an answer as it comes, and can be closed also where the connection is gone."""
+
+    connection: Any
+
+    def close(self) -> None:
+        if self.connection is not None and not self.connection.open:
+            # PyMySQL would read the rest of the answer
+            if self._result is not None:
+                self._result.unbuffered_active = False
+            self.connection = None
+        super().close()
+
+    __del__ = close
+
+
 class Asker:
     """Runs the cascade's queries on one connection, in one consistent read-only snapshot."""
 
@@ -122,7 +138,7 @@ class Asker:
     def keys(self, table: Table, sql: str) -> Columns:
         """The keys that a query returns; its answer is read in pieces, since it can be large."""
         parts = []
-        with noticing_loss(), self.connection.cursor(SSCursor) as cursor:
+        with noticing_loss(), self.connection.cursor(_Pieces) as cursor:
             self.send(cursor, sql)
             while rows := cursor.fetchmany(_BLOCK):
                 parts.append(self.coder.read(table, rows))
