@@ -108,6 +108,8 @@ def run_cell(
         "SQLSPY_TEST_SERVER": cell.flavor,
         "SQLSPY_MYSQL_ROOT": str(mysql_root),
     }
+    # hundreds of processes that tests start import DataJoint three times as fast once it is compiled
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.monotonic()
     with (
         log.open("w") as out,
