@@ -373,6 +373,16 @@ NESTED = (
         " u.subject AND s.session NOT IN (SELECT p.probe FROM lab.probe AS p WHERE p.probe < 3) LIMIT 1) IS"
         " NOT NULL"
     ),
+    # LEFT JOIN in parentheses, on the side that WHERE has filled with NULLs
+    (
+        "SELECT u.subject FROM lab.subject AS u LEFT JOIN (lab.session AS s LEFT JOIN lab.probe AS p"
+        " ON p.probe = s.session) ON s.subject = u.subject AND p.probe IS NULL WHERE s.subject IS NULL"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u LEFT JOIN (lab.session AS s LEFT JOIN lab.subject__note AS n"
+        " ON n.n = s.session AND NOT EXISTS (SELECT 1 FROM lab.probe AS p WHERE p.probe = s.session))"
+        " ON s.subject = u.subject AND n.n IS NOT NULL WHERE s.subject IS NULL"
+    ),
 )
 BESIDE = (
     ("subject", "session WHERE session = 1", "probe WHERE probe > 2", "subject__note WHERE n = 1"),
@@ -458,6 +468,35 @@ def test_found_values(bench: Bench, server: Any) -> None:
     derived = "SELECT a, b FROM (VALUES ROW(1, 1), ROW(2, 1)) AS d (a, b)"  # MariaDB cannot name the columns
     for values in (f"VALUES {row}(1, 1), {row}(2, 1)", *([derived] if row else [])):
         exact(bench, f"WITH RECURSIVE v (a, b) AS ({values}), {recursive}")
+
+
+# A part of FROM that refers to what stands beside it, and rejects rows of its own by a table.
+REJECTING = (
+    "SELECT s.score FROM lab.session AS s WHERE s.subject = u.subject AND NOT EXISTS (SELECT 1 FROM lab.probe AS p"
+    " WHERE p.probe = s.session)",
+    "SELECT s.score FROM lab.session AS s WHERE s.subject = u.subject AND s.session <> ALL (SELECT p.probe"
+    " FROM lab.probe AS p)",
+    "SELECT s.score FROM lab.session AS s WHERE s.subject = u.subject AND (SELECT COUNT(*) FROM lab.probe AS p"
+    " WHERE p.probe = s.session) = 0",
+    "SELECT s.score FROM lab.session AS s LEFT JOIN lab.probe AS p ON p.probe = s.session WHERE s.subject = u.subject"
+    " AND p.probe IS NULL",
+)
+
+
+@pytest.mark.flavor("mysql")
+@pytest.mark.parametrize("number", range(len(REJECTING)))
+def test_found_lateral_rejects(bench: Bench, number: int) -> None:
+    """Of a LATERAL the slice keeps rejected what it rejects, for each row beside it."""
+    rejecting = REJECTING[number]
+    for sql in (
+        f"SELECT u.subject, l.score FROM lab.subject AS u JOIN LATERAL ({rejecting}) AS l",
+        f"SELECT u.subject FROM lab.subject AS u LEFT JOIN LATERAL ({rejecting}) AS l ON TRUE WHERE l.score IS NULL",
+        f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM ({rejecting}) AS l WHERE l.score > 4)",
+        f"SELECT v.subject FROM lab.subject AS v LEFT JOIN (lab.subject AS u JOIN LATERAL ({rejecting}) AS l)"
+        " ON v.subject = u.subject WHERE u.subject IS NULL",
+    ):
+        for beside in BESIDE:
+            exact(bench, sql, *(f"SELECT * FROM lab.{rows}" for rows in beside))
 
 
 @pytest.mark.flavor("mysql")
