@@ -468,6 +468,13 @@ def test_found_values(bench: Bench, server: Any) -> None:
     derived = "SELECT a, b FROM (VALUES ROW(1, 1), ROW(2, 1)) AS d (a, b)"  # MariaDB cannot name the columns
     for values in (f"VALUES {row}(1, 1), {row}(2, 1)", *([derived] if row else [])):
         exact(bench, f"WITH RECURSIVE v (a, b) AS ({values}), {recursive}")
+    for values in (
+        "VALUES {0}(3)",
+        "VALUES {0}(3) UNION VALUES {0}(4)",
+        "VALUES {0}(3), {0}(5) EXCEPT VALUES {0}(5)",
+    ):
+        with_values = f"WITH v (a) AS ({values.format(row)})"
+        exact(bench, f"{with_values} SELECT u.species FROM SCHEMA_A.subject AS u JOIN v ON v.a = u.subject")
 
 
 # A part of FROM that refers to what stands beside it, and rejects rows of its own by a table.
