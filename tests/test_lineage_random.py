@@ -384,6 +384,41 @@ NESTED = (
         " ON s.subject = u.subject AND n.n IS NOT NULL WHERE s.subject IS NULL"
     ),
 )
+# Set operations that refer to the query around them, on the left, the right, and both.
+SESSIONS = "SELECT s.score FROM lab.session AS s WHERE s.subject = u.subject"
+PROBES = "SELECT p.owner FROM lab.probe AS p"
+OWN_PROBES = f"{PROBES} WHERE p.owner <= u.subject"
+COUNTED = "SELECT COUNT(*) + 4 FROM lab.subject__note AS n WHERE n.subject = u.subject"
+OPERATIONS = (
+    *(
+        f"SELECT u.subject FROM lab.subject AS u WHERE {quantifier} ({left} {operator} {right})"
+        for operator in ("EXCEPT", "INTERSECT", "EXCEPT ALL", "INTERSECT ALL")
+        for left, right in (
+            (SESSIONS, "SELECT t.score FROM lab.session AS t WHERE t.session = 2"),
+            ("SELECT t.subject FROM lab.session AS t", OWN_PROBES),
+            (SESSIONS, "SELECT p.probe + 4 FROM lab.probe AS p WHERE p.owner = u.subject"),
+            (COUNTED, SESSIONS),
+            (SESSIONS, COUNTED),
+        )
+        for quantifier in ("EXISTS", "NOT EXISTS", "5 IN")
+    ),
+    # of a number and a text; with another set operation beside, on the left and on the right
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({SESSIONS} EXCEPT SELECT n.text FROM lab.subject__note n)",
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({SESSIONS} EXCEPT SELECT 5 UNION {OWN_PROBES})",
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({OWN_PROBES} UNION {SESSIONS} EXCEPT SELECT 5)",
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({SESSIONS} EXCEPT ALL {PROBES} EXCEPT ALL SELECT 7)",
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({SESSIONS} EXCEPT ALL {PROBES} INTERSECT SELECT 1)",
+    # values
+    f"SELECT u.subject, ({SESSIONS} EXCEPT {PROBES} ORDER BY 1 DESC LIMIT 1) AS x FROM lab.subject AS u",
+    f"SELECT u.subject, ({SESSIONS} EXCEPT ALL {PROBES} ORDER BY score LIMIT 1) AS x FROM lab.subject AS u",
+    f"SELECT u.subject, ({SESSIONS} INTERSECT SELECT 5) AS x FROM lab.subject AS u",
+    f"SELECT u.subject, ({SESSIONS} UNION {OWN_PROBES} ORDER BY 1 LIMIT 1) AS x FROM lab.subject AS u",
+    f"SELECT u.subject FROM lab.subject AS u WHERE ({SESSIONS} EXCEPT SELECT 9 ORDER BY 1 DESC LIMIT 1) < 7",
+    f"SELECT u.subject FROM lab.subject AS u WHERE (EXISTS ({SESSIONS} EXCEPT SELECT 5)) IS FALSE",
+    f"SELECT u.subject FROM lab.subject AS u WHERE u.subject < ALL ({SESSIONS} EXCEPT SELECT 5)",
+    "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT u.species EXCEPT SELECT x.species"
+    " FROM lab.`#species` AS x WHERE x.legs > u.subject)",
+)
 BESIDE = (
     ("subject", "session WHERE session = 1", "probe WHERE probe > 2", "subject__note WHERE n = 1"),
     ("subject",),
@@ -398,6 +433,12 @@ BESIDE = (
 def test_nested(bench: Bench, number: int) -> None:
     for beside in BESIDE:
         exact(bench, NESTED[number], *(f"SELECT * FROM lab.{rows}" for rows in beside))
+
+
+@pytest.mark.parametrize("number", range(len(OPERATIONS)))
+def test_operations(bench: Bench, number: int) -> None:
+    for beside in BESIDE:
+        exact(bench, OPERATIONS[number], *(f"SELECT * FROM lab.{rows}" for rows in beside))
 
 
 @pytest.mark.flavor("mysql")
@@ -487,6 +528,9 @@ REJECTING = (
     " WHERE p.probe = s.session) = 0",
     "SELECT s.score FROM lab.session AS s LEFT JOIN lab.probe AS p ON p.probe = s.session WHERE s.subject = u.subject"
     " AND p.probe IS NULL",
+    f"{SESSIONS} EXCEPT {PROBES}",
+    f"{SESSIONS} EXCEPT ALL {PROBES}",
+    f"{SESSIONS} INTERSECT ALL SELECT p.probe + 3 FROM lab.probe AS p",
 )
 
 

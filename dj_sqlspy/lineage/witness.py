@@ -178,7 +178,7 @@ def _expressions(block: Block) -> Iterator[Expr]:
 def _query(query: Query, root: bool, context: _Context) -> Iterator[Witness]:
     if isinstance(query, Union):
         for branch in query.branches:
-            yield from _query(branch, root and query.limit is None, context)
+            yield from _query(branch, root and query.adds_up, context)
         return
     yield from _block(query, root, context)
 
@@ -213,7 +213,7 @@ def is_monotone(condition: Expr) -> bool:
 
 def _is_monotone(query: Query) -> bool:
     if isinstance(query, Union):
-        return query.limit is None and all(map(_is_monotone, query.branches))
+        return query.adds_up and all(map(_is_monotone, query.branches))
     return (
         is_plain(query)
         and not any(join.left_outer for join in joins(query.tree))
