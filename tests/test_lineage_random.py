@@ -271,6 +271,11 @@ FOUND = {
         " WHERE s.subject = u.subject AND (SELECT COUNT(*) FROM lab.probe AS p WHERE p.probe <= s.subject) = 0)",
         "SELECT * FROM lab.session",
     ),
+    "MariaDB moves a condition on a count into HAVING, where its name is that of two columns of GROUP BY": (
+        "SELECT u.subject FROM lab.subject AS u LEFT JOIN (SELECT COUNT(*) AS subject FROM lab.session AS s"
+        " JOIN lab.subject__note AS n ON n.subject = s.subject GROUP BY n.subject, s.subject) AS d"
+        " ON d.subject > 3 AND d.subject = u.subject",
+    ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"
         " FROM lab.subject AS u",
