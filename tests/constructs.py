@@ -174,6 +174,21 @@ CONSTRUCTS = (
             "set operation in EXISTS",
             "SELECT EXISTS(SELECT 5 FROM lab.probe INTERSECT SELECT score FROM lab.session)",
         ),
+        (
+            "EXCEPT, correlated",
+            f"SELECT * FROM {U} WHERE EXISTS (SELECT s.subject FROM {S} WHERE s.subject = u.subject EXCEPT"
+            " SELECT p.owner FROM lab.probe AS p)",
+        ),
+        (
+            "EXCEPT ALL, correlated (all rows that it could read)",
+            f"SELECT * FROM {U} WHERE NOT EXISTS (SELECT s.score FROM {S} WHERE s.subject = u.subject EXCEPT ALL"
+            " SELECT p.owner FROM lab.probe AS p)",
+        ),
+        (
+            "UNION … LIMIT, correlated",
+            f"SELECT u.subject, (SELECT s.score FROM {S} WHERE s.subject = u.subject UNION SELECT p.probe"
+            f" FROM lab.probe AS p WHERE p.owner = u.subject ORDER BY 1 LIMIT 1) AS least FROM {U}",
+        ),
     ),
     *_section(
         "Subqueries in conditions",

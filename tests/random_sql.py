@@ -421,7 +421,7 @@ class Grammar:
         choices = self.choices
         names = names or [f"c{i}" for i in range(len(kinds))]
         if depth > 0 and choices.chance(10):
-            return self.set_operation(depth, kinds, names, limited)
+            return self.set_operation(depth, kinds, names, outer, limited)
         if depth > 0 and choices.chance(10) and (top or not self.in_condition):
             return self.with_cte(depth, kinds, names, top)
         sql, environment = self.from_clause(depth)
@@ -547,7 +547,14 @@ class Grammar:
             )
         return condition
 
-    def set_operation(self, depth: int, kinds: Sequence[str], names: Sequence[str], limited: bool) -> str:
+    def set_operation(
+        self,
+        depth: int,
+        kinds: Sequence[str],
+        names: Sequence[str],
+        outer: Environment | None,
+        limited: bool,
+    ) -> str:
         choices = self.choices
         operators = [
             "UNION",
@@ -558,7 +565,10 @@ class Grammar:
             "INTERSECT ALL",
             "EXCEPT ALL",
         ]
-        branches = [self.query(depth - 1, kinds, names, limited=False) for _ in range(2 + choices.chance(25))]
+        branches = [
+            self.query(depth - 1, kinds, names, outer=outer if choices.chance(70) else None, limited=False)
+            for _ in range(2 + choices.chance(25))
+        ]
         nested = any(
             f" {word} " in branch for branch in branches for word in ("UNION", "INTERSECT", "EXCEPT")
         )

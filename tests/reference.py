@@ -926,7 +926,7 @@ class Reference:
         on = [condition for each in (*joins(join.right), join) for condition in each.on]
         for left in evaluation.joined(join.left, env):
             with_nulls = evaluation.filled(join.right, left).env
-            if not self.passes(select, with_nulls, set(with_nulls)):
+            if not self.passes(select, join, with_nulls):
                 continue
             matches = [
                 Derivation(d.made, d.needed | evaluation.behind_subqueries(on, right.env))
@@ -946,7 +946,7 @@ class Reference:
         if not any(has_subquery(condition) for condition in join.on):
             return
         for left in evaluation.joined(join.left, env):
-            if not self.passes(select, left.env, set(left.env)):
+            if not self.passes(select, join, left.env):
                 continue
             for right in evaluation.joined(join.right, left.env):
                 if not all(evaluation.truth(on, right.env) is True for on in join.on if stable(on)):
@@ -958,8 +958,12 @@ class Reference:
                     if correlated(subquery.query):
                         yield from self.query_rules(subquery.query, False, right.env, ways)
 
-    def passes(self, select: Select, env: Env, aliases: set[str]) -> bool:
-        """True where all conditions of WHERE hold that have no subquery and are about these sources alone."""
+    def passes(self, select: Select, join: Join, env: Env) -> bool:
+        """True where all conditions of WHERE hold that have no subquery and are about these sources alone.
+
+        Not of those that another LEFT JOIN around the join fills with NULLs, which may pass in their place.
+        """
+        aliases = set(env) - filled_around(select.source, join)
         conditions = [c for c in select.where if not has_subquery(c) and refers_to(c) <= aliases]
         return all(self.evaluation.truth(c, env) is True for c in conditions)
 
@@ -986,6 +990,15 @@ class Reference:
 def all_subqueries(select: Select) -> Iterator[Subquery]:
     for node in expressions(select):
         yield from subqueries(node)
+
+
+def filled_around(source: Source | None, join: Join) -> set[str]:
+    """The sources on the side that a LEFT JOIN around a join fills with NULLs."""
+    found: set[str] = set()
+    for each in joins(source):
+        if each.outer and any(inner is join for inner in joins(each.right)):
+            found |= {inner.alias for inner in sources(each.right)}
+    return found
 
 
 def refers_to(node: Any) -> set[str]:

@@ -271,6 +271,11 @@ FOUND = {
         " WHERE s.subject = u.subject AND (SELECT COUNT(*) FROM lab.probe AS p WHERE p.probe <= s.subject) = 0)",
         "SELECT * FROM lab.session",
     ),
+    "MariaDB moves a condition on a count into HAVING, where its name is that of two columns of GROUP BY": (
+        "SELECT u.subject FROM lab.subject AS u LEFT JOIN (SELECT COUNT(*) AS subject FROM lab.session AS s"
+        " JOIN lab.subject__note AS n ON n.subject = s.subject GROUP BY n.subject, s.subject) AS d"
+        " ON d.subject > 3 AND d.subject = u.subject",
+    ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"
         " FROM lab.subject AS u",
@@ -373,6 +378,51 @@ NESTED = (
         " u.subject AND s.session NOT IN (SELECT p.probe FROM lab.probe AS p WHERE p.probe < 3) LIMIT 1) IS"
         " NOT NULL"
     ),
+    # LEFT JOIN in parentheses, on the side that WHERE has filled with NULLs
+    (
+        "SELECT u.subject FROM lab.subject AS u LEFT JOIN (lab.session AS s LEFT JOIN lab.probe AS p"
+        " ON p.probe = s.session) ON s.subject = u.subject AND p.probe IS NULL WHERE s.subject IS NULL"
+    ),
+    (
+        "SELECT u.subject FROM lab.subject AS u LEFT JOIN (lab.session AS s LEFT JOIN lab.subject__note AS n"
+        " ON n.n = s.session AND NOT EXISTS (SELECT 1 FROM lab.probe AS p WHERE p.probe = s.session))"
+        " ON s.subject = u.subject AND n.n IS NOT NULL WHERE s.subject IS NULL"
+    ),
+)
+# Set operations that refer to the query around them, on the left, the right, and both.
+SESSIONS = "SELECT s.score FROM lab.session AS s WHERE s.subject = u.subject"
+PROBES = "SELECT p.owner FROM lab.probe AS p"
+OWN_PROBES = f"{PROBES} WHERE p.owner <= u.subject"
+COUNTED = "SELECT COUNT(*) + 4 FROM lab.subject__note AS n WHERE n.subject = u.subject"
+OPERATIONS = (
+    *(
+        f"SELECT u.subject FROM lab.subject AS u WHERE {quantifier} ({left} {operator} {right})"
+        for operator in ("EXCEPT", "INTERSECT", "EXCEPT ALL", "INTERSECT ALL")
+        for left, right in (
+            (SESSIONS, "SELECT t.score FROM lab.session AS t WHERE t.session = 2"),
+            ("SELECT t.subject FROM lab.session AS t", OWN_PROBES),
+            (SESSIONS, "SELECT p.probe + 4 FROM lab.probe AS p WHERE p.owner = u.subject"),
+            (COUNTED, SESSIONS),
+            (SESSIONS, COUNTED),
+        )
+        for quantifier in ("EXISTS", "NOT EXISTS", "5 IN")
+    ),
+    # of a number and a text; with another set operation beside, on the left and on the right
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({SESSIONS} EXCEPT SELECT n.text FROM lab.subject__note n)",
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({SESSIONS} EXCEPT SELECT 5 UNION {OWN_PROBES})",
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({OWN_PROBES} UNION {SESSIONS} EXCEPT SELECT 5)",
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({SESSIONS} EXCEPT ALL {PROBES} EXCEPT ALL SELECT 7)",
+    f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS ({SESSIONS} EXCEPT ALL {PROBES} INTERSECT SELECT 1)",
+    # values
+    f"SELECT u.subject, ({SESSIONS} EXCEPT {PROBES} ORDER BY 1 DESC LIMIT 1) AS x FROM lab.subject AS u",
+    f"SELECT u.subject, ({SESSIONS} EXCEPT ALL {PROBES} ORDER BY score LIMIT 1) AS x FROM lab.subject AS u",
+    f"SELECT u.subject, ({SESSIONS} INTERSECT SELECT 5) AS x FROM lab.subject AS u",
+    f"SELECT u.subject, ({SESSIONS} UNION {OWN_PROBES} ORDER BY 1 LIMIT 1) AS x FROM lab.subject AS u",
+    f"SELECT u.subject FROM lab.subject AS u WHERE ({SESSIONS} EXCEPT SELECT 9 ORDER BY 1 DESC LIMIT 1) < 7",
+    f"SELECT u.subject FROM lab.subject AS u WHERE (EXISTS ({SESSIONS} EXCEPT SELECT 5)) IS FALSE",
+    f"SELECT u.subject FROM lab.subject AS u WHERE u.subject < ALL ({SESSIONS} EXCEPT SELECT 5)",
+    "SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT u.species EXCEPT SELECT x.species"
+    " FROM lab.`#species` AS x WHERE x.legs > u.subject)",
 )
 BESIDE = (
     ("subject", "session WHERE session = 1", "probe WHERE probe > 2", "subject__note WHERE n = 1"),
@@ -388,6 +438,12 @@ BESIDE = (
 def test_nested(bench: Bench, number: int) -> None:
     for beside in BESIDE:
         exact(bench, NESTED[number], *(f"SELECT * FROM lab.{rows}" for rows in beside))
+
+
+@pytest.mark.parametrize("number", range(len(OPERATIONS)))
+def test_operations(bench: Bench, number: int) -> None:
+    for beside in BESIDE:
+        exact(bench, OPERATIONS[number], *(f"SELECT * FROM lab.{rows}" for rows in beside))
 
 
 @pytest.mark.flavor("mysql")
@@ -458,6 +514,45 @@ def test_found_values(bench: Bench, server: Any) -> None:
     derived = "SELECT a, b FROM (VALUES ROW(1, 1), ROW(2, 1)) AS d (a, b)"  # MariaDB cannot name the columns
     for values in (f"VALUES {row}(1, 1), {row}(2, 1)", *([derived] if row else [])):
         exact(bench, f"WITH RECURSIVE v (a, b) AS ({values}), {recursive}")
+    for values in (
+        "VALUES {0}(3)",
+        "VALUES {0}(3) UNION VALUES {0}(4)",
+        "VALUES {0}(3), {0}(5) EXCEPT VALUES {0}(5)",
+    ):
+        with_values = f"WITH v (a) AS ({values.format(row)})"
+        exact(bench, f"{with_values} SELECT u.species FROM SCHEMA_A.subject AS u JOIN v ON v.a = u.subject")
+
+
+# A part of FROM that refers to what stands beside it, and rejects rows of its own by a table.
+REJECTING = (
+    "SELECT s.score FROM lab.session AS s WHERE s.subject = u.subject AND NOT EXISTS (SELECT 1 FROM lab.probe AS p"
+    " WHERE p.probe = s.session)",
+    "SELECT s.score FROM lab.session AS s WHERE s.subject = u.subject AND s.session <> ALL (SELECT p.probe"
+    " FROM lab.probe AS p)",
+    "SELECT s.score FROM lab.session AS s WHERE s.subject = u.subject AND (SELECT COUNT(*) FROM lab.probe AS p"
+    " WHERE p.probe = s.session) = 0",
+    "SELECT s.score FROM lab.session AS s LEFT JOIN lab.probe AS p ON p.probe = s.session WHERE s.subject = u.subject"
+    " AND p.probe IS NULL",
+    f"{SESSIONS} EXCEPT {PROBES}",
+    f"{SESSIONS} EXCEPT ALL {PROBES}",
+    f"{SESSIONS} INTERSECT ALL SELECT p.probe + 3 FROM lab.probe AS p",
+)
+
+
+@pytest.mark.flavor("mysql")
+@pytest.mark.parametrize("number", range(len(REJECTING)))
+def test_found_lateral_rejects(bench: Bench, number: int) -> None:
+    """Of a LATERAL the slice keeps rejected what it rejects, for each row beside it."""
+    rejecting = REJECTING[number]
+    for sql in (
+        f"SELECT u.subject, l.score FROM lab.subject AS u JOIN LATERAL ({rejecting}) AS l",
+        f"SELECT u.subject FROM lab.subject AS u LEFT JOIN LATERAL ({rejecting}) AS l ON TRUE WHERE l.score IS NULL",
+        f"SELECT u.subject FROM lab.subject AS u WHERE EXISTS (SELECT 1 FROM ({rejecting}) AS l WHERE l.score > 4)",
+        f"SELECT v.subject FROM lab.subject AS v LEFT JOIN (lab.subject AS u JOIN LATERAL ({rejecting}) AS l)"
+        " ON v.subject = u.subject WHERE u.subject IS NULL",
+    ):
+        for beside in BESIDE:
+            exact(bench, sql, *(f"SELECT * FROM lab.{rows}" for rows in beside))
 
 
 @pytest.mark.flavor("mysql")

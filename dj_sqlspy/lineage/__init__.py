@@ -208,7 +208,7 @@ def _leaves(query: Query) -> Iterator[Leaf]:
 
 
 def _branches(query: Query) -> Iterator[Query]:
-    if isinstance(query, Union) and query.limit is None:
+    if isinstance(query, Union) and query.adds_up:
         for branch in query.branches:
             yield from _branches(branch)
     else:

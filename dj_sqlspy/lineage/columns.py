@@ -33,7 +33,7 @@ class _Reader:
         if isinstance(query, Block):
             self._block(query, None if query.distinct else wanted)
             return
-        positions = None if query.distinct or query.order else wanted
+        positions = None if query.distinct or query.order or not query.adds_up else wanted
         for branch in query.branches:
             self.query(branch, positions)
 

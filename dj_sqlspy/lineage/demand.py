@@ -78,6 +78,10 @@ class Predicate:
         return self.scalar and not outer_references(self.query)
 
 
+def _any_row(_: Sequence[Expr]) -> Expr | None:
+    return None
+
+
 _FLIP = {"+": "-", "-": "+", "~": "~"}
 
 
@@ -97,7 +101,7 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
     elif isinstance(expression, exp.Exists):
         query = query_of(expression.this)
         if query is not None:
-            yield _correlated(Predicate(query, polarity, lambda outputs: None))
+            yield _correlated(Predicate(query, polarity, _any_row))
     elif isinstance(expression, exp.In) and query_of(_unwrapped(expression.args.get("query"))) is not None:
         yield from predicates(expression.this, "~")
         left = expression.this
@@ -123,7 +127,7 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
     else:
         query = query_of(expression)
         if query is not None:
-            yield Predicate(query, "~", lambda outputs: None, scalar=True)
+            yield Predicate(query, "~", _any_row, scalar=True)
             return
         for child in expression.iter_expressions():
             yield from predicates(child, "~")
@@ -138,7 +142,7 @@ def _correlated(predicate: Predicate) -> Predicate:
 
 def _only_selects(query: Query) -> bool:
     if isinstance(query, Union):
-        return query.limit is None and all(_only_selects(branch) for branch in query.branches)
+        return query.adds_up and all(_only_selects(branch) for branch in query.branches)
     return is_plain(query)
 
 
@@ -338,14 +342,16 @@ def attach(outer: Input, predicate: Predicate, wanted: Collection[str]) -> Input
     """Join the rows of a subquery that matter for a row of the outer block to that row.
 
     A subquery that only selects is merged into the outer FROM clause. One that groups or limits becomes a
-    derived table where it is not correlated; where it is, all rows that it could read for the outer row count.
+    derived table where it is not correlated; where it is, all rows that it could read for the outer row count, as
+    they do of EXCEPT and INTERSECT that were not rewritten.
     """
     query = predicate.query
-    if isinstance(query, Union) and query.limit is None:
+    if isinstance(query, Union) and (query.limit is None or outer_references(query)):
         branch = next(
             b for b in query.branches if any(base.alias in wanted for base in demanded_occurrences(b))
         )
-        return attach(outer, replace(predicate, query=branch), wanted)
+        matters = predicate.match if query.adds_up else _any_row
+        return attach(outer, replace(predicate, query=branch, match=matters), wanted)
     match: Expr | None = None
     if isinstance(query, Block) and (is_plain(query) or outer_references(query)):
         inner = inputs(query, wanted)
@@ -353,8 +359,6 @@ def attach(outer: Input, predicate: Predicate, wanted: Collection[str]) -> Input
         if is_plain(query):
             match = predicate.match([output.expr for output in query.outputs])
         tree, keys = inner.tree, inner.keys
-    elif outer_references(query):
-        raise NotImplementedError("a correlated UNION with LIMIT")
     else:
         alias = fresh("s")
         bases = [base for base in demanded_occurrences(query) if base.alias in wanted]
@@ -388,6 +392,7 @@ def annotate(query: Query, wanted: Collection[str]) -> Query:
     | window | each row joined with all rows of its partitions |
     | LIMIT | the first offset + limit rows |
     | UNION | all branches |
+    | EXCEPT, INTERSECT | each row joined with the equal ones of all branches |
     """
     if not wanted:
         return query
@@ -465,11 +470,11 @@ def _annotate_union(query: Union, wanted: Collection[str]) -> Query:
                 name = key_name(base.alias, i)
                 outputs.append(Output(name, column(alias, name) if base.alias in present else exp.Null()))
         branches.append(Block(tuple(outputs), Derived(alias, inner)))
-    if query.limit is None:
-        return Union(tuple(branches), distinct=False)
-    left, right = fresh("g"), fresh("r")
     rows = Union(tuple(branches), distinct=False)
-    limited = replace(query, limit=query.limit + query.offset, offset=0)
+    if query.adds_up:
+        return rows
+    left, right = fresh("g"), fresh("r")
+    limited = query if query.limit is None else replace(query, limit=query.limit + query.offset, offset=0)
     keys = [key_name(base.alias, i) for base in bases for i in range(len(base.table.key))]
     return Block(
         tuple(Output(name, column(left, name)) for name in query.names)

@@ -11,6 +11,7 @@ Anything that it does not know raises `Unsupported` with a reason, never a guess
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from sqlglot import exp
 
 from ..catalog import Catalog
-from .demand import cross
+from .demand import cross, is_plain
 from .functions import SERVER_FUNCTIONS
 from .syntax import Exact, Expr, UnknownTable, Unsupported, is_row, parse
 from .tree import (
@@ -42,6 +43,7 @@ from .tree import (
     same,
     subqueries,
     subquery,
+    with_names,
     with_new_aliases,
 )
 from .types import alike
@@ -187,9 +189,18 @@ class _Resolver:
     ) -> Query:
         alias = self.alias()
         scope = _Scope(parent)
+        correlated = bool(outer_references(inner))
+        if correlated and inner.limit is None:  # in a derived table it could not be
+            if isinstance(inner, Block):
+                return self._with_order(inner, node, scope, ctes)
+            named = Block(
+                tuple(Output(x, exp.Column(this=exp.to_identifier(x, quoted=True))) for x in inner.names)
+            )
+            ordered = self._with_order(named, node, scope, ctes)
+            return replace(inner, order=ordered.order, limit=ordered.limit, offset=ordered.offset)
         self._show(scope, alias, alias, inner.names, None, (), _computed(inner, node))
         outputs = tuple(Output(visible.name, visible.expr.copy()) for visible in scope.star)
-        block = Block(outputs, Derived(alias, inner))
+        block = Block(outputs, Derived(alias, inner, lateral=correlated))
         return self._with_order(block, node, scope, ctes)
 
     def set_operation(self, node: exp.SetOperation, parent: _Scope | None, ctes: Mapping[str, _Cte]) -> Query:
@@ -201,31 +212,51 @@ class _Resolver:
         result: Query
         if isinstance(node, exp.Union):
             branches: tuple[Query, ...] = (left, right)
-            if isinstance(left, Union) and left.distinct == distinct and left.limit is None:
+            if isinstance(left, Union) and left.distinct == distinct and left.adds_up:
                 branches = (*left.branches, right)
             result = Union(branches, distinct)
         else:
-            a, b = self.alias(), self.alias()
-            left, right = _distinct_names(left), _distinct_names(right)
-            if not alike(left, right):
+            result = self._compared(node, _distinct_names(left), _distinct_names(right))
+        return self._limited(result, node, parent, ctes)
+
+    def _compared(self, node: exp.SetOperation, left: Query, right: Query) -> Query:
+        """EXCEPT and INTERSECT as a condition on the rows of the left side.
+
+        >>> a EXCEPT b          # doctest: +SKIP
+        SELECT DISTINCT x FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE a.x <=> b.x)
+
+        A query that refers to one around it can be no derived table: where it only selects, the condition is put
+        into it. Where it does not, or each of equal rows counts, the set operation stays as it is.
+        """
+        distinct, similar = bool(node.args.get("distinct")), alike(left, right)
+        if not outer_references(left) | outer_references(right):
+            if not similar:
                 left, right = self._of_one_type(left, right), self._of_one_type(right, left)
             if not distinct:
-                return self._limited(self._of_multisets(node, left, right, a, b), node, parent, ctes)
-            matching = Block(
-                (Output("one", exp.Literal.number(1)),),
-                Derived(b, right),
-                tuple(same(column(a, x), column(b, y)) for x, y in zip(left.names, right.names, strict=True)),
-            )
-            exists: Expr = exp.Exists(this=subquery(matching))
+                return self._of_multisets(node, left, right)
+            similar = True
+        rows, others = self._plain_blocks(left), self._plain_blocks(right)
+        if not (distinct and similar and rows and others):
+            return Union((left, right), distinct, operator=type(node))
+        found: list[Query] = []
+        for row in rows:
+            equal = [_equal_rows(row, other) for other in others]
+            matching: Query = equal[0] if len(equal) == 1 else Union(tuple(equal), distinct=False)
+            exists: Expr = exp.Exists(this=with_new_aliases(subquery(matching), self.alias))
             if isinstance(node, exp.Except):
                 exists = exp.Not(this=exists)
-            result = Block(
-                tuple(Output(name, column(a, name)) for name in left.names),
-                Derived(a, left),
-                (exists,),
-                distinct=True,
-            )
-        return self._limited(result, node, parent, ctes)
+            found.append(replace(row, where=(*row.where, exists), distinct=True, order=()))
+        return found[0] if len(found) == 1 else Union(tuple(found))
+
+    def _plain_blocks(self, query: Query) -> tuple[Block, ...]:
+        """Blocks that only select and whose rows are those of the query, as a set; none if there are no such."""
+        if not outer_references(query):
+            alias = self.alias()
+            return (Block(tuple(Output(x, column(alias, x)) for x in query.names), Derived(alias, query)),)
+        if isinstance(query, Union) and query.adds_up:
+            blocks = [self._plain_blocks(branch) for branch in query.branches]
+            return tuple(itertools.chain(*blocks)) if all(blocks) else ()
+        return (query,) if is_plain(query) else ()
 
     def _of_one_type(self, query: Query, other: Query) -> Query:
         """The query with the types that a set operation with another one makes of its columns.
@@ -245,14 +276,14 @@ class _Resolver:
             return self.ordered_over(result, node, parent, ctes)
         return result
 
-    def _of_multisets(self, node: Expr, left: Query, right: Query, a: str, b: str) -> Block:
+    def _of_multisets(self, node: Expr, left: Query, right: Query) -> Block:
         """EXCEPT ALL and INTERSECT ALL by numbers: the n-th of equal rows is compared with how many there are.
 
         >>> a EXCEPT ALL b      # doctest: +SKIP
         SELECT x FROM (SELECT x, ROW_NUMBER() OVER (PARTITION BY x) AS n FROM a) AS a
         WHERE n > (SELECT COUNT(*) FROM b WHERE b.x <=> a.x)
         """
-        inner = self.alias()
+        inner, a, b = self.alias(), self.alias(), self.alias()
         number = exp.Window(
             this=exp.RowNumber(), partition_by=[column(inner, x) for x in left.names], over="OVER"
         )
@@ -714,6 +745,12 @@ class _Resolver:
         return copied if isinstance(copied, (exp.Column, exp.Literal, exp.Func)) else exp.Paren(this=copied)
 
 
+def _equal_rows(row: Block, other: Block) -> Block:
+    """The rows of one block that equal a row of another one, NULL for NULL."""
+    equal = (same(x.expr, y.expr) for x, y in zip(row.outputs, other.outputs, strict=True))
+    return Block((Output("one", exp.Literal.number(1)),), other.tree, (*other.where, *equal))
+
+
 def _read(cte: _Cte) -> list[_Cte]:
     """A CTE, after those that it reads, itself or through others; MySQL does not look into the rest."""
     found: dict[str, _Cte] = {}
@@ -856,12 +893,7 @@ def _distinct_names(query: Query) -> Query:
     return query if tuple(names) == query.names else _renamed(query, names)
 
 
-def _renamed(query: Query, names: Any) -> Query:
+def _renamed(query: Query, names: Collection[str]) -> Query:
     if len(names) != len(query.names):
         raise Unsupported(f"{len(names)} column names are given for {len(query.names)} columns")
-    if isinstance(query, Union):
-        return replace(query, branches=tuple(_renamed(branch, names) for branch in query.branches))
-    return replace(
-        query,
-        outputs=tuple(Output(name, output.expr) for name, output in zip(names, query.outputs, strict=True)),
-    )
+    return with_names(query, names)

@@ -2,13 +2,15 @@
 
 - an ON condition with a subquery moves to WHERE, or to the LEFT JOIN around it, where its rules are;
 - a HAVING condition about the group's own key restricts rows, not groups: it moves to WHERE;
-- a derived table that only selects is merged into the SELECT around it.
+- a derived table that only selects is merged into the SELECT around it;
+- an output under the name of two columns of GROUP BY gets a name of its own.
 
 Each is stated with the case in which it is safe; anything else is left as it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from sqlglot import exp
@@ -27,6 +29,7 @@ from .tree import (
     Union,
     aggregates,
     block_expressions,
+    column,
     has_window,
     map_expressions,
     map_query,
@@ -36,6 +39,7 @@ from .tree import (
     subqueries,
     subquery,
     substitute,
+    with_names,
 )
 
 
@@ -45,7 +49,7 @@ def simplify(query: Query) -> Query:
         return replace(query, branches=tuple(simplify(branch) for branch in query.branches))
     block = replace(query, tree=None if query.tree is None else _tree(query.tree))
     block = map_expressions(block, _expression)
-    return merge_derived(having_to_where(on_to_where(block)))
+    return tell_apart(merge_derived(having_to_where(on_to_where(block))))
 
 
 def _tree(tree: Tree) -> Tree:
@@ -62,7 +66,7 @@ def _expression(expression: Expr) -> Expr:
 
     def visit(node: Expr) -> Expr:
         query = query_of(node)
-        return node if query is None else subquery(simplify(query))
+        return node if query is None else subquery(_with_own_names(simplify(query)))
 
     result: Expr = expression.copy().transform(visit, copy=False)
     return result
@@ -101,7 +105,7 @@ def having_to_where(block: Block) -> Block:
     """
     if not block.group or block.rollup or not block.having:
         return block
-    known = closure({i for key in block.group for i in column_ids(key, alone=True)}, block)
+    known = closure(_grouped(block), block)
     moved = tuple(
         condition
         for condition in block.having
@@ -149,6 +153,55 @@ def merge_derived(block: Block) -> Block:
                 where=inner.where + block.where,
             )
     return block
+
+
+def tell_apart(block: Block) -> Block:
+    """Give an output of a derived table another name where its GROUP BY has two columns of that name.
+
+    MariaDB moves a condition on such an output into HAVING by its name, and finds it ambiguous there:
+    ``SELECT * FROM (SELECT COUNT(*) AS c FROM a JOIN b ON a.x = b.x GROUP BY a.c, b.c) AS d WHERE d.c > 1``.
+    """
+    names: dict[tuple[str, str], Expr] = {}
+    tree = block.tree
+    for source in sources(block.tree):
+        if isinstance(source, Derived) and tree is not None:
+            query = _with_own_names(source.query)
+            for old, new in zip(source.query.names, query.names, strict=True):
+                if old != new:
+                    names[(source.alias, old.lower())] = column(source.alias, new)
+            tree = _put(tree, source.alias, replace(source, query=query))
+    if not names:
+        return block
+    mapped = map_query(
+        replace(block, tree=tree),
+        lambda e: substitute(e, lambda c: names.get((c.table, c.name.lower()))),
+    )
+    assert isinstance(mapped, Block)
+    return mapped
+
+
+def _with_own_names(query: Query) -> Query:
+    grouped = [name for each in _branches(query) for _, name in _grouped(each)]
+    names = list(query.names)
+    for i, name in enumerate(names):
+        if grouped.count(name.lower()) > 1:
+            while name.lower() in grouped:
+                name += "~"
+            names[i] = name
+    return query if tuple(names) == query.names else with_names(query, names)
+
+
+def _branches(query: Query) -> Iterator[Block]:
+    if isinstance(query, Union):
+        for branch in query.branches:
+            yield from _branches(branch)
+    else:
+        yield query
+
+
+def _grouped(block: Block) -> set[tuple[str, str]]:
+    """The columns of GROUP BY."""
+    return {i for key in block.group or () for i in column_ids(key, alone=True)}
 
 
 def _in_having(block: Block, source: Derived) -> bool:

@@ -55,7 +55,7 @@ _KNOWN_SYNTAX = frozenset(
             "MATCH",
             "POSITION",
         ),
-        *("SUBSTR", "SUBSTRING", "TRIM", "VALUES"),
+        *("SUBSTR", "SUBSTRING", "TRIM"),
     ]
 )
 
@@ -78,6 +78,8 @@ class Exact(MySQL):
     class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
         FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
+        # VALUES (3) as a row, which it is but in ON DUPLICATE KEY UPDATE
+        FUNC_TOKENS = MySQL.Parser.FUNC_TOKENS - {TokenType.VALUES}
         # joins may follow a LATERAL that is the first in parentheses
         MODIFIABLES = (*MySQL.Parser.MODIFIABLES, exp.Lateral)
         # TIME '10:00:00.5' as it is: CAST('10:00:00.5' AS TIME), which sqlglot makes of it, rounds
@@ -148,7 +150,7 @@ def parse(sql: str) -> Expr:
     """Parse one statement as MySQL.
 
     ``key`` as a column name without quotes is read too, which MySQL's grammar reserves and MariaDB's does not
-    in every place, and MariaDB's VALUES (…).
+    in every place.
 
     >>> parse("SELECT a FROM t WHERE key=1").sql("mysql")
     'SELECT a FROM t WHERE `key` = 1'
@@ -156,11 +158,7 @@ def parse(sql: str) -> Expr:
     dialect = Exact()
     try:
         tokens = [_plain_hexadecimal(token, sql) for token in dialect.tokenize(sql)]
-        try:
-            parsed = dialect.parser().parse(tokens, sql)
-        except SqlglotError:
-            retried = [_plain_name(token) for token in tokens]
-            parsed = _Retry(dialect=dialect).parse(retried, sql)
+        parsed = _parsed(dialect, tokens, sql)
     except SqlglotError as error:
         raise Unsupported(f"sqlglot cannot parse it: {str(error).splitlines()[0]}") from error
     statements = [statement for statement in parsed if statement is not None]
@@ -178,13 +176,28 @@ def _plain_hexadecimal(token: Token, sql: str) -> Token:
     return token
 
 
-class _Retry(Exact.Parser):
-    """Reads VALUES as rows where it cannot be the function of ON DUPLICATE KEY UPDATE."""
+class _Updating(Exact.Parser):
+    """Reads VALUES (…) as the function of ON DUPLICATE KEY UPDATE."""
 
-    FUNC_TOKENS = Exact.Parser.FUNC_TOKENS - {TokenType.VALUES}
+    FUNC_TOKENS = MySQL.Parser.FUNC_TOKENS
     FUNCTION_PARSERS = {
-        name: parser for name, parser in Exact.Parser.FUNCTION_PARSERS.items() if name != "VALUES"
+        **Exact.Parser.FUNCTION_PARSERS,
+        "VALUES": MySQL.Parser.FUNCTION_PARSERS["VALUES"],
     }
+
+
+def _parsed(dialect: Exact, tokens: list[Token], sql: str) -> list[Expr | None]:
+    """The statements by the first way of reading them that finds no error; else the error of the first way."""
+    first: SqlglotError | None = None
+    for parser in (Exact.Parser, _Updating):
+        for read in (tokens, [_plain_name(token) for token in tokens]):
+            try:
+                found: list[Expr | None] = parser(dialect=dialect).parse(read, sql)
+                return found
+            except SqlglotError as error:
+                first = first or error
+    assert first is not None
+    raise first
 
 
 def _plain_name(token: Token) -> Token:

@@ -8,7 +8,7 @@ immutable: the passes build new ones. `to_sql` is the way back to text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -109,13 +109,22 @@ class Block(_Immutable):
 
 @dataclass(frozen=True, eq=False)
 class Union(_Immutable):
-    """Branches with equally many columns; ``distinct`` removes duplicate rows."""
+    """Branches with equally many columns; ``distinct`` removes duplicate rows.
+
+    ``operator`` says what it is of: `resolve` leaves an EXCEPT or INTERSECT as it is where it cannot be rewritten.
+    """
 
     branches: tuple[Query, ...]
     distinct: bool = True
     order: tuple[Expr, ...] = ()
     limit: int | None = None
     offset: int = 0
+    operator: type[exp.SetOperation] = exp.Union
+
+    @property
+    def adds_up(self) -> bool:
+        """True if each row of a branch is one of its rows, whatever else there is."""
+        return self.operator is exp.Union and self.limit is None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -214,6 +223,14 @@ def map_query(query: Query, f: Any) -> Query:
         having=tuple(f(e) for e in query.having),
         order=tuple(f(e) for e in query.order),
     )
+
+
+def with_names(query: Query, names: Collection[str]) -> Query:
+    """The same query with other names of its outputs."""
+    if isinstance(query, Union):
+        return replace(query, branches=tuple(with_names(branch, names) for branch in query.branches))
+    outputs = zip(names, query.outputs, strict=True)
+    return replace(query, outputs=tuple(Output(name, output.expr) for name, output in outputs))
 
 
 def map_expressions(block: Block, f: Callable[[Expr], Expr]) -> Block:
@@ -531,12 +548,9 @@ def _from(tree: Tree) -> tuple[Expr, list[Expr]]:
 def to_ast(query: Query) -> Expr:
     """The sqlglot expression of a query tree."""
     if isinstance(query, Union):
-        head = query.branches[0]
-        # (a UNION b) UNION ALL c means the same without parentheses, and within EXISTS MariaDB refuses them
-        alone = isinstance(head, Union) and not head.order and head.limit is None
-        node: Expr = to_ast(head) if alone else _branch(head)
+        node: Expr = _branch(query.branches[0], query, first=True)
         for branch in query.branches[1:]:
-            node = exp.Union(this=node, expression=_branch(branch), distinct=query.distinct)
+            node = query.operator(this=node, expression=_branch(branch, query), distinct=query.distinct)
     else:
         select = exp.Select(
             expressions=[
@@ -579,8 +593,17 @@ def _no_position(expression: Expr) -> Expr:
     return expression
 
 
-def _branch(query: Query) -> Expr:
-    return exp.Subquery(this=to_ast(query))
+def _branch(query: Query, around: Union, first: bool = False) -> Expr:
+    """A branch of a set operation; one that is a set operation itself without parentheses where it is the same.
+
+    Of parentheses MariaDB makes a derived table, which can refer to no query around it.
+    """
+    node = to_ast(query)
+    if isinstance(query, Union) and not query.order and query.limit is None:
+        binds = [each.operator is exp.Intersect for each in (query, around)]
+        if binds == [True, False] or (first and binds[0] == binds[1]):
+            return node
+    return exp.Subquery(this=node)
 
 
 def to_sql(query: Query) -> str:

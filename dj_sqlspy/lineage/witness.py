@@ -178,7 +178,7 @@ def _expressions(block: Block) -> Iterator[Expr]:
 def _query(query: Query, root: bool, context: _Context) -> Iterator[Witness]:
     if isinstance(query, Union):
         for branch in query.branches:
-            yield from _query(branch, root and query.limit is None, context)
+            yield from _query(branch, root and query.adds_up, context)
         return
     yield from _block(query, root, context)
 
@@ -213,7 +213,7 @@ def is_monotone(condition: Expr) -> bool:
 
 def _is_monotone(query: Query) -> bool:
     if isinstance(query, Union):
-        return query.limit is None and all(map(_is_monotone, query.branches))
+        return query.adds_up and all(map(_is_monotone, query.branches))
     return (
         is_plain(query)
         and not any(join.left_outer for join in joins(query.tree))
@@ -228,8 +228,9 @@ def _inside(block: Block, root: bool, inner: _Context, context: _Context) -> Ite
             limited = source.query.limit is not None and not outer_references(source.query)
             # nothing around it picks among its rows: all of them are demanded
             passed = root and block.tree is source and not (block.where or block.having or block.limit)
+            lateral = bool(outer_references(source.query))
             yield from _query(
-                source.query, limited or passed, inner if outer_references(source.query) else _NOWHERE
+                source.query, limited or passed, _of_lateral(block, source, context) if lateral else _NOWHERE
             )
     for join in joins(block.tree):
         for expression in join.on:
@@ -377,8 +378,12 @@ def _left_joins(block: Block, context: _Context) -> Iterator[Witness]:
             yield from _not_matched(block, join, beside)
 
 
-def _without_subqueries(block: Block, visible: frozenset[str]) -> tuple[Expr, ...]:
-    """The conditions of WHERE that have no subquery and are about these sources alone."""
+def _without_subqueries(block: Block, part: Tree, visible: frozenset[str]) -> tuple[Expr, ...]:
+    """The conditions of WHERE that have no subquery and are about these sources alone, for a part of FROM.
+
+    Not those about a side of a LEFT JOIN that the part stands in: in the place of its rows, NULLs may pass.
+    """
+    visible -= _filled(block.tree, part)
     return tuple(
         condition
         for condition in block.where
@@ -386,17 +391,39 @@ def _without_subqueries(block: Block, visible: frozenset[str]) -> tuple[Expr, ..
     )
 
 
+def _filled(tree: Tree | None, part: Tree) -> frozenset[str]:
+    """The sources of the side of a LEFT JOIN around a part of FROM that NULLs can stand in the place of."""
+    while isinstance(tree, Join) and tree is not part:
+        if not _holds(tree.right, part):
+            tree = tree.left
+        elif tree.left_outer:
+            return tree_aliases(tree.right)
+        else:
+            tree = tree.right
+    return frozenset()
+
+
+def _holds(tree: Tree, part: Tree) -> bool:
+    return any(each is part for each in (*joins(tree), *sources(tree)))
+
+
 def _lateral(block: Block, context: _Context) -> Iterator[Witness]:
     """All rows that a derived table which groups or limits is made of, for each row beside it that it refers to."""
     for source in sources(block.tree):
         if not isinstance(source, Derived) or is_plain(source.query) or not outer_references(source.query):
             continue
-        beside = _beside(block, source, context)
-        where = _without_subqueries(block, tree_aliases(beside.read.tree))
-        read = Input(beside.read.tree, beside.read.where + where, beside.read.keys)
+        beside = _of_lateral(block, source, context)
         value = Predicate(source.query, "~", lambda _: None, True)
         free = rowless(beside.read.tree)
-        yield from (replace(rule, rowless=free) for rule in _whole_value(read, beside.outer, value))
+        yield from (replace(rule, rowless=free) for rule in _whole_value(beside.read, beside.outer, value))
+
+
+def _of_lateral(block: Block, source: Derived, context: _Context) -> _Context:
+    """The rows that a derived table is evaluated for: of what stands beside it, also those that it has no row for."""
+    beside = _beside(block, source, context)
+    where = _without_subqueries(block, source, tree_aliases(beside.read.tree))
+    read = Input(beside.read.tree, beside.read.where + where, beside.read.keys)
+    return _Context(read, beside.outer)
 
 
 def _beside(block: Block, part: Tree, context: _Context) -> _Context:
@@ -404,7 +431,7 @@ def _beside(block: Block, part: Tree, context: _Context) -> _Context:
     left: list[Tree] = []
     tree = block.tree
     while isinstance(tree, Join) and tree is not part:
-        if any(each is part for each in (*joins(tree.left), *sources(tree.left))):
+        if _holds(tree.left, part):
             tree = tree.left
         else:
             left.append(tree.left)
@@ -433,7 +460,9 @@ def _matched(block: Block, join: Join, context: _Context) -> Iterator[Witness]:
     wanted = tuple(from_occurrences(join.right))
     supplied = tree_aliases(join.right)
     visible = tree_aliases(join.left) | supplied | tree_aliases(context.read.tree)
-    passing = tuple(_with_nulls(condition, supplied) for condition in _without_subqueries(block, visible))
+    passing = tuple(
+        _with_nulls(condition, supplied) for condition in _without_subqueries(block, join, visible)
+    )
     matches = replace(join, left_outer=False)
     apart = (*_apart(context.read.tree), *_apart(join.left))
 
@@ -489,7 +518,7 @@ def _of_join(
     on = tuple(condition for condition in join.on if keeps(condition))
     tree, keys = carry(Join(join.left, join.right, on), {base.alias for base in outer})
     visible = tree_aliases(join.left) | tree_aliases(context.read.tree)
-    where = _without_subqueries(block, visible)
+    where = _without_subqueries(block, join, visible)
     read = Input(cross(context.read.tree, tree), context.read.where + where, {**context.read.keys, **keys})
     return _Context(read, outer)
 
