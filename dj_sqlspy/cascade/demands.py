@@ -113,10 +113,10 @@ def _reports(lineage: Lineage, counted: Iterable[tuple[Statement, int | None]]) 
     own = lineage.reads_whole and not lineage.qualified
     about = (lineage.marks, lineage.ordered, lineage.fallback)
     tables = tuple(table.full_name for table in lineage.tables)
+    whole = lineage.reads_whole
     for statement, now in counted:
-        then = statement.rows if lineage.reads_whole else None
-        now = now if lineage.reads_whole else None
-        yield StatementReport(statement, statement.sql if own else lineage.sql, *about, then, now, tables)
+        rows = (statement.rows, now) if whole else (None, None)
+        yield StatementReport._make((statement, statement.sql if own else lineage.sql, *about, *rows, tables))
 
 
 def _one_by_one(

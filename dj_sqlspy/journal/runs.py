@@ -332,13 +332,14 @@ def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     """
     transactions: dict[tuple[int, int], int] = {}
     out: list[Statement] = []
+    make = Statement._make  # which is quicker than the class
     files = [(file, run.analysis) for run in runs for file in run.files]
     for analysis, position, fields in _in_order(files, session):
         _, time, rows, kind, server, transaction, sql, database, _ = fields
         if transaction:
             transaction = transactions.setdefault((position, transaction), len(transactions) + 1)
         number = len(out) + 1
-        out.append(Statement(sql, rows, time, kind, server, transaction, analysis, number, database))
+        out.append(make((sql, rows, time, kind, server, transaction, analysis, number, database)))
     return out
 
 

@@ -304,7 +304,8 @@ def make_slice(
         sets = Cascade(asker, catalog, parts=parts, progress=told).run(
             demands, closed=closed, down=down, also=also or {}
         )
-        reports = [_refused(report, sets, strict) for report in reports]
+        if sets.refused:
+            reports = [_refused(report, sets, strict) for report in reports]
         left_out = outside(catalog, sets, only, asker) if only else {}
         if left_out:
             sets = without(sets, left_out)
