@@ -105,11 +105,11 @@ class Asker:
         with noticing_loss(), self.connection.cursor() as cursor:
             # rewritten queries keep their meaning without the check that DataJoint's sql_mode asks for
             cursor.execute("SET SESSION sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY', '')")
-            # a rule joins what a statement and its subqueries read; MySQL's search for the best order of ten
-            # tables and more can take hours at the default depth, which is exhaustive. 0: at most seven ahead.
+            # a rule joins what a statement and its subqueries read, which can be two hundred tables. MySQL looks for
+            # the best order so many tables ahead as this says, and each further one takes it seven times as long
             # A comment for MySQL: MariaDB's lateral derived tables lose the group of NULL that <=> would find.
             cursor.execute(
-                "SET SESSION optimizer_search_depth = 0 /*M!, optimizer_switch = 'split_materialized=off' */"
+                "SET SESSION optimizer_search_depth = 4 /*M!, optimizer_switch = 'split_materialized=off' */"
             )
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
