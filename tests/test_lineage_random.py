@@ -124,6 +124,10 @@ FOUND = {
         " ON s.subject = t.subject GROUP BY s.subject, s.score HAVING NOT (score < 7)",
         "SELECT * FROM lab.session",
     ),
+    "HAVING names a column of GROUP BY that would have two of that name if a derived table were merged": (
+        "SELECT COUNT(*) FROM lab.session AS s JOIN (SELECT subject AS who, score FROM lab.session) AS t"
+        " ON s.score <= t.score GROUP BY s.subject, t.who HAVING s.subject > 1 OR COUNT(*) = 0",
+    ),
     "HAVING names a computed column of a derived table": (
         "SELECT d.x, COUNT(*) FROM (SELECT GREATEST(subject, score) AS x FROM lab.session) AS d GROUP BY d.x"
         " WITH ROLLUP HAVING d.x >= 5 OR COUNT(*) = 0",

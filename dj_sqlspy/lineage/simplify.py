@@ -146,11 +146,12 @@ def merge_derived(block: Block) -> Block:
             # also in LATERAL sources, which may refer to it
             mapped = map_query(block, lambda e, f=replaced: substitute(e, f))
             assert isinstance(mapped, Block)
-            block = mapped
+            if _twice_in_having(mapped):
+                continue
             block = replace(
-                block,
-                tree=None if block.tree is None else _put(block.tree, source.alias, inner.tree),
-                where=inner.where + block.where,
+                mapped,
+                tree=None if mapped.tree is None else _put(mapped.tree, source.alias, inner.tree),
+                where=inner.where + mapped.where,
             )
     return block
 
@@ -213,6 +214,12 @@ def _in_having(block: Block, source: Derived) -> bool:
         for condition in block.having
         for alias, name in column_ids(condition)
     )
+
+
+def _twice_in_having(block: Block) -> bool:
+    """True where HAVING names a column of which GROUP BY has two by that name: MariaDB finds neither there."""
+    names = [name for _, name in _grouped(block)]
+    return any(names.count(name) > 1 for condition in block.having for _, name in column_ids(condition))
 
 
 def _mergeable(source: Derived) -> bool:
