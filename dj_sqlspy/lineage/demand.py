@@ -78,7 +78,8 @@ class Predicate:
         return self.scalar and not outer_references(self.query)
 
 
-def _any_row(_: Sequence[Expr]) -> Expr | None:
+def any_row(_: Sequence[Expr]) -> Expr | None:
+    """No condition (`Predicate.match`): any row of the subquery matters."""
     return None
 
 
@@ -101,7 +102,7 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
     elif isinstance(expression, exp.Exists):
         query = query_of(expression.this)
         if query is not None:
-            yield _correlated(Predicate(query, polarity, _any_row))
+            yield _correlated(Predicate(query, polarity, any_row))
     elif isinstance(expression, exp.In) and query_of(_unwrapped(expression.args.get("query"))) is not None:
         yield from predicates(expression.this, "~")
         left = expression.this
@@ -127,7 +128,7 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
     else:
         query = query_of(expression)
         if query is not None:
-            yield Predicate(query, "~", _any_row, scalar=True)
+            yield Predicate(query, "~", any_row, scalar=True)
             return
         for child in expression.iter_expressions():
             yield from predicates(child, "~")
@@ -350,7 +351,7 @@ def attach(outer: Input, predicate: Predicate, wanted: Collection[str]) -> Input
         branch = next(
             b for b in query.branches if any(base.alias in wanted for base in demanded_occurrences(b))
         )
-        matters = predicate.match if query.adds_up else _any_row
+        matters = predicate.match if query.adds_up else any_row
         return attach(outer, replace(predicate, query=branch, match=matters), wanted)
     match: Expr | None = None
     if isinstance(query, Block) and (is_plain(query) or outer_references(query)):

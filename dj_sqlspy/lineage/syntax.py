@@ -190,8 +190,9 @@ def _parsed(dialect: Exact, tokens: list[Token], sql: str) -> list[Expr | None]:
     """The statements by the first way of reading them that finds no error; else the error of the first way."""
     first: SqlglotError | None = None
     for parser in (Exact.Parser, _Updating):
-        for read in (tokens, [_plain_name(token) for token in tokens]):
+        for key_is_reserved in (True, False):
             try:
+                read = tokens if key_is_reserved else [_plain_name(token) for token in tokens]
                 found: list[Expr | None] = parser(dialect=dialect).parse(read, sql)
                 return found
             except SqlglotError as error:

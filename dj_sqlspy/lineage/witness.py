@@ -26,6 +26,7 @@ from .demand import (
     Input,
     Keys,
     Predicate,
+    any_row,
     attach,
     carry,
     cross,
@@ -225,10 +226,10 @@ def _is_monotone(query: Query) -> bool:
 def _inside(block: Block, root: bool, inner: _Context, context: _Context) -> Iterator[Witness]:
     for source in sources(block.tree):
         if isinstance(source, Derived):
-            limited = source.query.limit is not None and not outer_references(source.query)
+            lateral = bool(outer_references(source.query))
+            limited = source.query.limit is not None and not lateral
             # nothing around it picks among its rows: all of them are demanded
             passed = root and block.tree is source and not (block.where or block.having or block.limit)
-            lateral = bool(outer_references(source.query))
             yield from _query(
                 source.query, limited or passed, _of_lateral(block, source, context) if lateral else _NOWHERE
             )
@@ -413,7 +414,7 @@ def _lateral(block: Block, context: _Context) -> Iterator[Witness]:
         if not isinstance(source, Derived) or is_plain(source.query) or not outer_references(source.query):
             continue
         beside = _of_lateral(block, source, context)
-        value = Predicate(source.query, "~", lambda _: None, True)
+        value = Predicate(source.query, "~", any_row, True)
         free = rowless(beside.read.tree)
         yield from (replace(rule, rowless=free) for rule in _whole_value(beside.read, beside.outer, value))
 
