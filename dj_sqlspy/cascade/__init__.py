@@ -19,14 +19,14 @@ evaluation: Bancilhon, 1986). At the end each table of the slice is counted, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import pymysql
 
-from ..catalog import Catalog, Column, ForeignKey, Table
+from ..catalog import Catalog, ForeignKey, Table
 from ..errors import SliceError
 from ..lineage import Leaf, Witness
 from ..lineage.witness import with_keys
@@ -113,7 +113,6 @@ class Cascade:
         self.progress = progress or Progress()
         self._follows: dict[tuple[ForeignKey, bool], Follow] = {}
         self._reason_index: dict[Reason, int] = {}
-        self.coder = asker.coder
         self._pending: dict[str, list[Columns]] = {}  # new since foreign keys and parts were followed
         self._unwitnessed: dict[str, list[Columns]] = {}  # new since witness rules ran
         self._groups_done: dict[int, set[tuple[Any, ...]]] = {}
@@ -170,8 +169,9 @@ class Cascade:
             self._close()
             new, self._unwitnessed = self._unwitnessed, {}
             for name, keys in new.items():
+                of_table = joined(keys)
                 for number, rule, reason in by_table.get(name, ()):
-                    self._witness(number, rule, reason, name, joined(keys))
+                    self._witness(number, rule, reason, name, of_table)
         return self.sets
 
     # -------------------------------------------------- sets
@@ -189,7 +189,7 @@ class Cascade:
         if not table.primary_key and length(keys):
             # nothing tells its rows apart: one of them brings all
             if known:
-                return self.coder.of(table, ())
+                return self.asker.coder.of(table, ())
             keys = self.asker.keys(table, f"SELECT {expressions(key_columns(table))} FROM {name}")
         new = known.add(keys, reason)
         if length(new):
@@ -199,7 +199,7 @@ class Cascade:
 
     def _add_given(self, name: str, keys: Iterable[Key], reason: int) -> None:
         table = self.catalog.tables[name]
-        self._add(table, self.coder.of(table, keys), reason)
+        self._add(table, self.asker.coder.of(table, keys), reason)
 
     # -------------------------------------------------- leaves
 
@@ -220,12 +220,13 @@ class Cascade:
     # -------------------------------------------------- foreign keys and parts
 
     def _descend(self) -> None:
-        pending = [(name, keys.columns()) for name, keys in self.sets.keys.items()]
+        pending = {name: [keys.columns()] for name, keys in self.sets.keys.items()}
         while pending:
-            name, keys = pending.pop()
+            name, parts = pending.popitem()
             for fk in self.catalog.children(name):
-                new = self._referring(fk, keys, self._reason(Reason(CHILD, (), fk)))
-                pending += [(fk.child, each) for each in new]
+                new = self._referring(fk, joined(parts), self._reason(Reason(CHILD, (), fk)))
+                if new:
+                    pending.setdefault(fk.child, []).extend(new)
 
     def _close(self) -> None:
         while self._pending:
@@ -245,19 +246,16 @@ class Cascade:
             found = self._follows[fk, to_part] = (to_children if to_part else to_parent)(self.catalog, fk)
         return found
 
-    def _asked(self, name: str, keys: Columns, columns: Sequence[Column]) -> Iterator[list[Key]]:
-        """Keys of a table in lists that a query can hold."""
-        return chunks(columns, self.coder.keys(self.catalog.tables[name], keys))
-
     def _parents(self, fk: ForeignKey, keys: Columns) -> None:
         child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
         reason = self._reason(Reason(PARENT, (), fk))
         follow = self._follow(fk, False)
         if follow.projection is not None:
-            found = [self.coder.projected(child, keys, follow.projection, parent)]
+            found = iter([self.asker.coder.projected(child, keys, follow.projection, parent)])
         else:
-            asked = self._asked(fk.child, keys, follow.columns)
-            found = [self.asker.keys(parent, follow.ask(chunk)) for chunk in asked]
+            found = (
+                self.asker.keys(parent, follow.ask(chunk)) for chunk in self.asker.coder.lists(child, keys)
+            )
         for each in found:
             self._add(parent, each if follow.stored else self._stored(parent, each, fk.virtual), reason)
 
@@ -270,20 +268,22 @@ class Cascade:
         columns = key_columns(table)
         if not virtual and not any(column.folds for column in columns):
             return keys
-        unknown = KeySet(table, self.coder).add(chosen(keys, ~self.sets.rows(table.full_name).among(keys)), 0)
+        unknown = KeySet(table, self.asker.coder).add(
+            chosen(keys, ~self.sets.rows(table.full_name).among(keys)), 0
+        )
         names = expressions(columns)
         found = [
             self.asker.keys(
                 table, f"SELECT {names} FROM {table.full_name} WHERE {condition(names, columns, chunk)}"
             )
-            for chunk in self._asked(table.full_name, unknown, columns)
+            for chunk in self.asker.coder.lists(table, unknown)
         ]
         return joined(found) if found else unknown
 
     def _referring(self, fk: ForeignKey, keys: Columns, reason: int) -> list[Columns]:
         """Add the rows of the child that refer to given rows of the parent; returns those that are new."""
         part, follow = self.catalog.tables[fk.child], self._follow(fk, True)
-        asked = self._asked(fk.parent, keys, follow.columns)
+        asked = self.asker.coder.lists(self.catalog.tables[fk.parent], keys)
         added = [self._add(part, self.asker.keys(part, follow.ask(chunk)), reason) for chunk in asked]
         return [new for new in added if length(new)]
 
@@ -299,7 +299,7 @@ class Cascade:
         """Add the rows of the base tables whose keys stand in rows of an answer from a place on."""
         for base in rule.wanted:
             end = start + len(base.table.key)
-            self._add(base.table, self.coder.read(base.table, [row[start:end] for row in rows]), reason)
+            self._add(base.table, self.asker.coder.read(base.table, [row[start:end] for row in rows]), reason)
             start = end
 
     def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: Columns) -> None:
@@ -307,7 +307,7 @@ class Cascade:
             if base.table.full_name != name:
                 continue
             columns = key_columns(base.table)
-            for chunk in self._asked(name, keys, columns):
+            for chunk in self.asker.coder.lists(base.table, keys):
                 asked = with_keys(sql, condition(names, columns, chunk))
                 self._answer(number, rule, reason, asked)
 
@@ -339,7 +339,7 @@ class Cascade:
             columns = key_columns(table)
             told = {row[start:end]: convert(columns, row[start:end]) for row in rows}
             asked = [key for key in told.values() if key is not None]
-            there = self.sets.rows(table.full_name).among(self.coder.of(table, asked)).tolist()
+            there = self.sets.rows(table.full_name).among(self.asker.coder.of(table, asked)).tolist()
             held = {None, *(key for key, is_there in zip(asked, there, strict=True) if is_there)}
             rows = [row for row in rows if told[row[start:end]] in held]
             start = end
@@ -349,8 +349,7 @@ class Cascade:
         self, number: int, rule: Witness, reason: int, rows: Sequence[Sequence[Any]]
     ) -> None:
         done = self._groups_done.setdefault(number, set())
-        bases = [key_columns(base.table) for base in rule.outer]
-        columns = [column for each in bases for column in each]
+        columns = [column for base in rule.outer for column in key_columns(base.table)]
         representatives = []
         for row in rows:
             group = tuple(row[len(columns) :])

@@ -105,8 +105,8 @@ class Asker:
         with noticing_loss(), self.connection.cursor() as cursor:
             # rewritten queries keep their meaning without the check that DataJoint's sql_mode asks for
             cursor.execute("SET SESSION sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY', '')")
-            # a rule joins what a statement and its subqueries read, which can be two hundred tables. MySQL looks for
-            # the best order so many tables ahead as this says, and each further one takes it seven times as long
+            # A rule joins what a statement and its subqueries read, which can be two hundred tables. Servers look so
+            # many tables ahead for the best order as this says; each further one takes MySQL seven times as long.
             # A comment for MySQL: MariaDB's lateral derived tables lose the group of NULL that <=> would find.
             cursor.execute(
                 "SET SESSION optimizer_search_depth = 4 /*M!, optimizer_switch = 'split_materialized=off' */"

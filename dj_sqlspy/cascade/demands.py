@@ -110,10 +110,10 @@ _Made = tuple[Lineage, Demand, "list[tuple[Statement, int | None]]"]
 
 
 def _reports(lineage: Lineage, counted: Iterable[tuple[Statement, int | None]]) -> Iterator[StatementReport]:
-    own = lineage.reads_whole and not lineage.qualified
+    whole = lineage.reads_whole
+    own = whole and not lineage.qualified
     about = (lineage.marks, lineage.ordered, lineage.fallback)
     tables = tuple(table.full_name for table in lineage.tables)
-    whole = lineage.reads_whole
     for statement, now in counted:
         rows = (statement.rows, now) if whole else (None, None)
         yield StatementReport._make((statement, statement.sql if own else lineage.sql, *about, *rows, tables))
@@ -125,8 +125,8 @@ def _one_by_one(
     members = shape.bindings[binding]
     lineage = analyse(members[0].sql, catalog, kind=shape.kind, default_schema=shape.database or None)
     numbers = tuple(s.number for s in members)
-    if (leaf := _read(lineage, shape.kind, asker)) is not None:
-        keys = leaf.keys or ()
+    if (read := _read(lineage, shape.kind, asker)) is not None:
+        leaf, keys = read
         known.add(leaf.table, keys)
         return lineage, Demand(numbers, (leaf,), ()), [(s, length(keys)) for s in members]
     lineage, now = _checked(lineage, asker, members[0].rows)
@@ -142,15 +142,16 @@ def only_leaf(lineage: Lineage, kind: str) -> Leaf | None:
     return found[0] if len(found) == len(lineage.leaves) == 1 else None
 
 
-def _read(lineage: Lineage, kind: str, asker: Asker) -> Leaf | None:
-    """The `only_leaf` of a statement with its keys; None where there is none, or the server refuses the query."""
+def _read(lineage: Lineage, kind: str, asker: Asker) -> tuple[Leaf, Columns] | None:
+    """The `only_leaf` of a statement and its keys; None where there is none, or the server refuses the query."""
     leaf = only_leaf(lineage, kind)
     if leaf is None:
         return None
     try:
-        return dataclasses.replace(leaf, keys=asker.keys(leaf.table, str(leaf.sql)))
+        keys = asker.keys(leaf.table, str(leaf.sql))
     except pymysql.MySQLError:
         return None  # `_checked` tells what is wrong with it
+    return dataclasses.replace(leaf, keys=keys), keys
 
 
 def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | None:

@@ -102,7 +102,7 @@ def condition(names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str
     plain = [key for key in keys if None not in key]
     parts: list[str] = []
     if plain:
-        parts.append(f"{names if len(columns) == 1 else f'({names})'} IN ({listed(columns, plain)})")
+        parts.append(among(names, columns, plain))
     if len(plain) < len(keys):
         left = names.split(", ")
         parts += [
@@ -115,19 +115,22 @@ def condition(names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str
     return "(" + " OR ".join(parts) + ")" if parts else "FALSE"
 
 
-def listed(columns: Sequence[Column], keys: Sequence[Key]) -> str:
-    """Keys as the list that stands after IN; there is no NULL in them.
+def among(names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
+    """The condition that the expressions ``names`` equal one of ``keys``, in which there is no NULL.
 
-    >>> listed([Column("n", "int", "int", False, None, "")], [(3,), (4,)])
-    '3, 4'
+    >>> among("`n`", [Column("n", "int", "int", False, None, "")], [(3,), (4,)])
+    '`n` IN (3, 4)'
     """
+    single = len(columns) == 1
     if all(column.data_type in INTEGER_TYPES for column in columns):  # Python writes integers as SQL does
-        return str([key[0] for key in keys] if len(columns) == 1 else list(keys))[1:-1]
-    if len(columns) == 1:
-        return ", ".join([literal(columns[0], key[0]) for key in keys])
-    return ", ".join(
-        [f"({', '.join([literal(c, v) for c, v in zip(columns, key, strict=True)])})" for key in keys]
-    )
+        text = str([key[0] for key in keys] if single else list(keys))[1:-1]
+    elif single:
+        text = ", ".join([literal(columns[0], key[0]) for key in keys])
+    else:
+        text = ", ".join(
+            [f"({', '.join([literal(c, v) for c, v in zip(columns, key, strict=True)])})" for key in keys]
+        )
+    return f"{names if single else f'({names})'} IN ({text})"
 
 
 def chunks(

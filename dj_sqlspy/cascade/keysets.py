@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..catalog import INTEGER_TYPES, Column, Table
-from .keys import Key, convert, converted, key_columns
+from .keys import Key, chunks, convert, converted, key_columns
 
 Integers: TypeAlias = "npt.NDArray[np.int64]"
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
@@ -110,6 +110,10 @@ class Coder:
                 strict=True,
             )
 
+    def lists(self, table: Table, columns: Columns) -> Iterator[list[Key]]:
+        """The keys as tuples, in lists that a query can hold."""
+        return chunks(key_columns(table), self.keys(table, columns))
+
     def projected(self, child: Table, keys: Columns, places: Sequence[int], parent: Table) -> Columns:
         """The keys of another table that columns of keys are (those at ``places``); a NULL refers to none."""
         plain = self.plain(child)
@@ -118,25 +122,21 @@ class Coder:
         tuples = (tuple(key[place] for place in places) for key in self.keys(child, keys))
         return self.of(parent, [key for key in tuples if None not in key])
 
-    def known(self, table: Table, key: Key) -> list[int] | None:
+    def known(self, table: Table, key: Key) -> Columns | None:
         """One key; None where it holds a value that no key has had."""
-        found: list[int] = []
-        for value, plain in zip(key, self.plain(table), strict=True):
-            number = value if plain else self._numbers.get(value)
-            if not isinstance(number, int):
-                return None
-            found.append(number)
-        return found
+        found = [
+            value if plain else self._numbers.get(value)
+            for value, plain in zip(key, self.plain(table), strict=True)
+        ]
+        if not all(isinstance(number, int) and -_MOST - 1 <= number <= _MOST for number in found):
+            return None
+        return tuple(np.array([number], np.int64) for number in found)
 
     def numbered(self, columns: Columns) -> Integers:
         """A number for each key as a whole."""
         number = self._numbers.__getitem__
         tuples = zip(*(column.tolist() for column in columns), strict=True)
         return np.array([number(key) for key in tuples], np.int64)
-
-    def numbers(self, key: Sequence[int]) -> int | None:
-        """The number of one key as a whole; None where it has none."""
-        return self._numbers.get(tuple(key))
 
     def parts(self, numbers: Integers, width: int) -> Columns:
         """The columns of keys that were numbered as a whole."""
@@ -259,20 +259,9 @@ class KeySet(Mapping[Key, int]):
 
     def _place(self, key: Key) -> int | None:
         found = self.coder.known(self.table, key)
-        if found is None:
+        if found is None or not self.among(found)[0]:
             return None
-        if self._room is None:
-            code = self.coder.numbers(found)
-            if code is None:
-                return None
-        else:
-            code = 0
-            for value, room in zip(found, self._room, strict=True):
-                if value not in room:
-                    return None
-                code = (code << _bits(room)) | (value - room.start)
-        place = int(np.searchsorted(self._codes, code))
-        return place if place < len(self._codes) and self._codes[place] == code else None
+        return int(np.searchsorted(self._codes, self._packed(found))[0])
 
     # ---------------------------------------------- packing
 

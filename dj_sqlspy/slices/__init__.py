@@ -17,7 +17,7 @@ from typing import Any
 from .. import compat, display
 from ..cascade import PARENT, Asker, Cascade, KeySets, noticing_loss, plain_decoders
 from ..cascade.demands import StatementReport, analyse_all, count, counts
-from ..cascade.keys import Key, chunks, condition, convert, expressions, key_columns
+from ..cascade.keys import Key, condition, expressions, key_columns
 from ..cascade.plan import Plan, included_tables, plan
 from ..catalog import Catalog, ForeignKey, Table
 from ..collector import held_off
@@ -433,8 +433,8 @@ def _refuse_orphans(asker: Asker, tables: Iterable[Table], sets: KeySets, progre
             keys = sets.rows(table.full_name)
             for reason in keys.counts():
                 if sets.reasons[reason].rule == PARENT:
-                    followed = asker.coder.keys(table, keys.columns(reason))
-                    yield from ((table, chunk) for chunk in chunks(key_columns(table), followed))
+                    followed = asker.coder.lists(table, keys.columns(reason))
+                    yield from ((table, chunk) for chunk in followed)
 
     def counted(table: Table, keys: Sequence[Key]) -> str:
         columns = key_columns(table)
@@ -453,7 +453,7 @@ def _refuse(asker: Asker, table: Table, keys: Sequence[Key], sets: KeySets) -> N
     columns = key_columns(table)
     names = expressions(columns)
     sql = f"SELECT {names} FROM {table.full_name} WHERE {condition(names, columns, keys)}"
-    stored = {convert(columns, row) for row in asker.rows(sql)}
+    stored = set(asker.coder.keys(table, asker.keys(table, sql)))
     missing = [key for key in keys if key not in stored]
     fk = sets.reasons[sets.rows(table.full_name)[missing[0]]].foreign_key
     example = ", ".join(f"{c.name}={v!r}" for c, v in zip(columns, missing[0], strict=True))

@@ -14,7 +14,8 @@ from typing import Any
 
 from ..cascade import Asker, Demand, KeySets
 from ..cascade.follow import to_children
-from ..cascade.keys import Key, chunks, convert, key_columns
+from ..cascade.keys import Key, chunks
+from ..cascade.keysets import chosen
 from ..catalog import Catalog, ForeignKey
 from ..errors import SliceError
 from ..lineage import analyse
@@ -62,7 +63,6 @@ def outside(catalog: Catalog, sets: KeySets, bounds: Sequence[Bound], asker: Ask
         if name not in catalog.tables:
             continue  # the slice has nothing to do with that table
         table = catalog.tables[name]
-        columns = key_columns(table)
         names = allowed.setdefault(name, set())
         lineage = analyse(bound.sql, catalog)
         if lineage.fallback:
@@ -71,9 +71,7 @@ def outside(catalog: Catalog, sets: KeySets, bounds: Sequence[Bound], asker: Ask
             )
         for leaf in lineage.leaves:
             if leaf.table.full_name == name and leaf.sql is not None:
-                names.update(
-                    key for row in asker.rows(leaf.sql) if (key := convert(columns, row)) is not None
-                )
+                names.update(asker.coder.keys(table, asker.keys(table, leaf.sql)))
     found: dict[str, set[Key]] = {}
     pending = []
     for name, inside in allowed.items():
@@ -98,13 +96,10 @@ def _children(catalog: Catalog, sets: KeySets, fk: ForeignKey, rows: set[Key], a
     if not held:
         return set()
     follow = to_children(catalog, fk)
-    columns = key_columns(catalog.tables[fk.child])
-    found = set()
+    found: set[Key] = set()
     for chunk in chunks(follow.columns, rows):
-        for row in asker.rows(follow.ask(chunk)):
-            key = convert(columns, row)
-            if key is not None and key in held:
-                found.add(key)
+        keys = asker.keys(held.table, follow.ask(chunk))
+        found.update(asker.coder.keys(held.table, chosen(keys, held.among(keys))))
     return found
 
 
@@ -129,8 +124,9 @@ def affected(demands: Iterable[Demand], left_out: Mapping[str, set[Key]], asker:
             rows = left_out.get(leaf.table.full_name)
             if not rows:
                 continue
-            columns = key_columns(leaf.table)
-            if leaf.sql is None or any(convert(columns, row) in rows for row in asker.rows(leaf.sql)):
+            if leaf.sql is None or not rows.isdisjoint(
+                asker.coder.keys(leaf.table, asker.keys(leaf.table, leaf.sql))
+            ):
                 numbers.update(demand.numbers)
                 break
         if any(base.table.full_name in left_out for rule in demand.witnesses for base in rule.wanted):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..cascade.keys import Key, chunks, expression, expressions, key_columns, listed
+from ..cascade.keys import Key, among, chunks, expression, expressions, key_columns
 from ..cascade.keysets import KeySet
 from ..catalog import INTEGER_TYPES, Column, Table
 
@@ -124,4 +124,4 @@ def _lists(columns: Sequence[Column], keys: Collection[Key], max_bytes: int) -> 
     names = expressions(columns)
     overhead = len(names.encode()) + 20
     for chunk in chunks(columns, keys, max_bytes - overhead):
-        yield f"{names if len(columns) == 1 else f'({names})'} IN ({listed(columns, chunk)})"
+        yield among(names, columns, chunk)
