@@ -280,6 +280,16 @@ FOUND = {
         " JOIN lab.subject__note AS n ON n.subject = s.subject GROUP BY n.subject, s.subject) AS d"
         " ON d.subject > 3 AND d.subject = u.subject",
     ),
+    # which MySQL does not end planning where it looks more than a few tables ahead (`cascade.asker`)
+    "a rule joins 130 tables": (
+        "WITH w AS (SELECT BIT_OR(d.c) AS c FROM (SELECT s.session AS c, s.subject AS g, SUM(s.session) AS n"
+        " FROM lab.session AS s JOIN lab.subject AS u ON s.subject = u.subject GROUP BY s.subject, s.session) AS d"
+        " WHERE d.n <= 4 GROUP BY d.c), v AS (SELECT y.c AS c FROM lab.subject AS u JOIN (SELECT b.c FROM w AS a"
+        " JOIN w AS b ON a.c = b.c) AS y ON u.subject = y.c WHERE u.species NOT IN (SELECT q.species"
+        " FROM lab.subject AS q LEFT JOIN lab.probe AS p ON p.owner = q.subject JOIN w AS o ON p.probe <=> o.c))"
+        " SELECT s.session FROM lab.session AS s CROSS JOIN v RIGHT JOIN v AS k ON k.c = v.c",
+        "SELECT * FROM lab.session",
+    ),
     "a LIMIT is total if what it refers to outside makes it so": (
         "SELECT subject, (SELECT session FROM lab.session AS s WHERE s.subject = u.subject ORDER BY session LIMIT 1)"
         " FROM lab.subject AS u",
