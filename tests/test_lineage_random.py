@@ -280,6 +280,11 @@ FOUND = {
         " JOIN lab.subject__note AS n ON n.subject = s.subject GROUP BY n.subject, s.subject) AS d"
         " ON d.subject > 3 AND d.subject = u.subject",
     ),
+    "the other name that such an output gets is not that of another output": (
+        "SELECT u.subject FROM lab.subject AS u LEFT JOIN (SELECT COUNT(*) AS subject, MAX(s.score) AS `subject~`"
+        " FROM lab.session AS s JOIN lab.subject__note AS n ON n.subject = s.subject GROUP BY n.subject, s.subject)"
+        " AS d ON d.subject > 3 AND d.`subject~` = u.subject",
+    ),
     # which MySQL does not end planning where it looks more than a few tables ahead (`cascade.asker`)
     "a rule joins 130 tables": (
         "WITH w AS (SELECT BIT_OR(d.c) AS c FROM (SELECT s.session AS c, s.subject AS g, SUM(s.session) AS n"

@@ -186,7 +186,7 @@ def _with_own_names(query: Query) -> Query:
     names = list(query.names)
     for i, name in enumerate(names):
         if grouped.count(name.lower()) > 1:
-            while name.lower() in grouped:
+            while name.lower() in (*grouped, *map(str.lower, names)):
                 name += "~"
             names[i] = name
     return query if tuple(names) == query.names else with_names(query, names)
