@@ -148,9 +148,11 @@ def run_cell(
 
 
 def share_done(log: Path) -> str:
-    """How far pytest is, by the share that it wrote last."""
-    shares = [part.strip() for part in log.read_text(errors="replace").split("[") if "%]" in part]
-    return shares[-1].partition("]")[0] if shares else "starting"
+    """How far pytest is, by the share and the file that it wrote last."""
+    text = log.read_text(errors="replace")
+    shares = [part.strip() for part in text.split("[") if "%]" in part]
+    files = [line.split()[0] for line in text.splitlines() if line.startswith("tests/")]
+    return f"{shares[-1].partition(']')[0] if shares else '0%'}, {files[-1] if files else 'starting'}"
 
 
 def read_report(report: Path) -> tuple[int, int, int]:
