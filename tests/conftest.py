@@ -24,6 +24,9 @@ from dj_sqlspy.sql import quote
 FLAVOR = os.environ.get("SQLSPY_TEST_SERVER", "mariadb")
 MACHINE = Path(__file__).with_name("machine.py")
 MYSQL_ROOT = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or servers.cache_folder() / "mysql-root")
+MYDUMPER = os.environ.get(
+    "SQLSPY_TEST_MYDUMPER"
+)  # a mydumper that can restrict rows, which Debian does not have
 SYSTEM_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
 
 if FLAVOR not in ("mysql", "mariadb"):
@@ -31,6 +34,8 @@ if FLAVOR not in ("mysql", "mariadb"):
 if FLAVOR == "mysql" and MYSQL_ROOT.is_dir():
     # the mysqldump and mysql that the dump and restore scripts find are then MySQL's own, like the server
     os.environ["PATH"] = f"{servers.root_programs(MYSQL_ROOT)}{os.pathsep}{os.environ['PATH']}"
+if MYDUMPER is not None:
+    os.environ["MYDUMPER"] = MYDUMPER
 
 _numbers = itertools.count(1)
 
@@ -47,6 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         named = [(mark.args[0], line) for mark in item.iter_markers("line")]
         named += [(mark.args[0], FLAVOR) for mark in item.iter_markers("flavor")]
         named += [("1", os.environ.get("SQLSPY_TEST_BROWSER")) for _ in item.iter_markers("browser")]
+        named += [(True, MYDUMPER is not None) for _ in item.iter_markers("mydumper")]
         (kept if all(wanted == here for wanted, here in named) else left_out).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -92,6 +98,12 @@ def clean_scratch(scratch: Server) -> Server:
     """The second server, with no user schema in it."""
     drop_schemas(scratch, user_schemas(scratch))
     return scratch
+
+
+@pytest.fixture(params=["mysqldump", pytest.param("mydumper", marks=pytest.mark.mydumper)])
+def engine(request: pytest.FixtureRequest) -> str:
+    """What reads the rows of a dump."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import os
 import pty
 import re
@@ -24,7 +25,7 @@ from dj_sqlspy.errors import BundleError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices import Slice, make_slice
-from tests.conftest import no_tls
+from tests.conftest import drop_schemas, no_tls
 
 # nothing here depends on the line of DataJoint
 pytestmark = pytest.mark.line("2.x")
@@ -100,9 +101,11 @@ def same(one: Server, other: Server, *queries: str) -> None:
         assert rows(one, query) == rows(other, query)
 
 
-def dumped_and_loaded(server: Server, scratch: Server, path: Path, *statements: str) -> Bundle:
+def dumped_and_loaded(
+    server: Server, scratch: Server, path: Path, *statements: str, engine: str = "mysqldump"
+) -> Bundle:
     bundle = bundle_of(server, path, *statements)
-    bundle.dump(options(server))
+    bundle.dump(options(server), engine=engine)
     bundle.restore(options(scratch))
     return bundle
 
@@ -111,34 +114,34 @@ def dumped_and_loaded(server: Server, scratch: Server, path: Path, *statements: 
 
 
 def test_nasty_strings_come_back_byte_for_byte(
-    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
+    odd = ", `q``'\"\\$HOME %` VARCHAR(40) DEFAULT 'it''s'"
     lab(
-        "CREATE TABLE lab.`#odd~name` (k VARCHAR(40) NOT NULL, b VARBINARY(40) NOT NULL, t TEXT, z LONGBLOB,"
-        " `q``'\"\\$HOME %` VARCHAR(40), PRIMARY KEY (k, b))"
+        *(
+            f"CREATE TABLE lab.{name} (k VARCHAR(40) NOT NULL, b VARBINARY(40) NOT NULL, t TEXT, z LONGBLOB{column},"
+            " PRIMARY KEY (k, b))"
+            for name, column in (("`#odd~name`", odd), ("plain", ""))
+        )
     )
-    table = f"`{lab.name}`.`#odd~name`"
+    tables = [f"`{lab.name}`.`#odd~name`", f"`{lab.name}`.plain"]
     with lab.connection.cursor() as cursor:
-        for number, text in enumerate(NASTY):
-            values = (
-                text[:38] + str(number),
-                text.encode()[:30],
-                text,
-                bytes(range(256)) + text.encode(),
-                text,
-            )
-            cursor.execute(f"INSERT INTO {table} VALUES (%s, %s, %s, %s, %s)", values)
-            cursor.execute(f"INSERT INTO {table} VALUES (%s, %s, NULL, '', NULL)", (f"other{number}", b""))
-    statement = f"SELECT * FROM {table} WHERE t IS NOT NULL"
-    dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement)
-    assert len(rows(clean_scratch, f"SELECT * FROM {table}")) == len(NASTY)
-    same(server, clean_scratch, statement)
+        for (number, text), table in itertools.product(enumerate(NASTY), tables):
+            values = (text[:38] + str(number), text.encode()[:30], text, bytes(range(256)) + text.encode())
+            insert = f"INSERT INTO {table} (k, b, t, z) VALUES (%s, %s, %s, %s)"
+            cursor.execute(insert, values)
+            cursor.execute(insert, (f"other{number}", b"", None, b""))
+    statements = [f"SELECT * FROM {table} WHERE t IS NOT NULL" for table in tables]
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", *statements, engine=engine)
+    for table in tables:
+        assert len(rows(clean_scratch, f"SELECT * FROM {table}")) == len(NASTY)
+    same(server, clean_scratch, *statements)
 
 
 def test_names_that_break_careless_scripts(
-    connection: Any, prefix: str, server: Server, clean_scratch: Server, tmp_path: Path
+    connection: Any, prefix: str, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
-    schema = f"`{prefix}it's $HOME ``x`` %s`"
+    schemas = [f"`{prefix}it's $HOME ``x`` %s`", f"`{prefix}plain`"]
     names = [
         "`-no-data`",
         "`a b'c\"d`",
@@ -146,21 +149,25 @@ def test_names_that_break_careless_scripts(
         "`new\nline`",
         "`tick``s`",
         "`täble😀`".replace("😀", "ß"),
+        "`#a~b`",
+        "`mydumper_0`",
     ]
+    tables = [f"{schema}.{name}" for schema in schemas for name in names]
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {schema}")
-        for number, name in enumerate(names):
-            cursor.execute(f"CREATE TABLE {schema}.{name} (`i'd` INT PRIMARY KEY)")
-            cursor.execute(f"INSERT INTO {schema}.{name} VALUES ({number}), (100)")
-    statements = [f"SELECT * FROM {schema}.{name} WHERE `i'd` < 100" for name in names]
-    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "it's a $HOME", *statements)
-    assert len(bundle.manifest["tables"]) == len(names)
-    for number, name in enumerate(names):
-        assert rows(clean_scratch, f"SELECT * FROM {schema}.{name}") == [(str(number).encode(),)]
+        for schema in schemas:
+            cursor.execute(f"CREATE DATABASE {schema}")
+        for number, table in enumerate(tables):
+            cursor.execute(f"CREATE TABLE {table} (`i'd` INT PRIMARY KEY)")
+            cursor.execute(f"INSERT INTO {table} VALUES ({number}), (100)")
+    statements = [f"SELECT * FROM {table} WHERE `i'd` < 100" for table in tables]
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "it's a $HOME", *statements, engine=engine)
+    assert len(bundle.manifest["tables"]) == len(tables)
+    for number, table in enumerate(tables):
+        assert rows(clean_scratch, f"SELECT * FROM {table}") == [(str(number).encode(),)]
 
 
 def test_every_type_comes_back_exactly(
-    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
     lab(
         "CREATE TABLE lab.t (id INT AUTO_INCREMENT PRIMARY KEY, f FLOAT, f2 FLOAT(7,3), d DOUBLE,"
@@ -177,7 +184,7 @@ def test_every_type_comes_back_exactly(
         "INSERT INTO lab.t (f, d, bits, j) VALUES (16777217, -2.2250738585072014e-308, 0, '[]')",
         "INSERT INTO lab.t (f) VALUES (3.4028234e38)",
     )
-    dumped_and_loaded(server, clean_scratch, tmp_path / "b", f"SELECT * FROM `{lab.name}`.t")
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", f"SELECT * FROM `{lab.name}`.t", engine=engine)
     same(
         server,
         clean_scratch,
@@ -187,7 +194,7 @@ def test_every_type_comes_back_exactly(
 
 
 def test_timestamps_do_not_depend_on_the_time_zones(
-    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
     lab(
         "SET time_zone = '-07:30'",
@@ -196,13 +203,13 @@ def test_timestamps_do_not_depend_on_the_time_zones(
         "INSERT INTO lab.t VALUES ('2000-01-01', 3)",
     )
     statement = f"SELECT * FROM `{lab.name}`.t WHERE n < 3"
-    dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement)
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement, engine=engine)
     same(server, clean_scratch, f"SELECT UNIX_TIMESTAMP(ts), n FROM `{lab.name}`.t WHERE n < 3")
     assert len(rows(clean_scratch, f"SELECT * FROM `{lab.name}`.t")) == 2
 
 
 def test_keys_in_other_character_sets(
-    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
     lab(
         "CREATE TABLE lab.t (e ENUM('ä', 'it''s', '\\\\') COLLATE utf8mb4_bin, u VARCHAR(9) CHARACTER SET utf8mb3,"
@@ -211,7 +218,7 @@ def test_keys_in_other_character_sets(
         " ('it''s', '', 'a', 'x', 4), ('\\\\', '', 'a', 'it''s', 5), ('ä', 'ss', 'x', 'x', 6)",
     )
     statement = f"SELECT * FROM `{lab.name}`.t WHERE n IN (1, 3, 5)"
-    dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement)
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement, engine=engine)
     same(server, clean_scratch, statement)
     assert len(rows(clean_scratch, f"SELECT * FROM `{lab.name}`.t")) == 3
 
@@ -261,9 +268,9 @@ def family(lab: Any, connection: Any, prefix: str) -> Any:
 
 
 def test_references_load_whichever_way_they_point(
-    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str, engine: str
 ) -> None:
-    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *family.statements)
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *family.statements, engine=engine)
     counts = {table["name"].split(".")[1]: table["rows"] for table in bundle.manifest["tables"]}
     assert counts == {
         "`#species`": 1,
@@ -286,9 +293,9 @@ def test_references_load_whichever_way_they_point(
 
 
 def test_foreign_keys_are_in_force_after_loading(
-    family: Any, server: Server, clean_scratch: Server, tmp_path: Path
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
-    dumped_and_loaded(server, clean_scratch, tmp_path / "b", *family.statements)
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", *family.statements, engine=engine)
     with clean_scratch.connect() as connection, pytest.raises(pymysql.err.IntegrityError):
         connection.cursor().execute(f"INSERT INTO `{family.name}`.session VALUES (555, '2024-01-01', NULL)")
 
@@ -315,16 +322,19 @@ def test_tables_dumped_at_once_give_the_same_bytes(family: Any, server: Server, 
     for wrong in ("0", "x", "-1", ""):
         ended = run_script(bundle.path / "dump.sh", f"--jobs={wrong}", *options(server))
         assert ended.returncode != 0 and "how many tables" in ended.stderr
-    ended = run_script(bundle.path / "restore.sh", "--jobs=2", *options(server))
-    assert ended.returncode != 0 and "of dump.sh only" in ended.stderr
+    for wrong in ("--jobs=2", "--engine=mydumper"):
+        ended = run_script(bundle.path / "restore.sh", wrong, *options(server))
+        assert ended.returncode != 0 and "of dump.sh only" in ended.stderr
 
 
 @pytest.mark.parametrize("how", ["one is killed", "all is stopped"])
-def test_tables_dumped_at_once_of_which_one_fails(how: str, large: Bundle, server: Server, lab: Any) -> None:
+def test_tables_dumped_at_once_of_which_one_fails(
+    how: str, large: Bundle, server: Server, lab: Any, engine: str
+) -> None:
     lab("CREATE TABLE lab.other LIKE lab.big", "INSERT INTO lab.other SELECT id, b FROM lab.big")
     statements = [f"SELECT id FROM `{lab.name}`.{name}" for name in ("big", "other")]
     bundle = bundle_of(server, large.path.parent / "two", *statements)
-    running, pid = while_dumping(bundle, server, "--jobs=2")
+    running, pid = while_dumping(bundle, server, "--jobs=2", f"--engine={engine}")
     own = [pid for pid, _ in descendants(running.pid)]
     os.kill(pid, signal.SIGKILL) if how == "one is killed" else running.terminate()
     said = running.communicate(timeout=60)[1]
@@ -337,7 +347,7 @@ def test_tables_dumped_at_once_of_which_one_fails(how: str, large: Bundle, serve
 
 
 def test_a_restriction_longer_than_one_command(
-    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
     lab("CREATE TABLE lab.t (a VARCHAR(60), b INT, f FLOAT, PRIMARY KEY (a, b))")
     with lab.connection.cursor() as cursor:
@@ -347,7 +357,11 @@ def test_a_restriction_longer_than_one_command(
             )
             cursor.execute(f"INSERT INTO `{lab.name}`.t VALUES {values}")
     bundle = dumped_and_loaded(
-        server, clean_scratch, tmp_path / "b", f"SELECT * FROM `{lab.name}`.t WHERE b <> 1 AND f > 50"
+        server,
+        clean_scratch,
+        tmp_path / "b",
+        f"SELECT * FROM `{lab.name}`.t WHERE b <> 1 AND f > 50",
+        engine=engine,
     )
     (table,) = bundle.manifest["tables"]
     assert len(table["restriction"]) > 256 * 1024
@@ -355,8 +369,50 @@ def test_a_restriction_longer_than_one_command(
     assert len(rows(clean_scratch, f"SELECT * FROM `{lab.name}`.t")) == table["rows"] > 7000
 
 
+@pytest.mark.mydumper
+@pytest.mark.parametrize("key", ["id", "kind, id", "id, kind", "name"])
+def test_a_table_read_in_pieces(
+    key: str, lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    lab(
+        "CREATE TABLE lab.t (id BIGINT, kind TINYINT UNSIGNED, name VARCHAR(30), b VARBINARY(30),"
+        f" PRIMARY KEY ({key}))"
+    )
+    with lab.connection.cursor() as cursor:
+        for batch in range(0, 50_000, 10_000):
+            values = ", ".join(
+                f"({n * n - 10**9}, {n % 3}, '{n * 7919 % 50_000:05d} it''s ü', 'b')"
+                for n in range(batch, batch + 10_000)
+            )
+            cursor.execute(f"INSERT INTO `{lab.name}`.t VALUES {values}")
+    for number, condition in enumerate(["kind <> 1", "TRUE", "id % 97 = 3"]):
+        drop_schemas(clean_scratch, [lab.name])
+        statement = f"SELECT * FROM `{lab.name}`.t WHERE {condition}"
+        path = tmp_path / f"b{number}"
+        bundle = dumped_and_loaded(server, clean_scratch, path, statement, engine="mydumper")
+        same(server, clean_scratch, statement)
+        if (
+            key == "id" and condition == "TRUE"
+        ):  # its pieces, and parts for the beginning, the schema, the end
+            assert bundle.dump_file.read_bytes().count(b"\x1f\x8b\x08\x00") > 4
+        assert (
+            len(rows(clean_scratch, f"SELECT * FROM `{lab.name}`.t")) == bundle.manifest["tables"][0]["rows"]
+        )
+
+
+def test_engines_that_cannot_be_used(family: Any, server: Server, tmp_path: Path) -> None:
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    with pytest.raises(BundleError, match="there are mysqldump, which is the default, and mydumper"):
+        bundle.dump(options(server), engine="xtrabackup")
+    for program, says in (("/no/such", "found no /no/such"), ("mysqldump", "has no option --")):
+        environment = os.environ | {"MYDUMPER": program}
+        ended = run_script(bundle.path / "dump.sh", "--engine=mydumper", *options(server), env=environment)
+        assert ended.returncode == 1 and says in ended.stderr and "0.20.2 or later" in ended.stderr
+    assert not left_over(bundle)
+
+
 def test_views_that_statements_name(
-    family: Any, server: Server, clean_scratch: Server, tmp_path: Path
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
     family(
         "CREATE VIEW lab.mice AS SELECT id, CONCAT(species, ' it''s \\\\ é') AS text FROM lab.subject"
@@ -365,7 +421,7 @@ def test_views_that_statements_name(
         "CREATE VIEW lab.other AS SELECT * FROM lab.room",
     )
     statement = f"SELECT * FROM `{family.name}`.`old_mice`"
-    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement)
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", statement, engine=engine)
     assert [view["name"] for view in bundle.manifest["views"]] == [
         f"`{family.name}`.`mice`",
         f"`{family.name}`.`old_mice`",
@@ -394,7 +450,7 @@ PASSWORD = 'it\'s "a" #back\\slash\\n;'
 
 
 def test_an_account_that_may_only_select(
-    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str, engine: str
 ) -> None:
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
     grants = [f"SELECT ON `{schema}`.*" for schema in (family.name, f"{prefix}other")]
@@ -403,15 +459,15 @@ def test_an_account_that_may_only_select(
         server.connect(user=user, password=PASSWORD) as connection,
         client_options(connection) as own,
     ):
-        bundle.dump(own)
+        bundle.dump(own, engine=engine)
     bundle.restore(options(clean_scratch))
 
 
-def test_p_asks_once(family: Any, server: Server, tmp_path: Path) -> None:
+def test_p_asks_once(family: Any, server: Server, tmp_path: Path, engine: str) -> None:
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
     with account(server, PASSWORD, "SELECT ON *.*") as user:
         command = ["bash", str(bundle.path / "dump.sh"), "--socket", server.socket, "-u", user, "-p"]
-        command += no_tls(server)
+        command += [f"--engine={engine}", *no_tls(server)]
         child, terminal = pty.fork()
         if child == 0:
             os.execvp(command[0], command)
@@ -470,18 +526,23 @@ def large(lab: Any, server: Server, tmp_path: Path) -> Bundle:
 
 
 def while_dumping(bundle: Bundle, server: Server, *more: str) -> tuple[subprocess.Popen[str], int]:
-    """Start dump.sh; return it, and the process id of mysqldump once rows have been written."""
+    """Start dump.sh; return it, and the process id of what reads the rows once some have been written."""
     running = subprocess.Popen(
         ["bash", str(bundle.path / "dump.sh"), *more, *options(server)], stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and running.poll() is None:
-        partial = [file for file in bundle.path.glob("dump.sql.gz.*") if file.stat().st_size > 1_000_000]
-        found = [pid for pid, command in descendants(running.pid) if "--no-create-info" in command]
+        files = [*bundle.path.glob("dump.sql.gz.*"), *bundle.path.glob("dump.sql.gz.*/*.gz")]
+        partial = [file for file in files if file.stat().st_size > 1_000_000]
+        found = [
+            pid
+            for pid, command in descendants(running.pid)
+            if re.search("--no-(create-info|schemas)", command)
+        ]
         if partial and found:
             return running, found[0]
         time.sleep(0.01)
-    raise AssertionError(f"mysqldump was not seen: {running.communicate()}")
+    raise AssertionError(f"no reader of rows was seen: {running.communicate()}")
 
 
 def descendants(root: int) -> Iterator[tuple[int, str]]:
@@ -500,8 +561,8 @@ def descendants(root: int) -> Iterator[tuple[int, str]]:
             yield pid, command
 
 
-def test_mysqldump_killed_half_way(large: Bundle, server: Server) -> None:
-    running, pid = while_dumping(large, server)
+def test_a_reader_killed_half_way(large: Bundle, server: Server, engine: str) -> None:
+    running, pid = while_dumping(large, server, f"--engine={engine}")
     os.kill(pid, signal.SIGKILL)
     said = running.communicate(timeout=60)[1]
     assert running.returncode != 0
@@ -509,8 +570,8 @@ def test_mysqldump_killed_half_way(large: Bundle, server: Server) -> None:
     assert not left_over(large)
 
 
-def test_rows_that_come_while_dumping(large: Bundle, server: Server, lab: Any) -> None:
-    running, _ = while_dumping(large, server)
+def test_rows_that_come_while_dumping(large: Bundle, server: Server, lab: Any, engine: str) -> None:
+    running, _ = while_dumping(large, server, f"--engine={engine}")
     lab("INSERT INTO lab.big VALUES (1000, '')")
     said = running.communicate(timeout=60)[1]
     assert running.returncode != 0
@@ -518,13 +579,15 @@ def test_rows_that_come_while_dumping(large: Bundle, server: Server, lab: Any) -
     assert not left_over(large)
 
 
-def test_a_disk_that_is_full(large: Bundle, server: Server) -> None:
+def test_a_disk_that_is_full(large: Bundle, server: Server, engine: str) -> None:
     def little_space() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write over the limit fails, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     large.dump_file.write_bytes(b"an older dump")
-    ended = run_script(large.path / "dump.sh", *options(server), preexec_fn=little_space)
+    ended = run_script(
+        large.path / "dump.sh", f"--engine={engine}", *options(server), preexec_fn=little_space
+    )
     assert ended.returncode != 0
     assert "nothing was written" in ended.stderr
     assert left_over(large) == ["dump.sql.gz"] and large.dump_file.read_bytes() == b"an older dump"

@@ -159,3 +159,22 @@ def test_a_dump_in_a_terminal(server: Any, connection: Any, prefix: str, tmp_pat
         command, capture_output=True, text=True, env={**os.environ, "MYSQLDUMP": str(slow)}
     )
     assert quiet.returncode == 0 and quiet.stderr == ""
+
+
+@pytest.mark.mydumper
+def test_a_dump_by_mydumper_in_a_terminal(server: Any, connection: Any, prefix: str, tmp_path: Path) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{prefix}lab`")
+        cursor.execute(f"CREATE TABLE `{prefix}lab`.t (id INT PRIMARY KEY)")
+        cursor.execute(f"INSERT INTO `{prefix}lab`.t VALUES (1), (2)")
+    bundle = bundle_of(server, tmp_path / "b", f"SELECT * FROM `{prefix}lab`.t WHERE id < 2")
+    slow = tmp_path / "slow"
+    slow.write_text(
+        f'#!/bin/sh\ncase "$*" in *--no-schemas*) sleep 3 ;; esac\nexec {os.environ["MYDUMPER"]} "$@"\n'
+    )
+    slow.chmod(0o700)
+    command = ["bash", str(bundle.path / "dump.sh"), "--engine=mydumper", *options(server)]
+    code, text = in_terminal(command, MYDUMPER=str(slow))
+    assert code == 0 and "mydumper, 0 MB written" in text and "1 tables, 1 rows" in text.splitlines()[-1], (
+        text
+    )

@@ -39,14 +39,14 @@ def commands(bundle: Bundle) -> list[int]:
     return [line.count(" IN (") + line.count(" BETWEEN ") for line in lines]
 
 
-def dump_as_reader(bundle: Bundle, server: Server, *names: str) -> None:
+def dump_as_reader(bundle: Bundle, server: Server, *names: str, engine: str = "mysqldump") -> None:
     grants = [f"SELECT ON `{name}`.*" for name in names]
     with (
         account(server, PASSWORD, *grants) as user,
         server.connect(user=user, password=PASSWORD) as opened,
         client_options(opened) as own,
     ):
-        bundle.dump(own)
+        bundle.dump(own, engine=engine)
 
 
 def test_examples() -> None:
@@ -60,6 +60,7 @@ def test_keys_of_every_type(
     schemas: tuple[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    engine: str,
 ) -> None:
     lab, keys = schemas
     kinds = {
@@ -89,7 +90,7 @@ def test_keys_of_every_type(
     assert script.count(f"FROM `{keys}`.`sqlspy_") == len(kinds) == script.count("can be dropped afterwards")
     again = write_bundle(cut(server, *texts), tmp_path / "again", connection=connection, scratch=keys)
     assert (again.path / "dump.sh").read_text() == script  # the same tables
-    dump_as_reader(bundle, server, lab, keys)
+    dump_as_reader(bundle, server, lab, keys, engine=engine)
     bundle.restore(options(clean_scratch))
     same(server, clean_scratch, *texts)
     for name in kinds:

@@ -125,6 +125,28 @@ def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             bundle.dump([defaults, *own, verifies, f"--ssl-ca={other / 'ca.pem'}"])
 
 
+@pytest.mark.mydumper
+def test_mydumper_with_tls(home: Path, tmp_path: Path) -> None:
+    """Rows are read over TLS as well, and not at all where the server's certificate is to be verified."""
+    place = certificates.make(tmp_path / "tls")
+    files = [f"--ssl-ca={place / 'ca.pem'}", f"--ssl-cert={place / 'server.pem'}"]
+    files.append(f"--ssl-key={place / 'server-key.pem'}")
+    with servers.private_server(FLAVOR, options=files) as server:  # type: ignore[arg-type]
+        sql(
+            server,
+            *LAB,
+            "CREATE USER 'plain'@'%' IDENTIFIED BY 'of plain 1' REQUIRE SSL",
+            "GRANT SELECT ON lab.* TO 'plain'@'%'",
+        )
+        connection = connect(server, "plain", "of plain 1", None)
+        bundle = written(capture(connection), tmp_path / "bundle")
+        bundle.dump(source=connection, engine="mydumper")
+        assert bundle.verify(source=connection).equal
+        connection.conn_info["ssl_input"] = {"ca": str(place / "ca.pem")}
+        with pytest.raises(BundleError, match="certificate is to be verified"):
+            bundle.dump(source=connection, engine="mydumper")
+
+
 # --- read replicas -------------------------------------------------------------------------------------------
 
 

@@ -126,7 +126,8 @@ def _parser() -> argparse.ArgumentParser:
         (
             "dump",
             _dump,
-            "run a bundle's dump.sh (without options: on the server of dj.config; --jobs N: N tables at once)",
+            "run a bundle's dump.sh (without options: on the server of dj.config; --jobs N: N tables at once;"
+            " --engine mydumper: by mydumper)",
         ),
         ("restore", _restore, "run a bundle's restore.sh"),
     ):
@@ -300,11 +301,12 @@ def _dump(options: argparse.Namespace) -> None:
 
     own = argparse.ArgumentParser(prog="dj-sqlspy dump", add_help=False, allow_abbrev=False)
     own.add_argument("--jobs", type=int, default=1)
+    own.add_argument("--engine", default="mysqldump")
     # after the folder, where argparse takes all for options of the client
     chosen, rest = own.parse_known_args(options.options)
     if not rest:
         log_in()
-    print(Bundle(options.bundle).dump(rest or None, jobs=chosen.jobs))
+    print(Bundle(options.bundle).dump(rest or None, jobs=chosen.jobs, engine=chosen.engine))
 
 
 def _restore(options: argparse.Namespace) -> None:

@@ -310,8 +310,9 @@ def _columns(table: Table, contents: Mapping[str, str]) -> str:
 
     Both servers print a FLOAT with six significant digits, so that 16777216 would come back as 16777200.
     Times a double 1 it is exactly the same number, and is printed with as many digits as it needs.
+    Names with a backtick are written out since mydumper does not quote them.
     """
-    if not contents and not any(column.data_type == "float" for column in table.columns):
+    if not contents and not any(c.data_type == "float" or "`" in c.name for c in table.columns):
         return "*"
     return ", ".join(
         contents.get(column.name, quote(column.name)) + (" * 1e0" if column.data_type == "float" else "")
@@ -413,8 +414,8 @@ def _fill(script: str, **values: str) -> str:
     """The script with its ``@words@`` replaced, in one pass: what is put in is not looked at again."""
     folder = resources.files(__package__).joinpath("scripts")
     text = folder.joinpath(script).read_text(encoding="utf-8")
-    text = text.replace(
-        "@client@", folder.joinpath("client.sh").read_text(encoding="utf-8").rstrip("\n") + "\n"
-    )
+    for part in ("client", "mydumper"):
+        words = folder.joinpath(f"{part}.sh").read_text(encoding="utf-8")
+        text = text.replace(f"@{part}@\n", words.rstrip("\n") + "\n\n")
     values["version"] = __version__
     return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], text)

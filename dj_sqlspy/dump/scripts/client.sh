@@ -12,11 +12,13 @@ first=()   # options that the client wants before all others
 options=() # all others
 ask=
 jobs=1
+engine=mysqldump
 workers=() # process groups that run beside this one
 for option in "$@"; do
     case $option in
         --help) usage && exit 0 ;;
         --jobs=*) jobs=${option#*=} ;;
+        --engine=*) engine=${option#*=} ;;
         --file=*) file=${option#*=} ;;
         --defaults-file=* | --defaults-extra-file=* | --defaults-group-suffix=* | --login-path=* | --no-defaults)
             first+=("$option") ;;
@@ -32,12 +34,12 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX")
 leave() {
     local status=$? worker
     for worker in ${workers[@]+"${workers[@]}"}; do
-        kill -- "-$worker" 2>/dev/null || continue
+        kill -KILL -- "-$worker" 2>/dev/null || continue # mydumper would ask whether it is meant
         wait "$worker" 2>/dev/null || continue
     done
     rm -rf -- "$work"
     if [[ $partial ]]; then
-        rm -f -- "$partial" "$partial".part*
+        rm -rf -- "$partial" "$partial".part*
         [[ $status == 0 ]] || printf '%s\n' "${0##*/}: stopped; nothing was written." >&2
     fi
 }
@@ -46,12 +48,17 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# A value as option files write it.
+option_value() {
+    local escape='\' quote='"' value=$1
+    value=${value//"$escape"/"$escape$escape"}
+    value=${value//"$quote"/"$escape$quote"}
+    printf '"%s"' "$value"
+}
+
 if [[ $ask ]]; then # asked for once, here, and handed on in an option file that only this user can read
     IFS= read -rsp 'Password: ' password </dev/tty
     printf '\n' >/dev/tty
-    escape='\' quote='"' # the option file's own
-    password=${password//"$escape"/"$escape$escape"}
-    password=${password//"$quote"/"$escape$quote"}
     how=--defaults-extra-file
     others=()
     for option in ${first[@]+"${first[@]}"}; do
@@ -65,7 +72,7 @@ if [[ $ask ]]; then # asked for once, here, and handed on in an option file that
             *) others+=("$option") ;;
         esac
     done
-    printf '[client]\npassword="%s"\n' "$password" >>"$work/client.cnf"
+    printf '[client]\npassword=%s\n' "$(option_value "$password")" >>"$work/client.cnf"
     first=("$how=$work/client.cnf" ${others[@]+"${others[@]}"})
     unset password
 fi

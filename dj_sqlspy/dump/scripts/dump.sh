@@ -7,8 +7,10 @@
 #     bash dump.sh --host=HOST --port=PORT --user=NAME -p
 #     bash dump.sh --defaults-extra-file=FILE
 #
-# --file=FILE is where the dump goes; --jobs=N reads N tables at once, for the same result. All other options are handed to mysql and mysqldump as they are. The environment
-# variables MYSQL and MYSQLDUMP name these programs where they are not to be found by themselves.
+# --file=FILE is where the dump goes; --jobs=N reads N tables at once, for the same result. --engine=mydumper lets
+# mydumper read what it can, which also reads one table in several pieces at once: for very large slices. All other
+# options are handed to mysql and mysqldump as they are. The environment variables MYSQL, MYSQLDUMP and MYDUMPER name
+# these programs where they are not to be found by themselves.
 #
 # The rows of each table are counted before and after: if the database no longer holds what the slice was made
 # from, there is no dump. The output appears when it is complete, or not at all.
@@ -202,17 +204,23 @@ tell() { # rows of a table that is done
 }
 
 dump_table() {
-    compressed dump_rows "$@"
+    if by_mydumper "$1" "$2"; then
+        rows_of_mydumper "$@"
+    else
+        compressed dump_rows "$@"
+    fi
     tell "$3"
 }
 
 dump() {
     compressed head_of_dump
+    [[ $engine != mydumper ]] || run_mydumper
     if [[ $jobs == 1 ]]; then
         rows dump_table
     else
         rows_in_parallel
     fi
+    rm -rf -- "$partial".part*
     compressed tail_of_dump
 }
 
@@ -254,7 +262,11 @@ join_part() {
     rm -f -- "$partial.part$number"
 }
 
+@mydumper@
+# ---- Dump -------------------------------------------------------------------------------------------------------
+
 [[ $jobs =~ ^[1-9][0-9]?$ ]] || fail "--jobs=$jobs: say how many tables to read at once, from 1 to 99."
+[[ $engine == mysqldump ]] || check_mydumper
 check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
 partial=$(mktemp "$file.XXXXXXXX")
 dump >"$partial"

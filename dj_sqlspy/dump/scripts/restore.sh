@@ -50,7 +50,7 @@ usage() {
 @client@
 # ---- What is checked before -----------------------------------------------------------------------------------
 
-[[ $jobs == 1 ]] || fail "--jobs is an option of dump.sh only."
+[[ $jobs == 1 && $engine == mysqldump ]] || fail "--jobs and --engine are options of dump.sh only."
 [[ -r $file ]] || fail "there is no $file. Make it with dump.sh, or name it: --file=FILE"
 same_bytes() { # as dump.sh has written
     [[ -r $file.cksum && $(cksum <"$file") == "$(<"$file.cksum")" ]]

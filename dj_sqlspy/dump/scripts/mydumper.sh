@@ -1,0 +1,152 @@
+# ---- mydumper, where --engine=mydumper asks for it --------------------------------------------------------------
+
+# mydumper reads the tables whose rows one condition tells, at one go and in several pieces; mysqldump reads the others.
+# Its files of rows become the part of their table in the dump, which restore.sh loads like any other.
+check_mydumper() {
+    local option help words
+    [[ $engine == mydumper ]] || fail "--engine=$engine: there are mysqldump, which is the default, and mydumper."
+    mydumper=${MYDUMPER:-mydumper}
+    command -v -- "$mydumper" >/dev/null ||
+        fail "found no $mydumper. Install mydumper 0.20.2 or later, or name it: MYDUMPER=/path/to/mydumper"
+    help=$("$mydumper" --help)
+    for option in --sync-thread-lock-mode --exec-per-thread --ignore-errors --server-version; do
+        [[ $help == *"$option"* ]] ||
+            fail "$mydumper ($("$mydumper" --version)) has no option $option. Install mydumper 0.20.2 or later, or" \
+                "name it: MYDUMPER=/path/to/mydumper"
+    done
+    encrypted=$(printf "SHOW SESSION STATUS LIKE 'Ssl_cipher';\n" | query)
+    encrypted=${encrypted#*$'\t'}
+    explains=$(printf "SHOW VARIABLES LIKE 'explain_format';\n" | query)
+    words="$("$mysql" ${first[@]+"${first[@]}"} --print-defaults) ${options[*]-}"
+    help=$(client "$mysql" --help)
+    if [[ $encrypted && (${words^^} == *SSL-MODE*VERIFY* || $help =~ ssl-verify-server-cert\ +TRUE) ]]; then
+        fail "the server's certificate is to be verified, which cannot be handed on to mydumper. Leave out" \
+            "--engine=mydumper, or do not ask for it: --skip-ssl-verify-server-cert (MariaDB's client)," \
+            "--ssl-mode=REQUIRED (MySQL's)"
+    fi
+}
+
+# mydumper takes how to log in from an option file only; of the options of mysql it knows few.
+mydumper_login() {
+    local option given files=(/etc/my.cnf /etc/mysql/my.cnf "$HOME/.my.cnf") name=
+    for option in ${first[@]+"${first[@]}"}; do
+        given=${option#*=}
+        [[ $given == /* ]] || given=$PWD/$given
+        case $option in
+            --defaults-file=*) files=("$given") ;;
+            --defaults-extra-file=*) files+=("$given") ;;
+            --no-defaults) files=() ;;
+            *) fail "mydumper does not know $option. Put the address and account into a file: --defaults-file=FILE" ;;
+        esac
+    done
+    printf '[client]\n'
+    for given in ${files[@]+"${files[@]}"}; do
+        [[ ! -r $given ]] || printf '!include %s\n' "$given"
+    done
+    printf '[client]\n' # the last value counts
+    for option in ${options[@]+"${options[@]}"}; do
+        if [[ $name ]]; then
+            printf '%s=%s\n' "$name" "$(option_value "$option")"
+            name=
+            continue
+        fi
+        case $option in
+            --host=* | --port=* | --user=* | --socket=* | --protocol=*)
+                name=${option%%=*}
+                printf '%s=%s\n' "${name#--}" "$(option_value "${option#*=}")"
+                name= ;;
+            -h | --host) name=host ;;
+            -P | --port) name=port ;;
+            -u | --user) name=user ;;
+            -S | --socket) name=socket ;;
+            -h*) printf 'host=%s\n' "$(option_value "${option#-h}")" ;;
+            -P*) printf 'port=%s\n' "$(option_value "${option#-P}")" ;;
+            -u*) printf 'user=%s\n' "$(option_value "${option#-u}")" ;;
+            -S*) printf 'socket=%s\n' "$(option_value "${option#-S}")" ;;
+            --skip-ssl | --ssl-mode=DISABLED | --ssl-mode=PREFERRED | --ssl-mode=REQUIRED | --ssl) ;;
+            *) fail "mydumper does not know $option. Put it into the [client] section of a file: --defaults-file=FILE" ;;
+        esac
+    done
+}
+
+# A piece is 100 values of the first key column at first, and grows while reading one takes less than a second. Files of
+# tables with a name that is not plain are named mydumper_N.
+mydumper_table() { # schema, table, rows, columns, key, conditions
+    [[ $# == 6 && $4 == '*' && $1 != *[^A-Za-z0-9_-]* && $2 != *[^A-Za-z0-9_#~-]* && $2 != mydumper_* ]] || return 0
+    [[ $6 != *[[:cntrl:]]* ]] || return 0
+    printf '[`%s`.`%s`]\nwhere=(%s)\n' "$1" "$2" "$6" >&3
+    printf 'rows=1:100:0\n' >&3
+    printf '%s%s.%s' "$comma" "$1" "$2"
+    comma=,
+}
+
+# mydumper does not look at how a compressor ended, and waits forever for one that is gone.
+compress_part() {
+    gzip -n -1 || kill -KILL "$PPID"
+}
+
+# Text is read and written as the bytes that the server has, but conditions are UTF-8. Of EXPLAIN mydumper understands
+# the traditional table only, and it cannot tell the version of a MySQL that is not Oracle's own build.
+run_mydumper() {
+    local comma='' tables threads=$((jobs > 2 ? jobs : 2)) served line name=
+    {
+        printf '[mydumper_session_variables]\n%s\n' "SQL_MODE=''"
+        printf '%s=utf8mb4\n' character_set_client character_set_connection
+        [[ ! $explains ]] || printf "explain_format='TRADITIONAL'\n"
+    } >"$work/tables.cnf"
+    tables=$(rows mydumper_table 3>>"$work/tables.cnf")
+    [[ $tables ]] || return 0
+    ((${#tables} < 131000)) || fail "--engine=mydumper: there are too many tables. Leave it out."
+    printf '%s' "$tables" | tr , '\n' >"$work/asked"
+    mydumper_login >"$work/mydumper.cnf"
+    export -f compress_part
+    served=$flavor-${version%%[!0-9.]*}
+    parts=$partial.part0
+    set -m # a process group, which `leave` can end
+    "$mydumper" --defaults-file="$work/mydumper.cnf" --defaults-extra-file="$work/tables.cnf" --tables-list="$tables" \
+        --outputdir="$parts" --threads="$threads" --server-version="$served" ${encrypted:+--ssl-mode=REQUIRED} \
+        --no-schemas --complete-insert --sync-thread-lock-mode=NO_LOCK --skip-ddl-locks --ignore-errors=1227 \
+        --exec-per-thread="bash -c compress_part" --exec-per-thread-extension=.gz \
+        </dev/null >"$work/mydumper.log" 2>&1 &
+    workers=($!)
+    set +m
+    wait_for_mydumper ||
+        { cat -- "$work/mydumper.log" >&2 && fail "mydumper failed; what it says is above."; }
+    workers=()
+    while IFS= read -r line; do # it tells of each table the name of its files, its own, and how many rows were read
+        case $line in
+            '[`'*'`.`'*'`]') name=${line#'[`'} && name=${name%'`]'} && name="${name%%'`'*} ${name##*'`'}" ;;
+            real_table_name=*) name="$name ${line#*=}" ;;
+            'rows = '*) printf '%s %s\n' "$name" "${line#*= }" ;;
+        esac
+    done <"$parts/metadata" >"$work/by_mydumper"
+}
+
+wait_for_mydumper() {
+    local size
+    while [[ -t 2 ]] && kill -0 "${workers[0]}" 2>/dev/null; do
+        sleep 1
+        size=$(du -sk -- "$parts" 2>/dev/null) || continue
+        printf '\r%s: mydumper, %d MB written ' "${0##*/}" "$((${size%%[!0-9]*} / 1024))" >&2
+    done
+    wait "${workers[0]}"
+}
+
+by_mydumper() { # schema, table: whether mydumper was asked for its rows
+    [[ -e $work/asked ]] && grep -qxF -e "$1.$2" -- "$work/asked"
+}
+
+rows_of_mydumper() { # schema, table, rows
+    local schema file table rows
+    while read -r schema file table rows; do
+        [[ $schema == "$1" && $table == "$2" ]] || continue
+        [[ $rows == "$3" ]] ||
+            fail "mydumper read $rows rows of $(quoted "$1").$(quoted "$2"), and there are $3 in the slice." \
+                "Make the dump without --engine=mydumper."
+        compressed printf '\nUSE %s;\n' "$(quoted "$1")"
+        cat -- "$parts/$schema.$file".[0-9]*.sql.gz
+        rm -f -- "$parts/$schema.$file".[0-9]*.sql.gz
+        return
+    done <"$work/by_mydumper"
+    fail "mydumper did not read $(quoted "$1").$(quoted "$2"). Make the dump without --engine=mydumper."
+}
