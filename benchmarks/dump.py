@@ -2,10 +2,12 @@
 
 Baselines: the rows of the slice are copied into a database of their own; ``mysqldump | gzip`` of that, and
 ``gzip -dc | mysql`` of what it wrote, into a second server. The bytes of the blobs are the server's RANDOM_BYTES.
+The dump is also made with mydumper, where the environment variable MYDUMPER names it.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import subprocess
@@ -36,9 +38,12 @@ def run(place: Place) -> list[Figure]:
             made = in_process("dump:bundle", place, folder=folder)
             give_room(target)
             options, into = client_file(place, folder, "source"), client_file(target, folder, "target")
-            dumps, restores = [], []
+            dumps, restores, by_mydumper = [], [], []
             for _ in range(rounds):
-                dumps.append((plain_dump(options, folder), ours_dump(options, folder)))
+                plain = plain_dump(options, folder)
+                if "MYDUMPER" in os.environ:
+                    by_mydumper.append((plain, ours_dump(f"--engine=mydumper {options}", folder)))
+                dumps.append((plain, ours_dump(options, folder)))
                 restores.append((plain_restore(target, into, folder), ours_restore(target, into, folder)))
             written = Path(folder, "bundle", "dump.sql.gz").stat().st_size
         work = f"{rows:,} rows, {rows * BLOB / 2**20:,.0f} MiB of blobs"
@@ -52,6 +57,11 @@ def run(place: Place) -> list[Figure]:
                 f"file of {written / 2**20:,.0f} MiB",
                 rows,
             ),
+            *(
+                [figure("dump --engine=mydumper", work, by_mydumper, note=mydumper_version(), size=rows)]
+                if by_mydumper
+                else []
+            ),
             figure("restore", work, restores, 1.1 if last else None, None, "gzip and the client only", rows),
         ]
     with place.connect() as opened, opened.cursor() as cursor:
@@ -64,7 +74,7 @@ def figure(
     what: str,
     work: str,
     found: list[tuple[float, float]],
-    limit: float | None,
+    limit: float | None = None,
     memory: int | None = None,
     note: str = "",
     size: int = 0,
@@ -174,6 +184,11 @@ def plain_dump(options: str, folder: str) -> float:
 
 def ours_dump(options: str, folder: str) -> float:
     return shell(f"bash {folder}/bundle/dump.sh {options}")
+
+
+def mydumper_version() -> str:
+    told = subprocess.run([os.environ["MYDUMPER"], "--version"], capture_output=True, text=True, check=True)
+    return told.stdout.partition(",")[0]
 
 
 def plain_restore(target: Any, options: str, folder: str) -> float:
