@@ -636,6 +636,21 @@ def test_found_types_of_set_operations(bench: Bench) -> None:
             exact(bench, *each, schema=Schema((numbers, raw)), rows=rows)
 
 
+@pytest.mark.parametrize(
+    "text", ["s", "UPPER(s)", "CASE WHEN k > 1 THEN s END", "COALESCE(NULL, s)", "MAX(TRIM(s))"]
+)
+@pytest.mark.parametrize("number", ["n", "ABS(n)", "IF(n > 7, n, 0)", "MIN(n) OVER ()"])
+def test_found_types_of_expressions(bench: Bench, text: str, number: str) -> None:
+    """EXCEPT and INTERSECT compare texts and numbers as texts, whatever they come from: 'b' is not 0."""
+    numbers = Table("m1", "A", (Column("n", "int"),), ("n",))
+    texts = Table("m2", "A", (Column("k", "int"), Column("s", "txt")), ("k",))
+    rows = {"m1": [("0",), ("8",)], "m2": [("1", "'b'"), ("2", "'c'"), ("3", "'8'")]}
+    for word in ("EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"):
+        a, b = f"SELECT {text} AS c FROM {texts.full}", f"SELECT {number} AS c FROM {numbers.full}"
+        for sql in (f"{a} {word} {b}", f"{b} {word} {a}"):
+            exact(bench, sql, schema=Schema((numbers, texts)), rows=rows)
+
+
 def test_found_group_of_null(bench: Bench) -> None:
     """MariaDB's lateral derived tables find nothing for the group of NULL."""
     key, other = Column("s1", "txt"), Column("s3", "txt")
