@@ -637,14 +637,22 @@ def test_found_types_of_set_operations(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["s", "UPPER(s)", "CASE WHEN k > 1 THEN s END", "COALESCE(NULL, s)", "MAX(TRIM(s))"]
+    "text",
+    [
+        "s",
+        "UPPER(s)",
+        "CASE WHEN k > 1 THEN s END",
+        "COALESCE(NULL, s)",
+        "MAX(TRIM(s))",
+        "'2020-01-01' + INTERVAL k DAY",
+    ],
 )
-@pytest.mark.parametrize("number", ["n", "ABS(n)", "IF(n > 7, n, 0)", "MIN(n) OVER ()"])
+@pytest.mark.parametrize("number", ["n", "ABS(n)", "IF(n > 7, n, 0)", "MIN(n) OVER ()", "n + 0"])
 def test_found_types_of_expressions(bench: Bench, text: str, number: str) -> None:
     """EXCEPT and INTERSECT compare texts and numbers as texts, whatever they come from: 'b' is not 0."""
     numbers = Table("m1", "A", (Column("n", "int"),), ("n",))
     texts = Table("m2", "A", (Column("k", "int"), Column("s", "txt")), ("k",))
-    rows = {"m1": [("0",), ("8",)], "m2": [("1", "'b'"), ("2", "'c'"), ("3", "'8'")]}
+    rows = {"m1": [("0",), ("8",), ("2020",)], "m2": [("1", "'b'"), ("2", "'c'"), ("3", "'8'")]}
     for word in ("EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"):
         a, b = f"SELECT {text} AS c FROM {texts.full}", f"SELECT {number} AS c FROM {numbers.full}"
         for sql in (f"{a} {word} {b}", f"{b} {word} {a}"):

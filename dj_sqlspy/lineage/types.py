@@ -15,7 +15,7 @@ from .tree import Base, Block, Derived, Query, Union, sources
 
 _NUMBERS = (
     *(exp.Count, exp.Sum, exp.Avg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.IntDiv, exp.Neg),
-    *(exp.Predicate, exp.Connector, exp.Not, exp.Boolean),
+    *(exp.Predicate, exp.Not, exp.Boolean),
 )
 _ANY = frozenset({"number", "text", "bytes", "moment"})
 
@@ -49,7 +49,8 @@ def _of(expression: Expr, block: Block) -> frozenset[str]:
             return frozenset({"text" if expression.is_string else "number"})
         case exp.Column():
             return _of_source(expression, block)
-    return frozenset({"number"}) if isinstance(expression, _NUMBERS) else _ANY
+    moment = any(isinstance(operand, exp.Interval) for operand in expression.iter_expressions())
+    return frozenset({"number"}) if isinstance(expression, _NUMBERS) and not moment else _ANY
 
 
 def _of_results(results: list[Expr | None], block: Block) -> frozenset[str]:
