@@ -636,6 +636,23 @@ def test_found_types_of_set_operations(bench: Bench) -> None:
             exact(bench, *each, schema=Schema((numbers, raw)), rows=rows)
 
 
+@pytest.mark.parametrize("other", ["int", "bin", "txt", "bit"])
+def test_found_types_of_bits(bench: Bench, other: str) -> None:
+    """Bits are numbers beside numbers, and bytes beside bytes."""
+    tables = Table("m1", "A", (Column("b", "bit"),), ("b",)), Table("m2", "A", (Column("o", other),), ("o",))
+    values = {
+        "int": ["48", "97"],
+        "bin": ["X'616161'", "X'000061'"],
+        "txt": ["'a'", "'0'", "'48'"],
+        "bit": ["97"],
+    }
+    rows = {"m1": [("48",), ("97",), ("255",)], "m2": [(value,) for value in values[other]]}
+    for word in ("EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"):
+        a, b = (f"SELECT {table.columns[0].name} FROM {table.full}" for table in tables)
+        for sql in (f"{a} {word} {b}", f"{b} {word} {a}"):
+            exact(bench, sql, schema=Schema(tables), rows=rows)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -68,8 +68,10 @@ def _of_source(item: exp.Column, block: Block) -> frozenset[str]:
 
 
 def _of_column(column: Column) -> str:
-    if column.data_type == "binary":
-        return column.column_type  # padded to its length
+    if column.data_type in ("binary", "bit"):
+        return (
+            column.column_type
+        )  # padded to its length; bits are numbers beside numbers, and bytes beside bytes
     if column.data_type in BINARY_TYPES:
         return "bytes"
     if column.data_type in NUMERIC_TYPES:
