@@ -676,6 +676,29 @@ def test_found_types_of_expressions(bench: Bench, text: str, number: str) -> Non
             exact(bench, sql, schema=Schema((numbers, texts)), rows=rows)
 
 
+RANKED = "(SELECT s.subject, s.score, ROW_NUMBER() OVER ({} s.score, s.subject, s.day) AS `Rank` FROM lab.session AS s)"
+
+
+@pytest.mark.parametrize(
+    "over", ["ORDER BY", "PARTITION BY s.subject ORDER BY", "PARTITION BY s.score ORDER BY"]
+)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM {r} AS a WHERE a.rank = 2",
+        "SELECT a.subject, b.score FROM {r} AS a JOIN {r} AS b ON a.RANK = b.rank + 1 WHERE a.score > 3",
+        "SELECT a.subject, b.score FROM {r} AS a LEFT JOIN {r} AS b ON a.rank = b.rank + 1 AND b.score > 3",
+        "SELECT u.subject FROM lab.subject AS u LEFT JOIN {r} AS a ON a.subject = u.subject WHERE a.score IS NULL",
+        "SELECT u.subject FROM lab.subject AS u WHERE EXISTS"
+        " (SELECT 1 FROM {r} AS a WHERE a.subject = u.subject AND a.rank > 1)",
+        "SELECT a.subject FROM {r} AS a WHERE a.rank IN (SELECT b.rank FROM {r} AS b WHERE b.score < a.score)",
+        "SELECT a.rank, COUNT(*) AS n FROM {r} AS a JOIN lab.subject AS u USING (subject) GROUP BY a.rank HAVING n > 1",
+    ],
+)
+def test_windows_joined(bench: Bench, sql: str, over: str) -> None:
+    exact(bench, sql.format(r=RANKED.format(over)))
+
+
 def test_found_group_of_null(bench: Bench) -> None:
     """MariaDB's lateral derived tables find nothing for the group of NULL."""
     key, other = Column("s1", "txt"), Column("s3", "txt")

@@ -34,10 +34,14 @@ from .tree import (
     is_not_false,
     is_not_true,
     joins,
+    map_query,
     outer_references,
+    put,
     query_of,
     same,
     sources,
+    substitute,
+    supplied,
     to_ast,
 )
 
@@ -505,7 +509,72 @@ def rows_behind(query: Query, alias: str) -> Block:
         inner = fresh("q")
         names = [name for name in whole.names if name.startswith(f"{alias}.")]
         read = Input(Derived(inner, whole), (), {alias: tuple(column(inner, name) for name in names)})
-    return Block(key_outputs({alias: read.keys[alias]}), read.tree, read.where, distinct=True)
+    return _once_a_partition(
+        Block(key_outputs({alias: read.keys[alias]}), read.tree, read.where, distinct=True)
+    )
+
+
+def _once_a_partition(block: Block) -> Block:
+    """The same keys, where they are those of the rows of a window's partitions: of each partition once.
+
+    >>> SELECT DISTINCT x.k FROM (SELECT g.*, r.k FROM g JOIN r ON g.p <=> r.p) AS x, y       # doctest: +SKIP
+    SELECT DISTINCT r.k FROM (SELECT DISTINCT x.p FROM g AS x, y) AS d JOIN r ON d.p <=> r.p
+
+    The join of each row with all rows of its partition has as many rows as the square of the partition's. Where the
+    window may be filled with NULLs by a LEFT JOIN, its missing row would find the partition of NULL: that is left.
+    """
+    if block.tree is None:
+        return block
+    aliases = {o.expr.table if isinstance(o.expr, exp.Column) else None for o in block.outputs}
+    found = next((source for source in sources(block.tree) if {source.alias} == aliases), None)
+    if not isinstance(found, Derived) or found.lateral or supplied(block.tree, found.alias):
+        return block
+    joined = found.query
+    if not (isinstance(joined, Block) and isinstance(joined.tree, Join) and not joined.tree.left_outer):
+        return block
+    rows, behind = joined.tree.left, joined.tree.right
+    if not (isinstance(rows, Derived) and isinstance(behind, Derived) and isinstance(rows.query, Block)):
+        return block
+    if not (windows_of(rows.query) and is_plain(joined) and not joined.where):
+        return block
+    outputs = {output.name.lower(): output.expr for output in joined.outputs}
+    used: set[str] = set()  # of the window's rows, around it
+    map_query(replace(block, outputs=()), lambda e: substitute(e, lambda c: _note(c, found.alias, used)))
+    keys = [outputs[output.expr.name.lower()] for output in block.outputs]
+    of_rows = {
+        name
+        for name, e in outputs.items()
+        if isinstance(e, exp.Column) and (e.table, e.name.lower()) == (rows.alias, name)
+    }
+    if not used <= of_rows or not all(
+        isinstance(key, exp.Column) and key.table == behind.alias for key in keys
+    ):
+        return block
+    alias = fresh("d")
+    names = sorted(
+        {c.name for on in joined.tree.on for c in on.find_all(exp.Column) if c.table == rows.alias}
+    )
+    partitions = Block(
+        tuple(Output(name, column(found.alias, name)) for name in names)
+        or (Output("any", exp.Literal.number(1)),),
+        put(block.tree, found.alias, Derived(found.alias, rows.query)),
+        block.where,
+        distinct=True,
+    )
+    on = (
+        substitute(e, lambda c: column(alias, c.name) if c.table == rows.alias else None)
+        for e in joined.tree.on
+    )
+    return Block(
+        tuple(Output(output.name, key) for output, key in zip(block.outputs, keys, strict=True)),
+        Join(Derived(alias, partitions), behind, tuple(on)),
+        distinct=True,
+    )
+
+
+def _note(item: exp.Column, alias: str, names: set[str]) -> None:
+    if item.table == alias:
+        names.add(item.name.lower())
 
 
 __all__ = [

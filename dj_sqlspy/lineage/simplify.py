@@ -34,11 +34,13 @@ from .tree import (
     map_expressions,
     map_query,
     outer_references,
+    put,
     query_of,
     sources,
     subqueries,
     subquery,
     substitute,
+    supplied,
     with_names,
 )
 
@@ -128,7 +130,7 @@ def merge_derived(block: Block) -> Block:
         if (
             isinstance(source, Derived)
             and _mergeable(source)
-            and not _supplied(block.tree, source.alias)
+            and not supplied(block.tree, source.alias)
             and not _in_having(block, source)
         ):
             assert isinstance(source.query, Block)
@@ -150,7 +152,7 @@ def merge_derived(block: Block) -> Block:
                 continue
             block = replace(
                 mapped,
-                tree=None if mapped.tree is None else _put(mapped.tree, source.alias, inner.tree),
+                tree=None if mapped.tree is None else put(mapped.tree, source.alias, inner.tree),
                 where=inner.where + mapped.where,
             )
     return block
@@ -170,7 +172,7 @@ def tell_apart(block: Block) -> Block:
             for old, new in zip(source.query.names, query.names, strict=True):
                 if old != new:
                     names[(source.alias, old.lower())] = column(source.alias, new)
-            tree = _put(tree, source.alias, replace(source, query=query))
+            tree = put(tree, source.alias, replace(source, query=query))
     if not names:
         return block
     mapped = map_query(
@@ -239,19 +241,6 @@ def _mergeable(source: Derived) -> bool:
             for output in query.outputs
         )
     )
-
-
-def _supplied(tree: Tree | None, alias: str, inside: bool = False) -> bool:
-    if isinstance(tree, Join):
-        return _supplied(tree.left, alias, inside) or _supplied(tree.right, alias, inside or tree.left_outer)
-    return tree is not None and tree.alias == alias and inside
-
-
-def _put(tree: Tree, alias: str, new: Tree | None) -> Tree:
-    if isinstance(tree, Join):
-        return replace(tree, left=_put(tree.left, alias, new), right=_put(tree.right, alias, new))
-    assert new is not None
-    return new if tree.alias == alias else tree
 
 
 __all__ = ["Base", "Opaque", "Output", "block_expressions", "simplify"]

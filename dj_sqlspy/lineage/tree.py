@@ -225,6 +225,21 @@ def map_query(query: Query, f: Any) -> Query:
     )
 
 
+def supplied(tree: Tree | None, alias: str, inside: bool = False) -> bool:
+    """Whether a source is on the side of a LEFT JOIN that is filled with NULLs."""
+    if isinstance(tree, Join):
+        return supplied(tree.left, alias, inside) or supplied(tree.right, alias, inside or tree.left_outer)
+    return tree is not None and tree.alias == alias and inside
+
+
+def put(tree: Tree, alias: str, new: Tree | None) -> Tree:
+    """The tree with another source in the place of the one of that alias."""
+    if isinstance(tree, Join):
+        return replace(tree, left=put(tree.left, alias, new), right=put(tree.right, alias, new))
+    assert new is not None
+    return new if tree.alias == alias else tree
+
+
 def with_names(query: Query, names: Collection[str]) -> Query:
     """The same query with other names of its outputs."""
     if isinstance(query, Union):
