@@ -127,7 +127,7 @@ class Bundle:
         jobs : int
             How many tables to read at once. The dump of mysqldump has the same bytes whatever this is.
         engine : "mysqldump" or "mydumper"
-            What reads the rows. mydumper (0.20.2 or later) also reads one table in several pieces at once.
+            What reads the rows. mydumper (1.0 or later) also reads one table in several pieces at once.
 
         Returns
         -------

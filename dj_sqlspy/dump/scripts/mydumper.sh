@@ -3,17 +3,13 @@
 # mydumper reads the tables whose rows one condition tells, at one go and in several pieces; mysqldump reads the others.
 # Its files of rows become the part of their table in the dump, which restore.sh loads like any other.
 check_mydumper() {
-    local option help words
+    local told help words get="Install mydumper 1.0 or later, or name it: MYDUMPER=/path/to/mydumper"
     [[ $engine == mydumper ]] || fail "--engine=$engine: there are mysqldump, which is the default, and mydumper."
     mydumper=${MYDUMPER:-mydumper}
-    command -v -- "$mydumper" >/dev/null ||
-        fail "found no $mydumper. Install mydumper 0.20.2 or later, or name it: MYDUMPER=/path/to/mydumper"
-    help=$("$mydumper" --help)
-    for option in --sync-thread-lock-mode --exec-per-thread --ignore-errors --server-version; do
-        [[ $help == *"$option"* ]] ||
-            fail "$mydumper ($("$mydumper" --version)) has no option $option. Install mydumper 0.20.2 or later, or" \
-                "name it: MYDUMPER=/path/to/mydumper"
-    done
+    command -v -- "$mydumper" >/dev/null || fail "found no $mydumper. $get"
+    told=$("$mydumper" --version)
+    [[ $told =~ ^mydumper\ v?([0-9]+)\. && ${BASH_REMATCH[1]} -ge 1 ]] ||
+        fail "$mydumper (${told%%,*}) is not mydumper 1.0: older ones cannot restrict rows, or fail now and then. $get"
     encrypted=$(printf "SHOW SESSION STATUS LIKE 'Ssl_cipher';\n" | query)
     encrypted=${encrypted#*$'\t'}
     explains=$(printf "SHOW VARIABLES LIKE 'explain_format';\n" | query)
