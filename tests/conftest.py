@@ -24,9 +24,7 @@ from dj_sqlspy.sql import quote
 FLAVOR = os.environ.get("SQLSPY_TEST_SERVER", "mariadb")
 MACHINE = Path(__file__).with_name("machine.py")
 MYSQL_ROOT = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or servers.cache_folder() / "mysql-root")
-MYDUMPER = os.environ.get(
-    "SQLSPY_TEST_MYDUMPER"
-)  # a mydumper that can restrict rows, which Debian does not have
+MYDUMPER = os.environ.get("SQLSPY_TEST_MYDUMPER")  # one of 1.0 or later, which Debian does not have
 SYSTEM_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
 
 if FLAVOR not in ("mysql", "mariadb"):

@@ -28,11 +28,8 @@ DOMAIN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "bin": ("binary(3)", "x", ("X'000000'", "X'000127'", "X'5C2260'", "X'FF00FF'", "X'414141'")),
     "enm": ("enum('p','q','r','s','t')", "e", ("'p'", "'q'", "'r'", "'s'", "'t'")),
     "jsn": ("json", "j", ("'[]'", "'[1]'", "'[1, 2]'", "'[2, 2]'", "'[null, 3]'")),
-    "bit": (
-        "bit(8)",
-        "b",
-        ("b'0'", "b'1'", "b'110000'", "b'1100001'", "b'11111111'"),
-    ),  # in fixed examples only
+    # in fixed examples only
+    "bit": ("bit(8)", "b", ("b'0'", "b'1'", "b'110000'", "b'1100001'", "b'11111111'")),
 }
 KEY_TYPES = ("int",) * 12 + ("txt",) * 4 + ("day", "ts", "dec", "bin", "enm", "flt", "big")
 TYPES = ("int",) * 8 + ("txt",) * 3 + ("day", "ts", "dec", "flt", "enm", "jsn", "bin", "big")

@@ -391,13 +391,11 @@ def test_a_table_read_in_pieces(
         path = tmp_path / f"b{number}"
         bundle = dumped_and_loaded(server, clean_scratch, path, statement, engine="mydumper")
         same(server, clean_scratch, statement)
-        if (
-            key == "id" and condition == "TRUE"
-        ):  # its pieces, and parts for the beginning, the schema, the end
+        if (key, condition) == ("id", "TRUE"):
+            # its pieces, and parts for the beginning, the schema, the end
             assert bundle.dump_file.read_bytes().count(b"\x1f\x8b\x08\x00") > 4
-        assert (
-            len(rows(clean_scratch, f"SELECT * FROM `{lab.name}`.t")) == bundle.manifest["tables"][0]["rows"]
-        )
+        loaded = rows(clean_scratch, f"SELECT * FROM `{lab.name}`.t")
+        assert len(loaded) == bundle.manifest["tables"][0]["rows"]
 
 
 def test_engines_that_cannot_be_used(family: Any, server: Server, tmp_path: Path) -> None:

@@ -81,13 +81,11 @@ def held(paper: sqlspy.Paper) -> dict[str, set[Any]]:
 # --- TLS -----------------------------------------------------------------------------------------------------
 
 
-def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that takes no connection in the clear, and an account that must show a certificate."""
-    monkeypatch.delenv("MYSQL", raising=False)
-    place, other = certificates.make(tmp_path / "tls"), certificates.make(tmp_path / "other", "another")
+@contextlib.contextmanager
+def server_with_tls(place: Path) -> Iterator[Server]:
+    """A laboratory on a server with these certificates, and accounts: one for TLS only, one that must show its own."""
     files = [f"--ssl-ca={place / 'ca.pem'}", f"--ssl-cert={place / 'server.pem'}"]
-    files.append(f"--ssl-key={place / 'server-key.pem'}")
-    with servers.private_server(FLAVOR, options=files) as server:  # type: ignore[arg-type]
+    with running(*files, f"--ssl-key={place / 'server-key.pem'}") as server:
         sql(
             server,
             *LAB,
@@ -96,6 +94,14 @@ def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             "GRANT SELECT ON lab.* TO 'plain'@'%'",
             "GRANT SELECT ON lab.* TO 'shown'@'%'",
         )
+        yield server
+
+
+def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes no connection in the clear, and an account that must show a certificate."""
+    monkeypatch.delenv("MYSQL", raising=False)
+    place, other = certificates.make(tmp_path / "tls"), certificates.make(tmp_path / "other", "another")
+    with server_with_tls(place) as server:
         checked: dict[str, str] = {"ca": str(place / "ca.pem")}
         shows = checked | {"cert": str(place / "client.pem"), "key": str(place / "client-key.pem")}
         for number, (user, use_tls) in enumerate(
@@ -129,15 +135,7 @@ def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_mydumper_with_tls(home: Path, tmp_path: Path) -> None:
     """Rows are read over TLS as well, and not at all where the server's certificate is to be verified."""
     place = certificates.make(tmp_path / "tls")
-    files = [f"--ssl-ca={place / 'ca.pem'}", f"--ssl-cert={place / 'server.pem'}"]
-    files.append(f"--ssl-key={place / 'server-key.pem'}")
-    with servers.private_server(FLAVOR, options=files) as server:  # type: ignore[arg-type]
-        sql(
-            server,
-            *LAB,
-            "CREATE USER 'plain'@'%' IDENTIFIED BY 'of plain 1' REQUIRE SSL",
-            "GRANT SELECT ON lab.* TO 'plain'@'%'",
-        )
+    with server_with_tls(place) as server:
         connection = connect(server, "plain", "of plain 1", None)
         bundle = written(capture(connection), tmp_path / "bundle")
         bundle.dump(source=connection, engine="mydumper")

@@ -415,7 +415,6 @@ def _fill(script: str, **values: str) -> str:
     folder = resources.files(__package__).joinpath("scripts")
     text = folder.joinpath(script).read_text(encoding="utf-8")
     for part in ("client", "mydumper"):
-        words = folder.joinpath(f"{part}.sh").read_text(encoding="utf-8")
-        text = text.replace(f"@{part}@\n", words.rstrip("\n") + "\n\n")
+        values[part] = folder.joinpath(f"{part}.sh").read_text(encoding="utf-8")
     values["version"] = __version__
     return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], text)

@@ -71,7 +71,7 @@ def _of_column(column: Column) -> str:
     if column.data_type in ("binary", "bit"):
         return (
             column.column_type
-        )  # padded to its length; bits are numbers beside numbers, and bytes beside bytes
+        )  # padded to its length; bits are bytes beside bytes and numbers beside numbers
     if column.data_type in BINARY_TYPES:
         return "bytes"
     if column.data_type in NUMERIC_TYPES:

@@ -48,9 +48,8 @@ mydumper_login() {
         fi
         case $option in
             --host=* | --port=* | --user=* | --socket=* | --protocol=*)
-                name=${option%%=*}
-                printf '%s=%s\n' "${name#--}" "$(option_value "${option#*=}")"
-                name= ;;
+                option=${option#--}
+                printf '%s=%s\n' "${option%%=*}" "$(option_value "${option#*=}")" ;;
             -h | --host) name=host ;;
             -P | --port) name=port ;;
             -u | --user) name=user ;;
