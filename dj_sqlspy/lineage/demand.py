@@ -34,7 +34,6 @@ from .tree import (
     is_not_false,
     is_not_true,
     joins,
-    map_query,
     outer_references,
     put,
     query_of,
@@ -46,6 +45,7 @@ from .tree import (
 )
 
 Keys = dict[str, tuple[Expr, ...]]
+_ROWS = "g"  # aliases of what `_joined_back` joins with the rows behind it
 _fresh = itertools.count(1)
 
 
@@ -439,7 +439,7 @@ def _joined_back(block: Block, group: Sequence[Expr], read: Input) -> Block:
 
     An aggregate over all rows has a value even of none: its row is there without keys then.
     """
-    left, right = fresh("g"), fresh("r")
+    left, right = fresh(_ROWS), fresh("r")
     names = [f"{left}.{i}" for i in range(len(group))]
     extra = tuple(Output(name, expression) for name, expression in zip(names, group, strict=True))
     grouped = replace(
@@ -529,52 +529,38 @@ def _once_a_partition(block: Block) -> Block:
     found = next((source for source in sources(block.tree) if {source.alias} == aliases), None)
     if not isinstance(found, Derived) or found.lateral or supplied(block.tree, found.alias):
         return block
-    joined = found.query
-    if not (isinstance(joined, Block) and isinstance(joined.tree, Join) and not joined.tree.left_outer):
-        return block
-    rows, behind = joined.tree.left, joined.tree.right
-    if not (isinstance(rows, Derived) and isinstance(behind, Derived) and isinstance(rows.query, Block)):
-        return block
-    if not (windows_of(rows.query) and is_plain(joined) and not joined.where):
-        return block
-    outputs = {output.name.lower(): output.expr for output in joined.outputs}
-    used: set[str] = set()  # of the window's rows, around it
-    map_query(replace(block, outputs=()), lambda e: substitute(e, lambda c: _note(c, found.alias, used)))
-    keys = [outputs[output.expr.name.lower()] for output in block.outputs]
-    of_rows = {
-        name
-        for name, e in outputs.items()
-        if isinstance(e, exp.Column) and (e.table, e.name.lower()) == (rows.alias, name)
-    }
-    if not used <= of_rows or not all(
-        isinstance(key, exp.Column) and key.table == behind.alias for key in keys
+    query = found.query
+    if not (
+        isinstance(query, Block) and isinstance(query.tree, Join) and isinstance(query.tree.left, Derived)
     ):
         return block
+    rows, joined = query.tree.left, query.tree
+    if not (rows.alias.startswith(f"{_ROWS}~") and isinstance(rows.query, Block) and windows_of(rows.query)):
+        return block
+    if joined.left_outer:
+        return block
     alias = fresh("d")
-    names = sorted(
-        {c.name for on in joined.tree.on for c in on.find_all(exp.Column) if c.table == rows.alias}
-    )
+    names = sorted({c.name for on in joined.on for c in on.find_all(exp.Column) if c.table == rows.alias})
     partitions = Block(
         tuple(Output(name, column(found.alias, name)) for name in names)
         or (Output("any", exp.Literal.number(1)),),
-        put(block.tree, found.alias, Derived(found.alias, rows.query)),
+        put(block.tree, found.alias, replace(rows, alias=found.alias)),
         block.where,
         distinct=True,
     )
-    on = (
-        substitute(e, lambda c: column(alias, c.name) if c.table == rows.alias else None)
-        for e in joined.tree.on
-    )
+    behind = {output.name: output.expr for output in query.outputs}
     return Block(
-        tuple(Output(output.name, key) for output, key in zip(block.outputs, keys, strict=True)),
-        Join(Derived(alias, partitions), behind, tuple(on)),
+        tuple(Output(output.name, behind[output.expr.name]) for output in block.outputs),
+        Join(
+            Derived(alias, partitions),
+            joined.right,
+            tuple(
+                substitute(on, lambda c: column(alias, c.name) if c.table == rows.alias else None)
+                for on in joined.on
+            ),
+        ),
         distinct=True,
     )
-
-
-def _note(item: exp.Column, alias: str, names: set[str]) -> None:
-    if item.table == alias:
-        names.add(item.name.lower())
 
 
 __all__ = [

@@ -45,6 +45,8 @@ def _of(expression: Expr, block: Block) -> frozenset[str]:
             return _of_results([expression.this, *expression.expressions], block)
         case exp.Null():
             return frozenset()  # of the type of the other
+        case exp.Introducer() if expression.name in ("DATE", "TIMESTAMP"):
+            return frozenset({"moment"})
         case exp.Literal():
             return frozenset({"text" if expression.is_string else "number"})
         case exp.Column():
