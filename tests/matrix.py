@@ -151,7 +151,7 @@ def share_done(log: Path) -> str:
     """How far pytest is, by the share and the file that it wrote last."""
     text = log.read_text(errors="replace")
     shares = [part.strip() for part in text.split("[") if "%]" in part]
-    files = [line.split()[0] for line in text.splitlines() if line.startswith("tests/")]
+    files = [line.split()[0] for line in text.splitlines() if line.startswith("tests/") and ".py " in line]
     return f"{shares[-1].partition(']')[0] if shares else '0%'}, {files[-1] if files else 'starting'}"
 
 

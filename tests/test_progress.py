@@ -131,6 +131,13 @@ def test_in_a_notebook(tmp_path: Path) -> None:
     assert not [output for output in book.cells[0].outputs if output.output_type != "stream"]
 
 
+def slowly(path: Path, program: str, option: str, seconds: float) -> str:
+    """The real program, which takes its time where it is given an option."""
+    path.write_text(f'#!/bin/sh\ncase "$*" in *{option}*) sleep {seconds} ;; esac\nexec {program} "$@"\n')
+    path.chmod(0o700)
+    return str(path)
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_dump_in_a_terminal(server: Any, connection: Any, prefix: str, tmp_path: Path, jobs: int) -> None:
     with connection.cursor() as cursor:
@@ -142,12 +149,10 @@ def test_a_dump_in_a_terminal(server: Any, connection: Any, prefix: str, tmp_pat
             )
     texts = [f"SELECT * FROM `{prefix}lab`.t{number} WHERE id < 10" for number in range(4)]
     bundle = bundle_of(server, tmp_path / "b", *texts)
-    slow = tmp_path / "slow-dump"  # the real one, which takes its time for each table
     real = shutil.which("mariadb-dump") or shutil.which("mysqldump")
-    slow.write_text(f'#!/bin/sh\ncase "$*" in *--no-create-info*) sleep 1.2 ;; esac\nexec {real} "$@"\n')
-    slow.chmod(0o700)
+    slow = slowly(tmp_path / "slow-dump", str(real), "--no-create-info", 1.2)
     command = ["bash", str(bundle.path / "dump.sh"), f"--jobs={jobs}", *options(server)]
-    code, text = in_terminal(command, MYSQLDUMP=str(slow))
+    code, text = in_terminal(command, MYSQLDUMP=slow)
     assert code == 0 and "4 tables, 40 rows" in text.splitlines()[-1], text
     told = [
         (int(n), int(percent))
@@ -155,9 +160,7 @@ def test_a_dump_in_a_terminal(server: Any, connection: Any, prefix: str, tmp_pat
     ]
     assert told == sorted(told) and all(percent == 25 * n for n, percent in told)
     assert told[-1:] == [(4, 100)], text  # it takes more than two seconds
-    quiet = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "MYSQLDUMP": str(slow)}
-    )
+    quiet = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "MYSQLDUMP": slow})
     assert quiet.returncode == 0 and quiet.stderr == ""
 
 
@@ -168,13 +171,8 @@ def test_a_dump_by_mydumper_in_a_terminal(server: Any, connection: Any, prefix: 
         cursor.execute(f"CREATE TABLE `{prefix}lab`.t (id INT PRIMARY KEY)")
         cursor.execute(f"INSERT INTO `{prefix}lab`.t VALUES (1), (2)")
     bundle = bundle_of(server, tmp_path / "b", f"SELECT * FROM `{prefix}lab`.t WHERE id < 2")
-    slow = tmp_path / "slow"
-    slow.write_text(
-        f'#!/bin/sh\ncase "$*" in *--no-schemas*) sleep 3 ;; esac\nexec {os.environ["MYDUMPER"]} "$@"\n'
-    )
-    slow.chmod(0o700)
+    slow = slowly(tmp_path / "slow", os.environ["MYDUMPER"], "--no-schemas", 3)
     command = ["bash", str(bundle.path / "dump.sh"), "--engine=mydumper", *options(server)]
-    code, text = in_terminal(command, MYDUMPER=str(slow))
-    assert code == 0 and "mydumper, 0 MB written" in text and "1 tables, 1 rows" in text.splitlines()[-1], (
-        text
-    )
+    code, text = in_terminal(command, MYDUMPER=slow)
+    assert code == 0 and "mydumper, 0 MB written" in text, text
+    assert "1 tables, 1 rows" in text.splitlines()[-1], text
