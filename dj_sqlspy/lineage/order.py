@@ -21,9 +21,9 @@ from .tree import (
     Query,
     Tree,
     Union,
-    block_expressions,
     children,
     conjuncts,
+    expressions_of,
     joins,
     sources,
     tree_aliases,
@@ -49,7 +49,7 @@ def marks_of(query: Query) -> frozenset[str]:
 def _marks(query: Query) -> Iterator[str]:
     if query.limit is not None and not determined(query):
         yield "limit"
-    expressions = list(block_expressions(query) if isinstance(query, Block) else query.order)
+    expressions = list(expressions_of(query))
     if isinstance(query, Block):
         expressions += [
             s.hidden for s in sources(query.tree) if isinstance(s, Opaque) and s.hidden is not None
@@ -222,6 +222,3 @@ def _equalities(block: Block) -> Iterator[tuple[tuple[str, str], tuple[str, str]
                         yield _id(one), _id(other)
                     if join is None or other.table not in supplied:
                         yield _id(other), _id(one)
-
-
-__all__ = ["changes", "closure", "column_ids", "determined", "marks_of"]

@@ -81,6 +81,3 @@ def _of_column(column: Column) -> str:
     if column.data_type in TEXT_TYPES:
         return "text"
     return "moment" if column.data_type in ("date", "datetime", "timestamp") else column.data_type
-
-
-__all__ = ["alike"]

@@ -1,0 +1,120 @@
+"""Set operations: EXCEPT and INTERSECT as conditions on rows.
+
+In: the two resolved sides of one. Out: a query with the same rows, in which the other side stands in a subquery or is
+counted; or a `Union` of that operator where there is no such query.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlglot import exp
+
+from .rewrite import with_new_aliases
+from .syntax import Expr
+from .tree import (
+    Block,
+    Derived,
+    Output,
+    Query,
+    Union,
+    column,
+    is_plain,
+    outer_references,
+    same,
+    subqueries,
+    subquery,
+)
+from .types import alike
+
+
+def compared(
+    operator: type[exp.SetOperation], distinct: bool, left: Query, right: Query, alias: Callable[[], str]
+) -> Query:
+    """EXCEPT and INTERSECT as a condition on the rows of the left side.
+
+    >>> from dj_sqlspy.lineage.example import resolved, show
+    >>> print(show(resolved("SELECT x FROM a EXCEPT SELECT x FROM c")))
+    SELECT
+
+    A query that refers to one around it can be no derived table. Where it only selects, the condition is put into it.
+    Where it does not, or each of equal rows counts, the set operation stays as it is.
+    """
+    similar = alike(left, right)
+    if not outer_references(left) | outer_references(right):
+        if not similar:
+            left, right = _of_one_type(left, right, alias), _of_one_type(right, left, alias)
+        if not distinct:
+            return _of_multisets(operator, left, right, alias)
+        similar = True
+    rows, others = _plain_blocks(left, alias), _plain_blocks(right, alias)
+    if not (distinct and similar and rows and others):
+        return Union((left, right), distinct, operator=operator)
+    found: list[Query] = []
+    for row in rows:
+        equal = [_equal_rows(row, other) for other in others]
+        matching: Query = equal[0] if len(equal) == 1 else Union(tuple(equal), distinct=False)
+        exists: Expr = exp.Exists(this=with_new_aliases(subquery(matching), alias))
+        if operator is exp.Except:
+            exists = exp.Not(this=exists)
+        found.append(replace(row, where=(*row.where, exists), distinct=True, order=()))
+    return found[0] if len(found) == 1 else Union(tuple(found))
+
+
+def _plain_blocks(query: Query, alias: Callable[[], str]) -> tuple[Block, ...]:
+    """Blocks that only select and whose rows are those of the query, as a set; none if there are no such."""
+    if not outer_references(query):
+        return (_around(query, alias()),)
+    if isinstance(query, Union) and query.adds_up:
+        blocks = [_plain_blocks(branch, alias) for branch in query.branches]
+        return tuple(itertools.chain(*blocks)) if all(blocks) else ()
+    return (query,) if is_plain(query) else ()
+
+
+def _around(query: Query, alias: str, where: tuple[Expr, ...] = ()) -> Block:
+    """``SELECT * FROM (query) AS alias WHERE …``"""
+    return Block(tuple(Output(x, column(alias, x)) for x in query.names), Derived(alias, query), where)
+
+
+def _equal_rows(row: Block, other: Block) -> Block:
+    """The rows of one block that equal a row of another one, NULL for NULL."""
+    equal = (same(x.expr, y.expr) for x, y in zip(row.outputs, other.outputs, strict=True))
+    return Block((Output("one", exp.Literal.number(1)),), other.tree, (*other.where, *equal))
+
+
+def _of_one_type(query: Query, other: Query, alias: Callable[[], str]) -> Query:
+    """The query with the types that a set operation with another one makes of its columns.
+
+    >>> from dj_sqlspy.lineage.example import resolved, show
+    >>> a, b = resolved("SELECT x FROM a"), resolved("SELECT t FROM a")
+    >>> print(show(_of_one_type(a, b, iter(["p", "q"]).__next__)))
+    SELECT
+    """
+    outer = alias()
+    (copied,) = subqueries(with_new_aliases(subquery(other), alias))
+    return Union((query, _around(copied, outer, (exp.false(),))), distinct=False)
+
+
+def _of_multisets(
+    operator: type[exp.SetOperation], left: Query, right: Query, alias: Callable[[], str]
+) -> Block:
+    """EXCEPT ALL and INTERSECT ALL by numbers: the n-th of equal rows is compared with how many there are.
+
+    >>> from dj_sqlspy.lineage.example import resolved, show
+    >>> print(show(resolved("SELECT x FROM a EXCEPT ALL SELECT x FROM c")))
+    SELECT
+    """
+    inner, a, b = alias(), alias(), alias()
+    number = exp.Window(
+        this=exp.RowNumber(), partition_by=[column(inner, x) for x in left.names], over="OVER"
+    )
+    rows = _around(left, inner)
+    numbered = replace(rows, outputs=(*rows.outputs, Output("number~", number)))
+    equal = (same(column(a, x), column(b, y)) for x, y in zip(left.names, right.names, strict=True))
+    counted = Block((Output("n", exp.Count(this=exp.Star())),), Derived(b, right), tuple(equal), group=())
+    compare = exp.GT if operator is exp.Except else exp.LTE
+    outputs = tuple(Output(x, column(a, x)) for x in left.names)
+    condition = compare(this=column(a, "number~"), expression=subquery(counted))
+    return Block(outputs, Derived(a, numbered), (condition,))
