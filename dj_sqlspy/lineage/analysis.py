@@ -101,8 +101,9 @@ def analyse(sql: str, catalog: Catalog, *, kind: str = "data", default_schema: s
 
     >>> from dj_sqlspy.lineage.example import CATALOG
     >>> for leaf in analyse("SELECT x FROM s.a NATURAL JOIN s.b WHERE y > 3", CATALOG).leaves:
-    ...     print(leaf.table.name, leaf.sql)
-    SELECT
+    ...     print(leaf.table.name, leaf.sql.replace("`", ""))
+    a SELECT DISTINCT t1.id AS t1.0 FROM s.a AS t1 JOIN s.b AS t2 ON (t1.id = t2.id) WHERE (t2.y > 3)
+    b SELECT DISTINCT t2.id AS t2.0, t2.n AS t2.1 FROM s.a AS t1 JOIN s.b AS t2 ON (t1.id = t2.id) WHERE (t2.y > 3)
 
     Raises
     ------
@@ -175,8 +176,8 @@ def first_row(query: Query) -> Query:
     """Of ``SELECT EXISTS (q)``, the query for one row of q: the first one by key. Any other query stays as it is.
 
     >>> from dj_sqlspy.lineage.example import show, tree
-    >>> print(show(first_row(tree("SELECT EXISTS (SELECT x FROM a WHERE x > 3)"))))
-    SELECT
+    >>> show(first_row(tree("SELECT EXISTS (SELECT x FROM a WHERE x > 3)")))
+    SELECT t1.id AS k1 FROM s.a AS t1 WHERE (t1.x > 3) ORDER BY t1.id ASC LIMIT 1
     """
     tested = _tested(query)
     if tested is None:

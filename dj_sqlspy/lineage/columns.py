@@ -16,7 +16,12 @@ from .tree import Base, Block, Derived, Opaque, Query, Source, joins, query_of, 
 
 
 def columns_read(query: Query) -> set[tuple[str, str]]:
-    """Full table name and name of each column, names of columns in lower case."""
+    """Full table name and name of each column, names of columns in lower case.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> sorted(columns_read(tree("SELECT COUNT(*) FROM (SELECT * FROM a) AS d WHERE x > 1")))
+    [('`s`.`a`', 'x')]
+    """
     reader = _Reader()
     reader.query(query, None)
     return reader.found

@@ -5,11 +5,15 @@ In: SQL on the tables ``a``, ``b`` and ``c`` of the schema ``s``, and its view `
 
 from __future__ import annotations
 
+import textwrap
+
+from sqlglot import exp
+
 from ..catalog import Catalog, Column, Table
 from .generate import to_sql
 from .resolve import resolve
 from .simplify import simplify
-from .syntax import parse
+from .syntax import Exact, parse
 from .tree import Block, Query
 
 
@@ -44,6 +48,13 @@ def tree(sql: str) -> Block:
     return query
 
 
-def show(query: Query) -> str:
-    """SQL of a tree, without backticks."""
-    return to_sql(query).replace("`", "")
+def show(query: Query) -> None:
+    """Print the SQL of a tree without backticks. Aliases that a pass made are numbered from 1."""
+    text = parse(to_sql(query))
+    numbers: dict[str, int] = {}
+    for node in text.find_all(exp.Identifier, bfs=False):
+        alias, dot, rest = node.name.partition(".")
+        letter, _, number = alias.partition("~")
+        if number:
+            node.set("this", f"{letter}{numbers.setdefault(alias, len(numbers) + 1)}{dot}{rest}")
+    print(textwrap.fill(text.sql(dialect=Exact).replace("`", ""), 96))

@@ -87,6 +87,10 @@ def changes(node: Expr) -> bool:
 def determined(query: Query) -> bool:
     """True if ORDER BY leaves no choice (or there is at most one row).
 
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> [determined(tree(f"SELECT x FROM a ORDER BY {key}")) for key in ("x", "id")]
+    [False, True]
+
     Collations that find different texts equal do no harm: keys are unique under the same collation.
     """
     if isinstance(query, Union):

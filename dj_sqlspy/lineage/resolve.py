@@ -41,8 +41,9 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     """Resolve the names of a parsed SELECT.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
-    >>> print(show(resolved("SELECT * FROM a NATURAL JOIN c")))
-    SELECT
+    >>> show(resolved("SELECT * FROM a NATURAL JOIN c"))
+    SELECT t1.id AS id, t1.x AS x, t1.t AS t FROM s.a AS t1 JOIN s.c AS t2 ON (t1.id = t2.id) AND
+    (t1.x = t2.x)
 
     Raises
     ------

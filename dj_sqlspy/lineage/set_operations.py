@@ -36,8 +36,9 @@ def compared(
     """EXCEPT and INTERSECT as a condition on the rows of the left side.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
-    >>> print(show(resolved("SELECT x FROM a EXCEPT SELECT x FROM c")))
-    SELECT
+    >>> show(resolved("SELECT x FROM a EXCEPT SELECT x FROM c"))
+    SELECT DISTINCT t3.x AS x FROM (SELECT t1.x AS x FROM s.a AS t1) AS t3 WHERE (NOT EXISTS(SELECT
+    1 AS one FROM (SELECT t6.x AS x FROM s.c AS t6) AS t5 WHERE ((t3.x) <=> (t5.x))))
 
     A query that refers to one around it can be no derived table. Where it only selects, the condition is put into it.
     Where it does not, or each of equal rows counts, the set operation stays as it is.
@@ -89,8 +90,9 @@ def _of_one_type(query: Query, other: Query, alias: Callable[[], str]) -> Query:
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> a, b = resolved("SELECT x FROM a"), resolved("SELECT t FROM a")
-    >>> print(show(_of_one_type(a, b, iter(["p", "q"]).__next__)))
-    SELECT
+    >>> show(_of_one_type(a, b, iter(["p", "q"]).__next__))
+    (SELECT t1.x AS x FROM s.a AS t1) UNION ALL (SELECT p.t AS t FROM (SELECT q.t AS t FROM s.a AS
+    q) AS p WHERE (FALSE))
     """
     outer = alias()
     (copied,) = subqueries(with_new_aliases(subquery(other), alias))
@@ -103,8 +105,10 @@ def _of_multisets(
     """EXCEPT ALL and INTERSECT ALL by numbers: the n-th of equal rows is compared with how many there are.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
-    >>> print(show(resolved("SELECT x FROM a EXCEPT ALL SELECT x FROM c")))
-    SELECT
+    >>> show(resolved("SELECT x FROM a EXCEPT ALL SELECT x FROM c"))
+    SELECT t4.x AS x FROM (SELECT t3.x AS x, ROW_NUMBER() OVER (PARTITION BY t3.x) AS number~ FROM
+    (SELECT t1.x AS x FROM s.a AS t1) AS t3) AS t4 WHERE (t4.number~ > (SELECT COUNT(*) AS n FROM
+    (SELECT t2.x AS x FROM s.c AS t2) AS t5 WHERE ((t4.x) <=> (t5.x))))
     """
     inner, a, b = alias(), alias(), alias()
     number = exp.Window(

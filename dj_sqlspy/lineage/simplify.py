@@ -51,9 +51,10 @@ def on_to_where(block: Block) -> Block:
     """Move ON conditions of inner joins that hold a subquery to WHERE, where the rules of `rejection` see them.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
-    >>> query = resolved("SELECT x FROM a JOIN b ON a.id = b.id AND EXISTS (SELECT 1 FROM c)")
-    >>> print(show(on_to_where(query)))
-    SELECT
+    >>> query = resolved("SELECT x FROM a JOIN b ON a.id = b.id AND EXISTS (SELECT id FROM c)")
+    >>> show(on_to_where(query))
+    SELECT t1.x AS x FROM s.a AS t1 JOIN s.b AS t2 ON (t1.id = t2.id) WHERE (EXISTS(SELECT t3.id AS
+    id FROM s.c AS t3))
 
     Below the side of a LEFT JOIN that is filled with NULLs they move to ON of that join: ``a LEFT JOIN (b JOIN c ON x)
     ON y`` means ``a LEFT JOIN (b CROSS JOIN c) ON y AND x``.
@@ -80,8 +81,9 @@ def having_to_where(block: Block) -> Block:
     """Move conditions that are constant within each group from HAVING to WHERE: they restrict rows, not groups.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
-    >>> print(show(having_to_where(resolved("SELECT id, x, COUNT(*) AS n FROM a GROUP BY id HAVING x > 3 AND n > 1"))))
-    SELECT
+    >>> show(having_to_where(resolved("SELECT id, x, COUNT(*) AS n FROM a GROUP BY id HAVING x > 3 AND n > 1")))
+    SELECT t1.id AS id, t1.x AS x, COUNT(*) AS n FROM s.a AS t1 WHERE (t1.x > 3) GROUP BY t1.id
+    HAVING (COUNT(*) > 1)
 
     A condition without aggregates is constant if the key of the group determines its columns: then all rows of a group
     meet it or none does. DataJoint sends this form. Not with ROLLUP, whose extra rows have other keys.
@@ -102,8 +104,8 @@ def merge_derived(block: Block) -> Block:
     """Merge derived tables that only select into the block.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
-    >>> print(show(merge_derived(resolved("SELECT y FROM (SELECT x + 1 AS y FROM a WHERE x > 1) AS d WHERE y < 9"))))
-    SELECT
+    >>> show(merge_derived(resolved("SELECT y FROM (SELECT x + 1 AS y FROM a WHERE x > 1) AS d WHERE y < 9")))
+    SELECT (t1.x + 1) AS y FROM s.a AS t1 WHERE (t1.x > 1) AND ((t1.x + 1) < 9)
 
     Safe where the derived table is neither on the side of a LEFT JOIN that is filled with NULLs (its conditions
     would have to move into ON) nor computes anything that changes from call to call or that GROUP BY and ORDER BY
@@ -145,8 +147,9 @@ def tell_apart(block: Block) -> Block:
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> grouped = "SELECT a.id AS id, COUNT(*) AS n FROM a JOIN b ON a.x = b.y GROUP BY a.id, b.id"
-    >>> print(show(tell_apart(resolved(f"SELECT n FROM ({grouped}) AS d WHERE id > 1"))))
-    SELECT
+    >>> show(tell_apart(resolved(f"SELECT n FROM ({grouped}) AS d WHERE id > 1")))
+    SELECT t3.n AS n FROM (SELECT t1.id AS id~, COUNT(*) AS n FROM s.a AS t1 JOIN s.b AS t2 ON (t1.x
+    = t2.y) GROUP BY t1.id, t2.id) AS t3 WHERE (t3.id~ > 1)
 
     MariaDB moves a condition on such an output into HAVING by its name, and finds it ambiguous there.
     """

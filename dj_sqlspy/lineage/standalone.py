@@ -21,8 +21,8 @@ def standalone(query: Query) -> Iterator[Query]:
 
     >>> from dj_sqlspy.lineage.example import show, tree
     >>> for query in standalone(tree("SELECT x FROM a WHERE x > (SELECT MAX(y) FROM b)")):
-    ...     print(show(query))
-    SELECT
+    ...     show(query)
+    SELECT MAX(t2.y) AS MAX(y) FROM s.b AS t2
     """
     if isinstance(query, Block) and query.totals and query.having:
         yield _of_all_rows(query)
