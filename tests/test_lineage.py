@@ -19,10 +19,10 @@ from dj_sqlspy.catalog import Catalog
 from dj_sqlspy.errors import LineageError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.lineage import Lineage, analyse, named_tables
+from dj_sqlspy.lineage.generate import to_sql
 from dj_sqlspy.lineage.resolve import resolve
 from dj_sqlspy.lineage.simplify import simplify
 from dj_sqlspy.lineage.syntax import parse
-from dj_sqlspy.lineage.tree import to_sql
 from dj_sqlspy.servers import Server
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import drop_schemas
