@@ -22,6 +22,7 @@ from .tree import (
     Opaque,
     Output,
     Query,
+    Source,
     Tree,
     Union,
     column,
@@ -94,7 +95,7 @@ def beside(block: Block, part: Tree, around: Combinations) -> Combinations:
     return around if found is None else around.joined(found)
 
 
-def of_lateral(block: Block, source: Derived | Opaque, around: Combinations) -> Combinations:
+def of_lateral(block: Block, source: Source, around: Combinations) -> Combinations:
     """Those that a source is evaluated for: of the rows beside it, also where it has no row for them."""
     found = beside(block, source, around)
     return found.meeting(*without_subqueries(block, source, found.aliases))

@@ -17,7 +17,7 @@ combination that the slice holds if and only if it accepts it in the source (doc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from sqlglot import exp
@@ -34,6 +34,7 @@ from .tree import (
     Block,
     Derived,
     Join,
+    Opaque,
     Query,
     Union,
     expressions_of,
@@ -117,6 +118,8 @@ def _inside(block: Block, root: bool, here: Combinations, around: Combinations) 
                 yield from _query(source.query, passed, of_lateral(block, source, around))
             else:
                 yield from _query(source.query, passed or source.query.limit is not None, _NOWHERE)
+        elif isinstance(source, Opaque) and has_subquery(source.node):
+            yield from _inside_expression(source.node, of_lateral(block, source, around))
     for join in joins(block.tree):
         if any(map(has_subquery, join.on)):
             pairs = of_join(block, join, around, is_monotone)
@@ -192,10 +195,17 @@ def _whole_value(here: Combinations, predicate: Predicate) -> Iterator[Witness]:
 
 
 def _lateral(block: Block, around: Combinations) -> Iterator[Witness]:
-    """All rows that a derived table which groups or limits is made of, for each row beside it that it refers to."""
+    """What a source is computed from, for each row beside it that it refers to.
+
+    That is all rows of a derived table that groups or limits, and of the subqueries in JSON_TABLE.
+    """
     for source in sources(block.tree):
-        if isinstance(source, Derived) and not is_plain(source.query) and outer_references(source.query):
-            value = Predicate(source.query, "~", any_row, scalar=True)
+        values: Iterable[Predicate] = ()
+        if isinstance(source, Opaque):
+            values = predicates(source.node)
+        elif isinstance(source, Derived) and not is_plain(source.query) and outer_references(source.query):
+            values = [Predicate(source.query, "~", any_row, scalar=True)]
+        for value in values:
             yield from _whole_value(of_lateral(block, source, around), value)
 
 
