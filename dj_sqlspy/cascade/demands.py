@@ -166,7 +166,7 @@ def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | str:
     if lineage.fallback or lineage.query is None:
         return lineage.fallback or "it reads nothing"
     if lineage.witnesses:
-        return "rules keep rows rejected"
+        return "rules keep other rows rejected"
     if not lineage.reads_whole:
         return "its SELECT stands in another statement"
     found = batch(lineage.query)
