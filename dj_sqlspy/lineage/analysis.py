@@ -17,13 +17,11 @@ from ..errors import LineageError
 from .derivation import rows_behind
 from .generate import to_sql
 from .names import named_tables, qualify, through_views
-from .occurrences import demanded_occurrences, from_occurrences
 from .order import determined, marks_of
-from .predicates import predicates
+from .predicates import demanded_occurrences, from_occurrences, predicates, standalone
 from .rejection import witnesses
 from .resolve import resolve
 from .simplify import simplify
-from .standalone import standalone
 from .syntax import Exact, Expr, Unsupported, parse, select_of, table_names
 from .tree import Base, Block, Output, Query, Union, column, is_plain, occurrences, sources
 from .witness import Witness
@@ -39,7 +37,7 @@ class Leaf:
     sql : str or None
         Returns their keys. None: all rows.
     keys : tuple of array or None
-        The keys, where they are known already (`cascade.keysets.Columns`).
+        The keys, where they are known already, as the cascade holds them.
     """
 
     table: Table
@@ -64,7 +62,7 @@ class Lineage:
     ordered : bool
         True if the statement orders its result totally.
     fallback : str or None
-        Why it was not analysed; then the leaves are whole tables.
+        Why it was not analysed. Then the leaves are whole tables.
     query : Query or None
         The resolved tree, None for a fall-back.
     reads_whole : bool
@@ -154,7 +152,7 @@ def _branches(query: Query) -> Iterator[Query]:
 
 
 def _tables(query: Query, select: Expr, catalog: Catalog, default_schema: str | None) -> tuple[Table, ...]:
-    """The tables that it reads, and those that it only names (in a CTE that it does not use): servers may want them."""
+    """The tables that it reads, and those in CTEs that it does not use: a server may want to see them too."""
     named = [found.table for found in through_views(table_names(select), catalog, default_schema)]
     tables = [base.table for base in occurrences(query)]
     tables += [table for table in named if table is not None and not table.is_view]

@@ -1,8 +1,8 @@
 """Batches: one query for all bindings of a shape.
 
 In: the query tree of a shape written with markers. Out: a `Batch` where each marker stands in a condition
-``column = marker`` on the rows of the outermost SELECT: then the rows behind all bindings together are those with
-``(columns) IN (bindings)``. Any other shape is asked once for each binding.
+``column = marker`` on the rows of the outermost SELECT. The rows behind all bindings together are then those with
+``(columns) IN (bindings)``. Any other shape is asked once for each binding; then the outcome is the reason.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from ..catalog import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES, Ta
 from ..shapes import markers
 from .derivation import fresh, rows_behind
 from .generate import expression_sql, to_sql
-from .occurrences import demanded_occurrences
-from .standalone import standalone
-from .syntax import Expr, Unsupported
+from .predicates import demanded_occurrences, standalone
+from .syntax import Expr
 from .tree import Base, Block, Derived, Output, Query, conjuncts, has_subquery, sources, windows_of
 from .witness import keys_here
 
@@ -35,7 +34,7 @@ class Batch:
     leaves : tuple of str
         For each demanded occurrence, SQL with `witness.KEYS` in place of the condition on the columns.
     count : str or None
-        SQL that counts the rows of all bindings together, the marker as above; None where it cannot.
+        SQL that counts the rows of all bindings together, the marker as above; None if ``single``.
     single : bool
         True if each binding returns one row whatever the data (an aggregate over all rows).
     counted_by_leaf : bool
@@ -98,10 +97,7 @@ def batch(query: Query) -> Batch | str:
     count = _count(asked, tuple(compared.values())) if plain or alike else None
     if count is None and not single:
         return "the rows of several cannot be counted together"
-    try:
-        leaves = tuple(to_sql(rows_behind(asked, base)) for base in demanded_occurrences(asked))
-    except (Unsupported, NotImplementedError) as error:
-        return str(error)
+    leaves = tuple(to_sql(rows_behind(asked, base)) for base in demanded_occurrences(asked))
     return Batch(
         ", ".join(map(expression_sql, compared.values())),
         tuple(compared),
@@ -114,7 +110,7 @@ def batch(query: Query) -> Batch | str:
 
 
 def _alone(query: Query) -> str | None:
-    """Why the rows of a query cannot be told by columns of it, if they cannot."""
+    """What keeps a query from being asked for many bindings at once, if anything does."""
     if not isinstance(query, Block):
         return "it is a set operation"
     if query.limit is not None:

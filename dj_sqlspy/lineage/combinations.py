@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from .derivation import Input, attach, carry
-from .occurrences import from_occurrences, rowless
-from .predicates import Predicate
+from .predicates import Predicate, from_occurrences, rowless
 from .rewrite import cross
 from .syntax import Expr
 from .tree import (
@@ -113,9 +112,9 @@ def of_join(block: Block, join: Join, around: Combinations, keeps: Callable[[Exp
 
 
 def without_subqueries(block: Block, part: Tree, visible: frozenset[str]) -> tuple[Expr, ...]:
-    """The conditions of WHERE that have no subquery and are about these sources alone, for a part of FROM.
+    """The conditions of WHERE that have no subquery and are about the ``visible`` sources alone, for a part of FROM.
 
-    Not those about a side of a LEFT JOIN that the part stands in: in the place of its rows, NULLs may pass.
+    Conditions on the side of a LEFT JOIN that the part stands in are left out: NULLs in the place of its rows may pass.
     """
     visible -= _filled(block.tree, part)
     return tuple(
@@ -142,10 +141,10 @@ def _holds(tree: Tree, part: Tree) -> bool:
 
 
 def apart(tree: Tree | None) -> tuple[Output, ...]:
-    """Columns that tell rows of a FROM clause apart which are made of the same rows of tables.
+    """Columns that tell apart rows of a FROM clause that are made of the same rows of tables.
 
-    Those of sources that are made of no table (VALUES, JSON_TABLE), or have several rows for one of a table (ROLLUP,
-    windows).
+    These are columns of sources that are made of no table (VALUES, JSON_TABLE), or that have several rows for one of a
+    table (ROLLUP, windows).
     """
     found: list[Output] = []
     for source in sources(tree):

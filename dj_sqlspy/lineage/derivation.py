@@ -16,8 +16,7 @@ from typing import TypeGuard, TypeVar, overload
 
 from sqlglot import exp
 
-from .occurrences import demanded_occurrences
-from .predicates import Predicate, any_row, predicates
+from .predicates import Predicate, any_row, demanded_occurrences, predicates
 from .rewrite import cross, put, substitute
 from .syntax import Expr
 from .tree import (
@@ -296,7 +295,7 @@ def _shows_what_it_reads(query: Query) -> TypeGuard[Block]:
 
 
 def _once_a_partition(block: Block) -> Block:
-    """The same keys, where they are those of the rows of a window's partitions: of each partition once.
+    """The same keys, read once for each partition where they are those of a window's partitions.
 
     >>> from dj_sqlspy.lineage.example import show, tree
     >>> query = tree("SELECT x FROM (SELECT x, MAX(x) OVER (PARTITION BY t) AS most FROM a) AS w WHERE x = most")
@@ -306,8 +305,8 @@ def _once_a_partition(block: Block) -> Block:
     t2.most)) AS d3 JOIN (SELECT t1.t AS g2.0, t1.id AS t1.0 FROM s.a AS t1) AS r1 ON ((d3.g2.0) <=>
     (r1.g2.0))
 
-    The join of each row with all rows of its partition has as many rows as the square of the partition's. Where the
-    window may be filled with NULLs by a LEFT JOIN, its missing row would find the partition of NULL: that is left.
+    A partition of n rows gives n² rows if each is joined with all of them; so the partitions are made distinct first.
+    Not where a LEFT JOIN may put NULLs in the place of the window's rows: they would find the partition of NULL.
     """
     found = _window_source(block)
     if block.tree is None or found is None:
@@ -335,7 +334,7 @@ def _once_a_partition(block: Block) -> Block:
 
 
 def _window_source(block: Block) -> tuple[Derived, RowsBehind] | None:
-    """The source that all keys come from, if it is rows of windows with the rows behind them."""
+    """The source that all keys come from, if it holds rows with windows, joined with the rows behind them."""
     aliases = {o.expr.table if isinstance(o.expr, exp.Column) else None for o in block.outputs}
     for source in sources(block.tree):
         if {source.alias} == aliases and isinstance(source, Derived) and isinstance(source.query, Block):

@@ -15,7 +15,7 @@ from ..catalog import Table
 from .expressions import expression
 from .rewrite import cross
 from .scope import Cte, Place, Scope, Visible, distinct_names, renamed
-from .syntax import Exact, Expr, UnknownTable, Unsupported, is_row, parse
+from .syntax import JOIN_WORDS, Exact, Expr, Unsupported, is_row, parse
 from .tree import (
     Base,
     Block,
@@ -45,7 +45,7 @@ def from_clause(first: Expr, joins: Sequence[exp.Join], place: Place) -> Tree:
     tree: Tree | None = None
     group = _source(first, place)
     for node in joins:
-        if any(node.args.get(word) for word in ("on", "using", "method", "side", "kind")):
+        if any(node.args.get(word) for word in JOIN_WORDS):
             group = _join(group, node, place)
         else:  # a comma
             tree = cross(tree, group)
@@ -211,7 +211,7 @@ def _named(node: exp.Table, place: Place) -> Tree:
     table = place.catalog.find(node.db or None, node.name, place.default_schema)
     if table is None:
         where = f"`{node.db}`.`{node.name}`" if node.db else f"`{node.name}`"
-        raise UnknownTable(f"table {where} is not in the catalog")
+        raise Unsupported(f"table {where} is not in the catalog")
     if table.is_view:
         return _view(table, shown, place)
     names = [c.name for c in table.columns]

@@ -22,7 +22,7 @@ Name = tuple[str | None, str]  # schema, if the statement names one, and table
 def named_tables(sql: str, guess: bool = True) -> list[Name]:
     """(schema or None, name) of each table that a statement names (of INSERT … SELECT, that its SELECT names).
 
-    With ``guess``, of a statement that cannot be parsed every ``x.y`` counts as one, columns with an alias too.
+    With ``guess``, every ``x.y`` in a statement that cannot be parsed counts as a table, also where it is a column.
 
     >>> named_tables("SELECT * FROM `lab`.`#species` JOIN lab.subject USING (species)")
     [('lab', '#species'), ('lab', 'subject')]

@@ -1,7 +1,8 @@
-"""Predicates: the subqueries of an expression, and how the expression depends on their rows.
+"""Predicates: how a query depends on the rows of its subqueries, and what of it is demanded.
 
-In: an expression of a resolved tree. Out: a `Predicate` for each subquery that stands in it. Which rows are read for
-it is not decided here: see `derivation`.
+In: a resolved tree. Out: a `Predicate` for each subquery that stands in an expression; the occurrences of base tables
+that demanded rows need rows of; the queries that are demanded for themselves. How their rows are asked for is decided
+in `derivation`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,22 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from .syntax import Expr, is_row
-from .tree import Query, Union, is_not_false, is_not_true, is_plain, outer_references, query_of
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Join,
+    Query,
+    Tree,
+    Union,
+    expressions_of,
+    is_not_false,
+    is_not_true,
+    is_plain,
+    outer_references,
+    query_of,
+    sources,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,3 +183,104 @@ def _never_null(expression: Expr) -> bool:
     if isinstance(expression, exp.Paren):
         return _never_null(expression.this)
     return bool(expression.meta.get("not_null")) or isinstance(expression, exp.Literal)
+
+
+# ---------------------------------------------------------------- what is demanded of a query
+
+
+def from_occurrences(tree: Tree | None) -> list[Base]:
+    """Base tables that the rows of a FROM clause are made of, through derived tables."""
+    found: list[Base] = []
+    for source in sources(tree):
+        if isinstance(source, Base):
+            found.append(source)
+        elif isinstance(source, Derived):
+            found += _query_occurrences(source.query)
+    return found
+
+
+def _query_occurrences(query: Query) -> list[Base]:
+    if isinstance(query, Union):
+        return [base for branch in query.branches for base in _query_occurrences(branch)]
+    return from_occurrences(query.tree)
+
+
+def demanded_occurrences(query: Query) -> list[Base]:
+    """Base tables that demanded rows need rows of: all but those below a negation.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> query = tree("SELECT x FROM a WHERE id IN (SELECT id FROM b) AND id NOT IN (SELECT id FROM c)")
+    >>> [base.table.name for base in demanded_occurrences(query)]
+    ['a', 'b']
+    """
+    if isinstance(query, Union):
+        return [base for branch in query.branches for base in demanded_occurrences(branch)]
+    found = [source for source in sources(query.tree) if isinstance(source, Base)]
+    for source in sources(query.tree):
+        if isinstance(source, Derived):
+            found += demanded_occurrences(source.query)
+    for expression in expressions_of(query):
+        for predicate in predicates(expression):
+            if predicate.polarity != "-" and not predicate.standalone:
+                found += demanded_occurrences(predicate.query)
+    return found
+
+
+def rowless(tree: Tree | None) -> bool:
+    """True if FROM can have a row that no row of a table is part of: one of VALUES, or COUNT(*) over no rows."""
+    if isinstance(tree, Join):
+        return rowless(tree.left) and (tree.left_outer or rowless(tree.right))
+    if isinstance(tree, Derived):
+        return _rowless_query(tree.query)
+    return not isinstance(tree, Base)
+
+
+def _rowless_query(query: Query) -> bool:
+    if isinstance(query, Union):
+        return any(_rowless_query(branch) for branch in query.branches)
+    return query.totals or rowless(query.tree)
+
+
+def standalone(query: Query) -> Iterator[Query]:
+    """Queries that are demanded for themselves.
+
+    These are queries with LIMIT below the top (which rows are first must not change), aggregates over all rows in a
+    derived table (they have a value even of no rows), and scalar subqueries that are not correlated.
+
+    >>> from dj_sqlspy.lineage.example import show, tree
+    >>> for query in standalone(tree("SELECT x FROM a WHERE x > (SELECT MAX(y) FROM b)")):
+    ...     show(query)
+    SELECT MAX(t2.y) AS MAX(y) FROM s.b AS t2
+    """
+    if isinstance(query, Block) and query.totals and query.having:
+        yield _of_all_rows(query)
+    yield from _inside(query)
+
+
+def _inside(query: Query) -> Iterator[Query]:
+    if isinstance(query, Union):
+        for branch in query.branches:
+            yield from _at(branch)
+        return
+    for source in sources(query.tree):
+        if isinstance(source, Derived):
+            yield from _at(source.query)
+    for expression in expressions_of(query):
+        for predicate in predicates(expression):
+            if predicate.standalone:
+                yield _of_all_rows(predicate.query)
+                yield from _inside(predicate.query)
+            else:
+                yield from _at(predicate.query)
+
+
+def _at(query: Query) -> Iterator[Query]:
+    totals = isinstance(query, Block) and query.totals
+    if (query.limit is not None or totals) and not outer_references(query):
+        yield _of_all_rows(query)
+    yield from _inside(query)
+
+
+def _of_all_rows(query: Query) -> Query:
+    """An aggregate over all rows without its HAVING: also one that is rejected is computed from them."""
+    return replace(query, having=()) if isinstance(query, Block) and query.totals else query

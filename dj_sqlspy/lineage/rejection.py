@@ -24,10 +24,16 @@ from sqlglot import exp
 
 from .combinations import Combinations, apart, beside, of_join, of_lateral, without_subqueries
 from .derivation import inputs
-from .occurrences import demanded_occurrences, from_occurrences, rowless
-from .predicates import Predicate, any_row, predicates
+from .predicates import (
+    Predicate,
+    any_row,
+    demanded_occurrences,
+    from_occurrences,
+    predicates,
+    rowless,
+    standalone,
+)
 from .rewrite import substitute
-from .standalone import standalone
 from .syntax import Expr
 from .tree import (
     Base,
@@ -80,7 +86,7 @@ def _block(block: Block, root: bool, around: Combinations) -> Iterator[Witness]:
     yield from _left_joins(block, around)
     yield from _lateral(block, around)
     yield from _groups(block, root, here)
-    # what keeps a positive subquery untrue must be there also where it is untrue: it does not narrow its own rules
+    # the rules inside of a positive subquery hold also where it is untrue: they keep it so
     inner = joined.meeting(*(condition for condition in block.where if is_monotone(condition)))
     yield from _inside(block, root, inner, around)
 

@@ -48,7 +48,7 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     Raises
     ------
     Unsupported
-        Where a construct is not analysed; `UnknownTable` where a table is not in the catalog.
+        Where a construct is not analysed, or a table is not in the catalog.
     """
     numbers = itertools.count(1)
     return distinct_names(_query(node, Place(catalog, lambda: f"t{next(numbers)}", _query, default_schema)))

@@ -17,41 +17,27 @@ from .tree import Query, column
 
 @dataclass(frozen=True)
 class Visible:
-    """One column that a scope shows: its name, and what it is.
-
-    ``source`` is the name that can qualify it, in lower case; "" for a column that NATURAL or USING merged.
-    """
+    """One column that a scope shows."""
 
     name: str
     expr: Expr
-    source: str
+    source: str  # the name that can qualify it, in lower case; "" for a column that NATURAL or USING merged
 
 
 @dataclass
 class Scope:
-    """The columns of one SELECT's sources. They come in while its FROM clause is resolved.
+    """The columns of one SELECT's sources. They come in while its FROM clause is resolved."""
 
-    Attributes
-    ----------
-    parent : Scope or None
-        That of the query around.
-    qualified : dict
-        The expression of (source, column), both in lower case.
-    star : list of Visible
-        The columns of ``SELECT *`` in their order.
-    sources : dict
-        The names of the columns of each source.
-    schemas : dict
-        The schema of each source that is a table or view.
-    enclosing : list of list of Visible
-        Columns of the sources around the part of FROM that is being resolved. LATERAL sees them.
-    """
-
-    parent: Scope | None
-    qualified: dict[tuple[str, str], Expr] = field(default_factory=dict)
-    star: list[Visible] = field(default_factory=list)
-    sources: dict[str, Sequence[str]] = field(default_factory=dict)
-    schemas: dict[str, str] = field(default_factory=dict)
+    parent: Scope | None  # that of the query around
+    qualified: dict[tuple[str, str], Expr] = field(
+        default_factory=dict
+    )  # by source and column, in lower case
+    star: list[Visible] = field(default_factory=list)  # the columns of SELECT * in their order
+    sources: dict[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # the columns of each source in their order
+    schemas: dict[str, str] = field(default_factory=dict)  # of sources that are tables or views
+    # columns of the sources around the part of FROM that is being resolved: LATERAL sees them
     enclosing: list[list[Visible]] = field(default_factory=list)
 
     def lookup(self, name: str, table: str | None) -> Expr | None:
@@ -112,34 +98,16 @@ class Cte:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A place in a statement.
-
-    Attributes
-    ----------
-    catalog : Catalog
-    alias : callable
-        Makes an alias that no other source of the statement has.
-    resolve : callable
-        Resolves a query that stands at a place. The modules below `resolve` reach it by this.
-    default_schema : str or None
-        Schema of unqualified table names.
-    views : tuple of str
-        The views around, by full name.
-    ctes : mapping
-        The CTEs in sight, by name in lower case.
-    scope : Scope
-    windows : mapping
-        The named windows, by name in lower case.
-    """
+    """A place in a statement, and what can be named there."""
 
     catalog: Catalog
-    alias: Callable[[], str]
-    resolve: Callable[[Expr, Place], Query]
-    default_schema: str | None
-    views: tuple[str, ...] = ()
-    ctes: Mapping[str, Cte] = field(default_factory=dict)
+    alias: Callable[[], str]  # makes an alias that no other source of the statement has
+    resolve: Callable[[Expr, Place], Query]  # resolves a query; modules below `resolve` reach it by this
+    default_schema: str | None  # of table names without one
+    views: tuple[str, ...] = ()  # full names of the views around
+    ctes: Mapping[str, Cte] = field(default_factory=dict)  # in sight, by name in lower case
     scope: Scope = field(default_factory=lambda: Scope(None))
-    windows: Mapping[str, Expr] = field(default_factory=dict)
+    windows: Mapping[str, Expr] = field(default_factory=dict)  # named ones, by name in lower case
 
     def query(self, node: Expr) -> Query:
         """The tree of a query that stands here."""

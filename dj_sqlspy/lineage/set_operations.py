@@ -12,9 +12,11 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from ..catalog import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES, Column
 from .rewrite import with_new_aliases
 from .syntax import Expr
 from .tree import (
+    Base,
     Block,
     Derived,
     Output,
@@ -24,10 +26,10 @@ from .tree import (
     is_plain,
     outer_references,
     same,
+    sources,
     subqueries,
     subquery,
 )
-from .types import alike
 
 
 def compared(
@@ -43,7 +45,7 @@ def compared(
     A query that refers to one around it can be no derived table. Where it only selects, the condition is put into it.
     Where it does not, or each of equal rows counts, the set operation stays as it is.
     """
-    similar = alike(left, right)
+    similar = _alike(left, right)
     if not outer_references(left) | outer_references(right):
         if not similar:
             left, right = _of_one_type(left, right, alias), _of_one_type(right, left, alias)
@@ -122,3 +124,79 @@ def _of_multisets(
     outputs = tuple(Output(x, column(a, x)) for x in left.names)
     condition = compare(this=column(a, "number~"), expression=subquery(counted))
     return Block(outputs, Derived(a, numbered), (condition,))
+
+
+# ---------------------------------------------------------------- types of columns
+
+_NUMBERS = (
+    *(exp.Count, exp.Sum, exp.Avg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.IntDiv, exp.Neg),
+    *(exp.Predicate, exp.Not, exp.Boolean),
+)
+_ANY = frozenset({"number", "text", "bytes", "moment"})
+
+
+def _alike(left: Query, right: Query) -> bool:
+    """Whether each column of one query is known to have the type of that of the other in its place.
+
+    ``<=>`` compares such columns as a set operation does. That first makes one type of both: of a number and a text it
+    makes texts, where ``<=>`` makes numbers of both. A column that is not one of a table, or a simple expression of
+    some, can be of any type.
+    """
+    return all(len(_of_output(left, i) | _of_output(right, i)) < 2 for i in range(len(left.names)))
+
+
+def _of_output(query: Query, position: int) -> frozenset[str]:
+    """The classes that a column of a query can have values of."""
+    if isinstance(query, Union):
+        return frozenset[str]().union(*(_of_output(branch, position) for branch in query.branches))
+    return _of(query.outputs[position].expr, query)
+
+
+def _of(expression: Expr, block: Block) -> frozenset[str]:
+    match expression:
+        case exp.Paren() | exp.Max() | exp.Min():
+            return _of(expression.this, block)
+        case exp.Case():
+            results = [each.args["true"] for each in expression.args["ifs"]]
+            return _of_results([*results, expression.args.get("default")], block)
+        case exp.If():
+            return _of_results([expression.args["true"], expression.args.get("false")], block)
+        case exp.Coalesce():
+            return _of_results([expression.this, *expression.expressions], block)
+        case exp.Null():
+            return frozenset()  # of the type of the other
+        case exp.Introducer() if expression.name in ("DATE", "TIMESTAMP"):
+            return frozenset({"moment"})
+        case exp.Literal():
+            return frozenset({"text" if expression.is_string else "number"})
+        case exp.Column():
+            return _of_source(expression, block)
+    moment = any(isinstance(operand, exp.Interval) for operand in expression.iter_expressions())
+    return frozenset({"number"}) if isinstance(expression, _NUMBERS) and not moment else _ANY
+
+
+def _of_results(results: list[Expr | None], block: Block) -> frozenset[str]:
+    return frozenset[str]().union(*(_of(each, block) for each in results if each is not None))
+
+
+def _of_source(item: exp.Column, block: Block) -> frozenset[str]:
+    source = next((s for s in sources(block.tree) if s.alias == item.table), None)
+    if isinstance(source, Base):
+        return frozenset({_of_column(source.table.column(item.name))})
+    if isinstance(source, Derived):
+        names = [name.lower() for name in source.query.names]
+        return _of_output(source.query, names.index(item.name.lower()))
+    return _ANY
+
+
+def _of_column(item: Column) -> str:
+    if item.data_type in ("binary", "bit"):
+        # padded to its length; bits are bytes beside bytes and numbers beside numbers
+        return item.column_type
+    if item.data_type in BINARY_TYPES:
+        return "bytes"
+    if item.data_type in NUMERIC_TYPES:
+        return "number"
+    if item.data_type in TEXT_TYPES:
+        return "text"
+    return "moment" if item.data_type in ("date", "datetime", "timestamp") else item.data_type

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from .order import changes, closure, column_ids
+from .order import changes, closure, column_id, column_ids
 from .rewrite import map_block, map_query, put, substitute, with_names
 from .syntax import Expr
 from .tree import (
@@ -196,7 +196,7 @@ def _branches(query: Query) -> Iterator[Block]:
 
 def _grouped(block: Block) -> set[tuple[str, str]]:
     """The columns of GROUP BY."""
-    return {i for key in block.group or () for i in column_ids(key, alone=True)}
+    return {found for key in block.group or () if (found := column_id(key)) is not None}
 
 
 def _in_having(block: Block, source: Derived) -> bool:

@@ -47,8 +47,8 @@ class Derived(_Immutable):
 class Opaque(_Immutable):
     """A source that is not looked into: JSON_TABLE, VALUES, a recursive CTE.
 
-    ``whole`` are the tables that it reads, of which all rows are demanded, so that it stays as it is; ``hidden`` is
-    its text as an expression where ``node`` does not show it.
+    ``whole`` are the tables that it reads; all of their rows are demanded, so it stays as it is. ``hidden`` is its
+    parsed text, where ``node`` holds it only as SQL.
     """
 
     alias: str
@@ -101,7 +101,7 @@ class Block(_Immutable):
 
     @property
     def totals(self) -> bool:
-        """True if it has a row about all rows, even about none: without GROUP BY, or (MySQL) by WITH ROLLUP."""
+        """True if it has a row even where it reads none: an aggregate without GROUP BY, or (MySQL) WITH ROLLUP."""
         return self.group == () or self.rollup
 
 
@@ -109,7 +109,7 @@ class Block(_Immutable):
 class Union(_Immutable):
     """Branches with equally many columns; ``distinct`` removes duplicate rows.
 
-    ``operator`` says what it is of: `resolve` leaves an EXCEPT or INTERSECT as it is where it cannot be rewritten.
+    It is an EXCEPT or INTERSECT (``operator``) where `set_operations` could not rewrite one.
     """
 
     branches: tuple[Query, ...]
@@ -121,7 +121,7 @@ class Union(_Immutable):
 
     @property
     def adds_up(self) -> bool:
-        """True if each row of a branch is one of its rows, whatever else there is."""
+        """True if each row of each branch is one of its rows: a UNION without LIMIT."""
         return self.operator is exp.Union and self.limit is None
 
     @property
