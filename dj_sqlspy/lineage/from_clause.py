@@ -228,13 +228,13 @@ def _view(view: Table, shown: str, place: Place) -> Derived:
     if view.full_name in place.views:
         raise Unsupported(f"view {view.full_name} refers to itself")
     node = parse(view.view_sql)
-    within = replace(place.apart({}), default_schema=view.schema, views=(*place.views, view.full_name))
+    within = replace(place.closed({}), default_schema=view.schema, views=(*place.views, view.full_name))
     query = renamed(within.query(node), [c.name for c in view.columns])
     return derived(query, node, shown, place, view.schema)
 
 
 def _cte(cte: Cte, shown: str, place: Place) -> Derived:
-    query = place.apart(cte.visible).query(cte.node)
+    query = place.closed(cte.visible).query(cte.node)
     query = distinct_names(renamed(query, cte.columns) if cte.columns else query)
     return derived(query, cte.node, shown, place)
 
@@ -252,7 +252,7 @@ def _recursive(cte: Cte, shown: str, place: Place) -> Opaque:
         first = cte.node
         while isinstance(first, (exp.SetOperation, exp.Subquery)):
             first = first.this
-        names = place.apart(cte.visible).query(first).names
+        names = place.closed(cte.visible).query(first).names
     definitions, whole = [], list[Base]()
     for each in _with_those_read(cte):
         definition, tables = _definition(each, place)
@@ -275,7 +275,7 @@ def _definition(cte: Cte, place: Place) -> tuple[exp.CTE, list[Base]]:
         if isinstance(table.this, exp.Identifier) and (table.db or table.name.lower() not in known):
             alone = table.copy()
             alone.set("joins", None)
-            found = Block((), _source(alone, place.apart({})))
+            found = Block((), _source(alone, place.closed({})))
             whole += [replace(base, whole=True) for base in occurrences(found)]
             if not table.db:
                 read = place.catalog.find(None, table.name, place.default_schema)

@@ -121,8 +121,8 @@ class Place:
         """Around the SELECT that this is in: where its derived tables look names up."""
         return replace(self, scope=self.scope.parent or Scope(None))
 
-    def apart(self, ctes: Mapping[str, Cte]) -> Place:
-        """Where no column is in sight: that of a CTE or a view."""
+    def closed(self, ctes: Mapping[str, Cte]) -> Place:
+        """Where no column is in sight: in a CTE or a view."""
         return replace(self, ctes=ctes, scope=Scope(None), windows={})
 
 
