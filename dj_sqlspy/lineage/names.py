@@ -98,6 +98,9 @@ def through_views(
     >>> from dj_sqlspy.lineage.example import CATALOG
     >>> [(found.name, found.view and found.view.name) for found in through_views([("s", "big")], CATALOG)]
     [('a', 'big'), ('big', None)]
+    >>> hidden = Catalog({"`s`.`v`": Table("s", "v", (), (), view_sql="")}, ())
+    >>> [found.name for found in through_views([("s", "v")], hidden, partial=True)]
+    ['v']
 
     Raises
     ------
