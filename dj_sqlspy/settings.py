@@ -1,8 +1,8 @@
 """Settings: ``sqlspy.*`` in ``dj.config``, and the environment.
 
 In: ``dj.config`` (code, ``dj_local_conf.json`` or ``datajoint.json``, ``override``/``config(…)``) and
-environment variables ``DJ_SQLSPY_…``. Out: checked values, and a session opened or ended where they ask for
-it. How the two lines of DataJoint keep them is in `compat`.
+environment variables ``DJ_SQLSPY_…``. Out: checked values; who follows them is told of each change (`on_change`). How
+the two lines of DataJoint keep them is in `spy.patches`.
 
 ======================  ======================  =============================================================
 setting                 environment
@@ -16,7 +16,7 @@ setting                 environment
 ``sqlspy.schema``       ``DJ_SQLSPY_SCHEMA``    a database schema to share the log through; none by default
 ``sqlspy.references``   ``DJ_SQLSPY_REFERENCES``  references that the database does not declare as foreign keys: a
                                                 list, or lines, of ``lab.session (rig) -> lab.rig (rig)``
-``sqlspy.scratch``      ``DJ_SQLSPY_SCRATCH``   a database schema for tables of keys (`dump.scratch`); none by default
+``sqlspy.scratch``      ``DJ_SQLSPY_SCRATCH``   a database schema for tables of keys (`dump.keytables`); none by default
 ======================  ======================  =============================================================
 
 As for DataJoint's own settings, the environment goes before a file. What was set last holds: an assignment in
@@ -29,13 +29,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import spy
 from .errors import SpyError
+
+if TYPE_CHECKING:
+    from .servers.tables import ForeignKey
 
 logger = logging.getLogger("dj_sqlspy")
 
@@ -110,7 +112,7 @@ def _checked_references(value: Any) -> tuple[str, ...]:
         raise SpyError(f"sqlspy.references is a list of strings, not {value!r}.")
     found = tuple(line.strip() for line in lines if line.strip())
     if found:
-        from .references import references
+        from .virtual_fks import references
 
         try:
             references(found)
@@ -152,7 +154,7 @@ _seen: dict[str, str | None] = {}
 
 
 def attach(read: Callable[[str], Any], write: Callable[[str, Any], None]) -> None:
-    """Use ``dj.config`` from now on, with what the environment says (called once, by `compat`)."""
+    """Use ``dj.config`` from now on, with what the environment says (called once, by `spy.patches`)."""
     global _read, _write
     _read, _write = read, write
     try:
@@ -207,13 +209,19 @@ def default_analysis() -> str:
     return (path.parent.name if path.stem == "__main__" else path.stem) or "interactive"
 
 
+# Called after every change, once `attach` was called: `capture` opens and ends sessions, `spy` needs the shared schema.
+on_change: list[Callable[[], None]] = []
+
+
 def changed() -> None:
-    """Open or end the session that the settings ask for. Called after every change."""
-    if _write is None:
-        return
-    spy.shared_schema = get("schema")
-    enabled, paper = get("enabled"), get("paper")
-    if enabled and paper:
-        spy.follow_settings(paper, get("analysis") or default_analysis(), home(), get("append"))
-    else:
-        spy.follow_settings(None, None, Path())
+    """Tell those who follow the settings that one was changed."""
+    if _write is not None:
+        for follow in on_change:
+            follow()
+
+
+def declared_references(given: Iterable[str | ForeignKey] = ()) -> tuple[ForeignKey, ...]:
+    """The references of ``dj.config["sqlspy.references"]``, and those that are given beside them."""
+    from .virtual_fks import references
+
+    return references((*get("references"), *given))

@@ -9,9 +9,9 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle, write_bundle
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError, SpyError
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dj_sqlspy.bundle import Bundle, write_bundle
 from dj_sqlspy.bundle.privacy import Finding, inspect_bundle
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
 from tests.reported import make_cut
 

@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dj_sqlspy.bundle import Bundle, publish
+from dj_sqlspy.bundle import texts as publish
 from dj_sqlspy.bundle.diagram import boxes_of, draw
 from dj_sqlspy.bundle.layout import GAP, lay_out
 from dj_sqlspy.bundle.report import ALONG, report_html
 from dj_sqlspy.cli import main
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
 from tests.reported import EVIL, make_bundle
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dj_sqlspy.bundle import Bundle
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
 from tests.browser import Browser
 from tests.reported import make_bundle

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from ..catalog import class_name, tier_of
-from ..sql import split_full_name
+from ..names import class_name, split_full_name, tier_of
 from .layout import lay_out
 
 NAME_SIZE, INFO_SIZE = 12.5, 10.0

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..display import size_text
-from ..slices import LEFT_OUT
-from ..sql import split_full_name
+from ..names import split_full_name
+from ..rules import LEFT_OUT
 
 README_FILE = "README.md"
 DUMP_FILE = "dump.sql.gz"

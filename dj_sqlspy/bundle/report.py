@@ -16,13 +16,11 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from ..cascade import PARENT, PART, READ, WHOLE
-from ..catalog import class_name, tier_of
 from ..display import size_text
-from ..dump.exclude import EXCLUDED, contents
+from ..dump.exclude import contents
+from ..names import class_name, split_full_name, tier_of
+from ..rules import EXCLUDED, LEFT_OUT, PARENT, PART, READ, WHOLE
 from ..shapes import lift
-from ..slices import LEFT_OUT
-from ..sql import split_full_name
 from .diagram import draw
 
 ALONG = (PARENT, PART)  # rules whose rows came along, without a statement that read them

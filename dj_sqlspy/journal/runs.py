@@ -17,14 +17,17 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from ..collector import held_off
 from ..errors import JournalError
-from . import FORMAT, INCOMPLETE, SUFFIX, Statement, failures, run_folders, run_order
+from ..gc_pause import gc_paused
+from .places import INCOMPLETE, SUFFIX, run_folders, run_order
+from .statement import Statement
+from .writer import FORMAT, failures
 
 
 @dataclass(frozen=True)
@@ -291,6 +294,79 @@ class Run:
         return dict(headers[0]["policies"]) if headers else {}
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """The newest run of one analysis.
+
+    Attributes
+    ----------
+    name : str
+    state : str
+        ``ended``; ``failed``: by an exception of the analysis; ``open``: it is running; ``interrupted``: its
+        process was killed. What it had read is captured in each case.
+    started, ended : datetime or None
+        UTC; None where the record of it is missing.
+    statements : int
+    processes : int
+        That read something.
+    size : int
+        Bytes of its journal.
+    policies : dict
+        Kind to policy, of the session.
+    problems : list of str
+        What could not be recorded, or was damaged since. It is complete where there is none.
+    notes : list of str
+        What is odd but loses nothing.
+    folder : Path
+        Where the run is.
+    """
+
+    name: str
+    state: str
+    started: datetime | None
+    ended: datetime | None
+    statements: int
+    processes: int
+    size: int
+    policies: dict[str, str]
+    problems: list[str]
+    notes: list[str]
+    folder: Path
+
+    @property
+    def complete(self) -> bool:
+        return not self.problems
+
+    @classmethod
+    def of(cls, run: Run) -> Analysis:
+        """Describe a run."""
+        firsts = [file for file in run.files if file.first] or list(run.files)
+        starts = [file.header["time"] for file in run.files if file.header]
+        ends = [file.end["end"] for file in firsts if file.end is not None]
+        errors = [file.end["error"] for file in firsts if file.end is not None]
+        if len(ends) == len(firsts):
+            state = "failed" if any(errors) else "ended"
+        else:
+            state = "open" if any(file.alive for file in firsts) else "interrupted"
+        return cls(
+            name=run.analysis,
+            state=state,
+            started=_when(min(starts, default=None)),
+            ended=_when(max(ends)) if state in ("ended", "failed") and ends else None,
+            statements=sum(file.statements for file in run.files),
+            processes=len(run.files),
+            size=sum(file.size for file in run.files),
+            policies=run.policies,
+            problems=run.problems,
+            notes=run.notes,
+            folder=run.folder,
+        )
+
+
+def _when(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+
+
 def read_run(folder: Path, *copies: Path) -> Run:
     """Read all files of a run; where a copy of it has more of a file, from there."""
     longest: dict[str, Path] = {}
@@ -318,7 +394,7 @@ def newest_run(folder: Path) -> Path | None:
     return folder / max(names, key=run_order) if names else None
 
 
-@held_off()
+@gc_paused()
 def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     """The statements of several runs and processes in one order, numbered from 1.
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from .. import settings
 from ..errors import JournalError
-from ..paper import Analysis
-from . import INCOMPLETE, SUFFIX, analysis_folder, folders, make_folder, run_folders, run_order
-from .runs import newest_run, read_run
+from .places import INCOMPLETE, SUFFIX, analysis_folder, folders, make_folder, run_folders, run_order
+from .runs import Analysis, newest_run, read_run
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
-from ..catalog import Catalog, Table
 from ..errors import LineageError
+from ..servers.catalog import Catalog
+from ..servers.tables import Table
 from .demand import demanded_occurrences, from_occurrences, is_plain, predicates, rows_behind
 from .order import determined, marks_of
 from .resolve import resolve

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from ..catalog import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES, Table
+from ..servers.columns import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES
+from ..servers.tables import Table
 from ..shapes import markers
 from .demand import demanded_occurrences, fresh, rows_behind, windows_of
 from .syntax import Expr, Unsupported

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from ..catalog import Catalog
+from ..servers.catalog import Catalog
 from .demand import cross, is_plain
 from .functions import SERVER_FUNCTIONS
 from .syntax import Exact, Expr, UnknownTable, Unsupported, is_row, parse

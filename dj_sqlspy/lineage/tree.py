@@ -17,7 +17,7 @@ from sqlglot import exp
 from .syntax import Exact, Expr
 
 if TYPE_CHECKING:
-    from ..catalog import Table
+    from ..servers.tables import Table
 
 
 class _Immutable:

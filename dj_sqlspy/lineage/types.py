@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from ..catalog import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES, Column
+from ..servers.columns import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES, Column
 from .syntax import Expr
 from .tree import Base, Block, Derived, Query, Union, sources
 
