@@ -13,6 +13,7 @@ setting                 environment
 ``sqlspy.home``         ``DJ_SQLSPY_HOME``      where journals live; default: ``$XDG_DATA_HOME/dj-sqlspy``
 ``sqlspy.append``       ``DJ_SQLSPY_APPEND``    true: add to the newest run of the analysis; else: to the run of
                                                 this name (such as the number of a SLURM array)
+``sqlspy.digests``      ``DJ_SQLSPY_DIGESTS``   digest results while the analysis reads them; true by default
 ``sqlspy.schema``       ``DJ_SQLSPY_SCHEMA``    a database schema to share the log through; none by default
 ``sqlspy.references``   ``DJ_SQLSPY_REFERENCES``  references that the database does not declare as foreign keys: a
                                                 list, or lines, of ``lab.session (rig) -> lab.rig (rig)``
@@ -47,10 +48,14 @@ DEFAULTS: dict[str, Any] = {
     "analysis": None,
     "home": None,
     "append": False,
+    "digests": True,
     "schema": None,
     "references": (),
     "scratch": None,
 }
+
+
+_TRUTH = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 
 
 def variable(name: str) -> str:
@@ -79,22 +84,12 @@ def checked(name: str, value: Any) -> Any:
         )
     if value is None:  # as in ``del dj.config["sqlspy.paper"]``
         return DEFAULTS[name]
-    if name == "enabled":
-        known = {
-            "true": True,
-            "1": True,
-            "yes": True,
-            "on": True,
-            "false": False,
-            "0": False,
-            "no": False,
-            "off": False,
-        }
+    if name in ("enabled", "digests"):
         if isinstance(value, bool):
             return value
-        if str(value).lower() in known:
-            return known[str(value).lower()]
-        raise SpyError(f"sqlspy.enabled is True or False, not {value!r}.")
+        if str(value).lower() in _TRUTH:
+            return _TRUTH[str(value).lower()]
+        raise SpyError(f"sqlspy.{name} is True or False, not {value!r}.")
     if name == "append" and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
         return str(value).lower() == "true"
     if name == "references":
@@ -132,6 +127,7 @@ class Settings:
     analysis: str | None
     home: str | None
     append: str | bool
+    digests: bool
     schema: str | None
     references: tuple[str, ...]
     scratch: str | None
