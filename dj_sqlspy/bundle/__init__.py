@@ -23,8 +23,6 @@ written into the folder or handed over on a command line.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import ssl
 import subprocess
 import tempfile
@@ -35,7 +33,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__, compat, settings
+from .. import __version__, atomic, compat, settings
 from ..dump import dump_script, read_source, restore_script, summary
 from ..dump import exclude as excluding
 from ..dump.scratch import key_tables
@@ -336,7 +334,10 @@ def write_bundle(
         **publish.texts(manifest),
         **{one.path: one.text for one in code if one.text is not None},
     }
-    _write_folder(path, texts)
+    try:
+        atomic.write_folder(path, texts)
+    except OSError as error:
+        raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
     return Bundle(path)
 
 
@@ -370,7 +371,7 @@ def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({}
     text += _tls_options(tls) if encrypted else ""
     with tempfile.TemporaryDirectory(prefix="dj-sqlspy-") as folder:  # made with mode 0700
         file = Path(folder, "client.cnf")
-        _write_private(file, text)
+        atomic.write(file, text)
         yield [f"--defaults-file={file}"]
 
 
@@ -419,7 +420,7 @@ def _check_place(path: Path) -> None:
         return
     if path.is_symlink() or not path.is_dir():
         raise BundleError(f"Writing {path}: it is not a folder. Choose another place.")
-    present = {entry.name for entry in path.iterdir()}
+    present = {entry.name for entry in path.iterdir() if not entry.name.startswith(atomic.PARTIAL)}
     if present and read_manifest(path) is None:
         raise BundleError(
             f"Writing {path}: the folder is neither empty nor a bundle, and is left as it is. Choose another"
@@ -436,35 +437,3 @@ def _check_place(path: Path) -> None:
             f"Writing {path}: the bundle there would be replaced, and these in it are not dj-sqlspy's:"
             f" {names}. Move them, or choose another place."
         )
-
-
-def _write_folder(path: Path, texts: Mapping[str, str | bytes]) -> None:
-    """Write the files into a new folder beside, then put it in the place of the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))  # mode 0700
-    try:
-        for name, text in texts.items():
-            (fresh / name).parent.mkdir(mode=0o700, exist_ok=True)
-            _write_private(fresh / name, text)
-        old = None
-        if path.exists() and any(path.iterdir()):
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
-            path.rename(old)
-        try:
-            fresh.rename(path)
-        except OSError:
-            if old is not None:
-                old.rename(path)
-            raise
-        if old is not None:
-            shutil.rmtree(old.parent)
-    except OSError as error:
-        raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _write_private(path: Path, text: str | bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymysql.cursors import SSCursor
 
-from .. import servers
+from .. import atomic, servers
 from ..catalog import BINARY_TYPES, TEXT_TYPES
 from ..errors import BundleError
 from ..progress import counting
@@ -202,7 +202,7 @@ def record(bundle: Bundle, found: Inspection) -> None:
         "cut": list(found.cut),
     }
     try:
-        (bundle.path / INSPECTION_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        atomic.write(bundle.path / INSPECTION_FILE, json.dumps(about, indent=1) + "\n")
         refresh(bundle.path, bundle.manifest)
     except OSError as error:
         raise BundleError(f"Writing what was found into {bundle.path}: {error}") from error

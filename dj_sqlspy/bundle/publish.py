@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import atomic
 from ..sql import full_name
 from . import environment
 from .about import read_about
@@ -182,11 +183,11 @@ def record(folder: Path, manifest: Mapping[str, Any], report: ReplayReport) -> N
             for key in report.keys
         ],
     }
-    (folder / REPLAY_FILE).write_text(json.dumps(replay, indent=1) + "\n", encoding="utf-8")
+    atomic.write(folder / REPLAY_FILE, json.dumps(replay, indent=1) + "\n")
     refresh(folder, manifest)
 
 
 def refresh(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Make the texts of a bundle again."""
     for name, text in texts(manifest, read_replay(folder), folder).items():
-        (folder / name).write_text(text, encoding="utf-8")
+        atomic.write(folder / name, text)
