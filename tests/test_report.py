@@ -212,6 +212,8 @@ def check(sizes: list[tuple[float, float]], edges: list[tuple[int, int]], width:
             assert [y for _, y in route] == sorted(y for _, y in route)
             assert boxes[a][3] <= boxes[b][1]
             assert boxes[a][0] <= route[0][0] <= boxes[a][2] and boxes[b][0] <= route[-1][0] <= boxes[b][2]
+            for x, y in route[1:-1]:  # an edge passes between boxes
+                assert not [box for box in boxes if box[0] < x < box[2] and box[1] <= y <= box[3]]
 
 
 @given(graphs, st.floats(100, 1200))
