@@ -16,9 +16,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..catalog import class_name, tier_of
-from ..sql import split_full_name
+from ..catalog import tier_of
 from .layout import lay_out
+from .names import TableName
 from .render import render, whole
 
 NAME_SIZE, INFO_SIZE = 12.5, 10.0
@@ -107,17 +107,16 @@ def boxes_of(
     parts: dict[str, list[Box]] = {}
 
     def box_of(table: Mapping[str, Any], master: str | None) -> Box:
-        schema, name = split_full_name(table["name"])
-        label = class_name(name)
+        name = TableName.of(table["name"])
         return Box(
-            table["name"],
-            tier_of(name),
-            label if master is None else label.partition(".")[2] or label,
-            schema,
+            name.full,
+            tier_of(name.table),
+            name.label if master is None else name.label.partition(".")[2] or name.label,
+            name.schema,
             whole(table["rows"]),
             whole(table["total_rows"]),
             any(rule not in along for rule in table["reasons"]),
-            () if master else tuple(parts.get(table["name"], ())),
+            () if master else tuple(parts.get(name.full, ())),
         )
 
     above = {table["name"]: _master(table["name"], masters, names) for table in tables}
@@ -167,7 +166,7 @@ def draw(
             if pair[0] != pair[1]:
                 kinds[pair] = min(kinds.get(pair, "secondary"), _kind(fk, keys), key=_STRENGTH.index)
     layout = lay_out([(box.width, box.height) for box in boxes], kinds, width)
-    return render(
+    text = render(
         "diagram.svg.j2",
         margin=MARGIN,
         width=layout.width + 2 * MARGIN,
@@ -178,6 +177,7 @@ def draw(
         boxes=list(zip(boxes, layout.places, strict=True)),
         links=links or {},
     )
+    return Markup(text)
 
 
 _STRENGTH = ("whole", "primary", "secondary")

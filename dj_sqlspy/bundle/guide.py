@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..catalog import class_name
 from ..errors import BundleError
 from ..slices import LEFT_OUT
-from ..sql import split_full_name
 from .about import TEXTS, orcid_link, paper_link
+from .names import TableName
 from .render import render, whole
 
 SERVERS = {"mysql": "MySQL", "mariadb": "MariaDB"}
@@ -154,7 +153,8 @@ def _literal(text: str) -> str:
 def _example(tables: Iterable[Mapping[str, Any]], modules: Mapping[str, str]) -> str:
     """A table with rows, as Python names it; empty if none has a plain name."""
     for table in tables:
-        schema, short = split_full_name(table["name"])
-        if table["rows"] and schema in modules and re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", short):
-            return f"{modules[schema]}.{class_name(short)}"
+        name = TableName.of(table["name"])
+        plain = re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name.table)
+        if table["rows"] and name.schema in modules and plain:
+            return f"{modules[name.schema]}.{name.label}"
     return ""

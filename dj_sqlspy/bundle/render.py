@@ -23,7 +23,7 @@ _HIDDEN = re.compile(
 )
 
 
-def render(template: str, **values: Any) -> Markup:
+def render(template: str, **values: Any) -> str:
     """The text that a template gives.
 
     Parameters
@@ -38,7 +38,7 @@ def render(template: str, **values: Any) -> Markup:
     BundleError
         If a value is no number where a number belongs.
     """
-    return Markup(_environment(template.endswith(".md.j2")).get_template(template).render(values))
+    return _environment(template.endswith(".md.j2")).get_template(template).render(values)
 
 
 @cache
@@ -75,6 +75,8 @@ def visible(text: str) -> str:
     a\x1b[31m
     b\u202e
     """
+    if text.isprintable():
+        return text
     text = text.replace("\r\n", "\n")
     return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 

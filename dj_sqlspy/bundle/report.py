@@ -14,18 +14,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
 from markupsafe import Markup
 
 from ..cascade import PARENT, PART, READ, WHOLE
-from ..catalog import class_name, tier_of
+from ..catalog import tier_of
 from ..dump.exclude import EXCLUDED, contents
-from ..errors import BundleError
 from ..shapes import lift
-from ..sql import split_full_name
 from .diagram import draw
+from .names import Place, TableName
 from .notices import notices_of
 from .render import render, rows, whole
 
@@ -90,65 +90,9 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
     )
 
 
+@cache
 def _page(name: str) -> Markup:
     return Markup(resources.files(__package__).joinpath("pages").joinpath(name).read_text(encoding="utf-8"))
-
-
-# ---------------------------------------------------------------- names
-
-
-@dataclass(frozen=True)
-class TableName:
-    """A table as the page names it.
-
-    Attributes
-    ----------
-    full : str
-        ```schema`.`table```.
-    schema, label : str
-        Its schema, and the name of its class.
-    anchor : str
-        The identifier of what the page says of it.
-    """
-
-    full: str
-    schema: str
-    label: str
-    anchor: str
-
-    @classmethod
-    def of(cls, full: str) -> TableName:
-        """The names of a table.
-
-        Raises
-        ------
-        BundleError
-            If it is no name of a table.
-        """
-        try:
-            schema, table = split_full_name(full)
-        except (ValueError, AttributeError) as error:
-            raise BundleError(f"Making the report of a bundle: {error}.") from error
-        return cls(full, schema, class_name(table), f"t-{hashlib.sha256(full.encode()).hexdigest()[:10]}")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where something was found: a column of a table, or (``table`` is None) a file of the bundle."""
-
-    table: str | None
-    name: str
-
-    @classmethod
-    def of(cls, where: str) -> Place:
-        """
-        >>> Place.of("`lab`.`subject`.`name`"), Place.of("code/fig.py")
-        (Place(table='`lab`.`subject`', name='name'), Place(table=None, name='code/fig.py'))
-        """
-        table, dot, column = where.rpartition(".`")
-        if not dot or not where.startswith("`"):
-            return cls(None, where)
-        return cls(table, column.removesuffix("`").replace("``", "`"))
 
 
 # ---------------------------------------------------------------- parts of the page
@@ -202,20 +146,20 @@ def _tables(manifest: Entry) -> Iterator[TableEntry]:
     masters = {key["child"]: key["parent"] for key in manifest["foreign_keys"] if key["part"]}
     left_out = contents(manifest)
     for table in manifest["tables"]:
-        name = table["name"]
+        name = TableName.of(table["name"])
         why = "; ".join(f"{rule}: {whole(count):,}" for rule, count in table["reasons"].items())
         yield TableEntry(
-            name=TableName.of(name),
-            tier="part" if name in masters else tier_of(split_full_name(name)[1]),
+            name=name,
+            tier="part" if name.full in masters else tier_of(name.table),
             rows=whole(table["rows"]),
             total=whole(table["total_rows"]),
             why=why or "structure only",
             comment=table.get("comment") or "",
-            master=masters.get(name),
-            readers=readers[name],
+            master=masters.get(name.full),
+            readers=readers[name.full],
             columns=table.get("columns") or (),
             key=table.get("primary_key") or (),
-            instead=left_out.get(name, {}),
+            instead=left_out.get(name.full, {}),
             restriction=table["restriction"],
         )
 
