@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 from markdown_it import MarkdownIt
 
+from dj_sqlspy.bundle import environment
 from dj_sqlspy.bundle.guide import FORMATS, readme_text
 from dj_sqlspy.bundle.render import code
 from dj_sqlspy.bundle.report import report_html
@@ -268,6 +269,14 @@ def test_text_in_the_place_of_another_thing(render: Render) -> None:
         }
         shown |= {"orphans", "lost", "values"}
     assert shown <= {way[-1] for way in refused}
+
+
+def test_the_environment_makes_no_lines_of_its_own() -> None:
+    """A line that begins with two dashes would be an option of pip."""
+    evil = everywhere("\n--a\x85b\r")["manifest"]["environment"]
+    more = {environment.PIP_FILE: 1, environment.CONDA_FILE: 0}  # `everywhere` adds a package
+    for name, text in environment.texts(MANIFEST["environment"]).items():
+        assert len(environment.texts(evil)[name].splitlines()) == len(text.splitlines()) + more[name]
 
 
 def test_links_of_a_paper() -> None:

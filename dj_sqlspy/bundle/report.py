@@ -13,7 +13,6 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -24,9 +23,9 @@ from ..cascade import PARENT, PART, READ, WHOLE
 from ..catalog import tier_of
 from ..dump.exclude import EXCLUDED, contents
 from ..shapes import lift
+from ..slices import LEFT_OUT
 from .diagram import draw
 from .names import Place, TableName
-from .notices import notices_of
 from .render import render, rows, whole
 
 ALONG = (PARENT, PART)  # rules whose rows came along, without a statement that read them
@@ -42,6 +41,15 @@ RULES = {
 WITNESS = (
     "It keeps other rows out of a result, as in the source: without it a statement would return too many."
 )
+
+# What each mark of a statement means: why its result can change by itself.
+MARKS = {
+    "now": "asks for the time",
+    "rand": "asks for random numbers",
+    "limit": "takes some of the rows, in an order that does not decide between all of them",
+    "session": "asks for a value of its session",
+    "variable": "asks for a variable of the server",
+}
 
 Entry = Mapping[str, Any]
 
@@ -76,7 +84,7 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
         replay=replay,
         inspection=inspection,
         head=_head(manifest, replay),
-        notices=notices_of(manifest, replay),
+        notices=_notices(manifest, replay),
         diagram=draw(tables, manifest["foreign_keys"], ALONG, links=links),
         tables=list(_tables(manifest)),
         groups=list(_groups(manifest, replay)),
@@ -118,50 +126,65 @@ def _head(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class TableEntry:
-    """What the page says of a table."""
+def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
+    """What to know first. What is empty is as it should be."""
+    statements = manifest["statements"]
+    results = replay or {}
+    marked = {one["number"] for one in statements if one["marks"]}
+    marks: dict[str, list[int]] = {}
+    for one in statements:
+        for mark in sorted(set(one["marks"]) - {EXCLUDED, LEFT_OUT}):
+            marks.setdefault(mark, []).append(one["number"])
+    files: dict[str, list[Entry]] = {}
+    for file in manifest.get("files") or ():
+        files.setdefault(file["state"], []).append(file)
+    return {
+        "complete": manifest["complete"] is True,
+        # results that differ, of statements that should give the same each time
+        "different": [
+            one
+            for one in results.get("statements", ())
+            if one["state"] != "equal" and not marked >= set(one["numbers"])
+        ],
+        "wrong": [
+            *({"name": None, "message": text} for text in results.get("structure", ())),
+            *results.get("tables", ()),
+        ],
+        "broken": [key for key in results.get("keys", ()) if key["orphans"] or key["lost"]],
+        "files": files,  # by their state
+        "fallbacks": [one for one in statements if one["fallback"]],
+        "moved": [one for one in manifest.get("code") or () if one["state"] in ("changed", "missing")],
+        "excluded": manifest.get("excluded") or (),
+        "cut": [one["number"] for one in statements if LEFT_OUT in one["marks"]],
+        "marks": [{"what": MARKS.get(mark, mark), "numbers": numbers} for mark, numbers in marks.items()],
+        "marked": len({number for numbers in marks.values() for number in numbers}),
+    }
 
-    name: TableName
-    tier: str
-    rows: int
-    total: int
-    why: str
-    comment: str
-    master: str | None
-    readers: int
-    columns: Sequence[Entry]
-    key: Sequence[str]
-    instead: Mapping[str, str]
-    restriction: str
 
-    @property
-    def share(self) -> float:
-        """Of the rows in the database."""
-        return self.rows / self.total if self.total else 0.0
-
-
-def _tables(manifest: Entry) -> Iterator[TableEntry]:
+def _tables(manifest: Entry) -> Iterator[Entry]:
+    """Each table, with what the page says of it beside what the manifest has."""
     readers = Counter(name for one in manifest["statements"] for name in one.get("tables") or ())
     masters = {key["child"]: key["parent"] for key in manifest["foreign_keys"] if key["part"]}
     left_out = contents(manifest)
     for table in manifest["tables"]:
         name = TableName.of(table["name"])
+        here, total = whole(table["rows"]), whole(table["total_rows"])
         why = "; ".join(f"{rule}: {whole(count):,}" for rule, count in table["reasons"].items())
-        yield TableEntry(
-            name=name,
-            tier="part" if name.full in masters else tier_of(name.table),
-            rows=whole(table["rows"]),
-            total=whole(table["total_rows"]),
-            why=why or "structure only",
-            comment=table.get("comment") or "",
-            master=masters.get(name.full),
-            readers=readers[name.full],
-            columns=table.get("columns") or (),
-            key=table.get("primary_key") or (),
-            instead=left_out.get(name.full, {}),
-            restriction=table["restriction"],
-        )
+        yield {
+            "rows": here,
+            "total": total,
+            "share": here / total if total else 0.0,
+            "restriction": table["restriction"],
+            "comment": table.get("comment", ""),
+            "columns": table.get("columns") or (),
+            "key": table.get("primary_key") or (),
+            "name": name,
+            "tier": "part" if name.full in masters else tier_of(name.table),
+            "why": why or "structure only",
+            "master": masters.get(name.full),
+            "readers": readers[name.full],
+            "instead": left_out.get(name.full, {}),  # what is there without contents, by column
+        }
 
 
 def _reasons(tables: Iterable[Entry]) -> list[dict[str, Any]]:
@@ -192,58 +215,8 @@ def _size(files: Iterable[Entry]) -> int:
 # ---------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True)
-class StatementGroup:
-    """What the page says of statements that differ only in their values.
-
-    Attributes
-    ----------
-    number, count : int
-        Of the first one; how many there are.
-    analysis, kind : str
-    tables, labels : sequence of str
-        What they read: full names, and names of classes.
-    marks : sequence of str
-    fallback : bool
-        Whether one was not analysed.
-    rows : sequence of int
-        Numbers of rows, where they are known.
-    state, states : str
-        What the replay gave: in a word, and with counts where it is not the same for all.
-    sql, captured : str
-        Of the first one; ``captured`` is empty where that is the same.
-    notes : sequence of str
-        What is to be said of them one by one.
-    bindings : sequence of mapping
-        ``number``, ``literals`` and ``rows`` of each, where there are several.
-    anchors : sequence of int
-        Numbers of those that something can lead to.
-    """
-
-    number: int
-    count: int
-    analysis: str
-    kind: str
-    tables: Sequence[str]
-    labels: Sequence[str]
-    marks: Sequence[str]
-    fallback: bool
-    rows: Sequence[int]
-    state: str
-    states: str
-    sql: str
-    captured: str
-    notes: Sequence[str]
-    bindings: Sequence[Entry]
-    anchors: Sequence[int]
-
-    @property
-    def gist(self) -> str:
-        """The beginning of the statement, on one line."""
-        return " ".join(self.sql.split())[:300]
-
-
-def _groups(manifest: Entry, replay: Entry | None) -> Iterator[StatementGroup]:
+def _groups(manifest: Entry, replay: Entry | None) -> Iterator[Entry]:
+    """Statements that differ only in their values stand together; what the page says of them."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for one in manifest["statements"]:
         groups.setdefault((lift(one["sql"])[0], one["analysis"], one["kind"]), []).append(one)
@@ -253,27 +226,28 @@ def _groups(manifest: Entry, replay: Entry | None) -> Iterator[StatementGroup]:
         now = [one["rows_then"] if one["rows_now"] is None else one["rows_now"] for one in members]
         tables = list(dict.fromkeys(name for one in members for name in one.get("tables") or ()))
         state, said = _state_of(members, states, replay is not None)
-        yield StatementGroup(
-            number=whole(first["number"]),
-            count=len(members),
-            analysis=analysis,
-            kind=kind,
-            tables=tables,
-            labels=[TableName.of(name).label for name in tables],
-            marks=sorted({mark for one in members for mark in one["marks"]}),
-            fallback=any(one["fallback"] for one in members),
-            rows=[whole(count) for count in now if count is not None],
-            state=state,
-            states=said,
-            sql=first["sql"],
-            captured=first.get("captured", ""),
-            notes=_notes(members, states),
-            bindings=_bindings(members) if len(members) > 1 else (),
+        yield {
+            "number": whole(first["number"]),
+            "count": len(members),
+            "analysis": analysis,
+            "kind": kind,
+            "tables": tables,
+            "labels": [TableName.of(name).label for name in tables],
+            "marks": sorted({mark for one in members for mark in one["marks"]}),
+            "fallback": any(one["fallback"] for one in members),
+            "rows": [whole(count) for count in now if count is not None],
+            "state": state,  # in a word
+            "states": said,  # with counts, where it is not the same for all
+            "sql": first["sql"],
+            "gist": " ".join(first["sql"].split())[:300],
+            "captured": first.get("captured", ""),
+            "notes": _notes(members, states),
+            "bindings": _bindings(members) if len(members) > 1 else (),
             # of a long loop only those that the page names elsewhere
-            anchors=[
+            "anchors": [
                 whole(one["number"]) for i, one in enumerate(members) if i < BINDINGS or _is_odd(one, states)
             ],
-        )
+        }
 
 
 def _states(replay: Entry | None) -> dict[int, Entry]:
