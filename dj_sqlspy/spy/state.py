@@ -35,6 +35,8 @@ _SIMPLE = re.compile(
 )
 _LONGEST = 20_000  # characters of a text that are kept: of CREATE TEMPORARY TABLE the name matters
 _DATAJOINT_CHARSET = "utf8mb4"
+# Behind the character set that the driver itself was given, which it writes texts in.
+DRIVER = "/* the driver */"
 
 
 def may_matter(query: Any) -> bool:
@@ -90,7 +92,7 @@ def of(raw: Any) -> tuple[str, ...]:
 def _at_start(raw: Any) -> tuple[str, ...]:
     """What the driver was told to set when it connected, beside what DataJoint sets always."""
     charset, command = getattr(raw, "charset", None), getattr(raw, "init_command", None)
-    texts = [f"SET NAMES {charset}"] if charset and charset != _DATAJOINT_CHARSET else []
+    texts = [f"SET NAMES {charset} {DRIVER}"] if charset and charset != _DATAJOINT_CHARSET else []
     return (*texts, command) if isinstance(command, str) and command else tuple(texts)
 
 
