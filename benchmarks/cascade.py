@@ -145,8 +145,8 @@ def by_hand(place: Place) -> dict[str, Any]:
 
 
 def slice(place: Place) -> dict[str, Any]:
-    from dj_sqlspy.cascade import plain_decoders
     from dj_sqlspy.journal import Statement
+    from dj_sqlspy.servers.mysql.snapshot import plain_decoders
     from dj_sqlspy.slices import make_slice
 
     with place.connect() as opened, opened.cursor() as cursor:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dj_sqlspy.sql import quote
+from dj_sqlspy.servers.mysql.dialect import MYSQL
+
+quote = MYSQL.quote
 
 SEED = 20240607
 

@@ -140,9 +140,9 @@ def client_file(server: Any, folder: str, name: str) -> str:
 
 def bundle(place: Place, folder: str) -> dict[str, Any]:
     """Write the bundle of a slice of every other recording."""
-    from dj_sqlspy.bundle import write_bundle
-    from dj_sqlspy.cascade import plain_decoders
     from dj_sqlspy.journal import Statement
+    from dj_sqlspy.paper.bundle import write_bundle
+    from dj_sqlspy.servers.mysql.snapshot import plain_decoders
     from dj_sqlspy.slices import make_slice
 
     sql = f"SELECT `recording`,`unit`,`spike`,`waveform` FROM `{SCHEMA}`.`spike` WHERE ( ({CHOSEN}))"

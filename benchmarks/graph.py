@@ -74,7 +74,7 @@ def activate(connection: Any, schemas: int) -> None:
 
 
 def catalog(place: Place, tables: int, schemas: int) -> Figure:
-    from dj_sqlspy.catalog import Catalog
+    from dj_sqlspy.servers.mysql.catalog import read_catalog
 
     fill(place, tables, schemas, rows=0)
     connection = place.datajoint()
@@ -84,7 +84,7 @@ def catalog(place: Place, tables: int, schemas: int) -> Figure:
 
     def ours() -> None:
         # as a slice does: what refers to what, and the columns only of the schemas that it comes to
-        read = Catalog.read(opened, names, columns=False)
+        read = read_catalog(opened, names, columns=False)
         assert len(read.tables) == tables and len(read.graph) == tables
         assert read.masters == {}
         read.in_order(read.tables)
@@ -112,8 +112,8 @@ def catalog(place: Place, tables: int, schemas: int) -> Figure:
 def cascade(place: Place, tables: int, schemas: int) -> list[Figure]:
     import datajoint
 
-    from dj_sqlspy.cascade import plain_decoders
     from dj_sqlspy.journal import Statement
+    from dj_sqlspy.servers.mysql.snapshot import plain_decoders
     from dj_sqlspy.slices import make_slice
 
     if not hasattr(datajoint.Diagram, "trace"):

@@ -51,7 +51,9 @@ def run(place: Place) -> list[Figure]:
 
 def catalog() -> Any:
     """Fifty tables in a chain of foreign keys, made without a server."""
-    from dj_sqlspy.catalog import Catalog, Column, ForeignKey, Table
+    from dj_sqlspy.servers.catalog import Catalog
+    from dj_sqlspy.servers.columns import Column
+    from dj_sqlspy.servers.tables import ForeignKey, Table
 
     tables = {}
     keys = []

@@ -8,25 +8,28 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
-from . import compat
+from . import capture, settings
+from .capture import Session, export, start_export, stop_export
 from .errors import SpyError
-from .journal import sharedlog
-from .spy import export, paused, session, start_export, stop_export
-from .spy.session import Session
+from .paper import sharedlog
+from .spy import observe, patches, session
+from .spy.session import paused
+from .version import __version__
 
 if TYPE_CHECKING:
-    from .journal.sharedtables import Export, ExportSelection
     from .paper import Paper, papers
+    from .paper.bundle import Bundle
+    from .shared_tables import Export, ExportSelection
     from .slices.pick import slice
 
 __all__ = [
+    "Bundle",
     "Export",
     "ExportSelection",
     "Paper",
     "Session",
     "SpyError",
+    "__version__",
     "export",
     "papers",
     "paused",
@@ -37,11 +40,12 @@ __all__ = [
 
 # What needs sqlglot, networkx or rich is imported where it is first used.
 _LAZY = {
+    "Bundle": "paper.bundle",
     "Paper": "paper",
     "papers": "paper",
     "slice": "slices.pick",
-    "Export": "journal.sharedtables",
-    "ExportSelection": "journal.sharedtables",
+    "Export": "shared_tables",
+    "ExportSelection": "shared_tables",
 }
 
 
@@ -54,13 +58,14 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """``%load_ext dj_sqlspy``: the magics of `notebook`."""
-    from .spy import notebook
+    """``%load_ext dj_sqlspy``: the magics of `cli.notebook`."""
+    from .cli import notebook
 
     notebook.load(shell)
 
 
-compat.install()
+patches.install()
 session.on_end.append(sharedlog.after_session)
 session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
-compat.attach_config()
+settings.on_change += [observe.follow_settings, capture.follow_settings]
+patches.attach_config()

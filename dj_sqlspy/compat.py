@@ -1,110 +1,29 @@
-"""Compat: every difference between DataJoint 0.14 and 2.x, and every patch of DataJoint, in one place.
+"""Compat: every difference between DataJoint 0.14 and 2.x in one place.
 
 In: whichever DataJoint is installed. Out: the same few functions on both lines. No other module asks for the
-version of DataJoint. It does not record anything: what a patch sees goes to `spy`.
+version of DataJoint, but `spy.patches`, which patches each line as it is.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import json
-import multiprocessing.process
-import ssl
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import datajoint
-import datajoint.autopopulate
 import datajoint.blob
 import datajoint.connection
-import datajoint.expression
-import datajoint.jobs
-import datajoint.settings
-import datajoint.table
-import pymysql
-from pymysql.constants.COMMAND import COM_QUERY
 
-from . import settings, spy
-from .errors import SpyError
-from .spy import clusters, session
+from .errors import SliceError
 
 DATAJOINT_VERSION: str = datajoint.__version__
 IS_V2: bool = int(DATAJOINT_VERSION.split(".")[0]) >= 2
 
-# What both lines set on each connection (datajoint.connection in 0.14, adapters.mysql in 2.x).
-SQL_MODE = (
-    "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
-    "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY"
-)
 
-# What conn_info holds beside arguments of pymysql.connect.
-_NOT_PYMYSQL = frozenset({"ssl_input", "host_input", "database_name", "ssl", "passwd"})
-
-
-def raw_connection(dj_connection: Any = None, **overrides: Any) -> Any:
-    """Open a new PyMySQL connection to the server of a DataJoint connection.
-
-    Same host, port, user, password, TLS and sql_mode as DataJoint's own; autocommit on, charset utf8mb4. The
-    spy does not see what runs on it.
-
-    Parameters
-    ----------
-    dj_connection : datajoint.Connection, optional
-        Default: ``dj.conn()``.
-    **overrides
-        Arguments of ``pymysql.connect`` that replace the above.
-
-    Raises
-    ------
-    SpyError
-        If the DataJoint connection is not to a MySQL or MariaDB server.
-    pymysql.Error
-        If the server cannot be reached.
-    """
-    connection = datajoint.conn() if dj_connection is None else dj_connection
+def backend_of(connection: Any) -> str:
+    """The kind of server that a DataJoint connection is to: ``mysql`` (also for MariaDB) or ``postgresql``."""
     adapter = getattr(connection, "adapter", None)
-    if adapter is not None and adapter.backend != "mysql":
-        raise SpyError(
-            f"Connecting to {connection.conn_info['host']}: dj-sqlspy works with MySQL and MariaDB, and this "
-            f"is a DataJoint connection with the backend {adapter.backend!r}."
-        )
-    info = connection.conn_info
-    arguments: dict[str, Any] = {key: value for key, value in info.items() if key not in _NOT_PYMYSQL}
-    arguments |= {"password": info["passwd"], "autocommit": True, "charset": "utf8mb4", "sql_mode": SQL_MODE}
-    if getattr(connection, "init_fun", None):  # only 0.14 has one
-        arguments["init_command"] = connection.init_fun
-    arguments |= _tls(connection)
-    return pymysql.connect(**{**arguments, **overrides})
-
-
-def _tls(connection: Any) -> dict[str, Any]:
-    """The TLS arguments of pymysql.connect that give what the DataJoint connection really has.
-
-    DataJoint falls back to a connection without TLS where its setting is None and the server has none; so the
-    open connection is looked at, and not the setting alone.
-    """
-    asked = connection.conn_info.get("ssl_input")
-    if asked is False:
-        return {"ssl_disabled": True}
-    if isinstance(asked, dict):
-        return {"ssl": asked}
-    socket = getattr(connection._conn, "_sock", None)
-    if socket is None and asked is None:
-        return {}  # closed: PyMySQL's own preference, TLS where the server has it
-    if socket is None or isinstance(socket, ssl.SSLSocket):
-        return {"ssl": {"ssl": {}}}  # a dict that is not empty: TLS without a named CA
-    return {"ssl_disabled": True}
-
-
-def tls_options(dj_connection: Any = None) -> dict[str, Any]:
-    """What a DataJoint connection was told of TLS, in PyMySQL's words (``ca``, ``cert``, ``key`` …); often nothing."""
-    connection = datajoint.conn() if dj_connection is None else dj_connection
-    asked = connection.conn_info.get("ssl_input")
-    return dict(asked) if isinstance(asked, dict) else {}
+    return "mysql" if adapter is None else str(adapter.backend)
 
 
 def open_connection() -> Any:
@@ -120,12 +39,11 @@ def second_connection(connection: Any) -> Any:
     """Another DataJoint connection with the account of one, to declare tables outside of its transaction."""
     info = connection.conn_info
     options = {} if IS_V2 else {"init_fun": connection.init_fun}
-    with session.within(session.Scope((), paused=True)):
-        return datajoint.Connection(
-            *(info["host"], info["user"], info["passwd"], info["port"]),
-            use_tls=info.get("ssl_input"),
-            **options,
-        )
+    return datajoint.Connection(
+        *(info["host"], info["user"], info["passwd"], info["port"]),
+        use_tls=info.get("ssl_input"),
+        **options,
+    )
 
 
 def bind_schema(name: str, connection: Any) -> Any:
@@ -150,364 +68,23 @@ def unpacked(contents: bytes) -> bytes:
     return unpacked
 
 
-# --- patches ------------------------------------------------------------------------------------------------
-
-
-def install() -> None:
-    """Make every patch, once (called by ``import dj_sqlspy``)."""
-    if not hasattr(datajoint.Connection.query, "_dj_sqlspy"):
-        _patch_query()
-        _patch_entry_points()
-        _patch_populate()
-        _patch_threads()
-        _patch_processes()
-        session.on_open += [_patch_pools, clusters.patch]
-        # what was loaded in a session may serve others later, which its workers must know
-        session.on_end.append(lambda _: _patch_pools())
-
-
-def attach_config() -> None:
-    """Let ``dj.config`` take ``sqlspy.…``, once, and follow what is set there already."""
-    _attach_config_v2() if IS_V2 else _attach_config_v014()
-
-
-def _patch(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
-    """Replace a method by ``wrapper(method)``; one that this line of DataJoint does not have is left."""
-    original = vars(owner).get(name)
-    if original is not None:
-        replacement: Any = functools.wraps(original)(wrapper(original))
-        replacement._dj_sqlspy = True
-        setattr(owner, name, replacement)
-
-
-def _patch_query() -> None:
-    """The one seam: both lines send everything through it, on every connection."""
-
-    def wrapper(original: Any) -> Any:
-        def query(self: Any, query: str, args: Any = (), **options: Any) -> Any:
-            if not session.open_sessions:
-                cursor = original(self, query, args, **options)
-                if query[:4] in ("USE ", "use "):  # what follows in a session may name no schema
-                    spy.note_use(self, query)
-                return cursor
-            raw = self._conn
-            announced = isinstance(query, str) and query.startswith("SELECT ")
-            if not announced or type(raw) is not pymysql.connections.Connection:
-                cursor = original(self, query, args, **options)
-                spy.observe(self, query, args, cursor)
-                return cursor
-            sending = _Sending(self, raw)
-            raw._execute_command = sending
-            try:
-                cursor = original(self, query, args, **options)
-            except BaseException:
-                spy.failed(sending.recorded)
-                raise
-            finally:
-                raw.__dict__.pop("_execute_command", None)
-            if sending.recorded:
-                spy.ended(sending.recorded, cursor.rowcount)
-            else:
-                spy.observe(self, query, args, cursor)
-            return cursor
-
-        return query
-
-    _patch(datajoint.Connection, "query", wrapper)
-
-
-class _Sending:
-    """Stands in for PyMySQL's ``_execute_command`` in one query: the SELECT that it sends is announced.
-
-    The connection waits for the server then, so that what the spy does costs the analysis nothing.
-    """
-
-    __slots__ = ("connection", "raw", "recorded", "send")
-
-    def __init__(self, connection: Any, raw: Any) -> None:
-        self.connection, self.raw, self.send = connection, raw, raw._execute_command
-        self.recorded: spy.Recorded = []
-
-    def __call__(self, command: int, sql: Any) -> None:
-        self.send(command, sql)
-        if command == COM_QUERY and not self.recorded:
-            try:
-                self.recorded = spy.announce(self.connection, sql)
-            except BaseException:
-                # Ctrl-C, say. As PyMySQL does while it waits: the next query would get the answer to this one
-                self.raw._force_close()
-                raise
-
-
-def _patch_entry_points() -> None:
-    """What a read is for is known by the method that the caller used, not by the text of the statement.
-
-    ``dj.U().aggr(T, n="count(*)")`` and ``len(T)`` send nearly the same text, and the first is data. The
-    outermost entry point counts: a preview stays one where it asks for the number of rows.
-    """
-
-    def reads_for(kind: str) -> Callable[[Any], Any]:
-        def wrapper(original: Any) -> Any:
-            def entry(self: Any, *args: Any, **options: Any) -> Any:
-                if not session.open_sessions or spy.purpose.get() is not None:
-                    return original(self, *args, **options)
-                with spy.for_purpose(kind):
-                    return original(self, *args, **options)
-
-            return entry
-
-        return wrapper
-
-    expression, table = datajoint.expression, datajoint.table.Table
-    for owner in (expression.QueryExpression, expression.Aggregation, expression.Union):
-        _patch(owner, "__len__", reads_for("count"))
-        _patch(owner, "__bool__", reads_for("exists"))
-    for name in ("__repr__", "_repr_html_", "preview"):
-        _patch(expression.QueryExpression, name, reads_for("preview"))
-    # describe() reads no rows, and looks at the frame that called it: not patched
-    for name in ("delete", "delete_quick", "drop", "drop_quick"):
-        _patch(table, name, reads_for("preview"))
-    _patch(datajoint.autopopulate.AutoPopulate, "progress", reads_for("preview"))
-    # to import a pipeline is to declare it: DataJoint counts each Lookup table and compares with its contents
-    for schema in datajoint.Schema.__mro__[:-1]:
-        _patch(schema, "_decorate_table", reads_for("metadata"))
-    if hasattr(datajoint.jobs, "Job"):  # the job tables of 2.x
-        _patch(datajoint.jobs.Job, "refresh", reads_for("metadata"))
-
-
-# The table that populate is about to make a row of: its next question is whether the row is there already.
-_about_to_make: ContextVar[Any] = ContextVar("dj_sqlspy_about_to_make", default=None)
-
-
-def _patch_populate() -> None:
-    """In populate all is bookkeeping but what happens for one key, and of that its first question is too."""
-
-    def bookkeeping(original: Any) -> Any:
-        def populate(self: Any, *args: Any, **options: Any) -> Any:
-            if not session.open_sessions:
-                return original(self, *args, **options)
-            with spy.for_purpose("metadata"):
-                return original(self, *args, **options)
-
-        return populate
-
-    def one_key(original: Any) -> Any:
-        def _populate1(self: Any, *args: Any, **options: Any) -> Any:
-            if not session.open_sessions:
-                return original(self, *args, **options)
-            token = _about_to_make.set(self if IS_V2 else self.target)
-            try:
-                with spy.for_purpose(None):
-                    return original(self, *args, **options)
-            finally:
-                _about_to_make.reset(token)
-
-        return _populate1
-
-    def is_made(original: Any) -> Any:
-        def __contains__(self: Any, item: Any) -> Any:
-            if _about_to_make.get() is not self:
-                return original(self, item)
-            _about_to_make.set(None)
-            with spy.for_purpose("metadata"):
-                return original(self, item)
-
-        return __contains__
-
-    populated = datajoint.autopopulate.AutoPopulate
-    if "_populate1" in vars(
-        populated
-    ):  # else what make fetches could not be told from bookkeeping: all is data
-        _patch(populated, "populate", bookkeeping)
-        _patch(populated, "_populate1", one_key)
-        _patch(datajoint.expression.QueryExpression, "__contains__", is_made)
-
-
-def _patch_threads() -> None:
-    """A thread belongs to the sessions of who starts it, a task in a pool to those of who gives it."""
-
-    def start(original: Any) -> Any:
-        def start(self: threading.Thread, *args: Any, **options: Any) -> Any:
-            if session.open_sessions:
-                self._dj_sqlspy_scope = session.scope_for_thread()  # type: ignore[attr-defined]
-            return original(self, *args, **options)
-
-        return start
-
-    _patch(threading.Thread, "start", start)
-
-
-def _patch_processes() -> None:
-    """A process that does not inherit the memory of its parent joins the sessions of it."""
-
-    def start(original: Any) -> Any:
-        def start(self: Any) -> Any:
-            if session.open_sessions:
-                self._dj_sqlspy_passenger = _Passenger(session.as_environment(session.receivers()))
-            return original(self)
-
-        return start
-
-    _patch(multiprocessing.process.BaseProcess, "start", start)
-
-
-class _Passenger:
-    """Travels in a Process that is pickled (spawn, forkserver), and joins the sessions where it arrives."""
-
-    def __init__(self, sessions: str) -> None:
-        self.sessions = sessions
-
-    def __reduce__(self) -> Any:
-        return session.join, (self.sessions,)
-
-
-def _patch_pools() -> None:
-    """A task belongs to the sessions of who gives it, also where the pool is older than they are.
-
-    Called when a session opens: a pool that is older has its module loaded, and we need not load it for others.
-    """
-
-    def patch(owner: Any, names: Sequence[str], task: Any) -> None:
-        def wrapper(original: Any) -> Any:
-            def give(self: Any, *args: Any, **options: Any) -> Any:
-                if args:  # after the session too: a worker that has joined it must know that this is for none
-                    args = (task(self, args[0]), *args[1:])
-                elif "func" in options:
-                    options["func"] = task(self, options["func"])
-                return original(self, *args, **options)
-
-            return give
-
-        for name in names:
-            if not hasattr(getattr(owner, name), "_dj_sqlspy"):
-                _patch(owner, name, wrapper)
-
-    threads = sys.modules.get("concurrent.futures.thread")
-    processes = sys.modules.get("concurrent.futures.process")
-    pool = sys.modules.get("multiprocessing.pool")
-    if threads is not None:
-        patch(threads.ThreadPoolExecutor, ["submit"], lambda _, function: _TaskForThread(function))
-    if processes is not None:
-        patch(processes.ProcessPoolExecutor, ["submit"], lambda _, function: _TaskForProcess(function))
-    if pool is not None:
-
-        def task(owner: Any, function: Any) -> Any:
-            return (_TaskForThread if isinstance(owner, pool.ThreadPool) else _TaskForProcess)(function)
-
-        patch(pool.Pool, ["apply_async", "_map_async", "imap", "imap_unordered"], task)
-
-
-class _TaskForThread:
-    """A function that runs in the scope that it was given to a pool in."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.scope = session.current_scope() or session.Scope(None)
-
-    def __call__(self, /, *args: Any, **options: Any) -> Any:
-        with session.within(self.scope):
-            return self.function(*args, **options)
-
-
-class _TaskForProcess:
-    """A function that runs for the sessions that it was given to a pool in; pickled with their names."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.sessions = session.as_environment(session.receivers())
-
-    def __call__(self, /, *args: Any, **options: Any) -> Any:
-        with session.visiting(self.sessions):
-            return self.function(*args, **options)
-
-
-# --- dj.config ----------------------------------------------------------------------------------------------
-
-
-def _attach_config_v014() -> None:
-    """0.14 keeps any key; what is missing is to check ours, and to follow where they change."""
-    config = datajoint.settings.config
-    kind = type(config)
-
-    def is_ours(key: Any) -> bool:
-        return isinstance(key, str) and key.startswith("sqlspy.")
-
-    def setitem(original: Any) -> Any:
-        def __setitem__(self: Any, item: Any, value: Any) -> None:
-            original(self, item, settings.checked(item[7:], value) if is_ours(item) else value)
-            if is_ours(item):
-                settings.changed()
-
-        return __setitem__
-
-    def delitem(original: Any) -> Any:
-        def __delitem__(self: Any, key: Any) -> None:
-            original(self, key)
-            if is_ours(key):
-                settings.changed()
-
-        return __delitem__
-
-    def load(original: Any) -> Any:
-        def load(self: Any, filename: Any) -> None:
-            original(self, filename)
-            settings.changed()
-
-        return load
-
-    def temporarily(original: Any) -> Any:
-        @contextlib.contextmanager
-        def __call__(self: Any, **options: Any) -> Iterator[Any]:
-            try:
-                with original(self, **options) as changed:
-                    settings.changed()
-                    yield changed
-            finally:
-                settings.changed()
-
-        return __call__
-
-    def read(name: str) -> Any:
-        return config.get(f"sqlspy.{name}", settings.DEFAULTS[name])
-
-    def write(name: str, value: Any) -> None:
-        config[f"sqlspy.{name}"] = value
-        kind.instance._conf[f"sqlspy.{name}"] = value  # also after a ``with config(…)`` that may be open now
-
-    if not hasattr(kind.__setitem__, "_dj_sqlspy"):
-        _patch(kind, "__setitem__", setitem)
-        _patch(kind, "__delitem__", delitem)
-        _patch(kind, "load", load)
-        _patch(kind, "__call__", temporarily)
-        settings.attach(read, write)
-
-
-def _attach_config_v2() -> None:
-    """2.x refuses groups that it does not know, but takes an attribute of its class for one.
-
-    So the group is one for all instances (`dj.Instance` too). The file was read before: read it again for
-    ours.
-    """
-    if hasattr(datajoint.settings.Config, "sqlspy"):
-        return
-    group = settings.Settings()
-    datajoint.settings.Config.sqlspy = group
-    datajoint.settings.ENV_VAR_MAPPING.update(
-        {f"sqlspy.{n}": settings.variable(n) for n in settings.DEFAULTS}
-    )
-    path = datajoint.settings.config._config_path
-    found: dict[str, Any] = {}
-    if path is not None:
-        with contextlib.suppress(OSError, ValueError):  # DataJoint has said so
-            contents = json.loads(path.read_text())
-            found = {k[7:]: v for k, v in contents.items() if k.startswith("sqlspy.")} | contents.get(
-                "sqlspy", {}
-            )
-    # unchecked here, as DataJoint 0.14 has it: `attach` looks at them, and complains without breaking the
-    # import
-    group.__dict__.update({name: value for name, value in found.items() if name in settings.DEFAULTS})
-
-    def write(name: str, value: Any) -> None:
-        setattr(group, name, value)
-
-    settings.attach(group.__dict__.__getitem__, write)
+def as_expression(item: Any, connection: Any) -> Any:
+    """A query expression from what a user names: a table, an expression, or a dict with ``table_name``."""
+    if isinstance(item, Mapping):
+        if "table_name" not in item:
+            raise SliceError(f"Picking a slice: the dict {dict(item)!r} lacks 'table_name'.")
+        table = datajoint.FreeTable(connection or datajoint.conn(), item["table_name"])
+        return table & item.get("restriction", True)
+    expression = item() if inspect.isclass(item) else item
+    if not hasattr(expression, "make_sql"):
+        raise SliceError(
+            f"Picking a slice: {item!r} is neither a table, nor a query expression, nor a dict with 'table_name' "
+            "and 'restriction'."
+        )
+    return expression
+
+
+def sql_of(expression: Any) -> str:
+    """The SELECT of an expression as the driver sends it (DataJoint doubles ``%`` for it)."""
+    text: str = expression.make_sql() % ()
+    return text

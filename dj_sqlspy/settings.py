@@ -1,8 +1,8 @@
 """Settings: ``sqlspy.*`` in ``dj.config``, and the environment.
 
 In: ``dj.config`` (code, ``dj_local_conf.json`` or ``datajoint.json``, ``override``/``config(…)``) and
-environment variables ``DJ_SQLSPY_…``. Out: checked values, and a session opened or ended where they ask for
-it. How the two lines of DataJoint keep them is in `compat`.
+environment variables ``DJ_SQLSPY_…``. Out: checked values; who follows them is told of each change (`on_change`). How
+the two lines of DataJoint keep them is in `spy.patches`.
 
 ======================  ======================  =============================================================
 setting                 environment
@@ -13,10 +13,13 @@ setting                 environment
 ``sqlspy.home``         ``DJ_SQLSPY_HOME``      where journals live; default: ``$XDG_DATA_HOME/dj-sqlspy``
 ``sqlspy.append``       ``DJ_SQLSPY_APPEND``    true: add to the newest run of the analysis; else: to the run of
                                                 this name (such as the number of a SLURM array)
+``sqlspy.digests``      ``DJ_SQLSPY_DIGESTS``   digest results while the analysis reads them; true by default
+``sqlspy.same_server``  ``DJ_SQLSPY_SAME_SERVER``  names of one server (a tunnel, a replica): a list of lists of
+                                                ``host:port``, or lines of them
 ``sqlspy.schema``       ``DJ_SQLSPY_SCHEMA``    a database schema to share the log through; none by default
 ``sqlspy.references``   ``DJ_SQLSPY_REFERENCES``  references that the database does not declare as foreign keys: a
                                                 list, or lines, of ``lab.session (rig) -> lab.rig (rig)``
-``sqlspy.scratch``      ``DJ_SQLSPY_SCRATCH``   a database schema for tables of keys (`dump.scratch`); none by default
+``sqlspy.scratch``      ``DJ_SQLSPY_SCRATCH``   a database schema for tables of keys (`dump.keytables`); none by default
 ======================  ======================  =============================================================
 
 As for DataJoint's own settings, the environment goes before a file. What was set last holds: an assignment in
@@ -29,13 +32,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import spy
 from .errors import SpyError
+
+if TYPE_CHECKING:
+    from .servers.tables import ForeignKey
 
 logger = logging.getLogger("dj_sqlspy")
 
@@ -45,10 +50,15 @@ DEFAULTS: dict[str, Any] = {
     "analysis": None,
     "home": None,
     "append": False,
+    "digests": True,
+    "same_server": (),
     "schema": None,
     "references": (),
     "scratch": None,
 }
+
+
+_TRUTH = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 
 
 def variable(name: str) -> str:
@@ -77,26 +87,18 @@ def checked(name: str, value: Any) -> Any:
         )
     if value is None:  # as in ``del dj.config["sqlspy.paper"]``
         return DEFAULTS[name]
-    if name == "enabled":
-        known = {
-            "true": True,
-            "1": True,
-            "yes": True,
-            "on": True,
-            "false": False,
-            "0": False,
-            "no": False,
-            "off": False,
-        }
+    if name in ("enabled", "digests"):
         if isinstance(value, bool):
             return value
-        if str(value).lower() in known:
-            return known[str(value).lower()]
-        raise SpyError(f"sqlspy.enabled is True or False, not {value!r}.")
+        if str(value).lower() in _TRUTH:
+            return _TRUTH[str(value).lower()]
+        raise SpyError(f"sqlspy.{name} is True or False, not {value!r}.")
     if name == "append" and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
         return str(value).lower() == "true"
     if name == "references":
         return _checked_references(value)
+    if name == "same_server":
+        return _checked_servers(value)
     if name == "home" and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str) or not value or "\0" in value:
@@ -110,13 +112,28 @@ def _checked_references(value: Any) -> tuple[str, ...]:
         raise SpyError(f"sqlspy.references is a list of strings, not {value!r}.")
     found = tuple(line.strip() for line in lines if line.strip())
     if found:
-        from .references import references
+        from .virtual_fks import references
 
         try:
             references(found)
         except SpyError as error:
             raise SpyError(f"sqlspy.references: {error}") from None
     return found
+
+
+def _checked_servers(value: Any) -> tuple[tuple[str, ...], ...]:
+    groups = [line.split() for line in value.splitlines()] if isinstance(value, str) else value
+    if not isinstance(groups, (list, tuple)) or not all(
+        isinstance(group, (list, tuple)) and all(map(_is_address, group)) for group in groups
+    ):
+        raise SpyError(
+            f'sqlspy.same_server is a list such as [["db1:3306", "127.0.0.1:3307"]], not {value!r}.'
+        )
+    return tuple(tuple(group) for group in groups if group)
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and value.rpartition(":")[2].isdecimal() and len(value.split()) == 1
 
 
 class Settings:
@@ -130,6 +147,8 @@ class Settings:
     analysis: str | None
     home: str | None
     append: str | bool
+    digests: bool
+    same_server: tuple[tuple[str, ...], ...]
     schema: str | None
     references: tuple[str, ...]
     scratch: str | None
@@ -152,7 +171,7 @@ _seen: dict[str, str | None] = {}
 
 
 def attach(read: Callable[[str], Any], write: Callable[[str, Any], None]) -> None:
-    """Use ``dj.config`` from now on, with what the environment says (called once, by `compat`)."""
+    """Use ``dj.config`` from now on, with what the environment says (called once, by `spy.patches`)."""
     global _read, _write
     _read, _write = read, write
     try:
@@ -207,13 +226,19 @@ def default_analysis() -> str:
     return (path.parent.name if path.stem == "__main__" else path.stem) or "interactive"
 
 
+# Called after every change, once `attach` was called: `capture` opens and ends sessions, `spy` needs the shared schema.
+on_change: list[Callable[[], None]] = []
+
+
 def changed() -> None:
-    """Open or end the session that the settings ask for. Called after every change."""
-    if _write is None:
-        return
-    spy.shared_schema = get("schema")
-    enabled, paper = get("enabled"), get("paper")
-    if enabled and paper:
-        spy.follow_settings(paper, get("analysis") or default_analysis(), home(), get("append"))
-    else:
-        spy.follow_settings(None, None, Path())
+    """Tell those who follow the settings that one was changed."""
+    if _write is not None:
+        for follow in on_change:
+            follow()
+
+
+def declared_references(given: Iterable[str | ForeignKey] = ()) -> tuple[ForeignKey, ...]:
+    """The references of ``dj.config["sqlspy.references"]``, and those that are given beside them."""
+    from .virtual_fks import references
+
+    return references((*get("references"), *given))

@@ -14,14 +14,15 @@ from typing import Any
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy import errors
-from dj_sqlspy.bundle import Bundle, about, privacy
-from dj_sqlspy.catalog import ForeignKey
-from dj_sqlspy.cli import _parser
-from dj_sqlspy.files import File, Row, copies
-from dj_sqlspy.files.stores import Stores
+from dj_sqlspy.bundle import about, privacy
+from dj_sqlspy.cli.main import _parser
+from dj_sqlspy.external import File, Row, copies
+from dj_sqlspy.external.stores import Stores
 from dj_sqlspy.journal import Statement
-from dj_sqlspy.paper import Analysis
+from dj_sqlspy.journal.runs import Analysis
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.replay.verify import Verification
+from dj_sqlspy.servers.tables import ForeignKey
 from dj_sqlspy.slices import Slice, StatementReport, TableSlice
 
 SECTIONS: Sequence[tuple[str, Sequence[tuple[str, Any]]]] = (

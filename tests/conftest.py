@@ -19,7 +19,9 @@ import pytest
 
 from dj_sqlspy import servers
 from dj_sqlspy.servers import Server
-from dj_sqlspy.sql import quote
+from dj_sqlspy.servers.mysql.dialect import MYSQL
+
+quote = MYSQL.quote
 
 FLAVOR = os.environ.get("SQLSPY_TEST_SERVER", "mariadb")
 MACHINE = Path(__file__).with_name("machine.py")

@@ -15,13 +15,17 @@ from typing import Any
 import datajoint as dj
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle
-from dj_sqlspy.catalog import Catalog
+from dj_sqlspy.names import split_full_name
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.replay import ReplayReport, describe, replay
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.catalog import Catalog
+from dj_sqlspy.servers.mysql.catalog import read_catalog
+from dj_sqlspy.servers.mysql.dialect import MYSQL
 from dj_sqlspy.slices import Slice
-from dj_sqlspy.sql import columns, quote, split_full_name
 from tests.lab import V2
+
+columns, quote = MYSQL.columns, MYSQL.quote
 
 Rows = set[tuple[Any, ...]]
 
@@ -80,7 +84,7 @@ def whole_way(
     cut: Slice, server: Server, scratch: Server, path: Path, paper: Any = None
 ) -> tuple[Bundle, ReplayReport]:
     """Write the bundle, dump with the real client, load into another server, replay; all must be equal there."""
-    from dj_sqlspy.bundle import write_bundle
+    from dj_sqlspy.paper.bundle import write_bundle
 
     with server.connect() as source, scratch.connect() as loaded:
         bundle = write_bundle(cut, path, paper=paper, connection=source)
@@ -103,7 +107,7 @@ class Twin:
     def __init__(self, connection: Any, schemas: Sequence[str]) -> None:
         self.connection = connection
         self.schemas = list(schemas)
-        self.catalog = Catalog.read(connection, schemas)
+        self.catalog = read_catalog(connection, schemas)
         self.tables = self.catalog.in_order(n for n, t in self.catalog.tables.items() if not t.is_view)
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION foreign_key_checks = 0")

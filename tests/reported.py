@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dj_sqlspy.bundle import Bundle, write_bundle
-from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.journal import Statement
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.slices import Slice, make_slice
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;"

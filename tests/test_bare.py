@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dj_sqlspy import servers
-from dj_sqlspy.bundle import Bundle
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
 from tests.conftest import FLAVOR
 from tests.lab import ROOT

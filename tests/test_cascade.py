@@ -15,16 +15,19 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import compat
-from dj_sqlspy.bundle import client_options, write_bundle
-from dj_sqlspy.cascade import PARENT, PART, READ, plain_decoders
-from dj_sqlspy.catalog import ForeignKey
+from dj_sqlspy.paper.bundle import write_bundle
+from dj_sqlspy.rules import PARENT, PART, READ
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.connect import client_options, raw_connection
+from dj_sqlspy.servers.mysql.dialect import MYSQL
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.servers.tables import ForeignKey
 from dj_sqlspy.slices import Slice, make_slice
-from dj_sqlspy.sql import full_name
 from tests.conftest import drop_schemas, user_schemas
 from tests.exported import Rows, keyed, new_schema, selected, whole_way
 from tests.lab import keys, rows
+
+full_name = MYSQL.full_name
 
 
 class Lab:
@@ -815,7 +818,7 @@ def test_one_snapshot(lab: Lab) -> None:
         for change in changes:
             lab.sql(change)
 
-    connection = compat.raw_connection(lab.connection, conv=plain_decoders())
+    connection = raw_connection(lab.connection, conv=plain_decoders())
     cut = make_slice(lab.paper.statements, connection, progress=progress)
     connection.close()
     assert seen

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from dj_sqlspy.catalog import Catalog, ForeignKey
 from dj_sqlspy.errors import CatalogError
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.catalog import read_catalog
+from dj_sqlspy.servers.tables import ForeignKey
 
 # nothing here depends on the line of DataJoint
 pytestmark = pytest.mark.line("2.x")
@@ -47,7 +48,7 @@ def schemas(connection: Any, prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def test_columns_and_keys(connection: Any, schemas: tuple[str, str]) -> None:
-    catalog = Catalog.read(connection, schemas[:1])
+    catalog = read_catalog(connection, schemas[:1])
     master = catalog.tables[f"`{schemas[0]}`.`master`"]
     assert master.primary_key == master.key == ("n", "id")
     assert [c.name for c in master.columns] == ["id", "n", "up", "It's 5%", "twice", "u", "w", "at"]
@@ -63,7 +64,7 @@ def test_columns_and_keys(connection: Any, schemas: tuple[str, str]) -> None:
 
 def test_foreign_keys_lead_to_other_schemas(connection: Any, schemas: tuple[str, str]) -> None:
     one, two = schemas
-    catalog = Catalog.read(connection, [two])
+    catalog = read_catalog(connection, [two])
     child, master, kind = f"`{two}`.`child`", f"`{one}`.`master`", f"`{one}`.`#kind`"
     assert [(fk.name, fk.columns, fk.parent, fk.parent_columns) for fk in catalog.parents(child)] == [
         ("other_name", ("kind",), kind, ("kind",)),
@@ -79,7 +80,7 @@ def test_foreign_keys_lead_to_other_schemas(connection: Any, schemas: tuple[str,
 
 def test_parts(connection: Any, schemas: tuple[str, str]) -> None:
     one = schemas[0]
-    catalog = Catalog.read(connection, [one])
+    catalog = read_catalog(connection, [one])
     masters = {
         fk.child.split("`")[3]: (fk.parent.split("`")[3], fk.columns) for fk in catalog.masters.values()
     }
@@ -96,7 +97,7 @@ def test_parts(connection: Any, schemas: tuple[str, str]) -> None:
 
 def test_views_and_tables_without_a_key(connection: Any, schemas: tuple[str, str]) -> None:
     two = schemas[1]
-    catalog = Catalog.read(connection, [two])
+    catalog = read_catalog(connection, [two])
     view, keyless = catalog.tables[f"`{two}`.`seen`"], catalog.tables[f"`{two}`.`keyless`"]
     assert (
         view.is_view
@@ -108,7 +109,7 @@ def test_views_and_tables_without_a_key(connection: Any, schemas: tuple[str, str
 
 def test_names_of_statements(connection: Any, schemas: tuple[str, str]) -> None:
     one, two = schemas
-    catalog = Catalog.read(connection, [two])
+    catalog = read_catalog(connection, [two])
     child = catalog.tables[f"`{two}`.`child`"]
     assert catalog.find(two, "child") is catalog.find(None, "child", two) is child
     assert catalog.find(None, "child") is child  # the only one of that name
@@ -119,17 +120,17 @@ def test_names_of_statements(connection: Any, schemas: tuple[str, str]) -> None:
 def test_virtual_references(connection: Any, schemas: tuple[str, str]) -> None:
     one, two = schemas
     good = ForeignKey("v", f"`{two}`.`keyless`", ("a",), f"`{one}`.`master__loose`", ("id",), virtual=True)
-    catalog = Catalog.read(connection, [two], [good])
+    catalog = read_catalog(connection, [two], [good])
     assert catalog.parents(good.child) == (good,)
     bad = ForeignKey("bad", f"`{two}`.`keyless`", ("zzz",), f"`{one}`.`master__loose`", ("id",), virtual=True)
     with pytest.raises(CatalogError, match=r"virtual reference 'bad' names .*keyless.*zzz"):
-        Catalog.read(connection, [two], [bad])
+        read_catalog(connection, [two], [bad])
 
 
 def test_schemas_that_are_not_there(connection: Any, schemas: tuple[str, str]) -> None:
     with pytest.raises(CatalogError, match=r"`not_there_at_all` has no table.*GRANT SELECT"):
-        Catalog.read(connection, ["not_there_at_all"])
-    assert Catalog.read(connection, ["information_schema"]).tables == {}
+        read_catalog(connection, ["not_there_at_all"])
+    assert read_catalog(connection, ["information_schema"]).tables == {}
 
 
 def test_a_parent_that_the_account_cannot_see(
@@ -145,13 +146,13 @@ def test_a_parent_that_the_account_cannot_see(
                 server.connect(user=user, password="half-blind 1") as half,
                 pytest.raises(CatalogError, match="GRANT SELECT"),
             ):
-                Catalog.read(half, [two])
+                read_catalog(half, [two])
             cursor.execute(f"GRANT SELECT ON `{one}`.* TO '{user}'@'%'")
             with server.connect(user=user, password="half-blind 1") as whole:
-                seen = Catalog.read(whole, [two])
+                seen = read_catalog(whole, [two])
         finally:
             cursor.execute(f"DROP USER '{user}'@'%'")
-    everything = Catalog.read(connection, [two])
+    everything = read_catalog(connection, [two])
     assert {n for n, t in seen.tables.items() if not t.is_view} == {
         n for n, t in everything.tables.items() if not t.is_view
     }
@@ -167,11 +168,11 @@ def test_more_columns_than_fit_into_a_packet(server: Server, connection: Any, pr
             cursor.execute(f"CREATE TABLE `{prefix}wide`.t{number} (id INT PRIMARY KEY, {columns})")
         cursor.execute("SELECT @@max_allowed_packet")
         (usual,) = cursor.fetchone()
-        whole = Catalog.read(connection, [f"{prefix}wide"])
+        whole = read_catalog(connection, [f"{prefix}wide"])
         cursor.execute("SET GLOBAL max_allowed_packet = 16384")
         try:
             with server.connect() as narrow:
-                assert Catalog.read(narrow, [f"{prefix}wide"]) == whole
+                assert read_catalog(narrow, [f"{prefix}wide"]) == whole
                 with narrow.cursor() as asked:
                     asked.execute("SELECT @@group_concat_max_len, @@max_allowed_packet")
                     longest, most = asked.fetchone()
@@ -184,9 +185,9 @@ def test_more_columns_than_fit_into_a_packet(server: Server, connection: Any, pr
 
 def test_columns_that_are_read_later(server: Server, connection: Any, schemas: tuple[str, str]) -> None:
     one, two = schemas
-    whole = Catalog.read(connection, [two])
+    whole = read_catalog(connection, [two])
     with server.connect() as opened:
-        later = Catalog.read(opened, [two], columns=False)
+        later = read_catalog(opened, [two], columns=False)
         assert not any("columns" in vars(table) for table in later.tables.values())
         assert later.in_order(later.tables) == whole.in_order(whole.tables) and later.masters == whole.masters
         child = later.tables[f"`{two}`.`child`"]
@@ -201,6 +202,6 @@ def test_columns_that_are_read_later(server: Server, connection: Any, schemas: t
     with pytest.raises(AttributeError):
         _ = child.colour  # type: ignore[attr-defined]
     with server.connect() as opened:
-        again = Catalog.read(opened, [one], columns=False)
+        again = read_catalog(opened, [one], columns=False)
         again.read_columns(again.tables)
-    assert again == Catalog.read(connection, [one])
+    assert again == read_catalog(connection, [one])

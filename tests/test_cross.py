@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from dj_sqlspy import servers
-from dj_sqlspy.bundle import write_bundle
 from dj_sqlspy.errors import BundleError
-from dj_sqlspy.replay import as_sent
-from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_catalog, set_session
+from dj_sqlspy.paper.bundle import write_bundle
+from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_catalog
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.session import as_sent, set_session
 from tests.conftest import drop_schemas
 from tests.test_dump import cut, options, same
 

@@ -10,8 +10,10 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy.cli import main
-from dj_sqlspy.display import as_text, find_table, key_of, slice_lines
+from dj_sqlspy.cli.publish import key_of
+from dj_sqlspy.display import as_text
 from dj_sqlspy.errors import SliceError
+from dj_sqlspy.names import find_table
 from dj_sqlspy.servers import Server
 from tests.lab import make_lab, rows
 from tests.reported import make_cut
@@ -36,7 +38,7 @@ def test_a_slice_in_a_terminal(paper: sqlspy.Paper, prefix: str) -> None:
     assert "1 statement whose result can change by itself:" in text and "(now)" in text
     assert repr(cut).startswith("<Slice: 6 rows")
     for width in (60, 100):
-        narrow = as_text(list(slice_lines(cut))[:1], width)
+        narrow = as_text(list(cut.lines())[:1], width)
         assert max(map(len, narrow.splitlines())) <= width
     entry = cut.tables[f"`{prefix}lab`.`session`"]
     assert str(entry).splitlines()[0] == f"`{prefix}lab`.`session`: 4 of 12 rows"

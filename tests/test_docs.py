@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle
 from dj_sqlspy.cli import main
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import private_server
 from dj_sqlspy.slices import Slice
 from tests import api, pages, readme
@@ -75,7 +75,7 @@ def test_the_reference_is_current() -> None:
 def test_names_in_a_page_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = page.read_text()
     for owner, name in re.findall(r"\b(sqlspy|paper|bundle|cut)\.([a-z_]+|Paper)\b", text):
-        settings = owner == "sqlspy" and name in sqlspy.compat.settings.DEFAULTS
+        settings = owner == "sqlspy" and name in sqlspy.settings.DEFAULTS
         assert settings or hasattr(OWNERS[owner], name) or name == "tables", f"{owner}.{name}"
     for command in {found for found in re.findall(r"dj-sqlspy ([a-z]+) [^a-z]*[-A-Za-z]", text)}:
         if command in ("run", "merge", "recover", "show", "forget", "write", "files"):

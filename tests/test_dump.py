@@ -19,11 +19,13 @@ from typing import Any
 import pymysql
 import pytest
 
-from dj_sqlspy.bundle import DUMP_FILE, FILES, Bundle, client_options, write_bundle
-from dj_sqlspy.cascade import plain_decoders
+from dj_sqlspy.bundle.folder import DUMP_FILE, FILES
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.journal import Statement
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.connect import client_options
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import drop_schemas, no_tls
 

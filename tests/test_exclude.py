@@ -13,12 +13,14 @@ import jsonschema
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import DIGESTS_FILE, Bundle, client_options, write_bundle
+from dj_sqlspy.bundle.folder import DIGESTS_FILE
 from dj_sqlspy.cli import main
 from dj_sqlspy.dump import exclude
 from dj_sqlspy.errors import SliceError
-from dj_sqlspy.files import File, Row
+from dj_sqlspy.external import File, Row
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.connect import client_options
 from tests.test_dump import account, cut, lab, options, rows
 from tests.test_publish import manifest_schema
 from tests.test_verify import as_text

@@ -23,15 +23,15 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle, write_bundle
-from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import FilesError
-from dj_sqlspy.files import File, files_of
-from dj_sqlspy.files.copies import copy_files, file_list
-from dj_sqlspy.files.stores import Stores
+from dj_sqlspy.external import File, files_of
+from dj_sqlspy.external.copies import copy_files, file_list
+from dj_sqlspy.external.stores import Stores
 from dj_sqlspy.journal import Statement
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import FLAVOR
 

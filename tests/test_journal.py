@@ -18,9 +18,8 @@ from typing import Any
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import journal
 from dj_sqlspy.errors import JournalError, SpyError
-from dj_sqlspy.journal import INCOMPLETE, SUFFIX, Journal, encode_name, runs
+from dj_sqlspy.journal import INCOMPLETE, SUFFIX, Journal, encode_name, places, reading, runs, writer
 from tests.lab import make_lab, rows, run_script
 
 # nothing here depends on the server
@@ -39,7 +38,7 @@ def lab(prefix: str, dj_conn: Any, home: Path) -> SimpleNamespace:
 @pytest.fixture(autouse=True)
 def _forget_failures() -> Iterator[None]:
     yield
-    journal.failures.clear()
+    writer.failures.clear()
 
 
 def written(home: Path, statements: list[str], analysis: str = "fig", end: bool = True) -> Journal:
@@ -58,7 +57,7 @@ def line(record: dict[str, Any]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-def texts(found: list[sqlspy.compat.Any]) -> list[str]:
+def texts(found: list[Any]) -> list[str]:
     return [statement.sql for statement in found]
 
 
@@ -103,7 +102,7 @@ def test_format_as_documented(home: Path) -> None:
     versions = ["format", "dj_sqlspy", "datajoint", "python"]
     where = ["paper", "analysis", "run", "process", "pid", "host", "user", "time", "started", "policies"]
     assert list(header) == versions + where
-    assert (header["format"], header["paper"], header["analysis"]) == (1, "paper", "fig")
+    assert (header["format"], header["paper"], header["analysis"]) == (2, "paper", "fig")
     assert (header["process"], header["pid"], header["run"]) == ("first", os.getpid(), made.folder.name)
     assert header["policies"] == POLICIES
     assert list(statement) == ["number", "time", "rows", "kind", "server", "transaction", "sql"]
@@ -148,7 +147,7 @@ def test_the_newest_run_counts_also_where_the_clock_went_backwards(
 
     written(home, ["SELECT 1"])
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "datetime", Clock)
+        patch.setattr(places, "datetime", Clock)
         second = written(home, ["SELECT 2"])
     assert "-20010101T" in second.folder.name
     assert texts(sqlspy.Paper("paper", home).statements) == ["SELECT 2"]
@@ -162,7 +161,7 @@ def test_order_over_files_and_a_clock_that_goes_backwards(
     times = iter([10.0, 11.0, 5.0, 12.0, 10.5, 13.0])
     with monkeypatch.context() as patch:
         first.start(), second.start()
-        patch.setattr(journal.time, "time", lambda: next(times))
+        patch.setattr(writer.time, "time", lambda: next(times))
         for sql in ("a1", "a2", "a3", "a4"):
             first.statement(sql, 1, "data", "", 7)
         second.statement("b1", 1, "data", "", 7), second.statement("b2", 1, "data", "", 0)
@@ -231,10 +230,10 @@ def test_files_of_others_in_the_folder_are_left(home: Path) -> None:
 def test_a_newer_format_is_refused(home: Path) -> None:
     made = written(home, ["SELECT 1"])
     assert made.path is not None
-    made.path.write_bytes(line({"format": 2, "dj_sqlspy": "9.1"}) + line({"something": "new"}))
+    made.path.write_bytes(line({"format": 3, "dj_sqlspy": "9.1"}) + line({"something": "new"}))
     paper = sqlspy.Paper("paper", home)
     for read in (lambda: paper.statements, lambda: paper.analyses, lambda: paper.complete):
-        with pytest.raises(JournalError, match=r"dj-sqlspy 9\.1 wrote it in format 2.*Install a newer"):
+        with pytest.raises(JournalError, match=r"dj-sqlspy 9\.1 wrote it in format 3.*Install a newer"):
             read()
 
 
@@ -257,13 +256,14 @@ def test_a_journal_of_the_first_version_is_read(home: Path, monkeypatch: pytest.
     folder = home / "paper" / "fig" / "000001-20260102T030405678901-ab12"
     folder.mkdir(parents=True)
     (folder / "4711-0a1b2c3d.journal").write_text("\n".join(lines) + "\n")
-    for newest in (1, 2):
-        monkeypatch.setattr(runs, "FORMAT", newest)
+    for newest in (2, 3):
+        monkeypatch.setattr(reading, "FORMAT", newest)
         paper = sqlspy.Paper("paper", home)
         assert paper.complete and paper.problems == []
         first, second = paper.statements
-        assert first == ("SELECT * FROM `l`.`t`", 2, 1767323046.25, "data", "db:3306", 0, "fig", 1, "")
-        assert second == ('SELECT ä "x" FROM t', None, 1767323047.0, "count", "db:3306", 1, "fig", 2, "l")
+        assert first[:9] == ("SELECT * FROM `l`.`t`", 2, 1767323046.25, "data", "db:3306", 0, "fig", 1, "")
+        assert first[9:] == second[9:] == ((), None, ())
+        assert second[:9] == ('SELECT ä "x" FROM t', None, 1767323047.0, "count", "db:3306", 1, "fig", 2, "l")
         (analysis,) = paper.analyses
         assert (analysis.state, analysis.policies["count"]) == ("ended", "ignore")
         assert analysis.started is not None and analysis.started.isoformat()[:19] == "2026-01-02T03:04:05"
@@ -450,14 +450,14 @@ def test_a_disk_that_has_room_again(home: Path, monkeypatch: pytest.MonkeyPatch)
     made = written(home, ["SELECT 1"], end=False)
     real = os.write
     with monkeypatch.context() as patch:
-        patch.setattr(journal.os, "write", lambda descriptor, data: real(descriptor, data[:50]))
+        patch.setattr(writer.os, "write", lambda descriptor, data: real(descriptor, data[:50]))
         with pytest.raises(OSError, match="may be full"):
             made.statement("SELECT 2", 1, "data", "", 0)
     with pytest.warns(RuntimeWarning):
         made.fault("a reason")
     made.statement("SELECT 3", 1, "data", "", 0)
     made.end()
-    journal.failures.clear()
+    writer.failures.clear()
     run = runs.read_run(made.folder)
     assert texts(runs.combine([run])) == ["SELECT 1", "SELECT 3"]
     assert any("a reason" in problem for problem in run.problems)
@@ -472,7 +472,7 @@ def test_a_statement_that_cannot_be_recorded(lab: SimpleNamespace, home: Path) -
         conn_info = lab.connection.conn_info
         _conn = None
 
-    from dj_sqlspy import spy
+    from dj_sqlspy.spy import observe as spy
 
     with sqlspy.export("paper", "fig") as opened:
         with pytest.warns(RuntimeWarning, match="AttributeError"):

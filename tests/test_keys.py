@@ -9,16 +9,12 @@ from typing import Any
 
 import pytest
 
-from dj_sqlspy.cascade.keys import (
-    chunks,
-    condition,
-    convert,
-    expression,
-    expressions,
-    from_python,
-    literal,
-)
-from dj_sqlspy.catalog import Column
+from dj_sqlspy.servers.columns import Column
+from dj_sqlspy.servers.keys import convert, from_python
+from dj_sqlspy.servers.mysql.dialect import MYSQL
+
+chunks, condition, expression = MYSQL.chunks, MYSQL.condition, MYSQL.expression
+expressions, literal = MYSQL.expressions, MYSQL.literal
 
 # nothing here depends on the line of DataJoint
 pytestmark = pytest.mark.line("2.x")

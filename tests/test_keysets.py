@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dj_sqlspy.cascade.keys import Key, converted
 from dj_sqlspy.cascade.keysets import Coder, KeySet, chosen, joined, length
-from dj_sqlspy.catalog import Column, Table
+from dj_sqlspy.servers.columns import Column
+from dj_sqlspy.servers.dialect import Key
+from dj_sqlspy.servers.keys import converted
+from dj_sqlspy.servers.tables import Table
 
 pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("mariadb")]
 

@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 
 import dj_sqlspy
-from dj_sqlspy.cascade import plain_decoders
-from dj_sqlspy.catalog import Catalog
 from dj_sqlspy.errors import LineageError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.lineage import Lineage, analyse, named_tables
 from dj_sqlspy.lineage.generate import to_sql
 from dj_sqlspy.lineage.resolve import resolve
 from dj_sqlspy.lineage.simplify import simplify
-from dj_sqlspy.lineage.syntax import parse
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.catalog import Catalog
+from dj_sqlspy.servers.mysql.catalog import read_catalog
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.servers.mysql.syntax import parse
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import drop_schemas
 from tests.exported import Twin, keyed
@@ -60,7 +61,7 @@ def made(server: Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def catalog(made: str, server: Server) -> Catalog:
     with server.connect() as connection:
-        return Catalog.read(connection, [made])
+        return read_catalog(connection, [made])
 
 
 @pytest.fixture(scope="module")

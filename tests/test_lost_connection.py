@@ -14,10 +14,13 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import cascade, catalog
-from dj_sqlspy.cascade.asker import ConnectionLost
-from dj_sqlspy.catalog import Column, Table
+from dj_sqlspy.cascade import Reader
 from dj_sqlspy.errors import SliceError
+from dj_sqlspy.servers.columns import Column
+from dj_sqlspy.servers.mysql import catalog
+from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot, plain_decoders
+from dj_sqlspy.servers.snapshot import ConnectionLost
+from dj_sqlspy.servers.tables import Table
 from dj_sqlspy.slices import Slice
 from tests.lab import make_lab, rows
 
@@ -86,7 +89,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, connection: Any, when: Callable[[in
         if when(len(asked)):
             kill(connection, opened.thread_id())
 
-    ask, read = cascade.Asker.send, catalog._rows
+    ask, read = MySQLSnapshot.send, catalog._rows
 
     def send(self: Any, cursor: Any, sql: str) -> None:
         before(self.connection)
@@ -96,7 +99,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, connection: Any, when: Callable[[in
         before(cursor.connection)
         return read(cursor, *arguments)
 
-    monkeypatch.setattr(cascade.Asker, "send", send)
+    monkeypatch.setattr(MySQLSnapshot, "send", send)
     monkeypatch.setattr(catalog, "_rows", read_rows)
     return asked
 
@@ -153,10 +156,10 @@ def test_killed_while_an_answer_is_read(server: Any, connection: Any) -> None:
     """Of an answer that is read in pieces the rest is gone with the connection, and nothing waits for it."""
     table = Table("s", "t", (Column("a", "char", "char(150)", False, None, ""),), ("a",))
     counted = "WITH RECURSIVE d AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM d WHERE n < 300000)"
-    with server.connect(conv=cascade.plain_decoders()) as victim, victim.cursor() as cursor:
+    with server.connect(conv=plain_decoders()) as victim, victim.cursor() as cursor:
         most = "cte_max_recursion_depth" if server.flavor == "mysql" else "max_recursive_iterations"
         cursor.execute(f"SET SESSION {most} = 1000000")
-        asker = cascade.Asker(victim)
+        asker = Reader(MySQLSnapshot(victim))
         read, pieces = asker.coder.read, []
 
         def read_then_kill(*arguments: Any) -> Any:

@@ -32,8 +32,8 @@ import numpy as np
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import compat
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.connect import raw_connection
 from tests.conftest import FLAVOR, drop_schemas
 from tests.exported import Twin, expected, new_schema, whole_way
 from tests.lab import V2, aggr, arrays, frame, keys, rows, typed
@@ -1451,7 +1451,7 @@ def lab(server: Server, dj_conn: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def twin(lab: Any) -> Iterator[Twin]:
-    connection = compat.raw_connection()
+    connection = raw_connection()
     made = Twin(connection, [SCHEMA])
     yield made
     made.drop()

@@ -75,8 +75,8 @@ def test_states(home: Path) -> None:
 def test_a_paper_is_read_again_only_where_it_changed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(home, "paper", "fig1", "a")
     paper = sqlspy.Paper("paper")
-    first = paper._runs
-    assert paper._runs is first
+    first = paper.runs
+    assert paper.runs is first
     write(home, "paper", "fig2", "b")
     assert len(paper.statements) == 2
 

@@ -18,9 +18,10 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle, client_options
 from dj_sqlspy.cli import main
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.connect import client_options
 from tests.conftest import FLAVOR, no_tls, user_schemas
 from tests.lab import ROOT, V2, make_lab, rows
 

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import compat
-from dj_sqlspy.cascade import Asker, plain_decoders
+from dj_sqlspy.cascade.options import Options
 from dj_sqlspy.cascade.plan import NEVER, ONCE, Plan, plan
 from dj_sqlspy.cli import main
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.lineage.example import CATALOG
+from dj_sqlspy.servers.mysql.connect import raw_connection
+from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot as Asker
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.shapes import group
 from dj_sqlspy.slices import make_plan, make_slice
 from tests.lab import make_lab, rows
@@ -66,7 +68,7 @@ def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, monkeypatch: 
     asked: list[str] = []
     send = Asker.send
     monkeypatch.setattr(Asker, "send", lambda self, to, sql: (asked.append(sql), send(self, to, sql))[1])
-    raw = compat.raw_connection(dj_conn, conv=plain_decoders())
+    raw = raw_connection(dj_conn, conv=plain_decoders())
     planned = make_plan(captured(name), raw)
     assert not asked
     make_slice(captured(name), raw)
@@ -112,14 +114,16 @@ def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, monkeypatch: 
 def test_why_a_loop_is_asked_one_by_one(sql: str, reason: str) -> None:
     shapes = group(Statement(sql.format(n=n), 1, number=n) for n in (1, 2))
     (often,) = (
-        s.how_often for s in plan(shapes, CATALOG).steps if s.what.startswith("rows that 2 statements")
+        s.how_often
+        for s in plan(shapes, CATALOG, Options()).steps
+        if s.what.startswith("rows that 2 statements")
     )
     assert often.startswith("once for each of its 2 lists of values (") and reason in often
 
 
 @pytest.mark.line("2.x")
 def test_what_a_plan_says(name: str, dj_conn: Any) -> None:
-    raw = compat.raw_connection(dj_conn, conv=plain_decoders())
+    raw = raw_connection(dj_conn, conv=plain_decoders())
     planned = make_plan(captured(name), raw)
     referenced = make_plan(captured(name), raw, parts="referenced")
     raw.close()

@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.journal import programs
+from dj_sqlspy.paper.bundle import Bundle
 from tests.test_launch import CONNECT, finish, kernel, notebook, place, python, write
 from tests.test_publish import manifest_schema
 

@@ -20,11 +20,13 @@ import requests
 from requests_cache import CachedSession
 from urllib3 import HTTPResponse
 
-from dj_sqlspy.bundle import Bundle, environment, publish
+from dj_sqlspy.bundle import environment
+from dj_sqlspy.bundle import texts as publish
 from dj_sqlspy.bundle.about import read_about
+from dj_sqlspy.bundle.code import Code
 from dj_sqlspy.bundle.guide import FORMATS, readme_text
 from dj_sqlspy.errors import BundleError
-from dj_sqlspy.journal import programs
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
 from tests.conftest import drop_schemas, no_tls, user_schemas
 from tests.reported import EVIL, make_bundle
@@ -54,7 +56,7 @@ def published(bundle: Bundle, server: Server) -> Bundle:
     bundle.dump([f"--defaults-file={server.defaults_file()}"])
     (bundle.path / "code").mkdir()
     (bundle.path / "code" / "fig.py").write_text("1")
-    code = programs.Code("code/fig.py", b"1", ("fig <1>",), "as it ran", None).about()
+    code = Code("code/fig.py", b"1", ("fig <1>",), "as it ran", None).about()
     manifest = {**bundle.manifest, "about": read_about(ABOUT), "code": [code]}
     (bundle.path / "manifest.json").write_text(json.dumps(manifest))
     publish.refresh(bundle.path, manifest)

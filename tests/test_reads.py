@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dj_sqlspy import journal, settings
-from dj_sqlspy import sql as sql_module
+from dj_sqlspy import names, settings
+from dj_sqlspy.journal import places
+from dj_sqlspy.servers.mysql import dialect
 from dj_sqlspy.spy import reads
 
 
-@pytest.mark.parametrize("module", [reads, journal, settings, sql_module])
+@pytest.mark.parametrize("module", [reads, places, settings, names, dialect])
 def test_examples(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 

@@ -11,13 +11,16 @@ import pytest
 from rich.console import Console
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle, write_bundle
-from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.cli import main
 from dj_sqlspy.journal import Statement
-from dj_sqlspy.replay import ReplayReport, match_sessions, replay
-from dj_sqlspy.replay.results import Difference, difference, digest
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
+from dj_sqlspy.replay import ReplayReport, replay
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.connect import raw_connection
+from dj_sqlspy.servers.mysql.results import difference, digest
+from dj_sqlspy.servers.mysql.session import match_sessions
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.servers.results import Difference
 from dj_sqlspy.slices import StatementReport, make_slice
 from tests.test_dump import bundle_of, lab, options
 
@@ -308,7 +311,7 @@ def test_captured_written_dumped_restored_and_replayed(
         assert (Subject & {"name": "it's 5 %"}).fetch1("subject") == 5
         assert len(Subject & "subject < 3") == 2
     paper = sqlspy.Paper("paper")
-    cut = make_slice(paper.statements, sqlspy.compat.raw_connection(conv=plain_decoders()))
+    cut = make_slice(paper.statements, raw_connection(conv=plain_decoders()))
     bundle = write_bundle(cut, tmp_path / "bundle", paper=paper)
     assert bundle.manifest["paper"] == "paper" and bundle.manifest["complete"]
     assert {entry["analysis"] for entry in bundle.manifest["statements"]} == {"fig"}

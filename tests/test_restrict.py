@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dj_sqlspy.cascade.keys import Key
 from dj_sqlspy.cascade.keysets import Coder, KeySet
-from dj_sqlspy.catalog import Catalog, Column, Table
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.columns import Column
+from dj_sqlspy.servers.dialect import Key
+from dj_sqlspy.servers.mysql.catalog import read_catalog
+from dj_sqlspy.servers.tables import Table
 from dj_sqlspy.slices.restrict import shortest
 from tests.conftest import drop_schemas
 
@@ -41,7 +43,7 @@ def cursor(server: Server) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def tables(cursor: Any) -> dict[str, tuple[Table, list[Key]]]:
-    catalog = Catalog.read(cursor.connection, [SCHEMA])
+    catalog = read_catalog(cursor.connection, [SCHEMA])
     found = {}
     for name in ("t", "one"):
         table = catalog.tables[f"`{SCHEMA}`.`{name}`"]

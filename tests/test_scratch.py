@@ -12,10 +12,11 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.bundle import Bundle, client_options, write_bundle
-from dj_sqlspy.dump import scratch as module
+from dj_sqlspy.dump import keytables as module
 from dj_sqlspy.errors import BundleError
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.connect import client_options
 from tests.lab import make_lab, rows
 from tests.test_dump import account, cut, options, same
 

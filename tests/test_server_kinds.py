@@ -14,9 +14,9 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import compat, servers
-from dj_sqlspy.bundle import Bundle
+from dj_sqlspy import servers
 from dj_sqlspy.errors import BundleError, SliceError
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
 from tests import certificates
 from tests.conftest import FLAVOR
@@ -121,7 +121,7 @@ def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         # the server's certificate is checked where a CA is named, also by the programs of the client
         connection.conn_info["ssl_input"] = shows | {"ca": str(other / "ca.pem")}
         with pytest.raises(Exception, match=r"(?i)certificate"):
-            compat.raw_connection(connection)
+            servers.backend_of(connection).connect(connection)
         own = [f"--host={server.host}", f"--port={server.port}", "--protocol=TCP", "--user=plain"]
         (tmp_path / "client.cnf").write_text("[client]\npassword='of plain 1'\n")
         verifies = "--ssl-mode=VERIFY_IDENTITY" if FLAVOR == "mysql" else "--ssl-verify-server-cert"

@@ -15,9 +15,9 @@ import datajoint as dj
 import pymysql
 import pytest
 
-from dj_sqlspy import servers
 from dj_sqlspy.errors import ServerError
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql import private as servers
 
 from .conftest import FLAVOR, MYSQL_ROOT, user_schemas
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dj_sqlspy.cascade import Asker, plain_decoders
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot as Asker
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.shapes import Shape, fill, group, lift, markers
 from dj_sqlspy.slices import Slice, make_slice
 from tests.exported import Rows, keyed, selected

@@ -17,8 +17,9 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy import cli
-from dj_sqlspy.journal import run_folders, sharedlog, sharedtables
-from dj_sqlspy.policies import POLICIES
+from dj_sqlspy.journal import run_folders
+from dj_sqlspy.paper import describe, sharedlog
+from dj_sqlspy.rules import POLICIES
 from dj_sqlspy.servers import Server
 from dj_sqlspy.spy import session
 from tests import test_files as files_lab
@@ -398,7 +399,7 @@ def test_files_of_a_paper(
 def test_a_long_restriction_has_several_rows(
     lab: SimpleNamespace, log: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharedtables, "RESTRICTION", 60)
+    monkeypatch.setattr(describe, "RESTRICTION", 60)
     read(lab, "fig1", 0, 2, 5)
     sqlspy.Paper("paper").share()
     found = [row["restriction"] for row in rows(sqlspy.ExportSelection.Table())]
@@ -439,11 +440,11 @@ def test_a_fault_of_it_is_told_and_the_analysis_goes_on(
         raise pymysql.OperationalError(2003, "Can't connect")
 
     with caplog.at_level(logging.WARNING), monkeypatch.context() as patch:
-        patch.setattr("dj_sqlspy.compat.raw_connection", refuse)
+        patch.setattr("dj_sqlspy.servers.mysql.connect.raw_connection", refuse)
         read(lab, "fig1", 1)
     assert "dj-sqlspy share paper" in caplog.text and "Can't connect" in caplog.text
     with monkeypatch.context() as patch:
-        patch.setattr("dj_sqlspy.compat.raw_connection", refuse)
+        patch.setattr("dj_sqlspy.servers.mysql.connect.raw_connection", refuse)
         with pytest.raises(sqlspy.SpyError, match=r"unset sqlspy\.schema"):
             _ = sqlspy.Paper("paper").statements
     assert sqlspy.Paper("paper").share() == ["fig1"]

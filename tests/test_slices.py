@@ -13,8 +13,8 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.cascade import PARENT, PART, READ
 from dj_sqlspy.errors import SliceError
+from dj_sqlspy.rules import PARENT, PART, READ
 from dj_sqlspy.servers import Server
 from tests.exported import new_schema
 from tests.lab import keys, rows
@@ -350,7 +350,7 @@ def test_populate_exports_what_make_fetches(prefix: str, dj_conn: Any, home: Pat
 
 
 def test_a_policy_that_is_none(lab: SimpleNamespace, home: Path, server: Server) -> None:
-    from dj_sqlspy.cascade import plain_decoders
+    from dj_sqlspy.servers.mysql.snapshot import plain_decoders
     from dj_sqlspy.slices import make_slice
 
     statements = capture(home, lambda: rows(lab.Rig)).statements

@@ -21,8 +21,8 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import compat, spy
-from dj_sqlspy.spy import session
+from dj_sqlspy.servers.mysql.connect import raw_connection
+from dj_sqlspy.spy import observe, session
 from tests.lab import SUBJECTS, V2, make_lab, rows, run_script
 
 
@@ -235,7 +235,7 @@ def test_interrupted_between_statement_and_answer(
     connection = lab.connection
     with sqlspy.export("paper", "fig") as session:
         with monkeypatch.context() as patch:
-            patch.setattr(spy, "announce", interrupted)
+            patch.setattr(observe, "announce", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 connection.query("SELECT 1 AS lost FROM DUAL")
         assert not connection._conn.open
@@ -984,12 +984,12 @@ def test_import_is_lazy_and_quick() -> None:
 
 def test_raw_connection(lab: SimpleNamespace) -> None:
     with sqlspy.export("paper", "fig") as opened:
-        with compat.raw_connection(lab.connection) as raw, raw.cursor() as cursor:
+        with raw_connection(lab.connection) as raw, raw.cursor() as cursor:
             cursor.execute("SELECT @@sql_mode, @@autocommit, @@character_set_client, DATABASE()")
             mode, autocommit, charset, database = cursor.fetchone()
             cursor.execute(f"SELECT count(*) FROM `{lab.name}`.subject")
             assert cursor.fetchone() == (SUBJECTS,)
-        with compat.raw_connection(lab.connection, cursorclass=pymysql.cursors.DictCursor) as raw:
+        with raw_connection(lab.connection, cursorclass=pymysql.cursors.DictCursor) as raw:
             assert raw.cursorclass is pymysql.cursors.DictCursor
     assert (autocommit, charset, database) == (1, "utf8mb4", None)
     assert mode == lab.connection.query("SELECT @@sql_mode").fetchone()[0]

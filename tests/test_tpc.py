@@ -15,15 +15,17 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.cascade import Asker
-from dj_sqlspy.catalog import Catalog
 from dj_sqlspy.lineage import Lineage, analyse
 from dj_sqlspy.lineage.witness import KEYS
 from dj_sqlspy.servers import Server
-from dj_sqlspy.sql import full_name, quote
+from dj_sqlspy.servers.mysql.catalog import read_catalog
+from dj_sqlspy.servers.mysql.dialect import MYSQL
+from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot as Asker
 from tests.conftest import drop_schemas
 from tests.exported import Twin, whole_way
 from tests.tpc import TPCDS, TPCH, Source
+
+full_name, quote = MYSQL.full_name, MYSQL.quote
 
 pytestmark = [pytest.mark.slow, pytest.mark.line("2.x")]  # how a SELECT by hand is captured does not differ
 
@@ -132,7 +134,7 @@ def test_tpcds_has_a_lineage(server: Server) -> None:
                 cursor.execute(sql)
             cursor.execute("USE tpcds")
             Asker(connection).start()  # the settings that the cascade asks with
-            catalog = Catalog.read(connection, ["tpcds"])
+            catalog = read_catalog(connection, ["tpcds"])
             texts = source.queries(server.flavor)
             refused, fallbacks = set(), {}
             for number, text in texts.items():

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import journal
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import JournalError
-from dj_sqlspy.journal import Journal, upkeep
+from dj_sqlspy.journal import Journal, upkeep, writer
 
 # nothing here depends on the server
 pytestmark = pytest.mark.flavor("mariadb")
@@ -34,9 +33,9 @@ def write(
 ) -> Journal:
     """A journal as this machine at this time wrote it, by the process 4711."""
     with monkeypatch.context() as patch:
-        patch.setattr(journal.socket, "gethostname", lambda: host)
-        patch.setattr(journal.time, "time", lambda: at)
-        patch.setattr(journal.os, "getpid", lambda: 4711)
+        patch.setattr(writer.socket, "gethostname", lambda: host)
+        patch.setattr(writer.time, "time", lambda: at)
+        patch.setattr(writer.os, "getpid", lambda: 4711)
         made = Journal(home, "p", analysis, POLICIES, append=append)
         made.start()
         for sql in statements:

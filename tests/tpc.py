@@ -17,7 +17,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
-from dj_sqlspy.sql import columns, full_name, quote
+from dj_sqlspy.servers.mysql.dialect import MYSQL
+
+columns, full_name, quote = MYSQL.columns, MYSQL.full_name, MYSQL.quote
 
 References = Mapping[str, tuple[str, ...]]
 

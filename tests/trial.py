@@ -15,8 +15,8 @@ from typing import Any
 
 import pymysql
 
-from dj_sqlspy.cascade import plain_decoders
 from dj_sqlspy.journal import Statement
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.slices import Slice, make_slice
 from tests.random_schema import Rows, Schema, create_sql, insert_sql
 

@@ -42,22 +42,26 @@ import datetime
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .. import __version__, compat
-from ..dump import Source, foreign_keys
-from ..dump.exclude import EXCLUDED
-
-if TYPE_CHECKING:
-    from ..paper import Paper
-    from ..slices import Slice, StatementReport
+from .. import compat
+from ..cascade.leaves import StatementReport
+from ..dump import foreign_keys
+from ..dump.views import needed_views
+from ..rules import EXCLUDED
+from ..servers.source import Source
+from ..slices import Slice
+from ..version import __version__
 
 FORMAT = "dj-sqlspy bundle"
 FORMAT_VERSION = 1
+
+# How many statements an error message or a table shows before it only counts the others.
+SHOWN = 10
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
@@ -85,15 +89,25 @@ def replayable(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]
     return groups
 
 
-def make_manifest(cut: Slice, source: Source, paper: Paper | None) -> dict[str, Any]:
-    """What there is to say of a slice, as JSON has it; `publish.complete` adds to it."""
+def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Sequence[str]) -> dict[str, Any]:
+    """What there is to say of a slice, as JSON has it; `texts.complete` adds to it.
+
+    Parameters
+    ----------
+    cut : Slice
+    source : Source
+    paper : str or None
+        Its name.
+    problems : sequence of str
+        What is missing from its record, or odd about it.
+    """
     masters = set(cut.catalog.masters.values())
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "paper": None if paper is None else paper.name,
-        "complete": True if paper is None else paper.complete,
-        "problems": [] if paper is None else [str(problem) for problem in paper.problems],
+        "paper": paper,
+        "complete": True,
+        "problems": list(problems),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {
             "dj-sqlspy": __version__,
@@ -112,12 +126,22 @@ def make_manifest(cut: Slice, source: Source, paper: Paper | None) -> dict[str, 
                 "restriction": entry.restriction,
                 "reasons": dict(entry.reasons),
                 "primary_key": list(entry.table.primary_key),
+                "comment": entry.table.comment,
+                "columns": [
+                    {
+                        "name": column.name,
+                        "type": column.column_type,
+                        "nullable": column.nullable,
+                        "comment": column.comment,
+                    }
+                    for column in entry.table.columns
+                ],
             }
             for name, entry in cut.tables.items()
         ],
         "lineage_tables": [{"name": part.table.full_name, "rows": part.rows} for part in source.lineage],
         "views": [{"name": view.full_name, "definition": view.definition} for view in source.views],
-        "views_left_out": list(source.left_out),
+        "views_left_out": list(needed_views(cut).left_out),
         "foreign_keys": [
             {
                 "name": fk.name,

@@ -14,20 +14,17 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymysql.cursors import SSCursor
 
-from .. import servers
-from ..catalog import BINARY_TYPES, TEXT_TYPES
+from .. import atomic, servers
 from ..errors import BundleError
 from ..progress import counting
-from ..sql import quote
-from . import client_options
-from .publish import INSPECTION_FILE, refresh
-
-if TYPE_CHECKING:
-    from . import Bundle
+from ..servers import backend_of
+from ..servers.columns import BINARY_TYPES, TEXT_TYPES
+from .folder import BundleFolder
+from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
 EXAMPLE_LENGTH = 80
@@ -123,7 +120,7 @@ class Inspection:
     cut: tuple[str, ...] = ()
 
 
-def inspect_bundle(bundle: Bundle, progress: Callable[[int, int], None] | None = None) -> Inspection:
+def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | None = None) -> Inspection:
     """Load a bundle into a private server and look at its texts.
 
     Parameters
@@ -146,7 +143,7 @@ def inspect_bundle(bundle: Bundle, progress: Callable[[int, int], None] | None =
     with (
         servers.private_server(flavor) as private,
         contextlib.closing(private.connect()) as connection,
-        client_options(connection) as options,
+        backend_of(connection).client_options(connection) as options,
     ):
         bundle.restore(options)
         with counting("columns looked at", progress) as told:
@@ -158,7 +155,7 @@ def inspect_tables(
     connection: Any, manifest: Mapping[str, Any], progress: Callable[[int, int], None] | None = None
 ) -> Inspection:
     """Look at the texts in a server that the slice was loaded into."""
-    texts, unread = [], []
+    texts, unread, quote = [], [], backend_of(connection).dialect.quote
     for table in manifest["tables"]:
         for column in table["columns"] if table["rows"] else ():
             kind = re.split(r"[^a-z]", column["type"].lower(), maxsplit=1)[0]
@@ -183,7 +180,7 @@ def inspect_tables(
     return Inspection(tuple(findings), len(texts), tuple(unread), tuple(cut))
 
 
-def record(bundle: Bundle, found: Inspection) -> None:
+def record(bundle: BundleFolder, found: Inspection) -> None:
     """Write where something was found into the folder of a bundle, and make its texts again.
 
     Raises
@@ -202,7 +199,7 @@ def record(bundle: Bundle, found: Inspection) -> None:
         "cut": list(found.cut),
     }
     try:
-        (bundle.path / INSPECTION_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        atomic.write(bundle.path / INSPECTION_FILE, json.dumps(about, indent=1) + "\n")
         refresh(bundle.path, bundle.manifest)
     except OSError as error:
         raise BundleError(f"Writing what was found into {bundle.path}: {error}") from error
@@ -241,7 +238,7 @@ def _finding(where: str, what: str, values: Sequence[tuple[str, int]]) -> Findin
     return Finding(where, what, len(values), sum(count for _, count in values), examples)
 
 
-def _files(bundle: Bundle) -> Iterator[Finding]:
+def _files(bundle: BundleFolder) -> Iterator[Finding]:
     """What the texts of the bundle itself tell: values in captured statements, paths of files."""
     manifest = bundle.manifest
     statements = [s.get("captured", s["sql"]) for s in manifest["statements"]]

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..catalog import Catalog, Column, ForeignKey
 from ..lineage.witness import KEYS, with_keys
-from .keys import Key, condition, expression, expressions, key_columns
+from ..servers.catalog import Catalog
+from ..servers.columns import Column
+from ..servers.dialect import Dialect, Key
+from ..servers.keys import key_columns
+from ..servers.tables import ForeignKey, Table
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Follow:
 
     Attributes
     ----------
+    dialect : Dialect
     projection : tuple of int or None
         Where the key of the other table is part of the key: the positions of its columns. Then no query is sent.
     columns : tuple of Column
@@ -32,6 +36,7 @@ class Follow:
         Whether the keys that come out are those that the other table stores (`Cascade._stored` looks them up else).
     """
 
+    dialect: Dialect
     projection: tuple[int, ...] | None
     columns: tuple[Column, ...]
     names: str = ""
@@ -40,7 +45,7 @@ class Follow:
 
     def ask(self, keys: Sequence[Key]) -> str:
         """The query for given keys."""
-        return with_keys(self.sql, condition(self.names, self.columns, keys))
+        return with_keys(self.sql, self.dialect.condition(self.names, self.columns, keys))
 
 
 def _targets(fk: ForeignKey) -> dict[str, str]:
@@ -50,43 +55,55 @@ def _targets(fk: ForeignKey) -> dict[str, str]:
 
 def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
     """From rows of the child to those that they refer to."""
-    child, parent = catalog.tables[fk.child], catalog.tables[fk.parent]
+    child, parent, dialect = catalog.tables[fk.child], catalog.tables[fk.parent], catalog.dialect
     target = _targets(fk)
     refers_to_key = set(target) == {c.lower() for c in parent.key}
     positions = {name.lower(): i for i, name in enumerate(child.key)}
     columns = key_columns(child)
     if refers_to_key and all(target[c.lower()].lower() in positions for c in parent.key):
         order = tuple(positions[target[c.lower()].lower()] for c in parent.key)
-        return Follow(order, columns, stored=False)
+        return Follow(dialect, order, columns, stored=False)
+    source = f"{fk.child} AS `child`"
     if refers_to_key:
-        select = ", ".join(expression(child.column(target[c.lower()]), "child") for c in parent.key)
-        source = f"{fk.child} AS `child`"
+        select = dialect.expressions((child.column(target[c.lower()]) for c in parent.key), "child")
     else:
-        select = expressions(key_columns(parent), "parent")
-        on = " AND ".join(
-            f"`child`.{expression(child.column(c))} = `parent`.{expression(parent.column(p))}"
-            for c, p in zip(fk.columns, fk.parent_columns, strict=True)
-        )
-        source = f"{fk.child} AS `child` JOIN {fk.parent} AS `parent` ON {on}"
-    not_null = " AND ".join(f"{expression(child.column(c), 'child')} IS NOT NULL" for c in fk.columns)
+        select = dialect.expressions(key_columns(parent), "parent")
+        on = dialect.equal(fk.columns, "child", fk.parent_columns, "parent")
+        source = f"{source} JOIN {fk.parent} AS `parent` ON {on}"
+    not_null = " AND ".join(f"{dialect.columns([c], 'child')} IS NOT NULL" for c in fk.columns)
     sql = f"SELECT DISTINCT {select} FROM {source} WHERE `{KEYS}` AND {not_null}"
-    return Follow(None, columns, expressions(columns, "child"), sql, stored=not refers_to_key)
+    return Follow(
+        dialect, None, columns, dialect.expressions(columns, "child"), sql, stored=not refers_to_key
+    )
 
 
 def to_children(catalog: Catalog, fk: ForeignKey) -> Follow:
     """From rows of the parent to those of the child that refer to them."""
-    child, parent = catalog.tables[fk.child], catalog.tables[fk.parent]
+    child, parent, dialect = catalog.tables[fk.child], catalog.tables[fk.parent], catalog.dialect
     target = _targets(fk)
     columns = key_columns(parent)
-    select = expressions(key_columns(child), "part")
+    select = dialect.expressions(key_columns(child), "part")
+    source = f"{fk.child} AS `part`"
     if set(target) == {c.lower() for c in parent.key}:
-        source = f"{fk.child} AS `part`"
-        names = ", ".join(expression(child.column(target[c.lower()]), "part") for c in parent.key)
+        names = dialect.expressions((child.column(target[c.lower()]) for c in parent.key), "part")
     else:
-        on = " AND ".join(
-            f"{expression(child.column(c), 'part')} = {expression(parent.column(p), 'master')}"
-            for c, p in zip(fk.columns, fk.parent_columns, strict=True)
-        )
-        source = f"{fk.child} AS `part` JOIN {fk.parent} AS `master` ON {on}"
-        names = expressions(columns, "master")
-    return Follow(None, columns, names, f"SELECT {select} FROM {source} WHERE `{KEYS}`")
+        on = dialect.equal(fk.columns, "part", fk.parent_columns, "master")
+        source = f"{source} JOIN {fk.parent} AS `master` ON {on}"
+        names = dialect.expressions(columns, "master")
+    return Follow(dialect, None, columns, names, f"SELECT {select} FROM {source} WHERE `{KEYS}`")
+
+
+def whole_keys(table: Table) -> str:
+    """The query for the keys of all rows of a table."""
+    return f"SELECT {table.dialect.expressions(key_columns(table))} FROM {table.full_name}"
+
+
+def keys_among(table: Table, keys: Sequence[Key]) -> str:
+    """The query for those of given keys that a table has, as it stores them."""
+    return f"{whole_keys(table)} WHERE {is_among(table, keys)}"
+
+
+def is_among(table: Table, keys: Sequence[Key]) -> str:
+    """The condition that the key of a row of a table is one of these."""
+    columns = key_columns(table)
+    return table.dialect.condition(table.dialect.expressions(columns), columns, keys)

@@ -17,8 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..catalog import INTEGER_TYPES, Column, Table
-from .keys import Key, chunks, convert, converted, key_columns
+from ..servers.columns import INTEGER_TYPES, Column
+from ..servers.dialect import Key
+from ..servers.keys import convert, converted, key_columns
+from ..servers.tables import Table
 
 Integers: TypeAlias = "npt.NDArray[np.int64]"
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
@@ -109,10 +111,6 @@ class Coder:
                 *(one if each else map(value, one) for one, each in zip(lists, plain, strict=True)),
                 strict=True,
             )
-
-    def lists(self, table: Table, columns: Columns) -> Iterator[list[Key]]:
-        """The keys as tuples, in lists that a query can hold."""
-        return chunks(key_columns(table), self.keys(table, columns))
 
     def projected(self, child: Table, keys: Columns, places: Sequence[int], parent: Table) -> Columns:
         """The keys of another table that columns of keys are (those at ``places``); a NULL refers to none."""

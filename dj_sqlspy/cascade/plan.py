@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..catalog import Catalog, Table
 from ..lineage import Lineage, analyse
 from ..lineage.batch import Batch
 from ..lineage.witness import Witness, with_keys
+from ..servers.catalog import Catalog
+from ..servers.dialect import LIST_BYTES
 from ..shapes import Shape
-from . import follow
-from .demands import StatementReport, counting, loop_of, only_leaf
-from .keys import LIST_BYTES, expressions, key_columns
+from .follow import to_children, to_parent, whole_keys
+from .leaves import StatementReport, counting, loop_of, only_leaf
+from .options import Options
 
 ONCE = "once"
 NEVER = "no query"
@@ -56,17 +57,16 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan(shapes: Sequence[Shape], catalog: Catalog, parts: str = "all", bounded: bool = False) -> Plan:
+def plan(shapes: Sequence[Shape], catalog: Catalog, options: Options) -> Plan:
     """The plan of the slice of some statements.
 
     Parameters
     ----------
     shapes : sequence of Shape
     catalog : Catalog
-    parts : {"all", "referenced"}
-    bounded : bool
-        Whether rows are compared with bounds (``only``, ``guard``).
+    options : Options
     """
+    parts = options.parts
     schemas = sorted({table.schema for table in catalog.tables.values()})
     steps = [Step(f"read information_schema of {', '.join(schemas)}", "done already, for this plan too")]
     steps.append(Step("open a snapshot", ONCE, ("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",)))
@@ -95,7 +95,7 @@ def plan(shapes: Sequence[Shape], catalog: Catalog, parts: str = "all", bounded:
                 done.add(number)
                 steps.append(_of_rule(shape, rule))
                 reached |= {base.table.full_name for base in rule.wanted}
-    if bounded:
+    if options.only or options.guard:
         steps.append(Step("compare with the rows that `only` and `guard` name", EACH_LIST))
     named = {table.full_name for _, lineage in found for table in lineage.tables}
     included = catalog.in_order(included_tables(catalog, reached | named, (), parts))
@@ -146,15 +146,11 @@ def _of_shape(shape: Shape, loop: tuple[Lineage, Batch] | str, catalog: Catalog)
             what, f"{often}{', without rows that are known by then' * bool(found.point)}", sql
         )
     often = ONCE if bindings == 1 else f"once for each of its {bindings:,} lists of values ({loop}), such as"
-    leaves = [leaf.sql or _whole(leaf.table) for leaf in lineage.leaves]
+    leaves = [leaf.sql or whole_keys(leaf.table) for leaf in lineage.leaves]
     if only_leaf(lineage, shape.kind) is None:
         leaves.append(lineage.sql if lineage.query is None else counting(lineage.query))
     why = f" (not analysed: {lineage.fallback})" if lineage.fallback else ""
     return lineage, Step(f"{what}{why}", often, tuple(leaves))
-
-
-def _whole(table: Table) -> str:
-    return f"SELECT {expressions(key_columns(table))} FROM {table.full_name}"
 
 
 def _closure(catalog: Catalog, reached: set[str], seen: set[str], parts: str) -> Iterator[Step]:
@@ -163,19 +159,19 @@ def _closure(catalog: Catalog, reached: set[str], seen: set[str], parts: str) ->
         name = max(reached - seen, key=catalog.position)
         seen.add(name)
         for fk in catalog.parents(name):
-            to = follow.to_parent(catalog, fk)
+            way = to_parent(catalog, fk)
             reached.add(fk.parent)
             what = f"{fk.child} refers to {fk.parent} (`{fk.name}`)"
-            if to.projection is not None:
+            if way.projection is not None:
                 yield Step(f"{what}, whose key is part of its own", NEVER)
             else:
-                yield Step(what, EACH_LIST, (_shown(to.sql),))
+                yield Step(what, EACH_LIST, (_shown(way.sql),))
         for fk in catalog.parts(name) if parts == "all" else ():
             reached.add(fk.child)
             yield Step(
                 f"parts of {fk.parent} in {fk.child}",
                 EACH_LIST,
-                (_shown(follow.to_children(catalog, fk).sql),),
+                (_shown(to_children(catalog, fk).sql),),
             )
 
 

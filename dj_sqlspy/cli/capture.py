@@ -45,7 +45,7 @@ def add_commands(add: Add) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ..spy.launch import run
+    from .launch import run
 
     # argparse ends what belongs to an option at "--", and has the rest for the program
     return run(
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _merge(options: argparse.Namespace) -> None:
     from ..journal.upkeep import merge
-    from . import print_table
+    from .terminal import print_table
 
     merged = merge(options.source, options.home)
     rows = [
@@ -70,7 +70,7 @@ def _merge(options: argparse.Namespace) -> None:
 
 
 def _share(options: argparse.Namespace) -> None:
-    from . import paper_of
+    from .terminal import paper_of
 
     stored = paper_of(options).share(options.analysis)
     print(f"In the shared log: {', '.join(stored) if stored else 'nothing of this home'}.")
@@ -78,7 +78,7 @@ def _share(options: argparse.Namespace) -> None:
 
 def _recover(options: argparse.Namespace) -> None:
     from ..journal.upkeep import recover, runs_of
-    from . import print_table, time_text
+    from .terminal import print_table, time_text
 
     if options.run is not None:
         recover(options.paper, options.analysis, options.run, options.home)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SliceError
 
 if TYPE_CHECKING:
-    from ..files import File
+    from ..external import File
+    from ..servers.tables import Table
 
 Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
 
@@ -76,8 +78,7 @@ def add_commands(add: Add) -> None:
 def _slice(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from ..display import slice_lines
-    from . import paper_of
+    from .terminal import paper_of
 
     if options.plan:
         print(paper_of(options).plan(parts=options.parts))
@@ -86,13 +87,13 @@ def _slice(options: argparse.Namespace) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 200
-    for line in slice_lines(cut):
+    for line in cut.lines():
         console.print(line)
 
 
 def _why(options: argparse.Namespace) -> None:
-    from ..display import find_table, key_of
-    from . import paper_of
+    from ..names import find_table
+    from .terminal import paper_of
 
     wrong = [pair for pair in options.key if "=" not in pair]
     if wrong:
@@ -104,9 +105,23 @@ def _why(options: argparse.Namespace) -> None:
         print(line)
 
 
+def key_of(table: Table, texts: Mapping[str, str]) -> dict[str, Any]:
+    """A primary key from the texts that a person typed for its values."""
+    out: dict[str, Any] = {}
+    for name, text in texts.items():
+        column = table.by_name.get(name.lower())
+        out[name] = text
+        if column is not None and column.binary:
+            try:
+                out[name] = uuid.UUID(text)
+            except ValueError:
+                out[name] = bytes.fromhex(text.removeprefix("0x"))
+    return out
+
+
 def _inspect(options: argparse.Namespace) -> None:
-    from ..bundle import Bundle
-    from . import print_table
+    from ..paper.bundle import Bundle
+    from .terminal import print_table
 
     found = Bundle(options.bundle).inspect()
     rows = [
@@ -123,8 +138,8 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from ..bundle import Bundle
-    from ..bundle.publish import refresh
+    from ..bundle.texts import refresh
+    from ..paper.bundle import Bundle
 
     bundle = Bundle(options.bundle)
     refresh(bundle.path, bundle.manifest)
@@ -132,10 +147,10 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _files(options: argparse.Namespace) -> int:
-    from ..files import total
-    from ..files.copies import copy_files, file_list
-    from ..files.stores import Stores
-    from . import paper_of
+    from ..external import total
+    from ..external.copies import copy_files, file_list
+    from ..external.stores import Stores
+    from .terminal import paper_of
 
     paper = paper_of(options)
     files = paper.files(check=options.check, exclude=options.exclude)
@@ -157,8 +172,8 @@ def _files(options: argparse.Namespace) -> int:
 
 def _show_files(files: list[File], all_of_them: bool) -> None:
     from ..display import size_text
-    from ..files import total
-    from . import print_table
+    from ..external import total
+    from .terminal import print_table
 
     groups: dict[tuple[str, str, str], list[File]] = {}
     for file in files:

@@ -16,15 +16,18 @@ from typing import Any
 
 import datajoint as dj
 
-from .. import compat, servers
+from .. import servers
+from ..capture import export
 from ..errors import ServerError
 from ..paper import Paper
+from ..servers import backend_of
+from ..servers.mysql.dialect import MYSQL
 from ..slices import Slice
-from ..spy import export
-from ..sql import quote
 from .analysis import PAPER, analyse
 from .pipeline import Pipeline, declare, fill
 from .show import Outcome, Steps, connect, row_counts, show
+
+quote = MYSQL.quote
 
 HOW_TO_GET_ONE = (
     "There is no MySQL or MariaDB server program on this machine. Get one (Debian, Ubuntu: apt-get install"
@@ -62,7 +65,7 @@ def run(folder: Path | None = None) -> Outcome:
         with steps("analysis"), export("memory-paper", "figure-1", home=home):
             analyse(lab)
         print()
-        with contextlib.closing(compat.raw_connection(connection)) as raw:
+        with contextlib.closing(backend_of(connection).connect(connection)) as raw:
             totals = row_counts(raw, prefix)
         paper = Paper("memory-paper", home=home, connection=connection)
         outcome = show(
@@ -112,7 +115,7 @@ def _removed(connection: Any, prefix: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.closing(compat.raw_connection(connection)) as raw, raw.cursor() as cursor:
+        with contextlib.closing(backend_of(connection).connect(connection)) as raw, raw.cursor() as cursor:
             cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
             cursor.execute(
                 "SELECT schema_name FROM information_schema.schemata WHERE LEFT(schema_name, %s) = %s",

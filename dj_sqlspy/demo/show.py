@@ -20,12 +20,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..bundle import Bundle, write_bundle
 from ..paper import Paper
+from ..paper.bundle import Bundle, write_bundle
 from ..replay import ReplayReport
 from ..servers import Server
+from ..servers.mysql.dialect import MYSQL
 from ..slices import Slice
-from ..sql import full_name, quote
+
+full_name, quote = MYSQL.full_name, MYSQL.quote
 
 
 class Steps(dict[str, float]):

@@ -12,22 +12,20 @@ import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..catalog import Column, Table
-from ..display import find_table
+from ..cascade.leaves import StatementReport
 from ..errors import LineageError, SliceError
+from ..external.file import File
 from ..lineage import analyse
 from ..lineage.columns import columns_read
+from ..names import find_table, quoted
+from ..rules import EXCLUDED
+from ..servers import backend_of
+from ..servers.columns import Column
+from ..servers.tables import Table
 from ..shapes import lift, without_literals
-from ..sql import quote
-
-if TYPE_CHECKING:
-    from ..cascade.demands import StatementReport
-    from ..files import File
-    from ..slices import Slice
-
-EXCLUDED = "excluded"  # the mark of a statement that reads such a column
+from ..slices import Slice
 
 _NAME = re.compile(r"(?P<table>.+)\.(?:`(?P<quoted>(?:[^`]|``)+)`|(?P<plain>[^`.]+))", re.DOTALL)
 _ALL_COLUMNS = re.compile(r"(?<!\()\s*\*|\bnatural\b", re.IGNORECASE)
@@ -62,8 +60,8 @@ def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded
     cut : Slice
     names : iterable of str
         ```schema`.`table`.column``, also ``schema.table.column`` or ``schema.ClassName.column``.
-    connection : pymysql connection
-        To the source; only its ``information_schema`` is read.
+    connection : connection of the driver
+        To the source; only its catalog is read.
 
     Raises
     ------
@@ -74,13 +72,13 @@ def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded
     for name in names:
         table, column = _find(cut, name)
         refused = _why_not(cut, table, column, connection)
-        value = _value(column)
+        value = _value(table, column)
         if refused or value is None:
             refused = refused or (
                 "it is NOT NULL and has no default that could stand in its place. Take rows without it with only=…, or"
                 " make it nullable in the database"
             )
-            raise SliceError(f"Excluding {table.full_name}.{quote(column.name)}: {refused}.")
+            raise SliceError(f"Excluding {table.full_name}.{table.dialect.quote(column.name)}: {refused}.")
         found[table.full_name, column.name] = Excluded(table.full_name, column.name, value)
     readers = _readers(cut, found)
     return tuple(replace(one, statements=tuple(readers[key])) for key, one in found.items())
@@ -136,7 +134,7 @@ def _find(cut: Slice, name: str) -> tuple[Table, Column]:
 
 def _why_not(cut: Slice, table: Table, column: Column, connection: Any) -> str:
     """Why the contents of a column cannot be left out, or ""."""
-    name = column.name.lower()
+    name, quote = column.name.lower(), table.dialect.quote
     if table.is_view:
         return "it is a column of a view, which holds no rows; exclude the column of the table behind it"
     if table.name.startswith("~"):
@@ -152,46 +150,16 @@ def _why_not(cut: Slice, table: Table, column: Column, connection: Any) -> str:
             fk.parent == table.full_name and name in map(str.lower, fk.parent_columns)
         ):
             return f"it is part of the foreign key {quote(fk.name)} of {fk.child} to {fk.parent}"
-    with connection.cursor() as cursor:
-        for index, on in _unique(cursor, table):
-            if name == on.lower() or f"`{name}`" in on.lower():
-                return f"it is part of the unique key {quote(index)}"
-        for other, expression in _generated(cursor, table):
-            if f"`{name}`" in expression.lower():
-                return f"the column {quote(other)} is generated from it"
+    for index, on in backend_of(connection).unique_columns(connection, table):
+        if name == on.lower() or quote(name) in on.lower():
+            return f"it is part of the unique key {quote(index)}"
+    for other in table.columns:
+        if quote(name) in other.generation.lower():
+            return f"the column {quote(other.name)} is generated from it"
     return ""
 
 
-def _unique(cursor: Any, table: Table) -> list[tuple[str, str]]:
-    """Name of each unique key with each of its columns (or expressions, which MySQL has)."""
-    cursor.execute("SELECT VERSION()")
-    on = (
-        "column_name"
-        if "mariadb" in str(cursor.fetchone()[0]).lower()
-        else "COALESCE(column_name, expression)"
-    )
-    cursor.execute(
-        f"SELECT index_name, {on} FROM information_schema.statistics"
-        " WHERE table_schema = %s AND table_name = %s AND non_unique = 0 AND index_name <> 'PRIMARY'",
-        (table.schema, table.name),
-    )
-    return [(str(index), str(on)) for index, on in cursor.fetchall()]
-
-
-def _generated(cursor: Any, table: Table) -> list[tuple[str, str]]:
-    cursor.execute(
-        "SELECT column_name, generation_expression FROM information_schema.columns"
-        " WHERE table_schema = %s AND table_name = %s AND generation_expression IS NOT NULL",
-        (table.schema, table.name),
-    )
-    return [(str(name), _text(expression)) for name, expression in cursor.fetchall()]
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _value(column: Column) -> str | None:
+def _value(table: Table, column: Column) -> str | None:
     """SQL for what stands in the place of the contents of a column; None if nothing can.
 
     A default that asks for the time becomes the time of writing, so that two dumps are the same.
@@ -210,7 +178,7 @@ def _value(column: Column) -> str | None:
     computed = "DEFAULT_GENERATED" in column.extra.upper()
     if computed or (not literal and default.endswith(")")):
         return None
-    return f"DEFAULT({quote(column.name)})"
+    return f"DEFAULT({table.dialect.quote(column.name)})"
 
 
 # ---------------------------------------------------------------- statements that read it
@@ -270,5 +238,5 @@ def words(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
         shown = ", ".join(map(str, numbers[:12])) + (", …" if len(numbers) > 12 else "")
         count = f"{len(numbers):,} statement{'' if len(numbers) == 1 else 's'}"
         read = f"read by {count} ({shown})" if numbers else "read by no statement"
-        lines.append(f"{one['table']}.{quote(one['column'])}: {one['value']}; {read}")
+        lines.append(f"{one['table']}.{quoted(one['column'], '`')}: {one['value']}; {read}")
     return lines

@@ -12,7 +12,7 @@ query for the primary keys of the rows that it needs (`Leaf`), rules for rows th
 `analysis` runs them. The modules import one another in one direction, from `syntax` and `tree` up to it.
 """
 
-from . import interpreted as interpreted  # before anything that imports sqlglot
+from ..servers.mysql import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from .analysis import Leaf, Lineage, analyse

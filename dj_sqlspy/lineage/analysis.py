@@ -12,8 +12,10 @@ from typing import Any
 
 from sqlglot import exp
 
-from ..catalog import Catalog, Table
 from ..errors import LineageError
+from ..servers.catalog import Catalog
+from ..servers.mysql.syntax import Exact, Expr, Unsupported, parse, select_of, table_names
+from ..servers.tables import Table
 from .derivation import rows_behind
 from .generate import to_sql
 from .names import named_tables, qualify, through_views
@@ -22,7 +24,6 @@ from .predicates import demanded_occurrences, from_occurrences, predicates, stan
 from .rejection import witnesses
 from .resolve import resolve
 from .simplify import simplify
-from .syntax import Exact, Expr, Unsupported, parse, select_of, table_names
 from .tree import Base, Block, Output, Query, Union, column, is_plain, occurrences, sources
 from .witness import Witness
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from ..catalog import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES, Table
+from ..servers.columns import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES
+from ..servers.mysql.syntax import Expr
+from ..servers.tables import Table
 from ..shapes import markers
 from .derivation import fresh, rows_behind
 from .generate import expression_sql, to_sql
 from .predicates import demanded_occurrences, standalone
-from .syntax import Expr
 from .tree import Base, Block, Derived, Output, Query, conjuncts, has_subquery, sources, windows_of
 from .witness import keys_here
 

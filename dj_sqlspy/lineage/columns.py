@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from .syntax import Expr
+from ..servers.mysql.syntax import Expr
 from .tree import Base, Block, Derived, Opaque, Query, Source, expressions_of, query_of, sources
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..servers.mysql.syntax import Expr
 from .derivation import Input, attach, carry
 from .predicates import Predicate, from_occurrences, rowless
 from .rewrite import cross
-from .syntax import Expr
 from .tree import (
     Base,
     Block,

@@ -16,9 +16,9 @@ from typing import TypeGuard, TypeVar, overload
 
 from sqlglot import exp
 
+from ..servers.mysql.syntax import Expr
 from .predicates import Predicate, any_row, demanded_occurrences, predicates
 from .rewrite import cross, put, substitute
-from .syntax import Expr
 from .tree import (
     Base,
     Block,

@@ -9,11 +9,13 @@ import textwrap
 
 from sqlglot import exp
 
-from ..catalog import Catalog, Column, Table
+from ..servers.catalog import Catalog
+from ..servers.columns import Column
+from ..servers.mysql.syntax import Exact, parse
+from ..servers.tables import Table
 from .generate import to_sql
 from .resolve import resolve
 from .simplify import simplify
-from .syntax import Exact, parse
 from .tree import Block, Query
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlglot import exp
 
-from .functions import SERVER_FUNCTIONS
+from ..servers.mysql.functions import SERVER_FUNCTIONS
+from ..servers.mysql.syntax import Expr, Unsupported
 from .rewrite import with_new_aliases
 from .scope import Place, Scope, distinct_names
-from .syntax import Expr, Unsupported
 from .tree import is_aggregate, subquery
 
 Lookup = Callable[[str], "Expr | None"]

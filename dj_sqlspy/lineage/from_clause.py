@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..catalog import Table
+from ..servers.mysql.syntax import JOIN_WORDS, Exact, Expr, Unsupported, is_row, parse
+from ..servers.tables import Table
 from .expressions import expression
 from .rewrite import cross
 from .scope import Cte, Place, Scope, Visible, distinct_names, renamed
-from .syntax import JOIN_WORDS, Exact, Expr, Unsupported, is_row, parse
 from .tree import (
     Base,
     Block,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from .syntax import Exact, Expr
+from ..servers.mysql.syntax import Exact, Expr
 from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of
 
 

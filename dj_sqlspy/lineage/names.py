@@ -12,9 +12,10 @@ from typing import NamedTuple
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
-from ..catalog import Catalog, Table
 from ..errors import LineageError
-from .syntax import Expr, Unsupported, parse, select_of, table_names
+from ..servers.catalog import Catalog
+from ..servers.mysql.syntax import Expr, Unsupported, parse, select_of, table_names
+from ..servers.tables import Table
 
 Name = tuple[str | None, str]  # schema, if the statement names one, and table
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
-from .syntax import Expr
+from ..servers.mysql.syntax import Expr
 from .tree import (
     Base,
     Block,

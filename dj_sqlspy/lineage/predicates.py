@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from .syntax import Expr, is_row
+from ..servers.mysql.syntax import Expr, is_row
 from .tree import (
     Base,
     Block,

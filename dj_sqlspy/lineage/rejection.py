@@ -22,6 +22,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from ..servers.mysql.syntax import Expr
 from .combinations import Combinations, apart, beside, of_join, of_lateral, without_subqueries
 from .derivation import inputs
 from .predicates import (
@@ -34,7 +35,6 @@ from .predicates import (
     standalone,
 )
 from .rewrite import substitute
-from .syntax import Expr
 from .tree import (
     Base,
     Block,

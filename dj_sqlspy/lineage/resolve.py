@@ -17,13 +17,13 @@ from typing import Any
 
 from sqlglot import exp
 
-from ..catalog import Catalog
+from ..servers.catalog import Catalog
+from ..servers.mysql.syntax import Expr, Unsupported
 from .expressions import expression
 from .from_clause import derived, from_clause, values
 from .rewrite import with_new_aliases
 from .scope import Cte, Place, distinct_names
 from .set_operations import compared
-from .syntax import Expr, Unsupported
 from .tree import (
     Block,
     Output,

@@ -11,7 +11,7 @@ from typing import overload
 
 from sqlglot import exp
 
-from .syntax import Expr
+from ..servers.mysql.syntax import Expr
 from .tree import (
     Block,
     Derived,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..catalog import Catalog
+from ..servers.catalog import Catalog
+from ..servers.mysql.syntax import Expr, Unsupported
 from .rewrite import with_names
-from .syntax import Expr, Unsupported
 from .tree import Query, column
 
 

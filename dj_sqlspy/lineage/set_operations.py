@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..catalog import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES, Column
+from ..servers.columns import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES, Column
+from ..servers.mysql.syntax import Expr
 from .rewrite import with_new_aliases
-from .syntax import Expr
 from .tree import (
     Base,
     Block,

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from ..servers.mysql.syntax import Expr
 from .order import changes, closure, column_id, column_ids
 from .rewrite import map_block, map_query, put, substitute, with_names
-from .syntax import Expr
 from .tree import (
     Block,
     Derived,

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias, TypeGuard
 
 from sqlglot import exp
 
-from ..catalog import Table
-from .syntax import Expr
+from ..servers.mysql.syntax import Expr
+from ..servers.tables import Table
 
 
 class _Immutable:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from ..servers.mysql.syntax import Expr
 from .combinations import Combinations
 from .derivation import Input, fresh
 from .generate import expression_sql, to_sql
 from .rewrite import cross
-from .syntax import Expr
 from .tree import Base, Block, Derived, Join, Output, column, same
 
 # Stands in a rule's SQL for the condition that restricts it to keys that are new.

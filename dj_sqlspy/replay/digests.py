@@ -45,20 +45,20 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pymysql
-
-from ..bundle import DIGESTS_FILE
+from .. import atomic
+from ..bundle.folder import DIGESTS_FILE
 from ..bundle.manifest import replayable
-from ..catalog import Catalog, Table
 from ..errors import BundleError
-from ..sql import quote, split_full_name
-from .results import ALL_DIGITS, Digest, digest
+from ..names import split_full_name
+from ..servers import backend_of
+from ..servers.catalog import Catalog
+from ..servers.results import ALL_DIGITS, Digest
+from ..servers.snapshot import ConnectionLost, Interrupted, Refused
+from ..servers.tables import Table
 
 FORMAT = "dj-sqlspy digests"
 FORMAT_VERSION = 1
@@ -76,7 +76,8 @@ def held_tables(manifest: Mapping[str, Any]) -> list[str]:
 
 def read_catalog(loaded: Any, manifest: Mapping[str, Any]) -> Catalog:
     """The catalog of the server that a bundle was loaded into."""
-    return Catalog.read(loaded, dict.fromkeys(split_full_name(name)[0] for name in held_tables(manifest)))
+    schemas = dict.fromkeys(split_full_name(name)[0] for name in held_tables(manifest))
+    return backend_of(loaded).read_catalog(loaded, schemas)
 
 
 def table_columns(table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -94,30 +95,25 @@ def table_digest(
     condition: str = "TRUE",
     contents: Mapping[str, str] | None = None,
 ) -> Digest:
-    """Digest the rows of a table; `reading_tables` sets the session for it.
+    """Digest the rows of a table; the session is set by ``reading_tables`` for it.
 
     ``contents`` is SQL to read in the place of columns whose contents were left out.
     """
-    instead = contents or {}
+    instead, backend = contents or {}, backend_of(connection)
     # times 1e0 changes no DOUBLE, so that it need not be known which of the two a column is
     words = [
-        instead.get(c, quote(c)) + (" * 1e0" if form == "float" else "")
+        instead.get(c, backend.dialect.quote(c)) + (" * 1e0" if form == "float" else "")
         for c, form in zip(columns, forms, strict=True)
     ]
-    return digest(connection, f"SELECT {', '.join(words)} FROM {name} WHERE {condition}", ALL_DIGITS, forms)
-
-
-def reading_tables(connection: Any) -> None:
-    """Set the session as mysqldump does."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET SESSION time_zone = '+00:00', sql_mode = ''")
+    sql = f"SELECT {', '.join(words)} FROM {name} WHERE {condition}"
+    return backend.digest(connection, sql, ALL_DIGITS, forms)
 
 
 def measure_tables(
     loaded: Any, catalog: Catalog, manifest: Mapping[str, Any], recorded: Mapping[str, Any] | None
 ) -> list[dict[str, Any]]:
     """The ``tables`` of a loaded slice; with columns and forms as recorded, where they are."""
-    reading_tables(loaded)
+    backend_of(loaded).reading_tables(loaded)
     known = {entry["name"]: entry for entry in (recorded or {}).get("tables", ())}
     out: list[dict[str, Any]] = []
     for name in held_tables(manifest):
@@ -154,13 +150,13 @@ def measure_statements(
         name = sql_digest(sql)
         about: dict[str, Any] = {"sql_sha256": name, "numbers": [entry["number"] for entry in entries]}
         try:
-            found = digest(loaded, sql, RESULT_DIGITS, known.get(name, {}).get("forms"))
-        except pymysql.MySQLError as error:
-            if not loaded.open:
-                raise BundleError(
-                    f"Running statement {about['numbers'][0]}: the server is gone ({error})."
-                ) from error
-            out.append({**about, "error": str(error.args[-1])})
+            found = backend_of(loaded).digest(loaded, sql, RESULT_DIGITS, known.get(name, {}).get("forms"))
+        except ConnectionLost as error:
+            raise BundleError(
+                f"Running statement {about['numbers'][0]}: the server is gone ({error})."
+            ) from error
+        except (Refused, Interrupted) as error:
+            out.append({**about, "error": str(error)})
         else:
             ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
             about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}
@@ -168,33 +164,6 @@ def measure_statements(
         if progress is not None:
             progress(len(out), len(groups))
     return out
-
-
-def set_session(connection: Any, settings: Mapping[str, str]) -> list[str]:
-    """Set the session as it was recorded; the settings that this server does not know, in words."""
-    refused = []
-    with connection.cursor() as cursor:
-        for name, value in settings.items():
-            for words in (value, *([_known_modes(cursor, value)] if name == "sql_mode" else [])):
-                quoted = words if words.isdigit() else "'" + words.replace("'", "''") + "'"
-                try:
-                    cursor.execute(f"SET SESSION {quote(name)} = {quoted}")
-                    break
-                except pymysql.MySQLError as error:
-                    refused.append(f"{name} = {value}: {error.args[-1]}")
-    return refused
-
-
-def _known_modes(cursor: Any, modes: str) -> str:
-    """Those of the words of an sql_mode that this server knows."""
-    known = []
-    for mode in modes.split(","):
-        try:
-            cursor.execute(f"SET SESSION sql_mode = '{mode}'")
-            known.append(mode)
-        except pymysql.MySQLError:  # said by the caller
-            continue
-    return ",".join(known)
 
 
 def sql_digest(sql: str) -> str:
@@ -262,12 +231,5 @@ def write_digests(
         "statements": list(statements),
     }
     path = folder / DIGESTS_FILE
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{DIGESTS_FILE}.", dir=folder)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(json.dumps(found, indent=1) + "\n")
-        os.replace(fresh, path)
-    except BaseException:
-        os.unlink(fresh)
-        raise
+    atomic.write(path, json.dumps(found, indent=1) + "\n")
     return path

@@ -9,35 +9,28 @@ and says what it could not check. It changes nothing on the source.
 from __future__ import annotations
 
 import contextlib
+import datetime
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import datajoint
-import pymysql
 from rich.console import RenderableType
 from rich.text import Text
 
-from .. import compat, servers
-from ..bundle import DIGESTS_FILE, SHOWN, client_options
-from ..bundle.manifest import replayable
-from ..catalog import Catalog
+from .. import atomic, servers
+from ..bundle.folder import DIGESTS_FILE, BundleFolder
+from ..bundle.manifest import SHOWN, replayable
+from ..bundle.texts import REPLAY_FILE, refresh
 from ..dump.exclude import contents, words
 from ..errors import BundleError
-from ..sql import split_full_name
-from . import (
-    SESSION,
-    ReplayReport,
-    StatementResult,
-    as_sent,
-    check_keys,
-    not_replayed,
-    replay,
-    snapshot,
-    timed,
-)
+from ..servers import backend_of
+from ..servers.catalog import Catalog
+from ..servers.snapshot import Refused
 from .digests import (
     file_digest,
     hexadecimal,
@@ -45,15 +38,11 @@ from .digests import (
     measure_tables,
     read_catalog,
     read_digests,
-    reading_tables,
-    set_session,
     sql_digest,
     table_digest,
     write_digests,
 )
-
-if TYPE_CHECKING:
-    from ..bundle import Bundle
+from .statements import ReplayReport, StatementResult, check_keys, not_replayed, replay, timed
 
 Progress = Callable[[int, int], None]
 
@@ -149,7 +138,7 @@ class Verification(ReplayReport):
 
 
 def verify(
-    bundle: Bundle, source: Any = None, progress: Progress | None = None, *, alone: bool = False
+    bundle: BundleFolder, source: Any = None, progress: Progress | None = None, *, alone: bool = False
 ) -> Verification:
     """Load a bundle into a private server and check it.
 
@@ -192,7 +181,7 @@ def verify(
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         seconds["start a server"] = time.perf_counter() - clock
         with timed(seconds, "restore"):
-            bundle.restore(stack.enter_context(client_options(loaded)))
+            bundle.restore(stack.enter_context(backend_of(loaded).client_options(loaded)))
         catalog = read_catalog(loaded, manifest)
         told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))
         report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)), notes=told)
@@ -202,7 +191,7 @@ def verify(
             else:
                 note = f"{bundle.dump_file.name} is not the file that {DIGESTS_FILE} was made from (size or SHA-256)."
                 report = replace(report, notes=(*report.notes, note))
-        stack.enter_context(as_sent(loaded))
+        stack.enter_context(backend_of(loaded).as_sent(loaded))
         if opened is None:
             report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress)
         else:
@@ -212,9 +201,9 @@ def verify(
             report = replace(report, notes=(*report.notes, note))
         if opened is not None and recorded is None and report.equal:
             with timed(seconds, "digests"):
-                session = _fixed_session(loaded)
+                session = backend_of(loaded).fixed_session(loaded)
                 tables = measure_tables(loaded, catalog, manifest, None)
-                set_session(loaded, session)
+                backend_of(loaded).set_session(loaded, session)
                 statements = measure_statements(loaded, manifest, None)
             about = {"flavor": private.flavor, "version": private.version}
             write_digests(bundle.path, dump, about, session, tables, statements)
@@ -233,13 +222,13 @@ def find_source(source: Any, manifest: Mapping[str, Any]) -> tuple[Any, str]:
     Nobody is asked for a password. A server that holds only what ``restore.sh`` loaded is no source.
     """
     if source is not None:
-        return compat.raw_connection(source), ""
+        return backend_of(source).connect(source), ""
     account = datajoint.config["database.user"], datajoint.config["database.password"]
     if None in account and not hasattr(datajoint.conn, "connection"):
         return None, "dj.config names no account on a server"
     try:
-        opened = compat.raw_connection()
-    except (pymysql.MySQLError, datajoint.DataJointError, OSError) as error:
+        opened = backend_of().connect()
+    except (*servers.DRIVER_ERRORS, datajoint.DataJointError, OSError) as error:
         return None, f"the server of dj.config cannot be reached ({error.args[-1] if error.args else error})"
     why_not = _no_source(opened, manifest)
     if why_not:
@@ -249,20 +238,18 @@ def find_source(source: Any, manifest: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def _no_source(opened: Any, manifest: Mapping[str, Any]) -> str:
-    with opened.cursor() as cursor:
-        for table in manifest["tables"]:
-            cursor.execute(
-                "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
-                split_full_name(table["name"]),
+    backend = backend_of(opened)
+    names = [table["name"] for table in manifest["tables"]]
+    missing = backend.missing_tables(opened, names)
+    if missing:
+        return f"the server of dj.config has no {missing[0]} that the account can see"
+    cut = [table for table in manifest["tables"] if table["rows"] < table["total_rows"]]
+    if cut:
+        smallest = min(cut, key=lambda table: table["total_rows"])
+        if backend.number(opened, f"SELECT COUNT(*) FROM {smallest['name']}") == smallest["rows"]:
+            return (
+                f"the server of dj.config holds a loaded slice, not the source (rows of {smallest['name']})"
             )
-            if not cursor.fetchone()[0]:
-                return f"the server of dj.config has no {table['name']} that the account can see"
-        cut = [table for table in manifest["tables"] if table["rows"] < table["total_rows"]]
-        if cut:
-            smallest = min(cut, key=lambda table: table["total_rows"])
-            cursor.execute(f"SELECT COUNT(*) FROM {smallest['name']}")
-            if cursor.fetchone()[0] == smallest["rows"]:
-                return f"the server of dj.config holds a loaded slice, not the source (rows of {smallest['name']})"
     return ""
 
 
@@ -324,7 +311,7 @@ def _in_words(column: tuple[str, bool]) -> str:
 
 def _with_source(
     report: Verification,
-    bundle: Bundle,
+    bundle: BundleFolder,
     catalog: Catalog,
     source: Any,
     loaded: Any,
@@ -336,13 +323,14 @@ def _with_source(
         replayed = replay(bundle.manifest, source, loaded, progress)
     statements, tables, unchecked = replayed.statements, [], []
     compared = ["the source"]
-    session = _fixed_session(loaded)
-    with timed(seconds, "tables"), as_sent(source):
+    backend = backend_of(loaded)
+    session = backend.fixed_session(loaded)
+    with timed(seconds, "tables"), backend.as_sent(source):
         measured = measure_tables(loaded, catalog, bundle.manifest, recorded)
-        reading_tables(source)
+        backend.reading_tables(source)
         restrictions = {table["name"]: table["restriction"] for table in bundle.manifest["tables"]}
         instead = contents(bundle.manifest)
-        with snapshot(source):
+        with backend.one_moment(source):
             for entry in measured:
                 restriction = restrictions.get(entry["name"])
                 if restriction is None:  # DataJoint's own description of the tables
@@ -357,8 +345,8 @@ def _with_source(
                         restriction,
                         instead.get(entry["name"]),
                     )
-                except pymysql.MySQLError as error:
-                    unchecked.append(f"the rows of {entry['name']} against the source: {error.args[-1]}")
+                except Refused as error:
+                    unchecked.append(f"the rows of {entry['name']} against the source: {error}")
                     tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
                     continue
                 tables.append(_compared(entry, there.rows, hexadecimal(there), "on the source"))
@@ -370,9 +358,9 @@ def _with_source(
             for a, b in zip(tables, old, strict=True)
         ]
         with timed(seconds, "digests"):
-            set_session(loaded, recorded["session"])
+            backend.set_session(loaded, recorded["session"])
             again = _statement_results(bundle.manifest, loaded, recorded, None)
-        set_session(loaded, session)
+        backend.set_session(loaded, session)
         message = f"equal to the source, but not to {DIGESTS_FILE}"
         statements = tuple(
             replace(a, state="differs", message=message) if (a.state, b.state) == ("equal", "differs") else a
@@ -389,17 +377,6 @@ def _with_source(
     )
 
 
-def _fixed_session(loaded: Any) -> dict[str, str]:
-    """The settings of the session, with the offset in the place of a time zone that another machine may not know."""
-    with loaded.cursor() as cursor:
-        names = (*SESSION, "time_zone")
-        cursor.execute("SELECT " + ", ".join(f"@@SESSION.{name}" for name in names))
-        session = {name: value.decode() for name, value in zip(names, cursor.fetchone(), strict=True)}
-        cursor.execute("SELECT TIMEDIFF(NOW(), UTC_TIMESTAMP())")
-        hours = cursor.fetchone()[0].decode().rpartition(":")[0]
-    return {**session, "time_zone": hours if hours.startswith("-") else f"+{hours}"}
-
-
 # ---------------------------------------------------------------- the reader's side
 
 
@@ -413,13 +390,16 @@ def _alone(
     progress: Progress | None,
 ) -> Verification:
     seconds: dict[str, float] = dict(report.seconds)
+    backend = backend_of(loaded)
     with timed(seconds, "tables"):
         measured = measure_tables(loaded, catalog, manifest, recorded)
     unchecked = []
     if recorded is None:
         rows = {table["name"]: table["rows"] for table in (*manifest["tables"], *manifest["lineage_tables"])}
         tables = [_counted(entry, rows[entry["name"]]) for entry in measured]
-        session = {name: manifest["server"][name] for name in SESSION if name in manifest["server"]}
+        session = {
+            name: manifest["server"][name] for name in backend.session_settings if name in manifest["server"]
+        }
         unchecked.append(
             f"the contents of the rows and of the results. The bundle has no {DIGESTS_FILE}, which `dj-sqlspy verify`"
             f" leaves in it where the source can be reached; and there is no source here: {why_not}. Only structure,"
@@ -428,7 +408,7 @@ def _alone(
     else:
         tables = _against_digests(measured, recorded)
         session = recorded["session"]
-    refused = set_session(loaded, session)
+    refused = backend.set_session(loaded, session)
     with timed(seconds, "statements"):
         statements = _statement_results(manifest, loaded, recorded, progress)
     new = [result for result in statements if result.state == "unchecked"]
@@ -510,3 +490,43 @@ def _statement_result(
     ):
         return replace(about, state="differs", message="the same rows in another order")
     return about
+
+
+def record_replay(folder: Path, manifest: Mapping[str, Any], report: ReplayReport) -> None:
+    """Write what a replay gave into the folder of its bundle, and make the texts again.
+
+    No row is written, also not of those that differ.
+    """
+    replay = {
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "equal": report.equal,
+        "structure": list(getattr(report, "structure", ())),
+        "tables": [
+            {"name": table.name, "message": table.message}
+            for table in getattr(report, "different_tables", ())
+        ],
+        "statements": [
+            {
+                "numbers": list(result.numbers),
+                "state": result.state,
+                "source_rows": result.source_rows,
+                "slice_rows": result.slice_rows,
+                "missing": result.missing,
+                "extra": result.extra,
+                "message": result.message,
+            }
+            for result in report.statements
+        ],
+        "keys": [
+            {
+                "child": key.child,
+                "name": key.name,
+                "parent": key.parent,
+                "orphans": key.orphans,
+                "lost": key.lost,
+            }
+            for key in report.keys
+        ],
+    }
+    atomic.write(folder / REPLAY_FILE, json.dumps(replay, indent=1) + "\n")
+    refresh(folder, manifest)

@@ -12,16 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import pymysql
-
-from ..cascade import Asker
-from ..catalog import SYSTEM_SCHEMAS, Catalog, Table
+from ..cascade.options import Options
 from ..errors import CatalogError, LineageError
 from ..lineage import named_tables
-from ..sql import full_name, quote, split_full_name
-
-# ER_DBACCESS_DENIED, ER_TABLEACCESS_DENIED, ER_COLUMNACCESS_DENIED
-_DENIED = frozenset({1044, 1142, 1143})
+from ..names import split_full_name
+from ..servers.catalog import Catalog
+from ..servers.snapshot import Refused, Snapshot
+from ..servers.tables import Table
 
 # So many tables are asked about in one query.
 _AT_ONCE = 50
@@ -30,11 +27,8 @@ _AT_ONCE = 50
 def require_access(
     catalog: Catalog,
     names: Iterable[tuple[str | None, str]],
-    asker: Asker,
-    *,
-    closed: bool = True,
-    parts: str = "all",
-    down: bool = False,
+    snapshot: Snapshot,
+    options: Options,
 ) -> None:
     """Raise where the account may not read all that a slice can hold.
 
@@ -44,9 +38,8 @@ def require_access(
         Read with ``partial=True``.
     names : iterable of (schema or None, table)
         The tables and views that the slice starts from; a name without a schema is left to lineage.
-    asker : Asker
-    closed, parts, down
-        As of `make_slice`.
+    snapshot : Snapshot
+    options : Options
 
     Raises
     ------
@@ -57,25 +50,25 @@ def require_access(
     tables: list[str] = []
     for table, name, view in _behind(catalog, names):
         if table is None:
-            if _denied(asker, name):
+            if _denied(snapshot, name):
                 missing[_select_on(name, catalog)] = (
                     f"{view} reads {name}" if view else "a statement reads it"
                 )
         elif table.is_view:
             if not table.view_sql:
                 missing[f"SHOW VIEW ON {name}"] = "a statement reads this view, and its definition is needed"
-                if _denied(asker, name):
+                if _denied(snapshot, name):
                     missing[f"SELECT ON {name}"] = "a statement reads this view"
         else:
             tables.append(name)
-    needed = _reachable(catalog, tables, parts, down) if closed else dict.fromkeys(tables)
+    needed = _reachable(catalog, tables, options) if options.closed else dict.fromkeys(tables)
     for fk in catalog.hidden:
-        if closed and fk.child in needed:
+        if options.closed and fk.child in needed:
             missing[_select_on(fk.parent, catalog)] = f"{fk.child} refers to {fk.parent}"
-    for name in _unreadable(asker, [name for name in needed if name in catalog.tables]):
+    for name in _unreadable(snapshot, [name for name in needed if name in catalog.tables]):
         missing[f"SELECT ON {name}"] = "the slice takes whole rows, with all columns"
     if missing:
-        raise CatalogError(_message(missing, asker))
+        raise CatalogError(_message(missing, snapshot))
 
 
 def _behind(
@@ -87,8 +80,14 @@ def _behind(
     while pending:
         schema, name, view = pending.pop(0)
         table = catalog.find(schema, name)
-        known = table.full_name if table is not None else full_name(schema, name) if schema else None
-        if known is None or known in seen or (schema or "").lower() in SYSTEM_SCHEMAS:
+        known = (
+            table.full_name
+            if table is not None
+            else catalog.dialect.full_name(schema, name)
+            if schema
+            else None
+        )
+        if known is None or known in seen or (schema or "").lower() in catalog.dialect.system_schemas:
             continue
         seen.add(known)
         yield table, known, view
@@ -100,7 +99,7 @@ def _behind(
             pending += [(other or table.schema, inside, known) for other, inside in inner]
 
 
-def _reachable(catalog: Catalog, tables: Iterable[str], parts: str, down: bool) -> dict[str, None]:
+def _reachable(catalog: Catalog, tables: Iterable[str], options: Options) -> dict[str, None]:
     """The tables themselves, and all that a cascade can lead to from them."""
     found: dict[str, None] = {}
     pending = list(tables)
@@ -110,9 +109,9 @@ def _reachable(catalog: Catalog, tables: Iterable[str], parts: str, down: bool) 
             continue
         found[name] = None
         pending += [fk.parent for fk in catalog.parents(name)]
-        if parts == "all":
+        if options.parts == "all":
             pending += [fk.child for fk in catalog.parts(name)]
-        if down:
+        if options.down:
             pending += [fk.child for fk in catalog.children(name)]
     return found
 
@@ -121,32 +120,31 @@ def _select_on(name: str, catalog: Catalog) -> str:
     """Of a schema that the account sees nothing of, all of it: what the table refers to may lie there too."""
     schema, _ = split_full_name(name)
     seen = any(table.schema == schema for table in catalog.tables.values())
-    return f"SELECT ON {name}" if seen else f"SELECT ON {quote(schema)}.*"
+    return f"SELECT ON {name}" if seen else f"SELECT ON {catalog.dialect.quote(schema)}.*"
 
 
-def _denied(asker: Asker, name: str) -> bool:
+def _denied(snapshot: Snapshot, name: str) -> bool:
     """Whether the account may not read a table; False also where there is none of this name."""
     try:
-        asker.rows(f"SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`")
-    except pymysql.MySQLError as error:
-        return error.args[0] in _DENIED
+        snapshot.rows(f"SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`")
+    except Refused as error:
+        return error.denied
     return False
 
 
-def _unreadable(asker: Asker, names: Sequence[str]) -> Iterator[str]:
+def _unreadable(snapshot: Snapshot, names: Sequence[str]) -> Iterator[str]:
     """Tables of which the account may not read all columns."""
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
         asked = (f"(SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`)" for name in some)
         try:
-            asker.rows(" UNION ALL ".join(asked))
-        except pymysql.MySQLError:
-            yield from (name for name in some if _denied(asker, name))
+            snapshot.rows(" UNION ALL ".join(asked))
+        except Refused:
+            yield from (name for name in some if _denied(snapshot, name))
 
 
-def _message(missing: dict[str, str], asker: Asker) -> str:
-    user, _, host = str(asker.rows("SELECT CURRENT_USER()")[0][0]).rpartition("@")
-    account = "@".join("'" + part.replace("'", "''") + "'" for part in (user, host))
+def _message(missing: dict[str, str], snapshot: Snapshot) -> str:
+    account = snapshot.account()
     grants = [f"    GRANT {grant} TO {account};  -- {why}" for grant, why in missing.items()]
     return (
         f"Reading what the slice needs: the account {account} may not read all of it, and nothing was written. Ask "

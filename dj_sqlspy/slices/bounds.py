@@ -9,24 +9,18 @@ out too. It asks the server only where a foreign key does not lie in the child's
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from ..cascade import Asker, Demand, KeySets
+from ..cascade import Demand, KeySets, Reader
 from ..cascade.follow import to_children
-from ..cascade.keys import Key, chunks
 from ..cascade.keysets import chosen
-from ..catalog import Catalog, ForeignKey
+from ..cascade.options import Bound
+from ..compat import as_expression, sql_of
 from ..errors import SliceError
 from ..lineage import analyse
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Rows of ``table`` (full name) that may leave: those that the SELECT ``sql`` reads."""
-
-    table: str
-    sql: str
+from ..servers.catalog import Catalog
+from ..servers.dialect import Key
+from ..servers.tables import ForeignKey
 
 
 def bounds_of(items: Iterable[Any]) -> tuple[Bound, ...]:
@@ -37,8 +31,6 @@ def bounds_of(items: Iterable[Any]) -> tuple[Bound, ...]:
     SliceError
         For anything that is not a table, restricted or not.
     """
-    from .pick import as_expression, sql_of
-
     found = []
     for item in items:
         table = as_expression(item, None)
@@ -52,7 +44,7 @@ def bounds_of(items: Iterable[Any]) -> tuple[Bound, ...]:
     return tuple(found)
 
 
-def outside(catalog: Catalog, sets: KeySets, bounds: Sequence[Bound], asker: Asker) -> dict[str, set[Key]]:
+def outside(catalog: Catalog, sets: KeySets, bounds: Sequence[Bound], reader: Reader) -> dict[str, set[Key]]:
     """Rows of the slice outside of the bounds, by full table name.
 
     Bounds on one table add up; bounds on several tables must all hold.
@@ -71,7 +63,7 @@ def outside(catalog: Catalog, sets: KeySets, bounds: Sequence[Bound], asker: Ask
             )
         for leaf in lineage.leaves:
             if leaf.table.full_name == name and leaf.sql is not None:
-                names.update(asker.coder.keys(table, asker.keys(table, leaf.sql)))
+                names.update(reader.coder.keys(table, reader.keys(table, leaf.sql)))
     found: dict[str, set[Key]] = {}
     pending = []
     for name, inside in allowed.items():
@@ -83,23 +75,23 @@ def outside(catalog: Catalog, sets: KeySets, bounds: Sequence[Bound], asker: Ask
         name, rows = pending.pop()
         for fk in catalog.children(name):
             known = found.setdefault(fk.child, set())
-            new = _children(catalog, sets, fk, rows, asker) - known
+            new = _children(catalog, sets, fk, rows, reader) - known
             if new:
                 known |= new
                 pending.append((fk.child, new))
     return {name: rows for name, rows in found.items() if rows}
 
 
-def _children(catalog: Catalog, sets: KeySets, fk: ForeignKey, rows: set[Key], asker: Asker) -> set[Key]:
+def _children(catalog: Catalog, sets: KeySets, fk: ForeignKey, rows: set[Key], reader: Reader) -> set[Key]:
     """Rows of the slice in ``fk.child`` that refer to one of ``rows``."""
     held = sets.rows(fk.child)
     if not held:
         return set()
     follow = to_children(catalog, fk)
     found: set[Key] = set()
-    for chunk in chunks(follow.columns, rows):
-        keys = asker.keys(held.table, follow.ask(chunk))
-        found.update(asker.coder.keys(held.table, chosen(keys, held.among(keys))))
+    for chunk in catalog.dialect.chunks(follow.columns, rows):
+        keys = reader.keys(held.table, follow.ask(chunk))
+        found.update(reader.coder.keys(held.table, chosen(keys, held.among(keys))))
     return found
 
 
@@ -116,7 +108,7 @@ def without(sets: KeySets, left_out: Mapping[str, set[Key]]) -> KeySets:
     )
 
 
-def affected(demands: Iterable[Demand], left_out: Mapping[str, set[Key]], asker: Asker) -> set[int]:
+def affected(demands: Iterable[Demand], left_out: Mapping[str, set[Key]], reader: Reader) -> set[int]:
     """Numbers of the statements that read a row that is left out, or that one keeps a row rejected for."""
     numbers: set[int] = set()
     for demand in demands:
@@ -125,7 +117,7 @@ def affected(demands: Iterable[Demand], left_out: Mapping[str, set[Key]], asker:
             if not rows:
                 continue
             if leaf.sql is None or not rows.isdisjoint(
-                asker.coder.keys(leaf.table, asker.keys(leaf.table, leaf.sql))
+                reader.coder.keys(leaf.table, reader.keys(leaf.table, leaf.sql))
             ):
                 numbers.update(demand.numbers)
                 break

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..cascade.keys import Key, among, chunks, expression, expressions, key_columns
 from ..cascade.keysets import KeySet
-from ..catalog import INTEGER_TYPES, Column, Table
+from ..servers.columns import INTEGER_TYPES, Column
+from ..servers.dialect import Dialect, Key
+from ..servers.keys import key_columns
+from ..servers.tables import Table
 
 # A condition on leading columns with more members than this share of the rows gains too little to be asked for.
 _WORTH = 0.8
@@ -28,6 +30,7 @@ _LONGEST = 20_000
 class Restriction:
     """A set of keys over some leading key columns; no columns: all rows, or none."""
 
+    dialect: Dialect
     columns: tuple[Column, ...]
     keys: Collection[Key]
     everything: bool = False
@@ -44,8 +47,14 @@ class Restriction:
         if not self.keys:
             return []
         if len(self.columns) == 1 and self.columns[0].data_type in INTEGER_TYPES:
-            return list(_joined(self.columns[0], sorted(key[0] for key in self.keys), max_bytes))
-        return list(_lists(self.columns, self.keys, max_bytes))
+            return list(_joined(self._name, sorted(key[0] for key in self.keys), max_bytes))
+        overhead = len(self._name.encode()) + 20
+        lists = self.dialect.chunks(self.columns, self.keys, max_bytes - overhead)
+        return [self.dialect.among(self._name, self.columns, keys) for keys in lists]
+
+    @property
+    def _name(self) -> str:
+        return self.dialect.expressions(self.columns)
 
 
 def shortest(table: Table, keys: KeySet, total: int, count: Callable[[str], int]) -> Restriction:
@@ -61,28 +70,27 @@ def shortest(table: Table, keys: KeySet, total: int, count: Callable[[str], int]
     count : callable
         Runs a ``SELECT COUNT(*)`` and returns its number.
     """
-    columns = key_columns(table)
+    dialect, columns = table.dialect, key_columns(table)
     if not keys:
-        return Restriction((), ())
+        return Restriction(dialect, (), ())
     if len(keys) == total or not table.primary_key:
-        return Restriction((), (), everything=True)
+        return Restriction(dialect, (), (), everything=True)
     for width in range(1, len(columns)):
         prefixes = keys.prefixes(width, min(_LONGEST, _WORTH * len(keys)))
         if prefixes is None:
             break
-        candidate = Restriction(columns[:width], sorted(prefixes, key=repr))
+        candidate = Restriction(dialect, columns[:width], sorted(prefixes, key=repr))
         counted = sum(
             count(f"SELECT COUNT(*) FROM {table.full_name} WHERE {condition}")
             for condition in candidate.conditions(400_000)
         )
         if counted == len(keys):
             return candidate
-    return Restriction(columns, keys)
+    return Restriction(dialect, columns, keys)
 
 
-def _runs(column: Column, values: Sequence[int]) -> Iterator[tuple[str, bool]]:
+def _runs(name: str, values: Sequence[int]) -> Iterator[tuple[str, bool]]:
     """Consecutive integers as conditions; True marks one that is a single value."""
-    name = expression(column)
     starts = [i for i, value in enumerate(values) if not i or value != values[i - 1] + 1]
     runs = list(zip(starts, [*starts[1:], len(values)], strict=True))
     many = sum(end - start >= _RUN for start, end in runs) > _MANY_RUNS
@@ -93,13 +101,12 @@ def _runs(column: Column, values: Sequence[int]) -> Iterator[tuple[str, bool]]:
             yield from ((str(value), True) for value in values[start:end])
 
 
-def _joined(column: Column, values: Sequence[int], max_bytes: int) -> Iterator[str]:
+def _joined(name: str, values: Sequence[int], max_bytes: int) -> Iterator[str]:
     """Runs and single values joined with OR and IN, in conditions of at most ``max_bytes``."""
     singles: list[str] = []
     ranges: list[str] = []
     size = 0
-    name = expression(column)
-    for text, single in _runs(column, values):
+    for text, single in _runs(name, values):
         length = len(text) + 4
         if size and size + length + 200 > max_bytes:
             yield _or(name, singles, ranges)
@@ -118,10 +125,3 @@ def _or(name: str, singles: Sequence[str], ranges: Sequence[str]) -> str:
     if singles:
         parts.append(f"{name} IN ({', '.join(singles)})" if len(singles) > 1 else f"{name} = {singles[0]}")
     return parts[0] if len(parts) == 1 else "(" + " OR ".join(parts) + ")"
-
-
-def _lists(columns: Sequence[Column], keys: Collection[Key], max_bytes: int) -> Iterator[str]:
-    names = expressions(columns)
-    overhead = len(names.encode()) + 20
-    for chunk in chunks(columns, keys, max_bytes - overhead):
-        yield among(names, columns, chunk)

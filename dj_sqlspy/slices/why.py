@@ -2,24 +2,37 @@
 
 In: the key sets of a cascade and the key of a row. Out: the row, the row that brought it, and so on to a row that a
 statement read (why-provenance: Buneman, Khanna and Tan, ICDT 2001; of several chains a shortest one). What a foreign
-key says beside the primary key is asked of the server, which the cascade did not keep. It decides nothing.
+key says beside the primary key is asked of the server, which the cascade did not keep. A cascade keeps one reason for
+a row, and asks for all statements of one shape together; so the statements that read the row are asked for again, for
+this row only. It decides nothing.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeAlias
 
-from ..cascade import PARENT, PART, READ, KeySets, Reason
-from ..cascade.demands import StatementReport
-from ..cascade.keys import Key, condition, convert, expression, expressions, from_python, key_columns
-from ..catalog import Catalog, ForeignKey, Table
+from ..cascade import KeySets, Reason
+from ..cascade.follow import whole_keys
+from ..cascade.known import Binding
+from ..cascade.leaves import StatementReport, loop_of, parts
+from ..display import short
 from ..errors import SliceError
-from ..sql import quote, short
-from .readers import Ask, readers
+from ..journal import Statement
+from ..lineage import analyse
+from ..lineage.witness import with_keys
+from ..rules import PARENT, PART, READ
+from ..servers.catalog import Catalog
+from ..servers.dialect import Key
+from ..servers.keys import convert, from_python, key_columns
+from ..servers.tables import ForeignKey, Table
+from ..shapes import Shape, group
 
+# Asks the server; may return nothing.
+Ask: TypeAlias = "Callable[..., Sequence[tuple[Any, ...]]]"
 Row: TypeAlias = "tuple[str, Key]"
 
 # Rows that are followed from one row: a master can have a million parts, and any of them will do.
@@ -47,12 +60,13 @@ def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], as
     if wanted in rows:
         return wanted
     # the server prints some values otherwise than Python does, and finds texts equal that are not the same
+    quote = table.dialect.quote
     equal = " AND ".join(
         f"CAST({quote(c.name)} AS CHAR) = %s" if c.data_type == "float" else f"{quote(c.name)} = %s"
         for c in columns
     )
     arguments = [value.bytes if isinstance(value, uuid.UUID) else value for value in values]
-    for row in ask(f"SELECT {expressions(columns)} FROM {table.full_name} WHERE {equal}", arguments):
+    for row in ask(f"{whole_keys(table)} WHERE {equal}", arguments):
         found = convert(columns, row)
         if found is not None and found in rows:
             return found
@@ -81,7 +95,7 @@ def explain(
         reason = _reason(sets, *row)
         numbers: Sequence[int] = reason.statements
         if reason.rule == READ and last.primary_key:
-            numbers = readers(reports, catalog, ask, last, row[1], _SHOWN + 1) or numbers
+            numbers = _readers(reports, catalog, ask, last, row[1], _SHOWN + 1) or numbers
         lines.append(f"{_show(catalog, *row)}: {_rule(reason, numbers, texts)}")
     return lines
 
@@ -138,14 +152,12 @@ def _related(
             return
     ends = ((child, "child"), (parent, "parent"))
     (wanted, its), (given, own) = ends if rule == PARENT else ends[::-1]
-    on = " AND ".join(
-        f"{expression(child.column(c), 'child')} = {expression(parent.column(p), 'parent')}"
-        for c, p in zip(fk.columns, fk.parent_columns, strict=True)
-    )
+    dialect = catalog.dialect
+    on = dialect.equal(fk.columns, "child", fk.parent_columns, "parent")
     columns = key_columns(given)
-    where = condition(expressions(columns, own), columns, [key])
+    where = dialect.condition(dialect.expressions(columns, own), columns, [key])
     for values in ask(
-        f"SELECT {expressions(key_columns(wanted), its)}"
+        f"SELECT {dialect.expressions(key_columns(wanted), its)}"
         f" FROM {child.full_name} AS `child` JOIN {parent.full_name} AS `parent` ON {on} WHERE {where}"
     ):
         one = convert(key_columns(wanted), values)
@@ -170,3 +182,74 @@ def _rule(reason: Reason, numbers: Sequence[int], texts: Mapping[int, str]) -> s
     more = " and more" if len(numbers) > _SHOWN else ""
     word = "statement" if len(numbers) == 1 else "statements"
     return f"{reason.rule} ({word} {shown}{more}: {short(texts.get(numbers[0], ''), 200)})"
+
+
+# ---------------------------------------------------------------- the statements that read one row
+
+
+def _readers(
+    reports: Iterable[StatementReport], catalog: Catalog, ask: Ask, table: Table, key: Key, most: int
+) -> list[int]:
+    """The numbers of the statements that read a row, in order; no more than ``most`` are looked for.
+
+    Parameters
+    ----------
+    reports
+        Of the statements; of those about other tables nothing is asked.
+    catalog, ask
+        As of `explain`.
+    table, key
+        The row.
+    """
+    reports = [r for r in reports if table.full_name in r.tables]
+    # those that were not analysed export all rows of their tables
+    found = [r.statement.number for r in reports if r.fallback is not None]
+    analysed = [r.statement for r in reports if r.fallback is None]
+    for shape in group(analysed, lambda s: "exists" if s.kind == "exists" else "data"):
+        if len(found) < most:
+            found += islice(_of_shape(shape, catalog, ask, table, key), most - len(found))
+    return sorted(found)[:most]
+
+
+def _of_shape(shape: Shape, catalog: Catalog, ask: Ask, table: Table, key: Key) -> Iterator[int]:
+    loop = loop_of(shape, catalog)
+
+    def some_read(bindings: Sequence[Binding]) -> bool:
+        if isinstance(loop, str):
+            return True
+        lineage, found = loop
+        return any(
+            _reads(ask, table, key, with_keys(sql, part.condition))
+            for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
+            if leaf.table is table
+            for part in parts(bindings, found)
+        )
+
+    waiting: list[Sequence[Binding]] = [list(shape.bindings)]
+    while waiting:
+        bindings = waiting.pop()
+        if len(bindings) == 1:
+            members = shape.bindings[bindings[0]]
+            if _statement_reads(members[0], shape, catalog, ask, table, key):
+                yield from (statement.number for statement in members)
+        elif some_read(bindings):
+            middle = len(bindings) // 2
+            waiting += [bindings[middle:], bindings[:middle]]
+
+
+def _statement_reads(
+    statement: Statement, shape: Shape, catalog: Catalog, ask: Ask, table: Table, key: Key
+) -> bool:
+    lineage = analyse(statement.sql, catalog, kind=shape.kind, default_schema=shape.database or None)
+    return any(
+        leaf.sql is None or _reads(ask, table, key, leaf.sql)
+        for leaf in lineage.leaves
+        if leaf.table is table
+    )
+
+
+def _reads(ask: Ask, table: Table, key: Key, sql: str) -> bool:
+    """Whether a query for keys of the table returns this one."""
+    columns = key_columns(table)
+    row = ", ".join(table.dialect.literal(column, value) for column, value in zip(columns, key, strict=True))
+    return bool(ask(f"SELECT 1 FROM DUAL WHERE ({row}) IN (SELECT * FROM ({sql}) AS `read~`)"))

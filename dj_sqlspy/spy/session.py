@@ -30,13 +30,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import SpyError
 from ..journal import Journal, Statement, analysis_folder, runs
-
-if TYPE_CHECKING:
-    from ..paper import Paper
 
 logger = logging.getLogger("dj_sqlspy")
 
@@ -82,25 +79,26 @@ class Session:
         self.connection: Any = None  # the DataJoint connection that its last statement came on
         self.thread = threading.get_ident()
         self.inside = own_sessions(current_scope())
-        # An analysis that is open already does not run again: both write to one journal, each under a number
-        # that no other process of the run uses.
-        twin: Session | None = next(
-            (each for each in open_sessions if each.is_of(home, paper, analysis)), None
-        )
-        if twin is not None and twin.policies != self.policies:
-            logger.warning("%r is open with other policies, and these hold for it: %s", twin, twin.policies)
-        self.journal: Journal
-        if twin is None or (
-            run is not None and twin.journal.path is None and twin.journal.folder.name != run
-        ):
-            self.journal = Journal(home, paper, analysis, policies, run, append)
-            # what the settings asked for here is the run that the parent process has open
-            for each in open_sessions:
-                if twin is not None and each.journal is twin.journal:
-                    each.journal = self.journal
-        else:
-            self.journal = twin.journal
+        twin = next((each for each in open_sessions if each.is_of(home, paper, analysis)), None)
+        self.journal = self._journal(twin, run, append)
+        # in a journal that several sessions write to, each has a number that no other process of the run uses
         self.number = number if number is not None else secrets.randbits(40) + 1 if twin else 0
+
+    def _journal(self, twin: Session | None, run: str | None, append: str | bool) -> Journal:
+        """A new journal; that of ``twin`` where the analysis is open already, since it does not run again."""
+        if twin is None:
+            return Journal(self.home, self.paper, self.analysis, self.policies, run, append)
+        if twin.policies != self.policies:
+            logger.warning("%r is open with other policies, and these hold for it: %s", twin, twin.policies)
+        known = twin.journal
+        if run is None or known.path is not None or known.folder.name == run:
+            return known
+        # the settings have opened here what the parent process has open: both write to the parent's run
+        journal = Journal(self.home, self.paper, self.analysis, self.policies, run, append)
+        for each in open_sessions:
+            if each.journal is known:
+                each.journal = journal
+        return journal
 
     def __repr__(self) -> str:
         state = "open" if self in open_sessions else "ended"
@@ -131,20 +129,6 @@ class Session:
     def complete(self) -> bool:
         """Whether every statement was recorded."""
         return not self.problems
-
-    def as_paper(self, connection: Any = None) -> Paper:
-        """The paper, with this analysis only; ``connection`` as of `Paper`."""
-        from ..paper import Paper
-
-        return Paper(self.paper, home=self.home, connection=connection, analyses=[self.analysis])
-
-    def leaves(self) -> Any:
-        """The restricted tables that the statements read, before the cascade (`Paper.leaves`)."""
-        return self.as_paper().leaves()
-
-    def preview(self) -> Any:
-        """What was touched, as a table to look at (`Paper.preview`)."""
-        return self.as_paper().preview()
 
 
 # Every open session of this process. The wrapper of Connection.query tests it, and nothing else, outside of
@@ -262,6 +246,19 @@ def within(other: Scope | None) -> Iterator[None]:
         yield
     finally:
         scope.set(before)  # not reset(token): a generator may be closed in another context
+
+
+def paused() -> contextlib.AbstractContextManager[None]:
+    """Reads in this block do not count: they belong to no session that was opened outside of it.
+
+    Holds for this thread or task, and for threads started in it. Also a decorator.
+
+    Examples
+    --------
+    >>> with paused():  # doctest: +SKIP
+    ...     Session.fetch()
+    """
+    return within(Scope((), paused=True))
 
 
 # --- other processes ----------------------------------------------------------------------------------------

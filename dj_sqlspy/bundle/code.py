@@ -1,0 +1,116 @@
+"""Code: the scripts and notebooks of a paper, copied when it is published.
+
+In: the headers of its journals. Out: the texts of the programs that these name, and no other files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..journal.programs import NOTEBOOK
+from ..journal.runs import Run
+from .environment import git_state
+
+FOLDER = "code"  # of a bundle
+
+
+@dataclass(frozen=True)
+class Code:
+    """A program in a bundle.
+
+    Attributes
+    ----------
+    path : str
+        In the bundle.
+    text : bytes or None
+        What is copied there: the file, of a notebook without its outputs. None if it is not there any more.
+    analyses : tuple of str
+        That it is the program of.
+    state : str
+        ``as it ran``; ``changed`` since; ``unknown``: a notebook that was open while it was captured; ``missing``.
+    git : dict or None
+        ``commit`` and ``dirty`` of the repository that it lies in, now.
+    """
+
+    path: str
+    text: bytes | None
+    analyses: tuple[str, ...]
+    state: str
+    git: Mapping[str, Any] | None
+
+    def about(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        return {
+            "path": self.path,
+            "analyses": list(self.analyses),
+            "size": None if self.text is None else len(self.text),
+            "sha256": None if self.text is None else hashlib.sha256(self.text).hexdigest(),
+            "state": self.state,
+            "git": None if self.git is None else dict(self.git),
+        }
+
+
+def code_of(runs: Iterable[Run]) -> list[Code]:
+    """The programs of the runs of a paper, each once, by name."""
+    noted: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        for file in run.files:
+            program = file.header.get("program")
+            if program:
+                known = noted.setdefault(program["path"], {"analyses": {}, "sums": set()})
+                known["analyses"][run.analysis] = None
+                known["sums"].add(program["sha256"])
+    found: list[Code] = []
+    names: set[str] = set()
+    for path, known in sorted(noted.items(), key=lambda item: (os.path.basename(item[0]), item[0])):
+        name = _free_name(os.path.basename(path), names)
+        names.add(name)
+        text, state = _read(Path(path), known["sums"])
+        git = None if text is None else git_state(Path(path).parent)
+        found.append(Code(f"{FOLDER}/{name}", text, tuple(known["analyses"]), state, git))
+    return found
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """
+    >>> _free_name("fig.py", {"fig.py", "fig-2.py"})
+    'fig-3.py'
+    """
+    stem, dot, ending = name.rpartition(".")
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{stem}-{number}{dot}{ending}" if dot else f"{name}-{number}"
+    return free
+
+
+def _read(path: Path, sums: set[str | None]) -> tuple[bytes | None, str]:
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return None, "missing"
+    if sums == {None}:
+        state = "unknown"
+    else:
+        state = "as it ran" if sums - {None} == {hashlib.sha256(text).hexdigest()} else "changed"
+    return (without_outputs(text) if path.suffix == NOTEBOOK else text), state
+
+
+def without_outputs(text: bytes) -> bytes:
+    """A notebook without what its cells printed: that can be rows which are not in the slice.
+
+    >>> without_outputs(b'{"cells": [{"cell_type": "code", "source": "1", "outputs": ["1"]}]}')
+    b'{"cells": [{"cell_type": "code", "source": "1", "outputs": [], "execution_count": null}]}'
+    """
+    notebook = json.loads(text)
+    for cell in notebook.get("cells", ()):
+        if cell.get("cell_type") == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    notebook.get("metadata", {}).pop("widgets", None)
+    return json.dumps(notebook, ensure_ascii=False, indent=1 if b"\n" in text else None).encode()

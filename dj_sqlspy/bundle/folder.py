@@ -1,0 +1,202 @@
+"""Folder: the folder of a bundle, how it is written, and the running of the scripts in it.
+
+The folder has
+
+==================  =============================================================================
+``manifest.json``   what is in the slice and where it comes from (see `manifest`)
+``dump.sh``         reads the slice from the source into ``dump.sql.gz``
+``restore.sh``      loads that into another server and checks it
+``dump.sql.gz``     the rows, once `Bundle.dump` or ``dump.sh`` was run
+``….cksum``         its POSIX checksum, with which ``restore.sh`` is quicker
+``digests.json``    what to compare with where there is no source, once `Bundle.verify` was run
+``README.md``       for the reader of the paper (see `guide`); others of `texts.FILES` for archives
+``code/``           the scripts and notebooks of the analyses, if asked for (see `code`)
+``report.html``     all of this for a person to look at (see `report`)
+``replay.json``     what the last `Bundle.verify` gave
+``inspection.json`` where the last `Bundle.inspect` found something
+==================  =============================================================================
+
+It appears whole or not at all. Nothing here decides what is in the slice, and no password is ever written into the
+folder or handed over on a command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .. import atomic
+from ..errors import BundleError
+from ..progress import shown
+from ..servers import backend_of
+from ..version import __version__
+from . import texts
+from .code import FOLDER
+from .manifest import FORMAT_VERSION, read_manifest
+
+DUMP_FILE = "dump.sql.gz"
+DIGESTS_FILE = "digests.json"
+FILES = texts.FILES | {
+    "manifest.json",
+    "dump.sh",
+    "restore.sh",
+    DUMP_FILE,
+    f"{DUMP_FILE}.cksum",
+    DIGESTS_FILE,
+}
+
+
+@dataclass(frozen=True)
+class BundleFolder:
+    """A folder that a bundle is in.
+
+    Attributes
+    ----------
+    path : Path
+
+    Raises
+    ------
+    BundleError
+        If ``path`` is not such a folder.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        if self.manifest.get("format_version") != FORMAT_VERSION:
+            raise BundleError(
+                f"Reading the bundle {self.path}: its format version is"
+                f" {self.manifest.get('format_version')}, and dj-sqlspy {__version__} reads {FORMAT_VERSION}."
+                " Use the dj-sqlspy that wrote it, or a newer one."
+            )
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What ``manifest.json`` says."""
+        manifest = read_manifest(self.path)
+        if manifest is None:
+            raise BundleError(f"Reading the bundle {self.path}: there is no manifest.json of a bundle in it.")
+        return manifest
+
+    @property
+    def dump_file(self) -> Path:
+        """Where the rows are once they were dumped."""
+        return self.path / DUMP_FILE
+
+    def dump(
+        self,
+        options: Sequence[str] | None = None,
+        *,
+        source: Any = None,
+        jobs: int = 1,
+        engine: str = "mysqldump",
+    ) -> Path:
+        """Run ``dump.sh``: read the slice from its source into ``dump.sql.gz``.
+
+        Parameters
+        ----------
+        options : sequence of str, optional
+            Options of the client, such as ``["--defaults-extra-file=lab.cnf"]``. Without them the server
+            and the account are those of ``source``.
+        source : datajoint.Connection, optional
+            Default: ``dj.conn()``. Not used where there are options.
+        jobs : int
+            How many tables to read at once. The dump of mysqldump has the same bytes whatever this is.
+        engine : "mysqldump" or "mydumper"
+            What reads the rows. mydumper (1.0 or later) also reads one table in several pieces at once.
+
+        Returns
+        -------
+        Path
+            The dump.
+
+        Raises
+        ------
+        BundleError
+            If the script fails; what it said is in the message. No dump is there then, or the old one still
+            is.
+        """
+        how = [f"--jobs={jobs}", f"--engine={engine}"]
+        if options is not None:
+            self._run("dump.sh", [*how, *options])
+        else:
+            backend = backend_of(source)
+            with (
+                contextlib.closing(backend.connect(source)) as connection,
+                backend.client_options(connection, backend.tls_options(source)) as own,
+            ):
+                self._run("dump.sh", [*how, *own])
+        texts.refresh(self.path, self.manifest)
+        return self.dump_file
+
+    def restore(self, options: Sequence[str]) -> str:
+        """Run ``restore.sh``: load the dump into a server and check it there.
+
+        Parameters
+        ----------
+        options : sequence of str
+            Options of the client that say which server and account: there is no default.
+
+        Returns
+        -------
+        str
+            What the script said.
+
+        Raises
+        ------
+        BundleError
+            If the server already holds a table of the slice (nothing is changed then), or loading fails.
+        """
+        return self._run("restore.sh", options)
+
+    def _run(self, script: str, options: Sequence[str]) -> str:
+        if any(option.startswith(("--password=", "-p")) and option != "-p" for option in options):
+            raise BundleError(
+                f"Running {script}: no password on a command line; use --defaults-extra-file=FILE."
+            )
+        with shown() as told:  # how long it takes; in a terminal of its own the script says how far it is
+            told(script, 0)
+            ended = subprocess.run(
+                ["bash", str(self.path / script), *options],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+        if ended.returncode:
+            raise BundleError(
+                f"Running {self.path / script}: it ended with code {ended.returncode}.\n"
+                f"{ended.stderr.strip()}"
+            )
+        return ended.stdout.strip()
+
+
+def check_place(path: Path) -> None:
+    """Raise where a folder holds something else than a bundle, which would be lost."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if path.is_symlink() or not path.is_dir():
+        raise BundleError(f"Writing {path}: it is not a folder. Choose another place.")
+    present = {entry.name for entry in path.iterdir() if not entry.name.startswith(atomic.PARTIAL)}
+    if present and read_manifest(path) is None:
+        raise BundleError(
+            f"Writing {path}: the folder is neither empty nor a bundle, and is left as it is. Choose another"
+            " place."
+        )
+    strange = present - FILES
+    if FOLDER in present and (path / FOLDER).is_dir():
+        ours = {one["path"] for one in (read_manifest(path) or {}).get("code", ())}
+        there = {file.relative_to(path).as_posix() for file in (path / FOLDER).rglob("*")}
+        strange = (strange - {FOLDER}) | (there - ours)
+    if strange:
+        names = ", ".join(sorted(strange))
+        raise BundleError(
+            f"Writing {path}: the bundle there would be replaced, and these in it are not dj-sqlspy's:"
+            f" {names}. Move them, or choose another place."
+        )

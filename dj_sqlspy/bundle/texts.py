@@ -1,0 +1,114 @@
+"""Texts: what a bundle holds for its readers beside the rows.
+
+In: the manifest of a bundle, the files behind the slice. Out: additions to the
+manifest, and the texts of the files that are made from it (`FILES`). They are made again from ``manifest.json``,
+``replay.json`` and ``inspection.json`` whenever one of these changes, also by a reader who has nothing but the
+bundle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import atomic
+from ..external import File
+from . import environment
+from .about import read_about
+from .crate import CRATE_FILE, crate_text, is_available
+from .guide import FORMATS, README_FILE, readme_text
+from .report import report_html
+
+REPLAY_FILE = "replay.json"
+INSPECTION_FILE = "inspection.json"
+REPORT_FILE = "report.html"
+FILES = frozenset(
+    {
+        *(README_FILE, REPORT_FILE, REPLAY_FILE, INSPECTION_FILE, CRATE_FILE),
+        *(environment.PIP_FILE, environment.CONDA_FILE),
+    }
+)
+
+
+def complete(
+    manifest: dict[str, Any],
+    files: Sequence[File],
+    about: str | Path | Mapping[str, Any] | None = None,
+) -> None:
+    """Add to a manifest the files behind the slice, what the lab says of its paper, and the environment.
+
+    Parameters
+    ----------
+    manifest : dict
+    files : sequence of File
+        Behind the slice.
+    about : path or mapping, optional
+        What the lab says of its paper (see `about`).
+    """
+    manifest["about"] = read_about(about)
+    manifest["environment"] = environment.environment()
+    # no note: it can name a folder or a host of the lab
+    manifest["files"] = [
+        {
+            "store": file.store,
+            "path": file.path,
+            "kind": file.kind,
+            "size": file.size,
+            "checksum": file.checksum,
+            "state": file.state,
+            "columns": sorted({f"{row.table}.`{row.column}`" for row in file.needed_by}),
+            "rows": len(file.needed_by),
+        }
+        for file in files
+    ]
+
+
+def texts(
+    manifest: Mapping[str, Any], replay: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> dict[str, str]:
+    """The files that are made from a manifest, by name.
+
+    Parameters
+    ----------
+    manifest : mapping
+    replay : mapping, optional
+        What ``replay.json`` holds.
+    folder : Path, optional
+        Of the bundle, if it is there already: for what is in it beside these files.
+    """
+    inspection = None if folder is None else _read(folder / INSPECTION_FILE)
+    out = {REPORT_FILE: report_html(manifest, replay, inspection)}
+    if manifest.get("environment"):
+        out |= environment.texts(manifest["environment"])
+    names = {"manifest.json", "dump.sh", "restore.sh", README_FILE, *out}
+    sizes: dict[str, int | None] = dict.fromkeys(names)
+    if folder is not None:
+        sizes |= {name: (folder / name).stat().st_size for name in FORMATS if (folder / name).exists()}
+    shown = {*sizes, CRATE_FILE} if is_available() else set(sizes)
+    out[README_FILE] = readme_text(manifest, shown, replay)
+    sizes |= {name: len(text.encode()) for name, text in out.items()}
+    crate = crate_text(manifest, sizes, folder)
+    if crate is not None:
+        out[CRATE_FILE] = crate
+    return out
+
+
+def read_replay(folder: Path) -> dict[str, Any] | None:
+    """What the last replay of the bundle in a folder gave; None if there was none."""
+    return _read(folder / REPLAY_FILE)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def refresh(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Make the texts of a bundle again."""
+    for name, text in texts(manifest, read_replay(folder), folder).items():
+        atomic.write(folder / name, text)

@@ -1,0 +1,333 @@
+"""Fixpoint: leaves closed over foreign keys, parts and negative witnesses, until nothing is new.
+
+Cost. A statement costs a query for the keys of each table that it reads, one to check it and one to count its rows;
+where it returns the rows of one table as they are, one query is all of this. Statements that differ in literals
+share them where they can, and rows by key that another statement has brought already cost none (`known`). A
+foreign key whose columns lie in the child's primary key costs no query: the parent's key is a projection of the
+child's, in memory (texts that a collation finds equal are looked up once). Other foreign keys, and parts, cost one
+query for each list of new keys (`dialect.LIST_BYTES`). Tables are followed children first, so that in a graph without
+cycles each is followed once, with all of its keys. A witness rule costs one query for each list of new keys of each
+of its outer tables. Every key is asked about once: rules see only what is new since they last ran (semi-naive
+evaluation: Bancilhon, 1986). At the end each table of the slice is counted, and the rows that foreign keys led to.
+`plan` prints all of it. Memory: 12 bytes a key, and 8 for each column of a key that is still to be followed
+(`keysets`); answers are read in pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ..lineage import Leaf, Witness
+from ..lineage.witness import with_keys
+from ..progress import Progress
+from ..rules import CHILD, PARENT, PART, PICKED, READ, WHOLE
+from ..servers.catalog import Catalog
+from ..servers.dialect import Key
+from ..servers.keys import convert, converted, key_columns
+from ..servers.snapshot import Refused
+from ..servers.tables import ForeignKey, Table
+from .follow import Follow, keys_among, to_children, to_parent, whole_keys
+from .keysets import Coder, Columns, KeySet, chosen, joined, length
+from .options import Options
+from .reader import Reader
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why rows are in the slice: a rule, and what it applied to.
+
+    Attributes
+    ----------
+    rule : str
+        `READ`, `WHOLE`, `PARENT`, `PART`, or the reason of a witness rule.
+    statements : tuple of int
+        Numbers of the statements that it stems from (leaves and witnesses).
+    foreign_key : ForeignKey or None
+        The one that was followed (parents and parts).
+    """
+
+    rule: str
+    statements: tuple[int, ...] = ()
+    foreign_key: ForeignKey | None = None
+
+
+@dataclass
+class KeySets:
+    """Keys of the slice's rows by full table name; their numbers are the places of their reasons in ``reasons``.
+
+    ``refused``: by the number of a statement, why the server did not answer a query for it; all rows of the
+    tables that the query was about are in the slice then.
+    """
+
+    catalog: Catalog
+    coder: Coder
+    keys: dict[str, KeySet] = field(default_factory=dict)
+    reasons: list[Reason] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def rows(self, name: str) -> KeySet:
+        """Those of one table, which may be none."""
+        found = self.keys.get(name)
+        return KeySet(self.catalog.tables[name], self.coder) if found is None else found
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Leaves and rules of one or more statements (``numbers``) that share them."""
+
+    numbers: tuple[int, ...]
+    leaves: tuple[Leaf, ...]
+    witnesses: tuple[Witness, ...]
+
+
+class Cascade:
+    """One evaluation. `run` returns the key sets."""
+
+    def __init__(
+        self, reader: Reader, catalog: Catalog, options: Options, progress: Progress | None = None
+    ) -> None:
+        self.reader, self.catalog, self.options = reader, catalog, options
+        self.sets = KeySets(catalog, reader.coder)
+        self.progress = progress or Progress()
+        self._follows: dict[tuple[ForeignKey, bool], Follow] = {}
+        self._reason_index: dict[Reason, int] = {}
+        self._pending: dict[str, list[Columns]] = {}  # new since foreign keys and parts were followed
+        self._unwitnessed: dict[str, list[Columns]] = {}  # new since witness rules ran
+        self._groups_done: dict[int, set[tuple[Any, ...]]] = {}
+
+    def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
+        """The closure of given keys, without statements."""
+        self._pick(keys)
+        self._close()
+        return self.sets
+
+    def run(
+        self, demands: Iterable[Demand], also: Mapping[str, Iterable[Key]] = MappingProxyType({})
+    ) -> KeySets:
+        """Evaluate to the fixpoint.
+
+        Parameters
+        ----------
+        demands : iterable of Demand
+        also : mapping
+            Keys of further rows, by full table name.
+        """
+        rules = self._leaves(list(demands))
+        if self.options.down:
+            self._descend()
+        self._pick(also)
+        if not self.options.closed:
+            return self.sets
+        for number, (rule, reason) in enumerate(rules):
+            if rule.rowless:
+                self._rowless(number, rule, reason)
+        by_table: dict[str, list[tuple[int, Witness, int]]] = {}
+        for number, (rule, reason) in enumerate(rules):
+            for name in {base.table.full_name for base in rule.outer}:
+                by_table.setdefault(name, []).append((number, rule, reason))
+        while self._pending or self._unwitnessed:
+            self._close()
+            new, self._unwitnessed = self._unwitnessed, {}
+            for name, keys in new.items():
+                of_table = joined(keys)
+                for number, rule, reason in by_table.get(name, ()):
+                    self._witness(number, rule, reason, name, of_table)
+        return self.sets
+
+    def _leaves(self, demands: Sequence[Demand]) -> list[tuple[Witness, int]]:
+        """Add the rows that statements read; their witness rules, each with its reason."""
+        rules: list[tuple[Witness, int]] = []
+        self.progress.expect("leaves", sum(len(demand.numbers) for demand in demands))
+        for demand in demands:
+            for leaf in demand.leaves:
+                self._leaf(leaf, demand.numbers)
+            rules += [(rule, self._reason(Reason(rule.reason, demand.numbers))) for rule in demand.witnesses]
+            self.progress("leaves", len(demand.numbers))
+        return rules
+
+    def _pick(self, keys: Mapping[str, Iterable[Key]]) -> None:
+        reason = self._reason(Reason(PICKED))
+        for name, members in keys.items():
+            table = self.catalog.tables[name]
+            self._add(table, self.reader.coder.of(table, members), reason)
+
+    # -------------------------------------------------- sets
+
+    def _reason(self, reason: Reason) -> int:
+        if reason not in self._reason_index:
+            self._reason_index[reason] = len(self.sets.reasons)
+            self.sets.reasons.append(reason)
+        return self._reason_index[reason]
+
+    def _add(self, table: Table, keys: Columns, reason: int) -> Columns:
+        """Put rows into the slice; returns those that were not in it."""
+        name = table.full_name
+        known = self.sets.keys.setdefault(name, self.sets.rows(name))
+        if not table.primary_key and length(keys):
+            # nothing tells its rows apart: one of them brings all
+            if known:
+                return self.reader.coder.of(table, ())
+            keys = self.reader.keys(table, whole_keys(table))
+        new = known.add(keys, reason)
+        if length(new):
+            self._pending.setdefault(name, []).append(new)
+            self._unwitnessed.setdefault(name, []).append(new)
+        return new
+
+    # -------------------------------------------------- leaves
+
+    def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> None:
+        table = leaf.table
+        if leaf.sql is None or not table.primary_key:
+            sql = whole_keys(table)
+            reason = self._reason(Reason(WHOLE if leaf.sql is None else READ, numbers))
+        else:
+            sql, reason = leaf.sql, self._reason(Reason(READ, numbers))
+        try:
+            self._add(table, self.reader.keys(table, sql) if leaf.keys is None else leaf.keys, reason)
+        except Refused as error:
+            if leaf.sql is None:
+                raise
+            self._refused((table,), numbers, error)
+
+    # -------------------------------------------------- foreign keys and parts
+
+    def _descend(self) -> None:
+        pending = {name: [keys.columns()] for name, keys in self.sets.keys.items()}
+        while pending:
+            name, parts = pending.popitem()
+            for fk in self.catalog.children(name):
+                new = self._referring(fk, joined(parts), self._reason(Reason(CHILD, (), fk)))
+                if new:
+                    pending.setdefault(fk.child, []).extend(new)
+
+    def _close(self) -> None:
+        while self._pending:
+            # those that refer to others first: then most tables have all of their rows when they are followed
+            name = max(self._pending, key=self.catalog.position)
+            keys = joined(self._pending.pop(name))
+            self.progress("keys of rows", length(keys))
+            for fk in self.catalog.parents(name):
+                self._parents(fk, keys)
+            if self.options.parts == "all":
+                for fk in self.catalog.parts(name):
+                    self._referring(fk, keys, self._reason(Reason(PART, (), fk)))
+
+    def _follow(self, fk: ForeignKey, to_part: bool) -> Follow:
+        found = self._follows.get((fk, to_part))
+        if found is None:
+            found = self._follows[fk, to_part] = (to_children if to_part else to_parent)(self.catalog, fk)
+        return found
+
+    def _parents(self, fk: ForeignKey, keys: Columns) -> None:
+        child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
+        reason = self._reason(Reason(PARENT, (), fk))
+        follow = self._follow(fk, False)
+        if follow.projection is not None:
+            found = iter([self.reader.coder.projected(child, keys, follow.projection, parent)])
+        else:
+            found = (self.reader.keys(parent, follow.ask(chunk)) for chunk in self.reader.lists(child, keys))
+        for each in found:
+            self._add(parent, each if follow.stored else self._stored(parent, each, fk.virtual), reason)
+
+    def _stored(self, table: Table, keys: Columns, virtual: bool) -> Columns:
+        """The keys as the table itself stores them.
+
+        A reference may differ from what it refers to where the collation finds both equal ("Ann" and "ann"), and
+        a virtual one may refer to nothing.
+        """
+        columns = key_columns(table)
+        if not virtual and not any(column.folds for column in columns):
+            return keys
+        unknown = KeySet(table, self.reader.coder).add(
+            chosen(keys, ~self.sets.rows(table.full_name).among(keys)), 0
+        )
+        found = [
+            self.reader.keys(table, keys_among(table, chunk)) for chunk in self.reader.lists(table, unknown)
+        ]
+        return joined(found) if found else unknown
+
+    def _referring(self, fk: ForeignKey, keys: Columns, reason: int) -> list[Columns]:
+        """Add the rows of the child that refer to given rows of the parent; returns those that are new."""
+        part, follow = self.catalog.tables[fk.child], self._follow(fk, True)
+        asked = self.reader.lists(self.catalog.tables[fk.parent], keys)
+        added = [self._add(part, self.reader.keys(part, follow.ask(chunk)), reason) for chunk in asked]
+        return [new for new in added if length(new)]
+
+    # -------------------------------------------------- witnesses
+
+    def _rowless(self, number: int, rule: Witness, reason: int) -> None:
+        """Ask for the combination of no rows, which no new key brings up."""
+        names = [name for _, columns in rule.asks for name in columns.split(", ") if name]
+        none = " AND ".join(f"{name} IS NULL" for name in names) or "TRUE"
+        self._answer(number, rule, reason, with_keys(rule.asks[0][0], none))
+
+    def _add_wanted(self, rule: Witness, rows: Sequence[Sequence[Any]], start: int, reason: int) -> None:
+        """Add the rows of the base tables whose keys stand in rows of an answer from a place on."""
+        for base in rule.wanted:
+            end = start + len(base.table.key)
+            self._add(
+                base.table, self.reader.coder.read(base.table, [row[start:end] for row in rows]), reason
+            )
+            start = end
+
+    def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: Columns) -> None:
+        for base, (sql, names) in zip(rule.outer, rule.asks, strict=True):
+            if base.table.full_name != name:
+                continue
+            columns = key_columns(base.table)
+            for chunk in self.reader.lists(base.table, keys):
+                asked = with_keys(sql, base.table.dialect.condition(names, columns, chunk))
+                self._answer(number, rule, reason, asked)
+
+    def _answer(self, number: int, rule: Witness, reason: int, sql: str) -> None:
+        try:
+            rows = self._available(rule, self.reader.snapshot.rows(sql))
+            if rule.group_sql:
+                self._complete_groups(number, rule, reason, rows)
+                return
+        except Refused as error:
+            self._refused({base.table for base in rule.wanted}, self.sets.reasons[reason].statements, error)
+            return
+        self._add_wanted(rule, rows, sum(len(base.table.key) for base in rule.outer), reason)
+
+    def _refused(self, tables: Iterable[Table], numbers: tuple[int, ...], error: Refused) -> None:
+        """All rows of tables for a query that the server does not answer, though it had accepted it."""
+        self.sets.refused.update(dict.fromkeys(numbers, str(error)))
+        for table in tables:
+            self._leaf(Leaf(table, None), numbers)
+
+    def _available(self, rule: Witness, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Those rows of an answer whose outer rows are all in the slice."""
+        start = 0
+        for base in rule.outer:
+            table, end = base.table, start + len(base.table.key)
+            columns = key_columns(table)
+            told = {row[start:end]: convert(columns, row[start:end]) for row in rows}
+            asked = [key for key in told.values() if key is not None]
+            there = self.sets.rows(table.full_name).among(self.reader.coder.of(table, asked)).tolist()
+            held = {None, *(key for key, is_there in zip(asked, there, strict=True) if is_there)}
+            rows = [row for row in rows if told[row[start:end]] in held]
+            start = end
+        return rows
+
+    def _complete_groups(
+        self, number: int, rule: Witness, reason: int, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        done = self._groups_done.setdefault(number, set())
+        columns = [column for base in rule.outer for column in key_columns(base.table)]
+        representatives = []
+        for row in rows:
+            group = tuple(row[len(columns) :])
+            if group not in done:
+                done.add(group)
+                representatives.append(
+                    tuple(converted(column, value) for column, value in zip(columns, row, strict=False))
+                )
+        dialect = self.catalog.dialect
+        for chunk in dialect.chunks(columns, representatives):
+            which = dialect.condition(rule.group_columns, columns, chunk) if columns else "TRUE"
+            self._add_wanted(rule, self.reader.snapshot.rows(with_keys(rule.group_sql, which)), 0, reason)

@@ -1,0 +1,121 @@
+"""Launch: run a program that never heard of dj-sqlspy, and capture what it reads.
+
+In: the words behind ``dj-sqlspy run``. Out: for a script or module, a fresh Python in place of this process,
+that the start-up hook (``startup/``) makes capture: so arguments, ``__main__``, ``sys.path``, standard input,
+signals and exit code are those of ``python script.py``, and nothing that this process imported is in it. For
+a notebook, its cells run in a kernel, and the file stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import capture, settings
+from ..errors import SpyError
+from ..journal import programs, runs
+
+
+def run(
+    program: Sequence[str],
+    *,
+    paper: str | None = None,
+    analysis: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+    append: bool | str | None = None,
+) -> int:
+    """Run a program and capture it. A script or module takes the place of this process, where the system can.
+
+    Parameters
+    ----------
+    program : sequence of str
+        ``script.py``, ``-m module`` or ``notebook.ipynb``, and the arguments for it.
+    paper, analysis, home, append
+        As of `export`; the analysis' default is also the name of the program.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    SpyError
+        If there is nothing to run, a name is not valid, or this Python has no start-up hook.
+    """
+    paper = paper or settings.get("paper")
+    if not program or not paper or program == ["-m"]:
+        raise SpyError(
+            "dj-sqlspy run needs a paper and a program: "
+            "dj-sqlspy run --paper PAPER --analysis ANALYSIS script.py|-m module|notebook.ipynb arguments…"
+        )
+    analysis = analysis or settings.get("analysis") or _name(program)
+    checked = capture.export(paper, analysis, home=home, append=append)
+    if program[0].endswith(".ipynb"):
+        return _run_notebook(Path(program[0]), program[1:], checked)
+    if "dj_sqlspy_startup" not in sys.modules:
+        raise SpyError(
+            f"dj-sqlspy run needs the start-up hook, and {sys.executable} has not loaded it. It comes with "
+            "`pip install dj-sqlspy` (not with a folder on PYTHONPATH), and DJ_SQLSPY_STARTUP=off turns it off."
+        )
+    wanted: dict[str, Any] = {
+        "enabled": "true",
+        "paper": checked.paper,
+        "analysis": checked.analysis,
+        "home": checked.home,
+        "append": checked.append or "false",
+    }
+    environment = os.environ | {settings.variable(name): str(value) for name, value in wanted.items()}
+    command = [sys.executable, *program]
+    if sys.platform == "win32":  # there is no way to take the place of a process
+        return subprocess.call(command, env=environment)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, command, environment)
+
+
+def _name(program: Sequence[str]) -> str:
+    if program[0] == "-m":
+        return program[1]
+    path = Path(program[0])
+    return path.stem if path.stem != "__main__" else path.parent.name
+
+
+def _run_notebook(path: Path, arguments: Sequence[str], export: capture.export) -> int:
+    if arguments:
+        raise SpyError(f"A notebook takes no arguments: {' '.join(arguments)!r} cannot be given to {path}.")
+    try:
+        import nbclient
+        import nbformat
+    except ImportError as error:
+        raise SpyError(
+            f"Running the notebook {path} needs nbclient and ipykernel ({error}). Install them: "
+            'pip install "dj-sqlspy[notebook]".'
+        ) from error
+    try:
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call, unused-ignore]
+    except (OSError, ValueError) as error:
+        raise SpyError(f"Reading the notebook {path}: {error}.") from error
+    client = nbclient.NotebookClient(
+        notebook, timeout=None, resources={"metadata": {"path": str(path.absolute().parent)}}
+    )
+    failed: Exception | None = None
+    programs.told = path
+    with export as session:
+        try:
+            client.execute()
+        except nbclient.exceptions.CellExecutionError as error:
+            failed = error
+    if failed is not None:
+        print(failed, file=sys.stderr)
+    if len(runs.read_run(session.journal.folder).files) == 1:
+        print(
+            f"dj-sqlspy: nothing was captured of {path}. Either it read nothing, or its kernel "
+            f"({client.km.kernel_name if client.km else ''}) is a Python that dj-sqlspy is not installed in.",
+            file=sys.stderr,
+        )
+    return 1 if failed is not None else 0

@@ -1,0 +1,302 @@
+"""Command line: ``dj-sqlspy``, a thin layer over the API; a command for a method.
+
+In: arguments. Out: tables for a terminal, and an exit code: 0, or 1 with one message where a `SpyError` says
+what is wrong (2 for wrong arguments, as argparse has it). It holds no logic. What a command needs is imported
+by it, so that ``dj-sqlspy papers`` needs no sqlglot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import SpyError
+from ..version import __version__
+from . import capture, publish
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the entry point of ``dj-sqlspy``.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except SpyError as error:
+        print(f"dj-sqlspy: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        told = _said_by_server(error)
+        if told is None:
+            raise
+        print(f"dj-sqlspy: {told}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dj-sqlspy", description="Export exactly the rows that a DataJoint analysis stands on."
+    )
+    # not abbreviated: what stands behind the name of a script is not ours
+    parser.allow_abbrev = False
+    parser.add_argument("--version", action="version", version=f"dj-sqlspy {__version__}")
+    parser.add_argument(
+        "--home", help="where journals live (default: dj.config['sqlspy.home'], else the user's data folder)"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    capture.add_commands(add)
+    add("papers", _papers, "list the papers that something was captured for")
+    show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
+    show.add_argument("paper", metavar="PAPER")
+    show.add_argument("--statements", action="store_true", help="also list the statements")
+    forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
+    forget.add_argument("paper", metavar="PAPER")
+    forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")
+    write = add("write", _write, "write a paper's slice as a bundle: dump.sh, restore.sh, manifest.json")
+    write.add_argument("paper", metavar="PAPER")
+    write.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write")
+    write.add_argument(
+        "--accept-drift",
+        action="store_true",
+        help="write although statements return other numbers of rows now",
+    )
+    write.add_argument(
+        "--parts",
+        choices=("all", "referenced"),
+        default="all",
+        help="whether a master brings all of its parts",
+    )
+    write.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail where a statement cannot be analysed, and export no whole table",
+    )
+    write.add_argument(
+        "--about",
+        metavar="FILE",
+        help="JSON with title, authors, license, doi and others, for README.md and the metadata",
+    )
+    write.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="leave out the contents of a column, named as schema.table.column (may be given more than once)",
+    )
+    write.add_argument(
+        "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
+    )
+    write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
+    verify = add(
+        "verify",
+        _verify,
+        "load a bundle into a private server and compare with the source, or with the digests in the bundle",
+    )
+    verify.add_argument("bundle", metavar="DIR")
+    verify.add_argument("--alone", action="store_true", help="do not look for the source")
+    for name, command, text in (
+        (
+            "dump",
+            _dump,
+            "run a bundle's dump.sh (without options: on the server of dj.config; --jobs N: N tables at once;"
+            " --engine mydumper: by mydumper)",
+        ),
+        ("restore", _restore, "run a bundle's restore.sh"),
+    ):
+        runs = add(name, command, text)
+        runs.add_argument("bundle", metavar="DIR")
+        runs.add_argument(
+            "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
+        )
+    publish.add_commands(add)
+    demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
+    demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
+    return parser
+
+
+def _said_by_server(error: Exception) -> str | None:
+    """A message where a server cannot be reached or refuses an account; None for any other error."""
+    import datajoint
+
+    from ..servers import DRIVER_ERRORS
+
+    if not isinstance(error, (*DRIVER_ERRORS, datajoint.errors.DataJointError)):
+        return None
+    where = f"{datajoint.config['database.host']}:{datajoint.config['database.port']}"
+    return f"The server of dj.config, {where}: {error.args[-1] if error.args else error}"
+
+
+# --- commands ----------------------------------------------------------------------------------------------
+
+
+def _papers(options: argparse.Namespace) -> None:
+    from ..display import size_text
+    from ..paper import papers
+    from ..settings import get, home
+    from .terminal import log_in, print_table, time_text
+
+    if get("schema"):
+        log_in()
+    found = papers(options.home)
+    if not found:
+        print(f"Nothing was captured in {home(options.home)} yet.")
+        return
+    rows = []
+    for paper in found:
+        analyses = paper.analyses
+        starts = [analysis.started for analysis in analyses if analysis.started]
+        rows.append(
+            (
+                paper.name,
+                len(analyses),
+                sum(analysis.statements for analysis in analyses),
+                len(set().union(*paper.tables.values())),
+                size_text(sum(analysis.size for analysis in analyses)),
+                time_text(max(starts, default=None)),
+                "complete" if paper.complete else "INCOMPLETE",
+            )
+        )
+    print_table(
+        ("paper", "analyses", "statements", "tables", "size", "last run", "record"), rows, right=(1, 2, 3, 4)
+    )
+
+
+def _show(options: argparse.Namespace) -> None:
+    from ..display import size_text
+    from .terminal import paper_of, print_table, time_text
+
+    paper = paper_of(options, server=False)
+    tables = paper.tables
+    rows = [
+        (
+            analysis.name,
+            time_text(analysis.started),
+            analysis.state,
+            analysis.processes,
+            analysis.statements,
+            len(tables[analysis.name]),
+            size_text(analysis.size),
+            "complete" if analysis.complete else "INCOMPLETE",
+        )
+        for analysis in paper.analyses
+    ]
+    if not rows:
+        raise SpyError(f"Nothing was captured for the paper {paper.name!r} in {paper.home}.")
+    print_table(
+        ("analysis", "started", "state", "processes", "statements", "tables", "size", "record"),
+        rows,
+        right=(3, 4, 5, 6),
+    )
+    if options.statements:
+        captured = [
+            (s.number, s.analysis, s.kind, "" if s.rows is None else s.rows, s.sql) for s in paper.statements
+        ]
+        print_table(("#", "analysis", "kind", "rows", "statement"), captured, right=(0, 3))
+    for problem in paper.problems:
+        print(problem)
+
+
+def _forget(options: argparse.Namespace) -> None:
+    from .terminal import paper_of
+
+    paper_of(options, server=False).forget(options.analysis)
+
+
+def _write(options: argparse.Namespace) -> None:
+    from ..dump.exclude import words
+    from .terminal import paper_of, print_table
+
+    bundle = paper_of(options).write(
+        options.output,
+        parts=options.parts,
+        strict=options.strict,
+        accept_drift=options.accept_drift,
+        allow_incomplete=options.allow_incomplete,
+        about=options.about,
+        exclude=options.exclude,
+        with_code=options.with_code,
+    )
+    tables = [
+        (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))
+        for table in bundle.manifest["tables"]
+    ]
+    print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
+    excluded = bundle.manifest["excluded"]
+    for line in words(excluded):
+        print(f"Contents left out: {line}")
+    if any(one["statements"] for one in excluded):
+        print("These statements cannot be replayed; the bundle has them without their values.")
+    for one in bundle.manifest["code"]:
+        print(f"Code: {one['path']} ({one['state']})")
+    if options.with_code and not bundle.manifest["code"]:
+        print("Code: none; the analyses ran in no script or notebook that is known.")
+    files = bundle.manifest["files"]
+    if files:
+        print(
+            f"Rows need {len(files):,} files outside of the database: dj-sqlspy files {options.paper} --copy DIR"
+        )
+    print(f"Written: {bundle.path}. Next: dj-sqlspy dump {bundle.path}")
+
+
+def _dump(options: argparse.Namespace) -> None:
+    from ..paper.bundle import Bundle
+
+    own = argparse.ArgumentParser(prog="dj-sqlspy dump", add_help=False, allow_abbrev=False)
+    own.add_argument("--jobs", type=int, default=1)
+    own.add_argument("--engine", default="mysqldump")
+    # after the folder, where argparse takes all for options of the client
+    chosen, rest = own.parse_known_args(options.options)
+    if not rest:
+        from .terminal import log_in
+
+        log_in()
+    print(Bundle(options.bundle).dump(rest or None, jobs=chosen.jobs, engine=chosen.engine))
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from ..paper.bundle import Bundle
+
+    print(Bundle(options.bundle).restore(options.options))
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from ..paper.bundle import Bundle
+
+    if not options.alone:
+        from .terminal import log_in
+
+        log_in(needed=False)
+    report = Bundle(options.bundle).verify(alone=options.alone)
+    Console(soft_wrap=True).print(report, markup=False)
+    return 0 if report.equal and report.complete else 1
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from ..demo.run import run
+
+    outcome = run(Path(options.output) if options.output else None)
+    return 0 if outcome.good else 1

@@ -1,0 +1,92 @@
+"""Terminal: how the command line asks and shows.
+
+In: what a command has found, and the account that ``dj.config`` lacks. Out: tables as wide as the terminal, and
+questions at it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import datajoint
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .. import settings
+from ..display import one_line
+from ..errors import SpyError
+from ..paper import Paper
+
+# Characters of one cell.
+_LONGEST = 1 << 20
+
+
+def log_in(needed: bool = True) -> None:
+    """Ask on the terminal for what ``dj.config`` lacks of an account, as both lines then find it there.
+
+    Parameters
+    ----------
+    needed : bool
+        Whether it is an error that there is no terminal, or that no user is known.
+
+    Raises
+    ------
+    SpyError
+        If there is no account, and no terminal to ask at.
+    """
+    host = datajoint.config["database.host"]
+    missing = [name for name in ("user", "password") if datajoint.config[f"database.{name}"] is None]
+    if not missing or (not needed and "user" in missing):
+        return
+    if not sys.stdin.isatty():
+        if needed:
+            raise SpyError(
+                f"Connecting to {host}: dj.config has no {' and no '.join(missing)}. Set them there, or as DJ_USER and "
+                "DJ_PASS in the environment, or run this in a terminal to be asked."
+            )
+        return
+    if "user" in missing:
+        datajoint.config["database.user"] = input(f"User at {host}: ")
+    user = datajoint.config["database.user"]
+    if "password" in missing:
+        datajoint.config["database.password"] = getpass.getpass(f"Password of {user} at {host}: ")
+
+
+def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
+    """The paper that is named; with ``server``, an account is asked for where there is none."""
+    paper = Paper(options.paper, home=options.home)
+    if settings.get("schema") or (server and paper.captured_here):
+        log_in()
+    return paper
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
+    """A table as wide as the terminal, long text cut; all of it where the output is no terminal."""
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    if not console.is_terminal:
+        console.width = 10_000
+    table = Table(box=None, pad_edge=False)
+    for position, heading in enumerate(headings):
+        table.add_column(
+            heading,
+            justify="right" if position in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if heading == "statement" and console.is_terminal else None,
+        )
+    for row in rows:
+        table.add_row(
+            *(f"{cell:,}" if isinstance(cell, int) else Text(one_line(str(cell), _LONGEST)) for cell in row)
+        )
+    console.print(table)
+
+
+def time_text(when: datetime | None) -> str:
+    """A moment in the time of this place."""
+    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"

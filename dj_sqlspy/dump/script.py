@@ -1,0 +1,107 @@
+"""Script: a slice becomes the text of two shell scripts, ``dump.sh`` and ``restore.sh``.
+
+In: a `Slice`, and the `Source` that was read of its server. Out: text. What a script looks like is the server's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import BundleError
+from ..servers import backend_of
+from ..servers.source import Rows, Source
+from ..servers.tables import ForeignKey
+from ..slices import Slice, TableSlice
+from .keytables import KeyTable
+from .views import needed_views
+
+
+def read_source(connection: Any, cut: Slice) -> Source:
+    """Read what the scripts need to know of the source.
+
+    Parameters
+    ----------
+    connection : connection of the driver, to the source
+    cut : Slice
+
+    Raises
+    ------
+    BundleError
+        If a table of the slice refers to one that is not in it.
+    """
+    for name, entry in cut.tables.items():
+        for fk in cut.catalog.parents(name):
+            if fk.parent not in cut.tables and not fk.virtual and not entry.table.is_view:
+                raise BundleError(
+                    f"Writing the slice: {name} refers to {fk.parent} (`{fk.name}`), which is not in it."
+                )
+    tables = [entry.table for entry in cut.tables.values() if not entry.table.is_view]
+    if not tables:
+        raise BundleError("Writing the slice: it holds no table, so there is nothing to dump.")
+    filled = {name for name, entry in cut.tables.items() if entry.rows}
+    backend = backend_of(connection)
+    return backend.read_source(connection, tables, cut.catalog, needed_views(cut).whole, filled)
+
+
+def dump_script(
+    cut: Slice,
+    source: Source,
+    title: str,
+    contents: Mapping[str, Mapping[str, str]],
+    keys: Sequence[KeyTable] = (),
+) -> str:
+    """The text of ``dump.sh``.
+
+    Parameters
+    ----------
+    cut : Slice
+    source : Source
+    title : str
+        In words what is dumped.
+    contents : mapping
+        By full table name and column, SQL to select in the place of the column (see `exclude`).
+    keys : sequence of KeyTable, optional
+        Tables of keys that long restrictions were written into (see `keytables`).
+
+    Raises
+    ------
+    BundleError
+        If rows of a table cannot be told by conditions that fit into a command.
+    """
+    backend, short = backend_of(cut.connection), {one.table: one.condition for one in keys}
+    parts = []
+    for entry in _base(cut):
+        instead = contents.get(entry.name, {})
+        longest = backend.longest_condition(entry.table, instead)
+        conditions = [short[entry.name]] if entry.name in short else entry.conditions(longest)
+        too_long = [c for c in conditions if len(c.encode()) > longest]
+        if too_long or bool(entry.rows) != bool(conditions):
+            raise BundleError(
+                f"Writing dump.sh: the conditions for the {entry.rows} rows of {entry.name} cannot"
+                f" be used ({len(conditions)} conditions, {len(too_long)} too long for one command)."
+            )
+        parts.append(Rows(entry.table, entry.rows, tuple(conditions), instead))
+    return backend.dump_script(parts, source, title, summary(cut), [(one.table, one.name) for one in keys])
+
+
+def restore_script(cut: Slice, source: Source, title: str) -> str:
+    """The text of ``restore.sh``; ``title`` says in words what is loaded."""
+    parts = [Rows(entry.table, entry.rows, ()) for entry in _base(cut)]
+    backend = backend_of(cut.connection)
+    return backend.restore_script(parts, source, foreign_keys(cut), title, summary(cut))
+
+
+def _base(cut: Slice) -> list[TableSlice]:
+    return [entry for entry in cut.tables.values() if not entry.table.is_view]
+
+
+def foreign_keys(cut: Slice) -> list[ForeignKey]:
+    """The foreign keys of the tables of the slice, without those that only configuration declares."""
+    return [fk for name in cut.tables for fk in cut.catalog.parents(name) if not fk.virtual]
+
+
+def summary(cut: Slice) -> str:
+    """The size of a slice in words."""
+    rows = sum(entry.rows for entry in cut.tables.values())
+    return f"{len(cut.tables):,} tables, {rows:,} rows"

@@ -1,0 +1,63 @@
+"""Views: those that captured statements name, and that the slice can hold.
+
+In: a `Slice`. Out: the views, each after those that it reads; and those that read a table which is not in the slice.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ..errors import LineageError
+from ..lineage import named_tables
+from ..servers.tables import Table
+from ..shapes import lift
+from ..slices import Slice
+
+
+@dataclass(frozen=True)
+class Views:
+    """Full names of views.
+
+    Attributes
+    ----------
+    whole : tuple of str
+        Whose tables are all in the slice, in the order to create them.
+    left_out : tuple of str
+        The others.
+    """
+
+    whole: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def needed_views(cut: Slice) -> Views:
+    """The views that statements name, directly or through another view."""
+    if not any(table.is_view for table in cut.catalog.tables.values()):
+        return Views((), ())
+    known: dict[str, bool] = {}  # each after those that it reads
+
+    def is_whole(view: Table) -> bool:
+        if view.full_name not in known:
+            used = _named(cut, view.view_sql or "", view.schema) if view.view_sql else [None]
+            whole = [table is not None and is_held(table) for table in used]
+            known[view.full_name] = all(whole)
+        return known[view.full_name]
+
+    def is_held(table: Table) -> bool:
+        return is_whole(table) if table.is_view else table.full_name in cut.tables
+
+    # statements that differ in literals only name the same tables
+    for report in {(lift(r.sql)[0], r.statement.database): r for r in cut.statements}.values():
+        for table in _named(cut, report.sql, report.statement.database or None):
+            if table is not None and table.is_view:
+                is_whole(table)
+    whole = tuple(name for name, is_one in known.items() if is_one)
+    return Views(whole, tuple(name for name, is_one in known.items() if not is_one))
+
+
+def _named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
+    """The tables and views that a statement or view names; None for one that is not in the catalog."""
+    with suppress(LineageError):  # of which lineage has told already
+        return [cut.catalog.find(own, name, schema) for own, name in named_tables(sql, guess=False)]
+    return []

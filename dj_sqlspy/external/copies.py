@@ -1,0 +1,374 @@
+"""Copies: the files behind a slice, copied into a folder that DataJoint can use as its stores.
+
+In: a list of `File` and the `Stores` that they are in. Out: a folder with
+
+=================  ==============================================================================
+``STORE/PATH``     each file, at the path that it has in its store
+``SHA256SUMS``     a checksum of each file, as ``sha256sum --check`` reads it
+``stores.json``    for ``dj.config["stores"]``, with locations relative to the folder
+=================  ==============================================================================
+
+A file appears under its name only once all of it was read and its checksum was what the database says. What
+was copied is not copied again, and a file that was copied in part goes on where it ended. On one disk a copy
+shares its blocks with the original where the file system can (reflink), else it is a hard link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import atomic
+from ..errors import FilesError
+from .file import File
+from .stores import Stores
+
+SUMS = "SHA256SUMS"
+CONFIGURATION = "stores.json"
+PARTIAL = ".partial-"
+WORKERS = 4
+_FICLONE = 0x40049409  # ioctl of Linux: share the blocks of another file until one of them is written
+LISTS = ("rsync", "rclone", "s5cmd")
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What became of a copy.
+
+    Attributes
+    ----------
+    folder : Path
+    copied, linked, kept : int
+        Files that were copied, that share the contents of their original, and that were there already.
+    bytes : int
+        Of all files that are there now.
+    failed : tuple of (File, str)
+        Files that are not there, each with the reason.
+    """
+
+    folder: Path
+    copied: int
+    linked: int
+    kept: int
+    bytes: int
+    failed: tuple[tuple[File, str], ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """True if every file is there."""
+        return not self.failed
+
+    def __str__(self) -> str:
+        there = f"{self.copied} copied, {self.linked} linked, {self.kept} already there"
+        lines = [f"{self.folder}: {there}, {len(self.failed)} failed"]
+        lines += [f"    {file.store}/{file.path}: {reason}" for file, reason in self.failed]
+        return "\n".join(lines)
+
+
+def copy_files(
+    files: Sequence[File],
+    folder: str | Path,
+    stores: Stores | None = None,
+    *,
+    link: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Copied:
+    """Copy files into a folder for each store, verified by their checksums.
+
+    Parameters
+    ----------
+    files : sequence of File
+        Of `files_of`. Those that are not in their store are reported as failed.
+    folder : path
+        Made where it is not there. What another run copied into it is kept.
+    stores : Stores, optional
+        Default: those of ``dj.config``.
+    link : bool
+        Share blocks or make hard links where the file is on the same disk. A program that changes a hard link in
+        place changes the original too.
+    progress : callable, optional
+        Called with the bytes that were read, or need not be, as they go by.
+
+    Returns
+    -------
+    Copied
+
+    Raises
+    ------
+    FilesError
+        If the folder cannot be written to.
+    """
+    folder = Path(folder)
+    stores = stores or Stores()
+    told = progress or (lambda count: None)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        done = _read_sums(folder / SUMS)
+        sums = (folder / SUMS).open("a", encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise FilesError(f"Copying files into {folder}: {error}") from error
+    counts = {"copied": 0, "linked": 0, "kept": 0}
+    failed: list[tuple[File, str]] = []
+    size = 0
+    with sums, ThreadPoolExecutor(WORKERS) as pool:
+        queue: dict[Future[tuple[str, str]], File] = {}
+
+        def finish(ended: Iterable[Future[tuple[str, str]]]) -> None:
+            nonlocal size
+            for future in ended:
+                file = queue.pop(future)
+                try:
+                    how, sha256 = future.result()
+                except FilesError as error:
+                    failed.append((file, str(error)))
+                    continue
+                counts[how] += 1
+                size += _place(folder, file).stat().st_size
+                if how != "kept":
+                    done[_name(file)] = sha256
+                    sums.write(_sum_line(_name(file), sha256))
+                    sums.flush()
+
+        for file in files:
+            if file.state in ("missing", "outside", "unreachable"):
+                failed.append((file, file.note))
+                continue
+            queue[pool.submit(_copy_one, file, folder, stores, link, done.get(_name(file)), told)] = file
+            if len(queue) >= 4 * WORKERS:  # so that a long list does not wait in memory
+                finish(wait(queue, return_when=FIRST_COMPLETED).done)
+        finish(wait(queue).done)
+    _write_sums(folder / SUMS, folder, done)
+    _write_configuration(folder / CONFIGURATION, files, stores)
+    return Copied(folder, **counts, bytes=size, failed=tuple(failed))
+
+
+def file_list(files: Sequence[File], program: str, stores: Stores, target: str = "files") -> str:
+    """A list of files for a program that copies many.
+
+    ========  ==================================================================================
+    rsync     ``rsync -a --files-from=LIST LOCATION/ TARGET/STORE/``; files of one store
+    rclone    ``rclone copy --files-from-raw LIST REMOTE:BUCKET/LOCATION TARGET/STORE``; files of one store
+    s5cmd     ``s5cmd run LIST``; files of any S3 stores
+    ========  ==================================================================================
+
+    Parameters
+    ----------
+    files : sequence of File
+    program : {"rsync", "rclone", "s5cmd"}
+    stores : Stores
+    target : str
+        The folder that s5cmd copies to.
+
+    Raises
+    ------
+    FilesError
+        If the program is another one, or can't take these files.
+    """
+    if program not in LISTS:
+        raise FilesError(f"Listing files for {program!r}: the programs are {', '.join(LISTS)}.")
+    there = [file for file in files if file.state in ("ok", "changed")]
+    odd = next((file for file in there if re.search(r"[\r\n]", file.path)), None)
+    if odd is not None:
+        raise FilesError(f"Listing files for {program}: it can't take the newline in {odd.path!r}.")
+    names = sorted({file.store for file in there})
+    if program == "s5cmd":
+        local = [name for name in names if not stores[name].address().startswith("s3://")]
+        if local:
+            raise FilesError(f"Listing files for s5cmd: it reads S3, and not the store {local[0]!r}.")
+        lines = [
+            f"cp --raw {_quoted(stores[file.store].address(file.path))} {_quoted(f'{target}/{_name(file)}')}"
+            for file in there
+        ]
+    else:
+        if len(names) > 1:
+            raise FilesError(
+                f"Listing files for {program}: a list is of one store, and these are in {', '.join(names)};"
+                " choose one (--store NAME)."
+            )
+        # rsync takes a line that starts with # or ; for a comment
+        lines = [f"./{file.path}" if program == "rsync" else file.path for file in there]
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines))
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text)
+
+
+# ---------------------------------------------------------------- one file
+
+
+def _name(file: File) -> str:
+    return f"{file.store}/{file.path}"
+
+
+def _place(folder: Path, file: File) -> Path:
+    return folder / file.store / file.path
+
+
+def _copy_one(
+    file: File, folder: Path, stores: Stores, link: bool, done: str | None, told: Callable[[int], None]
+) -> tuple[str, str]:
+    """Copy one file; how it was done, and its SHA-256.
+
+    Raises
+    ------
+    FilesError
+    """
+    place = _place(folder, file)
+    try:
+        if done is not None and place.is_file() and place.stat().st_size == file.size:
+            told(file.size or 0)
+            return "kept", done
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return _fetch(file, place, stores, link, told)
+    except FilesError:
+        raise
+    except Exception as error:  # of the disk, minio, fsspec and what these stand on
+        raise FilesError(f"copying it: {error}") from error
+
+
+def _fetch(
+    file: File, place: Path, stores: Stores, link: bool, told: Callable[[int], None]
+) -> tuple[str, str]:
+    store = stores[file.store]
+    stat = store.stat(file.path)
+    if stat is None:
+        raise FilesError("it is not in the store")
+    if file.size is not None and stat.size != file.size:
+        raise FilesError(f"it has {stat.size:,} bytes, and the database says {file.size:,}")
+    mark = hashlib.sha256(f"{stat.size} {stat.version}".encode()).hexdigest()[:8]
+    partial = place.with_name(f"{PARTIAL}{mark}-{hashlib.sha256(place.name.encode()).hexdigest()[:12]}")
+    digests = _Digests(file.hashed_before)
+    linked = False
+    original = store.local(file.path)
+    if link and original is not None and not partial.exists():
+        linked = _share(original, partial)
+    if linked:
+        for chunk in store.chunks(file.path):
+            digests.add(chunk)
+            told(len(chunk))
+    else:
+        with partial.open("ab+") as out:
+            out.seek(0)
+            while chunk := out.read(1 << 20):
+                digests.add(chunk)
+                told(len(chunk))
+            for chunk in store.chunks(file.path, digests.bytes):
+                out.write(chunk)
+                digests.add(chunk)
+                told(len(chunk))
+            out.flush()
+            os.fsync(out.fileno())
+    wrong = _compare(file, stat.size, digests)
+    if wrong:
+        partial.unlink()
+        raise FilesError(wrong)
+    os.replace(partial, place)
+    partial.unlink(missing_ok=True)  # to rename a hard link to another of the same file does nothing
+    return "linked" if linked else "copied", digests.sha256.hexdigest()
+
+
+def _compare(file: File, size: int, digests: _Digests) -> str:
+    if digests.bytes != size:
+        return f"it changed while it was copied: {digests.bytes:,} bytes were read of {size:,}"
+    if file.checksum is not None and digests.md5 != file.checksum:
+        return f"its checksum is {digests.md5}, and the database says {file.checksum}"
+    return ""
+
+
+class _Digests:
+    def __init__(self, before: bytes) -> None:
+        self._md5 = hashlib.md5(before, usedforsecurity=False)
+        self.sha256 = hashlib.sha256()
+        self.bytes = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._md5.update(chunk)
+        self.sha256.update(chunk)
+        self.bytes += len(chunk)
+
+    @property
+    def md5(self) -> str:
+        return f"md5:{self._md5.hexdigest()}"
+
+
+def _share(original: Path, place: Path) -> bool:
+    """Make ``place`` a reflink or a hard link of a file; False where the disks or file systems do not allow it."""
+    original = original.resolve()  # a link to a symbolic link would be one, too
+    with contextlib.suppress(ImportError):  # Windows has neither
+        import fcntl
+
+        try:
+            with original.open("rb") as source, place.open("xb") as out:
+                fcntl.ioctl(out.fileno(), _FICLONE, source.fileno())
+            return True
+        except OSError:
+            place.unlink(missing_ok=True)
+    try:
+        os.link(original, place)
+    except OSError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- what is beside the files
+
+
+def _sum_line(name: str, sha256: str) -> str:
+    r"""A line as ``sha256sum`` writes it.
+
+    >>> _sum_line("raw/a", "00"), _sum_line("a\nb", "00")
+    ('00  raw/a\n', '\\00  a\\nb\n')
+    """
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}\n"
+
+
+def _read_sums(path: Path) -> dict[str, str]:
+    sums = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
+            match = re.fullmatch(r"(\\?)([0-9a-f]{64})  (.+)", line)
+            if match:  # the last line may have been cut off
+                name = match[3]
+                if match[1]:
+                    name = re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), name)
+                sums[name] = match[2]
+    return sums
+
+
+def _write_sums(path: Path, folder: Path, sums: Mapping[str, str]) -> None:
+    lines = [_sum_line(name, sums[name]) for name in sorted(sums) if (folder / name).is_file()]
+    atomic.write(path, "".join(lines))
+
+
+def _write_configuration(path: Path, files: Sequence[File], stores: Stores) -> None:
+    about = configuration(files, stores)
+    if path.exists():  # another run copied other stores
+        about = {**json.loads(path.read_text(encoding="utf-8")), **about}
+    atomic.write(path, json.dumps(about, indent=1) + "\n")
+
+
+def configuration(files: Sequence[File], stores: Stores) -> dict[str, Any]:
+    """What ``dj.config["stores"]`` has to be for a copy, with locations relative to the folder of the copy."""
+    about: dict[str, Any] = {}
+    for name in sorted({file.store for file in files}):
+        try:
+            layout = stores[name].layout
+        except FilesError:
+            layout = {}
+        about[name] = {"protocol": "file", "location": name, **layout}
+        if any(file.kind == "filepath" and file.store == name for file in files):
+            about[name]["stage"] = name  # DataJoint 0.14 copies from a store to here when it fetches a path
+        if stores.is_default(name):
+            about["default"] = name
+    return about

@@ -1,0 +1,376 @@
+"""Writer: the file that one process appends to for one run.
+
+In: statements with their row counts. Out: lines, as `journal` states their format. It does not know SQL and does not
+know DataJoint.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import logging
+import os
+import platform
+import secrets
+import socket
+import sys
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ..version import __version__
+from . import programs
+from .places import INCOMPLETE, SUFFIX, analysis_folder, make_folder, new_run_name, run_to_append
+from .statement import Column
+
+FORMAT = 2
+
+logger = logging.getLogger("dj_sqlspy")
+_json = json.JSONEncoder(separators=(",", ":")).encode  # all in ASCII
+_text = json.encoder.encode_basestring_ascii
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without an entry, as in a container
+        return str(os.getuid())
+
+
+# Runs that this process could not record as it should, by folder: where even a mark on disk may be
+# impossible.
+failures: dict[Path, str] = {}
+
+
+# The digest of a result, and its columns (`Statement`).
+Received = tuple[str, tuple[Column, ...]]
+# Number and rows ("failed" for none) of a statement; its digest, and the number that its columns are defined by.
+Ended = tuple[int, int | str] | tuple[int, int | str, str, int]
+
+
+class Journal:
+    """The file that one process appends to for one run.
+
+    It is made when the first record needs it, so that a process that reads nothing leaves no file. `start`
+    makes it at once.
+
+    Parameters
+    ----------
+    home : Path
+        Where journals live.
+    paper, analysis : str
+    policies : mapping of kind to policy
+        Stored for those who read the journal.
+    run : str, optional
+        Join this run; default: a new one.
+    append : str or bool
+        Add to a run as a process of its own (`run_to_append`).
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        paper: str,
+        analysis: str,
+        policies: Mapping[str, str],
+        run: str | None = None,
+        append: str | bool = False,
+    ) -> None:
+        self.home = home
+        self.paper = paper
+        self.analysis = analysis
+        self.policies = dict(policies)
+        self.process = "joined" if run else "first"
+        if append and run is None:
+            with suppress(OSError):  # it can't be written either: `start` will say so
+                run = run_to_append(home, paper, analysis, append)
+        self.folder = analysis_folder(home, paper, analysis) / (
+            run or new_run_name(analysis_folder(home, paper, analysis))
+        )
+        self.path: Path | None = None
+        self.problem: str | None = None
+        self._descriptor: int | None = None
+        self._inode = 0
+        self._number = 0
+        self._around: tuple[Any, str, str] = (None, "", "")
+        self._ended: list[Ended] = []  # what the next record says of those before it
+        self._defined: dict[Any, int] = {}  # what records refer to by a number
+        self._broken = False
+        self._cut_off = False  # the last write failed, perhaps in the middle of a line
+        self._lock = threading.RLock()  # a signal handler may read from the database too
+
+    def start(self) -> None:
+        """Make the file now; a fault is noted and not raised."""
+        try:
+            if not self._broken:
+                self._open()
+        except OSError as error:
+            self.fault(f"the journal cannot be made in {self.folder}: {error}", broken=True)
+
+    def statement(
+        self,
+        sql: str,
+        rows: int | None,
+        kind: str,
+        server: str,
+        transaction: int,
+        database: str = "",
+        sessions: Sequence[int] = (0,),
+        has_ended: bool = True,
+        state: tuple[str, ...] = (),
+        received: Received | None = None,
+    ) -> int:
+        """Append a statement that has been sent or has ended now.
+
+        Parameters
+        ----------
+        sql, rows, kind, server, transaction, database, state
+            As of `Statement`.
+        sessions : sequence of int
+            The numbers of those sessions that write to this journal and received it.
+        has_ended : bool
+            False: ``rows`` is not known yet, and `ended` or `failed` will follow.
+        received : (digest, columns), optional
+            As of `Statement`, where it has ended.
+
+        Returns
+        -------
+        int
+            Its number, for `ended` and `failed`; 0 where nothing can be written any more.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if self._broken:
+            return 0
+        if self._descriptor is None:
+            self._open()
+        # Written by hand, and what statements have in common once for them: this is paid for each statement.
+        about = kind, server, transaction, database, sessions, state
+        around = self._around
+        if around[0] != about:
+            number = self._define(state) if state else 0
+            around = self._around = (about, *_around(*about[:-1], number))
+        body = f"{around[1]}{_text(sql)}{around[2]}"
+        if has_ended:
+            told = f',"digest":"{received[0]}","columns":{self._define(received[1])}' if received else ""
+            body = f',"rows":{"null" if rows is None else rows}{told}{body}'
+        with self._lock:  # numbers in the order of the file
+            self._number = number = self._number + 1
+            before = ""
+            if self._ended:
+                before, self._ended = f'"before":{_pairs(self._ended)},', []
+            self._append(f'{{"number":{number},{before}"time":{time.time()!r}{body}')
+        return number
+
+    def ended(self, number: int, rows: int, received: Received | None = None) -> None:
+        """Note what a statement returned; the next record will have it.
+
+        Pools end their workers without a word, and so what a worker did last is written at once.
+
+        Raises
+        ------
+        OSError
+            If what it refers to cannot be written.
+        """
+        with self._lock:
+            if received is None:
+                self._ended.append((number, rows))
+            else:
+                self._ended.append((number, rows, received[0], self._define(received[1])))
+            if self.process != "first":
+                with suppress(OSError):  # only the number would be missing
+                    self.flush()
+
+    def failed(self, number: int) -> None:
+        """Take a statement back: it was sent, and has no result.
+
+        Raises
+        ------
+        OSError
+            If that cannot be written.
+        """
+        with self._lock:
+            self._ended.append((number, "failed"))
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is known of statements that have ended.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        with self._lock:
+            if self._ended and self._descriptor is not None and not self._broken:
+                ended, self._ended = self._ended, []
+                self._append(f'{{"ended":{_pairs(ended)}}}')
+
+    def fault(self, reason: str, broken: bool = False) -> None:
+        """Mark the run as incomplete, on disk and in memory, and warn once. Raises nothing.
+
+        Parameters
+        ----------
+        reason : str
+        broken : bool
+            True where nothing more can be written to this file.
+        """
+        first, self.problem = self.problem is None, self.problem or reason
+        failures.setdefault(self.folder, reason)
+        self._broken = self._broken or broken
+        if first:
+            try:
+                self._append(_json({"fault": reason, "time": time.time()}))
+            except OSError:
+                self._broken = True
+                self._rename()
+            message = (
+                f"The export of {self.paper!r}, {self.analysis!r} is incomplete: {reason}. Your analysis "
+                f"goes on; mend this and run it again."
+            )
+            logger.error(message)
+            with suppress(Warning):  # raised where the analysis turns warnings into errors
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+    def end(self, error: str | None = None) -> None:
+        """Write the last record and close. Raises nothing: all statements are there already."""
+        if self._descriptor is None:
+            return
+        try:
+            if not self._broken:
+                self.flush()
+                self._append(_json({"end": time.time(), "error": error}))
+        except OSError as failure:
+            self.fault(f"the end of the journal could not be written: {failure}", broken=True)
+        self._close()
+
+    def forked(self) -> None:
+        """In the child of a fork: leave the parent's file; its own is made when it reads something."""
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        self._close()
+        self.path, self._number, self._ended, self.process = None, 0, [], "fork"
+        self._defined, self._around = {}, (None, "", "")
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._descriptor is not None:
+                return
+            make_folder(self.folder)
+            path = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            self.path, self._descriptor, self._inode = path, descriptor, os.fstat(descriptor).st_ino
+            now = time.time()
+            header = {
+                "format": FORMAT,
+                **versions(),
+                "paper": self.paper,
+                "analysis": self.analysis,
+                "run": self.folder.name,
+                "process": self.process,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "user": _user(),
+                "time": now,
+                "started": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
+                "policies": self.policies,
+            }
+            program = programs.current()
+            if program is not None:
+                header["program"] = program
+            self._append(_json(header))
+
+    def _define(self, value: tuple[Any, ...]) -> int:
+        """The number that records of this file refer to a value by, which is written once."""
+        number = self._defined.get(value)
+        if number is None:
+            with self._lock:
+                number = len(self._defined) + 1
+                self._append(f'{{"define":{number},"value":{_json(value)}}}')
+                self._defined[value] = number
+        return number
+
+    def _append(self, record: str) -> None:
+        descriptor = self._descriptor
+        if descriptor is None or self.path is None:
+            raise FileNotFoundError("no journal is open")
+        links = self._links()
+        if (
+            links is None
+        ):  # the analysis closed it, as daemons close all; another file may have its number now
+            descriptor = self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        elif links == 0:
+            raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")
+        line = _line(record)
+        if self._cut_off:
+            line = b"\n" + line
+        self._cut_off = True
+        written = os.write(descriptor, line)
+        if written != len(line):
+            raise OSError(f"{written} of {len(line)} bytes could be written; the disk may be full")
+        self._cut_off = False
+
+    def _links(self) -> int | None:
+        """How many names the open file has; None where the descriptor is not that of the journal any more."""
+        try:
+            state = os.fstat(self._descriptor if self._descriptor is not None else -1)
+        except OSError:
+            return None
+        return state.st_nlink if state.st_ino == self._inode else None
+
+    def _close(self) -> None:
+        if self._links() is not None and self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    def _rename(self) -> None:
+        """Mark a file of this run by its name, which needs no space on the disk."""
+        try:
+            path = self.path or next(iter(sorted(self.folder.glob("*" + SUFFIX))))
+            self.path = path.rename(path.with_suffix(INCOMPLETE))
+        except (OSError, StopIteration) as error:
+            logger.error("The run in %s could not be marked as incomplete on disk: %s", self.folder, error)
+
+
+def _pairs(ended: Sequence[Ended]) -> str:
+    if len(ended) == 1 and len(ended[0]) == 4:  # nearly always
+        number, rows, digest, columns = ended[0]
+        return f'[[{number},{rows},"{digest}",{columns}]]'
+    return _json(ended)
+
+
+def _around(
+    kind: str, server: str, transaction: int, database: str, sessions: Sequence[int], state: int
+) -> tuple[str, str]:
+    """What stands before and behind the text of a statement in its record, up to its end."""
+    before = f',"kind":"{kind}","server":{_text(server)},"transaction":{transaction},"sql":'
+    after = f',"database":{_text(database)}' if database else ""
+    if sessions != (0,):
+        after += f',"sessions":{list(sessions)}'
+    if state:
+        after += f',"state":{state}'
+    return before, after + "}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what wrote a journal."""
+    datajoint = getattr(sys.modules.get("datajoint"), "__version__", "")
+    return {"dj_sqlspy": __version__, "datajoint": datajoint, "python": platform.python_version()}
+
+
+def journal_line(record: Mapping[str, Any]) -> bytes:
+    """A record as a line of a journal."""
+    return _line(_json(record))
+
+
+def _line(record: str) -> bytes:
+    body = record.encode("ascii")
+    return b"%08x %s\n" % (zlib.crc32(body), body)

@@ -1,0 +1,219 @@
+"""Bundle: what a lab publishes, written from a slice, and checked.
+
+In: a `Slice` and the paper that it was made for. Out: the folder (see `bundle.folder`), and what its verification and
+its inspection find. It does not decide what is in the slice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import atomic, settings
+from ..bundle import texts
+from ..bundle.folder import BundleFolder, check_place
+from ..bundle.manifest import SHOWN, make_manifest, manifest_text
+from ..bundle.privacy import Inspection, inspect_bundle, record
+from ..cascade.leaves import StatementReport
+from ..display import short
+from ..dump import dump_script, read_source, restore_script, summary
+from ..dump import exclude as excluding
+from ..dump.keytables import key_tables
+from ..errors import BundleError
+from ..external import files_of
+from ..external.stores import Stores
+from ..progress import counting
+from ..replay.verify import Verification, record_replay, verify
+from ..servers import backend_of
+from ..slices import Slice
+from .captured import Captured
+
+
+@dataclass(frozen=True)
+class Bundle(BundleFolder):
+    """A bundle in a folder.
+
+    Attributes
+    ----------
+    path : Path
+
+    Raises
+    ------
+    BundleError
+        If ``path`` is not such a folder.
+    """
+
+    def verify(
+        self, source: Any = None, progress: Callable[[int, int], None] | None = None, *, alone: bool = False
+    ) -> Verification:
+        """Load the bundle into a private server and check structure, rows, foreign keys and captured statements.
+
+        Where the source can be reached, it is compared with that, and ``digests.json`` is left in the bundle;
+        elsewhere with these digests.
+
+        Parameters
+        ----------
+        source : datajoint.Connection, optional
+            Default: ``dj.conn()``, if that is set up and its server holds the tables.
+        progress : callable, optional
+            Called with the number of statements done, and of all. Default: shown after two seconds, in a terminal
+            or a notebook.
+        alone : bool
+            Do not look for a source: what a reader does who has the bundle and no more.
+
+        Raises
+        ------
+        BundleError
+            If dumping or loading fails.
+        ServerError
+            If there is no program for a private server.
+        """
+        with counting("statements replayed", progress) as told:
+            report = verify(self, source, told, alone=alone)
+        if report.from_source:  # a reader's copy stays as it is
+            record_replay(self.path, self.manifest, report)
+        return report
+
+    def inspect(self, progress: Callable[[int, int], None] | None = None) -> Inspection:
+        """Look for what the bundle tells of people, machines and folders, before it is published.
+
+        The dump is loaded into a private server. Where something was found, and in how many values and rows, is
+        noted in ``report.html``; the values are only in what is returned.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of columns looked at, and of all.
+
+        Raises
+        ------
+        BundleError
+            If there is no dump, it does not load, or the folder cannot be written to.
+        ServerError
+            If there is no program for a private server.
+        """
+        found = inspect_bundle(self, progress)
+        record(self, found)
+        return found
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What is chosen of writing a bundle.
+
+    Attributes
+    ----------
+    accept_drift : bool
+        Write even if statements return another number of rows now than when they were captured.
+    allow_incomplete : bool
+        Write even if the capture missed statements.
+    about : path or mapping, optional
+        What the lab says of the paper: title, authors, license and others (see `about`).
+    exclude : sequence of str, optional
+        Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
+    with_code : bool
+        Copy the scripts and notebooks of the analyses (see `bundle.code`); it needs a paper.
+    scratch : str, optional
+        A schema of the source for tables of keys (see `keytables`). Default: ``dj.config["sqlspy.scratch"]``, none.
+    """
+
+    accept_drift: bool = False
+    allow_incomplete: bool = False
+    about: str | Path | Mapping[str, Any] | None = None
+    exclude: Sequence[str] = ()
+    with_code: bool = False
+    scratch: str | None = None
+
+
+def write_bundle(
+    cut: Slice, path: str | Path, *, paper: Captured | None = None, connection: Any = None, **options: Any
+) -> Bundle:
+    """Write the folder for a slice.
+
+    Parameters
+    ----------
+    cut : Slice
+    path : path
+        A folder that is not there yet, is empty, or is an older bundle (which is replaced).
+    paper : Paper, optional
+        What the slice was made for.
+    connection : connection of the driver, optional
+        To the source. Default: a new one from ``paper.connection`` or ``dj.conn()``.
+    **options
+        Of `Writing`.
+
+    Raises
+    ------
+    BundleError
+        If the capture was incomplete, the database has drifted, or ``path`` is something else.
+    SliceError
+        If the contents of a column cannot be left out.
+    """
+    path, chosen = Path(path), Writing(**options)
+    if cut.drifted and not chosen.accept_drift:
+        raise BundleError(_drift_message(path, cut.drifted))
+    if paper is not None and not paper.complete and not chosen.allow_incomplete:
+        problems = "".join(f"\n    {problem}" for problem in paper.problems)
+        raise BundleError(
+            f"Writing {path}: the capture of paper {paper.name!r} is incomplete, so the slice may lack rows"
+            f" that the analysis read:{problems}\nRun the analysis again, or write it all the same with"
+            " allow_incomplete=True (--allow-incomplete); the manifest says so then."
+        )
+    check_place(path)
+    dj_connection = None if paper is None else paper.connection
+    with contextlib.ExitStack() as stack:
+        if connection is None:
+            opened = backend_of(dj_connection).connect(dj_connection)
+            connection = stack.enter_context(contextlib.closing(opened))
+        contents = _contents(cut, paper, dj_connection, connection, chosen)
+        try:
+            atomic.write_folder(path, contents)
+        except OSError as error:
+            raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
+    return Bundle(path)
+
+
+def _contents(
+    cut: Slice, paper: Captured | None, dj_connection: Any, connection: Any, chosen: Writing
+) -> dict[str, str | bytes]:
+    """The files of a bundle, by name."""
+    source = read_source(connection, cut)
+    name = None if paper is None else paper.name
+    manifest = make_manifest(cut, source, name, [] if paper is None else paper.problems)
+    manifest["complete"] = paper is None or paper.complete
+    left_out = excluding.exclude(cut, chosen.exclude, connection)
+    excluding.note(manifest, left_out)
+    with counting("files looked at") as told:
+        files = files_of(cut, connection, Stores(dj_connection), progress=told)
+    texts.complete(manifest, excluding.needed_files(files, left_out), chosen.about)
+    code = paper.code if chosen.with_code and paper is not None else []
+    manifest["code"] = [one.about() for one in code]
+    schema = chosen.scratch or settings.get("scratch")
+    keys = key_tables(cut, schema, connection) if schema else []
+    title = f"The slice of the database behind {name or '(hand-picked)'}: {summary(cut)}."
+    return {
+        "dump.sh": dump_script(cut, source, f"Dump. {title}", excluding.contents(manifest), keys),
+        "restore.sh": restore_script(cut, source, f"Restore. {title}"),
+        "manifest.json": manifest_text(manifest),
+        **texts.texts(manifest),
+        **{one.path: one.text for one in code if one.text is not None},
+    }
+
+
+def _drift_message(path: Path, drift: Sequence[StatementReport]) -> str:
+    lines = [
+        f"    {report.rows_then} rows then, {report.rows_now} now: {short(report.sql)}"
+        for report in drift[:SHOWN]
+    ]
+    if len(drift) > SHOWN:
+        lines.append(f"    and {len(drift) - SHOWN} more")
+    return (
+        f"Writing {path}: the database has changed since the analysis ran; {len(drift)} of its statements"
+        " return another number of rows now:\n"
+        + "\n".join(lines)
+        + "\nRun the analysis again, or write what they return"
+        " now with accept_drift=True (--accept-drift); the manifest names these statements then."
+    )

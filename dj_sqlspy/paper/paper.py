@@ -1,0 +1,332 @@
+"""Paper: all analyses that were captured for one paper, and what follows in the data's way: leaves, slice, bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from .. import settings
+from ..errors import JournalError, SpyError
+from ..gc_pause import gc_paused
+from ..journal import encode_name, failures, folders
+from ..progress import counting
+from ..spy import session
+from . import sharedlog
+from .captured import Captured
+
+if TYPE_CHECKING:
+    from ..cascade.plan import Plan
+    from ..external import File
+    from ..servers.tables import ForeignKey
+    from ..slices import Slice
+    from .bundle import Bundle
+
+
+class Paper(Captured):
+    """All analyses captured for a paper.
+
+    Parameters
+    ----------
+    name : str
+    home : path, optional
+        Where journals live; default `settings.home`.
+    connection : datajoint.Connection, optional
+        To the server that the analyses read; default ``dj.conn()``.
+    analyses : iterable of str, optional
+        Only these; default: all of the paper.
+    """
+
+    def _repr_html_(self) -> str:
+        from .show import paper_html
+
+        return paper_html(self)
+
+    def only(self, *analyses: str) -> Paper:
+        """The same paper with these analyses only."""
+        return Paper(self.name, self.home, self._connection, analyses)
+
+    # ---------------------------------------------------------------- leaves, slice, bundle
+
+    def slice(
+        self,
+        *,
+        parts: str = "all",
+        strict: bool = False,
+        virtual: Iterable[str | ForeignKey] = (),
+        only: Iterable[Any] = (),
+        guard: Iterable[Any] = (),
+        progress: Callable[[str, int], None] | None = None,
+    ) -> Slice:
+        """The exact rows that the paper needs, of the database as it is now.
+
+        Parameters
+        ----------
+        parts : {"all", "referenced"}
+            Whether a master brings all of its parts.
+        strict : bool
+            Raise where a statement cannot be analysed, instead of exporting its tables whole.
+        virtual : iterable of str or ForeignKey
+            References that the database does not declare as foreign keys (`virtual_fks.reference`), beside those of
+            ``dj.config["sqlspy.references"]``.
+        only : iterable of restricted tables, optional
+            Keep the slice inside of them (``[Session & "project='X'"]``): other rows of these tables, and all that
+            descends from such rows, are left out, and the statements that would need them are marked ``left-out``.
+        guard : iterable of restricted tables, optional
+            Refuse where such a row is in the slice, with the reason that it is there.
+        progress : callable, optional
+            Called with what is being done and how much of it was done now. Default: shown after two seconds, in a
+            terminal or a notebook.
+
+        Raises
+        ------
+        JournalError
+            If nothing was captured.
+        LineageError, CatalogError, SliceError
+        """
+        return self._make(
+            progress,
+            parts=parts,
+            strict=strict,
+            **_chosen(virtual, only, guard),
+        )
+
+    def preview(self) -> Slice:
+        """What the statements read, before the cascade: a slice to look at."""
+        return self._make(None, closed=False)
+
+    def leaves(self) -> list[Any]:
+        """Restricted ``dj.FreeTable`` objects of the rows that the statements read, before the cascade."""
+        return self.preview().free_tables()
+
+    def plan(
+        self,
+        *,
+        parts: str = "all",
+        virtual: Iterable[str | ForeignKey] = (),
+        only: Iterable[Any] = (),
+        guard: Iterable[Any] = (),
+    ) -> Plan:
+        """What `slice` will ask of the server, in which order; the arguments are its own.
+
+        No row is read for it, only the catalog.
+        """
+        from ..slices import make_plan
+        from ..slices.making import on_server
+
+        self._require_any()
+        statements, policies, options = self.statements, self.policies, _chosen(virtual, only, guard)
+        return on_server(
+            self.connection,
+            lambda raw: make_plan(statements, raw, policies=policies, parts=parts, **options),
+        )
+
+    @gc_paused()
+    def _make(self, progress: Callable[[str, int], None] | None, **options: Any) -> Slice:
+        from ..slices import make_slice
+        from ..slices.making import on_server
+
+        self._require_any()
+        statements, policies = self.statements, self.policies
+        return on_server(
+            self.connection,
+            lambda raw: make_slice(
+                statements,
+                raw,
+                policies=policies,
+                progress=progress,
+                dj_connection=self.connection,
+                **options,
+            ),
+        )
+
+    def _require_any(self) -> None:
+        if not self.runs:
+            self.require_complete()
+
+    def files(
+        self,
+        *,
+        check: str = "size",
+        exclude: Iterable[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+        **options: Any,
+    ) -> list[File]:
+        """The files outside of the database that rows of the slice need (`external.files_of`).
+
+        Parameters
+        ----------
+        check : {"size", "contents"}
+            Whether files are only looked for, or also read to compare their checksums.
+        exclude : iterable of str, optional
+            Columns whose contents are left out, as of `write`: their files are not needed.
+        progress : callable, optional
+            Called with the number of files looked at, and of all.
+        **options
+            Of `slice`.
+        """
+        from ..dump import exclude as excluding
+        from ..external import files_of
+        from ..external.stores import Stores
+        from ..servers import backend_of
+
+        cut = self.slice(**options)
+        with contextlib.closing(backend_of(self.connection).connect(self.connection)) as connection:
+            left_out = excluding.exclude(cut, exclude, connection)
+            with counting("files looked at", progress) as told:
+                files = files_of(cut, connection, Stores(self.connection), check=check, progress=told)
+            return excluding.needed_files(files, left_out)
+
+    def write(
+        self,
+        path: Any,
+        *,
+        accept_drift: bool = False,
+        about: Any = None,
+        exclude: Iterable[str] = (),
+        with_code: bool = False,
+        scratch: str | None = None,
+        allow_incomplete: bool = False,
+        **options: Any,
+    ) -> Bundle:
+        """Make the slice and write the bundle for it.
+
+        Parameters
+        ----------
+        path : path
+            The folder to write; it appears whole or not at all.
+        accept_drift : bool
+            Write although statements return another number of rows now than when they were captured.
+        about : path or dict, optional
+            Title, authors, license and others of the paper, for README.md and the metadata (see `about`).
+        exclude : iterable of str, optional
+            Columns whose contents are left out (```schema`.`table`.column``): NULL or the default stands in their
+            place. Statements that read them cannot be replayed, and are in the bundle without their values.
+        with_code : bool
+            Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
+        scratch : str, optional
+            A schema of the source where tables of keys can be made, so that a million scattered rows are one short
+            command in dump.sh and not hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
+        allow_incomplete : bool
+            Write although the capture has gaps; the manifest and the report say so.
+        **options
+            Of `slice`.
+
+        Raises
+        ------
+        JournalError
+            If the record of an analysis is incomplete.
+        BundleError
+            If the folder holds something else, or the database has drifted.
+        SliceError
+            If the structure does not allow to leave out the contents of a column.
+        """
+        from .bundle import write_bundle
+
+        if allow_incomplete:
+            self._require_any()
+        else:
+            self.require_complete()
+        cut = self.slice(**options)
+        return write_bundle(
+            cut,
+            Path(path),
+            paper=self,
+            accept_drift=accept_drift,
+            allow_incomplete=allow_incomplete,
+            about=about,
+            exclude=exclude,
+            with_code=with_code,
+            scratch=scratch,
+        )
+
+    def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:
+        """Store in the shared log what it lacks of the runs of this home, as of a process that was killed.
+
+        Parameters
+        ----------
+        analysis : str, optional
+            Only this one, and also where the log has a newer run or had it deleted. Default: those that are newer
+            than what the log has.
+        describe : bool
+            Fill the parts `Table` and `File` of `ExportSelection` too, which takes as long as a slice.
+
+        Returns
+        -------
+        list of str
+            The analyses of which the log has the run of this home now.
+
+        Raises
+        ------
+        SpyError
+            If ``sqlspy.schema`` is not set, or the server refuses it.
+        """
+        stored = []
+        for folder in self.newest().values():
+            name = unquote(folder.parent.name)
+            forced = analysis is not None
+            if analysis in (None, name) and sharedlog.store(
+                folder, self.name, name, self.connection, replace="any" if forced else "older", revive=forced
+            ):
+                stored.append(name)
+        if describe:
+            from .describe import describe as fill
+
+            for name in stored:
+                alone = self.only(name)
+                fill(self.connection, self.name, name, alone.preview(), alone.files())
+        return stored
+
+    def forget(self, analysis: str | None = None) -> None:
+        """Delete what was captured: all runs of one analysis, or of the whole paper; also from the shared log.
+
+        Raises
+        ------
+        SpyError
+            If a session of it is open in this process, or there is no such analysis.
+        JournalError
+            If its files can't be deleted.
+        """
+        for each in session.open_sessions:
+            if (each.home, each.paper) == (self.home, self.name) and analysis in (None, each.analysis):
+                raise SpyError(f"{each!r} is open: end it before you forget it.")
+        folder = self.folder if analysis is None else self.folder / encode_name(analysis)
+        noted = [path for path in failures if folder in path.parents]
+        shared = settings.get("schema") and sharedlog.forget(self.name, analysis, self.connection)
+        if not folder.is_dir() and not noted and not shared:
+            what = (
+                f"the paper {self.name!r}"
+                if analysis is None
+                else f"the analysis {analysis!r} of {self.name!r}"
+            )
+            raise SpyError(f"There is nothing to forget: {what} was never captured in {self.home}.")
+        try:
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            if self.folder.is_dir() and not folders(self.folder):
+                self.folder.rmdir()
+        except OSError as error:
+            raise JournalError(f"Forgetting {folder}: {error}.") from error
+        for path in noted:
+            del failures[path]
+
+
+def papers(home: Any = None) -> list[Paper]:
+    """All papers that something was captured for, by name."""
+    folder = settings.home(home)
+    names = {unquote(path.name) for path in folders(folder) if folders(path)}
+    return [Paper(name, home=folder) for name in sorted(names | set(sharedlog.papers()))]
+
+
+def _chosen(virtual: Iterable[str | ForeignKey], only: Iterable[Any], guard: Iterable[Any]) -> dict[str, Any]:
+    """Options of a slice from what a user gives."""
+    from ..slices.bounds import bounds_of
+
+    return {
+        "virtual": settings.declared_references(virtual),
+        "only": bounds_of(only),
+        "guard": bounds_of(guard),
+    }

@@ -1,0 +1,470 @@
+"""Shared log: sessions stored in the database, for papers that several people on several machines work on.
+
+In: journals of this home, and ``sqlspy.schema``. Out: their lines in the tables of that schema (`sharedschema`
+declares them), and back, as journals that `runs` reads. Without the setting it does nothing. It sends plain SQL
+on connections of its own, which the spy does not see, and looks into no statement.
+
+A run is stored under (paper, analysis), and known by its time and random digits, or by the name that independent
+processes gave it (``append="…"``): what came before, of whomever, it replaces. Its files are stored as they are,
+in compressed blocks of whole lines, each under the name of the file and the byte where it starts. So a process
+can add what is new of any file at any time, and nothing is stored twice. A run that was stored is marked in its
+folder: it counts for as long as the shared log has it, and not after it was deleted or replaced there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datajoint
+
+from .. import compat, settings
+from ..errors import JournalError, SpyError
+from ..journal import (
+    INCOMPLETE,
+    SUFFIX,
+    encode_name,
+    journal_line,
+    make_folder,
+    run_folders,
+    run_order,
+    versions,
+)
+from ..servers import backend_of
+from ..servers.snapshot import ConnectionLost, Interrupted, Refused, closed_after
+from ..spy.session import Session, paused
+from .sharedschema import OF_EXPORT, OF_RESULT, SELECTION, STATEMENT, TABLES, declare
+
+BLOCK = 1 << 20  # bytes of a journal in one block, before they are compressed
+BATCH = 8  # blocks in one INSERT
+MARK = "shared"  # the file in the folder of a run that says which shared logs have it
+SECONDS = 30  # that the server may take to answer
+LOCK_SECONDS = 20
+
+logger = logging.getLogger("dj_sqlspy")
+
+
+class Log(NamedTuple):
+    """A connection to the server of a shared log, and the names of its tables."""
+
+    connection: Any
+    server: str
+    schema: str
+    user: str
+
+    @property
+    def name(self) -> str:
+        """What tells it from other shared logs."""
+        return f"{self.server}/{self.schema}"
+
+    def table(self, name: str) -> str:
+        """The full name of one of its tables."""
+        return backend_of(self.connection).dialect.full_name(self.schema, name)
+
+    def rows(self, sql: str, *arguments: Any) -> Sequence[tuple[Any, ...]]:
+        """What a query returns."""
+        with backend_of(self.connection).told(), self.connection.cursor() as cursor:
+            cursor.execute(sql, arguments)
+            found: Sequence[tuple[Any, ...]] = cursor.fetchall()
+            return found
+
+
+@contextmanager
+def opened(dj_connection: Any = None) -> Iterator[Log | None]:
+    """The shared log of ``sqlspy.schema`` on the server of a DataJoint connection; None without the setting.
+
+    Raises
+    ------
+    JournalError
+        For whatever the server refuses, with what to do about it.
+    """
+    schema = settings.get("schema")
+    if schema is None:
+        yield None
+        return
+    dj_connection = dj_connection or datajoint.conn()
+    info, backend = dj_connection.conn_info, backend_of(dj_connection)
+    limits: dict[str, Any] = {"connect_timeout": 10, "read_timeout": SECONDS, "write_timeout": SECONDS}
+    try:
+        with backend.told(), closed_after(backend.connect(dj_connection, **limits)) as connection:
+            yield Log(connection, f"{info['host']}:{info['port']}", schema, str(info["user"]))
+    except (Refused, Interrupted, ConnectionLost) as error:
+        advice = "Try again, or unset sqlspy.schema to go on with the journals of this machine."
+        if isinstance(error, Refused) and error.denied:
+            advice = (
+                f"Ask for GRANT SELECT, INSERT, DELETE ON {backend.dialect.quote(schema)}.*, and where its tables are "
+                "not there yet, let an account store something first that may also CREATE, ALTER, REFERENCES and "
+                "UPDATE."
+            )
+        raise JournalError(f"The shared log in the schema {schema!r}: {error}. {advice}") from error
+
+
+# --- which run of an analysis counts ------------------------------------------------------------------------
+
+
+def identity(run: str) -> str:
+    """What tells a run from others, on every machine.
+
+    >>> identity("000003-20260102T030405678901-ab12"), identity("000001-20260102T030405678901-ab12+4711")
+    ('20260102T030405678901-ab12', '+4711')
+    """
+    _, label, name = run.partition("+")
+    return label + name if name else run.partition("-")[2]
+
+
+def is_newer(run: Path, other: str) -> bool:
+    """Whether a run of this home came after another: by their numbers where both are here, else by their times."""
+    here = {identity(folder.name): run_order(folder.name)[0] for folder in run_folders(run.parent)}
+    if identity(other) in here:
+        return run_order(run.name)[0] > here[identity(other)]
+    return run.name.partition("-")[2] > other.partition("-")[2]
+
+
+def is_marked(run: Path, log: str) -> bool:
+    """Whether a shared log had this run."""
+    try:
+        return log in (run / MARK).read_text().splitlines()
+    except OSError:
+        return False
+
+
+def _mark(run: Path, log: str) -> None:
+    if not is_marked(run, log):
+        with (
+            suppress(OSError),
+            (run / MARK).open("a") as file,
+        ):  # one that cannot be written is known by its time
+            file.write(log + "\n")
+
+
+# --- storing ------------------------------------------------------------------------------------------------
+
+
+def after_session(ended: Session) -> None:
+    """Store what a session captured, where there is a shared log. Raises nothing: it is in the journal already."""
+    try:
+        if settings.get("schema") is None:
+            return
+        connection = compat.open_connection() or ended.connection
+        if connection is None:
+            logger.info("%r is not in the shared log: this process is not connected to a database.", ended)
+            return
+        first = ended.journal.process == "first"
+        store(
+            ended.journal.folder,
+            ended.paper,
+            ended.analysis,
+            connection,
+            own=None if first else ended.journal.path,
+            replace="new" if first else "older",
+        )
+    except Exception as error:  # whatever it is, the analysis goes on
+        logger.warning(
+            "%r was captured, and is not in the shared log yet: %s Store it with: dj-sqlspy share %s",
+            *(ended, error, ended.paper),
+        )
+
+
+def store(
+    run: Path,
+    paper: str,
+    analysis: str,
+    connection: Any = None,
+    *,
+    own: Path | None = None,
+    replace: str = "older",
+    revive: bool = True,
+) -> bool:
+    """Store what the shared log does not have yet of a run of this home, and of none that it replaced.
+
+    Parameters
+    ----------
+    run : Path
+        Its folder.
+    paper, analysis : str
+    connection : datajoint.Connection, optional
+        To the server of the log; default ``dj.conn()``.
+    own : Path, optional
+        Only this file of it.
+    replace : {"older", "new", "any"}
+        Which run of this analysis that is there it replaces: one that started earlier, by the clocks of the machines;
+        any where the log has never had this one, as of a session that ends now, whatever the clocks say; or any.
+    revive : bool
+        Store it also where the log had it and has it no more.
+
+    Returns
+    -------
+    bool
+        Whether this run is the one that counts there now.
+
+    Raises
+    ------
+    JournalError
+        If the server refuses it.
+    """
+    files = [path for path in sorted(run.iterdir()) if path.suffix in (SUFFIX, INCOMPLETE)]
+    if own is not None:
+        files = [path for path in files if path.stem == own.stem]
+    with opened(connection) as log:
+        if log is None:
+            raise SpyError('Sharing a log needs the setting dj.config["sqlspy.schema"], and it is not set.')
+        if not files:
+            return False
+        connection = connection or datajoint.conn()
+        _declare(log, connection)
+        _lock(log, paper, analysis)
+        log.connection.begin()
+        export_id = _entry(log, run, paper, analysis, replace, revive)
+        if export_id is not None:
+            for file in files:
+                _append(log, export_id, file)
+        log.connection.commit()
+        if export_id is not None:
+            _mark(run, log.name)
+        return export_id is not None
+
+
+def _declare(log: Log, connection: Any) -> None:
+    if not backend_of(connection).table_names(log.connection, log.schema) >= TABLES:
+        with paused(), closing(compat.second_connection(connection)) as own:
+            declare(own, log.schema)
+
+
+def _lock(log: Log, paper: str, analysis: str) -> None:
+    """One process at a time stores something of an analysis; the lock ends with the connection."""
+    name = hashlib.sha256(json.dumps([log.schema, paper, analysis]).encode()).hexdigest()[:40]
+    if not backend_of(log.connection).try_lock(log.connection, f"dj-sqlspy {name}", LOCK_SECONDS):
+        raise JournalError(f"Another process has been storing this analysis for {LOCK_SECONDS} seconds.")
+
+
+def _entry(log: Log, run: Path, paper: str, analysis: str, replace: str, revive: bool) -> int | None:
+    """The number of the run in the log; None where it does not belong there (see `store`)."""
+    selection = log.table(SELECTION)
+    found = log.rows(
+        f"SELECT export_id, run FROM {selection} WHERE paper_id = %s AND analysis_id = %s", paper, analysis
+    )
+    for export_id, other in found:
+        if identity(other) == identity(run.name):
+            return int(export_id)
+        if not (
+            replace == "any" or (replace == "new" and not is_marked(run, log.name)) or is_newer(run, other)
+        ):
+            return None
+        _delete(log, paper, [export_id])
+    if not found and not revive and is_marked(run, log.name):
+        return None
+    started = run.name.split("-")[1][: len("20260102T030405")]
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.strptime(started, "%Y%m%dT%H%M%S"))
+    with log.connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {selection} (paper_id, analysis_id, version, `user`, `time`, run)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            (paper, analysis, versions()["dj_sqlspy"], log.user, when, run.name),
+        )
+        return int(cursor.lastrowid)
+
+
+def _append(log: Log, export_id: int, file: Path) -> None:
+    """Store the whole lines of a file that are not there yet."""
+    statement = log.table(STATEMENT)
+    ((have,),) = log.rows(
+        f"SELECT COALESCE(MAX(start + size), 0) FROM {statement} WHERE export_id = %s AND journal = %s",
+        *(export_id, file.stem),
+    )
+    rows = []
+    insert = (
+        f"INSERT INTO {statement} (export_id, journal, start, size, statements, contents)"
+        " VALUES (%s, %s, %s, %s, %s, %s)"
+    )
+    with log.connection.cursor() as cursor:
+        for start, lines in _blocks(file, int(have)):
+            # JSON escapes the quotes of a statement that holds these texts
+            count = lines.count(b' {"number":') - lines.count(b',"failed"]')
+            rows.append((export_id, file.stem, start, len(lines), count, compat.packed(lines)))
+            if len(rows) == BATCH:
+                cursor.executemany(insert, rows)
+                rows = []
+        if rows:
+            cursor.executemany(insert, rows)
+
+
+def _blocks(file: Path, start: int) -> Iterator[tuple[int, bytes]]:
+    with file.open("rb") as source:
+        source.seek(start)
+        while True:
+            lines = source.read(BLOCK)
+            lines += source.readline() if not lines.endswith(b"\n") else b""
+            lines = lines[: lines.rfind(b"\n") + 1]  # the last may be written just now
+            if not lines:
+                break
+            yield start, lines
+            start += len(lines)
+    if file.suffix == INCOMPLETE:  # its name says so here, a record says so there
+        yield start, journal_line({"fault": "a statement could not be recorded", "time": time.time()})
+
+
+# --- deleting -----------------------------------------------------------------------------------------------
+
+
+def _delete(log: Log, paper: str, export_ids: Iterable[int]) -> None:
+    """Delete exports, and what was computed of their paper."""
+    of_paper = log.rows(f"SELECT export_id FROM {log.table(SELECTION)} WHERE paper_id = %s", paper)
+    for tables, numbers in ((OF_RESULT, [number for (number,) in of_paper]), (OF_EXPORT, list(export_ids))):
+        for name in tables:
+            for number in numbers:
+                with log.connection.cursor() as cursor:
+                    cursor.execute(f"DELETE FROM {log.table(name)} WHERE export_id = %s", (number,))
+
+
+def forget(paper: str, analysis: str | None = None, connection: Any = None) -> int:
+    """Delete an analysis of a paper, or all, from the shared log; the number of those that were there.
+
+    Raises
+    ------
+    JournalError
+        If the server refuses it.
+    """
+    with opened(connection) as log:
+        found = [] if log is None else _listed(log, paper)
+        numbers = [entry.export_id for entry in found if analysis in (None, entry.analysis)]
+        if log is not None and numbers:
+            log.connection.begin()
+            _delete(log, paper, numbers)
+            log.connection.commit()
+        return len(numbers)
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+class Entry(NamedTuple):
+    """A run in the shared log, and the bytes that are there of each file of it."""
+
+    export_id: int
+    analysis: str
+    run: str
+    sizes: tuple[tuple[str, int], ...]
+
+
+def papers(connection: Any = None) -> list[str]:
+    """The papers in the shared log."""
+    with opened(connection) as log:
+        if log is None:
+            return []
+        with _nothing_yet():
+            return [name for (name,) in log.rows(f"SELECT DISTINCT paper_id FROM {log.table(SELECTION)}")]
+        return []
+
+
+@contextmanager
+def _nothing_yet() -> Iterator[None]:
+    """A log that nobody has stored anything in has no tables."""
+    try:
+        yield
+    except Refused as error:
+        if not error.missing:
+            raise
+
+
+def _listed(log: Log, paper: str) -> list[Entry]:
+    found: Sequence[tuple[Any, ...]] = ()
+    with _nothing_yet():
+        found = log.rows(
+            f"SELECT export_id, analysis_id, run, journal, CAST(SUM(size) AS SIGNED)"
+            f" FROM {log.table(SELECTION)} LEFT JOIN {log.table(STATEMENT)} USING (export_id)"
+            " WHERE paper_id = %s GROUP BY export_id, analysis_id, run, journal ORDER BY 1, 4",
+            paper,
+        )
+    sizes: dict[tuple[int, str, str], list[tuple[str, int]]] = {}
+    for export_id, analysis, run, journal, size in found:
+        files = sizes.setdefault((export_id, analysis, run), [])
+        if journal is not None:
+            files.append((journal, size))
+    return [Entry(*key, tuple(files)) for key, files in sizes.items()]
+
+
+class Reader:
+    """What the shared log has of one paper, as journals in a temporary folder; read again where it changed."""
+
+    def __init__(self, paper: str) -> None:
+        self.paper = paper
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._read: list[Entry] = []
+
+    def combined(
+        self, local: Mapping[str, Path], connection: Callable[[], Any], only: set[str] | None = None
+    ) -> list[tuple[Path, ...]]:
+        """For each analysis the folders with the files of the run that counts, that of this home first.
+
+        Parameters
+        ----------
+        local : mapping
+            The encoded names of analyses, and the newest run of each in this home.
+        connection : callable
+            Gives the DataJoint connection to the server of the log; called where the setting asks for one.
+        only : set of str, optional
+            Encoded names of the analyses that are wanted.
+
+        Raises
+        ------
+        JournalError
+            If the shared log cannot be read.
+        """
+        if settings.get("schema") is None:
+            return [(run,) for run in local.values()]
+        with opened(connection()) as log:
+            assert log is not None
+            entries = {encode_name(entry.analysis): entry for entry in self._fetched(log)}
+            there = {name: entry for name, entry in entries.items() if only is None or name in only}
+            chosen: list[tuple[Path, ...]] = []
+            for name in sorted({*local, *there}):
+                run, entry = local.get(name), there.get(name)
+                marked = run is not None and is_marked(run, log.name)
+                if entry is None:
+                    chosen += [(run,)] if run is not None and not marked else []
+                elif run is not None and identity(run.name) == identity(entry.run):
+                    chosen.append((run, self._place(entry)))
+                elif run is not None and not marked and is_newer(run, entry.run):
+                    chosen.append((run,))
+                else:
+                    chosen.append((self._place(entry),))
+            return chosen
+
+    def _place(self, entry: Entry) -> Path:
+        assert self._folder is not None
+        return Path(self._folder.name, encode_name(self.paper), encode_name(entry.analysis), entry.run)
+
+    def _fetched(self, log: Log) -> list[Entry]:
+        entries = _listed(log, self.paper)
+        if entries != self._read:
+            self._folder = tempfile.TemporaryDirectory(prefix="dj-sqlspy-")  # mode 0700
+            for entry in entries:
+                make_folder(self._place(entry))
+                for journal, _ in entry.sizes:
+                    _fetch(log, entry.export_id, journal, self._place(entry) / f"{journal}{SUFFIX}")
+            self._read = entries
+        return entries
+
+
+def _fetch(log: Log, export_id: int, journal: str, path: Path) -> None:
+    """Write a file as its blocks have it; where one is missing, a line that says so to `runs`."""
+    blocks = backend_of(log.connection).stream(
+        log.connection,
+        f"SELECT start, contents FROM {log.table(STATEMENT)} WHERE export_id = %s AND journal = %s ORDER BY 1",
+        (export_id, journal),
+    )
+    with path.open("wb") as out:
+        end = 0
+        for start, contents in blocks:
+            if start > end:
+                out.write(b"a block of the shared log is missing\n")
+            lines = compat.unpacked(contents)
+            out.write(lines)
+            end = start + len(lines)

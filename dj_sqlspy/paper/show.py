@@ -1,0 +1,28 @@
+"""Show: a paper as a notebook shows it."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from ..display import html_table
+from .captured import Captured
+
+
+def paper_html(paper: Captured) -> str:
+    """A paper for a notebook: its analyses."""
+    rows = [
+        (
+            analysis.name,
+            analysis.state,
+            f"{analysis.statements:,}",
+            "" if analysis.started is None else f"{analysis.started.astimezone():%Y-%m-%d %H:%M}",
+            "complete" if analysis.complete else Markup("<b>incomplete</b>"),
+        )
+        for analysis in paper.analyses
+    ]
+    headings = ("analysis", "state", "statements", "started", "record")
+    table = (
+        html_table(headings, rows, numbers=(2,)) if rows else Markup("<div>Nothing was captured yet.</div>")
+    )
+    problems = Markup("").join(Markup("<div>{}</div>").format(problem) for problem in paper.problems)
+    return Markup("<div><b>{}</b>{}{}</div>").format(paper.name, table, problems)

@@ -1,0 +1,331 @@
+"""Replay: does the slice give the results that the source gives?
+
+In: a bundle, its source, and a server that the bundle was loaded into. Out: a `ReplayReport`: for each
+captured statement whether its result on the slice equals that on the source, and, where not, rows that are
+missing and rows that are too many; foreign keys that find no row; parts that are missing. It needs the
+manifest of the bundle and not the `Slice`. It changes neither side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ..bundle.manifest import SHOWN, replayable
+from ..display import short
+from ..errors import BundleError
+from ..rules import EXCLUDED, LEFT_OUT
+from ..servers import backend_of
+from ..servers.results import Digest
+from ..servers.snapshot import ConnectionLost, Interrupted, Refused
+from ..servers.tables import ForeignKey
+
+
+@dataclass(frozen=True)
+class StatementResult:
+    """What the replay of one statement gave.
+
+    Attributes
+    ----------
+    sql : str
+    numbers : tuple of int
+        The captured statements that have this text; it is replayed once.
+    analyses, kinds : tuple of str
+        Those of these statements.
+    marks : frozenset of str
+        Why its result can change by itself. Such a statement is reported apart.
+    state : str
+        ``equal``, ``differs``, ``error``, ``unchecked``: there is nothing to compare it with, or ``excluded``: it
+        reads a column whose contents were left out, and was not replayed.
+    source_rows, slice_rows : int or None
+        Rows of the result.
+    missing, extra : int
+        Rows that only the source, and only the slice returned (duplicates counted).
+    missing_rows, extra_rows : tuple of str
+        Some of them.
+    message : str
+        What is different if it is not rows, or the server's error.
+    """
+
+    sql: str
+    numbers: tuple[int, ...]
+    analyses: tuple[str, ...]
+    kinds: tuple[str, ...]
+    marks: frozenset[str]
+    state: str
+    source_rows: int | None = None
+    slice_rows: int | None = None
+    missing: int = 0
+    extra: int = 0
+    missing_rows: tuple[str, ...] = ()
+    extra_rows: tuple[str, ...] = ()
+    message: str = ""
+
+    @classmethod
+    def about(cls, sql: str, entries: Sequence[Mapping[str, Any]]) -> StatementResult:
+        """An equal result of the statements of a manifest that have this text."""
+        return cls(
+            sql,
+            tuple(entry["number"] for entry in entries),
+            tuple(dict.fromkeys(entry["analysis"] for entry in entries)),
+            tuple(dict.fromkeys(entry["kind"] for entry in entries)),
+            frozenset(mark for entry in entries for mark in entry["marks"]),
+            state="equal",
+        )
+
+
+@dataclass(frozen=True)
+class KeyResult:
+    """How the rows of a table keep to a foreign key.
+
+    ``orphans`` rows of the slice find no row in the parent. Where the key is that of a part, ``lost`` rows
+    of the source belong to masters that are in the slice, and are not in it themselves.
+    """
+
+    child: str
+    name: str
+    parent: str
+    orphans: int
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """The outcome of a replay; `equal` says all in one word."""
+
+    statements: tuple[StatementResult, ...]
+    keys: tuple[KeyResult, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    title: ClassVar[str] = "Replay on the source and on the slice"
+
+    @property
+    def equal(self) -> bool:
+        """True if every statement gave an equal result and every foreign key and part is whole.
+
+        Another result of a statement whose result can change by itself does not count.
+        """
+        return not self.different and not self.broken_keys
+
+    @property
+    def different(self) -> list[StatementResult]:
+        """Statements that gave an error, or another result that no mark explains."""
+        return [
+            result
+            for result in self.statements
+            if result.state == "error" or (result.state == "differs" and not result.marks)
+        ]
+
+    @property
+    def broken_keys(self) -> list[KeyResult]:
+        """Foreign keys with orphans, and parts that lack rows of their masters."""
+        return [key for key in self.keys if key.orphans or key.lost]
+
+    @property
+    def orphans(self) -> int:
+        """Rows of the slice whose foreign key finds no row, summed over all foreign keys."""
+        return sum(key.orphans for key in self.keys)
+
+    def __rich__(self) -> RenderableType:
+        return Group(*self._renderables())
+
+    def _renderables(self) -> Iterator[RenderableType]:
+        table = RichTable(title=self.title)
+        table.add_column("analysis")
+        table.add_column("kind")
+        for heading in ("statements", "distinct", "equal", "differ", "error"):
+            table.add_column(heading, justify="right")
+        apart: dict[str, list[StatementResult]] = {"": []}
+        for result in self.statements:
+            apart.setdefault(why_apart(result.marks), []).append(result)
+        for why, results in apart.items():
+            groups: dict[tuple[str, str], list[StatementResult]] = {}
+            for result in results:
+                name = ", ".join(result.analyses), ", ".join(result.kinds)
+                groups.setdefault(name, []).append(result)
+            for (analyses, kinds), members in groups.items():
+                states = [member.state for member in members]
+                counts = [f"{sum(len(member.numbers) for member in members):,}", f"{len(members):,}"]
+                for state in ("equal", "differs", "error"):
+                    counts.append("" if "excluded" in states else f"{states.count(state):,}")
+                table.add_row(analyses, f"{kinds} ({why})" if why else kinds, *counts)
+        yield table
+        for key in self.broken_keys:
+            if key.orphans:
+                yield Text(f"{key.child}: {key.orphans} rows whose {key.name} finds no row in {key.parent}")
+            if key.lost:
+                yield Text(
+                    f"{key.child}: {key.lost} rows of masters in the slice ({key.parent}) are not in it"
+                )
+        bad = sorted(
+            (result for result in self.statements if result.state in ("differs", "error")),
+            key=lambda r: bool(r.marks),
+        )
+        for result in bad[:SHOWN]:
+            yield Text(describe(result))
+        if len(bad) > SHOWN:
+            yield Text(f"and {len(bad) - SHOWN} more")
+        times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in self.seconds.items())
+        yield Text(f"{self._verdict()}: {self._measure()}" + (f" ({times})" if times else ""))
+
+    def _verdict(self) -> str:
+        return "equal" if self.equal else "NOT EQUAL"
+
+    def _measure(self) -> str:
+        plain = sum(not result.marks for result in self.statements)
+        return f"{plain} distinct statements, {len(self.keys)} foreign keys, {self.orphans} orphans"
+
+
+def why_apart(marks: Collection[str]) -> str:
+    """Why a statement with these marks is reported apart from the others; "" for no mark.
+
+    >>> why_apart(["left-out", "now"]), why_apart([])
+    ('needs rows that were left out', '')
+    """
+    if EXCLUDED in marks:
+        return "reads excluded columns, not replayed"
+    if LEFT_OUT in marks:
+        return "needs rows that were left out"
+    return "can change by itself" if marks else ""
+
+
+def describe(result: StatementResult) -> str:
+    """A statement that did not give an equal result, in words."""
+    lines = [f"statement {', '.join(map(str, result.numbers[:SHOWN]))}: {short(result.sql, 600)}"]
+    if result.marks:
+        lines.append(f"    {why_apart(result.marks)}: {', '.join(sorted(result.marks))}")
+    if result.message:
+        lines.append(f"    {result.message}")
+    if result.source_rows is not None:
+        lines.append(f"    {result.source_rows} rows on the source, {result.slice_rows} on the slice")
+    for what, count, rows in (
+        ("missing", result.missing, result.missing_rows),
+        ("too many", result.extra, result.extra_rows),
+    ):
+        if count:
+            lines.append(f"    {count} {what}, such as:")
+            lines += [f"        {row}" for row in rows]
+    return "\n".join(lines)
+
+
+def replay(
+    manifest: Mapping[str, Any],
+    source: Any,
+    loaded: Any,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReplayReport:
+    """Replay the statements of a manifest on two servers.
+
+    Parameters
+    ----------
+    manifest : mapping
+        Of a bundle.
+    source, loaded : pymysql connection
+        To the source, and to a server that holds the slice. They are used for one read-only snapshot each.
+    progress : callable, optional
+        Called with the number of statements done, and of all.
+
+    Returns
+    -------
+    ReplayReport
+    """
+    groups = replayable(manifest)
+    backend = backend_of(source)
+    with backend.as_sent(source), backend.as_sent(loaded):
+        backend.match_sessions(source, loaded)
+        with backend.one_moment(source), backend.one_moment(loaded):
+            results = []
+            for sql, entries in groups.items():
+                results.append(_replay_one(sql, entries, source, loaded))
+                if progress is not None:
+                    progress(len(results), len(groups))
+            keys = check_keys(manifest, source, loaded)
+    return ReplayReport((*results, *not_replayed(manifest)), tuple(keys))
+
+
+def not_replayed(manifest: Mapping[str, Any]) -> list[StatementResult]:
+    """Results of the statements that cannot be replayed, since they read excluded columns."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in manifest["statements"]:
+        if EXCLUDED in entry["marks"]:
+            groups.setdefault(entry["sql"], []).append(entry)
+    return [replace(StatementResult.about(sql, entries), state="excluded") for sql, entries in groups.items()]
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Note how long this block takes."""
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start
+
+
+def _replay_one(sql: str, entries: Sequence[Mapping[str, Any]], source: Any, loaded: Any) -> StatementResult:
+    about = StatementResult.about(sql, entries)
+    sides: dict[str, Digest] = {}
+    for side, connection in (("source", source), ("slice", loaded)):
+        try:
+            sides[side] = backend_of(connection).digest(connection, sql)
+        except ConnectionLost as error:
+            raise BundleError(
+                f"Replaying a statement on the {side}: the connection was lost ({error}).\n{short(sql)}"
+            ) from error
+        except (Refused, Interrupted) as error:
+            return replace(about, state="error", message=f"error on the {side}: {error}")
+    there, here = sides["source"], sides["slice"]
+    about = replace(about, source_rows=there.rows, slice_rows=here.rows)
+    if there.columns != here.columns:
+        columns = f"{', '.join(there.columns)} on the source, {', '.join(here.columns)} on the slice"
+        return replace(about, state="differs", message=f"other columns: {columns}")
+    if (there.rows, there.multiset) != (here.rows, here.multiset):
+        missing, extra = backend_of(source).difference(source, loaded, sql)
+        return replace(
+            about,
+            state="differs",
+            missing=missing.rows,
+            extra=extra.rows,
+            missing_rows=missing.shown,
+            extra_rows=extra.shown,
+        )
+    if all(entry["ordered"] for entry in entries) and there.ordered != here.ordered:
+        return replace(about, state="differs", message="the same rows in another order")
+    return about
+
+
+# ---------------------------------------------------------------- foreign keys
+
+
+def check_keys(manifest: Mapping[str, Any], source: Any, loaded: Any) -> Iterator[KeyResult]:
+    """Count what breaks the foreign keys of a loaded slice; without a source (None) no lost parts."""
+    restrictions = {table["name"]: table["restriction"] for table in manifest["tables"]}
+    for entry in manifest["foreign_keys"]:
+        fk = ForeignKey(
+            entry["name"],
+            entry["child"],
+            tuple(entry["columns"]),
+            entry["parent"],
+            tuple(entry["parent_columns"]),
+        )
+        backend = backend_of(loaded)
+        orphaned = backend.number(loaded, f"SELECT COUNT(*) FROM {backend.orphans(fk)}")
+        lost = 0
+        if (
+            source is not None
+            and entry["part"]
+            and manifest["parts"] == "all"
+            and restrictions[fk.parent] != "FALSE"
+        ):
+            on = backend.dialect.equal(fk.columns, "p", fk.parent_columns, "m")
+            masters = f"SELECT {backend.dialect.columns(fk.parent_columns)} FROM {fk.parent}"
+            of_slice = f"{masters} WHERE {restrictions[fk.parent]}"
+            count = f"SELECT COUNT(*) FROM {fk.child} AS `p` JOIN"
+            there = backend.number(source, f"{count} ({of_slice}) AS `m` ON {on}")
+            lost = max(0, there - backend.number(loaded, f"{count} ({masters}) AS `m` ON {on}"))
+        yield KeyResult(fk.child, fk.name, fk.parent, orphaned, lost)

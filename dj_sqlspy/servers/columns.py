@@ -1,0 +1,67 @@
+"""Columns: one column of a table as the server's own catalog describes it.
+
+In: what the catalog says. Out: `Column`, and which types hold numbers, texts and bytes. It knows no table.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Where the integers, the texts and the bytes are. Anything else is written as the server prints it, quoted.
+NUMERIC_TYPES = frozenset(
+    [
+        "tinyint",
+        "smallint",
+        "mediumint",
+        "int",
+        "integer",
+        "bigint",
+        "decimal",
+        "numeric",
+        "float",
+        "double",
+        "real",
+        "year",
+        "bit",
+        "boolean",
+    ]
+)
+INTEGER_TYPES = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"})
+BINARY_TYPES = frozenset(
+    ["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit", "geometry"]
+)
+TEXT_TYPES = frozenset(["char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"])
+
+
+class Column(NamedTuple):
+    """One column as information_schema describes it."""
+
+    name: str
+    data_type: str  # lower case, without length: "varchar"
+    column_type: str  # with length and members: "varchar(8)"
+    nullable: bool
+    collation: str | None
+    extra: str
+    default: str | None = None
+    charset: str | None = None
+    comment: str = ""
+    generation: str = ""  # of a generated column, its expression
+
+    @property
+    def binary(self) -> bool:
+        return self.data_type in BINARY_TYPES
+
+    @property
+    def numeric(self) -> bool:
+        return self.data_type in NUMERIC_TYPES and self.data_type != "bit"
+
+    @property
+    def folds(self) -> bool:
+        """True where two different values can be equal: text under a collation that is not binary."""
+        return (
+            self.collation is not None and not self.collation.endswith("_bin") and self.collation != "binary"
+        )
+
+    @property
+    def generated(self) -> bool:
+        return "GENERATED" in self.extra.upper() and "DEFAULT_GENERATED" not in self.extra.upper()

@@ -1,0 +1,60 @@
+"""Backend: MySQL and MariaDB, as the rooms above are handed them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..snapshot import Snapshot
+from . import catalog, connect, results, scripts, session, structure
+from .dialect import MYSQL as DIALECT
+from .snapshot import MySQLSnapshot, plain_decoders, told
+
+
+class MySQLBackend:
+    """The `Backend` of MySQL and MariaDB."""
+
+    name = "mysql"
+    dialect = DIALECT
+
+    client_options = staticmethod(connect.client_options)
+    tls_options = staticmethod(connect.tls_options)
+    read_source = staticmethod(structure.read_source)
+    unique_columns = staticmethod(structure.unique_columns)
+    fill_key_table = staticmethod(structure.fill_key_table)
+    longest_condition = staticmethod(scripts.longest_condition)
+    dump_script = staticmethod(scripts.dump_script)
+    restore_script = staticmethod(scripts.restore_script)
+    orphans = staticmethod(scripts.orphans)
+    read_catalog = staticmethod(catalog.read_catalog)
+    table_names = staticmethod(structure.table_names)
+    settle_columns = staticmethod(structure.settle_columns)
+    try_lock = staticmethod(session.try_lock)
+    stream = staticmethod(session.stream)
+    told = staticmethod(told)
+    missing_tables = staticmethod(structure.missing_tables)
+
+    session_settings = session.SESSION
+    as_sent = staticmethod(session.as_sent)
+    match_sessions = staticmethod(session.match_sessions)
+    one_moment = staticmethod(session.one_moment)
+    reading_tables = staticmethod(session.reading_tables)
+    set_session = staticmethod(session.set_session)
+    fixed_session = staticmethod(session.fixed_session)
+    number = staticmethod(session.number)
+    digest = staticmethod(results.digest)
+    difference = staticmethod(results.difference)
+
+    @staticmethod
+    def snapshot(connection: Any) -> Snapshot:
+        """A snapshot to enter, on a connection that leaves values as the server prints them."""
+        return MySQLSnapshot(connection)
+
+    @staticmethod
+    def connect(dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
+        """A new PyMySQL connection to the server of a DataJoint connection."""
+        if plain:
+            overrides = {"conv": plain_decoders(), **overrides}
+        return connect.raw_connection(dj_connection, **overrides)
+
+
+MYSQL = MySQLBackend()

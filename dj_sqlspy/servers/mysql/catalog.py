@@ -1,0 +1,330 @@
+"""Catalog: what information_schema of a MySQL or MariaDB says about the tables of a slice.
+
+In: a connection and the names of schemas. Out: a `Catalog`, closed over the foreign keys (upstream, across schemas).
+It reads the server's own catalog and not ``dj.Dependencies``: that leaves out ``~external_*`` tables, and its two
+lines shape renamed foreign keys differently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any
+
+import pymysql
+
+from ...errors import CatalogError
+from ...gc_pause import gc_paused
+from ...names import split_full_name
+from ..catalog import Catalog
+from ..columns import Column
+from ..tables import ForeignKey, Table
+from .dialect import MYSQL
+
+
+@gc_paused()
+def read_catalog(
+    connection: Any,
+    schemas: Iterable[str],
+    virtual: Sequence[ForeignKey] = (),
+    down: bool = False,
+    partial: bool = False,
+    columns: bool = True,
+) -> Catalog:
+    """Read the catalog of the given schemas and of every schema that they refer to.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+        An account that may only SELECT is enough.
+    schemas : iterable of str
+        Unquoted schema names; those that foreign keys point to are followed and added.
+    virtual : sequence of ForeignKey
+        References declared in configuration, treated as foreign keys; those of schemas that are not read are left
+        out.
+    down : bool
+        Follow foreign keys also to the schemas that refer to these.
+    partial : bool
+        Take what this account can see, and leave the rest to the caller (`slices.access`).
+    columns : bool
+        False leaves the columns for later: they are read with `Catalog.read_columns`, or where one is asked for, on
+        the same connection.
+
+    Raises
+    ------
+    CatalogError
+        If a schema is not there or not visible to this account.
+    """
+    tables: dict[str, Table] = {}
+    later = _Columns(connection, tables)
+    with connection.cursor() as cursor, _long_texts(cursor):
+        cursor.execute("SELECT @@lower_case_table_names")
+        folds = int(cursor.fetchone()[0]) != 0
+        foreign_keys, virtual = _follow(cursor, schemas, virtual, tables, later, folds, down, partial)
+    if folds:  # a foreign key may name its parent in other letters than the parent has
+        stored = {name.lower(): name for name in tables}
+        virtual = [_as_stored(key, stored) for key in virtual]
+        foreign_keys = [_as_stored(key, stored) for key in foreign_keys]
+    if columns:
+        later.read({table.schema for table in tables.values()})
+    _require_declared(virtual, tables)
+    hidden = tuple(key for key in foreign_keys if key.parent not in tables)
+    if hidden and not partial:
+        key = hidden[0]
+        raise CatalogError(
+            f"Following foreign key `{key.name}` of {key.child}: its parent {key.parent} is not visible to "
+            f"this account. Ask for GRANT SELECT ON {key.parent}."
+        )
+    visible = (key for key in foreign_keys if key.parent in tables)
+    return Catalog(tables, (*visible, *virtual), folds, hidden, MYSQL, later.read)
+
+
+def _follow(
+    cursor: Any,
+    schemas: Iterable[str],
+    virtual: Sequence[ForeignKey],
+    tables: dict[str, Table],
+    later: _Columns,
+    folds: bool,
+    down: bool,
+    partial: bool,
+) -> tuple[list[ForeignKey], list[ForeignKey]]:
+    """Read schemas into ``tables``, and those that foreign keys lead to; these keys, and those of ``virtual``."""
+
+    def folded(schema: str) -> str:
+        return schema.lower() if folds else schema
+
+    wanted = {folded(schema) for schema in schemas if schema.lower() not in MYSQL.system_schemas}
+    done: set[str] = set()
+    foreign_keys: list[ForeignKey] = []
+    while batch := sorted(wanted - done):
+        found, keys = _read_schemas(cursor, batch, later)
+        if not partial:
+            _require_seen(batch, {folded(table.schema) for table in found})
+        tables.update((table.full_name, table) for table in found)
+        foreign_keys += keys
+        done |= set(batch)
+        declared = [key for key in virtual if folded(split_full_name(key.child)[0]) in done]
+        parents = {key.parent for key in (*keys, *declared)} - tables.keys()
+        wanted |= {folded(split_full_name(parent)[0]) for parent in parents}
+        if down:
+            wanted |= {folded(schema) for schema in _referring_schemas(cursor, batch)}
+    return foreign_keys, [key for key in virtual if folded(split_full_name(key.child)[0]) in done]
+
+
+def _require_seen(schemas: Iterable[str], seen: set[str]) -> None:
+    for schema in schemas:
+        if schema not in seen:
+            raise CatalogError(
+                f"Reading the catalog: schema `{schema}` has no table that this account can see. "
+                f"Either it does not exist on this server, or the account needs "
+                f"GRANT SELECT ON `{schema}`.* (ask the administrator for it)."
+            )
+
+
+def _require_declared(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:
+    for key in virtual:
+        for name, names in ((key.child, key.columns), (key.parent, key.parent_columns)):
+            if name not in tables or any(c.lower() not in tables[name].by_name for c in names):
+                raise CatalogError(
+                    f"The virtual reference {key.name!r} names {name} ({', '.join(names)}), which is not in "
+                    "the database, or not visible to this account. Correct it in sqlspy.references, or where it "
+                    "was given as virtual=…."
+                )
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+# Bytes of a schema's columns in one text; a server's max_allowed_packet, which holds too, is 1 GiB at most.
+_LONGEST = 1 << 30
+
+
+def _rows(
+    cursor: Any, source: str, columns: str, schemas: Sequence[str], condition: str = "TRUE"
+) -> list[list[Any]]:
+    """Columns of the rows of information_schema that are about the given schemas.
+
+    A schema's rows come as one text, an array in JSON: for thousands of rows of ten short columns, the driver would
+    take longer to read them than the server to find them. Where a text is longer than the server sends, and so is
+    cut, they come one by one.
+    """
+    where = f"FROM information_schema.{source} WHERE table_schema IN ({_marks(schemas)}) AND {condition}"
+    cursor.execute(
+        f"SELECT COUNT(*), GROUP_CONCAT(JSON_ARRAY({columns})) {where} GROUP BY table_schema", schemas
+    )
+    out: list[list[Any]] = []
+    for count, text in cursor.fetchall():
+        try:
+            rows = json.loads(f"[{_text(text)}]")
+        except ValueError:
+            rows = []
+        if len(rows) != int(count):
+            cursor.execute(f"SELECT JSON_ARRAY({columns}) {where}", schemas)
+            return [json.loads(_text(row)) for (row,) in cursor.fetchall()]
+        out += rows
+    return out
+
+
+def _by_table(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, str], list[Sequence[Any]]]:
+    """Rows that start with schema and table, in order of what follows these."""
+    out: dict[tuple[str, str], list[Sequence[Any]]] = {}
+    for row in rows:
+        out.setdefault((row[0], row[1]), []).append(row)
+    for members in out.values():
+        members.sort(key=itemgetter(2, 3))
+    return out
+
+
+@contextmanager
+def _long_texts(cursor: Any) -> Iterator[None]:
+    """Let the server put together long texts, in a block: what statements return may depend on the setting."""
+    cursor.execute("SELECT @@group_concat_max_len")
+    longest = int(cursor.fetchone()[0])
+    cursor.execute(f"SET SESSION group_concat_max_len = {_LONGEST}")
+    try:
+        yield
+    finally:
+        cursor.execute(f"SET SESSION group_concat_max_len = {longest}")
+
+
+class _Columns:
+    """Reads the columns of the tables of whole schemas, each schema once."""
+
+    def __init__(self, connection: Any, tables: Mapping[str, Table]) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._done: set[str] = set()
+
+    def read_schema(self, schema: str) -> None:
+        self.read({schema})
+
+    def read(self, schemas: set[str]) -> None:
+        wanted = sorted(schemas - self._done)
+        if not wanted:
+            return
+        try:
+            with self._connection.cursor() as cursor, _long_texts(cursor):
+                rows = _rows(
+                    cursor,
+                    "columns",
+                    "table_schema, table_name, ordinal_position, column_name, data_type, column_type, is_nullable,"
+                    " collation_name, extra, column_default, character_set_name, column_comment,"
+                    " generation_expression",
+                    wanted,
+                )
+        except pymysql.InterfaceError as error:
+            raise CatalogError(
+                f"Reading the columns of {', '.join(wanted)}: the connection that the catalog was read on is closed. "
+                "A slice knows those of its own tables only."
+            ) from error
+        columns = _by_table(rows)
+        for table in self._tables.values():
+            if table.schema in schemas and table.schema not in self._done:
+                own = columns.get((table.schema, table.name), ())
+                table.__dict__["columns"] = tuple([_column(row) for row in own])
+                table.__dict__.pop("_read", None)
+        self._done.update(wanted)
+
+
+def _read_schemas(
+    cursor: Any, schemas: Sequence[str], later: _Columns
+) -> tuple[list[Table], list[ForeignKey]]:
+    """The tables and views of the given schemas, without their columns, and the foreign keys of these tables."""
+    heads = _rows(
+        cursor,
+        "tables",
+        "table_schema, table_name, table_type, engine, table_comment, table_collation",
+        schemas,
+        "table_type IN ('BASE TABLE', 'VIEW')",
+    )
+    keys = _by_table(
+        _rows(
+            cursor,
+            "key_column_usage",
+            "table_schema, table_name, constraint_name, ordinal_position, column_name, referenced_table_schema,"
+            " referenced_table_name, referenced_column_name",
+            schemas,
+            "(constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL)",
+        )
+    )
+    views: dict[tuple[str, str], str] = {}
+    if any(kind == "VIEW" for _, _, kind, *_ in heads):
+        cursor.execute(
+            f"SELECT table_schema, table_name, view_definition FROM information_schema.views"
+            f" WHERE table_schema IN ({_marks(schemas)})",
+            schemas,
+        )
+        views = {(schema, table): _text(sql or "") for schema, table, sql in cursor.fetchall()}
+    tables: list[Table] = []
+    foreign_keys: list[ForeignKey] = []
+    for schema, name, kind, engine, comment, collation in sorted(heads, key=itemgetter(0, 1)):
+        primary, foreign = _keys_of(MYSQL.full_name(schema, name), keys.get((schema, name), ()))
+        about = {
+            "schema": schema,
+            "name": name,
+            "primary_key": primary,
+            "engine": engine,
+            "view_sql": views.get((schema, name), "") if kind == "VIEW" else None,
+            "comment": comment if kind != "VIEW" else "",  # the server writes VIEW there
+            "collation": collation,
+        }
+        tables.append(Table.without_columns(later.read_schema, **about))
+        foreign_keys += foreign
+    return tables, foreign_keys
+
+
+def _column(row: Sequence[Any]) -> Column:
+    name, data_type, column_type, nullable, collation, extra, default, charset, comment, generation = row[3:]
+    return Column(
+        name,
+        data_type.lower(),
+        column_type,
+        nullable == "YES",
+        collation,
+        extra or "",
+        default,
+        charset,
+        comment or "",
+        generation or "",
+    )
+
+
+def _keys_of(table: str, rows: Iterable[Sequence[Any]]) -> tuple[tuple[str, ...], list[ForeignKey]]:
+    """The primary key and the foreign keys of a table, from its rows of key_column_usage in order."""
+    primary: list[str] = []
+    foreign: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
+    for _, _, name, _, column, parent_schema, parent, parent_column in rows:
+        if parent is None:
+            primary.append(column)
+        else:
+            pairs = foreign.setdefault((name, parent_schema, parent), ([], []))
+            pairs[0].append(column)
+            pairs[1].append(parent_column)
+    keys = [
+        ForeignKey(name, table, tuple(own), MYSQL.full_name(schema, parent), tuple(theirs))
+        for (name, schema, parent), (own, theirs) in foreign.items()
+    ]
+    return tuple(primary), keys
+
+
+def _as_stored(key: ForeignKey, stored: Mapping[str, str]) -> ForeignKey:
+    child, parent = (stored.get(name.lower(), name) for name in (key.child, key.parent))
+    return replace(key, child=child, parent=parent)
+
+
+def _referring_schemas(cursor: Any, schemas: Sequence[str]) -> set[str]:
+    cursor.execute(
+        "SELECT DISTINCT table_schema FROM information_schema.key_column_usage"
+        f" WHERE referenced_table_schema IN ({_marks(schemas)})",
+        schemas,
+    )
+    return {schema for (schema,) in cursor.fetchall()}
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

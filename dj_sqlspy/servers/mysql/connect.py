@@ -1,0 +1,142 @@
+"""Connect: connections to the server of a DataJoint connection, for this package and for client programs.
+
+In: a DataJoint connection. Out: a PyMySQL connection of one's own, or the options with which a client program reaches
+the same server as the same account. No password is in an argument list.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import datajoint
+import pymysql
+
+from ... import atomic
+
+# What both lines set on each connection (datajoint.connection in 0.14, adapters.mysql in 2.x).
+SQL_MODE = (
+    "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY"
+)
+
+# What conn_info holds beside arguments of pymysql.connect.
+_NOT_PYMYSQL = frozenset({"ssl_input", "host_input", "database_name", "ssl", "passwd"})
+
+
+def raw_connection(dj_connection: Any = None, **overrides: Any) -> Any:
+    """Open a new PyMySQL connection to the server of a DataJoint connection.
+
+    Same host, port, user, password, TLS and sql_mode as DataJoint's own; autocommit on, charset utf8mb4. The
+    spy does not see what runs on it.
+
+    Parameters
+    ----------
+    dj_connection : datajoint.Connection, optional
+        Default: ``dj.conn()``.
+    **overrides
+        Arguments of ``pymysql.connect`` that replace the above.
+
+    Raises
+    ------
+    pymysql.Error
+        If the server cannot be reached.
+    """
+    connection = datajoint.conn() if dj_connection is None else dj_connection
+    info = connection.conn_info
+    arguments: dict[str, Any] = {key: value for key, value in info.items() if key not in _NOT_PYMYSQL}
+    arguments |= {"password": info["passwd"], "autocommit": True, "charset": "utf8mb4", "sql_mode": SQL_MODE}
+    if getattr(connection, "init_fun", None):  # only 0.14 has one
+        arguments["init_command"] = connection.init_fun
+    arguments |= _tls(connection)
+    return pymysql.connect(**{**arguments, **overrides})
+
+
+def _tls(connection: Any) -> dict[str, Any]:
+    """The TLS arguments of pymysql.connect that give what the DataJoint connection really has.
+
+    DataJoint falls back to a connection without TLS where its setting is None and the server has none; so the
+    open connection is looked at, and not the setting alone.
+    """
+    asked = connection.conn_info.get("ssl_input")
+    if asked is False:
+        return {"ssl_disabled": True}
+    if isinstance(asked, dict):
+        return {"ssl": asked}
+    socket = getattr(connection._conn, "_sock", None)
+    if socket is None and asked is None:
+        return {}  # closed: PyMySQL's own preference, TLS where the server has it
+    if socket is None or isinstance(socket, ssl.SSLSocket):
+        return {"ssl": {"ssl": {}}}  # a dict that is not empty: TLS without a named CA
+    return {"ssl_disabled": True}
+
+
+def tls_options(dj_connection: Any = None) -> dict[str, Any]:
+    """What a DataJoint connection was told of TLS, in PyMySQL's words (``ca``, ``cert``, ``key`` …); often nothing."""
+    connection = datajoint.conn() if dj_connection is None else dj_connection
+    asked = connection.conn_info.get("ssl_input")
+    return dict(asked) if isinstance(asked, dict) else {}
+
+
+@contextlib.contextmanager
+def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({})) -> Iterator[list[str]]:
+    """Options with which a client program reaches the server of a pymysql connection, as the same account.
+
+    The password is in an option file that only this user can read and that is gone after the block.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+    tls : mapping
+        What the connection was told of certificates, in PyMySQL's words: ``ca``, ``capath``, ``cert``, ``key``,
+        ``check_hostname``, ``verify_mode``.
+
+    Yields
+    ------
+    list of str
+    """
+    lines = {"user": _text(connection.user), "password": _text(connection.password)}
+    if connection.unix_socket:
+        lines |= {"socket": _text(connection.unix_socket), "protocol": "SOCKET"}
+    else:
+        lines |= {"host": _text(connection.host), "port": str(connection.port), "protocol": "TCP"}
+    encrypted = isinstance(getattr(connection, "_sock", None), ssl.SSLSocket)
+    text = "[client]\n" + "".join(f"{key}={_option_value(value)}\n" for key, value in lines.items())
+    # MySQL's clients take TLS where the server has it; MariaDB's have to be told, up to version 11.3 to use
+    # it and from then on to do without.
+    text += "[client-mariadb]\n" + ("ssl\n" if encrypted else "skip-ssl\n")
+    text += _tls_options(tls) if encrypted else ""
+    with tempfile.TemporaryDirectory(prefix="dj-sqlspy-") as folder:  # made with mode 0700
+        file = Path(folder, "client.cnf")
+        atomic.write(file, text)
+        yield [f"--defaults-file={file}"]
+
+
+def _tls_options(tls: Mapping[str, Any]) -> str:
+    """Lines of an option file, below MariaDB's own. A server is verified where PyMySQL does so by the same words."""
+    verified = bool(tls.get("ca") or tls.get("capath")) and tls.get("verify_mode") not in _UNVERIFIED
+    named = verified and tls.get("check_hostname", True)
+    mode = "VERIFY_IDENTITY" if named else "VERIFY_CA" if verified else "REQUIRED"
+    lines = [f"{'' if named else 'skip-'}ssl-verify-server-cert", "[client]", f"loose-ssl-mode={mode}"]
+    lines += [f"ssl-{word}={_option_value(str(tls[word]))}" for word in _FILES_OF_TLS if tls.get(word)]
+    return "\n".join(lines) + "\n"
+
+
+_FILES_OF_TLS = ("ca", "capath", "cert", "key")
+
+_UNVERIFIED = (False, ssl.CERT_NONE, "none", "0", "no", "false")
+
+
+def _option_value(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _text(value: Any) -> str:
+    # a password need not be UTF-8: its bytes go into the file as they are
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value or "")

@@ -1,0 +1,28 @@
+"""Errors: what the error numbers of MySQL, MariaDB and PyMySQL say. The names are those of the servers' sources."""
+
+from __future__ import annotations
+
+import pymysql
+
+# What the driver raises.
+DRIVER_ERRORS: tuple[type[Exception], ...] = (pymysql.MySQLError,)
+
+# The connection is gone: CR_SERVER_GONE_ERROR, CR_SERVER_LOST, CR_SERVER_LOST_EXTENDED, ER_SERVER_SHUTDOWN,
+# ER_CONNECTION_KILLED (MariaDB), ER_CLIENT_INTERACTION_TIMEOUT; PyMySQL says 0 for one that it had closed itself.
+LOST = frozenset({0, 2006, 2013, 2055, 1053, 1927, 4031})
+
+# ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_QUERY_INTERRUPTED, ER_STATEMENT_TIMEOUT (MariaDB), ER_QUERY_TIMEOUT
+INTERRUPTED = frozenset({1205, 1213, 1317, 1969, 3024})
+
+# ER_DBACCESS_DENIED_ERROR, ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR
+DENIED = frozenset({1044, 1142, 1143})
+
+READ_ONLY = 1792  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+
+MISSING = frozenset({1146, 1049})  # ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR
+
+
+def code_of(error: BaseException) -> int:
+    """The number of an error of PyMySQL; -1 where it has none."""
+    code = error.args[0] if error.args else -1
+    return code if isinstance(code, int) else -1

@@ -1,0 +1,522 @@
+"""Private servers: a MySQL or MariaDB of one's own, for as long as a ``with`` block lasts.
+
+In: which flavor is wanted. Out: a running server on a temporary data directory, reachable at 127.0.0.1 and
+by a socket, with a random password; it is gone, with all its data, when the block ends, and also when this
+process is killed. ``verify`` loads bundles into one, ``dj-sqlspy demo`` and the tests run on them.
+It installs nothing and never touches a server, an option file or a data directory that it did not make.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pymysql
+
+from ... import atomic
+from ...errors import ServerError
+
+Flavor = Literal["mysql", "mariadb"]
+
+# Debian and others keep the server programs where PATH of an ordinary user does not look.
+SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin", "/opt/homebrew/bin")
+START_SECONDS = 60.0
+PORT_ATTEMPTS = 5
+
+# Nobody needs this data after a crash, so nothing is flushed, written twice or logged. Text is utf8mb4 on
+# both flavors: MariaDB without an option file would say latin1. loose: no server need know the option.
+OPTIONS = (
+    "--skip-name-resolve",
+    "--bind-address=127.0.0.1",
+    "--character-set-server=utf8mb4",
+    "--max-allowed-packet=1G",
+    "--performance-schema=OFF",
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=0",
+    "--loose-innodb-flush-method=nosync",
+    "--secure-file-priv=",
+)
+FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
+    "mysql": ("--mysqlx=OFF", "--disable-log-bin"),
+    "mariadb": (
+        "--collation-server=utf8mb4_general_ci",
+        "--skip-log-bin",
+        "--skip-ssl",
+        "--loose-sync-frm=OFF",
+        "--loose-aria-sync-log-dir=NEVER",
+    ),
+}
+# What a root (`root_programs`) of each flavor is asked for, its server program first.
+ROOT_PROGRAMS: dict[str, tuple[str, ...]] = {
+    "mysql": (
+        "usr/sbin/mysqld",
+        *(f"usr/bin/{name}" for name in ("mysql", "mysqldump", "mysqladmin", "mysql_config_editor")),
+    ),
+    "mariadb": (
+        "usr/sbin/mariadbd",
+        *(f"usr/bin/{name}" for name in ("mariadb", "mariadb-dump", "my_print_defaults", "resolveip")),
+    ),
+}
+# Sizes of files are settled when a data directory is made; small ones are quick to copy. loose: MySQL before 8.0.30
+# has another option for it, and does with its default.
+SIZE_OPTIONS: dict[str, tuple[str, ...]] = {
+    "mysql": ("--loose-innodb-redo-log-capacity=64M",),
+    "mariadb": ("--innodb-log-file-size=32M",),
+}
+
+# Options that a data directory is made with, and that a server then has to be started with as well.
+LASTING_OPTIONS = ("--lower-case-table-names=",)
+
+# Waits for a line on its input. End of file without one: the process that owns the server was killed.
+GUARDIAN = 'if ! read -r _; then kill -9 "$1"; sleep 0.3; rm -rf "$2"; fi'
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server program that can be started.
+
+    Attributes
+    ----------
+    path : Path
+        The ``mysqld`` or ``mariadbd``.
+    flavor : "mysql" or "mariadb"
+    version : str
+        As ``--version`` says, e.g. ``10.11.19-MariaDB``.
+    """
+
+    path: Path
+    flavor: Flavor
+    version: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running private server.
+
+    Attributes
+    ----------
+    host, port, socket : where it listens
+    user, password : an account with all privileges
+    flavor : "mysql" or "mariadb"
+    version : str
+        As ``SELECT VERSION()`` says.
+    datadir : Path
+        Its data; deleted when it stops.
+    """
+
+    host: str
+    port: int
+    socket: str
+    user: str
+    password: str = field(repr=False)
+    flavor: Flavor
+    version: str
+    datadir: Path
+
+    def connect(self, **options: Any) -> pymysql.connections.Connection[Any]:
+        """Open a new pymysql connection, autocommit on; ``options`` go to `pymysql.connect`."""
+        settings: dict[str, Any] = {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "charset": "utf8mb4",
+            "autocommit": True,
+            **_tls(self.flavor),
+        }
+        settings.update(options)
+        return pymysql.connect(**settings)
+
+    def defaults_file(self) -> Path:
+        """A client option file (readable by this user only) for ``mysql --defaults-extra-file=...``."""
+        path = self.datadir.parent / "client.cnf"
+        if not path.exists():
+            text = (
+                f"[client]\nhost={self.host}\nport={self.port}\nprotocol=TCP\n"
+                f"user={self.user}\npassword={self.password}\n"
+            )
+            if self.flavor == "mariadb":  # clients from 11.4 on ask for TLS, which this server does not have
+                text += "[client-mariadb]\nskip-ssl\n"
+            atomic.write(path, text)
+        return path
+
+
+def find_server(flavor: Flavor | None = None) -> Program | None:
+    """The first server program of a flavor (None: of any) on PATH or in the usual folders, or None.
+
+    Debian's ``mysqld`` is MariaDB, so the flavor is asked of the program and not read off its name.
+    """
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), *SERVER_FOLDERS]
+    names = ("mariadbd", "mysqld") if flavor == "mariadb" else ("mysqld", "mariadbd")
+    for folder in dict.fromkeys(folder for folder in folders if folder):
+        for name in names:
+            program = _identify(Path(folder, name))
+            if program is not None and flavor in (None, program.flavor):
+                return program
+    return None
+
+
+@contextlib.contextmanager
+def private_server(
+    flavor: Flavor | None = None, root: str | Path | None = None, options: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Start a private server, and stop and delete it at the end.
+
+    Parameters
+    ----------
+    flavor : "mysql", "mariadb" or None
+        None takes what is on PATH.
+    root : path, optional
+        A folder that holds a whole Debian system with a server in it, as debootstrap makes one (`root_programs`).
+    options : sequence of str
+        More options of the server program, such as ``--read-only=ON``; they win over those that it gets anyway.
+
+    Yields
+    ------
+    Server
+
+    Raises
+    ------
+    ServerError
+        If there is no such program, or it does not start; the end of its log is in the message.
+
+    Examples
+    --------
+    >>> with private_server() as server:                        # doctest: +SKIP
+    ...     server.connect().cursor().execute("SELECT 1")
+    """
+    program = _root_server(root) if root else find_server(flavor)
+    if program is None or flavor not in (None, program.flavor):
+        wanted = flavor or "MySQL or MariaDB"
+        place = f"in {root}" if root else "on PATH"
+        raise ServerError(
+            f"Starting a private server: no {wanted} server program was found {place}. Install one"
+            " (Debian, Ubuntu: apt-get install mariadb-server; macOS: brew install mariadb;"
+            " conda: conda install -c conda-forge mysql-server)."
+        )
+    owner = os.getpid()
+    base = Path(tempfile.mkdtemp(prefix="dj-sqlspy-"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, base, ignore_errors=True)
+        lasting = tuple(option for option in options if option.startswith(LASTING_OPTIONS))
+        shutil.copytree(template(program, lasting), base / "data")
+        process, server = _start(program, base, options)
+        stack.callback(_stop, process)
+        stack.callback(_guard(process.pid, base).communicate, b"stopped\n")
+        try:
+            yield server
+        finally:
+            if os.getpid() != owner:  # a forked child that leaves the block must not stop its parent's server
+                stack.pop_all()
+
+
+def _root_server(root: str | Path) -> Program | None:
+    folder = root_programs(root)
+    return _identify(folder / "mysqld") or _identify(folder / "mariadbd")
+
+
+def cache_folder() -> Path:
+    """Where things live that can be made again: ``$XDG_CACHE_HOME/dj-sqlspy``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dj-sqlspy"
+
+
+def template(program: Program, options: Sequence[str] = ()) -> Path:
+    """A data directory as the program makes it, made once and kept in the cache; servers start on copies.
+
+    Parameters
+    ----------
+    program : Program
+    options : sequence of str
+        More of those that it has to be made with (`LASTING_OPTIONS`).
+
+    Raises
+    ------
+    ServerError
+        If the program cannot make one.
+    """
+    made_with = (*SIZE_OPTIONS[program.flavor], *options)
+    identity = f"{program.path.resolve()} {program.version} {made_with} {os.getuid()}"
+    name = f"{program.flavor}-{program.version}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    place = cache_folder() / "templates" / name
+    if place.is_dir():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    work = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
+    try:
+        _initialize(program, work, made_with)
+        with contextlib.suppress(OSError):  # another process was first: its template is as good
+            (work / "data").rename(place)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if not place.is_dir():
+        raise ServerError(f"Making a data directory for {program.path}: {place} could not be written.")
+    return place
+
+
+def root_programs(root: str | Path) -> Path:
+    """A folder of small scripts that run the programs inside of a debootstrap root, to be put on PATH.
+
+    The root's own dynamic loader is started with the root's own libraries. So no chroot is needed, which only
+    the superuser may do, and the data directory can be anywhere.
+
+    Parameters
+    ----------
+    root : path
+        As made by ``debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid ROOT``, or
+        with MariaDB by ``--include=mariadb-server-core,mariadb-client trixie``.
+
+    Raises
+    ------
+    ServerError
+        If ``root`` is not such a folder.
+    """
+    root = Path(root).resolve()
+    loaders = sorted(root.glob("usr/lib*/ld-linux-*.so.*")) or sorted(root.glob("usr/lib/*/ld-linux-*.so.*"))
+    libraries = sorted(root.glob("usr/lib/*-linux-gnu"))
+    flavors = [name for name, (server, *_) in ROOT_PROGRAMS.items() if (root / server).exists()]
+    if not loaders or not libraries or not flavors:
+        raise ServerError(
+            f"Using the server in {root}: there is no usr/sbin/mysqld or mariadbd and dynamic loader in it. Make it"
+            f" by: debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid {root}"
+        )
+    flavor = flavors[-1]  # beside MariaDB, mysqld is another name of it
+    folder = cache_folder() / "bin" / hashlib.sha256(f"{flavor} {root}".encode()).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    share = root / "usr/share" / flavor
+    for name in ROOT_PROGRAMS[flavor]:
+        program = root / name
+        loader = [loaders[0], "--argv0", program, "--library-path", libraries[0], program]
+        # options of the server that tell it where it is come last: --no-defaults must stay the first
+        places = [
+            f"--basedir={root / 'usr'}",
+            f"--lc-messages-dir={share}",
+            f"--character-sets-dir={share / 'charsets'}",
+            f"--plugin-dir={root / 'usr/lib/mysql/plugin'}",
+        ]
+        options = shlex.join(places) if name == ROOT_PROGRAMS[flavor][0] else ""
+        _write_script(folder / program.name, f'exec {shlex.join(map(str, loader))} "$@" {options}')
+    if flavor == "mariadb":  # its installer is a script, which looks for all that it needs below one folder
+        for name, target in (("bin", folder), ("sbin", folder), ("share", root / "usr/share")):
+            if not (folder / name).is_symlink():
+                with contextlib.suppress(FileExistsError):  # another process was first
+                    (folder / name).symlink_to(target)
+        installer = shlex.quote(str(root / "usr/bin/mariadb-install-db"))
+        _write_script(
+            folder / "mariadb-install-db",
+            f'exec /bin/sh {installer} "$@" {shlex.quote(f"--basedir={folder}")}',
+        )
+    return folder
+
+
+def _write_script(script: Path, command: str) -> None:
+    text = f"#!/bin/sh\n{command}\n"
+    if not script.exists() or script.read_text() != text:
+        atomic.write(script, text, 0o755)
+
+
+@functools.lru_cache(maxsize=64)
+def _identify(path: Path) -> Program | None:
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        return None
+    answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
+    version = re.search(r"Ver\s+(\S+)", answer.stdout)
+    if answer.returncode or version is None:
+        return None
+    # "10.11.19-MariaDB-0+deb12u1" and "9.7.4-2": what the distribution adds says nothing here
+    number = re.match(r"[\d.]+(-MariaDB)?", version[1])
+    flavor: Flavor = "mariadb" if "MariaDB" in version[1] else "mysql"
+    return Program(path, flavor, number[0] if number else version[1])
+
+
+def _tls(flavor: Flavor) -> dict[str, Any]:
+    # MySQL's default authentication wants a secure channel the first time that an account logs in, or else
+    # the package `cryptography`; a dict that is not empty asks pymysql for TLS and checks no certificate.
+    return {"ssl": {"check_hostname": False}} if flavor == "mysql" else {"ssl_disabled": True}
+
+
+def _run_as() -> tuple[str, ...]:
+    # A server refuses to run as the superuser unless it is told so.
+    return ("--user=root",) if os.getuid() == 0 else ()
+
+
+def _initialize(program: Program, work: Path, options: Sequence[str]) -> None:
+    data, log = work / "data", work / "log"
+    if program.flavor == "mysql":
+        command = [str(program.path), "--no-defaults", *_run_as(), "--initialize-insecure"]
+    else:
+        command = [
+            _installer(program),
+            "--no-defaults",
+            *_run_as(),
+            "--auth-root-authentication-method=normal",
+        ]
+        command += ["--skip-test-db", "--skip-name-resolve"]
+    command += [f"--datadir={data}", *options]
+    with log.open("wb") as out:
+        code = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=300
+        ).returncode
+    if code:
+        raise ServerError(f"Making a data directory with {command[0]} failed ({code}):\n{_end_of(log)}")
+    (data / "auto.cnf").unlink(missing_ok=True)  # holds the server's UUID, which no two servers may share
+
+
+def _installer(program: Program) -> str:
+    places = [program.path.parent, program.path.parent.parent / "bin", program.path.parent.parent / "scripts"]
+    for name in ("mariadb-install-db", "mysql_install_db"):
+        found = shutil.which(name, path=os.pathsep.join(map(str, places))) or shutil.which(name)
+        if found:
+            return found
+    raise ServerError(
+        f"Making a data directory for {program.path}: mariadb-install-db is neither beside it nor on PATH."
+        " It comes with the same package as the server (Debian: mariadb-server)."
+    )
+
+
+def _guard(pid: int, base: Path) -> subprocess.Popen[bytes]:
+    """Have a shell kill the server and delete its data should this process end before the block does.
+
+    That covers SIGTERM and SIGKILL alike, and needs no signal handler in the user's process.
+    """
+    return subprocess.Popen(
+        ["/bin/sh", "-c", GUARDIAN, "dj-sqlspy-guardian", str(pid), str(base)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _start(
+    program: Program, base: Path, options: Sequence[str] = ()
+) -> tuple[subprocess.Popen[bytes], Server]:
+    """Start on a free port; another program may take the port between looking and starting, so try again."""
+    log, datadir = base / "log", base / "data"
+    # a server that starts deletes every temporary table that it finds in its tmpdir, also those of others
+    temporary = base / "tmp"
+    temporary.mkdir(exist_ok=True)
+    for _ in range(PORT_ATTEMPTS):
+        port, password = _free_port(), secrets.token_hex(16)
+        atomic.write(base / "init.sql", _accounts(program.flavor, password))
+        command = [
+            str(program.path),
+            "--no-defaults",
+            *_run_as(),
+            f"--datadir={datadir}",
+            f"--tmpdir={temporary}",
+            f"--socket={base / 'sock'}",
+            f"--pid-file={base / 'pid'}",
+            f"--port={port}",
+            f"--init-file={base / 'init.sql'}",
+            *OPTIONS,
+            *FLAVOR_OPTIONS[program.flavor],
+            *SIZE_OPTIONS[program.flavor],
+            *options,
+        ]
+        with log.open("wb") as out:  # a session of its own: Ctrl-C in a terminal must not reach the server
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=base, start_new_session=True
+            )
+        place = {"host": "127.0.0.1", "port": port, "socket": str(base / "sock"), "user": "root"}
+        try:
+            version = _wait(process, log, place, password, program)
+        except BaseException:
+            _stop(process)
+            raise
+        if version is not None:
+            (base / "init.sql").unlink()
+            return process, Server(
+                host="127.0.0.1",
+                port=port,
+                socket=str(base / "sock"),
+                user="root",
+                password=password,
+                flavor=program.flavor,
+                version=version,
+                datadir=datadir,
+            )
+    raise ServerError(f"Starting {program.path}: its port was taken {PORT_ATTEMPTS} times.\n{_end_of(log)}")
+
+
+def _wait(
+    process: subprocess.Popen[bytes], log: Path, place: dict[str, Any], password: str, program: Program
+) -> str | None:
+    """The server's version once it answers; None if it ended because its port was taken."""
+    deadline = time.monotonic() + START_SECONDS
+    reason: Exception | None = None
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            text = log.read_text(errors="replace")
+            if "Address already in use" in text or "Do you already have another" in text:
+                return None
+            raise ServerError(
+                f"Starting {program.path}: it ended with code {process.returncode}.\n{_end_of(log)}"
+            )
+        try:
+            # The password is new, so what answers to it is this server and no other that sits on the port.
+            # The other may also accept and say nothing, hence the timeouts.
+            with pymysql.connect(
+                host=place["host"],
+                port=place["port"],
+                user="root",
+                password=password,
+                connect_timeout=2,
+                read_timeout=2,
+                **_tls(program.flavor),
+            ) as connection:
+                cursor = connection.cursor()
+                cursor.execute("SELECT VERSION()")
+                return str(cursor.fetchone()[0])
+        except (pymysql.MySQLError, OSError) as error:
+            reason = error
+            time.sleep(0.05)
+    raise ServerError(
+        f"Starting {program.path}: it did not answer in {START_SECONDS:.0f} s ({reason}).\n{_end_of(log)}"
+    )
+
+
+def _accounts(flavor: Flavor, password: str) -> str:
+    # One statement a line, as --init-file wants it. Names are not resolved, so TCP needs an account for any
+    # host; MariaDB's root without password at 127.0.0.1 would be the closer match.
+    lines = [f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';"]
+    if flavor == "mariadb":
+        lines.append("DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1';")
+    lines += [
+        f"CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY '{password}';",
+        f"ALTER USER 'root'@'%' IDENTIFIED BY '{password}';",
+        "GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION;",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    # The data goes next, so there is nothing that an orderly shutdown (one to two seconds) would save.
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end_of(log: Path, lines: int = 60) -> str:
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return "\n".join(text.strip().splitlines()[-lines:]) or "(its log is empty)"

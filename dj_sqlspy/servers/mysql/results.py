@@ -1,0 +1,198 @@
+"""Results: compare what two servers return for one statement, without holding it in memory.
+
+In: connections whose results come as bytes, just as the server sends them, so that no conversion hides a
+difference. Out: a `Digest` of a result, and the rows of one result that the other lacks. A result is
+streamed and kept as its number of rows and a sum of digests of its rows (a multiset hash: Clarke et al.,
+2003); only where two of these differ both results are read again to find the rows, with 8 bytes of memory a
+row. It does not know what the statements are for.
+
+Two servers that run at the same time are compared by what they send, byte for byte. A digest that is kept for
+others, who may have another version or flavor, is taken over values in a fixed form (`Forms`): `digests` says how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from pymysql.constants import FIELD_TYPE
+from pymysql.cursors import SSCursor
+
+from ..results import ALL_DIGITS, Difference, Digest, Forms
+from .snapshot import told
+
+# Rows shown of a result that differs, and the characters shown of a value.
+ROWS_SHOWN = 5
+VALUE_SHOWN = 40
+
+# Of the sum of the digests of rows, which are SHA-256.
+MODULUS = 1 << 256
+
+# What a column holds, by the type that the server names with a result; all others are "text", as they are sent.
+FORM_OF_TYPE = {FIELD_TYPE.FLOAT: "float", FIELD_TYPE.DOUBLE: "float", FIELD_TYPE.JSON: "json"}
+
+Row: TypeAlias = "tuple[bytes | None, ...]"
+Counts: TypeAlias = "tuple[Any, Any]"  # distinct digests, sorted, and how often each is there
+
+
+def _stream(connection: Any, sql: str) -> Iterator[Any]:
+    """Rows of a result as they arrive. The first item is its columns: pairs of name and type."""
+    with told(), connection.cursor(SSCursor) as cursor:
+        # older PyMySQL writes bytes that are no text into a statement as lone surrogates
+        cursor.execute(sql.encode(errors="surrogateescape"))
+        yield tuple(column[:2] for column in cursor.description or ())
+        yield from cursor.fetchall_unbuffered()
+
+
+def _names(columns: Sequence[tuple[str | bytes, int]]) -> tuple[str, ...]:
+    return tuple(as_text(name) for name, _ in columns)
+
+
+def digest(connection: Any, sql: str, digits: int | None = None, forms: Forms | None = None) -> Digest:
+    """Run a statement and digest its result.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+        Its results come as bytes.
+    sql : str
+    digits : int, optional
+        Bring values into their fixed form first, floats with this many significant digits. Default: as sent.
+    forms : sequence of str, optional
+        What the columns hold. Default: what the server says.
+    """
+    result = _stream(connection, sql)
+    columns = next(result)
+    if forms is None:
+        forms = [FORM_OF_TYPE.get(kind, "text") for _, kind in columns]
+    fixed = {} if digits is None else _fixed(forms, digits)
+    rows, total, ordered = 0, 0, hashlib.sha256()
+    for row in result:
+        if fixed:
+            row = [_in_form(value, fixed.get(i)) for i, value in enumerate(row)]
+        one = row_digest(row)
+        rows += 1
+        total += int.from_bytes(one, "big")
+        ordered.update(one)
+    return Digest(_names(columns), rows, total % MODULUS, ordered.digest(), tuple(forms))
+
+
+def row_digest(row: Sequence[bytes | None]) -> bytes:
+    """SHA-256 of a row: for each value ``n`` if it is NULL, else ``v``, its length in bytes, ``:``, the bytes.
+
+    >>> row_digest([b"12", None]) == hashlib.sha256(b"v2:12n").digest()
+    True
+    """
+    parts = []
+    for value in row:
+        if value is None:
+            parts.append(b"n")
+        else:
+            parts += (b"v%d:" % len(value), value)
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _fixed(forms: Forms, digits: int) -> dict[int, Callable[[bytes], bytes]]:
+    to_form = {"float": lambda value: float_form(value, digits), "json": json_form}
+    return {i: to_form[form] for i, form in enumerate(forms) if form in to_form}
+
+
+def _in_form(value: bytes | None, to_form: Callable[[bytes], bytes] | None) -> bytes | None:
+    return value if value is None or to_form is None else to_form(value)
+
+
+def float_form(value: bytes, digits: int) -> bytes:
+    """A float as ``printf`` writes it with ``%.{digits - 1}e``, zero without a sign.
+
+    >>> float_form(b"1e22", 17), float_form(b"-0", 4)
+    (b'1.0000000000000000e+22', b'0.000e+00')
+    """
+    return b"%.*e" % (digits - 1, float(value) + 0.0)
+
+
+def json_form(value: bytes) -> bytes:
+    """JSON with sorted keys and no blanks in ASCII; numbers that are no 64-bit integers as `float_form` has them.
+
+    MySQL stores JSON parsed, and MariaDB as it was written. What is no JSON stays as it is.
+
+    >>> json_form(b'{"b": [1.50, 2], "a": "x"}')
+    b'{"a":"x","b":[1.5000000000000000e+00,2]}'
+    """
+    try:
+        return _json_text(json.loads(value, parse_int=_json_integer)).encode()
+    except (ValueError, RecursionError):
+        return value
+
+
+def _json_integer(text: str) -> int | float:
+    number = int(text) if len(text) <= 20 else 1 << 64
+    return number if -(1 << 63) <= number < 1 << 64 else float(text)
+
+
+def _json_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(key)}:{_json_text(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_json_text, value)) + "]"
+    if isinstance(value, float):
+        return float_form(str(value).encode(), ALL_DIGITS).decode()
+    return json.dumps(value)
+
+
+def difference(one: Any, other: Any, sql: str) -> tuple[Difference, Difference]:
+    """Rows that only the first, and rows that only the second connection returns for a statement."""
+    here, there = _counted(one, sql), _counted(other, sql)
+    return _described(one, sql, _subtract(here, there)), _described(other, sql, _subtract(there, here))
+
+
+def _short_digest(row: Row) -> int:
+    return int.from_bytes(row_digest(row)[:8], "big")
+
+
+def _counted(connection: Any, sql: str) -> Counts:
+    rows = _stream(connection, sql)
+    next(rows)
+    return np.unique(np.fromiter(map(_short_digest, rows), dtype=np.uint64), return_counts=True)
+
+
+def _subtract(one: Counts, other: Counts) -> dict[int, int]:
+    """What is in the one more often than in the other; memory only for what differs."""
+    digests, counts = one
+    positions: Any = np.searchsorted(other[0], digests)
+    positions[positions == len(other[0])] = 0
+    found = other[0][positions] == digests if len(other[0]) else np.zeros(len(digests), bool)
+    taken = np.where(found, other[1][positions] if len(other[1]) else 0, 0)
+    left = counts - taken
+    return {int(digest): int(count) for digest, count in zip(digests[left > 0], left[left > 0], strict=True)}
+
+
+def _described(connection: Any, sql: str, wanted: Mapping[int, int]) -> Difference:
+    if not wanted:
+        return Difference(0, ())
+    rows = _stream(connection, sql)
+    columns = _names(next(rows))
+    shown: list[str] = []
+    left = dict(wanted)
+    for row in rows:  # to the end, or the connection could not be used again
+        key = _short_digest(row)
+        if len(shown) < ROWS_SHOWN and left.get(key):
+            left[key] -= 1
+            shown.append(", ".join(f"{c}={as_text(v)}" for c, v in zip(columns, row, strict=True)))
+    return Difference(sum(wanted.values()), tuple(shown))
+
+
+def as_text(value: bytes | str | None) -> str:
+    """A value as a person reads it; bytes that are no text in hexadecimal."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return value
+    try:
+        text = value.decode()
+        text = text if text.isprintable() else "0x" + value.hex()
+    except UnicodeDecodeError:
+        text = "0x" + value.hex()
+    return text if len(text) <= VALUE_SHOWN else f"{text[:VALUE_SHOWN]}… ({len(value)} bytes)"

@@ -1,0 +1,176 @@
+"""Scripts: ``dump.sh`` and ``restore.sh`` for a MySQL or MariaDB source.
+
+In: the rows of each table, and the `Source`. Out: text. The fixed part of the scripts stands in ``scripts/`` as one
+would read it; here the lists of the slice are written into it. Nothing here runs a script, writes a file or knows a
+password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+
+from ...version import __version__
+from ..source import Rows, Source
+from ..tables import ForeignKey, Table
+from .dialect import MYSQL
+
+# Linux refuses a single argument of more than 128 KiB, wherever the limit of all arguments together is.
+LONGEST_ARGUMENT = 128 * 1024 - 1
+
+# Types of columns that MariaDB has and MySQL does not.
+ONLY_MARIADB = frozenset({"uuid", "inet4", "inet6", "xmltype"})
+
+
+def longest_condition(table: Table, contents: Mapping[str, str]) -> int:
+    """Bytes that a condition on rows of a table may have in dump.sh."""
+    # what dump_rows in dump.sh puts around a condition, with each name written once more than it is
+    words = f"{table.full_name}{_columns(table, contents)}{_key(table)}"
+    around = len(words.encode()) + 256
+    return LONGEST_ARGUMENT - around
+
+
+def dump_script(
+    rows: Sequence[Rows], source: Source, title: str, summary: str, key_tables: Iterable[tuple[str, str]] = ()
+) -> str:
+    """The text of ``dump.sh``.
+
+    Parameters
+    ----------
+    rows : sequence of Rows
+        Of all base tables of the slice, parents first; of some there may be none.
+    source : Source
+    title, summary : str
+        In words what is dumped, and how much.
+    key_tables : iterable of (table, table of its keys), optional
+        Tables of keys that long restrictions were written into.
+    """
+    tables_by_schema: dict[str, list[str]] = {}
+    for table in [*(part.table for part in rows), *(part.table for part in source.lineage)]:
+        tables_by_schema.setdefault(table.schema, []).append(table.name)
+    dumped = [part for part in (*rows, *source.lineage) if part.conditions]
+    has_generated = any(column.generated for part in rows for column in part.table.columns)
+    return _fill(
+        "dump.sh",
+        title=_one_line(title),
+        schemas=_calls((schema.name, schema.charset, schema.collation) for schema in source.schemas),
+        structure=_calls((schema, *names) for schema, names in tables_by_schema.items()),
+        rows=_calls(_row_words(part) for part in dumped),
+        views=_calls((view.schema, view.name, view.collation, view.definition) for view in source.views),
+        generated="yes" if has_generated else "",
+        scratch="".join(
+            f"\n# The keys of {_one_line(table)} are in {_one_line(name)}, which can be dropped afterwards."
+            for table, name in key_tables
+        ),
+        tables=str(len(dumped)),
+        total=str(max(1, sum(part.rows for part in dumped))),
+        summary=summary,
+    )
+
+
+def restore_script(
+    rows: Sequence[Rows], source: Source, foreign_keys: Iterable[ForeignKey], title: str, summary: str
+) -> str:
+    """The text of ``restore.sh``; the arguments are those of `dump_script`."""
+    counts = [(part.table.schema, part.table.name, str(part.rows)) for part in (*rows, *source.lineage)]
+    bridged = {(one.schema, one.table, one.column) for one in source.generated}
+    only_mariadb = [
+        f"{part.table.full_name} {column.name} ({'generated' if column.generated else column.data_type})"
+        for part in rows
+        for column in part.table.columns
+        if column.data_type in ONLY_MARIADB
+        or (
+            column.generated
+            and part.rows
+            and (part.table.schema, part.table.name, column.name) not in bridged
+        )
+    ]
+    return _fill(
+        "restore.sh",
+        title=_one_line(title),
+        tables=_calls(counts),
+        views=_calls((view.schema, view.name) for view in source.views),
+        foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys),
+        collations=" ".join(source.collations),
+        generated=_calls((g.schema, g.table, g.column, g.change, g.probe) for g in source.generated),
+        only_mariadb=_shell_word(", ".join(only_mariadb) if source.flavor == "mariadb" else ""),
+        summary=summary,
+    )
+
+
+def orphans(fk: ForeignKey) -> str:
+    """The rows that have no parent, as FROM and WHERE of a SELECT.
+
+    A row with a NULL in one of the columns refers to nothing (MATCH SIMPLE, the only kind on both servers).
+
+    >>> print(orphans(ForeignKey("f", "`s`.`b`", ("x",), "`s`.`a`", ("y",))))
+    `s`.`b` AS `c` LEFT JOIN `s`.`a` AS `p` ON `c`.`x` = `p`.`y` WHERE `c`.`x` IS NOT NULL AND `p`.`y` IS NULL
+    """
+    on = MYSQL.equal(fk.columns, "c", fk.parent_columns, "p")
+    refers = " AND ".join(f"{MYSQL.columns([column], 'c')} IS NOT NULL" for column in fk.columns)
+    missing = f"{MYSQL.columns(fk.parent_columns[:1], 'p')} IS NULL"
+    return f"{fk.child} AS `c` LEFT JOIN {fk.parent} AS `p` ON {on} WHERE {refers} AND {missing}"
+
+
+def _row_words(part: Rows) -> tuple[str, ...]:
+    table = part.table
+    columns = _columns(table, part.contents)
+    return (table.schema, table.name, str(part.rows), columns, _key(table), *part.conditions)
+
+
+def _columns(table: Table, contents: Mapping[str, str]) -> str:
+    """What to select: all, or every column by name, with FLOAT as DOUBLE and excluded contents replaced.
+
+    Both servers print a FLOAT with six significant digits, so that 16777216 would come back as 16777200.
+    Times a double 1 it is exactly the same number, and is printed with as many digits as it needs.
+    Names with a backtick are written out since mydumper does not quote them.
+    """
+    if not contents and not any(c.data_type == "float" or "`" in c.name for c in table.columns):
+        return "*"
+    return ", ".join(
+        contents.get(column.name, MYSQL.quote(column.name))
+        + (" * 1e0" if column.data_type == "float" else "")
+        for column in table.columns
+    )
+
+
+def _key(table: Table) -> str:
+    return MYSQL.columns(table.key)
+
+
+def _calls(lines: Iterable[Sequence[str]]) -> str:
+    """Lines of a shell function that calls its arguments with each list of words.
+
+    >>> print(_calls([("lab", "#species"), ("lab", "session")]))
+        "$@" 'lab' '#species'
+        "$@" 'lab' 'session'
+    """
+    out = ['    "$@" ' + " ".join(map(_shell_word, words)) for words in lines]
+    return "\n".join(out) or "    :"
+
+
+def _shell_word(text: str) -> str:
+    r"""A word that bash reads as it is, on one line.
+
+    >>> print(_shell_word("`a` = $HOME"), _shell_word("it's\n"))
+    '`a` = $HOME' $'it\'s\n'
+    """
+    if "'" not in text and text.isprintable():
+        return f"'{text}'"
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return "$'" + re.sub("[\x01-\x1f\x7f]", lambda match: f"\\{ord(match[0]):03o}", escaped) + "'"
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _fill(script: str, **values: str) -> str:
+    """The script with its ``@words@`` replaced, in one pass: what is put in is not looked at again."""
+    folder = resources.files(__package__).joinpath("scripts")
+    text = folder.joinpath(script).read_text(encoding="utf-8")
+    for part in ("client", "mydumper"):
+        values[part] = folder.joinpath(f"{part}.sh").read_text(encoding="utf-8")
+    values["version"] = __version__
+    return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], text)

@@ -1,0 +1,146 @@
+"""Snapshot: what the rooms above may ask of a server, in one consistent state of its database.
+
+Each server has one (`mysql.snapshot`). A snapshot is gone with its connection, so where the server closes that, what
+needs the snapshot is computed again from the start (`reconnecting`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from ..errors import SliceError, SpyError
+from .catalog import Catalog
+from .dialect import Dialect
+from .mysql.errors import DRIVER_ERRORS
+from .tables import ForeignKey
+
+logger = logging.getLogger("dj_sqlspy")
+
+_ATTEMPTS = 3
+
+T = TypeVar("T")
+Rows = Sequence[tuple[Any, ...]]
+
+
+class ConnectionLost(SliceError):
+    """The server has closed the connection, and with it the snapshot (`reconnecting`). No error of a statement."""
+
+
+class Refused(SpyError):
+    """The server refuses a query.
+
+    Attributes
+    ----------
+    denied : bool
+        The account may not do this with what the query names.
+    missing : bool
+        What the query names is not there.
+    writes : bool
+        The query would write or lock, and the transaction only reads.
+    """
+
+    def __init__(
+        self, reason: str, *, denied: bool = False, missing: bool = False, writes: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.denied, self.missing, self.writes = denied, missing, writes
+
+
+class Interrupted(SpyError):
+    """The server ended a query that was killed, ran into a limit of time or was the victim of a deadlock.
+
+    It says nothing about the query itself.
+    """
+
+
+class ServerState(NamedTuple):
+    """What a server says of itself."""
+
+    version: str
+    flavor: str
+    charset: str
+    time_zone: str
+
+
+class Snapshot(Protocol):
+    """Queries that all see the database as it was when the snapshot began. It needs no right but SELECT."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the server spells SQL."""
+
+    def __enter__(self) -> Snapshot: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any, /) -> None: ...
+
+    def rows(self, sql: str, arguments: Sequence[Any] | None = None) -> Rows:
+        """What a query returns, values as the server prints them. Raises `Refused` and `ConnectionLost`."""
+
+    def blocks(self, sql: str) -> Iterator[Rows]:
+        """As `rows`, in pieces, since an answer can be large."""
+
+    def count(self, sql: str) -> int:
+        """The number that a query returns."""
+
+    def counts(self, queries: Iterable[str]) -> Iterator[int]:
+        """The numbers that many queries return, asked for together."""
+
+    def require_accepted(self, sql: str) -> None:
+        """Raise `Refused` where the server does not take a query. The query is not run."""
+
+    def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:
+        """The catalog of schemas as far as the account can see it, its columns left for later."""
+
+    def schema_names(self) -> set[str]:
+        """The schemas that the account can see, in lower case."""
+
+    def state(self) -> ServerState:
+        """What the server says of itself."""
+
+    def account(self) -> str:
+        """The account, as GRANT names it."""
+
+
+@contextlib.contextmanager
+def closed_after(connection: Any) -> Iterator[Any]:
+    """Close a connection at the end of a block, also where it is gone by then."""
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(*DRIVER_ERRORS):
+            connection.close()
+
+
+def reconnecting(connect: Callable[[], Any], work: Callable[[Any], T]) -> T:
+    """Do what needs one snapshot, and again from the start where the server closes the connection meanwhile.
+
+    Parameters
+    ----------
+    connect : callable
+        Opens a connection, which is closed in the end.
+    work : callable
+        Gets the connection.
+
+    Raises
+    ------
+    SliceError
+        If the server closes it each time.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        with closed_after(connect()) as connection:
+            try:
+                return work(connection)
+            except ConnectionLost as error:
+                if attempt == _ATTEMPTS:
+                    raise SliceError(
+                        f"Making a slice: the server closed the connection {_ATTEMPTS} times ({error}). It may end "
+                        "connections that are idle or run long; ask its administrator for wait_timeout, "
+                        "net_write_timeout and max_execution_time."
+                    ) from error
+                logger.warning(
+                    "The server closed the connection (%s); the slice is made again from the start.", error
+                )
+    raise AssertionError("not reached")

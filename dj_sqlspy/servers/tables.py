@@ -1,0 +1,77 @@
+"""Tables: base tables, views, and the foreign keys between them, as the server's own catalog describes them.
+
+In: what the catalog says. Out: `Table` and `ForeignKey`. A table knows the dialect that its names are written in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .columns import Column
+from .dialect import Dialect
+from .mysql.dialect import MYSQL
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key: ``columns`` of ``child`` refer to ``parent_columns`` of ``parent`` (full table names)."""
+
+    name: str
+    child: str
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    virtual: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A base table or a view. Where a `Catalog` was read without columns, they are read when they are asked for."""
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    engine: str | None = None
+    view_sql: str | None = None
+    comment: str = ""
+    collation: str | None = None
+    dialect: Dialect = field(default=MYSQL, repr=False, compare=False)
+
+    @classmethod
+    def without_columns(cls, read: Callable[[str], None], **fields: Any) -> Table:
+        """A table of which the columns are not known yet; ``read(schema)`` reads them."""
+        table = cls.__new__(cls)
+        table.__dict__.update({"dialect": MYSQL, **fields}, _read=read)
+        return table
+
+    def __getattr__(self, name: str) -> Any:
+        read = self.__dict__.get("_read")
+        if name != "columns" or read is None:
+            raise AttributeError(name)
+        read(self.schema)
+        return self.__dict__["columns"]
+
+    @cached_property
+    def full_name(self) -> str:
+        return self.dialect.full_name(self.schema, self.name)
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Columns by lower-case name (column names ignore case on both servers)."""
+        return {column.name.lower(): column for column in self.columns}
+
+    def column(self, name: str) -> Column:
+        return self.by_name[name.lower()]
+
+    @property
+    def is_view(self) -> bool:
+        return self.view_sql is not None
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a row: the primary key, or every column of a table that has none."""
+        return self.primary_key or tuple(column.name for column in self.columns)

@@ -1,0 +1,259 @@
+"""Making: from captured statements to a slice.
+
+In: statements and a connection to the database. Out: a `Slice`, or the `Plan` for one. It drives lineage and cascade in
+one snapshot, and counts each table there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from ..cascade import Cascade, KeySets, Reader
+from ..cascade.leaves import StatementReport, analyse_all
+from ..cascade.options import Options
+from ..cascade.plan import Plan, included_tables, plan
+from ..errors import LineageError, SliceError
+from ..gc_pause import gc_paused
+from ..journal import Statement
+from ..names import split_full_name
+from ..progress import Progress, shown
+from ..rules import LEFT_OUT, POLICIES, POLICY_CHOICES
+from ..servers import backend_of, snapshot_of
+from ..servers.catalog import Catalog
+from ..servers.dialect import Key
+from ..servers.snapshot import reconnecting
+from ..shapes import Shape, group
+from .access import require_access
+from .bounds import affected, outside, without
+from .named import catalog_of
+from .orphans import refuse_orphans
+from .restrict import shortest
+from .slice import Slice
+from .tables import TableSlice
+from .where import require_one_server
+
+T = TypeVar("T")
+
+Policies = Mapping[str, Mapping[str, str]]
+
+
+@gc_paused()
+def make_slice(
+    statements: Sequence[Statement],
+    connection: Any,
+    *,
+    policies: Policies | None = None,
+    also: Mapping[str, Iterable[Key]] | None = None,
+    progress: Callable[[str, int], None] | None = None,
+    dj_connection: Any = None,
+    **options: Any,
+) -> Slice:
+    """The slice that a list of captured statements needs.
+
+    Parameters
+    ----------
+    statements : sequence of Statement
+    connection : connection of the driver
+        One that leaves values as the server prints them; used for one read-only snapshot.
+    policies : mapping, optional
+        For each analysis, what its statements of a kind export: ``preview`` ("ignore", "rows"), ``count`` ("rows",
+        "ignore"), ``exists`` ("witness", "rows", "ignore"); `rules.POLICIES` where it says nothing.
+    also : mapping, optional
+        For full table names, keys of rows to take whatever the statements read.
+    progress : callable, optional
+        Called with what is being done and how much of it was done now.
+    dj_connection : datajoint.Connection, optional
+        What the slice hands out tables with; default ``dj.conn()``.
+    **options
+        Of `Options`.
+
+    Raises
+    ------
+    LineageError, CatalogError, SliceError
+    """
+    chosen = Options(**options)
+    with shown(progress) as told, snapshot_of(connection) as snapshot:
+        reader = Reader(snapshot)
+        exported = _exported(statements, policies)
+        if dj_connection is not None:
+            require_one_server(exported, dj_connection)
+        shapes = _shapes(exported, policies)
+        catalog, names = catalog_of(shapes, snapshot, chosen)
+        require_access(catalog, names | {split_full_name(name) for name in also or {}}, snapshot, chosen)
+        reports, demands = analyse_all(shapes, catalog, reader, chosen.strict, told)
+        sets = Cascade(reader, catalog, chosen, told).run(demands, also or {})
+        if sets.refused:
+            reports = [_refused(report, sets, chosen.strict) for report in reports]
+        left_out = outside(catalog, sets, chosen.only, reader) if chosen.only else {}
+        if left_out:
+            sets = without(sets, left_out)
+            numbers = affected(demands, left_out, reader)
+            reports = [_cut(report) if report.statement.number in numbers else report for report in reports]
+        refused = outside(catalog, sets, chosen.guard, reader) if chosen.guard else {}
+        result = _finished(reader, catalog, sets, reports, chosen, dj_connection, told, left_out)
+    if refused:
+        raise SliceError(_refusal(result, refused))
+    return result
+
+
+@gc_paused()
+def make_plan(
+    statements: Sequence[Statement], connection: Any, *, policies: Policies | None = None, **options: Any
+) -> Plan:
+    """What `make_slice` would ask of the server, in which order; the arguments are its own. It reads the catalog."""
+    chosen = Options(**options)
+    with snapshot_of(connection) as snapshot:
+        shapes = _shapes(_exported(statements, policies), policies)
+        catalog, _ = catalog_of(shapes, snapshot, chosen)
+    return plan(shapes, catalog, chosen)
+
+
+def on_server(dj_connection: Any, work: Callable[[Any], T]) -> T:
+    """Work on a connection of its own to the server of a DataJoint connection, again where that is lost."""
+    return reconnecting(lambda: backend_of(dj_connection).connect(dj_connection, plain=True), work)
+
+
+class _Algebra:
+    """Makes slices of slices (`slice.Maker`)."""
+
+    def union(self, one: Slice, other: Slice) -> Slice:
+        """The rows of two slices, and what their statements need together (``one + other``)."""
+        statements = [
+            report.statement._replace(number=number)
+            for number, report in enumerate((*one.statements, *other.statements), start=1)
+        ]
+        parts = "all" if "all" in (one.parts, other.parts) else "referenced"
+        also = {name: one.keys(name) | other.keys(name) for name in {*one.tables, *other.tables}}
+        return on_server(
+            one.connection,
+            lambda raw: make_slice(statements, raw, parts=parts, also=also, dj_connection=one.connection),
+        )
+
+    def rows_of(self, cut: Slice, keys: Mapping[str, Iterable[Key]]) -> Slice:
+        """Given rows of a slice, and what they refer to (``one & other``, ``one - other``).
+
+        Its statements are those of ``cut``, marked ``left-out``: they are not promised to replay.
+        """
+
+        def made(connection: Any) -> Slice:
+            with shown() as told, snapshot_of(connection) as snapshot:
+                reader, chosen = Reader(snapshot), Options(parts="referenced")
+                sets = Cascade(reader, cut.catalog, chosen, told).from_keys(keys)
+                reports = [_cut(report) for report in cut.statements]
+                return _finished(reader, cut.catalog, sets, reports, chosen, cut.connection, told, {})
+
+        return on_server(cut.connection, made)
+
+
+def _exported(statements: Sequence[Statement], policies: Policies | None) -> list[Statement]:
+    """The statements of kinds that export rows."""
+    policy = _policy_of(policies)
+    return [s for s in statements if policy(s.analysis, s.kind) != "ignore"]
+
+
+def _shapes(statements: Sequence[Statement], policies: Policies | None) -> list[Shape]:
+    """The shapes of statements that export rows."""
+    policy = _policy_of(policies)
+    return group(statements, lambda s: "exists" if policy(s.analysis, s.kind) == "witness" else "data")
+
+
+def _policy_of(policies: Policies | None) -> Callable[[str, str], str]:
+    """What the statements of an analysis and a kind export."""
+    by_analysis = {analysis: _policies(chosen) for analysis, chosen in (policies or {}).items()}
+
+    @cache
+    def policy(analysis: str, kind: str) -> str:
+        if kind == "metadata":
+            return "ignore"
+        return by_analysis.get(analysis, POLICIES).get(kind, "rows")
+
+    return policy
+
+
+def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
+    for kind, policy in chosen.items():
+        if policy not in POLICY_CHOICES.get(kind, ()):
+            raise SliceError(
+                f"The policy for {kind!r} must be one of {POLICY_CHOICES.get(kind)}, not {policy!r}."
+            )
+    return {**POLICIES, **chosen}
+
+
+def _refused(report: StatementReport, sets: KeySets, strict: bool) -> StatementReport:
+    """The report of a statement, with what the server said where it refused a query for its rows."""
+    error = sets.refused.get(report.statement.number)
+    if error is None:
+        return report
+    reason = f"the server refuses the rewritten statement: {error}"
+    if strict:
+        raise LineageError(
+            f"Statement {report.statement.number} cannot be analysed: {reason}. With strict=True this is an error; "
+            f"without, all rows of the tables concerned are exported:\n{report.sql}"
+        )
+    return report._replace(fallback=reason)
+
+
+def _cut(report: StatementReport) -> StatementReport:
+    return report._replace(marks=report.marks | {LEFT_OUT})
+
+
+def _finished(
+    reader: Reader,
+    catalog: Catalog,
+    sets: KeySets,
+    reports: Sequence[StatementReport],
+    options: Options,
+    dj_connection: Any,
+    progress: Progress,
+    left_out: Mapping[str, set[Key]],
+) -> Slice:
+    """The slice of given key sets, with its totals and restrictions read in the same snapshot."""
+    names = included_tables(catalog, sets.keys, reports, options.parts) if options.closed else sets.keys
+    each = catalog.in_order(names)
+    progress.expect("tables counted", len(each))
+    catalog.read_columns(each)  # whoever looks at the slice later has another connection, or none
+    totals: dict[str, int] = {}
+    counted = reader.snapshot.counts(f"SELECT COUNT(*) FROM {name}" for name in each)
+    for name, total in zip(each, counted, strict=True):
+        totals[name] = total
+        progress("tables counted")
+    refuse_orphans(reader, [catalog.tables[name] for name in each], sets, progress)
+    tables = {name: _table(catalog, sets, name, totals[name], reader) for name in each}
+    return Slice(
+        catalog,
+        sets,
+        tables,
+        reports,
+        reader.snapshot.state()._asdict(),
+        _Algebra(),
+        parts=options.parts,
+        left_out={name: len(rows) for name, rows in left_out.items()},
+        connection=dj_connection,
+    )
+
+
+def _table(catalog: Catalog, sets: KeySets, name: str, total: int, reader: Reader) -> TableSlice:
+    table, keys = catalog.tables[name], sets.rows(name)
+    reasons: dict[str, int] = {}
+    for index, number in keys.counts().items():
+        rule = sets.reasons[index].rule
+        reasons[rule] = reasons.get(rule, 0) + number
+    # rows of a table without a key may be equal, and are in the slice all or none
+    rows = len(keys) if table.primary_key or not keys else total
+    restriction = shortest(table, keys, total, reader.snapshot.count)
+    return TableSlice(name, table, rows, total, reasons, keys, restriction)
+
+
+def _refusal(result: Slice, refused: Mapping[str, set[Key]]) -> str:
+    """What a guard found: rows outside of it, each with the reason that it is in the slice."""
+    lines = [
+        f"Making a slice: {sum(map(len, refused.values()))} rows lie outside of the guard, so nothing is written. "
+        "Leave them out with only=…, or forget the statements that read them:"
+    ]
+    for name, rows in refused.items():
+        lines.append(f"{name}: {len(rows)} rows")
+        for key in sorted(rows, key=repr)[:3]:
+            lines += [f"    {step}" for step in result.explain(name, key)]
+    return "\n".join(lines)

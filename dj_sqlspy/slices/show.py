@@ -1,0 +1,97 @@
+"""Show: a slice as a terminal and a notebook show it.
+
+In: the tables and the reports of a `Slice`. Out: text, rich tables and HTML. It computes nothing that is not in what it
+shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from markupsafe import Markup
+from rich.console import RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ..cascade.leaves import StatementReport
+from ..display import COLOURS, count, html_table, one_line
+from ..names import class_name, split_full_name, tier_of
+from .tables import TableSlice
+
+SHOWN = 10  # statements that are named one by one before they are only counted
+
+Tables = Mapping[str, TableSlice]
+
+
+def lines(tables: Tables, reports: Sequence[StatementReport]) -> Iterable[RenderableType]:
+    """A slice for a terminal: its tables, then what to know of it."""
+    table = RichTable(box=None, pad_edge=False)
+    table.add_column("table", overflow="fold", ratio=4)
+    for heading in ("rows", "of"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("why", overflow="fold", ratio=4)
+    for name, entry in tables.items():
+        schema, short = split_full_name(name)
+        label = Text(f"{schema}.", style="dim") + Text(class_name(short), style=COLOURS[tier_of(short)][1])
+        if not entry.rows:
+            label.stylize("dim")
+        table.add_row(label, f"{entry.rows:,}", f"{entry.total_rows:,}", Text(entry.why))
+    yield table
+    yield Text(summary(tables, reports), style="bold")
+    yield from (Text(line) for line in warnings(reports))
+
+
+def html(tables: Tables, reports: Sequence[StatementReport]) -> str:
+    """A slice for a notebook."""
+    rows = [
+        (_label(entry), f"{entry.rows:,}", f"{entry.total_rows:,}", entry.why) for entry in tables.values()
+    ]
+    notes = Markup("").join(Markup("<div>{}</div>").format(line) for line in warnings(reports))
+    table = html_table(("table", "rows", "of", "why"), rows)
+    return Markup("<div><b>{}</b>{}{}</div>").format(summary(tables, reports), table, notes)
+
+
+def _label(entry: TableSlice) -> Markup:
+    schema, short = split_full_name(entry.name)
+    return Markup(
+        '<span title="{}"><span style="color:{}">{}</span> <small>{}.</small>'
+        + ("{}" if entry.rows else "<i>{}</i>")
+        + "</span>"
+    ).format(entry.name, COLOURS[tier_of(short)][0], "■" if entry.rows else "□", schema, class_name(short))
+
+
+def summary(tables: Tables, reports: Sequence[StatementReport]) -> str:
+    """The size of a slice in words."""
+    rows, total = sum(t.rows for t in tables.values()), sum(t.total_rows for t in tables.values())
+    filled = sum(t.rows > 0 for t in tables.values())
+    empty = len(tables) - filled
+    structure = f", and {empty:,} for their structure" if empty else ""
+    return (
+        f"{rows:,} of {total:,} rows in {count(filled, 'table')}{structure};"
+        f" {count(len(reports), 'statement')}"
+    )
+
+
+def warnings(reports: Sequence[StatementReport]) -> list[str]:
+    """What to know of a slice before it is written."""
+    told = []
+    marked = [report for report in reports if report.marks]
+    fallbacks = [report for report in reports if report.fallback]
+    drifted = [report for report in reports if report.drifted]
+    for members, what, detail in (
+        (fallbacks, "not analysed, all rows of their tables are in the slice", "fallback"),
+        (drifted, "with another number of rows than when captured", "drift"),
+        (marked, f"whose result can change by {'itself' if len(marked) == 1 else 'themselves'}", "marks"),
+    ):
+        if members:
+            told.append(f"{count(len(members), 'statement')} {what}:")
+        for report in members[:SHOWN]:
+            said = {
+                "fallback": report.fallback,
+                "drift": f"{report.rows_then} then, {report.rows_now} now",
+                "marks": ", ".join(sorted(report.marks)),
+            }[detail]
+            told.append(f"    {report.statement.number} ({said}): {one_line(report.sql)}")
+        if len(members) > SHOWN:
+            told.append(f"    and {len(members) - SHOWN:,} more")
+    return told

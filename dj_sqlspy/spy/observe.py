@@ -1,0 +1,218 @@
+"""Observe: what is recorded of each statement that DataJoint sends, and from when to when.
+
+In: every call of ``datajoint.Connection.query`` that returned (`patches` calls `observe`). Out: statements in
+the journals of the sessions that they belong to (`session` says which). It does not parse SQL, does not touch
+the database, and raises nothing into user code: a fault of its own marks the session as incomplete and warns
+once.
+
+A SELECT is recorded while the server works on it, when the analysis would wait (`announce`, `ended`, `failed`);
+any other statement once it has ended, before the analysis gets its result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from .. import compat, settings
+from ..journal import Journal
+from ..servers.mysql import wire
+from . import reads, session, state
+from .session import Session
+
+logger = logging.getLogger("dj_sqlspy")
+
+# What a statement is for, where the entry point of DataJoint tells; set by `patches`.
+purpose: ContextVar[str | None] = ContextVar("dj_sqlspy_purpose", default=None)
+
+# The schema of the shared log, whose own tables are bookkeeping.
+_shared_schema: str | None = None
+
+# Whether results are digested while the analysis reads them.
+digests = True
+
+
+def follow_settings() -> None:
+    """Note the schema of the shared log, and whether to digest (`settings.on_change`)."""
+    global _shared_schema, digests
+    _shared_schema, digests = settings.get("schema"), settings.get("digests")
+
+
+_BOUNDARY = frozenset({"START", "BEGIN", "COMMIT", "ROLLBACK", "SET", "XA"})
+_IN_TRANSACTION = 1  # SERVER_STATUS_IN_TRANS
+
+
+@contextlib.contextmanager
+def for_purpose(kind: str | None) -> Iterator[None]:
+    """Run a block whose statements are of this kind (None: as they come)."""
+    before = purpose.get()
+    purpose.set(kind)
+    try:
+        yield
+    finally:
+        purpose.set(before)
+
+
+def final_sql(connection: Any, query: str, args: Any, cursor: Any) -> str:
+    """The statement as the server received it, with the arguments merged as the driver merges them.
+
+    PyMySQL keeps it. DataJoint's query cache gives a cursor of its own that does not; there the driver merges
+    them again, which needs no server.
+    """
+    executed = getattr(cursor, "_executed", None)
+    if executed is None:
+        if args is not None and not isinstance(args, (tuple, list, dict)):
+            args = (args,)  # PyMySQL takes one argument as it is, and warns: the user was warned already
+        executed = connection._conn.cursor().mogrify(query, args)
+    return executed if isinstance(executed, str) else bytes(executed).decode("utf-8", "surrogateescape")
+
+
+_transactions = itertools.count(1)
+
+
+def _transaction(connection: Any) -> int:
+    """The number of the transaction that the connection is in."""
+    number: int = connection.__dict__.get("_dj_sqlspy_transaction", 0)
+    if not number:
+        number = connection._dj_sqlspy_transaction = next(_transactions)
+    return number
+
+
+def note(connection: Any, query: str, args: Any, cursor: Any) -> None:
+    """Note what a statement that has succeeded means for those after it. Called also outside of sessions.
+
+    Raises nothing: a fault marks the sessions that are open as incomplete.
+    """
+    try:
+        state.note(connection._conn, final_sql(connection, query, args, cursor))
+    except Exception as error:
+        _fault(session.open_sessions, error)
+
+
+def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
+    """Record a statement that has returned, if it reads. Called while a session is open; raises nothing."""
+    sessions: Sequence[Session] = session.open_sessions
+    try:
+        head = "SELECT"
+        if not query.startswith("SELECT "):
+            head = reads.head(query)
+            if head in _BOUNDARY:
+                connection.__dict__.pop("_dj_sqlspy_transaction", None)
+            if head not in reads.READS and (head not in reads.MAY_READ or not reads.reads_inside(query)):
+                return
+        sessions = session.receivers()
+        if not sessions:
+            return
+        sql = getattr(cursor, "_executed", None)
+        if type(sql) is not str:
+            sql = final_sql(connection, query, args, cursor)
+        if _is_of_books(sql):
+            return
+        reading = head in reads.READS
+        rows = cursor.rowcount if reading or reads.counts_rows_read(query) else None
+        received = _received(connection._conn, cursor) if reading else None
+        _record([], sessions, connection, sql, rows, received=received)
+    except Exception as error:
+        _fault(sessions, error)
+
+
+def _is_of_books(sql: str) -> bool:
+    return reads.is_bookkeeping(sql) or bool(_shared_schema and reads.is_of_log(sql, _shared_schema))
+
+
+# The journals that have a statement, and its number there.
+Recorded = list[tuple[Journal, int]]
+
+
+def announce(connection: Any, sent: bytes) -> Recorded:
+    """Record a SELECT that was sent just now and has no answer yet. Called in a session; raises nothing.
+
+    Records nothing where it can't: `observe` is called for the statement then, and says what is wrong.
+    """
+    recorded: Recorded = []
+    try:
+        sessions = session.receivers()
+        if sessions and sent.startswith(b"SELECT "):
+            sql = sent.decode(connection._conn.encoding, "surrogateescape")
+            if not _is_of_books(sql):
+                _record(recorded, sessions, connection, sql, None, has_ended=False)
+    except Exception as error:
+        logger.debug("A statement could not be recorded before its answer: %s", error)
+        failed(recorded)  # in one of several journals
+        return []
+    return recorded
+
+
+def ended(recorded: Recorded, connection: Any, cursor: Any) -> None:
+    """Note what a statement returned that was announced. Raises nothing."""
+    for journal, number in recorded:
+        try:
+            journal.ended(number, cursor.rowcount, _received(connection._conn, cursor))
+        except Exception as error:
+            journal.fault(f"the result of a statement could not be noted: {type(error).__name__}: {error}")
+
+
+def _received(raw: Any, cursor: Any) -> wire.Received | None:
+    """What a cursor received, where it is the last that the connection has read and was digested."""
+    if getattr(cursor, "_result", None) is None or cursor._result is not getattr(raw, "_result", None):
+        return None
+    return wire.received(raw)
+
+
+def failed(recorded: Recorded) -> None:
+    """Take back a statement that was announced: it has no result. Raises nothing."""
+    for journal, number in recorded:
+        try:
+            journal.failed(number)
+        except Exception as error:
+            journal.fault(f"a statement that failed could not be taken back: {type(error).__name__}: {error}")
+
+
+def _record(
+    recorded: Recorded,
+    sessions: Sequence[Session],
+    connection: Any,
+    sql: str,
+    rows: int | None,
+    has_ended: bool = True,
+    received: wire.Received | None = None,
+) -> None:
+    info, raw = connection.conn_info, connection._conn
+    if compat.backend_of(connection) != "mysql":
+        raise ValueError(
+            f"it was sent to {info['host']}, a server of the kind {compat.backend_of(connection)!r}; dj-sqlspy works "
+            "with MySQL and MariaDB"
+        )
+    in_transaction = getattr(raw, "server_status", 0) & _IN_TRANSACTION
+    numbers: dict[Journal, tuple[int, ...]] = {}
+    for each in sessions:
+        each.connection = connection
+        numbers[each.journal] = (*numbers.get(each.journal, ()), each.number)
+    for journal, found in numbers.items():
+        number = journal.statement(
+            sql,
+            rows,
+            purpose.get() or "data",
+            f"{info['host']}:{info['port']}",
+            _transaction(connection) if in_transaction else 0,
+            state.database(raw),
+            found,
+            has_ended,
+            state.of(raw),
+            received,
+        )
+        if number:
+            recorded.append((journal, number))
+
+
+def _fault(sessions: Sequence[Session], error: Exception) -> None:
+    reason = f"a statement could not be recorded: {type(error).__name__}: {error}"
+    for each in sessions:
+        try:
+            each.journal.fault(reason)
+        except Exception:  # whatever it is, the analysis goes on
+            logger.exception("The session %r could not be marked as incomplete", each)

@@ -1,0 +1,399 @@
+"""Patches: every change that is made to DataJoint and to Python's threads and processes, in one place.
+
+In: DataJoint as it is installed. Out: calls of `observe` for each query that is sent, with what it is for; sessions
+that threads, processes and tasks take over; ``dj.config`` that takes ``sqlspy.…``. A patch records nothing itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import multiprocessing.process
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import datajoint
+import datajoint.autopopulate
+import datajoint.connection
+import datajoint.expression
+import datajoint.jobs
+import datajoint.settings
+import datajoint.table
+import pymysql
+from pymysql.constants.COMMAND import COM_QUERY
+
+from .. import settings
+from ..compat import IS_V2
+from ..servers.mysql import wire
+from . import clusters, observe, session, state
+
+
+def install() -> None:
+    """Make every patch, once (called by ``import dj_sqlspy``)."""
+    if not hasattr(datajoint.Connection.query, "_dj_sqlspy"):
+        _patch_query()
+        _patch_entry_points()
+        _patch_populate()
+        _patch_threads()
+        _patch_processes()
+        session.on_open += [_patch_pools, clusters.patch]
+        # what was loaded in a session may serve others later, which its workers must know
+        session.on_end.append(lambda _: _patch_pools())
+
+
+def attach_config() -> None:
+    """Let ``dj.config`` take ``sqlspy.…``, once, and follow what is set there already."""
+    _attach_config_v2() if IS_V2 else _attach_config_v014()
+
+
+def _patch(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
+    """Replace a method by ``wrapper(method)``; one that this line of DataJoint does not have is left."""
+    original = vars(owner).get(name)
+    if original is not None:
+        replacement: Any = functools.wraps(original)(wrapper(original))
+        replacement._dj_sqlspy = True
+        setattr(owner, name, replacement)
+
+
+def _patch_query() -> None:
+    """The one seam: both lines send everything through it, on every connection."""
+
+    def wrapper(original: Any) -> Any:
+        def query(self: Any, query: str, args: Any = (), **options: Any) -> Any:
+            if session.open_sessions:
+                cursor = _observed(original, self, query, args, options)
+            else:
+                cursor = original(self, query, args, **options)
+            if state.may_matter(query):  # to what follows, in a session perhaps
+                observe.note(self, query, args, cursor)
+            return cursor
+
+        return query
+
+    _patch(datajoint.Connection, "query", wrapper)
+
+
+def _observed(original: Any, connection: Any, query: str, args: Any, options: Any) -> Any:
+    """Send a query in a session, and have it recorded."""
+    raw = connection._conn
+    if type(raw) is not pymysql.connections.Connection:
+        cursor = original(connection, query, args, **options)
+        observe.observe(connection, query, args, cursor)
+        return cursor
+    sending = None
+    if observe.digests:
+        raw._read_query_result = wire.reader_of(raw)
+    if isinstance(query, str) and query.startswith("SELECT "):
+        raw._execute_command = sending = _Sending(connection, raw)
+    try:
+        cursor = original(connection, query, args, **options)
+    except BaseException:
+        if sending is not None:
+            observe.failed(sending.recorded)
+        raise
+    finally:
+        raw.__dict__.pop("_execute_command", None)
+        raw.__dict__.pop("_read_query_result", None)
+    if sending is not None and sending.recorded:
+        observe.ended(sending.recorded, connection, cursor)
+    else:
+        observe.observe(connection, query, args, cursor)
+    return cursor
+
+
+class _Sending:
+    """Stands in for PyMySQL's ``_execute_command`` in one query: the SELECT that it sends is announced.
+
+    The connection waits for the server then, so that what the spy does costs the analysis nothing.
+    """
+
+    __slots__ = ("connection", "raw", "recorded", "send")
+
+    def __init__(self, connection: Any, raw: Any) -> None:
+        self.connection, self.raw, self.send = connection, raw, raw._execute_command
+        self.recorded: observe.Recorded = []
+
+    def __call__(self, command: int, sql: Any) -> None:
+        self.send(command, sql)
+        if command == COM_QUERY and not self.recorded:
+            try:
+                self.recorded = observe.announce(self.connection, sql)
+            except BaseException:
+                # Ctrl-C, say. As PyMySQL does while it waits: the next query would get the answer to this one
+                self.raw._force_close()
+                raise
+
+
+def _patch_entry_points() -> None:
+    """What a read is for is known by the method that the caller used, not by the text of the statement.
+
+    ``dj.U().aggr(T, n="count(*)")`` and ``len(T)`` send nearly the same text, and the first is data. The
+    outermost entry point counts: a preview stays one where it asks for the number of rows.
+    """
+
+    def reads_for(kind: str) -> Callable[[Any], Any]:
+        def wrapper(original: Any) -> Any:
+            def entry(self: Any, *args: Any, **options: Any) -> Any:
+                if not session.open_sessions or observe.purpose.get() is not None:
+                    return original(self, *args, **options)
+                with observe.for_purpose(kind):
+                    return original(self, *args, **options)
+
+            return entry
+
+        return wrapper
+
+    expression, table = datajoint.expression, datajoint.table.Table
+    for owner in (expression.QueryExpression, expression.Aggregation, expression.Union):
+        _patch(owner, "__len__", reads_for("count"))
+        _patch(owner, "__bool__", reads_for("exists"))
+    for name in ("__repr__", "_repr_html_", "preview"):
+        _patch(expression.QueryExpression, name, reads_for("preview"))
+    # describe() reads no rows, and looks at the frame that called it: not patched
+    for name in ("delete", "delete_quick", "drop", "drop_quick"):
+        _patch(table, name, reads_for("preview"))
+    _patch(datajoint.autopopulate.AutoPopulate, "progress", reads_for("preview"))
+    # to import a pipeline is to declare it: DataJoint counts each Lookup table and compares with its contents
+    for schema in datajoint.Schema.__mro__[:-1]:
+        _patch(schema, "_decorate_table", reads_for("metadata"))
+    if hasattr(datajoint.jobs, "Job"):  # the job tables of 2.x
+        _patch(datajoint.jobs.Job, "refresh", reads_for("metadata"))
+
+
+# The table that populate is about to make a row of: its next question is whether the row is there already.
+_about_to_make: ContextVar[Any] = ContextVar("dj_sqlspy_about_to_make", default=None)
+
+
+def _patch_populate() -> None:
+    """In populate all is bookkeeping but what happens for one key, and of that its first question is too."""
+
+    def bookkeeping(original: Any) -> Any:
+        def populate(self: Any, *args: Any, **options: Any) -> Any:
+            if not session.open_sessions:
+                return original(self, *args, **options)
+            with observe.for_purpose("metadata"):
+                return original(self, *args, **options)
+
+        return populate
+
+    def one_key(original: Any) -> Any:
+        def _populate1(self: Any, *args: Any, **options: Any) -> Any:
+            if not session.open_sessions:
+                return original(self, *args, **options)
+            token = _about_to_make.set(self if IS_V2 else self.target)
+            try:
+                with observe.for_purpose(None):
+                    return original(self, *args, **options)
+            finally:
+                _about_to_make.reset(token)
+
+        return _populate1
+
+    def is_made(original: Any) -> Any:
+        def __contains__(self: Any, item: Any) -> Any:
+            if _about_to_make.get() is not self:
+                return original(self, item)
+            _about_to_make.set(None)
+            with observe.for_purpose("metadata"):
+                return original(self, item)
+
+        return __contains__
+
+    populated = datajoint.autopopulate.AutoPopulate
+    if "_populate1" in vars(
+        populated
+    ):  # else what make fetches could not be told from bookkeeping: all is data
+        _patch(populated, "populate", bookkeeping)
+        _patch(populated, "_populate1", one_key)
+        _patch(datajoint.expression.QueryExpression, "__contains__", is_made)
+
+
+def _patch_threads() -> None:
+    """A thread belongs to the sessions of who starts it, a task in a pool to those of who gives it."""
+
+    def start(original: Any) -> Any:
+        def start(self: threading.Thread, *args: Any, **options: Any) -> Any:
+            if session.open_sessions:
+                self._dj_sqlspy_scope = session.scope_for_thread()  # type: ignore[attr-defined]
+            return original(self, *args, **options)
+
+        return start
+
+    _patch(threading.Thread, "start", start)
+
+
+def _patch_processes() -> None:
+    """A process that does not inherit the memory of its parent joins the sessions of it."""
+
+    def start(original: Any) -> Any:
+        def start(self: Any) -> Any:
+            if session.open_sessions:
+                self._dj_sqlspy_passenger = _Passenger(session.as_environment(session.receivers()))
+            return original(self)
+
+        return start
+
+    _patch(multiprocessing.process.BaseProcess, "start", start)
+
+
+class _Passenger:
+    """Travels in a Process that is pickled (spawn, forkserver), and joins the sessions where it arrives."""
+
+    def __init__(self, sessions: str) -> None:
+        self.sessions = sessions
+
+    def __reduce__(self) -> Any:
+        return session.join, (self.sessions,)
+
+
+def _patch_pools() -> None:
+    """A task belongs to the sessions of who gives it, also where the pool is older than they are.
+
+    Called when a session opens: a pool that is older has its module loaded, and we need not load it for others.
+    """
+
+    def patch(owner: Any, names: Sequence[str], task: Any) -> None:
+        def wrapper(original: Any) -> Any:
+            def give(self: Any, *args: Any, **options: Any) -> Any:
+                if args:  # after the session too: a worker that has joined it must know that this is for none
+                    args = (task(self, args[0]), *args[1:])
+                elif "func" in options:
+                    options["func"] = task(self, options["func"])
+                return original(self, *args, **options)
+
+            return give
+
+        for name in names:
+            if not hasattr(getattr(owner, name), "_dj_sqlspy"):
+                _patch(owner, name, wrapper)
+
+    threads = sys.modules.get("concurrent.futures.thread")
+    processes = sys.modules.get("concurrent.futures.process")
+    pool = sys.modules.get("multiprocessing.pool")
+    if threads is not None:
+        patch(threads.ThreadPoolExecutor, ["submit"], lambda _, function: _TaskForThread(function))
+    if processes is not None:
+        patch(processes.ProcessPoolExecutor, ["submit"], lambda _, function: _TaskForProcess(function))
+    if pool is not None:
+
+        def task(owner: Any, function: Any) -> Any:
+            return (_TaskForThread if isinstance(owner, pool.ThreadPool) else _TaskForProcess)(function)
+
+        patch(pool.Pool, ["apply_async", "_map_async", "imap", "imap_unordered"], task)
+
+
+class _TaskForThread:
+    """A function that runs in the scope that it was given to a pool in."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.scope = session.current_scope() or session.Scope(None)
+
+    def __call__(self, /, *args: Any, **options: Any) -> Any:
+        with session.within(self.scope):
+            return self.function(*args, **options)
+
+
+class _TaskForProcess:
+    """A function that runs for the sessions that it was given to a pool in; pickled with their names."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.sessions = session.as_environment(session.receivers())
+
+    def __call__(self, /, *args: Any, **options: Any) -> Any:
+        with session.visiting(self.sessions):
+            return self.function(*args, **options)
+
+
+def _attach_config_v014() -> None:
+    """0.14 keeps any key; what is missing is to check ours, and to follow where they change."""
+    config = datajoint.settings.config
+    kind = type(config)
+
+    def is_ours(key: Any) -> bool:
+        return isinstance(key, str) and key.startswith("sqlspy.")
+
+    def setitem(original: Any) -> Any:
+        def __setitem__(self: Any, item: Any, value: Any) -> None:
+            original(self, item, settings.checked(item[7:], value) if is_ours(item) else value)
+            if is_ours(item):
+                settings.changed()
+
+        return __setitem__
+
+    def delitem(original: Any) -> Any:
+        def __delitem__(self: Any, key: Any) -> None:
+            original(self, key)
+            if is_ours(key):
+                settings.changed()
+
+        return __delitem__
+
+    def load(original: Any) -> Any:
+        def load(self: Any, filename: Any) -> None:
+            original(self, filename)
+            settings.changed()
+
+        return load
+
+    def temporarily(original: Any) -> Any:
+        @contextlib.contextmanager
+        def __call__(self: Any, **options: Any) -> Iterator[Any]:
+            try:
+                with original(self, **options) as changed:
+                    settings.changed()
+                    yield changed
+            finally:
+                settings.changed()
+
+        return __call__
+
+    def read(name: str) -> Any:
+        return config.get(f"sqlspy.{name}", settings.DEFAULTS[name])
+
+    def write(name: str, value: Any) -> None:
+        config[f"sqlspy.{name}"] = value
+        kind.instance._conf[f"sqlspy.{name}"] = value  # also after a ``with config(…)`` that may be open now
+
+    if not hasattr(kind.__setitem__, "_dj_sqlspy"):
+        _patch(kind, "__setitem__", setitem)
+        _patch(kind, "__delitem__", delitem)
+        _patch(kind, "load", load)
+        _patch(kind, "__call__", temporarily)
+        settings.attach(read, write)
+
+
+def _attach_config_v2() -> None:
+    """2.x refuses groups that it does not know, but takes an attribute of its class for one.
+
+    So the group is one for all instances (`dj.Instance` too). The file was read before: read it again for
+    ours.
+    """
+    if hasattr(datajoint.settings.Config, "sqlspy"):
+        return
+    group = settings.Settings()
+    datajoint.settings.Config.sqlspy = group
+    datajoint.settings.ENV_VAR_MAPPING.update(
+        {f"sqlspy.{n}": settings.variable(n) for n in settings.DEFAULTS}
+    )
+    path = datajoint.settings.config._config_path
+    found: dict[str, Any] = {}
+    if path is not None:
+        with contextlib.suppress(OSError, ValueError):  # DataJoint has said so
+            contents = json.loads(path.read_text())
+            found = {k[7:]: v for k, v in contents.items() if k.startswith("sqlspy.")} | contents.get(
+                "sqlspy", {}
+            )
+    # unchecked here, as DataJoint 0.14 has it: `attach` looks at them, and complains without breaking the
+    # import
+    group.__dict__.update({name: value for name, value in found.items() if name in settings.DEFAULTS})
+
+    def write(name: str, value: Any) -> None:
+        setattr(group, name, value)
+
+    settings.attach(group.__dict__.__getitem__, write)
