@@ -14,8 +14,9 @@ A statement that cannot be analysed falls back to all rows of every table that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from . import interpreted as interpreted  # before anything that imports sqlglot
@@ -28,6 +29,7 @@ from ..errors import LineageError
 from ..servers.catalog import Catalog
 from ..servers.tables import Table
 from .demand import demanded_occurrences, from_occurrences, is_plain, predicates, rows_behind
+from .inside import narrowed
 from .order import determined, marks_of
 from .resolve import resolve
 from .simplify import simplify
@@ -49,11 +51,15 @@ class Leaf:
         Returns their keys. None: all rows.
     keys : tuple of array or None
         The keys, where they are known already (`cascade.keysets.Columns`).
+    inside : str or None
+        Where only some rows of the statement's tables count: returns those that it would depend on if there were no
+        others.
     """
 
     table: Table
     sql: str | None
     keys: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
+    inside: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,7 @@ def analyse(
     *,
     kind: str = "data",
     default_schema: str | None = None,
+    inside: Mapping[str, str] = MappingProxyType({}),
 ) -> Lineage:
     """The lineage of one statement.
 
@@ -155,6 +162,9 @@ def analyse(
         "exists" asks for one witness row of ``SELECT EXISTS (…)``; any other for all rows.
     default_schema : str, optional
         Schema of unqualified table names.
+    inside : mapping, optional
+        For tables of which only some rows count, by full name, SQL that stands for these rows in FROM. Leaves and
+        rules of a statement that reads one then have their like about a database without the others.
 
     Raises
     ------
@@ -171,13 +181,18 @@ def analyse(
         if kind == "exists":
             query = _one_witness(query)
         unknown = marks_of(resolved)
-        leaves = tuple(_leaves(query))
-        rules = tuple(witnesses(query)) + tuple(
-            rule for inner in standalone(query) for rule in witnesses(inner) if inner is not query
-        )
+        leaves, rules = tuple(_leaves(query)), tuple(_rules(query))
         # also those that it reads no row of (of a CTE that it does not use): a server may want to see them
         tables = [base.table for base in occurrences(query)]
         tables += [t for _, _, t in _through_views(table_names(select), catalog, default_schema) if t]
+        if any(table.full_name in inside for table in tables):
+            narrow = narrowed(query, inside)
+            leaves = tuple(
+                replace(leaf, inside=other.sql) for leaf, other in zip(leaves, _leaves(narrow), strict=True)
+            )
+            rules = tuple(
+                replace(rule, inside=other) for rule, other in zip(rules, _rules(narrow), strict=True)
+            )
         whole, qualified = select is statement, _qualify(select, default_schema)
         return Lineage(
             sql if whole and not qualified else select.sql(dialect=Exact, comments=False),
@@ -206,6 +221,13 @@ def _leaves(query: Query) -> Iterator[Leaf]:
                 yield Leaf(base.table, to_sql(rows_behind(branch, base.alias)))
     for table in {base.table.full_name: base.table for base in occurrences(query) if base.whole}.values():
         yield Leaf(table, None)
+
+
+def _rules(query: Query) -> Iterator[Witness]:
+    yield from witnesses(query)
+    for inner in standalone(query):
+        if inner is not query:
+            yield from witnesses(inner)
 
 
 def _branches(query: Query) -> Iterator[Query]:

@@ -29,11 +29,16 @@ class _Immutable:
 
 @dataclass(frozen=True, eq=False)
 class Base(_Immutable):
-    """One occurrence of a base table. ``whole`` asks for all of its rows, whatever they are read for."""
+    """One occurrence of a base table.
+
+    ``whole`` asks for all of its rows, whatever they are read for. ``rows`` is SQL that stands in FROM in its place,
+    where only some of its rows count (`inside`).
+    """
 
     alias: str
     table: Table
     whole: bool = False
+    rows: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -484,10 +489,13 @@ def has_window(expression: Expr) -> bool:
 
 
 def _table_node(source: Base) -> Expr:
+    alias = exp.TableAlias(this=exp.Identifier(this=source.alias, quoted=True))
+    if source.rows is not None:
+        return exp.Table(this=exp.Var(this=source.rows), alias=alias)
     return exp.Table(
         this=exp.Identifier(this=source.table.name, quoted=True),
         db=exp.Identifier(this=source.table.schema, quoted=True),
-        alias=exp.TableAlias(this=exp.Identifier(this=source.alias, quoted=True)),
+        alias=alias,
     )
 
 
