@@ -19,8 +19,10 @@ import networkx as nx
 
 from ..errors import LineageError, SliceError
 from ..lineage import analyse
-from ..lineage.demand import query_occurrences, rows_behind
-from ..lineage.tree import to_sql
+from ..lineage.derivation import rows_behind
+from ..lineage.generate import to_sql
+from ..lineage.predicates import from_occurrences
+from ..lineage.tree import Block
 from ..servers.catalog import Catalog
 from ..servers.columns import Column
 from ..servers.keys import key_columns
@@ -278,12 +280,12 @@ def _keys_named(catalog: Catalog, bound: Bound, table: Table, reader: Reader) ->
         raise SliceError(f"{about}: {error}") from error
     if lineage.query is None:
         raise SliceError(f"{about}: the restriction is not analysed: {lineage.fallback}")
-    rows = query_occurrences(lineage.query)
+    rows = from_occurrences(lineage.query.tree) if isinstance(lineage.query, Block) else []
     if len(rows) != 1 or rows[0].table is not table:
         raise SliceError(
             f"{about}: its restriction does not select among the rows of this table:\n{bound.sql}"
         )
-    sql = to_sql(rows_behind(lineage.query, rows[0].alias))
+    sql = to_sql(rows_behind(lineage.query, rows[0]))
     try:
         reader.snapshot.require_accepted(sql)
     except Refused as error:

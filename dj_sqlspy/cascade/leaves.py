@@ -15,8 +15,9 @@ from ..errors import LineageError
 from ..journal import Statement
 from ..lineage import Leaf, Lineage, analyse
 from ..lineage.batch import Batch, batch, rows_of_one_table
+from ..lineage.generate import to_sql
 from ..lineage.inside import narrowed
-from ..lineage.tree import Block, Output, Query, Union, to_sql
+from ..lineage.tree import Block, Output, Query, Union
 from ..lineage.witness import with_keys
 from ..progress import Progress
 from ..servers.catalog import Catalog
@@ -87,17 +88,21 @@ def analyse_all(
     known = Known(reader.coder)
     loops = [loop_of(shape, catalog) for shape in shapes]
     for loop in loops:
-        if loop is not None:
+        if not isinstance(loop, str):
             known.watch(*loop)
     # what is not asked for all bindings at once comes first, since it can make bindings redundant
     alone: list[Iterable[_Made] | None] = [
-        None
-        if loop is not None
-        else [_one_by_one(shape, binding, catalog, reader, known, inside) for binding in shape.bindings]
+        [_one_by_one(shape, binding, catalog, reader, known, inside) for binding in shape.bindings]
+        if isinstance(loop, str)
+        else None
         for shape, loop in zip(shapes, loops, strict=True)
     ]
     for shape, loop, one_by_one in zip(shapes, loops, alone, strict=True):
-        made = one_by_one if loop is None else _whole_shape(shape, *loop, catalog, reader, known, inside)
+        made = (
+            one_by_one
+            if isinstance(loop, str)
+            else _whole_shape(shape, *loop, catalog, reader, known, inside)
+        )
         if made is None:
             made = (_one_by_one(shape, binding, catalog, reader, known, inside) for binding in shape.bindings)
         for lineage, demand, counted in made:
@@ -170,18 +175,22 @@ def _read(lineage: Lineage, kind: str, reader: Reader) -> tuple[Leaf, Columns] |
     return dataclasses.replace(leaf, keys=keys), keys
 
 
-def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | None:
-    """The lineage of a shape and how to ask for all of its bindings at once; None if that cannot be."""
+def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | str:
+    """The lineage of a shape and how to ask for all of its bindings at once, or why that cannot be."""
     if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
-        return None
+        return "there is one binding"
     try:
         lineage = analyse(shape.marked, catalog, kind=shape.kind, default_schema=shape.database or None)
-    except LineageError:
-        return None
-    if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
-        return None
+    except LineageError as error:
+        return str(error)
+    if lineage.fallback or lineage.query is None:
+        return lineage.fallback or "it reads nothing"
+    if lineage.witnesses:
+        return "rules keep other rows rejected"
+    if not lineage.reads_whole:
+        return "its SELECT stands in another statement"
     found = batch(lineage.query)
-    return None if found is None or not (found.single or found.count) else (lineage, found)
+    return found if isinstance(found, str) else (lineage, found)
 
 
 def _whole_shape(
@@ -194,11 +203,12 @@ def _whole_shape(
     inside: Inside,
 ) -> list[_Made] | None:
     """The lineage of a loop, asked for all bindings at once; None if they must be asked one by one."""
-    within = None
+    within: Batch | None = None
     if lineage.query is not None and any(table.full_name in inside for table in lineage.tables):
-        within = batch(narrowed(lineage.query, inside))
-        if within is None:
+        asked_inside = batch(narrowed(lineage.query, inside))
+        if isinstance(asked_inside, str):
             return None
+        within = asked_inside
     redundant = known.among(lineage, found, shape) if within is None else []
     made: list[_Made] = []
     if redundant:

@@ -1,10 +1,7 @@
-"""Inside: the same query of a database that holds only some rows of some tables.
+"""Inside: the same query about a database that holds only some rows of some tables.
 
 In: a resolved `Query`, and for tables of which only some rows count the SQL of these rows. Out: the query with that
 SQL in the place of each occurrence of such a table. Nothing else about it changes: aliases, names and structure stay.
-
->>> SELECT a.x FROM lab.session AS a                                                          # doctest: +SKIP
-SELECT a.x FROM (SELECT … FROM lab.session WHERE project = 'X') AS a
 """
 
 from __future__ import annotations
@@ -14,24 +11,17 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from .syntax import Exact, Expr
-from .tree import (
-    Base,
-    Derived,
-    Join,
-    Opaque,
-    Query,
-    Tree,
-    Union,
-    map_expressions,
-    query_of,
-    subqueries,
-    subquery,
-)
+from ..servers.mysql.syntax import Exact, Expr
+from .rewrite import map_block, substitute
+from .tree import Base, Join, Opaque, Query, Tree, Union, has_subquery
 
 
 def narrowed(query: Query, rows: Mapping[str, str]) -> Query:
     """The query about the rows that count.
+
+    >>> from dj_sqlspy.lineage.example import show, tree
+    >>> show(narrowed(tree("SELECT x FROM a NATURAL JOIN b"), {"`s`.`b`": "(SELECT * FROM s.b LIMIT 9)"}))
+    SELECT t1.x AS x FROM s.a AS t1 JOIN (SELECT * FROM s.b LIMIT 9) AS t2 ON (t1.id = t2.id)
 
     Parameters
     ----------
@@ -39,26 +29,18 @@ def narrowed(query: Query, rows: Mapping[str, str]) -> Query:
     rows : mapping
         By full table name, a query in parentheses.
     """
+
+    def expression(node: Expr) -> Expr:
+        return substitute(node, lambda c: None, inside) if has_subquery(node) else node
+
+    def inside(inner: Query) -> Query:
+        return narrowed(inner, rows)
+
     if isinstance(query, Union):
-        return replace(
-            query,
-            branches=tuple(narrowed(branch, rows) for branch in query.branches),
-            order=tuple(_expression(e, rows) for e in query.order),
-        )
-    block = map_expressions(query, lambda e: _expression(e, rows))
+        branches = tuple(map(inside, query.branches))
+        return replace(query, branches=branches, order=tuple(map(expression, query.order)))
+    block = map_block(query, expression, inside)
     return replace(block, tree=None if block.tree is None else _tree(block.tree, rows))
-
-
-def _expression(expression: Expr, rows: Mapping[str, str]) -> Expr:
-    if not any(True for _ in subqueries(expression)):
-        return expression
-
-    def visit(node: Expr) -> Expr:
-        query = query_of(node)
-        return node if query is None else subquery(narrowed(query, rows))
-
-    result: Expr = expression.copy().transform(visit, copy=False)
-    return result
 
 
 def _tree(tree: Tree, rows: Mapping[str, str]) -> Tree:
@@ -66,20 +48,20 @@ def _tree(tree: Tree, rows: Mapping[str, str]) -> Tree:
         return replace(tree, left=_tree(tree.left, rows), right=_tree(tree.right, rows))
     if isinstance(tree, Base):
         return replace(tree, rows=rows.get(tree.table.full_name))
-    if isinstance(tree, Derived):
-        return replace(tree, query=narrowed(tree.query, rows))
-    return tree if tree.hidden is None else _recursive(tree, rows)
+    if isinstance(tree, Opaque) and tree.hidden is not None:
+        return _recursive(tree, tree.hidden, rows)
+    return tree
 
 
-def _recursive(tree: Opaque, rows: Mapping[str, str]) -> Opaque:
+def _recursive(tree: Opaque, hidden: Expr, rows: Mapping[str, str]) -> Opaque:
     """A recursive CTE, which is kept as text, with that SQL in its text."""
-    assert tree.hidden is not None
-    named = {(base.table.schema, base.table.name): base.table.full_name for base in tree.whole}
-    text = tree.hidden.copy()
+    named = {(base.table.schema, base.table.name): rows.get(base.table.full_name) for base in tree.whole}
+    text = hidden.copy()
     for table in list(text.find_all(exp.Table)):
-        full_name = named.get((table.db, table.name))
-        if full_name is not None and full_name in rows:
+        sql = named.get((table.db, table.name))
+        if sql is not None:
             alias = exp.TableAlias(this=exp.Identifier(this=table.alias or table.name, quoted=True))
-            table.replace(exp.Table(this=exp.Var(this=rows[full_name]), alias=alias))
-    sql = text.sql(dialect=Exact, comments=False)
-    return replace(tree, node=exp.Table(this=exp.Var(this=f"({sql})")), hidden=text)
+            table.replace(exp.Table(this=exp.Var(this=sql), alias=alias, joins=table.args.get("joins")))
+    return replace(
+        tree, node=exp.Table(this=exp.Var(this=f"({text.sql(dialect=Exact, comments=False)})")), hidden=text
+    )

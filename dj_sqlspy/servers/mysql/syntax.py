@@ -26,10 +26,6 @@ class Unsupported(Exception):
     """A construct that lineage does not analyse; the text says which and why."""
 
 
-class UnknownTable(Unsupported):
-    """A table that the catalog does not have."""
-
-
 # ---------------------------------------------------------------- the dialect
 
 
@@ -41,38 +37,29 @@ def is_row(node: Expr) -> bool:
 # Functions that lineage or the grammar must know. sqlglot would write many of the others as another one, equal
 # in its view (LOG10(x) as LOG(10, x), which rounds otherwise), or take a stored function for one of another
 # database's: these stay under the names and with the arguments that they came with.
-_KNOWN_FUNCTIONS = frozenset(
-    [
-        *("AVG", "COUNT", "MAX", "MIN", "SUM"),
-        *("DATE_ADD", "DATE_SUB", "TIMESTAMPADD", "TIMESTAMPDIFF"),  # they name units
-    ]
-)
+_KNOWN_FUNCTIONS = frozenset({"AVG", "COUNT", "MAX", "MIN", "SUM"})
+_KNOWN_UNITS = frozenset({"DATE_ADD", "DATE_SUB", "TIMESTAMPADD", "TIMESTAMPDIFF"})
 _KNOWN_SYNTAX = frozenset(
-    [
-        *(
-            "CAST",
-            "CHAR",
-            "CONVERT",
-            "EXTRACT",
-            "GROUP_CONCAT",
-            "JSON_TABLE",
-            "JSON_VALUE",
-            "MATCH",
-            "POSITION",
-        ),
-        *("SUBSTR", "SUBSTRING", "TRIM"),
-    ]
+    {
+        "CAST",
+        "CHAR",
+        "CONVERT",
+        "EXTRACT",
+        "GROUP_CONCAT",
+        "JSON_TABLE",
+        "JSON_VALUE",
+        "MATCH",
+        "POSITION",
+        "TRIM",
+    }
+    | {"SUBSTR", "SUBSTRING"}
 )
 
 # The words that stand before literals of time, by the type that sqlglot reads them as.
-_TIME_LITERALS = {
-    exp.DType.DATE: "DATE",
-    exp.DType.TIME: "TIME",
-    exp.DType.TIMESTAMPTZ: "TIMESTAMP",
-}
+_TIME_LITERALS = {exp.DType.DATE: "DATE", exp.DType.TIME: "TIME", exp.DType.TIMESTAMPTZ: "TIMESTAMP"}
 
-_JOIN_WORDS = ("on", "using", "method", "side", "kind")
-
+# What a JOIN has and a comma has not; `Exact` reads a JOIN without any of them as CROSS.
+JOIN_WORDS = ("on", "using", "method", "side", "kind")
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -81,7 +68,9 @@ class Exact(MySQL):
     """MySQL's dialect, written so that MySQL and MariaDB both read it with the meaning it was parsed with."""
 
     class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
-        FUNCTIONS = {name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
+        FUNCTIONS = {
+            name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS | _KNOWN_UNITS
+        }
         FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
         # VALUES (3) as a row, which it is but in ON DUPLICATE KEY UPDATE
         FUNC_TOKENS = MySQL.Parser.FUNC_TOKENS - {TokenType.VALUES}
@@ -97,7 +86,7 @@ class Exact(MySQL):
             """JOIN without a condition as the CROSS JOIN that it is, so that a comma can be told from it."""
             comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
             join: exp.Join | None = super()._parse_join(*args, **kwargs)
-            if join is not None and not comma and not any(join.args.get(k) for k in _JOIN_WORDS):
+            if join is not None and not comma and not any(join.args.get(k) for k in JOIN_WORDS):
                 join.set("kind", "CROSS")
             return join
 
