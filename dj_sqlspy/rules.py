@@ -21,6 +21,7 @@ PART = "part of a master"
 CHILD = "descends from a row read"
 PICKED = "picked"
 WHOLE = "all rows (statement not analysed)"
+WHOLE_INSIDE = "all rows inside (statement not analysed)"  # of a table that a bound is about
 
 # Marks of statements, beside those of lineage (``now``, ``rand`` …).
 LEFT_OUT = "left-out"  # needs rows that a bound kept out

@@ -15,7 +15,8 @@ complete, problems  whether all that the analyses read is on record, and what is
 created             when, ISO 8601 in UTC
 versions            of dj-sqlspy and what it stands on
 server              flavor, version and settings of the source
-parts               "all" if a master brings all of its parts, else "referenced"
+parts               "all" if a master brings all of its parts, "inside" if bounds keep some of them
+                    out, else "referenced"
 schemas             name, charset, collation
 tables              parents first: name, rows in the slice, total_rows in the database,
                     restriction (SQL), reasons (rows by rule), primary_key, comment, and columns
@@ -101,7 +102,7 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
     problems : sequence of str
         What is missing from its record, or odd about it.
     """
-    masters = set(cut.catalog.masters.values())
+    masters = cut.catalog.masters
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -116,7 +117,7 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
             **{name: metadata.version(name) for name in ("pymysql", "sqlglot", "networkx")},
         },
         "server": {"flavor": source.flavor, "version": source.version, **source.settings},
-        "parts": cut.parts,
+        "parts": "inside" if cut.parts == "all" and cut.left_out.keys() & masters.keys() else cut.parts,
         "schemas": [asdict(schema) for schema in source.schemas],
         "tables": [
             {
@@ -149,7 +150,7 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
                 "columns": list(fk.columns),
                 "parent": fk.parent,
                 "parent_columns": list(fk.parent_columns),
-                "part": fk in masters,
+                "part": masters.get(fk.child) == fk,
             }
             for fk in foreign_keys(cut)
         ],

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from ..dump.exclude import contents
 from ..names import tier_of
-from ..rules import EXCLUDED, LEFT_OUT, PARENT, PART, READ, WHOLE
+from ..rules import EXCLUDED, LEFT_OUT, PARENT, PART, READ, WHOLE, WHOLE_INSIDE
 from ..shapes import lift
 from .diagram import draw
 from .render import render, rows, whole
@@ -34,6 +34,8 @@ BINDINGS = 60  # statements of one shape that are shown one by one
 RULES = {
     READ: "The result of a captured statement depends on the row.",
     WHOLE: "A statement could not be analysed, so all rows of the tables that it names are here.",
+    WHOLE_INSIDE: "A statement could not be analysed, so all rows of the tables that it names are here, but for those "
+    "outside of a boundary.",
     PARENT: "Another row of the slice refers to it by a foreign key.",
     PART: "It is a part of a row of the slice: DataJoint keeps a master and its parts together.",
 }

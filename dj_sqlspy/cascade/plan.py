@@ -95,8 +95,11 @@ def plan(shapes: Sequence[Shape], catalog: Catalog, options: Options) -> Plan:
                 done.add(number)
                 steps.append(_of_rule(shape, rule))
                 reached |= {base.table.full_name for base in rule.wanted}
-    if options.only or options.guard:
-        steps.append(Step("compare with the rows that `only` and `guard` name", EACH_LIST))
+    if options.only:
+        what = "ask the above, of tables that `only` names or that descend from them, also of the rows inside alone"
+        steps.append(Step(what, "as often"))
+    if options.guard:
+        steps.append(Step("look for rows outside of `guard`", EACH_LIST))
     named = {table.full_name for _, lineage in found for table in lineage.tables}
     included = catalog.in_order(included_tables(catalog, reached | named, (), parts))
     several = "together with others"

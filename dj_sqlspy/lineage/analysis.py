@@ -6,8 +6,9 @@ back to all rows of every table that it names, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from sqlglot import exp
@@ -18,6 +19,7 @@ from ..servers.mysql.syntax import Exact, Expr, Unsupported, parse, select_of, t
 from ..servers.tables import Table
 from .derivation import rows_behind
 from .generate import to_sql
+from .inside import narrowed
 from .names import named_tables, qualify, through_views
 from .order import determined, marks_of
 from .predicates import demanded_occurrences, from_occurrences, predicates, standalone
@@ -39,11 +41,15 @@ class Leaf:
         Returns their keys. None: all rows.
     keys : tuple of array or None
         The keys, where they are known already, as the cascade holds them.
+    inside : str or None
+        Where only some rows of the statement's tables count: returns the keys that it would need if there were no
+        other rows.
     """
 
     table: Table
     sql: str | None
     keys: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
+    inside: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,14 @@ class Lineage:
     qualified: bool = False
 
 
-def analyse(sql: str, catalog: Catalog, *, kind: str = "data", default_schema: str | None = None) -> Lineage:
+def analyse(
+    sql: str,
+    catalog: Catalog,
+    *,
+    kind: str = "data",
+    default_schema: str | None = None,
+    inside: Mapping[str, str] = MappingProxyType({}),
+) -> Lineage:
     """The lineage of one statement.
 
     Parameters
@@ -97,6 +110,9 @@ def analyse(sql: str, catalog: Catalog, *, kind: str = "data", default_schema: s
         "exists" asks for one witness row of ``SELECT EXISTS (…)``; any other for all rows.
     default_schema : str, optional
         Schema of unqualified table names.
+    inside : mapping, optional
+        For tables of which only some rows count, by full name, SQL that stands for these rows in FROM. The leaves and
+        rules of a statement that reads one then have their like about a database without the other rows.
 
     >>> from dj_sqlspy.lineage.example import CATALOG
     >>> for leaf in analyse("SELECT x FROM s.a NATURAL JOIN s.b WHERE y > 3", CATALOG).leaves:
@@ -119,6 +135,8 @@ def analyse(sql: str, catalog: Catalog, *, kind: str = "data", default_schema: s
         demanded = first_row(query) if kind == "exists" else query
         leaves, rules = tuple(_leaves(demanded)), witnesses(demanded)
         tables = _tables(query, select, catalog, default_schema)
+        if any(table.full_name in inside for table in tables):
+            leaves, rules = _with_those_inside(leaves, rules, narrowed(demanded, inside))
         text, qualified = _text(sql, select, select is statement, default_schema)
         return Lineage(
             text,
@@ -142,6 +160,16 @@ def _leaves(query: Query) -> Iterator[Leaf]:
                 yield Leaf(base.table, to_sql(rows_behind(branch, base)))
     for table in {base.table.full_name: base.table for base in occurrences(query) if base.whole}.values():
         yield Leaf(table, None)
+
+
+def _with_those_inside(
+    leaves: Iterable[Leaf], rules: Iterable[Witness], narrow: Query
+) -> tuple[tuple[Leaf, ...], tuple[Witness, ...]]:
+    """Leaves and rules, each with its like of the same query about rows inside."""
+    return (
+        tuple(replace(leaf, inside=other.sql) for leaf, other in zip(leaves, _leaves(narrow), strict=True)),
+        tuple(replace(rule, inside=other) for rule, other in zip(rules, witnesses(narrow), strict=True)),
+    )
 
 
 def _branches(query: Query) -> Iterator[Query]:

@@ -109,6 +109,8 @@ def _from(tree: Tree) -> tuple[Expr, list[Expr]]:
 
 def _source(source: Source) -> Expr:
     alias = exp.TableAlias(this=_name(source.alias))
+    if isinstance(source, Base) and source.rows is not None:
+        return exp.Table(this=exp.Var(this=source.rows), alias=alias)
     if isinstance(source, Base):
         return exp.Table(this=_name(source.table.name), db=_name(source.table.schema), alias=alias)
     if isinstance(source, Derived):

@@ -27,11 +27,16 @@ class _Immutable:
 
 @dataclass(frozen=True, eq=False)
 class Base(_Immutable):
-    """One occurrence of a base table. ``whole`` asks for all of its rows, whatever they are read for."""
+    """One occurrence of a base table.
+
+    ``whole`` asks for all of its rows, whatever they are read for. ``rows`` is SQL that stands in FROM in its place,
+    where only some of its rows count (`inside`).
+    """
 
     alias: str
     table: Table
     whole: bool = False
+    rows: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

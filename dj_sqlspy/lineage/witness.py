@@ -49,6 +49,8 @@ class Witness:
         For groups: the rows of the groups of given combinations, asked for in a second step.
     rowless : bool
         True if a combination can be of no rows at all: no new key asks for it, so it is asked for at the start.
+    inside : Witness or None
+        The same rule about a database without the rows that do not count (`Leaf.inside`).
     """
 
     reason: str
@@ -58,6 +60,7 @@ class Witness:
     group_sql: str = ""
     group_columns: str = ""
     rowless: bool = False
+    inside: Witness | None = None
 
 
 def rule(reason: str, here: Combinations, wanted: tuple[Base, ...]) -> Witness:
