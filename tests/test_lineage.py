@@ -19,12 +19,12 @@ from dj_sqlspy.journal import Statement
 from dj_sqlspy.lineage import Lineage, analyse, named_tables
 from dj_sqlspy.lineage.resolve import resolve
 from dj_sqlspy.lineage.simplify import simplify
-from dj_sqlspy.lineage.syntax import parse
 from dj_sqlspy.lineage.tree import to_sql
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.mysql.catalog import read_catalog
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.servers.mysql.syntax import parse
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import drop_schemas
 from tests.exported import Twin, keyed

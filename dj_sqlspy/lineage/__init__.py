@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import interpreted as interpreted  # before anything that imports sqlglot
+from ..servers.mysql import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
@@ -26,12 +26,20 @@ from sqlglot.dialects.mysql import MySQL
 
 from ..errors import LineageError
 from ..servers.catalog import Catalog
+from ..servers.mysql.syntax import (
+    Exact,
+    Expr,
+    UnknownTable,
+    Unsupported,
+    parse,
+    select_of,
+    table_names,
+)
 from ..servers.tables import Table
 from .demand import demanded_occurrences, from_occurrences, is_plain, predicates, rows_behind
 from .order import determined, marks_of
 from .resolve import resolve
 from .simplify import simplify
-from .syntax import Exact, Expr, UnknownTable, Unsupported, parse, select_of, table_names
 from .tree import Base, Block, Output, Query, Union, column, occurrences, to_sql
 from .witness import Witness, standalone, witnesses
 

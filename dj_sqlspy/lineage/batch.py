@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from ..servers.columns import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES
+from ..servers.mysql.syntax import Expr, Unsupported
 from ..servers.tables import Table
 from ..shapes import markers
 from .demand import demanded_occurrences, fresh, rows_behind, windows_of
-from .syntax import Expr, Unsupported
 from .tree import (
     Base,
     Block,

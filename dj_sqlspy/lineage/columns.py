@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
-from .syntax import Expr
+from ..servers.mysql.syntax import Expr
 from .tree import Base, Block, Derived, Opaque, Query, Source, joins, query_of, sources
 
 

@@ -16,7 +16,7 @@ from typing import TypeGuard
 
 from sqlglot import exp
 
-from .syntax import Expr, is_row
+from ..servers.mysql.syntax import Expr, is_row
 from .tree import (
     Base,
     Block,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
-from .syntax import Expr
+from ..servers.mysql.syntax import Expr
 from .tree import (
     Base,
     Block,

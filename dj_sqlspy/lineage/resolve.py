@@ -19,9 +19,9 @@ from typing import Any
 from sqlglot import exp
 
 from ..servers.catalog import Catalog
+from ..servers.mysql.functions import SERVER_FUNCTIONS
+from ..servers.mysql.syntax import Exact, Expr, UnknownTable, Unsupported, is_row, parse
 from .demand import cross, is_plain
-from .functions import SERVER_FUNCTIONS
-from .syntax import Exact, Expr, UnknownTable, Unsupported, is_row, parse
 from .tree import (
     Base,
     Block,

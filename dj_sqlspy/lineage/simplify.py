@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from ..servers.mysql.syntax import Expr
 from .order import changes, closure, column_ids
-from .syntax import Expr
 from .tree import (
     Base,
     Block,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlglot import exp
 
-from .syntax import Exact, Expr
+from ..servers.mysql.syntax import Exact, Expr
 
 if TYPE_CHECKING:
     from ..servers.tables import Table

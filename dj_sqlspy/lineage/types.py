@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from ..servers.columns import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES, Column
-from .syntax import Expr
+from ..servers.mysql.syntax import Expr
 from .tree import Base, Block, Derived, Query, Union, sources
 
 _NUMBERS = (

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from ..servers.mysql.syntax import Expr
 from .demand import (
     Input,
     Keys,
@@ -41,7 +42,6 @@ from .demand import (
     rowless,
     windows_of,
 )
-from .syntax import Expr
 from .tree import (
     Base,
     Block,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import settings
+from .. import atomic, settings
 from ..bundle import texts
-from ..bundle.folder import BundleFolder, check_place, write_folder
+from ..bundle.folder import BundleFolder, check_place
 from ..bundle.manifest import SHOWN, make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
 from ..cascade.leaves import StatementReport
@@ -168,7 +168,11 @@ def write_bundle(
         if connection is None:
             opened = backend_of(dj_connection).connect(dj_connection)
             connection = stack.enter_context(contextlib.closing(opened))
-        write_folder(path, _contents(cut, paper, dj_connection, connection, chosen))
+        contents = _contents(cut, paper, dj_connection, connection, chosen)
+        try:
+            atomic.write_folder(path, contents)
+        except OSError as error:
+            raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
     return Bundle(path)
 
 

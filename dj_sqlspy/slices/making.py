@@ -32,6 +32,7 @@ from .orphans import refuse_orphans
 from .restrict import shortest
 from .slice import Slice
 from .tables import TableSlice
+from .where import require_one_server
 
 T = TypeVar("T")
 
@@ -75,7 +76,10 @@ def make_slice(
     chosen = Options(**options)
     with shown(progress) as told, snapshot_of(connection) as snapshot:
         reader = Reader(snapshot)
-        shapes = _shapes(statements, policies)
+        exported = _exported(statements, policies)
+        if dj_connection is not None:
+            require_one_server(exported, dj_connection)
+        shapes = _shapes(exported, policies)
         catalog, names = catalog_of(shapes, snapshot, chosen)
         require_access(catalog, names | {split_full_name(name) for name in also or {}}, snapshot, chosen)
         reports, demands = analyse_all(shapes, catalog, reader, chosen.strict, told)
@@ -101,7 +105,7 @@ def make_plan(
     """What `make_slice` would ask of the server, in which order; the arguments are its own. It reads the catalog."""
     chosen = Options(**options)
     with snapshot_of(connection) as snapshot:
-        shapes = _shapes(statements, policies)
+        shapes = _shapes(_exported(statements, policies), policies)
         catalog, _ = catalog_of(shapes, snapshot, chosen)
     return plan(shapes, catalog, chosen)
 
@@ -143,8 +147,20 @@ class _Algebra:
         return on_server(cut.connection, made)
 
 
+def _exported(statements: Sequence[Statement], policies: Policies | None) -> list[Statement]:
+    """The statements of kinds that export rows."""
+    policy = _policy_of(policies)
+    return [s for s in statements if policy(s.analysis, s.kind) != "ignore"]
+
+
 def _shapes(statements: Sequence[Statement], policies: Policies | None) -> list[Shape]:
-    """The shapes of the statements that export rows."""
+    """The shapes of statements that export rows."""
+    policy = _policy_of(policies)
+    return group(statements, lambda s: "exists" if policy(s.analysis, s.kind) == "witness" else "data")
+
+
+def _policy_of(policies: Policies | None) -> Callable[[str, str], str]:
+    """What the statements of an analysis and a kind export."""
     by_analysis = {analysis: _policies(chosen) for analysis, chosen in (policies or {}).items()}
 
     @cache
@@ -153,10 +169,7 @@ def _shapes(statements: Sequence[Statement], policies: Policies | None) -> list[
             return "ignore"
         return by_analysis.get(analysis, POLICIES).get(kind, "rows")
 
-    def kind(statement: Statement) -> str:
-        return "exists" if policy(statement.analysis, statement.kind) == "witness" else "data"
-
-    return group([s for s in statements if policy(s.analysis, s.kind) != "ignore"], kind)
+    return policy
 
 
 def _policies(chosen: Mapping[str, str]) -> dict[str, str]:

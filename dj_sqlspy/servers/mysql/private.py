@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 import pymysql
 
+from ... import atomic
 from ...errors import ServerError
 
 Flavor = Literal["mysql", "mariadb"]
@@ -152,7 +153,7 @@ class Server:
             )
             if not self.tls:  # MariaDB's clients from 11.4 on ask for it
                 text += "[client-mariadb]\nskip-ssl\n"
-            write_private(path, text)
+            atomic.write(path, text)
         return path
 
 
@@ -332,10 +333,7 @@ def root_programs(root: str | Path) -> Path:
 def _write_script(script: Path, command: str) -> None:
     text = f"#!/bin/sh\n{command}\n"
     if not script.exists() or script.read_text() != text:
-        unfinished = script.with_name(f".{script.name}.{os.getpid()}")
-        unfinished.write_text(text)
-        unfinished.chmod(0o755)
-        unfinished.rename(script)
+        atomic.write(script, text, 0o755)
 
 
 @functools.lru_cache(maxsize=64)
@@ -422,7 +420,7 @@ def _start(
     temporary.mkdir(exist_ok=True)
     for _ in range(PORT_ATTEMPTS):
         port, password = _free_port(), secrets.token_hex(16)
-        write_private(base / "init.sql", _accounts(program.flavor, password))
+        atomic.write(base / "init.sql", _accounts(program.flavor, password))
         command = [
             str(program.path),
             "--no-defaults",
@@ -528,13 +526,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(text)
 
 
 def _end_of(log: Path, lines: int = 60) -> str:
