@@ -39,7 +39,7 @@ def read_source(connection: Any, cut: Slice) -> Source:
     tables = [entry.table for entry in cut.tables.values() if not entry.table.is_view]
     if not tables:
         raise BundleError("Writing the slice: it holds no table, so there is nothing to dump.")
-    filled = {name for name, entry in cut.tables.items() if entry.rows}
+    filled = {name: entry.conditions for name, entry in cut.tables.items() if entry.rows}
     backend = backend_of(connection)
     return backend.read_source(connection, tables, cut.catalog, needed_views(cut).whole, filled)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -51,7 +51,7 @@ class Backend(Protocol):
         tables: Sequence[Table],
         catalog: Catalog,
         views: Sequence[str],
-        filled: Collection[str],
+        filled: Mapping[str, Callable[[int], Sequence[str]]],
     ) -> Source:
         """What dumps of tables need to know of their server beside the tables themselves."""
 
