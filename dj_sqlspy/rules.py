@@ -25,3 +25,5 @@ WHOLE = "all rows (statement not analysed)"
 # Marks of statements, beside those of lineage (``now``, ``rand`` …).
 LEFT_OUT = "left-out"  # needs rows that a bound kept out
 EXCLUDED = "excluded"  # reads a column whose contents are left out
+ROUTINE = "routine"  # calls a stored function that the bundle does not have
+NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE})

@@ -90,8 +90,10 @@ def test_generated_columns_cross(both: tuple[Server, Server], tmp_path: Path) ->
         source,
         "CREATE TABLE cross_lab.t (a INT PRIMARY KEY, `od``d` VARCHAR(60), `tw``ice` INT AS (a * 2) STORED COMMENT"
         " 'it''s 2 * (a) STORED?', v INT AS (a + 1) VIRTUAL, s VARCHAR(90) AS (CONCAT(`od``d`, ' (%s) é')) STORED,"
-        " w VARCHAR(60) AS (UPPER(`od``d`)) VIRTUAL, last INT, e ENUM('it''s', 'x') AS (IF(a = 1, 'it''s', 'x')) VIRTUAL,"
-        f" x VARCHAR(90) AS (CONCAT(s, '\\\\ {smile}')) VIRTUAL, KEY k (s), UNIQUE KEY u (`tw``ice`), KEY kv (v, w(5)))",
+        " w VARCHAR(60) AS (UPPER(`od``d`)) VIRTUAL, last INT,"
+        " e ENUM('it''s', 'x') AS (IF(a = 1, 'it''s', 'x')) VIRTUAL,"
+        f" x VARCHAR(90) AS (CONCAT(s, '\\\\ {smile}')) VIRTUAL,"
+        " KEY k (s), UNIQUE KEY u (`tw``ice`), KEY kv (v, w(5)))",
         "INSERT INTO cross_lab.t (a, `od``d`, last) VALUES (1, 'x GENERATED ALWAYS AS (1) STORED', 7), (2, NULL, 8)",
     )
     with source.connect() as connection:
@@ -136,7 +138,9 @@ def test_how_only_mariadb_generates_is_said_before(
                 cut(mariadb, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection
             )
         bundle.dump(options(mariadb))
-        with pytest.raises(BundleError, match=r"has not all .*\n    `cross_lab`\.`t` `b`: its expression \(nvl2"):
+        with pytest.raises(
+            BundleError, match=r"has not all .*\n    `cross_lab`\.`t` `b`: its expression \(nvl2"
+        ):
             bundle.restore(options(clean_scratch))
         with clean_scratch.connect() as connection, connection.cursor() as cursor:
             assert cursor.execute("SHOW DATABASES LIKE 'cross_lab'") == 0
@@ -177,7 +181,9 @@ def test_what_cannot_cross_is_said_before(both: tuple[Server, Server], tmp_path:
             "CREATE TABLE cross_lab.t (u VARCHAR(9) COLLATE utf8mb4_ja_0900_as_cs_ks PRIMARY KEY)",
             "INSERT INTO cross_lab.t VALUES ('x')",
         )
-        reason = r"`t` `u`: the collation utf8mb4_ja_0900_as_cs_ks, of which MariaDB has none that finds the same"
+        reason = (
+            r"`t` `u`: the collation utf8mb4_ja_0900_as_cs_ks, of which MariaDB has none that finds the same"
+        )
     with source.connect() as connection:
         bundle = write_bundle(cut(source, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection)
     bundle.dump(options(source))

@@ -636,9 +636,9 @@ def test_a_server_that_holds_a_table_is_not_touched(
 
 
 def schemas_of(server: Server) -> list[tuple[Any, ...]]:
-    return rows(server, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema LIKE 't%'") + rows(
-        server, "SELECT schema_name FROM information_schema.schemata"
-    )
+    return rows(
+        server, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema LIKE 't%'"
+    ) + rows(server, "SELECT schema_name FROM information_schema.schemata")
 
 
 def test_a_load_that_fails_leaves_nothing(

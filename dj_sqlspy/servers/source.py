@@ -29,12 +29,16 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A statement that creates a table, view, function or sequence: its ``kind`` as DROP names it, and its names."""
+    """What creates a table, view, function or sequence: its ``kind`` as DROP names it, its names, the statement.
+
+    ``before`` are statements that set the session for it.
+    """
 
     kind: str
     schema: str
     name: str
     sql: str
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,10 @@ class Source:
         For servers of the source's flavor first, then for the others.
     settings : dict of str to str
         Of the session that the statements are replayed in.
+    views_left_out : tuple of str
+        Full names of views that statements name and that the slice cannot hold.
+    functions_left_out : mapping
+        By schema and name, why a stored function that statements call cannot be brought.
     """
 
     flavor: str
@@ -108,3 +116,5 @@ class Source:
     views: tuple[View, ...] = ()
     structures: tuple[Structure, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
+    views_left_out: tuple[str, ...] = ()
+    functions_left_out: Mapping[tuple[str, str], str] = field(default_factory=dict)

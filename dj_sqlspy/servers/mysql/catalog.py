@@ -265,7 +265,9 @@ def _read_schemas(
     foreign_keys: list[ForeignKey] = []
     for schema, name, kind, engine, comment, collation in sorted(heads, key=itemgetter(0, 1)):
         primary, foreign = _keys_of(MYSQL.full_name(schema, name), keys.get((schema, name), ()))
-        if kind == "SYSTEM VERSIONED":  # MariaDB adds to the key when the row ended, which is no part of it for users
+        if (
+            kind == "SYSTEM VERSIONED"
+        ):  # MariaDB adds to the key when the row ended, which is no part of it for users
             end = ends.get((schema, name), "row_end")
             primary = tuple(column for column in primary if column.lower() != end.lower())
         about = {

@@ -12,6 +12,8 @@ from typing import Literal
 
 Flavor = Literal["mysql", "mariadb"]
 
+NAMES: dict[str, str] = {"mysql": "MySQL", "mariadb": "MariaDB"}
+
 # UCA 9.0 of MySQL and UCA 14.0 of MariaDB with the rules of a language, where both find the same texts equal and sort
 # the same. Of the others (Swedish, Danish, Latvian …) they do not, although MariaDB has MySQL's names from 11.4 on.
 _LANGUAGES: dict[str, str] = {
@@ -45,10 +47,7 @@ _TO_MYSQL = {maria: mysql for mysql, maria in _pairs()}
 
 # UCA 5.2 is the nearest that MySQL has of a UCA that pads, and MariaDB before 10.10 of one that does not. It finds the
 # same letters equal, but for these.
-NEARLY = (
-    "which finds the same texts equal but for soft hyphens (not ignored) and і and ї (not equal), and sorts symbols "
-    "otherwise"
-)
+NEARLY = "but for soft hyphens and a Ukrainian letter (U+0456, U+0457), and sorts symbols otherwise"
 _UNICODE_520 = "unicode_520_ci"
 
 # Names that both have, and that do not mean the same.

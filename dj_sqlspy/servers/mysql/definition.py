@@ -112,9 +112,7 @@ class Definition:
 
     def __str__(self) -> str:
         items = ",\n".join(f"  {item}" for item in (*self.columns, *self.keys))
-        options = "".join(
-            f" {name}={value}" if value else f" {name}" for name, value in self.options.items()
-        )
+        options = "".join(f" {name}={value}" if value else f" {name}" for name, value in self.options.items())
         partitions = f"\n{text_of(self.partitions)}" if self.partitions else ""
         return f"CREATE TABLE {_quoted(self.name)} (\n{items}\n){options}{partitions}"
 
@@ -197,9 +195,7 @@ def parse_definition(text: str) -> Definition:
         (i for i in range(len(rest)) if words[i : i + 2] == ["PARTITION", "BY"]),
         len(rest),
     )
-    return Definition(
-        name_of(tokens[2]), tuple(columns), tuple(keys), _options(rest[:start]), rest[start:]
-    )
+    return Definition(name_of(tokens[2]), tuple(columns), tuple(keys), _options(rest[:start]), rest[start:])
 
 
 def _closing(tokens: Sequence[Token], start: int) -> int:
@@ -284,11 +280,11 @@ def _key(tokens: Tokens) -> KeyDefinition:
     closing = _closing(tokens, opening)
     before = tokens[:opening]
     name = next((name_of(token) for token in before if token.text[0] == "`"), "")
-    kind = " ".join(
-        token.word for token in before if token.text[0] != "`" and token.word != "CONSTRAINT"
-    )
-    parts = tuple(_split(tokens[opening + 1 : closing - 1])) if kind != "CHECK" else (
-        tokens[opening + 1 : closing - 1],
+    kind = " ".join(token.word for token in before if token.text[0] != "`" and token.word != "CONSTRAINT")
+    parts = (
+        tuple(_split(tokens[opening + 1 : closing - 1]))
+        if kind != "CHECK"
+        else (tokens[opening + 1 : closing - 1],)
     )
     return KeyDefinition(kind, name, parts, tokens[closing:])
 

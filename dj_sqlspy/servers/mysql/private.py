@@ -491,7 +491,9 @@ def _wait(
                 cursor = connection.cursor()
                 cursor.execute("SELECT VERSION()")
                 version = str(cursor.fetchone()[0])
-                cursor.execute("SHOW GLOBAL VARIABLES LIKE 'have_ssl'")  # MySQL 9 has none, and always has TLS
+                cursor.execute(
+                    "SHOW GLOBAL VARIABLES LIKE 'have_ssl'"
+                )  # MySQL 9 has none, and always has TLS
                 return version, (cursor.fetchone() or ("", "YES"))[1] == "YES"
         except (pymysql.MySQLError, OSError) as error:
             reason = error

@@ -14,10 +14,12 @@ from importlib import resources
 from ...version import __version__
 from ..source import Rows, Schema, Source, Structure
 from ..tables import ForeignKey, Table
+from .collations import NAMES
 from .dialect import MYSQL
 
 # Linux refuses a single argument of more than 128 KiB, wherever the limit of all arguments together is.
 LONGEST_ARGUMENT = 128 * 1024 - 1
+
 
 def longest_condition(table: Table, contents: Mapping[str, str]) -> int:
     """Bytes that a condition on rows of a table may have in dump.sh."""
@@ -73,8 +75,8 @@ def restore_script(
         schemas=_calls((schema.name,) for schema in source.schemas),
         views=_calls((view.schema, view.name) for view in source.views),
         foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys),
-        source=_SERVERS[source.flavor],
-        other=_SERVERS[other.flavor],
+        source=NAMES[source.flavor],
+        other=NAMES[other.flavor],
         version_of_source=source.version,
         demands="\n\n".join(_demands(structure) for structure in source.structures),
         structure="" if other.refused else _structure_text(other, source.schemas),
@@ -83,12 +85,9 @@ def restore_script(
     )
 
 
-_SERVERS = {"mysql": "MySQL", "mariadb": "MariaDB"}
-
-
 def _demands(structure: Structure) -> str:
     """Functions of the shell that say what servers of a flavor must have, and what becomes something else there."""
-    name = _SERVERS[structure.flavor]
+    name = NAMES[structure.flavor]
     demands = [*((what, "") for what in structure.refused), *structure.demands]
     collations = [words for words in structure.collations if len(words) > 1]
     parts = {
@@ -113,7 +112,8 @@ def _structure_text(structure: Structure, schemas: Iterable[Schema]) -> str:
     for one in structure.created:
         thing = MYSQL.string(f"{one.kind} {MYSQL.full_name(one.schema, one.name)}")
         sql = f"DELIMITER ;;\n{one.sql};;\nDELIMITER ;" if one.kind == "FUNCTION" else f"{one.sql};"
-        lines += [f"-- begin {thing}", f"USE {MYSQL.quote(one.schema)};", sql, f"-- made {thing}"]
+        before = [f"{setting};" for setting in one.before]
+        lines += [f"-- begin {thing}", f"USE {MYSQL.quote(one.schema)};", *before, sql, f"-- made {thing}"]
     return "\n".join(lines)
 
 
@@ -125,15 +125,15 @@ def _finish_text(structure: Structure) -> str:
 def orphans(fk: ForeignKey) -> str:
     """The rows that have no parent, as FROM and WHERE of a SELECT.
 
-    A row with a NULL in one of the columns refers to nothing (MATCH SIMPLE, the only kind on both servers).
+    A row with a NULL in one of the columns refers to nothing (MATCH SIMPLE, the only kind on both servers). The parent
+    is not joined: of a joined row the date 0000-00-00 IS NULL.
 
     >>> print(orphans(ForeignKey("f", "`s`.`b`", ("x",), "`s`.`a`", ("y",))))
-    `s`.`b` AS `c` LEFT JOIN `s`.`a` AS `p` ON `c`.`x` = `p`.`y` WHERE `c`.`x` IS NOT NULL AND `p`.`y` IS NULL
+    `s`.`b` AS `c` WHERE `c`.`x` IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `s`.`a` AS `p` WHERE `c`.`x` = `p`.`y`)
     """
     on = MYSQL.equal(fk.columns, "c", fk.parent_columns, "p")
     refers = " AND ".join(f"{MYSQL.columns([column], 'c')} IS NOT NULL" for column in fk.columns)
-    missing = f"{MYSQL.columns(fk.parent_columns[:1], 'p')} IS NULL"
-    return f"{fk.child} AS `c` LEFT JOIN {fk.parent} AS `p` ON {on} WHERE {refers} AND {missing}"
+    return f"{fk.child} AS `c` WHERE {refers} AND NOT EXISTS (SELECT 1 FROM {fk.parent} AS `p` WHERE {on})"
 
 
 def _row_words(part: Rows) -> tuple[str, ...]:

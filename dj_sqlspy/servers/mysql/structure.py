@@ -17,11 +17,13 @@ from ..catalog import Catalog
 from ..snapshot import Refused
 from ..source import Created, Rows, Schema, Source, Structure, View
 from ..tables import Table
-from .collations import Flavor, becomes
+from . import routines
+from .collations import NEARLY, Flavor, becomes, is_near
 from .definition import Definition, parse_definition
 from .dialect import MYSQL
 from .snapshot import flavor_of, told
-from .translate import Work, translate
+from .translate import translate
+from .translated import Translated
 
 # DataJoint 2.x describes a schema's tables in this one: its structure, and the rows about exported tables.
 LINEAGE_TABLE = "~lineage"
@@ -48,6 +50,7 @@ def read_source(
     tables: Sequence[Table],
     catalog: Catalog,
     views: Sequence[str],
+    functions: Sequence[Created],
     filled: Mapping[str, Conditions],
 ) -> Source:
     """Read what the scripts need to know of the source.
@@ -60,6 +63,8 @@ def read_source(
     catalog : Catalog
     views : sequence of str
         Views to create, each after those that it reads.
+    functions : sequence of Created
+        Stored functions to create.
     filled : mapping
         For full names of the tables that have rows in the slice, what returns conditions that select these, none longer
         than a number of bytes.
@@ -86,7 +91,8 @@ def read_source(
             for target in (flavor, _OTHER[flavor])
         }
         sequences = _sequences(cursor, translated[flavor])
-        names = {part.schema for part in (*described, *seen, *sequences)}
+        names = {table.schema for table in (*described, *seen)}
+        names |= {one.schema for one in (*functions, *sequences)}
         schemas = _schemas(cursor, sorted(names))
         before = dict(zip(SETTINGS, settings, strict=True))
         cursor.execute("SET SESSION time_zone = %s, sql_mode = %s", (before["time_zone"], before["sql_mode"]))
@@ -97,6 +103,7 @@ def read_source(
             schemas,
             work,
             sequences if target == "mariadb" else [],
+            functions,
             [(view, literals[view.full_name]) for view in seen],
             late,
         )
@@ -143,28 +150,27 @@ def _definition(cursor: Any, table: Table) -> Definition:
     try:
         return parse_definition(text)
     except (ValueError, IndexError, StopIteration) as error:
-        raise BundleError(f"Reading the definition of {table.full_name}: it cannot be parsed ({error}).") from error
+        raise BundleError(
+            f"Reading the definition of {table.full_name}: it cannot be parsed ({error})."
+        ) from error
 
 
 def _translated(
     tables: Sequence[Table], definitions: Mapping[str, Definition], source: Flavor, target: Flavor
-) -> Iterable[Work]:
-    unique = {
-        name: {key.columns for key in definition.keys if key.kind in ("PRIMARY KEY", "UNIQUE KEY")}
-        for name, definition in definitions.items()
-    }
+) -> Iterable[Translated]:
     taken: dict[str, set[str]] = {}
     for table in tables:
         names = taken.setdefault(table.schema, set())
-        yield translate(definitions[table.full_name], table, source, target, unique, names)
+        yield translate(definitions[table.full_name], table, source, target, definitions, names)
 
 
 def _structure(
     target: Flavor,
     source: Flavor,
     schemas: Sequence[Schema],
-    work: Sequence[Work],
+    work: Sequence[Translated],
     sequences: Sequence[Created],
+    functions: Sequence[Created],
     views: Sequence[tuple[Table, str]],
     late: Sequence[str],
 ) -> Structure:
@@ -175,13 +181,12 @@ def _structure(
     created = [*sequences]
     finish = []
     for one in work:
-        sql = ";\n".join([*one.before, str(one.definition)])
-        created.append(Created("TABLE", one.table.schema, one.table.name, sql))
+        text = str(one.definition)
+        created.append(Created("TABLE", one.table.schema, one.table.name, text, tuple(one.before)))
         if one.finish:
             finish.append(f"ALTER TABLE {one.table.full_name}\n  " + ",\n  ".join(one.finish))
-    created += [
-        Created("VIEW", view.schema, view.name, _create_view(view, literals)) for view, literals in views
-    ]
+    created += functions
+    created += [_create_view(view, literals) for view, literals in views]
     refused = [text for one in work for text in one.refused]
     demands = [demand for one in work for demand in one.demands]
     for what in late:
@@ -195,23 +200,34 @@ def _structure(
         collations.add(literals)
         if not becomes(literals, source, target):
             refused.append(f"{view.full_name}: the collation {literals} of its texts")
+    alike = {name: becomes(name, source, target) for name in sorted(filter(None, collations))}
+    notes = [note for one in work for note in one.notes]
+    notes += [
+        f"{others[0]} finds the same texts equal as {name}, {NEARLY}"
+        for name, others in alike.items()
+        if others and is_near(name, others[0])
+    ]
     return Structure(
         target,
         tuple(created),
         tuple(finish),
-        tuple((name, *becomes(name, source, target)) for name in sorted(filter(None, collations))),
+        tuple((name, *others) for name, others in alike.items()),
         tuple(dict.fromkeys(demands)),
         tuple(refused),
-        tuple(note for one in work for note in one.notes),
+        tuple(notes),
     )
 
 
-def _create_view(view: Table, collation: str) -> str:
+def _create_view(view: Table, collation: str) -> Created:
     """With the names of its columns, which MySQL's information_schema does not have in the definition."""
     names = MYSQL.columns(column.name for column in view.columns)
-    return (
-        f"SET collation_connection = {collation};\n"
-        f"CREATE SQL SECURITY INVOKER VIEW {MYSQL.quote(view.name)} ({names}) AS {view.view_sql}"
+    sql = f"CREATE SQL SECURITY INVOKER VIEW {MYSQL.quote(view.name)} ({names}) AS {view.view_sql}"
+    return Created(
+        "VIEW",
+        view.schema,
+        view.name,
+        sql,
+        (f"SET SESSION sql_mode = '', collation_connection = {collation}",),
     )
 
 
@@ -224,7 +240,7 @@ def _literals(cursor: Any, view: Table) -> str:
     return str(cursor.fetchone()[0])
 
 
-def _sequences(cursor: Any, work: Iterable[Work]) -> list[Created]:
+def _sequences(cursor: Any, work: Iterable[Translated]) -> list[Created]:
     """The sequences that defaults need, as they were when they were made."""
     out = []
     for name in dict.fromkeys(name for one in work for name in one.sequences):
@@ -242,7 +258,7 @@ def _sequences(cursor: Any, work: Iterable[Work]) -> list[Created]:
 
 
 # What a TIMESTAMP holds at most, but for MariaDB from 11.5 on.
-_LAST_TIME = 2**31 - 1
+_LAST_SECOND = 2**31 - 1
 
 
 def _late_times(cursor: Any, tables: Iterable[Table], filled: Mapping[str, Conditions]) -> Iterable[str]:
@@ -254,13 +270,15 @@ def _late_times(cursor: Any, tables: Iterable[Table], filled: Mapping[str, Condi
         latest = ", ".join(f"MAX(UNIX_TIMESTAMP({MYSQL.quote(name)}))" for name in names)
         cursor.execute(f"SELECT {latest} FROM {table.full_name}")
         late = [
-            name for name, value in zip(names, cursor.fetchone(), strict=True) if (value or 0) > _LAST_TIME
+            name
+            for name, value in zip(names, cursor.fetchone(), strict=True)
+            if (value or 0) >= _LAST_SECOND + 1
         ]
         for name in late:
             column = MYSQL.quote(name)
             for condition in filled[table.full_name](_LIST_BYTES):
                 cursor.execute(
-                    f"SELECT 1 FROM {table.full_name} WHERE UNIX_TIMESTAMP({column}) > {_LAST_TIME}"
+                    f"SELECT 1 FROM {table.full_name} WHERE UNIX_TIMESTAMP({column}) >= {_LAST_SECOND + 1}"
                     f" AND ({condition}) LIMIT 1"
                 )
                 if cursor.fetchone():
@@ -287,6 +305,14 @@ def _lineage_rows(
         kept = tuple(condition for condition, count in zip(conditions, rows, strict=True) if count)
         out.append(Rows(table, sum(rows), kept))
     return tuple(out)
+
+
+def stored_functions(
+    connection: Any, names: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Created | str]:
+    """What creates each stored function, or why a slice cannot have it (see `routines`)."""
+    with connection.cursor() as cursor:
+        return routines.stored_functions(cursor, names)
 
 
 def unique_columns(connection: Any, table: Table) -> list[tuple[str, str]]:

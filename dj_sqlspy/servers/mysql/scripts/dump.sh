@@ -77,6 +77,7 @@ dump_options=(
 )
 help=$("$mysqldump" --no-defaults --help)
 [[ $help != *--set-gtid-purged* ]] || dump_options+=(--set-gtid-purged=OFF)
+[[ $help != *--no-data-med* ]] || dump_options+=(--skip-no-data-med) # rows of MERGE tables, too
 [[ $help != *--column-statistics* ]] || dump_options+=(--column-statistics=0)
 
 # ---- What is done ---------------------------------------------------------------------------------------------
