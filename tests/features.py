@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-OLD, NEW, MYSQL = "MariaDB 10.11", "MariaDB 11.8", "MySQL 9.7"
+from tests.kinds import MYSQL, NEW, OLD
+
 MARIADB = (OLD, NEW)
 ALL = (OLD, NEW, MYSQL)
 
@@ -27,12 +28,15 @@ class Feature:
         Statements that make it, and rows.
     reads : tuple of str
         Statements whose results must be the same everywhere.
+    collation : bool
+        Whether it is one, so that it counts what that becomes.
     """
 
     name: str
     servers: tuple[str, ...]
     made: tuple[str, ...]
     reads: tuple[str, ...] = ("SELECT * FROM T",)
+    collation: bool = False
 
 
 FEATURES: tuple[Feature, ...] = (
@@ -151,6 +155,7 @@ FEATURES: tuple[Feature, ...] = (
             "SELECT name FROM T WHERE name IN ('A', 'SS')",
             "SELECT name FROM T WHERE name NOT IN (SELECT name FROM T_child)",
         ),
+        collation=True,
     ),
     Feature(
         "collations that all have",
@@ -173,6 +178,7 @@ FEATURES: tuple[Feature, ...] = (
             "INSERT INTO T VALUES ('a'), ('É')",
         ),
         ("SELECT name FROM T WHERE name = 'A '", "SELECT name FROM T WHERE name = 'e'"),
+        collation=True,
     ),
     Feature(
         "utf8mb4_uca1400_as_cs",
@@ -181,6 +187,7 @@ FEATURES: tuple[Feature, ...] = (
             "CREATE TABLE T (name VARCHAR(9) COLLATE utf8mb4_uca1400_as_cs PRIMARY KEY)",
             "INSERT INTO T VALUES ('a'), ('A')",
         ),
+        collation=True,
     ),
     Feature(
         "utf8mb4_uca1400_nopad_as_cs",
@@ -190,6 +197,7 @@ FEATURES: tuple[Feature, ...] = (
             "INSERT INTO T VALUES ('a'), ('A'), ('a ')",
         ),
         ("SELECT name FROM T WHERE name = 'a'",),
+        collation=True,
     ),
     Feature(
         "utf8mb4_0900_as_cs",
@@ -199,6 +207,7 @@ FEATURES: tuple[Feature, ...] = (
             "INSERT INTO T VALUES ('a'), ('A'), ('a ')",
         ),
         ("SELECT name FROM T WHERE name = 'a'",),
+        collation=True,
     ),
     Feature(
         "utf8mb4_es_0900_ai_ci",
@@ -208,6 +217,7 @@ FEATURES: tuple[Feature, ...] = (
             "INSERT INTO T VALUES ('n'), ('ñ')",
         ),
         ("SELECT name FROM T WHERE name = 'Ñ'",),
+        collation=True,
     ),
     Feature(
         "utf8mb4_sv_0900_ai_ci",
@@ -216,6 +226,7 @@ FEATURES: tuple[Feature, ...] = (
             "CREATE TABLE T (name VARCHAR(9) COLLATE utf8mb4_sv_0900_ai_ci PRIMARY KEY)",
             "INSERT INTO T VALUES ('o'), ('ö')",
         ),
+        collation=True,
     ),
     # ------------------------------------------------------------ columns
     Feature(
@@ -445,7 +456,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "SYSTEM VERSIONING with columns of its own and partitions",
-        (OLD,),
+        MARIADB,
         (
             "CREATE TABLE T (id INT PRIMARY KEY, x INT, y INT WITHOUT SYSTEM VERSIONING, s TIMESTAMP(6)"
             " GENERATED ALWAYS AS"
