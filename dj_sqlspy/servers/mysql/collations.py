@@ -28,6 +28,18 @@ _LANGUAGES: dict[str, str] = {
 }
 # Of these only without accents and case.
 _ROUGHLY: dict[str, str] = {"de_pb": "german2", "tr": "turkish", "vi": "vietnamese"}
+# Of these not at all.
+_OTHERS: dict[str, str] = {
+    "da": "danish",
+    "hr": "croatian",
+    "is": "icelandic",
+    "la": "roman",
+    "lt": "lithuanian",
+    "lv": "latvian",
+    "sk": "slovak",
+    "sl": "slovenian",
+    "sv": "swedish",
+}
 
 
 def _pairs() -> list[tuple[str, str]]:
@@ -67,7 +79,7 @@ def becomes(collation: str, source: Flavor, target: Flavor) -> tuple[str, ...]:
     ()
     """
     if source == target:
-        return (collation, *_older(collation))
+        return (collation, *(_older(collation) if source == "mariadb" else ()))
     charset, _, kind = collation.partition("_")
     if target == "mariadb":
         if collation in _TO_MARIADB:
@@ -83,7 +95,7 @@ def becomes(collation: str, source: Flavor, target: Flavor) -> tuple[str, ...]:
         return ("utf8mb4_0900_ai_ci",)
     if kind == _CROATIAN:
         return (f"{charset}_croatian_ci",)
-    if "_0900_" in collation:  # MariaDB's own rules under MySQL's name
+    if "_0900_" in collation:
         return (collation,) if collation in _TO_MARIADB else ()
     known = not any(word in kind for word in ("nopad", "1400", "thai_520_w2", "myanmar"))
     return (collation,) if known and collation not in _UNLIKE else ()
@@ -94,8 +106,11 @@ def _older(collation: str) -> tuple[str, ...]:
     charset, _, kind = collation.partition("_")
     if kind in ("uca1400_ai_ci", "uca1400_nopad_ai_ci"):
         return (f"{charset}_unicode_520_{'nopad_' if 'nopad' in kind else ''}ci",)
-    if collation in _TO_MARIADB:  # which 11.4 and later have
-        return (_TO_MARIADB[collation],)
+    if "_0900_" in collation:  # MariaDB's own rules under MySQL's name
+        language, _, strength = kind.rpartition("0900_")
+        word = (_LANGUAGES | _ROUGHLY | _OTHERS).get(language.rstrip("_"), "")
+        own = f"utf8mb4_uca1400_{word}_nopad_{strength}"
+        return (_TO_MARIADB.get(collation, own),) if word or collation in _TO_MARIADB else ()
     return ()
 
 
