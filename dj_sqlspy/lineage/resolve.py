@@ -58,11 +58,12 @@ class _Visible:
     name: str
     expr: Expr
     source: str  # alias as the user wrote it, lower case; "" for a merged column
+    hidden: bool = False  # an invisible column, which only its name shows
 
 
 @dataclass
 class _Scope:
-    """The columns of one SELECT's sources. ``star`` is the order of ``SELECT *``."""
+    """The columns of one SELECT's sources. ``star`` is the order of ``SELECT *``, with those that it hides."""
 
     parent: _Scope | None
     qualified: dict[tuple[str, str], Expr] = field(default_factory=dict)  # (source, column) -> expression
@@ -431,9 +432,9 @@ class _Resolver:
             self.default_schema, self.expanding = schema, self.expanding[:-1]
             self._show(scope, shown, alias, names, table.schema, (), _computed(query, view))
             return Derived(alias, query)
-        self._show(
-            scope, shown, alias, names, table.schema, {c.name for c in table.columns if not c.nullable}
-        )
+        not_null = {c.name for c in table.columns if not c.nullable}
+        hidden = {c.name for c in table.columns if c.invisible}
+        self._show(scope, shown, alias, names, table.schema, not_null, hidden=hidden)
         return Base(alias, table)
 
     def _cte(self, node: exp.Table, cte: _Cte, scope: _Scope) -> Tree:
@@ -506,6 +507,7 @@ class _Resolver:
         schema: str | None = None,
         not_null: Collection[str] = (),
         computed: Collection[str] = (),
+        hidden: Collection[str] = (),
     ) -> None:
         key = shown.lower()
         if key in scope.sources:
@@ -513,7 +515,7 @@ class _Resolver:
                 raise Unsupported(f"the table name {shown!r} stands twice in one FROM clause")
             # the same table name of two schemas: only schema.table.column can tell them apart
             raise Unsupported(f"two tables named {shown!r} of different schemas stand in one FROM clause")
-        scope.sources[key] = list(names)
+        scope.sources[key] = [name for name in names if name not in hidden]
         if schema is not None:
             scope.schemas[key] = schema
         for name in names:
@@ -523,7 +525,7 @@ class _Resolver:
             if name in computed:
                 expr.meta["computed"] = True
             scope.qualified[(key, name.lower())] = expr
-            scope.star.append(_Visible(name, expr, key))
+            scope.star.append(_Visible(name, expr, key, name in hidden))
 
     def join(
         self, left: Tree, node: exp.Join, scope: _Scope, parent: _Scope | None, ctes: Mapping[str, _Cte]
@@ -540,8 +542,8 @@ class _Resolver:
         after = scope.star[len(before) :]
         using = [identifier.name for identifier in node.args.get("using") or ()]
         if method == "NATURAL":
-            theirs = {visible.name.lower() for visible in after}
-            using = [visible.name for visible in before if visible.name.lower() in theirs]
+            theirs = {visible.name.lower() for visible in after if not visible.hidden}
+            using = [v.name for v in before if v.name.lower() in theirs and not v.hidden]
         on: list[Expr] = []
         if using:
             on = self._merge(scope, before, after, using, keep_right=side == "RIGHT")
@@ -565,6 +567,8 @@ class _Resolver:
             theirs = [visible for visible in after if visible.name.lower() == name.lower()]
             if len(ours) != 1 or len(theirs) != 1:
                 raise Unsupported(f"the join column {name!r} is missing on one side or ambiguous")
+            if ours[0].hidden or theirs[0].hidden:  # MySQL shows it in SELECT *, and MariaDB does not
+                raise Unsupported(f"a join USING the invisible column {name!r} is not analysed")
             on.append(exp.EQ(this=ours[0].expr.copy(), expression=theirs[0].expr.copy()))
             merged.append(_Visible(ours[0].name, (theirs if keep_right else ours)[0].expr, ""))
         names = {visible.name.lower() for visible in merged}
@@ -577,7 +581,8 @@ class _Resolver:
     def outputs(self, node: exp.Select, scope: _Scope, in_from: Callable[[Expr], Expr]) -> Iterator[Output]:
         for item in node.expressions:
             if isinstance(item, exp.Star):
-                yield from (Output(visible.name, visible.expr.copy()) for visible in scope.star)
+                shown = (visible for visible in scope.star if not visible.hidden)
+                yield from (Output(visible.name, visible.expr.copy()) for visible in shown)
             elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
                 key = item.table.lower()
                 if key not in scope.sources:
