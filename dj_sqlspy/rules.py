@@ -26,3 +26,5 @@ WHOLE_INSIDE = "all rows inside (statement not analysed)"  # of a table that a b
 # Marks of statements, beside those of lineage (``now``, ``rand`` …).
 LEFT_OUT = "left-out"  # needs rows that a bound kept out
 EXCLUDED = "excluded"  # reads a column whose contents are left out
+ROUTINE = "routine"  # calls a stored function that the bundle does not have
+NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE})

@@ -30,7 +30,8 @@ statements          number, analysis, kind, sql (to replay), captured (if that i
 drift               number, then, now: statements that had another number of rows when captured
 excluded            columns whose contents were left out: table, column, value (SQL for what is in
                     their place), statements (numbers of those that read it: they are marked
-                    "excluded", have "?" in the place of values, and cannot be replayed)
+                    "excluded", have "?" in the place of values, and cannot be replayed; nor can those
+                    marked "routine", which call a stored function that is not in the bundle)
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, and
                     columns and number of rows that need it
@@ -52,8 +53,7 @@ from typing import Any
 from .. import compat
 from ..cascade.leaves import StatementReport
 from ..dump import foreign_keys
-from ..dump.views import needed_views
-from ..rules import EXCLUDED
+from ..rules import NOT_REPLAYED
 from ..servers.source import Source
 from ..slices import Slice
 from ..version import __version__
@@ -82,10 +82,10 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 
 
 def replayable(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    """The statements that can be replayed, by text: those that read no excluded column."""
+    """The statements that can be replayed, by text: those that need nothing that was left out."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in manifest["statements"]:
-        if EXCLUDED not in entry["marks"]:
+        if NOT_REPLAYED.isdisjoint(entry["marks"]):
             groups.setdefault(entry["sql"], []).append(entry)
     return groups
 
@@ -142,7 +142,7 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
         ],
         "lineage_tables": [{"name": part.table.full_name, "rows": part.rows} for part in source.lineage],
         "views": [{"name": view.full_name, "definition": view.definition} for view in source.views],
-        "views_left_out": list(needed_views(cut).left_out),
+        "views_left_out": list(source.views_left_out),
         "foreign_keys": [
             {
                 "name": fk.name,

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from ..dump.exclude import contents
 from ..names import tier_of
-from ..rules import EXCLUDED, LEFT_OUT, PARENT, PART, READ, WHOLE, WHOLE_INSIDE
+from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, PARENT, PART, READ, ROUTINE, WHOLE, WHOLE_INSIDE
 from ..shapes import lift
 from .diagram import draw
 from .render import render, rows, whole
@@ -120,7 +120,7 @@ def _head(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
         "filled": filled,
         "empty": len(tables) - filled,
         "equal": sum(states.get(one["number"], {}).get("state") == "equal" for one in statements),
-        "excluded": sum(EXCLUDED in one["marks"] for one in statements),
+        "excluded": sum(not NOT_REPLAYED.isdisjoint(one["marks"]) for one in statements),
         "orphans": sum(whole(key["orphans"]) for key in (replay or {}).get("keys", ())),
         "files": len(manifest.get("files") or ()),
         "size": _size(manifest.get("files") or ()),
@@ -134,7 +134,7 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
     marked = {one["number"] for one in statements if one["marks"]}
     marks: dict[str, list[int]] = {}
     for one in statements:
-        for mark in sorted(set(one["marks"]) - {EXCLUDED, LEFT_OUT}):
+        for mark in sorted(set(one["marks"]) - NOT_REPLAYED - {LEFT_OUT}):
             marks.setdefault(mark, []).append(one["number"])
     files: dict[str, list[Entry]] = {}
     for file in manifest.get("files") or ():
@@ -279,6 +279,8 @@ def _notes(members: Sequence[Entry], states: Mapping[int, Entry]) -> list[str]:
     notes = [f"not analysed: {first['fallback']}"] if first["fallback"] else []
     if EXCLUDED in first["marks"]:
         notes.append("It reads a column whose contents are not here, and stands here without its values.")
+    if ROUTINE in first["marks"]:
+        notes.append("It calls a stored function that is not here, so it cannot be replayed.")
     for one in members:
         then, now = one["rows_then"], one["rows_now"]
         if then != now and None not in (then, now):

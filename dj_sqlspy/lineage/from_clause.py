@@ -71,8 +71,8 @@ def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
     after = scope.star[len(before) :]
     using = [identifier.name for identifier in node.args.get("using") or ()]
     if method == "NATURAL":
-        theirs = {visible.name.lower() for visible in after}
-        using = [visible.name for visible in before if visible.name.lower() in theirs]
+        theirs = {visible.name.lower() for visible in after if not visible.hidden}
+        using = [v.name for v in before if v.name.lower() in theirs and not v.hidden]
     on: list[Expr] = []
     if using:
         on = _merge(scope, before, after, using, keep_right=side == "RIGHT")
@@ -96,6 +96,8 @@ def _merge(
         theirs = [visible for visible in after if visible.name.lower() == name.lower()]
         if len(ours) != 1 or len(theirs) != 1:
             raise Unsupported(f"the join column {name!r} is missing on one side or ambiguous")
+        if ours[0].hidden or theirs[0].hidden:  # MySQL shows it in SELECT *, and MariaDB does not
+            raise Unsupported(f"a join USING the invisible column {name!r} is not analysed")
         on.append(exp.EQ(this=ours[0].expr.copy(), expression=theirs[0].expr.copy()))
         merged.append(Visible(ours[0].name, (theirs if keep_right else ours)[0].expr, ""))
     names = {visible.name.lower() for visible in merged}
@@ -216,7 +218,9 @@ def _named(node: exp.Table, place: Place) -> Tree:
         return _view(table, shown, place)
     names = [c.name for c in table.columns]
     alias = place.alias()
-    place.scope.show(shown, alias, names, table.schema, {c.name for c in table.columns if not c.nullable})
+    not_null = {c.name for c in table.columns if not c.nullable}
+    hidden = {c.name for c in table.columns if c.invisible}
+    place.scope.show(shown, alias, names, table.schema, not_null, hidden=hidden)
     return Base(alias, table)
 
 

@@ -155,7 +155,8 @@ def _outputs(node: exp.Select, place: Place) -> Iterator[Output]:
     scope = place.scope
     for item in node.expressions:
         if isinstance(item, exp.Star):
-            yield from (Output(visible.name, visible.expr.copy()) for visible in scope.star)
+            shown = (visible for visible in scope.star if not visible.hidden)
+            yield from (Output(visible.name, visible.expr.copy()) for visible in shown)
         elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
             key = item.table.lower()
             if key not in scope.sources:

@@ -22,6 +22,7 @@ class Visible:
     name: str
     expr: Expr
     source: str  # the name that can qualify it, in lower case; "" for a column that NATURAL or USING merged
+    hidden: bool = False  # an invisible column, which only its name shows
 
 
 @dataclass
@@ -32,7 +33,9 @@ class Scope:
     qualified: dict[tuple[str, str], Expr] = field(
         default_factory=dict
     )  # by source and column, in lower case
-    star: list[Visible] = field(default_factory=list)  # the columns of SELECT * in their order
+    star: list[Visible] = field(
+        default_factory=list
+    )  # the columns in their order, with those that SELECT * hides
     sources: dict[str, Sequence[str]] = field(
         default_factory=dict
     )  # the columns of each source in their order
@@ -64,6 +67,7 @@ class Scope:
         schema: str | None = None,
         not_null: Collection[str] = (),
         computed: Collection[str] = (),
+        hidden: Collection[str] = (),
     ) -> None:
         """Add the columns of a source, which the statement calls ``shown`` and the tree ``alias``."""
         key = shown.lower()
@@ -72,7 +76,7 @@ class Scope:
                 raise Unsupported(f"the table name {shown!r} stands twice in one FROM clause")
             # the same table name of two schemas: only schema.table.column can tell them apart
             raise Unsupported(f"two tables named {shown!r} of different schemas stand in one FROM clause")
-        self.sources[key] = names
+        self.sources[key] = [name for name in names if name not in hidden]
         if schema is not None:
             self.schemas[key] = schema
         for name in names:
@@ -82,7 +86,7 @@ class Scope:
             if name in computed:
                 expr.meta["computed"] = True
             self.qualified[(key, name.lower())] = expr
-            self.star.append(Visible(name, expr, key))
+            self.star.append(Visible(name, expr, key, name in hidden))
 
 
 @dataclass(frozen=True, eq=False)
