@@ -27,4 +27,6 @@ WHOLE_INSIDE = "all rows inside (statement not analysed)"  # of a table that a b
 LEFT_OUT = "left-out"  # needs rows that a bound kept out
 EXCLUDED = "excluded"  # reads a column whose contents are left out
 ROUTINE = "routine"  # calls a stored function that the bundle does not have
-NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE})
+NOT_SENT = "not-sent"  # more than a read, or a value of its session is gone
+SKIPPED = "skipped"  # the user leaves it out
+NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, NOT_SENT, SKIPPED})

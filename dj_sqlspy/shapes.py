@@ -14,8 +14,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 
 from .journal import Statement
+
+# The literals of a statement, as they stand there.
+Binding: TypeAlias = "tuple[str, ...]"
 
 # Tokens that lifting has to tell apart: what may hold quotes or digits that are no literals (comments, quoted
 # identifiers), and literals. MySQL 9 reference manual, sections 11.1 (literals), 11.7 (comments). Each alternative
@@ -134,6 +138,8 @@ class Shape:
     kind : str
     database : str
         The schema of names without one.
+    state : tuple of str
+        What their connections had set (`Statement.state`).
     bindings : dict of tuple of str to list of Statement
         The statements by their literals, as SQL text, in order of first appearance.
     """
@@ -141,6 +147,7 @@ class Shape:
     template: str
     kind: str
     database: str = ""
+    state: tuple[str, ...] = ()
     bindings: dict[tuple[str, ...], list[Statement]] = field(default_factory=dict)
 
     @cached_property
@@ -170,12 +177,16 @@ class Shape:
 def group(
     statements: Iterable[Statement], kind_of: Callable[[Statement], str] = lambda statement: statement.kind
 ) -> list[Shape]:
-    """Group statements of one kind into shapes, in order of first appearance."""
-    shapes: dict[tuple[str, str, str], Shape] = {}
+    """Group statements of one kind into shapes, in order of first appearance.
+
+    What was sent in another mode than the servers' own may have other literals: such a statement stays as it is.
+    """
+    shapes: dict[tuple[str, str, str, tuple[str, ...]], Shape] = {}
     lifter = Lifter()
     for statement in statements:
-        template, binding = lifter.lift(statement.sql)
-        key = (template, kind_of(statement), statement.database)
+        moded = any("sql_mode" in text.lower() for text in statement.state)
+        template, binding = (statement.sql, ()) if moded else lifter.lift(statement.sql)
+        key = (template, kind_of(statement), statement.database, statement.state)
         shape = shapes.get(key)
         if shape is None:
             shape = shapes[key] = Shape(*key)

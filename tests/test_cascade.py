@@ -828,7 +828,10 @@ def test_one_snapshot(lab: Lab) -> None:
     assert not cut.drifted and master.restriction == part.restriction == "TRUE"
     drifted = lab.paper.slice()  # and one made now sees them
     assert [report.rows_now for report in drifted.statements] == [0, 1]
-    assert [report.rows_then for report in drifted.drifted] == [2]
+    assert [report.change for report in drifted.drifted] == [
+        "2 rows then, 0 now",
+        "other values in its 1 rows now",
+    ]
 
 
 def test_a_table_without_a_primary_key(raw: Lab) -> None:

@@ -91,9 +91,9 @@ def killing(monkeypatch: pytest.MonkeyPatch, connection: Any, when: Callable[[in
 
     ask, read = MySQLSnapshot.send, catalog._rows
 
-    def send(self: Any, cursor: Any, sql: str) -> None:
+    def send(self: Any, *arguments: Any) -> Any:
         before(self.connection)
-        ask(self, cursor, sql)
+        return ask(self, *arguments)
 
     def read_rows(cursor: Any, *arguments: Any) -> Any:
         before(cursor.connection)

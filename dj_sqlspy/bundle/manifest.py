@@ -26,8 +26,12 @@ views               name and definition of those that statements read
 views_left_out      names of those that also read tables which are not in the slice
 foreign_keys        name, child, columns, parent, parent_columns; part: the child is a part of it
 statements          number, analysis, kind, sql (to replay), captured (if that is another), rows_then,
-                    rows_now, ordered, marks, fallback, tables
-drift               number, then, now: statements that had another number of rows when captured
+                    rows_now, ordered, marks, fallback, tables; where they are: time (when it ran, seconds
+                    since 1970 in UTC), state (what its connection had set before, in order), digest (of
+                    the rows that the analysis received; `servers.mysql.wire`), unsent (why it is not sent
+                    to a server again: it is marked "not-sent", or "skipped" where the lab leaves it out)
+drift               number, then, now (rows), change: statements that returned something else when
+                    captured
 excluded            columns whose contents were left out: table, column, value (SQL for what is in
                     their place), statements (numbers of those that read it: they are marked
                     "excluded", have "?" in the place of values, and cannot be replayed; nor can those
@@ -48,7 +52,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import compat
 from ..cascade.leaves import StatementReport
@@ -81,12 +85,30 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
 
 
-def replayable(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    """The statements that can be replayed, by text: those that need nothing that was left out."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+class Replayed(NamedTuple):
+    """What is replayed once for all statements that have it in common.
+
+    Attributes
+    ----------
+    sql : str
+    state : tuple of str
+        What their connections had set before.
+    own : bool
+        True if the text is that which was captured.
+    """
+
+    sql: str
+    state: tuple[str, ...] = ()
+    own: bool = True
+
+
+def replayable(manifest: Mapping[str, Any]) -> dict[Replayed, list[Mapping[str, Any]]]:
+    """The statements that can be replayed, by what is sent: those that need nothing that was left out."""
+    groups: dict[Replayed, list[Mapping[str, Any]]] = {}
     for entry in manifest["statements"]:
         if NOT_REPLAYED.isdisjoint(entry["marks"]):
-            groups.setdefault(entry["sql"], []).append(entry)
+            one = Replayed(entry["sql"], tuple(entry.get("state", ())), "captured" not in entry)
+            groups.setdefault(one, []).append(entry)
     return groups
 
 
@@ -156,7 +178,12 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
         ],
         "statements": [_statement(report) for report in cut.statements],
         "drift": [
-            {"number": report.statement.number, "then": report.rows_then, "now": report.rows_now}
+            {
+                "number": report.statement.number,
+                "then": report.rows_then,
+                "now": report.rows_now,
+                "change": report.change,
+            }
             for report in cut.drifted
         ],
     }
@@ -177,4 +204,12 @@ def _statement(report: StatementReport) -> dict[str, Any]:
     }
     if report.statement.sql != report.sql:
         entry["captured"] = report.statement.sql
+    if report.statement.time:
+        entry["time"] = report.statement.time
+    if report.statement.state:
+        entry["state"] = list(report.statement.state)
+    if report.statement.digest is not None and report.own:
+        entry["digest"] = report.statement.digest
+    if report.unsent:
+        entry["unsent"] = report.unsent
     return entry

@@ -21,7 +21,19 @@ from markupsafe import Markup
 
 from ..dump.exclude import contents
 from ..names import tier_of
-from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, PARENT, PART, READ, ROUTINE, WHOLE, WHOLE_INSIDE
+from ..rules import (
+    EXCLUDED,
+    LEFT_OUT,
+    NOT_REPLAYED,
+    NOT_SENT,
+    PARENT,
+    PART,
+    READ,
+    ROUTINE,
+    SKIPPED,
+    WHOLE,
+    WHOLE_INSIDE,
+)
 from ..shapes import lift
 from .diagram import draw
 from .render import render, rows, whole
@@ -156,6 +168,8 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
         "fallbacks": [one for one in statements if one["fallback"]],
         "moved": [one for one in manifest.get("code") or () if one["state"] in ("changed", "missing")],
         "excluded": manifest.get("excluded") or (),
+        "skipped": [one for one in statements if SKIPPED in one["marks"]],
+        "unsent": [one for one in statements if NOT_SENT in one["marks"]],
         "cut": [one["number"] for one in statements if LEFT_OUT in one["marks"]],
         "marks": [{"what": MARKS.get(mark, mark), "numbers": numbers} for mark, numbers in marks.items()],
         "marked": len({number for numbers in marks.values() for number in numbers}),
@@ -281,6 +295,10 @@ def _notes(members: Sequence[Entry], states: Mapping[int, Entry]) -> list[str]:
         notes.append("It reads a column whose contents are not here, and stands here without its values.")
     if ROUTINE in first["marks"]:
         notes.append("It calls a stored function that is not here, so it cannot be replayed.")
+    if SKIPPED in first["marks"]:
+        notes.append("The lab left it out: what it read is not here.")
+    if NOT_SENT in first["marks"]:
+        notes.append(f"It is not sent to a server again, so it is not replayed: {first['unsent']}.")
     for one in members:
         then, now = one["rows_then"], one["rows_now"]
         if then != now and None not in (then, now):

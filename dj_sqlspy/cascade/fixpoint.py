@@ -1,9 +1,8 @@
 """Fixpoint: leaves closed over foreign keys, parts and negative witnesses, until nothing is new.
 
-Cost. A statement costs a query for the keys of each table that it reads, one to check it and one to count its rows;
-where it returns the rows of one table as they are, one query is all of this. Statements that differ in literals
-share them where they can, and rows by key that another statement has brought already cost none (`known`). A
-foreign key whose columns lie in the child's primary key costs no query: the parent's key is a projection of the
+Cost. A statement costs a query for the keys of each table that it reads, one to check it, and itself once more, for
+what it returns now. Statements that differ in literals share these where they can; of rows by key the keys are known
+then. A foreign key whose columns lie in the child's primary key costs no query: the parent's key is a projection of the
 child's, in memory (texts that a collation finds equal are looked up once). Other foreign keys, and parts, cost one
 query for each list of new keys (`dialect.LIST_BYTES`). Tables are followed children first, so that in a graph without
 cycles each is followed once, with all of its keys. A witness rule costs one query for each list of new keys of each
@@ -27,6 +26,7 @@ from ..rules import CHILD, PARENT, PART, PICKED, READ, WHOLE, WHOLE_INSIDE
 from ..servers.catalog import Catalog
 from ..servers.dialect import Key
 from ..servers.keys import convert, converted, key_columns
+from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
 from ..servers.tables import ForeignKey, Table
 from .follow import keys_among, to_children, to_parent, whole_keys
@@ -206,10 +206,17 @@ class Cascade:
 
     # -------------------------------------------------- bounds
 
-    def _kept(self, table: Table, keys: Columns, inside: str, numbers: tuple[int, ...]) -> Columns:
+    def _kept(
+        self,
+        table: Table,
+        keys: Columns,
+        inside: str,
+        numbers: tuple[int, ...],
+        session: Session = PLAIN,
+    ) -> Columns:
         """Those of the keys that a second query returns, which is about rows inside only; the others are noted."""
         there = KeySet(table, self.reader.coder)
-        there.add(self.reader.keys(table, inside), 0)
+        there.add(self.reader.keys(table, inside, session), 0)
         kept = there.among(keys)
         if kept.all():
             return keys
@@ -237,9 +244,9 @@ class Cascade:
                 if rows is not None:
                     keys = self._kept(table, keys, whole_keys(table, rows), numbers)
             elif table.primary_key or leaf.inside is not None:
-                keys = self.reader.keys(table, leaf.sql) if leaf.keys is None else leaf.keys
+                keys = self.reader.keys(table, leaf.sql, leaf.session) if leaf.keys is None else leaf.keys
                 if leaf.inside is not None:
-                    keys = self._kept(table, keys, leaf.inside, numbers)
+                    keys = self._kept(table, keys, leaf.inside, numbers, leaf.session)
             if not table.primary_key:
                 keys = self.reader.keys(table, whole_keys(table, rows))
             self._add(table, keys, reason)
@@ -370,7 +377,7 @@ class Cascade:
 
     def _wanted(self, rule_id: tuple[int, bool], rule: Witness, sql: str) -> Sequence[tuple[Any, ...]]:
         """Keys of the rows that a rule wants for combinations that are in the slice, one combination a row."""
-        rows = self._available(rule, self.reader.snapshot.rows(sql))
+        rows = self._available(rule, self.reader.snapshot.rows(sql, session=rule.session))
         if rule.group_sql:
             return self._groups(rule_id, rule, rows)
         start = sum(len(base.table.key) for base in rule.outer)
@@ -407,5 +414,5 @@ class Cascade:
         dialect, found = self.catalog.dialect, list[tuple[Any, ...]]()
         for chunk in dialect.chunks(columns, representatives):
             which = dialect.condition(rule.group_columns, columns, chunk) if columns else "TRUE"
-            found += self.reader.snapshot.rows(with_keys(rule.group_sql, which))
+            found += self.reader.snapshot.rows(with_keys(rule.group_sql, which), session=rule.session)
         return found

@@ -2,33 +2,37 @@
 
 In: shapes of captured statements, the `Catalog` and a `Reader`. Out: for each statement a `StatementReport`, and the
 `Demand`s of all: leaves and witness rules that the server has accepted. Lineage is compiled once for a shape and,
-where it can be, asked in one query for all of its bindings. It closes nothing.
+where it can be, asked in one query for all of its bindings. Each statement is answered once more, in the session that
+it was sent in, and what it returns now is compared with the digest of what the analysis received. It closes nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from ..display import count, short
 from ..errors import LineageError
 from ..journal import Statement
 from ..lineage import Leaf, Lineage, analyse
-from ..lineage.batch import Batch, batch, rows_of_one_table
+from ..lineage.batch import Batch, batch
 from ..lineage.generate import to_sql
 from ..lineage.inside import narrowed
 from ..lineage.tree import Block, Output, Query, Union
-from ..lineage.witness import with_keys
+from ..lineage.witness import Witness, with_keys
 from ..progress import Progress
+from ..rules import NOT_SENT, SKIPPED
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
+from ..servers.results import Answer
+from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
-from ..servers.tables import Table
-from ..shapes import Shape
+from ..shapes import Binding, Shape
+from .bindings import expected, keys_of, sent
 from .fixpoint import Demand
 from .inside import Inside
-from .keysets import Columns, KeySet, length
-from .known import Binding, Known, keys_of
+from .keysets import Columns, KeySet
 from .reader import Reader
 
 
@@ -40,9 +44,10 @@ class StatementReport(NamedTuple):
     statement : Statement
         As captured.
     sql : str
-        The SELECT to replay (of INSERT … SELECT, its SELECT part).
+        What is replayed: the text, or its SELECT part (of INSERT … SELECT).
     marks : frozenset of str
-        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``).
+        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``), or why it is not
+        replayed.
     ordered : bool
         True if it orders its result totally: a replay is compared as a list.
     fallback : str or None
@@ -51,6 +56,16 @@ class StatementReport(NamedTuple):
         Rows that it returned when it was captured, and now.
     tables : tuple of str
         Full names of the base tables that it reads.
+    digest_now : str or None
+        Of what it returns now.
+    columns_now : tuple of str
+        Names of the columns of that, where it has a digest.
+    session : Session
+        That it was sent in.
+    own : bool
+        True if ``sql`` is the text as captured.
+    unsent : str
+        Why it is not sent to any server again; else "".
     """
 
     statement: Statement
@@ -61,16 +76,47 @@ class StatementReport(NamedTuple):
     rows_then: int | None = None
     rows_now: int | None = None
     tables: tuple[str, ...] = ()
+    digest_now: str | None = None
+    columns_now: tuple[str, ...] = ()
+    session: Session = PLAIN
+    own: bool = True
+    unsent: str = ""
+
+    @property
+    def change(self) -> str:
+        """What is different in its result now, in words; "" for nothing, or where that can change by itself."""
+        if self.marks or self.rows_now is None:
+            return ""
+        if self.rows_then is not None and self.rows_then != self.rows_now:
+            return f"{self.rows_then} rows then, {self.rows_now} now"
+        if self.digest_now is None or self.statement.digest is None:
+            return ""
+        names = tuple(name for name, _, _ in self.statement.columns)
+        if names != self.columns_now:
+            return f"columns {', '.join(names)} then, {', '.join(self.columns_now)} now"
+        if self.statement.digest != self.digest_now:
+            return f"other values in its {self.rows_now} rows now"
+        return ""
 
     @property
     def drifted(self) -> bool:
-        """True where it returns another number of rows now than it did when it was captured."""
-        return (
-            self.rows_then is not None
-            and self.rows_now is not None
-            and self.rows_then != self.rows_now
-            and not self.marks
-        )
+        """True where it returns something else now than the analysis received."""
+        return bool(self.change)
+
+
+class _Made(NamedTuple):
+    """Statements that share their lineage, what they need, and what each returns now."""
+
+    lineage: Lineage
+    demand: Demand
+    answers: Sequence[tuple[Statement, Answer | None]]
+
+
+class Unanswered(NamedTuple):
+    """Statements that stop a slice, and why."""
+
+    statements: tuple[Statement, ...]
+    reason: str
 
 
 def analyse_all(
@@ -80,181 +126,238 @@ def analyse_all(
     strict: bool,
     progress: Progress,
     inside: Inside,
+    unanswered: Sequence[Unanswered] = (),
 ) -> tuple[list[StatementReport], list[Demand]]:
-    """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible."""
+    """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible.
+
+    ``unanswered`` are those of which not even the tables are known.
+
+    Raises
+    ------
+    LineageError
+        Once for all statements that the slice cannot have; with what to do.
+    """
     reports: list[StatementReport] = []
     demands: list[Demand] = []
+    stopping = list(unanswered)
+    known = {statement.number for each in unanswered for statement in each.statements}
     progress.expect("statements", sum(len(members) for s in shapes for members in s.bindings.values()))
-    known = Known(reader.coder)
-    loops = [loop_of(shape, catalog) for shape in shapes]
-    for loop in loops:
-        if not isinstance(loop, str):
-            known.watch(*loop)
-    # what is not asked for all bindings at once comes first, since it can make bindings redundant
-    alone: list[Iterable[_Made] | None] = [
-        [_one_by_one(shape, binding, catalog, reader, known, inside) for binding in shape.bindings]
-        if isinstance(loop, str)
-        else None
-        for shape, loop in zip(shapes, loops, strict=True)
-    ]
-    for shape, loop, one_by_one in zip(shapes, loops, alone, strict=True):
-        made = (
-            one_by_one
-            if isinstance(loop, str)
-            else _whole_shape(shape, *loop, catalog, reader, known, inside)
-        )
-        if made is None:
-            made = (_one_by_one(shape, binding, catalog, reader, known, inside) for binding in shape.bindings)
-        for lineage, demand, counted in made:
-            progress("statements", len(demand.numbers))
-            if lineage.fallback and strict:
+    for shape in shapes:
+        if shape.first.number in known:
+            continue
+        session = reader.snapshot.session(shape.state)
+        for made in _of_shape(shape, session, catalog, reader, inside, stopping.append):
+            progress("statements", len(made.demand.numbers))
+            if made.lineage.fallback and strict:
                 raise LineageError(
-                    f"Statement {demand.numbers[0]} cannot be analysed: {lineage.fallback}. With strict=True this is "
-                    f"an error; without, all rows of {', '.join(t.full_name for t in lineage.tables)} are "
-                    f"exported:\n{lineage.sql}"
+                    f"Statement {made.demand.numbers[0]} cannot be analysed: {made.lineage.fallback}. With strict=True"
+                    " this is an error; without, all rows of "
+                    f"{', '.join(t.full_name for t in made.lineage.tables)} are exported:\n{made.lineage.sql}"
                 )
-            demands.append(demand)
-            if lineage.sql:
-                reports += _reports(lineage, counted)
+            demands.append(made.demand)
+            if made.lineage.sql:
+                reports += _reports(made, session)
+    require_all(stopping)
     return sorted(reports, key=lambda report: report.statement.number), demands
 
 
-_Made = tuple[Lineage, Demand, "list[tuple[Statement, int | None]]"]
+def require_all(stopping: Sequence[Unanswered]) -> None:
+    """Raise where statements stop a slice.
+
+    Raises
+    ------
+    LineageError
+        It names each, when and where it ran, and the reason.
+    """
+    if not stopping:
+        return
+    numbers = sorted(statement.number for each in stopping for statement in each.statements)
+    lines = []
+    for each in sorted(stopping, key=lambda each: each.statements[0].number):
+        first, more = each.statements[0], len(each.statements) - 1
+        also = f" (and {more} more of this text)" if more else ""
+        lines.append(f"{first.where}{also}: {each.reason}:\n    {short(first.sql, 300)}")
+    listed = ",".join(map(str, numbers))
+    raise LineageError(
+        f"Making a slice: {count(len(numbers), 'statement')} cannot be exported, and nothing was written.\n"
+        + "\n".join(lines)
+        + f"\nTo write the paper without {'it' if len(numbers) == 1 else 'them'}: skip_statements=[{listed}] or"
+        f" --skip-statements {listed}; the report then says first that {'it is' if len(numbers) == 1 else 'they are'}"
+        " missing."
+    )
 
 
-def _reports(lineage: Lineage, counted: Iterable[tuple[Statement, int | None]]) -> Iterator[StatementReport]:
-    whole = lineage.reads_whole
-    own = whole and not lineage.qualified
-    about = (lineage.marks, lineage.ordered, lineage.fallback)
+def skipped(statement: Statement) -> StatementReport:
+    """The report of a statement that the user leaves out."""
+    return StatementReport(statement, statement.sql, frozenset({SKIPPED}), unsent="it was left out")
+
+
+def _reports(made: _Made, session: Session) -> Iterator[StatementReport]:
+    lineage = made.lineage
+    marks = lineage.marks | ({NOT_SENT} if lineage.unsent else frozenset())
     tables = tuple(table.full_name for table in lineage.tables)
-    for statement, now in counted:
-        rows = (statement.rows, now) if whole else (None, None)
-        yield StatementReport._make((statement, statement.sql if own else lineage.sql, *about, *rows, tables))
+    for statement, answer in made.answers:
+        known = answer is not None and lineage.answers
+        yield StatementReport(
+            statement,
+            statement.sql if lineage.own else lineage.sql,
+            marks,
+            lineage.ordered,
+            lineage.fallback,
+            statement.rows if lineage.answers else None,
+            answer.rows if answer is not None and known else None,
+            tables,
+            answer.digest if answer is not None and known else None,
+            tuple(name for name, _, _ in answer.columns) if answer is not None and known else (),
+            session,
+            lineage.own,
+            lineage.unsent,
+        )
 
 
-def _one_by_one(
+def _of_shape(
     shape: Shape,
-    binding: tuple[str, ...],
+    session: Session,
     catalog: Catalog,
     reader: Reader,
-    known: Known,
     inside: Inside,
+    stop: Callable[[Unanswered], None],
+) -> Iterator[_Made]:
+    left: Collection[Binding] = shape.bindings
+    loop = loop_of(shape, catalog, session)
+    if not isinstance(loop, str):
+        made, done = _together(shape, *loop, session, reader, inside)
+        yield from made
+        left = [binding for binding in shape.bindings if binding not in done]
+    for binding in left:
+        try:
+            yield _alone(shape, binding, session, catalog, reader, inside)
+        except (LineageError, Refused) as error:
+            stop(Unanswered(tuple(shape.bindings[binding]), str(error)))
+
+
+# ---------------------------------------------------------------- one statement
+
+
+def _alone(
+    shape: Shape, binding: Binding, session: Session, catalog: Catalog, reader: Reader, inside: Inside
 ) -> _Made:
+    """The lineage of one binding, after the server has accepted its queries.
+
+    A query that the server refuses was rewritten wrongly: the statement falls back to whole tables, with the server's
+    word as the reason.
+    """
     members = shape.bindings[binding]
-    lineage = analyse(
-        members[0].sql, catalog, kind=shape.kind, default_schema=shape.database or None, inside=inside
-    )
     numbers = tuple(s.number for s in members)
-    if (read := _read(lineage, shape.kind, reader)) is not None:
-        leaf, keys = read
-        if leaf.inside is None:
-            known.add(leaf.table, keys)
-        return lineage, Demand(numbers, (leaf,), ()), [(s, length(keys)) for s in members]
-    lineage, now = _checked(lineage, reader, members[0].rows)
-    return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
-
-
-def only_leaf(lineage: Lineage, kind: str) -> Leaf | None:
-    """The leaf of a statement that returns rows of one table as they are: its keys are as many as the rows."""
-    table = rows_of_one_table(lineage.query)
-    if table is None or kind == "exists" or lineage.witnesses or not lineage.reads_whole:
-        return None
-    found = [leaf for leaf in lineage.leaves if leaf.sql is not None and leaf.table is table]
-    return found[0] if len(found) == len(lineage.leaves) == 1 else None
-
-
-def _read(lineage: Lineage, kind: str, reader: Reader) -> tuple[Leaf, Columns] | None:
-    """The `only_leaf` of a statement and its keys; None where there is none, or the server refuses the query."""
-    leaf = only_leaf(lineage, kind)
-    if leaf is None:
-        return None
+    lineage = analyse(
+        members[0].sql,
+        catalog,
+        kind=shape.kind,
+        default_schema=shape.database or None,
+        inside=inside,
+        session=session,
+    )
     try:
-        keys = reader.keys(leaf.table, str(leaf.sql))
-    except Refused:
-        return None  # `_checked` tells what is wrong with it
-    return dataclasses.replace(leaf, keys=keys), keys
+        for sql in _queries(lineage.leaves, lineage.witnesses):
+            reader.snapshot.require_accepted(_without_keys(sql), session)
+    except Refused as error:
+        whole = tuple(Leaf(table, None) for table in lineage.tables)
+        reason = f"the server refuses the rewritten statement: {error}"
+        lineage = dataclasses.replace(lineage, leaves=whole, witnesses=(), fallback=reason, query=None)
+    answer = None
+    if lineage.sql and not lineage.unsent:
+        try:
+            answer = _answer(lineage, members, session, reader)
+        except Refused as error:
+            if not error.writes:
+                raise LineageError(
+                    f"the server refuses it now ({error}). A table or column may have been changed since"
+                ) from error
+            lineage = dataclasses.replace(lineage, unsent="it calls what writes")
+    demand = Demand(numbers, lineage.leaves, lineage.witnesses)
+    return _Made(lineage, demand, [(s, answer) for s in members])
 
 
-def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | str:
+def _queries(leaves: Iterable[Leaf], rules: Iterable[Witness]) -> Iterator[str]:
+    for leaf in leaves:
+        if leaf.sql is not None:
+            yield leaf.sql
+    for rule in rules:
+        yield from (sql for sql, _ in rule.asks)
+        if rule.group_sql:
+            yield rule.group_sql
+
+
+def _answer(
+    lineage: Lineage, members: Sequence[Statement], session: Session, reader: Reader
+) -> Answer | None:
+    """What a statement returns now; of one without a digest the number of rows alone, if that is as it was."""
+    if not lineage.answers:
+        reader.snapshot.require_accepted(lineage.sql, session)
+        return None
+    if (count_sql := counting(lineage, members)) is not None:
+        now = reader.snapshot.count(count_sql, session)
+        if now == members[0].rows:
+            return Answer(now, None, ())
+    return reader.snapshot.answer(lineage.sql, session, own=lineage.own)
+
+
+# ---------------------------------------------------------------- all bindings of a loop
+
+
+def loop_of(shape: Shape, catalog: Catalog, session: Session) -> tuple[Lineage, Batch] | str:
     """The lineage of a shape and how to ask for all of its bindings at once, or why that cannot be."""
     if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
         return "there is one binding"
     try:
-        lineage = analyse(shape.marked, catalog, kind=shape.kind, default_schema=shape.database or None)
+        lineage = analyse(
+            shape.marked, catalog, kind=shape.kind, default_schema=shape.database or None, session=session
+        )
     except LineageError as error:
         return str(error)
     if lineage.fallback or lineage.query is None:
         return lineage.fallback or "it reads nothing"
     if lineage.witnesses:
         return "rules keep other rows rejected"
-    if not lineage.reads_whole:
+    if not lineage.answers:
         return "its SELECT stands in another statement"
     found = batch(lineage.query)
     return found if isinstance(found, str) else (lineage, found)
 
 
-def _whole_shape(
-    shape: Shape,
-    lineage: Lineage,
-    found: Batch,
-    catalog: Catalog,
-    reader: Reader,
-    known: Known,
-    inside: Inside,
-) -> list[_Made] | None:
-    """The lineage of a loop, asked for all bindings at once; None if they must be asked one by one."""
+def _together(
+    shape: Shape, lineage: Lineage, found: Batch, session: Session, reader: Reader, inside: Inside
+) -> tuple[list[_Made], set[Binding]]:
+    """The lineage of a loop, asked for all bindings at once; and the bindings that could be asked so."""
     within: Batch | None = None
     if lineage.query is not None and any(table.full_name in inside for table in lineage.tables):
         asked_inside = batch(narrowed(lineage.query, inside))
         if isinstance(asked_inside, str):
-            return None
+            return [], set()
         within = asked_inside
-    redundant = known.among(lineage, found, shape) if within is None else []
-    made: list[_Made] = []
-    if redundant:
-        # their rows are there, and each returns its row
-        table = lineage.leaves[0].table
-        leaves = [
-            Leaf(table, with_keys(found.leaves[0], part.condition), reader.coder.of(table, ()))
-            for part in parts(redundant, found)
-        ]
-        members = [s for binding in redundant for s in shape.bindings[binding]]
-        demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
-        made.append((lineage, demand, [(s, 1) for s in members]))
-        left = shape.bindings.keys() - set(redundant)
-        bindings = {binding: members for binding, members in shape.bindings.items() if binding in left}
-        shape = dataclasses.replace(shape, bindings=bindings)
-        if not bindings:
-            return made
     try:
         if found.leaves:
             # one binding is like another, and to explain a long list takes the server as long as to answer it
             example = next(parts([next(iter(shape.bindings))], found)).condition
-            reader.snapshot.require_accepted(with_keys(found.leaves[0], example))
-        agreeing = _agreeing(shape, lineage, found, reader)
+            reader.snapshot.require_accepted(with_keys(found.leaves[0], example), session)
+        agreeing, answers = _agreeing(shape, lineage, found, session, reader)
         whole = [(part, _leaves_of(part, lineage, found)) for part in agreeing]
-        apart = [] if within is None else list(_apart(agreeing, lineage, found, within, reader))
+        apart = [whole] if within is None else list(_apart(agreeing, lineage, found, within, reader))
     except Refused:
-        return None
-    for some in [whole] if within is None else apart:
-        members = [s for part, _ in some for binding in part.bindings for s in shape.bindings[binding]]
+        return [], set()
+    made = []
+    for some in apart:
+        asked = [binding for part, _ in some for binding in part.bindings]
+        members = [(s, answers[binding]) for binding in asked for s in shape.bindings[binding]]
         leaves = [leaf for _, leaves_of_part in some for leaf in leaves_of_part]
-        demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
-        made.append((lineage, demand, [(s, 1 if found.single else s.rows) for s in members]))
-    if sum(len(part.bindings) for part in agreeing) < len(shape.bindings):
-        asked = {binding for part in agreeing for binding in part.bindings}
-        left = shape.bindings.keys() - asked
-        made += [
-            _one_by_one(shape, binding, catalog, reader, known, inside)
-            for binding in shape.bindings
-            if binding in left
-        ]
-    return made
+        demand = Demand(tuple([s.number for s, _ in members]), tuple(leaves), ())
+        made.append(_Made(lineage, demand, members))
+    return made, set(answers)
 
 
 def _leaves_of(part: Part, lineage: Lineage, found: Batch) -> list[Leaf]:
     return [
-        Leaf(leaf.table, with_keys(sql, part.condition), part.keys)
+        Leaf(leaf.table, with_keys(sql, part.condition), part.keys, session=leaf.session)
         for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
     ]
 
@@ -272,10 +375,10 @@ def _apart(
         part = pending.pop()
         leaves, whole = [], True
         for leaf, sql in zip(_leaves_of(part, lineage, found), within.leaves, strict=True):
-            keys = reader.keys(leaf.table, str(leaf.sql)) if leaf.keys is None else leaf.keys
+            keys = reader.keys(leaf.table, str(leaf.sql), leaf.session) if leaf.keys is None else leaf.keys
             asked = with_keys(sql, part.condition)
             there = KeySet(leaf.table, reader.coder)
-            there.add(reader.keys(leaf.table, asked), 0)
+            there.add(reader.keys(leaf.table, asked, leaf.session), 0)
             whole = whole and bool(there.among(keys).all())
             leaves.append(
                 dataclasses.replace(leaf, keys=keys if leaf.table.primary_key else None, inside=asked)
@@ -293,7 +396,7 @@ def _apart(
 
 
 class Part(NamedTuple):
-    """Some bindings of a shape: the condition that names them, and the keys of its only leaf if they were read."""
+    """Some bindings of a shape: the condition that names them, and the keys of its only leaf if they are known."""
 
     condition: str
     bindings: list[Binding]
@@ -318,97 +421,67 @@ def parts(bindings: Iterable[Binding], found: Batch) -> Iterator[Part]:
         yield Part(f"({found.columns}) IN ({', '.join(rows)})", named)
 
 
-def _agreeing(shape: Shape, lineage: Lineage, found: Batch, reader: Reader) -> list[Part]:
-    """The bindings whose statements return as many rows now as they did, told from sums over many of them.
+# Of a list of bindings of which so many are not as they were (one in …), each is asked for alone.
+_MANY = 8
 
-    A sum that differs is halved until it is known which bindings it is about.
+
+def _agreeing(
+    shape: Shape, lineage: Lineage, found: Batch, session: Session, reader: Reader
+) -> tuple[list[Part], dict[Binding, Answer]]:
+    """The bindings whose statements return now what they returned, and their answers.
+
+    One query returns the rows of many bindings, each row after the values that tell whose it is. A list counts only if
+    each of its bindings has what it had, and no row is left over: else it is halved, until it is known which bindings
+    are to be asked for alone. (A row can be left over since a server finds texts equal that are not the same.)
     """
-    if found.single:
-        return list(parts(shape.bindings, found))
-    then: dict[Binding, int] = {}
-    for binding, members in shape.bindings.items():
-        rows = members[0].rows
-        if rows is not None and (len(members) == 1 or all(member.rows == rows for member in members)):
-            then[binding] = rows
+    then = {
+        binding: wanted
+        for binding, members in shape.bindings.items()
+        if (wanted := expected(binding, found, members)) is not None
+    }
+    empty = reader.snapshot.answer(found.nothing, session, own=False) if found.nothing else None
     agreeing: list[Part] = []
+    answers: dict[Binding, Answer] = {}
+    named = [tuple(name for name, _, _ in s.columns) for s in [shape.first] if s.columns]
     pending = list(parts(then, found))[::-1]
-    by_leaf = found.counted_by_leaf
     while pending:
         part = pending.pop()
-        if by_leaf:
-            keys = _keys_of(part, then, lineage.leaves[0].table, found, reader)
-            part, now = part._replace(keys=keys), length(keys)
-        else:
-            now = reader.snapshot.count(with_keys(str(found.count), part.condition))
-        if now == sum(map(then.__getitem__, part.bindings)):
-            agreeing.append(part)
-        elif len(part.bindings) > 1:
+        sums, columns = reader.snapshot.answers(
+            with_keys(found.answers, part.condition), session, len(found.order)
+        )
+        if named not in ([], [tuple(name for name, _, _ in columns)]):
+            return [], {}  # a column has another name now, or an expression has one here
+        wrong = [b for b in part.bindings if not then[b].agrees(sums.get(then[b].first), empty)]
+        if not wrong and len(sums) == sum(then[b].first in sums for b in part.bindings):
+            agreeing.append(part._replace(keys=_keys(part, lineage, found, sums, reader)))
+            answers.update((b, sent(sums.get(then[b].first), empty, columns)) for b in part.bindings)
+        elif len(part.bindings) > 1 and len(wrong) * _MANY <= len(part.bindings):
             middle = len(part.bindings) // 2
             for half in (part.bindings[middle:], part.bindings[:middle]):
                 pending += parts(half, found)
-    return agreeing
+    return agreeing, answers
 
 
-def _keys_of(part: Part, then: dict[Binding, int], table: Table, found: Batch, reader: Reader) -> Columns:
-    """The keys that the only leaf returns.
-
-    Where each binding is the primary key of a row, and as many rows are there as bindings, they are these.
-    """
-    if found.count is not None and all(then[binding] == 1 for binding in part.bindings):
-        keys = keys_of(part.bindings, found, table, reader.coder)
-        if keys is not None and reader.snapshot.count(with_keys(found.count, part.condition)) == length(keys):
-            return keys
-    return reader.keys(table, with_keys(found.leaves[0], part.condition))
-
-
-# Rows of a result that is read again where the server counts another number: servers miscount some (MySQL those of
-# ROLLUP over one constant row), and would let a statement seem to have changed.
-_READ_AGAIN = 10_000
-
-
-def _checked(lineage: Lineage, reader: Reader, then: int | None = None) -> tuple[Lineage, int | None]:
-    """The lineage after the server has accepted its queries, and the number of rows of the statement now.
-
-    A query that the server refuses was rewritten wrongly: the statement falls back to whole tables, with the
-    server's word as the reason.
-    """
-    if not lineage.sql:
-        return lineage, None
-    try:
-        for leaf in lineage.leaves:
-            if leaf.sql is not None:
-                reader.snapshot.require_accepted(leaf.sql)
-        for rule in lineage.witnesses:
-            for sql, _ in rule.asks:
-                reader.snapshot.require_accepted(_without_keys(sql))
-            if rule.group_sql:
-                reader.snapshot.require_accepted(_without_keys(rule.group_sql))
-        if lineage.query is not None:
-            now = reader.snapshot.count(counting(lineage.query))
-            if then is not None and now != then <= _READ_AGAIN and lineage.reads_whole and not lineage.marks:
-                now = len(reader.snapshot.rows(lineage.sql))
-            return lineage, now
-    except Refused as error:
-        whole = tuple(Leaf(table, None) for table in lineage.tables)
-        reason = f"the server refuses the rewritten statement: {error}"
-        lineage = dataclasses.replace(lineage, leaves=whole, witnesses=(), fallback=reason, query=None)
-    try:
-        return lineage, len(reader.snapshot.rows(lineage.sql))
-    except Refused as error:
-        if error.writes:
-            return lineage, None  # FOR UPDATE; its rows are not counted then
-        raise LineageError(
-            f"Running a captured statement again: the server refuses it now ({error}). A table or column "
-            f"may have been changed since the analysis ran:\n{lineage.sql}"
-        ) from error
+def _keys(
+    part: Part, lineage: Lineage, found: Batch, sums: Mapping[bytes, tuple[int, int]], reader: Reader
+) -> Columns | None:
+    """The keys of the only leaf where each binding is the primary key of a row that is there."""
+    if found.point is None or len(sums) < len(part.bindings):
+        return None
+    return keys_of(part.bindings, found.point, lineage.leaves[0].table, reader.coder)
 
 
 def _without_keys(sql: str) -> str:
     return with_keys(sql, "TRUE")
 
 
-def counting(query: Query) -> str:
-    """SQL for the number of rows of a statement: its output names are made to differ, to be a derived table."""
+def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
+    """SQL for the number of rows of a statement, if nothing else is known of what it returned.
+
+    Its output names are made to differ, to be a derived table.
+    """
+    if lineage.query is None or any(statement.digest is not None for statement in members):
+        return None
 
     def renamed(inner: Query) -> Query:
         if isinstance(inner, Union):
@@ -417,4 +490,4 @@ def counting(query: Query) -> str:
         outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
         return dataclasses.replace(inner, outputs=outputs)
 
-    return f"SELECT COUNT(*) FROM ({to_sql(renamed(query))}) AS `counted`"
+    return f"SELECT COUNT(*) FROM ({to_sql(renamed(lineage.query))}) AS `counted`"

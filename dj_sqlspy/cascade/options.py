@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import SliceError
@@ -37,6 +38,8 @@ class Options:
     only : tuple of Bound
         Keep the slice inside of them: rows of the bounded tables that these do not name, and all that descends from
         such rows, are outside, and so is what would be there for their sake.
+    skip_statements : sequence of int
+        Numbers of statements to leave out of it.
     guard : tuple of Bound
         Refuse where rows outside of these are in the slice.
     """
@@ -48,6 +51,7 @@ class Options:
     virtual: tuple[ForeignKey, ...] = ()
     only: tuple[Bound, ...] = ()
     guard: tuple[Bound, ...] = ()
+    skip_statements: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if self.parts not in PARTS:

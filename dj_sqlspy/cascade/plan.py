@@ -7,17 +7,17 @@ It asks nothing. How many keys there are is not known yet: a query that is sent 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..lineage import Lineage, analyse
-from ..lineage.batch import Batch
 from ..lineage.witness import Witness, with_keys
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
+from ..servers.session import Session
 from ..shapes import Shape
 from .follow import to_children, to_parent, whole_keys
-from .leaves import StatementReport, counting, loop_of, only_leaf
+from .leaves import StatementReport, counting, loop_of
 from .options import Options
 
 ONCE = "once"
@@ -57,7 +57,9 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan(shapes: Sequence[Shape], catalog: Catalog, options: Options) -> Plan:
+def plan(
+    shapes: Sequence[Shape], catalog: Catalog, options: Options, session_of: Callable[[Shape], Session]
+) -> Plan:
     """The plan of the slice of some statements.
 
     Parameters
@@ -65,6 +67,8 @@ def plan(shapes: Sequence[Shape], catalog: Catalog, options: Options) -> Plan:
     shapes : sequence of Shape
     catalog : Catalog
     options : Options
+    session_of : callable
+        The session of a shape's statements.
     """
     parts = options.parts
     schemas = sorted({table.schema for table in catalog.tables.values()})
@@ -72,9 +76,8 @@ def plan(shapes: Sequence[Shape], catalog: Catalog, options: Options) -> Plan:
     steps.append(Step("open a snapshot", ONCE, ("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",)))
     steps.append(Step("try whether the account may read the tables that it can lead to", "together"))
     found: list[tuple[Shape, Lineage]] = []
-    loops = [loop_of(shape, catalog) for shape in shapes]
-    for shape, loop in sorted(zip(shapes, loops, strict=True), key=lambda pair: not isinstance(pair[1], str)):
-        lineage, step = _of_shape(shape, loop, catalog)
+    for shape in shapes:
+        lineage, step = _of_shape(shape, session_of(shape), catalog)
         found.append((shape, lineage))
         steps.append(step)
     rules = [(shape, rule) for shape, lineage in found for rule in lineage.witnesses]
@@ -134,26 +137,24 @@ def included_tables(
         names = names | more
 
 
-def _of_shape(shape: Shape, loop: tuple[Lineage, Batch] | str, catalog: Catalog) -> tuple[Lineage, Step]:
+def _of_shape(shape: Shape, session: Session, catalog: Catalog) -> tuple[Lineage, Step]:
     """The lineage of a shape, and how its leaves are asked for."""
-    bindings = len(shape.bindings)
-    lineage = analyse(shape.first.sql, catalog, kind=shape.kind, default_schema=shape.database or None)
+    bindings, loop = len(shape.bindings), loop_of(shape, catalog, session)
+    lineage = analyse(
+        shape.first.sql, catalog, kind=shape.kind, default_schema=shape.database or None, session=session
+    )
     what = f"rows that {_numbers(shape)} depend{'s' if len(shape.numbers) == 1 else ''} on"
     if not isinstance(loop, str):
         found = loop[1]
-        sql = tuple(_shown(text) for text in found.leaves)
-        if found.count and not found.single and (found.point or not found.counted_by_leaf):
-            sql = (*sql, _shown(found.count))
+        leaves = () if found.point else found.leaves  # by its key a row is known once it was answered
         often = f"once for every {LIST_BYTES // 1000} kB of its {bindings:,} lists of values"
-        return lineage, Step(
-            what, f"{often}{', without rows that are known by then' * bool(found.point)}", sql
-        )
+        return lineage, Step(what, often, tuple(_shown(text) for text in (found.answers, *leaves)))
     often = ONCE if bindings == 1 else f"once for each of its {bindings:,} lists of values ({loop}), such as"
-    leaves = [leaf.sql or whole_keys(leaf.table) for leaf in lineage.leaves]
-    if only_leaf(lineage, shape.kind) is None:
-        leaves.append(lineage.sql if lineage.query is None else counting(lineage.query))
+    asked = [leaf.sql or whole_keys(leaf.table) for leaf in lineage.leaves]
+    if lineage.answers and not lineage.unsent:
+        asked.append(counting(lineage, [shape.first]) or lineage.sql)
     why = f" (not analysed: {lineage.fallback})" if lineage.fallback else ""
-    return lineage, Step(f"{what}{why}", often, tuple(leaves))
+    return lineage, Step(f"{what}{why}", often, tuple(asked))
 
 
 def _closure(catalog: Catalog, reached: set[str], seen: set[str], parts: str) -> Iterator[Step]:

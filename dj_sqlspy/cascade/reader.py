@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ..servers.dialect import Key
 from ..servers.keys import key_columns
+from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Snapshot
 from ..servers.tables import Table
 from .keysets import Coder, Columns, joined
@@ -27,9 +28,9 @@ class Reader:
         self.snapshot = snapshot
         self.coder = Coder()
 
-    def keys(self, table: Table, sql: str) -> Columns:
+    def keys(self, table: Table, sql: str, session: Session = PLAIN) -> Columns:
         """The keys that a query returns; its answer is read in pieces, since it can be large."""
-        parts = [self.coder.read(table, rows) for rows in self.snapshot.blocks(sql)]
+        parts = [self.coder.read(table, rows) for rows in self.snapshot.blocks(sql, session)]
         return joined(parts) if parts else self.coder.read(table, ())
 
     def lists(self, table: Table, keys: Columns) -> Iterator[list[Key]]:

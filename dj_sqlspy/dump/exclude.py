@@ -91,7 +91,8 @@ def note(manifest: dict[str, Any], excluded: Sequence[Excluded]) -> None:
     for entry in manifest["statements"]:
         if entry["number"] in numbers:
             entry["sql"] = without_literals(entry["sql"])
-            entry.pop("captured", None)
+            for told in ("captured", "state", "digest"):
+                entry.pop(told, None)
             entry["marks"] = sorted({*entry["marks"], EXCLUDED})
             if entry["fallback"]:
                 entry["fallback"] = "it could not be analysed (the reason may quote a value, and is left out)"
@@ -187,13 +188,13 @@ def _value(table: Table, column: Column) -> str | None:
 def _readers(cut: Slice, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[int]]:
     """Numbers of the statements whose result depends on the contents of each column."""
     found: dict[tuple[str, str], list[int]] = {key: [] for key in wanted}
-    known: dict[tuple[str, str, bool], set[tuple[str, str]] | None] = {}
+    known: dict[tuple[str, str, tuple[str, ...], bool], set[tuple[str, str]] | None] = {}
     tables = {table for table, _ in found}
     for report in cut.statements:
         if tables.isdisjoint(report.tables):
             continue
         template = lift(report.sql)[0]
-        key = template, report.statement.database, bool(report.fallback)
+        key = template, report.statement.database, report.statement.state, bool(report.fallback)
         if key not in known:
             known[key] = _columns_of(cut, report)
         read = known[key]
@@ -212,7 +213,12 @@ def _columns_of(cut: Slice, report: StatementReport) -> set[tuple[str, str]] | N
     if report.fallback:
         return None
     try:
-        lineage = analyse(report.sql, cut.catalog, default_schema=report.statement.database or None)
+        lineage = analyse(
+            report.statement.sql,
+            cut.catalog,
+            default_schema=report.statement.database or None,
+            session=report.session,
+        )
     except LineageError:
         return None
     return None if lineage.query is None else columns_read(lineage.query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import NamedTuple, TypeAlias
 
 # Name of a column of a result, its type as the protocol numbers it, and its number of decimals.
@@ -53,3 +54,14 @@ class Statement(NamedTuple):
     state: tuple[str, ...] = ()
     digest: str | None = None
     columns: tuple[Column, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The statement in words: its number, its analysis, when it ran, and on which server.
+
+        >>> Statement("SELECT 1", server="db:3306", analysis="fig2", number=3, time=1767225600.0).where
+        'statement 3 (fig2, 2026-01-01 00:00:00 UTC, db:3306)'
+        """
+        day = datetime.fromtimestamp(self.time, timezone.utc)
+        ran = f"{day:%Y-%m-%d %H:%M:%S} UTC" if self.time else ""
+        return f"statement {self.number} ({', '.join(filter(None, (self.analysis, ran, self.server)))})"

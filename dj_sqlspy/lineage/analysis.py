@@ -15,7 +15,10 @@ from sqlglot import exp
 
 from ..errors import LineageError
 from ..servers.catalog import Catalog
-from ..servers.mysql.syntax import Exact, Expr, Unsupported, parse, select_of, table_names
+from ..servers.mysql.gate import NotARead, Read, read_of
+from ..servers.mysql.state import PADDED
+from ..servers.mysql.syntax import Exact, Expr, Unsupported, table_names
+from ..servers.session import PLAIN, Session
 from ..servers.tables import Table
 from .derivation import rows_behind
 from .generate import to_sql
@@ -27,7 +30,7 @@ from .rejection import witnesses
 from .resolve import resolve
 from .simplify import simplify
 from .tree import Base, Block, Output, Query, Union, column, is_plain, occurrences, sources
-from .witness import Witness
+from .witness import Witness, in_session
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,15 @@ class Leaf:
     inside : str or None
         Where only some rows of the statement's tables count: returns the keys that it would need if there were no
         other rows.
+    session : Session
+        That the queries are asked in.
     """
 
     table: Table
     sql: str | None
     keys: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
     inside: str | None = field(default=None, repr=False, compare=False)
+    session: Session = field(default=PLAIN, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Lineage:
     Attributes
     ----------
     sql : str
-        The SELECT itself (of INSERT … SELECT, its SELECT); "" for a statement that reads nothing.
+        What it reads by: the text itself, or the SELECT of INSERT … SELECT; "" for a statement that reads nothing.
     leaves, witnesses : tuple
         Queries for keys, and rules.
     tables : tuple of Table
@@ -72,10 +78,12 @@ class Lineage:
         Why it was not analysed. Then the leaves are whole tables.
     query : Query or None
         The resolved tree, None for a fall-back.
-    reads_whole : bool
-        True if ``sql`` is the whole statement (False for INSERT … SELECT).
-    qualified : bool
-        True if ``sql`` names schemas that the statement left to USE.
+    own : bool
+        True if ``sql`` is the text as captured. Else it is a part of it, or names schemas that it left to USE.
+    answers : bool
+        True if ``sql`` returns what the statement does (False for INSERT … SELECT).
+    unsent : str
+        Why ``sql`` may not be sent to a server again; else "".
     """
 
     sql: str
@@ -86,8 +94,9 @@ class Lineage:
     ordered: bool = False
     fallback: str | None = None
     query: Query | None = None
-    reads_whole: bool = True
-    qualified: bool = False
+    own: bool = True
+    answers: bool = True
+    unsent: str = ""
 
 
 def analyse(
@@ -97,6 +106,7 @@ def analyse(
     kind: str = "data",
     default_schema: str | None = None,
     inside: Mapping[str, str] = MappingProxyType({}),
+    session: Session = PLAIN,
 ) -> Lineage:
     """The lineage of one statement.
 
@@ -113,6 +123,8 @@ def analyse(
     inside : mapping, optional
         For tables of which only some rows count, by full name, SQL that stands for these rows in FROM. The leaves and
         rules of a statement that reads one then have their like about a database without the other rows.
+    session : Session, optional
+        That it was sent in.
 
     >>> from dj_sqlspy.lineage.example import CATALOG
     >>> for leaf in analyse("SELECT x FROM s.a NATURAL JOIN s.b WHERE y > 3", CATALOG).leaves:
@@ -123,34 +135,81 @@ def analyse(
     Raises
     ------
     LineageError
-        If not even the tables of the statement can be told.
+        If it is not known what the statement needs, or no slice can have it: the reason, of the statement alone.
     """
-    select = None
+    if session.problem:
+        raise LineageError(f"its session cannot be set again: {session.problem}")
+    read = None
     try:
-        statement = parse(sql)
-        select = select_of(statement)
-        if select is None:
+        read = read_of(
+            sql,
+            session.modes,
+            lambda schema, name: catalog.reads_only(schema or default_schema or "", name),
+        )
+        if read.query is None:
             return Lineage("", ())
-        query = simplify(resolve(select, catalog, default_schema))
+        _require_lasting(read.query, session, default_schema)
+        _require_known(read.query, session)
+        if session.limit is not None and read.answers and read.query.args.get("limit") is None:
+            # a SELECT without LIMIT returns so many rows at most
+            read.query.set("limit", exp.Limit(expression=exp.Literal.number(session.limit)))
+        query = simplify(resolve(read.query, catalog, default_schema))
         demanded = first_row(query) if kind == "exists" else query
         leaves, rules = tuple(_leaves(demanded)), witnesses(demanded)
-        tables = _tables(query, select, catalog, default_schema)
+        tables = _tables(query, read.query, catalog, default_schema)
         if any(table.full_name in inside for table in tables):
             leaves, rules = _with_those_inside(leaves, rules, narrowed(demanded, inside))
-        text, qualified = _text(sql, select, select is statement, default_schema)
+        text, own = _text(sql, read, default_schema)
+        marks = marks_of(query)
+        if session.texts:  # all that it uses have the values that the session gives them
+            marks -= {"variable"}
         return Lineage(
             text,
-            leaves,
-            rules,
+            tuple(replace(leaf, session=session) for leaf in leaves),
+            tuple(in_session(rule, session) for rule in rules),
             tables,
-            marks_of(query),
+            marks,
             determined(demanded),
             query=query,
-            reads_whole=select is statement,
-            qualified=qualified,
+            own=own,
+            answers=read.answers,
         )
     except (Unsupported, NotImplementedError) as error:
-        return _whole_tables(sql, catalog, str(error), default_schema, select)
+        return _whole_tables(sql, catalog, error, default_schema, session, read)
+
+
+class _Unknown(Unsupported):
+    """A statement uses what only its own connection had."""
+
+
+def _require_lasting(query: Expr, session: Session, default_schema: str | None) -> None:
+    """Raise where a statement reads what is in no slice: temporary tables, old versions of rows."""
+    for table in query.find_all(exp.Table):
+        if isinstance(table.this, exp.Identifier) and session.is_temporary(
+            (table.db or default_schema or "").lower() or None, table.name
+        ):
+            raise LineageError(
+                f"it reads the temporary table `{table.name}`, which is gone with the connection that made it"
+            )
+        if table.args.get("version") is not None:
+            raise LineageError(
+                f"it reads rows of `{table.name}` as they were at another time (FOR SYSTEM_TIME), and a slice has those"
+                " of now"
+            )
+    if "system_versioning_asof" in session.names:
+        raise LineageError(
+            "it reads rows as they were at another time (system_versioning_asof), and a slice has those of now"
+        )
+
+
+def _require_known(query: Expr, session: Session) -> None:
+    """Raise where a statement uses a user variable whose value cannot be had again."""
+    for variable in query.find_all(exp.Parameter):
+        why = session.why_unknown(variable.name)
+        if why is not None:
+            raise _Unknown(f"the value of its variable @{variable.name} is not known: {why}")
+    if PADDED in session.modes:
+        raise Unsupported(f"its session had the sql_mode {PADDED}, which keys are not compared under")
 
 
 def _leaves(query: Query) -> Iterator[Leaf]:
@@ -188,12 +247,13 @@ def _tables(query: Query, select: Expr, catalog: Catalog, default_schema: str | 
     return tuple({table.full_name: table for table in tables}.values())
 
 
-def _text(sql: str, select: Expr | None, whole: bool, default_schema: str | None) -> tuple[str, bool]:
-    """The text of the SELECT with the schemas that USE gave, and whether there are any."""
-    qualified = select is not None and qualify(select, default_schema)
-    if select is None or (whole and not qualified):
-        return sql, qualified
-    return select.sql(dialect=Exact, comments=False), qualified
+def _text(sql: str, read: Read, default_schema: str | None) -> tuple[str, bool]:
+    """The text that a statement reads by, with the schemas that USE gave; and whether it is the statement's own."""
+    assert read.query is not None
+    qualified = qualify(read.query, default_schema)
+    if read.own and not qualified:
+        return sql, True
+    return read.query.sql(dialect=Exact, comments=False), False
 
 
 # ---------------------------------------------------------------- SELECT EXISTS (…)
@@ -242,32 +302,34 @@ def _tested(query: Query) -> Query | None:
 
 
 def _whole_tables(
-    sql: str, catalog: Catalog, reason: str, default_schema: str | None, select: Expr | None
+    sql: str,
+    catalog: Catalog,
+    error: Exception,
+    default_schema: str | None,
+    session: Session,
+    read: Read | None,
 ) -> Lineage:
+    """All rows of the tables that a statement names, since it is not analysed."""
     tables: dict[str, Table] = {}
-    for schema, name, table, _ in through_views(named_tables(sql), catalog, default_schema):
+    parsed = read is not None and read.query is not None
+    names = named_tables(sql, modes=session.modes)
+    for schema, name, table, _ in through_views(names, catalog, default_schema):
         if table is not None:
             if not table.is_view:
                 tables[table.full_name] = table
-        elif (
-            select is not None or schema is None
-        ):  # else it was found by tokens only, as alias.column would be
+        elif (schema or "").lower() in catalog.dialect.system_schemas:
+            raise LineageError(f"it reads `{schema}`.`{name}`, which describes the server: no slice has it")
+        elif parsed or schema is None:  # else it was found by tokens only, as alias.column would be
             raise LineageError(
-                f"Looking up the tables of a captured statement: `{schema or '?'}`.`{name}` is not in the "
-                f"database. It may have been dropped or renamed since the analysis ran:\n{sql[:500]}"
+                f"`{schema or default_schema or '?'}`.`{name}` is not in the database. It may have been dropped or "
+                "renamed since the analysis ran"
             )
-    if not tables and select is None:
-        raise LineageError(
-            f"Finding the tables of a captured statement failed ({reason}). What it read cannot be exported. "
-            f"Forget the analysis or run it without this statement:\n{sql[:500]}"
-        )
-    whole = sql.lstrip("( \n\t").upper().startswith(("SELECT", "WITH", "VALUES", "TABLE"))
-    text, qualified = _text(sql, select, whole, default_schema)
-    return Lineage(
-        text,
-        tuple(Leaf(table, None) for table in tables.values()),
-        tables=tuple(tables.values()),
-        fallback=reason,
-        reads_whole=whole,
-        qualified=qualified,
-    )
+    if not tables and not parsed:
+        raise LineageError(f"no table can be told from it: {error}")
+    about = (tuple(Leaf(table, None) for table in tables.values()), (), tuple(tables.values()))
+    if read is None or read.query is None:
+        why = "" if isinstance(error, NotARead) else "what is not understood is not sent: "
+        return Lineage(sql, *about, fallback=str(error), answers=False, unsent=f"{why}{error}")
+    text, own = _text(sql, read, default_schema)
+    unsent = str(error) if isinstance(error, _Unknown) else ""
+    return Lineage(text, *about, fallback=str(error), own=own, answers=read.answers, unsent=unsent)

@@ -15,10 +15,10 @@ from ..servers.columns import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_T
 from ..servers.mysql.syntax import Expr
 from ..servers.tables import Table
 from ..shapes import markers
-from .derivation import fresh, rows_behind
+from .derivation import rows_behind
 from .generate import expression_sql, to_sql
 from .predicates import demanded_occurrences, standalone
-from .tree import Base, Block, Derived, Output, Query, conjuncts, has_subquery, sources, windows_of
+from .tree import Base, Block, Output, Query, conjuncts, has_subquery, sources, windows_of
 from .witness import keys_here
 
 
@@ -34,12 +34,11 @@ class Batch:
         For each compared column, the number of the marker that it is compared with.
     leaves : tuple of str
         For each demanded occurrence, SQL with `witness.KEYS` in place of the condition on the columns.
-    count : str or None
-        SQL that counts the rows of all bindings together, the marker as above; None if ``single``.
-    single : bool
-        True if each binding returns one row whatever the data (an aggregate over all rows).
-    counted_by_leaf : bool
-        True if the only leaf returns as many keys as the statements return rows.
+    answers : str
+        SQL for the results of all bindings together: each row after the values of the compared columns, which tell
+        whose it is. The marker as above.
+    nothing : str
+        SQL for what a binding returns that finds no row; "" if that is no row.
     point : tuple of int or None
         Where each binding is the primary key of a row, all integers, and there is no other condition: for each key
         column in the order of the key, the number of the marker.
@@ -48,9 +47,8 @@ class Batch:
     columns: str
     order: tuple[int, ...]
     leaves: tuple[str, ...]
-    count: str | None
-    single: bool
-    counted_by_leaf: bool
+    answers: str
+    nothing: str = ""
     point: tuple[int, ...] | None = None
 
 
@@ -91,21 +89,16 @@ def batch(query: Query) -> Batch | str:
     values = sorted(markers(to_sql(replace(query, order=()))))
     if not compared or values != sorted(compared) or markers(to_sql(asked)):
         return "a value stands elsewhere than in `column = value`"
-    single = query.group == () and not query.rollup
-    if single and not alike:
-        return "a column and a value are of different types, and no number of rows would tell"
-    plain = query.group is None and not query.distinct
-    count = _count(asked, tuple(compared.values())) if plain or alike else None
-    if count is None and not single:
-        return "the rows of several cannot be counted together"
-    leaves = tuple(to_sql(rows_behind(asked, base)) for base in demanded_occurrences(asked))
+    if query.rollup or (query.group is not None and query.distinct):
+        return "the results of several cannot be told apart"
+    if not alike and (query.group is not None or query.distinct):
+        return "a column and a value are of different types, so that rows of several values can be one"
     return Batch(
         ", ".join(map(expression_sql, compared.values())),
         tuple(compared),
-        leaves,
-        count,
-        single,
-        len(leaves) == 1 and rows_of_one_table(query) is not None,
+        tuple(to_sql(rows_behind(asked, base)) for base in demanded_occurrences(asked)),
+        to_sql(_answers(asked, tuple(compared.values()))),
+        to_sql(replace(query, where=(exp.false(),), order=())) if query.group == () else "",
         None if rest else _point(query, compared),
     )
 
@@ -136,20 +129,11 @@ def _point(query: Block, compared: dict[int, Expr]) -> tuple[int, ...] | None:
     return None if None in found else tuple(number for number in found if number is not None)
 
 
-def _count(asked: Block, compared: tuple[Expr, ...]) -> str | None:
-    """SQL that counts the rows of all bindings: each value and each group counts once for each binding."""
-    number = (Output("n", exp.Count(this=exp.Star())),)
-    if asked.group is None and not asked.distinct:
-        return to_sql(replace(asked, outputs=number))
-    if asked.rollup or asked.group == () or (asked.group is not None and asked.distinct):
-        return None
-    expressions = (*(output.expr for output in asked.outputs if asked.distinct), *compared)
-    each = replace(
-        asked,
-        outputs=tuple(Output(f"c{i}", expression) for i, expression in enumerate(expressions)),
-        group=None if asked.group is None else (*asked.group, *compared),
-    )
-    return to_sql(Block(number, Derived(fresh("b"), each)))
+def _answers(asked: Block, compared: tuple[Expr, ...]) -> Block:
+    """The results of all bindings, the compared columns first; each value and each group once for each binding."""
+    first = tuple(Output(f"b~{i}", expression.copy()) for i, expression in enumerate(compared))
+    group = None if asked.group is None else (*compared, *asked.group)
+    return replace(asked, outputs=(*first, *asked.outputs), group=group)
 
 
 def _comparison(condition: Expr) -> tuple[int, Expr] | None:

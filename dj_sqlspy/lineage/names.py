@@ -6,22 +6,22 @@ statements that are not analysed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from sqlglot import exp
-from sqlglot.dialects.mysql import MySQL
 
 from ..errors import LineageError
 from ..servers.catalog import Catalog
-from ..servers.mysql.syntax import Expr, Unsupported, parse, select_of, table_names
+from ..servers.mysql.gate import query_of
+from ..servers.mysql.syntax import Expr, Unsupported, parse, table_names, tokens_of
 from ..servers.tables import Table
 
 Name = tuple[str | None, str]  # schema, if the statement names one, and table
 
 
-def named_tables(sql: str, guess: bool = True) -> list[Name]:
-    """(schema or None, name) of each table that a statement names (of INSERT … SELECT, that its SELECT names).
+def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> list[Name]:
+    """(schema or None, name) of each table that a statement reads (of INSERT … SELECT, that its SELECT names).
 
     With ``guess``, every ``x.y`` in a statement that cannot be parsed counts as a table, also where it is a column.
 
@@ -35,25 +35,22 @@ def named_tables(sql: str, guess: bool = True) -> list[Name]:
     """
     names: list[Name] = []
     try:
-        statement = parse(sql)
+        statement = parse(sql, modes)
         names = table_names(statement)  # if it is not known what it reads by, all that it names
-        select = select_of(statement)
-        return [] if select is None else table_names(select)
+        query = query_of(statement, modes)
+        return [] if query is None else table_names(query)
     except Unsupported as error:
-        names = names or (_names_by_tokens(sql) if guess else [])
+        names = names or (_names_by_tokens(sql, modes) if guess else [])
         if names:
             return names
-        raise LineageError(
-            f"Finding the tables of a captured statement failed: {error}. No table can be told from it, so what it "
-            f"read cannot be exported. Forget the analysis or run it without this statement:\n{sql[:500]}"
-        ) from error
+        raise LineageError(f"no table can be told from it: {error}") from error
 
 
-def _names_by_tokens(sql: str) -> list[Name]:
+def _names_by_tokens(sql: str, modes: Collection[str]) -> list[Name]:
     """Schema-qualified names in a text that does not parse: two names joined by a dot."""
     try:
-        tokens = MySQL().tokenize(sql)
-    except Exception:  # the tokenizer itself gives up: there is nothing to find
+        tokens = tokens_of(sql, modes)
+    except Unsupported:  # the tokenizer itself gives up: there is nothing to find
         return []
     names: dict[Name, None] = {}
     for first, dot, second in zip(tokens, tokens[1:], tokens[2:], strict=False):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr
+from ..servers.session import PLAIN, Session
 from .combinations import Combinations
 from .derivation import Input, fresh
 from .generate import expression_sql, to_sql
@@ -51,6 +52,8 @@ class Witness:
         True if a combination can be of no rows at all: no new key asks for it, so it is asked for at the start.
     inside : Witness or None
         The same rule about a database without the rows that do not count (`Leaf.inside`).
+    session : Session
+        That the queries are asked in.
     """
 
     reason: str
@@ -61,6 +64,13 @@ class Witness:
     group_columns: str = ""
     rowless: bool = False
     inside: Witness | None = None
+    session: Session = PLAIN
+
+
+def in_session(rule: Witness, session: Session) -> Witness:
+    """The rule, asked in a session."""
+    inside = None if rule.inside is None else in_session(rule.inside, session)
+    return replace(rule, inside=inside, session=session)
 
 
 def rule(reason: str, here: Combinations, wanted: tuple[Base, ...]) -> Witness:

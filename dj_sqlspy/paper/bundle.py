@@ -110,7 +110,7 @@ class Writing:
     Attributes
     ----------
     accept_drift : bool
-        Write even if statements return another number of rows now than when they were captured.
+        Write even if statements return something else now than when they were captured.
     allow_incomplete : bool
         Write even if the capture missed statements.
     about : path or mapping, optional
@@ -213,14 +213,13 @@ def _contents(
 
 def _drift_message(path: Path, drift: Sequence[StatementReport]) -> str:
     lines = [
-        f"    {report.rows_then} rows then, {report.rows_now} now: {short(report.sql)}"
-        for report in drift[:SHOWN]
+        f"    {report.statement.where}: {report.change}: {short(report.sql)}" for report in drift[:SHOWN]
     ]
     if len(drift) > SHOWN:
         lines.append(f"    and {len(drift) - SHOWN} more")
     return (
         f"Writing {path}: the database has changed since the analysis ran; {len(drift)} of its statements"
-        " return another number of rows now:\n"
+        " return something else now:\n"
         + "\n".join(lines)
         + "\nRun the analysis again, or write what they return"
         " now with accept_drift=True (--accept-drift); the manifest names these statements then."

@@ -16,9 +16,10 @@ dump                size and sha256 of the dump.sql.gz that was loaded
 server              flavor and version of the server that it was loaded into
 session             settings of the session that the statements ran in (SET SESSION name = value)
 tables              name, columns, forms, rows, digest
-statements          sql_sha256 (of the text of the statement, UTF-8), numbers (of the manifest), columns,
-                    forms, rows, digest, ordered_digest (null unless the statement orders its rows);
-                    none of statements that read a column whose contents were left out
+statements          sql_sha256 (of the text of the statement, UTF-8; where its connection had set
+                    something, these texts and a line feed stand before it), numbers (of the manifest),
+                    columns, forms, rows, digest, ordered_digest (null unless the statement orders its
+                    rows); none of statements that read a column whose contents were left out
 ==================  =================================================================================
 
 How a digest is computed, so that others can:
@@ -42,6 +43,7 @@ times ``1e0``, since the servers print a FLOAT with six digits only. Statements 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -51,10 +53,11 @@ from typing import Any
 
 from .. import atomic
 from ..bundle.folder import DIGESTS_FILE
-from ..bundle.manifest import replayable
+from ..bundle.manifest import Replayed, replayable
 from ..errors import BundleError
 from ..names import split_full_name
 from ..servers import backend_of
+from ..servers.backend import Replayer
 from ..servers.catalog import Catalog
 from ..servers.results import ALL_DIGITS, Digest
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
@@ -146,29 +149,45 @@ def measure_statements(
     known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
     groups = replayable(manifest)
     out: list[dict[str, Any]] = []
-    for sql, entries in groups.items():
-        name = sql_digest(sql)
-        about: dict[str, Any] = {"sql_sha256": name, "numbers": [entry["number"] for entry in entries]}
-        try:
-            found = backend_of(loaded).digest(loaded, sql, RESULT_DIGITS, known.get(name, {}).get("forms"))
-        except ConnectionLost as error:
-            raise BundleError(
-                f"Running statement {about['numbers'][0]}: the server is gone ({error})."
-            ) from error
-        except (Refused, Interrupted) as error:
-            out.append({**about, "error": str(error)})
-        else:
-            ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
-            about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}
-            out.append({**about, "digest": hexadecimal(found), "ordered_digest": ordered})
-        if progress is not None:
-            progress(len(out), len(groups))
+    backend = backend_of(loaded)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(backend.one_moment(loaded))
+        replayer = stack.enter_context(contextlib.closing(backend.replayer(loaded)))
+        for one, entries in groups.items():
+            out.append(_measured(replayer, loaded, one, entries, known))
+            if progress is not None:
+                progress(len(out), len(groups))
     return out
 
 
-def sql_digest(sql: str) -> str:
-    """SHA-256 of the text of a statement."""
-    return hashlib.sha256(sql.encode(errors="surrogateescape")).hexdigest()
+def _measured(
+    replayer: Replayer,
+    loaded: Any,
+    one: Replayed,
+    entries: Sequence[Mapping[str, Any]],
+    known: Mapping[str, Any],
+) -> dict[str, Any]:
+    name = text_digest(one)
+    about: dict[str, Any] = {"sql_sha256": name, "numbers": [entry["number"] for entry in entries]}
+    try:
+        forms = known.get(name, {}).get("forms")
+        found = replayer.digest(loaded, one.sql, one.state, own=one.own, digits=RESULT_DIGITS, forms=forms)
+    except ConnectionLost as error:
+        raise BundleError(
+            f"Running statement {about['numbers'][0]}: the server is gone ({error})."
+        ) from error
+    except (Refused, Interrupted) as error:
+        return {**about, "error": str(error)}
+    ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
+    about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}
+    about |= {"digest": hexadecimal(found), "ordered_digest": ordered, "received": found.received}
+    return about
+
+
+def text_digest(one: Replayed) -> str:
+    """SHA-256 of the text of a statement, after what its connection had set, each on a line of its own."""
+    text = "\n".join((*one.state, one.sql))
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def hexadecimal(found: Digest) -> str:
@@ -228,7 +247,7 @@ def write_digests(
         "server": dict(server),
         "session": dict(session),
         "tables": list(tables),
-        "statements": list(statements),
+        "statements": [{k: v for k, v in one.items() if k != "received"} for one in statements],
     }
     path = folder / DIGESTS_FILE
     atomic.write(path, json.dumps(found, indent=1) + "\n")

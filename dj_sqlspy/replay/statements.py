@@ -12,17 +12,19 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ..bundle.manifest import SHOWN, replayable
-from ..display import short
+from ..bundle.manifest import SHOWN, Replayed, replayable
+from ..display import count, short
 from ..errors import BundleError
-from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, ROUTINE
+from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, ROUTINE, SKIPPED
 from ..servers import backend_of
+from ..servers.backend import Replayer
 from ..servers.results import Digest
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import ForeignKey
@@ -52,6 +54,8 @@ class StatementResult:
         Some of them.
     message : str
         What is different if it is not rows, or the server's error.
+    received : bool or None
+        True if the slice returns what the analysis received; None where that is not known.
     """
 
     sql: str
@@ -67,6 +71,7 @@ class StatementResult:
     missing_rows: tuple[str, ...] = ()
     extra_rows: tuple[str, ...] = ()
     message: str = ""
+    received: bool | None = None
 
     @classmethod
     def about(cls, sql: str, entries: Sequence[Mapping[str, Any]]) -> StatementResult:
@@ -193,6 +198,10 @@ def why_apart(marks: Collection[str]) -> str:
         return "reads excluded columns, not replayed"
     if ROUTINE in marks:
         return "calls a stored function that the bundle does not have, not replayed"
+    if SKIPPED in marks:
+        return "left out by the lab, not replayed"
+    if NOT_SENT in marks:
+        return "not sent again, not replayed"
     if LEFT_OUT in marks:
         return "needs rows that were left out"
     return "can change by itself" if marks else ""
@@ -207,12 +216,12 @@ def describe(result: StatementResult) -> str:
         lines.append(f"    {result.message}")
     if result.source_rows is not None:
         lines.append(f"    {result.source_rows} rows on the source, {result.slice_rows} on the slice")
-    for what, count, rows in (
+    for what, number, rows in (
         ("missing", result.missing, result.missing_rows),
         ("too many", result.extra, result.extra_rows),
     ):
-        if count:
-            lines.append(f"    {count} {what}, such as:")
+        if number:
+            lines.append(f"    {number} {what}, such as:")
             lines += [f"        {row}" for row in rows]
     return "\n".join(lines)
 
@@ -244,10 +253,11 @@ def replay(
         backend.match_sessions(source, loaded)
         with backend.one_moment(source), backend.one_moment(loaded):
             results = []
-            for sql, entries in groups.items():
-                results.append(_replay_one(sql, entries, source, loaded))
-                if progress is not None:
-                    progress(len(results), len(groups))
+            with contextlib.closing(backend.replayer(source, loaded)) as replayer:
+                for one, entries in groups.items():
+                    results.append(_replay_one(replayer, one, entries, source, loaded))
+                    if progress is not None:
+                        progress(len(results), len(groups))
             keys = check_keys(manifest, source, loaded)
     return ReplayReport((*results, *not_replayed(manifest)), tuple(keys))
 
@@ -269,12 +279,15 @@ def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = time.perf_counter() - start
 
 
-def _replay_one(sql: str, entries: Sequence[Mapping[str, Any]], source: Any, loaded: Any) -> StatementResult:
+def _replay_one(
+    replayer: Replayer, one: Replayed, entries: Sequence[Mapping[str, Any]], source: Any, loaded: Any
+) -> StatementResult:
+    sql = one.sql
     about = StatementResult.about(sql, entries)
     sides: dict[str, Digest] = {}
     for side, connection in (("source", source), ("slice", loaded)):
         try:
-            sides[side] = backend_of(connection).digest(connection, sql)
+            sides[side] = replayer.digest(connection, sql, one.state, own=one.own)
         except ConnectionLost as error:
             raise BundleError(
                 f"Replaying a statement on the {side}: the connection was lost ({error}).\n{short(sql)}"
@@ -282,7 +295,12 @@ def _replay_one(sql: str, entries: Sequence[Mapping[str, Any]], source: Any, loa
         except (Refused, Interrupted) as error:
             return replace(about, state="error", message=f"error on the {side}: {error}")
     there, here = sides["source"], sides["slice"]
-    about = replace(about, source_rows=there.rows, slice_rows=here.rows)
+    about = replace(
+        about,
+        source_rows=there.rows,
+        slice_rows=here.rows,
+        received=as_received(entries, here.received),
+    )
     if there.columns != here.columns:
         columns = f"{', '.join(there.columns)} on the source, {', '.join(here.columns)} on the slice"
         return replace(about, state="differs", message=f"other columns: {columns}")
@@ -299,6 +317,28 @@ def _replay_one(sql: str, entries: Sequence[Mapping[str, Any]], source: Any, loa
     if all(entry["ordered"] for entry in entries) and there.ordered != here.ordered:
         return replace(about, state="differs", message="the same rows in another order")
     return about
+
+
+def received_note(manifest: Mapping[str, Any], results: Sequence[StatementResult]) -> list[str]:
+    """How many statements return on the slice what the analysis received, and when that was; [] if none can tell."""
+    told = [result for result in results if result.received is not None and not result.marks]
+    if not told:
+        return []
+    times = [entry["time"] for entry in manifest["statements"] if "digest" in entry and "time" in entry]
+    days = sorted({f"{datetime.fromtimestamp(each, timezone.utc):%Y-%m-%d}" for each in times})
+    when = f" on {days[0]}" if len(days) == 1 else f" from {days[0]} to {days[-1]}" if days else ""
+    all_of_them = sum(len(result.numbers) for result in told)
+    same = sum(len(result.numbers) for result in told if result.received)
+    return [
+        f"The loaded slice returns what the analysis received{when}: {same:,} of {count(all_of_them, 'statement')}"
+        " with a digest."
+    ]
+
+
+def as_received(entries: Sequence[Mapping[str, Any]], digest: str) -> bool | None:
+    """Whether a result is what the analysis received: the digest of each statement that has one."""
+    known = {entry["digest"] for entry in entries if "digest" in entry}
+    return known == {digest} if known else None
 
 
 # ---------------------------------------------------------------- foreign keys

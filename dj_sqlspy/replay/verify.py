@@ -38,11 +38,20 @@ from .digests import (
     measure_tables,
     read_catalog,
     read_digests,
-    sql_digest,
     table_digest,
+    text_digest,
     write_digests,
 )
-from .statements import ReplayReport, StatementResult, check_keys, not_replayed, replay, timed
+from .statements import (
+    ReplayReport,
+    StatementResult,
+    as_received,
+    check_keys,
+    not_replayed,
+    received_note,
+    replay,
+    timed,
+)
 
 Progress = Callable[[int, int], None]
 
@@ -196,6 +205,7 @@ def verify(
             report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress)
         else:
             report = _with_source(report, bundle, catalog, opened, loaded, recorded, progress)
+        report = replace(report, notes=(*report.notes, *received_note(manifest, report.statements)))
         if private.flavor != manifest["server"]["flavor"]:
             note = f"The source ran on {manifest['server']['version']}, and this was checked on {private.version}."
             report = replace(report, notes=(*report.notes, note))
@@ -461,9 +471,15 @@ def _statement_results(
     found = measure_statements(loaded, manifest, recorded, progress)
     results = [
         _statement_result(
-            StatementResult.about(sql, entries), entries[0]["rows_now"], one, known.get(sql_digest(sql))
+            replace(
+                StatementResult.about(one.sql, entries),
+                received=as_received(entries, measured.get("received", "")),
+            ),
+            entries[0]["rows_now"],
+            measured,
+            known.get(text_digest(one)),
         )
-        for (sql, entries), one in zip(replayable(manifest).items(), found, strict=True)
+        for (one, entries), measured in zip(replayable(manifest).items(), found, strict=True)
     ]
     return results + not_replayed(manifest)
 
@@ -478,7 +494,7 @@ def _statement_result(
     if wanted is not None and wanted != found["rows"]:
         return replace(about, state="differs", message="another number of rows")
     if known is None:
-        return replace(about, state="unchecked")
+        return about if about.received else replace(about, state="unchecked")
     if list(found["columns"]) != known["columns"]:
         columns = f"{', '.join(found['columns'])} instead of {', '.join(known['columns'])}"
         return replace(about, state="differs", message=f"other columns: {columns}")

@@ -17,6 +17,25 @@ from .source import Created, Rows, Source
 from .tables import ForeignKey, Table
 
 
+class Replayer(Protocol):
+    """Sends statements of a manifest again: nothing but reads, each in its session."""
+
+    def digest(
+        self,
+        connection: Any,
+        sql: str,
+        state: Sequence[str] = ...,
+        *,
+        own: bool = ...,
+        digits: int | None = ...,
+        forms: Forms | None = ...,
+    ) -> Digest:
+        """Send a statement and digest its result. Raises `Refused`, `Interrupted` and `ConnectionLost`."""
+
+    def close(self) -> None:
+        """Give the connections their own settings again."""
+
+
 class Backend(Protocol):
     """One kind of server."""
 
@@ -141,6 +160,9 @@ class Backend(Protocol):
 
     def fixed_session(self, connection: Any) -> dict[str, str]:
         """The settings of a session, so that another machine can have them."""
+
+    def replayer(self, *connections: Any) -> Replayer:
+        """What sends statements again on some connections."""
 
     def number(self, connection: Any, sql: str) -> int:
         """The number that a query returns."""

@@ -33,6 +33,8 @@ class Catalog:
         Those whose parent this account cannot see.
     dialect : Dialect
         How its server spells SQL.
+    reads_only : callable
+        Tells of a stored function, by its schema (or "") and its name, whether it is known to read only.
     """
 
     tables: Mapping[str, Table]
@@ -40,6 +42,9 @@ class Catalog:
     folds_table_names: bool = False
     hidden: tuple[ForeignKey, ...] = ()
     dialect: Dialect = field(default=MYSQL, repr=False, compare=False)
+    reads_only: Callable[[str, str], bool] = field(
+        default=lambda schema, name: False, repr=False, compare=False
+    )
     _read_columns: Callable[[set[str]], None] | None = field(default=None, repr=False, compare=False)
 
     def read_columns(self, names: Iterable[str]) -> None:

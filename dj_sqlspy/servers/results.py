@@ -4,12 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Forms: TypeAlias = "Sequence[str]"  # for each column: "text", "float" or "json"
 
 # Significant digits that tell every DOUBLE from its neighbours.
 ALL_DIGITS = 17
+
+
+# Name, type (a number of the protocol) and number of decimals of a column.
+Column: TypeAlias = "tuple[str, int, int]"
+
+
+class Answer(NamedTuple):
+    """What a server answers a query.
+
+    Attributes
+    ----------
+    rows : int
+    digest : str or None
+        None where only the rows were counted.
+    columns : tuple of (name, type, decimals)
+    """
+
+    rows: int
+    digest: str | None
+    columns: tuple[Column, ...]
+
+
+# By the first values of rows, as they are sent: how many rows begin so, and the sum of the hashes of what follows.
+Sums: TypeAlias = "dict[bytes, tuple[int, int]]"
 
 
 @dataclass(frozen=True)
@@ -26,6 +50,8 @@ class Digest:
         Digest of the rows in their order.
     forms : tuple of str
         What the columns hold.
+    received : str
+        As the digest of what an analysis received (`mysql.wire`).
     """
 
     columns: tuple[str, ...]
@@ -33,6 +59,7 @@ class Digest:
     multiset: int
     ordered: bytes
     forms: tuple[str, ...] = ()
+    received: str = ""
 
 
 @dataclass(frozen=True)

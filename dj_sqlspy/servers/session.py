@@ -20,12 +20,19 @@ class Session:
         As captured.
     settings : tuple of str
         Statements that set it again, in order; each passed the gate.
+    names : frozenset of str
+        The variables of the session that these set, in lower case.
     modes : frozenset of str
-        Of its modes those that change how a text is read (``ANSI_QUOTES`` and others), in upper case.
+        The words of its mode, in upper case, as far as they are not those of a session without settings.
+    limit : int or None
+        How many rows a SELECT returns at most.
     temporary : frozenset of (schema or None, table)
         Temporary tables, in lower case.
+    variables : frozenset of str
+        User variables that ``settings`` set, in lower case.
     unknown : mapping of str to str
-        User variables whose value cannot be had, in lower case, and why.
+        User variables whose value cannot be had, in lower case, and why. ``*`` stands for all that are not in
+        ``variables``.
     problem : str
         Why it cannot be set again; else "".
     encoding : str
@@ -34,11 +41,26 @@ class Session:
 
     texts: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
     modes: frozenset[str] = frozenset()
+    limit: int | None = None
     temporary: frozenset[tuple[str | None, str]] = frozenset()
+    variables: frozenset[str] = frozenset()
     unknown: Mapping[str, str] = field(default_factory=dict, hash=False)
     problem: str = ""
     encoding: str = "utf-8"
+
+    def why_unknown(self, variable: str) -> str | None:
+        """Why the value of a user variable cannot be had; None where it can, or is NULL."""
+        name = variable.lower()
+        return self.unknown.get(name) or (None if name in self.variables else self.unknown.get("*"))
+
+    def is_temporary(self, schema: str | None, table: str) -> bool:
+        """Whether a name is that of a temporary table; a schema that is not named can be any."""
+        return any(
+            name == table.lower() and (schema is None or of is None or of == schema.lower())
+            for of, name in self.temporary
+        )
 
 
 PLAIN = Session()

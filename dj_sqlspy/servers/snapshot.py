@@ -15,6 +15,8 @@ from ..errors import SliceError, SpyError
 from .catalog import Catalog
 from .dialect import Dialect
 from .mysql.errors import DRIVER_ERRORS
+from .results import Answer, Column, Sums
+from .session import PLAIN, Session
 from .tables import ForeignKey
 
 logger = logging.getLogger("dj_sqlspy")
@@ -76,19 +78,37 @@ class Snapshot(Protocol):
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any, /) -> None: ...
 
-    def rows(self, sql: str, arguments: Sequence[Any] | None = None) -> Rows:
+    def session(self, texts: Sequence[str]) -> Session:
+        """The session that a connection had which had sent these texts."""
+
+    def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
+        """What the server answers the text of a statement. Raises `Refused` and `ConnectionLost`.
+
+        Parameters
+        ----------
+        sql : str
+            It passed the gate (`gate.read_of`).
+        session : Session
+        own : bool
+            It is the text as captured; False if it was written anew.
+        """
+
+    def answers(self, sql: str, session: Session, first: int) -> tuple[Sums, tuple[Column, ...]]:
+        """The rows of a query, summed up by the ``first`` of their values, and the columns behind these."""
+
+    def rows(self, sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN) -> Rows:
         """What a query returns, values as the server prints them. Raises `Refused` and `ConnectionLost`."""
 
-    def blocks(self, sql: str) -> Iterator[Rows]:
+    def blocks(self, sql: str, session: Session = PLAIN) -> Iterator[Rows]:
         """As `rows`, in pieces, since an answer can be large."""
 
-    def count(self, sql: str) -> int:
+    def count(self, sql: str, session: Session = PLAIN) -> int:
         """The number that a query returns."""
 
     def counts(self, queries: Iterable[str]) -> Iterator[int]:
         """The numbers that many queries return, asked for together."""
 
-    def require_accepted(self, sql: str) -> None:
+    def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
         """Raise `Refused` where the server does not take a query. The query is not run."""
 
     def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..cascade import Cascade, KeySets, Reader
 from ..cascade.inside import Inside
 from ..cascade.keysets import KeySet, chosen, length
-from ..cascade.leaves import StatementReport, analyse_all
+from ..cascade.leaves import StatementReport, analyse_all, require_all, skipped
 from ..cascade.options import Options
 from ..cascade.plan import Plan, included_tables, plan
 from ..errors import LineageError, SliceError
@@ -21,7 +21,7 @@ from ..gc_pause import gc_paused
 from ..journal import Statement
 from ..names import split_full_name
 from ..progress import Progress, shown
-from ..rules import LEFT_OUT, POLICIES, POLICY_CHOICES
+from ..rules import LEFT_OUT, POLICIES, POLICY_CHOICES, SKIPPED
 from ..servers import backend_of, snapshot_of
 from ..servers.catalog import Catalog
 from ..servers.dialect import Key
@@ -77,14 +77,15 @@ def make_slice(
     chosen = Options(**options)
     with shown(progress) as told, snapshot_of(connection) as snapshot:
         reader = Reader(snapshot)
-        exported = _exported(statements, policies)
+        exported, left_out = _taken(_exported(statements, policies), chosen)
         if dj_connection is not None:
             require_one_server(exported, dj_connection)
         shapes = _shapes(exported, policies)
-        catalog, names = catalog_of(shapes, snapshot, chosen)
+        catalog, names, unanswered = catalog_of(shapes, snapshot, chosen)
         require_access(catalog, names | {split_full_name(name) for name in also or {}}, snapshot, chosen)
         inside, guarded = (Inside(catalog, bounds, reader) for bounds in (chosen.only, chosen.guard))
-        reports, demands = analyse_all(shapes, catalog, reader, chosen.strict, told, inside)
+        reports, demands = analyse_all(shapes, catalog, reader, chosen.strict, told, inside, unanswered)
+        reports = sorted([*reports, *map(skipped, left_out)], key=lambda report: report.statement.number)
         sets = Cascade(reader, catalog, chosen, told, inside).run(demands, also or {})
         if sets.refused:
             reports = [_refused(report, sets, chosen.strict) for report in reports]
@@ -103,9 +104,11 @@ def make_plan(
     """What `make_slice` would ask of the server, in which order; the arguments are its own. It reads the catalog."""
     chosen = Options(**options)
     with snapshot_of(connection) as snapshot:
-        shapes = _shapes(_exported(statements, policies), policies)
-        catalog, _ = catalog_of(shapes, snapshot, chosen)
-    return plan(shapes, catalog, chosen)
+        taken, _ = _taken(_exported(statements, policies), chosen)
+        shapes = _shapes(taken, policies)
+        catalog, _, unanswered = catalog_of(shapes, snapshot, chosen)
+        require_all(unanswered)
+        return plan(shapes, catalog, chosen, lambda shape: snapshot.session(shape.state))
 
 
 def on_server(dj_connection: Any, work: Callable[[Any], T]) -> T:
@@ -123,16 +126,23 @@ class _Algebra:
                 "Adding slices that keep inside of different bounds: which of them would hold for what both bring? "
                 "Make both with the same only=…"
             )
+        reports = (*one.statements, *other.statements)
         statements = [
-            report.statement._replace(number=number)
-            for number, report in enumerate((*one.statements, *other.statements), start=1)
+            report.statement._replace(number=number) for number, report in enumerate(reports, start=1)
         ]
+        skip = [s.number for s, report in zip(statements, reports, strict=True) if SKIPPED in report.marks]
         parts = "all" if "all" in (one.parts, other.parts) else "referenced"
         also = {name: one.keys(name) | other.keys(name) for name in {*one.tables, *other.tables}}
         return on_server(
             one.connection,
             lambda raw: make_slice(
-                statements, raw, parts=parts, also=also, only=one.only, dj_connection=one.connection
+                statements,
+                raw,
+                parts=parts,
+                also=also,
+                only=one.only,
+                skip_statements=skip,
+                dj_connection=one.connection,
             ),
         )
 
@@ -157,6 +167,19 @@ def _exported(statements: Sequence[Statement], policies: Policies | None) -> lis
     """The statements of kinds that export rows."""
     policy = _policy_of(policies)
     return [s for s in statements if policy(s.analysis, s.kind) != "ignore"]
+
+
+def _taken(
+    statements: Sequence[Statement], options: Options
+) -> tuple[Sequence[Statement], Sequence[Statement]]:
+    """The statements of a slice, and those that the user leaves out."""
+    skip = set(options.skip_statements)
+    unknown = skip - {statement.number for statement in statements}
+    if unknown:
+        raise SliceError(
+            f"Leaving out statement {min(unknown)}: the slice has none of this number. `show --statements` lists them."
+        )
+    return [s for s in statements if s.number not in skip], [s for s in statements if s.number in skip]
 
 
 def _shapes(statements: Sequence[Statement], policies: Policies | None) -> list[Shape]:

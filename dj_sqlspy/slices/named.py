@@ -1,6 +1,7 @@
 """Named: the tables that captured statements name, and the catalog that they can lead to.
 
-In: shapes, and a snapshot. Out: the `Catalog` of all schemas that the statements name, themselves or through views.
+In: shapes, and a snapshot. Out: the `Catalog` of all schemas that the statements name, themselves or through views;
+and the statements of which no table can be told.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 
+from ..cascade.leaves import Unanswered
 from ..cascade.options import Bound, Options
 from ..errors import LineageError
 from ..lineage import named_tables
@@ -20,41 +22,47 @@ from ..shapes import Shape
 Names = set[tuple[str | None, str]]
 
 
-def catalog_of(shapes: Sequence[Shape], snapshot: Snapshot, options: Options) -> tuple[Catalog, Names]:
+def catalog_of(
+    shapes: Sequence[Shape], snapshot: Snapshot, options: Options
+) -> tuple[Catalog, Names, list[Unanswered]]:
     """The catalog, with the columns of the schemas that the statements can lead to; and the tables that they name.
 
-    It has the tables that bounds name as well.
+    It has the tables that bounds name as well. The last are statements of which no table can be told.
     """
-    names, guessed = _named(shapes, snapshot)
+    names, guessed, unanswered = _named(shapes, snapshot)
     bounding = {name for bound in (*options.only, *options.guard) for name in _of_bound(bound)}
     schemas = {schema for schema, _ in names | guessed | bounding if schema is not None}
     catalog = _read_catalog(snapshot, schemas, names | guessed | bounding, options)
     named = {catalog.dialect.full_name(schema, name) for schema, name in names if schema is not None}
     if named <= catalog.tables.keys():
         catalog.read_columns(catalog.ancestors(named))
-    return catalog, names
+    return catalog, names, unanswered
 
 
-def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names]:
+def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, list[Unanswered]]:
     """The tables that statements name, in the schema of USE where they name none; and those that they may name.
 
     The latter are, of a statement that cannot be parsed, ``x.y`` where x is a schema.
     """
     names: Names = set()
     guessed: Names = set()
+    unanswered: list[Unanswered] = []
     for shape in shapes:
-        found = None
+        modes, found = snapshot.session(shape.state).modes, None
         for text in (shape.marked, shape.first.sql):
             with contextlib.suppress(LineageError):
-                found = found or named_tables(text, guess=False)
+                found = found or named_tables(text, guess=False, modes=modes)
         if found is None:
-            guessed.update(named_tables(shape.first.sql))
+            try:
+                guessed.update(named_tables(shape.first.sql, modes=modes))
+            except LineageError as error:
+                unanswered += [Unanswered(tuple(each), str(error)) for each in shape.bindings.values()]
         else:
             names.update((schema or shape.database or None, name) for schema, name in found)
     if guessed:
         schemas = snapshot.schema_names()
         guessed = {(schema, name) for schema, name in guessed if schema and schema.lower() in schemas}
-    return names, guessed
+    return names, guessed, unanswered
 
 
 def _of_bound(bound: Bound) -> Names:

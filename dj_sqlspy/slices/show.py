@@ -16,7 +16,7 @@ from rich.text import Text
 from ..cascade.leaves import StatementReport
 from ..display import COLOURS, count, html_table, one_line
 from ..names import class_name, split_full_name, tier_of
-from ..rules import LEFT_OUT
+from ..rules import LEFT_OUT, NOT_SENT, SKIPPED
 from .tables import TableSlice
 
 SHOWN = 10  # statements that are named one by one before they are only counted
@@ -77,13 +77,17 @@ def warnings(reports: Sequence[StatementReport]) -> list[str]:
     """What to know of a slice before it is written."""
     told = []
     cut = [report for report in reports if LEFT_OUT in report.marks]
-    marked = [report for report in reports if report.marks - {LEFT_OUT}]
+    marked = [report for report in reports if report.marks - {LEFT_OUT, NOT_SENT, SKIPPED}]
+    skipped = [report for report in reports if SKIPPED in report.marks]
+    unsent = [report for report in reports if NOT_SENT in report.marks]
     fallbacks = [report for report in reports if report.fallback]
     drifted = [report for report in reports if report.drifted]
     for members, what, detail in (
+        (skipped, "left out of the slice, as asked for", "unsent"),
         (cut, f"that {'needs' if len(cut) == 1 else 'need'} rows which are left out", "marks"),
         (fallbacks, "not analysed, all rows of their tables (inside of bounds) are in the slice", "fallback"),
-        (drifted, "with another number of rows than when captured", "drift"),
+        (unsent, f"that {'is' if len(unsent) == 1 else 'are'} not sent again, and not replayed", "unsent"),
+        (drifted, "with another result than when captured", "drift"),
         (marked, f"whose result can change by {'itself' if len(marked) == 1 else 'themselves'}", "marks"),
     ):
         if members:
@@ -91,7 +95,8 @@ def warnings(reports: Sequence[StatementReport]) -> list[str]:
         for report in members[:SHOWN]:
             said = {
                 "fallback": report.fallback,
-                "drift": f"{report.rows_then} then, {report.rows_now} now",
+                "drift": report.change,
+                "unsent": report.unsent,
                 "marks": ", ".join(sorted(report.marks)),
             }[detail]
             told.append(f"    {report.statement.number} ({said}): {one_line(report.sql)}")

@@ -22,6 +22,7 @@ from ..errors import SliceError
 from ..servers import backend_of
 from ..servers.catalog import Catalog
 from ..servers.dialect import Key
+from ..servers.session import PLAIN, Session
 from . import show
 from .tables import TableSlice
 from .why import Ask, explain, stored_key
@@ -100,7 +101,7 @@ class Slice:
 
     @property
     def drifted(self) -> list[StatementReport]:
-        """Statements that return another number of rows now than when they were captured."""
+        """Statements that return something else now than when they were captured."""
         return [report for report in self.statements if report.drifted]
 
     def free_tables(self) -> list[Any]:
@@ -170,16 +171,22 @@ class Slice:
     def _asking(self) -> Iterator[Ask]:
         """A way to ask the server, connected to only where it is asked; without a connection it knows nothing."""
         opened: list[Any] = []
+        closing: list[Any] = []
 
-        def ask(sql: str, arguments: Sequence[Any] | None = None) -> Sequence[tuple[Any, ...]]:
+        def ask(
+            sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN
+        ) -> Sequence[tuple[Any, ...]]:
             if self.connection is None:
                 return ()
             if not opened:
-                opened.append(backend_of(self.connection).connect(self.connection, plain=True))
-            return backend_of(self.connection).snapshot(opened[0]).rows(sql, arguments)
+                backend = backend_of(self.connection)
+                connection = backend.connect(self.connection, plain=True)
+                closing.append(connection)
+                opened.append(backend.snapshot(connection))
+            return opened[0].rows(sql, arguments, session)  # type: ignore[no-any-return]
 
         try:
             yield ask
         finally:
-            for connection in opened:
+            for connection in closing:
                 connection.close()

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 
 from ..cascade import KeySets, Reason
 from ..cascade.follow import whole_keys
-from ..cascade.known import Binding
 from ..cascade.leaves import StatementReport, loop_of, parts
 from ..display import short
 from ..errors import SliceError
@@ -28,8 +27,9 @@ from ..rules import PARENT, PART, READ
 from ..servers.catalog import Catalog
 from ..servers.dialect import Key
 from ..servers.keys import convert, from_python, key_columns
+from ..servers.session import Session
 from ..servers.tables import ForeignKey, Table
-from ..shapes import Shape, group
+from ..shapes import Binding, Shape, group
 
 # Asks the server; may return nothing.
 Ask: TypeAlias = "Callable[..., Sequence[tuple[Any, ...]]]"
@@ -205,21 +205,25 @@ def _readers(
     # those that were not analysed export all rows of their tables
     found = [r.statement.number for r in reports if r.fallback is not None]
     analysed = [r.statement for r in reports if r.fallback is None]
+    sessions = {r.statement.state: r.session for r in reports}
     for shape in group(analysed, lambda s: "exists" if s.kind == "exists" else "data"):
         if len(found) < most:
-            found += islice(_of_shape(shape, catalog, ask, table, key), most - len(found))
+            session = sessions[shape.state]
+            found += islice(_of_shape(shape, session, catalog, ask, table, key), most - len(found))
     return sorted(found)[:most]
 
 
-def _of_shape(shape: Shape, catalog: Catalog, ask: Ask, table: Table, key: Key) -> Iterator[int]:
-    loop = loop_of(shape, catalog)
+def _of_shape(
+    shape: Shape, session: Session, catalog: Catalog, ask: Ask, table: Table, key: Key
+) -> Iterator[int]:
+    loop = loop_of(shape, catalog, session)
 
     def some_read(bindings: Sequence[Binding]) -> bool:
         if isinstance(loop, str):
             return True
         lineage, found = loop
         return any(
-            _reads(ask, table, key, with_keys(sql, part.condition))
+            _reads(ask, table, key, with_keys(sql, part.condition), session)
             for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
             if leaf.table is table
             for part in parts(bindings, found)
@@ -230,7 +234,7 @@ def _of_shape(shape: Shape, catalog: Catalog, ask: Ask, table: Table, key: Key) 
         bindings = waiting.pop()
         if len(bindings) == 1:
             members = shape.bindings[bindings[0]]
-            if _statement_reads(members[0], shape, catalog, ask, table, key):
+            if _statement_reads(members[0], shape, session, catalog, ask, table, key):
                 yield from (statement.number for statement in members)
         elif some_read(bindings):
             middle = len(bindings) // 2
@@ -238,18 +242,26 @@ def _of_shape(shape: Shape, catalog: Catalog, ask: Ask, table: Table, key: Key) 
 
 
 def _statement_reads(
-    statement: Statement, shape: Shape, catalog: Catalog, ask: Ask, table: Table, key: Key
+    statement: Statement,
+    shape: Shape,
+    session: Session,
+    catalog: Catalog,
+    ask: Ask,
+    table: Table,
+    key: Key,
 ) -> bool:
-    lineage = analyse(statement.sql, catalog, kind=shape.kind, default_schema=shape.database or None)
+    lineage = analyse(
+        statement.sql, catalog, kind=shape.kind, default_schema=shape.database or None, session=session
+    )
     return any(
-        leaf.sql is None or _reads(ask, table, key, leaf.sql)
+        leaf.sql is None or _reads(ask, table, key, leaf.sql, session)
         for leaf in lineage.leaves
         if leaf.table is table
     )
 
 
-def _reads(ask: Ask, table: Table, key: Key, sql: str) -> bool:
+def _reads(ask: Ask, table: Table, key: Key, sql: str, session: Session) -> bool:
     """Whether a query for keys of the table returns this one."""
     columns = key_columns(table)
     row = ", ".join(table.dialect.literal(column, value) for column, value in zip(columns, key, strict=True))
-    return bool(ask(f"SELECT 1 FROM DUAL WHERE ({row}) IN (SELECT * FROM ({sql}) AS `read~`)"))
+    return bool(ask(f"SELECT 1 FROM DUAL WHERE ({row}) IN (SELECT * FROM ({sql}) AS `read~`)", None, session))

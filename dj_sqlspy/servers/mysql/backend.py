@@ -7,6 +7,7 @@ from typing import Any
 from ..snapshot import Snapshot
 from . import catalog, connect, results, scripts, session, structure
 from .dialect import MYSQL as DIALECT
+from .replayer import MySQLReplayer
 from .snapshot import MySQLSnapshot, plain_decoders, told
 
 
@@ -42,6 +43,7 @@ class MySQLBackend:
     set_session = staticmethod(session.set_session)
     fixed_session = staticmethod(session.fixed_session)
     number = staticmethod(session.number)
+    replayer = MySQLReplayer
     digest = staticmethod(results.digest)
     difference = staticmethod(results.difference)
 

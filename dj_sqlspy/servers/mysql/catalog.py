@@ -79,7 +79,7 @@ def read_catalog(
             f"this account. Ask for GRANT SELECT ON {key.parent}."
         )
     visible = (key for key in foreign_keys if key.parent in tables)
-    return Catalog(tables, (*visible, *virtual), folds, hidden, MYSQL, later.read)
+    return Catalog(tables, (*visible, *virtual), folds, hidden, MYSQL, _read_columns=later.read)
 
 
 def _follow(

@@ -11,12 +11,14 @@ since that is a mere declaration, statements are sent in a transaction that cann
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 from . import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
+from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from .functions import SERVER_FUNCTIONS
 from .syntax import Expr, Unsupported, function_name, parse, tokens_of
@@ -24,6 +26,33 @@ from .syntax import Expr, Unsupported, function_name, parse, tokens_of
 
 class NotARead(Unsupported):
     """A text that is no statement which only reads; the reason is in the message."""
+
+
+# Whether a stored function only reads, by its schema ("" where the text names none) and its name.
+ReadsOnly: TypeAlias = "Callable[[str, str], bool]"
+
+
+def none_known(schema: str, name: str) -> bool:
+    """No stored function is known to read only."""
+    return False
+
+
+class Read(NamedTuple):
+    """What a text reads by.
+
+    Attributes
+    ----------
+    query : expression or None
+        None for a statement that reads nothing.
+    own : bool
+        Whether the text itself may be sent: it is nothing but this query.
+    answers : bool
+        Whether the query returns what the text does. It does not if the text keeps the rows, or a part of them.
+    """
+
+    query: Expr | None
+    own: bool
+    answers: bool
 
 
 # Functions of the servers' own that lock, wait, change a sequence or what a session says later, or read files.
@@ -35,9 +64,7 @@ REMOVE_DD_PROPERTY_KEY SETVAL SLEEP SOURCE_POS_WAIT WAIT_FOR_EXECUTED_GTID_SET W
 )
 
 
-def read_of(
-    sql: str, modes: Collection[str] = (), functions: Collection[str] = ()
-) -> tuple[Expr | None, bool]:
+def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
     """What a text reads by.
 
     Parameters
@@ -45,15 +72,8 @@ def read_of(
     sql : str
     modes : collection of str
         Of the session's sql_mode, those that change how the text is read.
-    functions : collection of str
-        Stored functions that only read, as ``schema.name`` in lower case.
-
-    Returns
-    -------
-    expression or None
-        A query; None for a statement that reads nothing.
-    bool
-        Whether the text itself may be sent: it is nothing but this query.
+    reads_only : callable, optional
+        Asked for each stored function.
 
     Raises
     ------
@@ -64,9 +84,9 @@ def read_of(
 
     Examples
     --------
-    >>> read_of("SELECT a FROM t")[1], read_of("INSERT INTO u SELECT a FROM t")[0].sql("mysql")
+    >>> read_of("SELECT a FROM t").own, read_of("INSERT INTO u SELECT a FROM t").query.sql("mysql")
     (True, 'SELECT a FROM t')
-    >>> read_of("SELECT a INTO @a FROM t FOR UPDATE")[0].sql("mysql")
+    >>> read_of("SELECT a INTO @a FROM t FOR UPDATE").query.sql("mysql")
     'SELECT a FROM t'
     >>> read_of("SELECT @a := a FROM t")
     Traceback (most recent call last):
@@ -74,33 +94,69 @@ def read_of(
     dj_sqlspy.servers.mysql.gate.NotARead: it assigns a variable
     """
     statement = _single(sql, modes)
-    query = _query_of(statement)
+    query = query_of(statement, modes)
     if query is None:
-        return None, False
-    whole = query is statement
+        return Read(None, own=False, answers=False)
+    own = answers = query is statement
     for node in list(query.find_all(exp.Query)):
         if node.args.get("into") is not None:
             node.set("into", None)
-            whole = False
+            own = answers = False
         if node.args.get("locks"):
             node.set("locks", None)
-            whole = False
-    reason = next(_effects(query, functions), None)
+            own = False
+    reason = next(_effects(query, reads_only), None)
     if reason is not None:
         raise NotARead(reason)
-    return query, whole
+    return Read(query, own, answers)
 
 
-def require_read(sql: str, modes: Collection[str] = (), functions: Collection[str] = ()) -> None:
+def require_read(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> None:
     """Raise unless a text may be sent as it is.
 
     Raises
     ------
     NotARead, Unsupported
     """
-    query, whole = read_of(sql, modes, functions)
-    if query is None or not whole:
+    if not read_of(sql, modes, reads_only).own:
         raise NotARead("it does more than read")
+
+
+# Words before a query in parentheses that sqlglot reads as the name of a function.
+_QUANTIFIERS = frozenset({"EXISTS", "ANY", "SOME", "ALL"})
+
+
+class Gate:
+    """Lets texts pass that only read; of those that differ in literals only, one is parsed.
+
+    Parameters
+    ----------
+    reads_only : callable
+        Asked for each stored function.
+    """
+
+    def __init__(self, reads_only: ReadsOnly) -> None:
+        self._reads_only = reads_only
+        self._known: dict[Any, str] = {}  # by what the parser sees but for literals: why it does not pass
+
+    def require(self, sql: str, modes: frozenset[str] = frozenset()) -> None:
+        """Raise `NotARead` or `Unsupported` unless a text may be sent as it is."""
+        tokens = [
+            (t.token_type, None if t.token_type in _LITERALS else t.text, *t.comments)
+            for t in tokens_of(sql, modes)
+        ]
+        key = modes, tuple(tokens)
+        if key not in self._known:
+            try:
+                require_read(sql, modes, self._reads_only)
+                self._known[key] = ""
+            except Unsupported as error:
+                self._known[key] = str(error)
+        if self._known[key]:
+            raise NotARead(self._known[key])
+
+
+_LITERALS = frozenset({TokenType.STRING, TokenType.NUMBER, TokenType.HEX_STRING, TokenType.BIT_STRING})
 
 
 def _single(sql: str, modes: Collection[str]) -> Expr:
@@ -108,11 +164,13 @@ def _single(sql: str, modes: Collection[str]) -> Expr:
         for comment in token.comments:
             if comment.lstrip().startswith(("!", "M!")):  # which the server runs
                 raise NotARead("a comment in it is run by the server")
+            if "{#" in sql:  # which sqlglot reads as the start of one
+                raise NotARead("a comment in it may be none to the server")
     return parse(sql, modes)
 
 
-def _query_of(statement: Expr) -> Expr | None:
-    """The query that a statement reads by, itself or a part of it; None if it reads nothing."""
+def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
+    """The query that a statement reads by, itself or a part of it; None if it reads nothing. Raises `NotARead`."""
     if isinstance(statement, (exp.Query, exp.Values)):
         return statement
     if isinstance(statement, exp.Insert):
@@ -131,7 +189,7 @@ def _query_of(statement: Expr) -> Expr | None:
         head = statement.name.upper()
         if head == "REPLACE":
             # sqlglot keeps REPLACE as an opaque command; it reads as the INSERT of the same words does
-            return _query_of(parse(f"INSERT {statement.expression.name}"))
+            return query_of(parse(f"INSERT {statement.expression.name}", modes), modes)
         raise NotARead(f"it is a {head} statement")
     raise NotARead(f"it is a {type(statement).__name__.upper()} statement")
 
@@ -155,7 +213,7 @@ def _is_outermost(node: Expr, statement: Expr) -> bool:
     return node is not statement
 
 
-def _effects(query: Expr, functions: Collection[str]) -> Iterator[str]:
+def _effects(query: Expr, reads_only: ReadsOnly) -> Iterator[str]:
     """Why a query does more than read."""
     for node in query.walk():
         if isinstance(node, exp.PropertyEQ):
@@ -165,18 +223,12 @@ def _effects(query: Expr, functions: Collection[str]) -> Iterator[str]:
         elif isinstance(node, exp.Command):
             yield "a part of it cannot be parsed"
         name = function_name(node)
-        if name is None:
+        if name is None or name in _QUANTIFIERS:
             continue
         schema = node.parent.this.name if isinstance(node.parent, exp.Dot) else ""
         if not schema and name in _EFFECTS:
             yield f"the function {name} does more than read"
         elif not schema and name == "LAST_INSERT_ID" and node.expressions:
             yield "LAST_INSERT_ID(…) sets a value"
-        elif (schema or name not in SERVER_FUNCTIONS) and not _is_known(schema, name, functions):
+        elif (schema or name not in SERVER_FUNCTIONS) and not reads_only(schema, name):
             yield f"the stored function {schema and f'{schema}.'}{name.lower()} may write"
-
-
-def _is_known(schema: str, name: str, functions: Collection[str]) -> bool:
-    if schema:
-        return f"{schema}.{name}".lower() in functions
-    return any(function.rpartition(".")[2] == name.lower() for function in functions)

@@ -19,10 +19,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from pymysql.constants import FIELD_TYPE
-from pymysql.cursors import SSCursor
 
 from ..results import ALL_DIGITS, Difference, Digest, Forms
-from .snapshot import told
+from . import wire
+from .told import told
 
 # Rows shown of a result that differs, and the characters shown of a value.
 ROWS_SHOWN = 5
@@ -40,18 +40,29 @@ Counts: TypeAlias = "tuple[Any, Any]"  # distinct digests, sorted, and how often
 
 def _stream(connection: Any, sql: str) -> Iterator[Any]:
     """Rows of a result as they arrive. The first item is its columns: pairs of name and type."""
-    with told(), connection.cursor(SSCursor) as cursor:
+    packets = _packets(connection, sql)
+    yield tuple((field.name, field.type_code) for field in next(packets))
+    yield from map(wire.values_of, packets)
+
+
+def _packets(connection: Any, sql: str, encoding: str = "utf-8") -> Iterator[Any]:
+    """The fields of a result, then its rows as they are sent."""
+    with told():
         # older PyMySQL writes bytes that are no text into a statement as lone surrogates
-        cursor.execute(sql.encode(errors="surrogateescape"))
-        yield tuple(column[:2] for column in cursor.description or ())
-        yield from cursor.fetchall_unbuffered()
+        yield from wire.stream(connection, sql.encode(encoding, "surrogateescape"))
 
 
 def _names(columns: Sequence[tuple[str | bytes, int]]) -> tuple[str, ...]:
     return tuple(as_text(name) for name, _ in columns)
 
 
-def digest(connection: Any, sql: str, digits: int | None = None, forms: Forms | None = None) -> Digest:
+def digest(
+    connection: Any,
+    sql: str,
+    digits: int | None = None,
+    forms: Forms | None = None,
+    encoding: str = "utf-8",
+) -> Digest:
     """Run a statement and digest its result.
 
     Parameters
@@ -63,21 +74,28 @@ def digest(connection: Any, sql: str, digits: int | None = None, forms: Forms | 
         Bring values into their fixed form first, floats with this many significant digits. Default: as sent.
     forms : sequence of str, optional
         What the columns hold. Default: what the server says.
+    encoding : str
+        That the text is sent in.
     """
-    result = _stream(connection, sql)
-    columns = next(result)
+    packets = _packets(connection, sql, encoding)
+    fields = next(packets)
     if forms is None:
-        forms = [FORM_OF_TYPE.get(kind, "text") for _, kind in columns]
+        forms = [FORM_OF_TYPE.get(field.type_code, "text") for field in fields]
     fixed = {} if digits is None else _fixed(forms, digits)
-    rows, total, ordered = 0, 0, hashlib.sha256()
-    for row in result:
+    received_hash = wire.row_hash(fields)
+    rows, total, received, ordered = 0, 0, 0, hashlib.sha256()
+    for packet in packets:
+        row: Sequence[bytes | None] = wire.values_of(packet)
+        received += received_hash(packet)
         if fixed:
             row = [_in_form(value, fixed.get(i)) for i, value in enumerate(row)]
         one = row_digest(row)
         rows += 1
         total += int.from_bytes(one, "big")
         ordered.update(one)
-    return Digest(_names(columns), rows, total % MODULUS, ordered.digest(), tuple(forms))
+    names = tuple(field.name for field in fields)
+    told_received = wire.digest_text(received % wire.MODULUS)
+    return Digest(names, rows, total % MODULUS, ordered.digest(), tuple(forms), told_received)
 
 
 def row_digest(row: Sequence[bytes | None]) -> bytes:

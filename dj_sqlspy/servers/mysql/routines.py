@@ -8,14 +8,16 @@ That is looked at in the text of the function, since NO SQL and READS SQL DATA a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from ..snapshot import Refused
 from ..source import Created
 from .dialect import MYSQL
 from .functions import SERVER_FUNCTIONS
-from .snapshot import told
+from .gate import ReadsOnly
 from .syntax import Unsupported, tokens_of
+from .told import told
 
 Name = tuple[str, str]
 
@@ -34,6 +36,34 @@ ANSI_QUOTES PIPES_AS_CONCAT NO_BACKSLASH_ESCAPES HIGH_NOT_PRECEDENCE IGNORE_SPAC
 STRICT_TRANS_TABLES STRICT_ALL_TABLES ERROR_FOR_DIVISION_BY_ZERO NO_ZERO_DATE NO_ZERO_IN_DATE
 """.split()  # noqa: SIM905
 )
+
+
+def reads_only(connection: Any) -> ReadsOnly:
+    """Tells of stored functions whether they are known to read only; the server is asked once for each.
+
+    A function without a schema is known if all of its name are.
+    """
+
+    @cache
+    def known(schema: str, name: str) -> bool:
+        with told(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT routine_schema, routine_name, sql_data_access FROM information_schema.routines"
+                " WHERE routine_type = 'FUNCTION' AND routine_name = %s AND %s IN ('', routine_schema)",
+                (name, schema),
+            )
+            found = [tuple(map(_text, row)) for row in cursor.fetchall()]
+            return bool(found) and all(
+                access in ("NO SQL", "READS SQL DATA")
+                or isinstance(stored_functions(cursor, [(of, function)])[of, function], Created)
+                for of, function, access in found
+            )
+
+    return known
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def stored_functions(cursor: Any, names: Iterable[Name]) -> dict[Name, Created | str]:
@@ -98,7 +128,7 @@ def _shown(cursor: Any, schema: str, name: str) -> tuple[str | None, set[str], s
             _, modes, text, _, collation, _ = cursor.fetchone()
     except Refused:
         return None, set(), ""
-    return text, set(str(modes).split(",")), str(collation)
+    return None if text is None else _text(text), set(_text(modes).split(",")), _text(collation)
 
 
 def _of_schema(cursor: Any, schema: str, names: Sequence[str]) -> list[Name]:

@@ -1,25 +1,35 @@
 """Snapshot: queries on one connection to a MySQL or MariaDB, in one consistent read-only snapshot.
 
-In: a connection, and SQL. Out: rows as the server printed them. What the server answers an error to is raised as
-`Refused`, a connection that is gone as `ConnectionLost`.
+In: a connection, SQL, and the session that it is asked in. Out: rows as the server printed them, or a digest of them.
+What the server answers an error to is raised as `Refused`, a connection that is gone as `ConnectionLost`. The text of
+a statement is sent by `answer` alone: its caller has it from `gate`, and the transaction is seen to be one that cannot
+write.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeVar
 
 import pymysql
 from pymysql.cursors import SSCursor
 
 from ..catalog import Catalog
 from ..dialect import LIST_BYTES
-from ..snapshot import ConnectionLost, Interrupted, Refused, Rows, ServerState
+from ..results import Answer, Column, Sums
+from ..session import PLAIN, Session
+from ..snapshot import ConnectionLost, Rows, ServerState
 from ..tables import ForeignKey
+from . import wire
 from .catalog import read_catalog
 from .dialect import MYSQL
-from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, code_of
+from .routines import reads_only
+from .state import Keeper
+from .told import require_reading
+from .told import told as told
+
+T = TypeVar("T")
 
 # Rows of an answer that are given at once.
 _BLOCK = 10_000
@@ -62,6 +72,7 @@ class MySQLSnapshot:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self._keeper = Keeper(connection)
 
     def __enter__(self) -> MySQLSnapshot:
         self.start()
@@ -85,31 +96,51 @@ class MySQLSnapshot:
             )
             begin(cursor)
 
-    def send(self, cursor: Any, sql: str) -> None:
-        """Run a query."""
-        # a statement may hold bytes that are no UTF-8, which the driver decoded to surrogates
-        cursor.execute(sql.encode("utf-8", "surrogateescape"))
+    def session(self, texts: Sequence[str]) -> Session:
+        """The session that a connection had which had sent these texts."""
+        return self._keeper.session(texts)
 
-    def rows(self, sql: str, arguments: Sequence[Any] | None = None) -> Rows:
+    def send(self, run: Callable[[bytes], T], sql: str, encoding: str = "utf-8") -> T:
+        """Run a query."""
+        # a statement may hold bytes that are no text, which the driver decoded to surrogates
+        return run(sql.encode(encoding, "surrogateescape"))
+
+    def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
+        """What the server answers the text of a statement, which passed the gate."""
+        return self._sums(sql, session, own, lambda text: wire.answer(self.connection, text))
+
+    def answers(self, sql: str, session: Session, first: int) -> tuple[Sums, tuple[Column, ...]]:
+        """The rows of a query, summed up by the first of their values, and the columns behind these."""
+        return self._sums(sql, session, False, lambda text: wire.sums_of(self.connection, text, first))
+
+    def _sums(self, sql: str, session: Session, own: bool, ask: Callable[[bytes], T]) -> T:
+        with told():
+            self._keeper.use(session, rewritten=not own)
+            require_reading(self.connection)
+            return self.send(ask, sql, session.encoding if own else "utf-8")
+
+    def rows(self, sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN) -> Rows:
         """What a query returns."""
         with told(), self.connection.cursor() as cursor:
+            self._keeper.use(session, rewritten=True)
             if arguments is None:
-                self.send(cursor, sql)
+                self.send(cursor.execute, sql)
             else:
                 cursor.execute(sql, arguments)
             result: Rows = cursor.fetchall()
             return result
 
-    def blocks(self, sql: str) -> Iterator[Rows]:
+    def blocks(self, sql: str, session: Session = PLAIN) -> Iterator[Rows]:
         """What a query returns, in pieces."""
         with told(), self.connection.cursor(_Pieces) as cursor:
-            self.send(cursor, sql)
+            self._keeper.use(session, rewritten=True)
+            self.send(cursor.execute, sql)
             while rows := cursor.fetchmany(_BLOCK):
                 yield rows
 
-    def count(self, sql: str) -> int:
+    def count(self, sql: str, session: Session = PLAIN) -> int:
         """The number that a query returns."""
-        return int(self.rows(sql)[0][0])
+        return int(self.rows(sql, session=session)[0][0])
 
     def counts(self, queries: Iterable[str]) -> Iterator[int]:
         """The numbers that many queries return, some of them asked for together."""
@@ -127,14 +158,15 @@ class MySQLSnapshot:
     def _together(self, queries: Sequence[str]) -> list[int]:
         return [int(number) for number in self.rows(f"SELECT {', '.join(f'({sql})' for sql in queries)}")[0]]
 
-    def require_accepted(self, sql: str) -> None:
+    def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
         """Raise `Refused` where the server does not take a query; it is explained, and not run."""
-        self.rows(f"EXPLAIN {sql}")
+        self.rows(f"EXPLAIN {sql}", session=session)
 
     def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:
         """The catalog of schemas as far as the account can see it, its columns left for later."""
         with told():
-            return read_catalog(self.connection, schemas, virtual, down=down, partial=True, columns=False)
+            found = read_catalog(self.connection, schemas, virtual, down=down, partial=True, columns=False)
+            return replace(found, reads_only=reads_only(self.connection))
 
     def schema_names(self) -> set[str]:
         """The schemas that the account can see, in lower case."""
@@ -165,19 +197,3 @@ def flavor_of(version: str) -> Literal["mysql", "mariadb"]:
     ('mariadb', 'mysql')
     """
     return "mariadb" if "mariadb" in version.lower() else "mysql"
-
-
-@contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Raise in this block what the server says as `ConnectionLost`, `Interrupted` or `Refused`."""
-    try:
-        yield
-    except pymysql.MySQLError as error:
-        code, text = code_of(error), str(error.args[-1]) if error.args else ""
-        if code in LOST:
-            raise ConnectionLost(text or "it is closed") from error
-        if 2000 <= code < 3000 or code in INTERRUPTED:
-            raise Interrupted(text) from error
-        raise Refused(
-            text, denied=code in DENIED, missing=code in MISSING, writes=code == READ_ONLY
-        ) from error

@@ -1,8 +1,8 @@
 """State: the session of a statement, from what its connection had sent before.
 
 In: the texts that `spy.state` kept. Out: a `Session`: statements that set the same again, or the reason why that
-cannot be. Each passed a gate of its own: it sets one variable of the session, of those that change what a statement
-means, to a value that no table is read for.
+cannot be; and a `Keeper`, which gives a connection these sessions. Each setting passed a gate of its own: it sets one
+variable of the session, of those that change what a statement means, to a value that no table is read for.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 from sqlglot import exp
 
 from ..session import PLAIN, Session
+from ..snapshot import Refused
 from .functions import SERVER_FUNCTIONS
 from .syntax import SYNTAX_MODES, Exact, Expr, Unsupported, function_name, statements_of
+from .told import told
 
 # What `spy.state` writes behind the character set that the driver was given.
 DRIVER = "/* the driver */"
@@ -41,7 +43,9 @@ class _Found:
     """What was found in the texts so far."""
 
     settings: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     temporary: set[tuple[str | None, str]] = field(default_factory=set)
+    variables: set[str] = field(default_factory=set)
     unknown: dict[str, str] = field(default_factory=dict)
     problem: str = ""
     encoding: str = "utf-8"
@@ -49,10 +53,24 @@ class _Found:
     def assigned(self, name: str, reason: str) -> None:
         """A user variable has a value that cannot be had."""
         self.unknown[name.lower()] = reason
+        self.variables.discard(name.lower())
+
+    def may_be_assigned(self, reason: str) -> None:
+        """Any user variable may have another value now."""
+        self.variables.clear()
+        self.unknown.setdefault("*", reason)
+
+    def is_set(self, name: str) -> None:
+        """A user variable has the value that the last of the settings gives it."""
+        self.unknown.pop(name.lower(), None)
+        self.variables.add(name.lower())
+
+    def why_unknown(self, name: str) -> str | None:
+        return Session(variables=frozenset(self.variables), unknown=self.unknown).why_unknown(name)
 
 
 def read_session(texts: Sequence[str]) -> Session:
-    """The session that texts make, without the modes, which the server tells once they are set.
+    """The session that texts make, without what only the server can tell once they are set (`Keeper.complete`).
 
     >>> read_session(["SET time_zone = '+02:00', autocommit = 0"]).settings
     ("SET SESSION time_zone = '+02:00'",)
@@ -73,17 +91,13 @@ def read_session(texts: Sequence[str]) -> Session:
     return Session(
         tuple(texts),
         tuple(found.settings),
-        frozenset(),
-        frozenset(found.temporary),
-        found.unknown,
-        found.problem,
-        found.encoding,
+        names=frozenset(found.names),
+        temporary=frozenset(found.temporary),
+        variables=frozenset(found.variables),
+        unknown=found.unknown,
+        problem=found.problem,
+        encoding=found.encoding,
     )
-
-
-def with_modes(session: Session, sql_mode: str) -> Session:
-    """The session with the words of its sql_mode, as the server says them."""
-    return replace(session, modes=frozenset(word for word in sql_mode.upper().split(",") if word))
 
 
 def _read(statement: Expr, text: str, found: _Found) -> None:
@@ -100,7 +114,7 @@ def _read(statement: Expr, text: str, found: _Found) -> None:
             found.assigned(name, "it was assigned from a result")
     # CALL, PREPARE and EXECUTE can assign any variable: of those that are not set later nothing is known
     elif isinstance(statement, exp.Command) and statement.name.upper() in ("CALL", "EXECUTE"):
-        found.unknown.setdefault("*", f"{_short(text)} may have assigned it")
+        found.may_be_assigned(f"{_short(text)} may have assigned it")
 
 
 def _temporary(table: exp.Table | None, found: _Found) -> None:
@@ -123,6 +137,7 @@ def _read_item(item: Expr, text: str, found: _Found) -> None:
         if collation is not None:
             words += f" COLLATE {Exact().generate(exp.Literal.string(collation.name))}"
         found.settings.append(words)
+        found.names |= {"character_set_client", "character_set_results", "collation_connection"}
         if DRIVER in text:
             known = pymysql.charset.charset_by_name(charset)
             found.encoding = known.encoding if known is not None else found.encoding
@@ -135,8 +150,8 @@ def _read_item(item: Expr, text: str, found: _Found) -> None:
         if reason:
             found.assigned(target.name, reason)
         else:
-            found.unknown.pop(target.name.lower(), None)
             found.settings.append(f"SET @{_identifier(target.name)} = {Exact().generate(value)}")
+            found.is_set(target.name)
         return
     name = target.name.lower()
     if name not in MEANING:
@@ -146,6 +161,7 @@ def _read_item(item: Expr, text: str, found: _Found) -> None:
         found.problem = found.problem or f"{_short(text)}: {reason}"
     else:
         found.settings.append(f"SET SESSION {name} = {Exact().generate(value)}")
+        found.names.add(name)
 
 
 def _why_not(value: Expr, found: _Found) -> str:
@@ -153,8 +169,8 @@ def _why_not(value: Expr, found: _Found) -> str:
     for node in value.walk():
         if isinstance(node, exp.Table):
             return "it was set from a result"
-        if isinstance(node, exp.Parameter) and node.name.lower() in found.unknown:
-            return found.unknown[node.name.lower()]
+        if isinstance(node, exp.Parameter) and (reason := found.why_unknown(node.name)):
+            return reason
         if isinstance(node, (exp.PropertyEQ, exp.Command)):
             return "it does more than set a value"
         name = function_name(node)
@@ -172,6 +188,16 @@ def _short(text: str) -> str:
     return line if len(line) <= 80 else f"{line[:80]} …"
 
 
+# Of a mode that changes how a value of a key is printed.
+PADDED = "PAD_CHAR_TO_FULL_LENGTH"
+
+# Words of a mode that rewritten queries are asked without: they are written for a session that has none of them.
+_NOT_REWRITTEN = SYNTAX_MODES | {"ONLY_FULL_GROUP_BY", "ANSI"}
+
+# No limit at all, as the servers have it.
+_NO_LIMIT = (1 << 64) - 1
+
+
 class Keeper:
     """Gives a connection the session of one statement after the other.
 
@@ -183,8 +209,23 @@ class Keeper:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self._now: tuple[Session, bool] = (PLAIN, False)
+        self._now: tuple[Session, bool] | None = (PLAIN, False)
         self._own: dict[str, Any] = {}
+        self._dirty: set[str] = set()  # user variables that were set
+        self._sessions: dict[tuple[str, ...], Session] = {(): PLAIN}
+
+    def session(self, texts: Sequence[str]) -> Session:
+        """The session that texts make, as this server takes them."""
+        key = tuple(texts)
+        if key not in self._sessions:
+            found = read_session(key)
+            try:
+                with told():
+                    found = self.complete(found)
+            except Refused as error:
+                found = replace(found, problem=f"this server does not take what was set: {error}")
+            self._sessions[key] = found
+        return self._sessions[key]
 
     def use(self, session: Session, *, rewritten: bool) -> None:
         """Set the session, if it is not set already.
@@ -194,44 +235,55 @@ class Keeper:
         session : Session
         rewritten : bool
             For queries that were written anew: those are read without the modes that change how a text is read, in the
-            character set of this connection.
+            character set of this connection, and return all rows.
         """
-        if self._now == (session, rewritten):
+        now = self._now
+        if now is not None and now[0] is session and (now[1] == rewritten or not session.settings):
             return
         with self.connection.cursor() as cursor:
-            if self._now[0].settings:
+            if now is None or now[0].settings:
                 self._restore(cursor)
-            self._now = (PLAIN, False)
+            self._now = None  # where the server refuses a setting
             if session.settings:
                 if not self._own:
                     self._own = _variables(cursor)
+                self._dirty |= session.variables
                 for text in session.settings:
                     cursor.execute(text)
                 if rewritten:
                     self._plainly(cursor)
         self._now = (session, rewritten)
 
-    def _restore(self, cursor: Any) -> None:
-        names = ", ".join(f"SESSION {name} = %s" for name in self._own)
-        cursor.execute(f"SET {names}", list(self._own.values()))
-
-    def _plainly(self, cursor: Any) -> None:
-        """Read texts as without a session: no such modes, and the client's own character set."""
-        cursor.execute("SELECT @@sql_mode")
-        words = [word for word in _text(cursor.fetchone()[0]).split(",") if word]
-        left = [w for w in words if w.upper() not in SYNTAX_MODES | {"ONLY_FULL_GROUP_BY", "ANSI"}]
-        charset = self._own["character_set_client"]
-        results = self._own["character_set_results"]
-        cursor.execute(
-            "SET SESSION sql_mode = %s, SESSION character_set_client = %s, SESSION character_set_results = %s",
-            (",".join(left), charset, results),
+    def complete(self, session: Session) -> Session:
+        """The session with what the server says of it once it is set."""
+        if session.problem or not session.names & {"sql_mode", "sql_select_limit"}:
+            return session
+        self.use(session, rewritten=False)
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT @@sql_mode, @@sql_select_limit")
+            mode, limit = map(_text, cursor.fetchone())
+        return replace(
+            session,
+            modes=frozenset(word for word in mode.upper().split(",") if word),
+            limit=None if int(limit) >= _NO_LIMIT else int(limit),
         )
 
-    def modes(self) -> str:
-        """The sql_mode that is set now."""
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT @@sql_mode")
-            return _text(cursor.fetchone()[0])
+    def _restore(self, cursor: Any) -> None:
+        names = ", ".join(f"SESSION {name} = %s" for name in self._own)
+        cursor.execute(f"SET {names}, SESSION timestamp = DEFAULT", list(self._own.values()))
+        if self._dirty:
+            cursor.execute("SET " + ", ".join(f"@{_identifier(name)} = NULL" for name in sorted(self._dirty)))
+            self._dirty.clear()
+
+    def _plainly(self, cursor: Any) -> None:
+        cursor.execute("SELECT @@sql_mode")
+        words = [word for word in _text(cursor.fetchone()[0]).split(",") if word]
+        left = [word for word in words if word.upper() not in _NOT_REWRITTEN]
+        cursor.execute(
+            "SET SESSION sql_mode = %s, SESSION character_set_client = %s, SESSION character_set_results = %s,"
+            f" SESSION sql_select_limit = {_NO_LIMIT}",
+            (",".join(left), self._own["character_set_client"], self._own["character_set_results"]),
+        )
 
 
 def _variables(cursor: Any) -> dict[str, Any]:
@@ -239,12 +291,11 @@ def _variables(cursor: Any) -> dict[str, Any]:
     marks = ", ".join(["%s"] * len(MEANING))
     cursor.execute(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({marks})", sorted(MEANING))
     found = {_text(name): _text(value) for name, value in cursor.fetchall()}
-    numbers = {name: int(value) if value.isdecimal() else value for name, value in found.items()}
-    # shown as ON and OFF, or not to be set to what is shown
-    numbers.pop("timestamp", None)
+    found.pop("timestamp", None)  # which is set to DEFAULT again
+    # numbers and switches are shown as texts, and a server takes no text for them
     return {
-        name: {"ON": 1, "OFF": 0}.get(str(value), value) if name != "time_zone" else value
-        for name, value in numbers.items()
+        name: {"ON": 1, "OFF": 0}.get(value, int(value) if value.isdecimal() else value)
+        for name, value in found.items()
     }
 
 

@@ -323,30 +323,6 @@ def function_name(node: Expr) -> str | None:
     return None
 
 
-def select_of(statement: Expr) -> Expr | None:
-    """The query that a statement reads by: itself, or the SELECT of INSERT … SELECT; None if it reads nothing."""
-    if isinstance(statement, exp.Insert):
-        source = statement.expression
-        if isinstance(source, (exp.Query, exp.Table)) and not isinstance(source, exp.Values):
-            if statement.args.get("with_") is not None and source.args.get("with_") is None:
-                source = source.copy()
-                source.set("with_", statement.args["with_"].copy())
-            return source
-        return None
-    if isinstance(statement, exp.Query):
-        return statement
-    if isinstance(statement, exp.Command):
-        words = statement.sql(dialect="mysql").lstrip("( ").split(None, 1)
-        head = words[0].upper() if words else ""
-        if head == "REPLACE":
-            # sqlglot keeps REPLACE as an opaque command; it reads as the INSERT of the same words does
-            return select_of(parse("INSERT " + words[1]))
-        raise Unsupported(f"sqlglot reads it as an opaque {head} command")
-    if isinstance(statement, exp.Values):
-        return None
-    raise Unsupported(f"it is a {type(statement).__name__.upper()} statement, not a SELECT")
-
-
 def table_names(statement: Expr) -> list[tuple[str | None, str]]:
     """Schema and name of every table that a parsed statement names (CTE names left out)."""
     ctes = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}

@@ -1,7 +1,8 @@
 """Wire: a digest of a result, made while PyMySQL reads it.
 
 In: the packets of rows, as the server sends them. Out: for each result its digest and its columns. Nothing of the
-result is held, and what the caller gets is what PyMySQL makes of it.
+result is held. A user's connection gets what PyMySQL makes of it all the same (`reader_of`); where only the digest is
+asked for, no row is made (`answer`).
 
 The digest of a result
 ----------------------
@@ -14,20 +15,20 @@ up: such a value is hashed as ``%.11e`` prints it. A result that was not read to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import xxhash
 from pymysql.connections import MySQLResult
-from pymysql.constants import FIELD_TYPE
+from pymysql.constants import COMMAND, FIELD_TYPE
+
+from ..results import Answer, Column, Sums
 
 MODULUS = 1 << 64
 _FLOATS = frozenset({FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE})
 _hash = xxhash.xxh3_64_intdigest
+_SIZES = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # bytes of a length, by the byte before it
 _EOF = 0xFE  # the first byte of the packet behind the last row, and of a row whose first value is over 16 MB
-
-# Name, type (a number of the protocol) and number of decimals of a column.
-Column = tuple[str, int, int]
 
 
 class Received(NamedTuple):
@@ -53,7 +54,7 @@ class _Digested(MySQLResult):  # type: ignore[misc]  # which has no types
     def _read_rowdata_packet(self) -> None:
         # as PyMySQL's own, with a look at each packet; it is called for each row, hence the local names
         read, make = self.connection._read_packet, self._read_row_from_packet
-        ends, hashed = self._check_packet_is_eof, _row_hash(self.fields)
+        ends, hashed = self._check_packet_is_eof, row_hash(self.fields)
         rows: list[Any] = []
         add, total = rows.append, 0
         while True:
@@ -69,7 +70,7 @@ class _Digested(MySQLResult):  # type: ignore[misc]  # which has no types
         self.digest = total % MODULUS
 
 
-def _row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
+def row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
     """The hash of a row; floats that the statement computes are rounded, which takes longer."""
     computed = {i for i, field in enumerate(fields) if field.type_code in _FLOATS and not field.org_table}
     if not computed:
@@ -84,6 +85,104 @@ def _row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
         return _hash(b"".join(parts))
 
     return rounded
+
+
+class _Summed(MySQLResult):  # type: ignore[misc]
+    """A result of which only sums are made, for each list of values that rows begin with."""
+
+    connection: Any
+    first = 0  # how many values of a row these are
+
+    def _read_rowdata_packet(self) -> None:
+        read, ends, first = self.connection._read_packet, self._check_packet_is_eof, self.first
+        hashed = row_hash(self.fields[first:])
+        sums: Sums = {}
+        self.sums = sums
+        while True:
+            packet = read()
+            data = packet._data
+            if data[0] == _EOF and ends(packet):
+                self.server_status = int.from_bytes(data[3:5], "little")
+                self.connection = None
+                break
+            place = _end_of(data, first)
+            rows, total = sums.get(data[:place], (0, 0))
+            sums[data[:place]] = rows + 1, (total + hashed(data[place:] if place else data)) % MODULUS
+
+
+def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
+    """Send a query, and read its result: the sums of its rows, and its columns behind the first ones.
+
+    Parameters
+    ----------
+    raw : pymysql connection
+        Its ``server_status`` is what the server says behind the last row.
+    sql : bytes
+    first : int
+        Rows are told apart by so many of their first values, which are not hashed.
+    """
+    raw._execute_command(COMMAND.COM_QUERY, sql)
+    result = _Summed(raw)
+    result.first = first
+    result.sums = {}
+    raw._result = result
+    result.read()
+    if result.server_status is not None:
+        raw.server_status = result.server_status
+    return result.sums, _columns(result.fields[first:])
+
+
+def stream(raw: Any, sql: bytes) -> Iterator[Any]:
+    """Send a query, and read its result as it comes: first the fields of its columns, then each row as it is sent."""
+    raw._execute_command(COMMAND.COM_QUERY, sql)
+    result = MySQLResult(raw)
+    result.init_unbuffered_query()
+    raw._result = result
+    yield result.fields if result.unbuffered_active else ()
+    while result.unbuffered_active:
+        data = raw._read_packet()._data
+        if data[0] == _EOF and len(data) < 9:
+            raw.server_status = int.from_bytes(data[3:5], "little")
+            result.unbuffered_active, result.connection = False, None
+            return
+        yield data
+
+
+def answer(raw: Any, sql: bytes) -> Answer:
+    """Send a query, and read what the server answers."""
+    sums, columns = sums_of(raw, sql)
+    rows, total = sums.get(b"", (0, 0))
+    return Answer(rows, digest_text(total), columns)
+
+
+def digest_text(total: int) -> str:
+    """A digest as it is written."""
+    return f"{total:016x}"
+
+
+def first_values(values: Sequence[bytes]) -> bytes:
+    """How a row begins that has these values first.
+
+    >>> first_values([b"3", b"ab"])
+    b'\\x013\\x02ab'
+    """
+    return b"".join([_length(value) + value for value in values])
+
+
+def _end_of(row: bytes, values: int) -> int:
+    """Where so many values of a row end."""
+    place = 0
+    for _ in range(values):
+        length = row[place]
+        place += 1
+        if length == 0xFB:  # NULL
+            continue
+        if length > 0xFB:
+            size = _SIZES[length]
+            length = int.from_bytes(row[place : place + size], "little")
+            place += size
+        place += length
+    return place
 
 
 def values_of(row: bytes) -> list[bytes | None]:
@@ -101,7 +200,7 @@ def values_of(row: bytes) -> list[bytes | None]:
             values.append(None)
             continue
         if length > 0xFB:
-            size = {0xFC: 2, 0xFD: 3, 0xFE: 8}[length]
+            size = _SIZES[length]
             length = int.from_bytes(row[place : place + size], "little")
             place += size
         values.append(row[place : place + length])
@@ -118,7 +217,7 @@ def _length(value: bytes) -> bytes:
     size = len(value)
     if size < 0xFB:
         return bytes((size,))
-    for mark, width in ((0xFC, 2), (0xFD, 3), (0xFE, 8)):
+    for mark, width in _SIZES.items():
         if size < 1 << 8 * width:
             return bytes((mark,)) + size.to_bytes(width, "little")
     raise ValueError(f"a value of {size} bytes")
@@ -147,7 +246,8 @@ def received(raw: Any) -> Received | None:
     result = raw._result
     if type(result) is not _Digested or result.digest is None:
         return None
-    return Received(
-        f"{result.digest:016x}",
-        tuple([(field.name, field.type_code, field.scale) for field in result.fields]),
-    )
+    return Received(digest_text(result.digest), _columns(result.fields))
+
+
+def _columns(fields: Sequence[Any]) -> tuple[Column, ...]:
+    return tuple([(field.name, field.type_code, field.scale) for field in fields])

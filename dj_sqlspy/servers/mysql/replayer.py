@@ -1,0 +1,84 @@
+"""Replayer: the statements of a manifest, sent again, each in the session that it was captured in.
+
+In: connections to servers that hold a slice, or its source; texts that somebody else may have written. Out: digests of
+what the servers answer. Nothing but a read is sent (`gate`), and only in a transaction that cannot write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..results import Digest, Forms
+from ..session import PLAIN
+from ..snapshot import Refused
+from . import results
+from .gate import Gate
+from .routines import reads_only
+from .state import Keeper
+from .syntax import Unsupported
+from .told import require_reading, told
+
+
+class MySQLReplayer:
+    """Sends statements on some connections.
+
+    Parameters
+    ----------
+    *connections : pymysql connection
+        Their own settings are those of a statement whose connection had set nothing.
+    """
+
+    def __init__(self, *connections: Any) -> None:
+        asked = [reads_only(connection) for connection in connections]
+        self._gate = Gate(lambda schema, name: all(known(schema, name) for known in asked))
+        self._keepers = [(connection, Keeper(connection)) for connection in connections]
+
+    def digest(
+        self,
+        connection: Any,
+        sql: str,
+        state: Sequence[str] = (),
+        *,
+        own: bool = True,
+        digits: int | None = None,
+        forms: Forms | None = None,
+    ) -> Digest:
+        """Send a statement and digest its result (`results.digest`).
+
+        Parameters
+        ----------
+        connection : pymysql connection
+            One of those given.
+        sql : str
+        state : sequence of str
+            What the statement's connection had set.
+        own : bool
+            It is the text as captured; False if it was written anew, for a session without modes.
+        digits, forms
+            As of `results.digest`.
+
+        Raises
+        ------
+        Refused
+            If it is not sent, or the server refuses it.
+        Interrupted, ConnectionLost
+        """
+        keeper = next(keeper for one, keeper in self._keepers if one is connection)
+        session = keeper.session(state)
+        if session.problem:
+            raise Refused(f"its session cannot be set again: {session.problem}")
+        try:
+            self._gate.require(sql, session.modes if own else frozenset())
+        except Unsupported as error:
+            raise Refused(f"it is not sent: {error}") from error
+        with told():
+            keeper.use(session, rewritten=not own)
+        require_reading(connection)
+        return results.digest(connection, sql, digits, forms, session.encoding if own else "utf-8")
+
+    def close(self) -> None:
+        """Give the connections their own settings again."""
+        for _, keeper in self._keepers:
+            with told():
+                keeper.use(PLAIN, rewritten=False)
