@@ -778,7 +778,7 @@ def test_drift_is_refused_unless_accepted(family: Any, server: Server, tmp_path:
             write_bundle(changed, tmp_path / "b", connection=connection)
         assert not (tmp_path / "b").exists()
         bundle = write_bundle(changed, tmp_path / "b", connection=connection, accept_drift=True)
-    assert bundle.manifest["drift"] == [{"number": 1, "then": 2, "now": 3}]
+    assert bundle.manifest["drift"] == [{"number": 1, "then": 2, "now": 3, "change": "2 rows then, 3 now"}]
 
 
 def test_the_scripts_are_plain_bash(family: Any, server: Server, tmp_path: Path) -> None:

@@ -269,8 +269,10 @@ class Keeper:
         )
 
     def _restore(self, cursor: Any) -> None:
-        names = ", ".join(f"SESSION {name} = %s" for name in self._own)
-        cursor.execute(f"SET {names}, SESSION timestamp = DEFAULT", list(self._own.values()))
+        known = {name: value for name, value in self._own.items() if value is not None}
+        items = [f"SESSION {name} = %s" for name in known]
+        items += [f"SESSION {name} = DEFAULT" for name in self._own if name not in known]
+        cursor.execute(f"SET {', '.join(items)}", list(known.values()))
         if self._dirty:
             cursor.execute("SET " + ", ".join(f"@{_identifier(name)} = NULL" for name in sorted(self._dirty)))
             self._dirty.clear()
@@ -287,16 +289,18 @@ class Keeper:
 
 
 def _variables(cursor: Any) -> dict[str, Any]:
-    """The values of the variables that sessions set, as this server has them."""
+    """The values of the variables that sessions set, as this server has them; None stands for its default."""
     marks = ", ".join(["%s"] * len(MEANING))
     cursor.execute(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({marks})", sorted(MEANING))
-    found = {_text(name): _text(value) for name, value in cursor.fetchall()}
-    found.pop("timestamp", None)  # which is set to DEFAULT again
+    found: dict[str, str | None] = {_text(name): _text(value) for name, value in cursor.fetchall()}
+    # a time that stands still, or none
+    found |= {name: None for name in ("timestamp", "system_versioning_asof") if name in found}
     # numbers and switches are shown as texts, and a server takes no text for them
-    return {
-        name: {"ON": 1, "OFF": 0}.get(value, int(value) if value.isdecimal() else value)
-        for name, value in found.items()
-    }
+    return {name: None if value is None else _typed(value) for name, value in found.items()}
+
+
+def _typed(value: str) -> str | int:
+    return {"ON": 1, "OFF": 0}.get(value, int(value) if value.isdecimal() else value)
 
 
 def _text(value: Any) -> str:
