@@ -254,10 +254,26 @@ def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
     except RecursionError as error:
         raise Unsupported("it is nested too deeply") from error
     statements = [statement for statement in parsed if statement is not None]
+    if "DUAL" in sql.upper():
+        for statement in statements:
+            _name_dual(statement)
     if into and statements:
         targets = [exp.Parameter(this=name) for name in into]
         statements[-1].set("into", exp.Into(this=exp.Tuple(expressions=targets)))
     return statements
+
+
+def _name_dual(statement: Expr) -> None:
+    """DUAL, which is no table, is no name that could be quoted or stand in a schema."""
+    for table in statement.find_all(exp.Table):
+        name = table.this
+        if (
+            isinstance(name, exp.Identifier)
+            and not name.quoted
+            and not table.db
+            and name.name.upper() == "DUAL"
+        ):
+            table.set("this", exp.Var(this="DUAL"))
 
 
 def _plain_hexadecimal(token: Token, sql: str) -> Token:
