@@ -61,4 +61,16 @@ END
 see "$work/old/bin/python" "$work/try.py" "$port"
 see "$work/new/bin/python" "$work/try.py" "$port"
 compare <<'END'
+0.14 sends ( (`day`=2020-01-02))
+0.14 Session & a date: 1 of 3
+0.14 Session & a datetime64: 0 of 3
+0.14 Session - a datetime64: 3 of 3
+0.14 Session & the dicts of a frame: 3 of 3
+0.14 Session & the frame: QuerySyntaxError
+2.3 sends ( (`day`=2020-01-02))
+2.3 Session & a date: 1 of 3
+2.3 Session & a datetime64: 0 of 3
+2.3 Session - a datetime64: 3 of 3
+2.3 Session & the dicts of a frame: 3 of 3
+2.3 Session & the frame: QuerySyntaxError
 END

@@ -42,4 +42,10 @@ mkdir "$work/store"
 see "$work/old/bin/python" "$work/try.py" "$port" "$work/store"
 see "$work/new/bin/python" "$work/try.py" "$port" "$work/store"
 compare <<'END'
+0.14 longblob: [1, 2, 3] without the second: ndarray [1, 999999, 3], mean 333334
+0.14 longblob: [0.5, 1.5, 2.5] without the second: ndarray [0.5, 1e+20, 2.5], mean 3.33333e+19
+2.3 <npy@main>: [1, 2, 3] without the second: ndarray [1, 2, 3], mean 2
+2.3 <npy@main>: [0.5, 1.5, 2.5] without the second: ndarray [0.5, 1.5, 2.5], mean 1.5
+2.3 <blob>: [1, 2, 3] without the second: ndarray [1, 999999, 3], mean 333334
+2.3 <blob>: [0.5, 1.5, 2.5] without the second: ndarray [0.5, 1e+20, 2.5], mean 3.33333e+19
 END

@@ -2,9 +2,9 @@
 # DuckDB on an attached MySQL or MariaDB answers = by the server's collation, and IN by its own: a value is equal and not in the list.
 #
 # Guess: one engine compares. Either all conditions go to the server (no case), or none does (case).
-# Seen: with the extension's defaults, =, < and LIKE are sent to the server, IN, max and DISTINCT are not. So `s = 'ada'` finds 'Ada' (and on MariaDB 'ADA '), `s IN
-#   ('ada', 'bob')` does not; ORDER BY … LIMIT is sent too, and its first row is another one than that of ORDER BY. `f = 0.1` on a FLOAT finds nothing,
-#   by the server's rule, and with mysql_experimental_filter_pushdown off finds it, by DuckDB's.
+# Seen: with the extension's defaults, `=` and ORDER BY are sent to the server, IN and DISTINCT are not. So `s = 'ada'` finds 'Ada' (and on MariaDB
+#   'ADA '), `s IN ('ada', 'bob')` does not, and the first row of ORDER BY s is another one on MySQL than on MariaDB. `f = 0.1` on a FLOAT
+#   finds nothing, by the server's rule; with mysql_experimental_filter_pushdown off it finds two rows, by DuckDB's.
 # Versions: DuckDB 1.5.5 with mysql_scanner of the same version, MariaDB 10.11.19 and 11.8.9, MySQL 9.7.4.
 # Why it matters: labs count rows of a loaded slice with DuckDB. Two ways to write a condition give two numbers, neither wrong by its engine, and
 #   both look like rows that the export lost or added.
@@ -47,4 +47,22 @@ for variable, name in NAMES.items():
 END
 see "$work/duck/bin/python" "$work/try.py"
 compare <<'END'
+MariaDB 10.11: SELECT id FROM t WHERE s = 'ada': [1, 2, 3], without pushdown [1]
+MariaDB 10.11: SELECT id FROM t WHERE s IN ('ada', 'bob'): [1]
+MariaDB 10.11: SELECT count(DISTINCT s) FROM t: [3]
+MariaDB 10.11: SELECT id FROM t ORDER BY s, id DESC: [3, 2, 1]
+MariaDB 10.11: SELECT id FROM t ORDER BY s, id DESC LIMIT 1: [3]
+MariaDB 10.11: SELECT id FROM t WHERE f = 0.1: [], without pushdown [1, 2]
+MariaDB 11.8: SELECT id FROM t WHERE s = 'ada': [1, 2, 3], without pushdown [1]
+MariaDB 11.8: SELECT id FROM t WHERE s IN ('ada', 'bob'): [1]
+MariaDB 11.8: SELECT count(DISTINCT s) FROM t: [3]
+MariaDB 11.8: SELECT id FROM t ORDER BY s, id DESC: [3, 2, 1]
+MariaDB 11.8: SELECT id FROM t ORDER BY s, id DESC LIMIT 1: [3]
+MariaDB 11.8: SELECT id FROM t WHERE f = 0.1: [], without pushdown [1, 2]
+MySQL 9.7: SELECT id FROM t WHERE s = 'ada': [1, 2], without pushdown [1]
+MySQL 9.7: SELECT id FROM t WHERE s IN ('ada', 'bob'): [1]
+MySQL 9.7: SELECT count(DISTINCT s) FROM t: [3]
+MySQL 9.7: SELECT id FROM t ORDER BY s, id DESC: [2, 1, 3]
+MySQL 9.7: SELECT id FROM t ORDER BY s, id DESC LIMIT 1: [2]
+MySQL 9.7: SELECT id FROM t WHERE f = 0.1: [], without pushdown [1, 2]
 END

@@ -27,4 +27,10 @@ for name, cursor in servers().items():
 END
 see "$work/plain/bin/python" "$work/try.py"
 compare <<'END'
+MariaDB 10.11 shows select `t`.`id` AS `id`,char(`t`.`code` using utf8mb4) AS `sex` from `t`
+MariaDB 10.11 the SELECT: [(1, 'M')] [(1,)]
+MariaDB 10.11 the view: [(1, 'M')] [(1,)]
+MySQL 9.7 shows select `t`.`id` AS `id`,char(`t`.`code`) AS `sex` from `t`
+MySQL 9.7 the SELECT: [(1, 'M')] [(1,)]
+MySQL 9.7 the view: [(1, b'M')] [(0,)]
 END

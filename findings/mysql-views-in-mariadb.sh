@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# MySQL 9.7 writes a view's REGEXP, JSON_VALUE and LAG in words that MariaDB does not have; the same SELECT runs on both.
+# MySQL 9.7 writes a view's REGEXP and JSON_VALUE in words that MariaDB does not have; the same SELECT runs on both.
 #
 # Guess: a view made of what both servers take can be carried from one to the other as SHOW CREATE VIEW, and so a dump, shows it.
-# Seen: REGEXP is shown as regexp_like(…), which MariaDB does not have up to 11.8; JSON_VALUE(j, '$.a') as … returning char(512); INTERSECT, JSON_TABLE
-#   and windows are fine. The other way, MariaDB shows SHA1 as sha(…), which MySQL 9.7 lacks as well as SHA1 itself, and JSON_PRETTY as
-#   json_detailed(…). In each case CREATE VIEW fails, and with it the load of a dump.
+# Seen: REGEXP is shown as regexp_like(…), which MariaDB does not have up to 11.8; JSON_VALUE(j, '$.a') has
+#   `returning char(512)`, which is no SQL there. The other way, MariaDB shows JSON_PRETTY, which both have, as json_detailed(…). In each case CREATE VIEW
+#   fails, and with it the load of a dump. INTERSECT and windows are carried.
 # Versions: MySQL 9.7.4, MariaDB 10.11.19 and 11.8.9.
 # Why it matters: labs keep views such as "sessions whose name matches"; a bundle with one loads on MySQL only, though nothing in the view looks special.
 # Source: MySQL's manual says that REGEXP is a synonym of REGEXP_LIKE(); what that means for dumps is not said.
@@ -45,4 +45,10 @@ for here, cursor in found.items():
 END
 see "$work/plain/bin/python" "$work/try.py"
 compare <<'END'
+MariaDB 10.11 -> MySQL 9.7: SELECT JSON_PRETTY('1') AS v: by hand True; as select json_detailed('1') AS `v`: error 1305: FUNCTION lab.json_detailed does not exist…
+MariaDB 11.8 -> MySQL 9.7: SELECT JSON_PRETTY('1') AS v: by hand True; as select json_detailed('1') AS `v`: error 1305: FUNCTION lab.json_detailed does not exist…
+MySQL 9.7 -> MariaDB 10.11: SELECT name FROM t WHERE name REGEXP '^a': by hand True; as select `t`.`name` AS `name` from `t` where regexp_like(`t`.`name`,'^a'): error 1305: FUNCTION lab.regexp_like does not exist…
+MySQL 9.7 -> MariaDB 11.8: SELECT name FROM t WHERE name REGEXP '^a': by hand True; as select `t`.`name` AS `name` from `t` where regexp_like(`t`.`name`,'^a'): error 1305: FUNCTION lab.regexp_like does not exist…
+MySQL 9.7 -> MariaDB 10.11: SELECT JSON_VALUE(j, '$.a') AS v FROM t: by hand True; as select json_value(`t`.`j`, '$.a' returning char(512)) AS `v` from `t`: error 1064: You have an error in your SQL syntax; check t…
+MySQL 9.7 -> MariaDB 11.8: SELECT JSON_VALUE(j, '$.a') AS v FROM t: by hand True; as select json_value(`t`.`j`, '$.a' returning char(512)) AS `v` from `t`: error 1064: You have an error in your SQL syntax; check t…
 END

@@ -35,4 +35,8 @@ for name, cursor in servers().items():
 END
 see "$work/plain/bin/python" "$work/try.py"
 compare <<'END'
+MariaDB 10.11: executemany INSERT INTO t (v) VALUES (%s): 1 statements, rowcount 3, lastrowid 1, fetched []
+MariaDB 10.11: executemany INSERT INTO t (v) VALUES (%s) RETURNING id: 3 statements, rowcount 3, lastrowid None, fetched [(6,)]
+MariaDB 10.11: execute INSERT … RETURNING: lastrowid None, fetched [(7,), (8,)]
+MariaDB 10.11: DELETE … RETURNING: fetched [(1,), (4,)]
 END
