@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# DataJoint 2.3.5 cannot insert <blob@store> or <attach@store> into MariaDB, and each try leaves a file in the store.
+# DataJoint 2.3.5 cannot insert <blob@store> or <attach@store> into MariaDB, and each try leaves a file in
+#   the store.
 #
-# Guess: all codecs that keep a file in a store put the same JSON into the database, so they all work on MariaDB or none.
-# Seen: <npy@>, <object@>, <hash@>, <filepath@>, json, <blob> and <attach> work. <blob@> and <attach@>, which go through <hash@>,
-#   end in "TypeError: dict can not be used as parameter" of PyMySQL, after the file was written; nothing removes it. On MySQL
-#   they work; and a row that was inserted there and copied into MariaDB is read as usual, also under another name.
-# Versions: DataJoint 2.3.5, PyMySQL 1.2.4, MariaDB 10.11.19 and 11.8.9, MySQL 9.7.4.
-# Why it matters: a slice of a MySQL lab is loaded into MariaDB and read there, but the reader cannot add rows to it; a lab on MariaDB has
-#   files in its store that no row names, which a list of "all files in the store" would publish.
+# Guess: all codecs that keep a file in a store put the same JSON into the database, so they all work on
+#   MariaDB or none.
+# Seen: <npy@>, <object@>, <hash@>, <filepath@>, json, <blob> and <attach> work. <blob@> and <attach@>,
+#   which go through <hash@>, end in "TypeError: dict can not be used as parameter" of PyMySQL, after the
+#   file was written; nothing removes it. On MySQL they work; and a row that was inserted there and copied
+#   into MariaDB is read as usual, also under another name.
+# Versions: DataJoint 2.3.5, PyMySQL 1.2.4, MariaDB 10.11.19 (11.8.9 by hand), MySQL 9.7.4.
+# Why it matters: a slice of a MySQL lab is loaded into MariaDB and read there, but the reader cannot add
+#   rows to it; a lab on MariaDB has files in its store that no row names, which a list of "all files in
+#   the store" would publish.
 # Source: none found. 2.3.5 warns that MariaDB is not officially supported.
 . "$(dirname "$0")/common.sh"
 environment new datajoint==2.3.5 pymysql==1.2.4 numpy==2.4.6

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # sqlglot turns INTERVAL 1.5 HOUR into INTERVAL '1.5' HOUR, which is an hour less to MySQL and MariaDB.
 #
-# Guess: parsed as MySQL and written as MySQL again, a statement may look different, but returns the same rows.
-# Seen: both servers round a number before HOUR, DAY, MINUTE, … (1.5 hours are 2) and cut off a text at the point ('1.5' hours are 1; '0.5' days
-#   are none). sqlglot puts every number of an INTERVAL in quotes, so the result changes without an error. With SECOND both
-#   mean the same. TIMESTAMPADD(HOUR, 0.5, t) is written without quotes, but what SHOW CREATE VIEW makes of it is not.
+# Guess: parsed as MySQL and written as MySQL again, a statement may look different, but returns the same
+#   rows.
+# Seen: both servers round a number before HOUR, DAY, MINUTE, … (1.5 hours are 2) and cut off a text at
+#   the point ('1.5' hours are 1; '0.5' days are none). sqlglot puts every number of an INTERVAL in
+#   quotes, so the result changes without an error. With SECOND both mean the same. TIMESTAMPADD(HOUR,
+#   0.5, t) is written without quotes, but what SHOW CREATE VIEW makes of it is not.
 # Versions: sqlglot 30.30.0, MariaDB 10.11.19 and 11.8.9, MySQL 9.7.4.
-# Why it matters: `start + INTERVAL 1.5 HOUR` is a usual restriction of trials and sessions. A tool that sends sqlglot's text selects other rows than
-#   the analysis read.
+# Why it matters: `start + INTERVAL 1.5 HOUR` is a usual restriction of trials and sessions. A tool that
+#   sends sqlglot's text selects other rows than the analysis read.
 # Source: none found.
 . "$(dirname "$0")/common.sh"
 environment glot sqlglot==30.30.0 pymysql==1.2.4
