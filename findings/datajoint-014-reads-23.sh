@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# DataJoint 0.14.10 cannot open a table that DataJoint 2.3.5 declared, though it knows all of its types.
+# DataJoint 0.14.10 cannot open a table that DataJoint 2.3.5 declared, even where it has its types.
 #
 # Guess: 0.14 has int, varchar and json itself, and columns with an underscore are hidden from it, so it
 #   opens a table of these, and only <blob> is an error.

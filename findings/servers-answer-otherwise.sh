@@ -6,9 +6,9 @@
 #   (HOUR() is all hours on both); 8 / (4 / 3) is 6.0000 and 6.0002, since MySQL keeps four digits of 4 /
 #   3; PERCENT_RANK() of MariaDB has ten digits; TIME_TO_SEC keeps or drops fractions; a subquery of no
 #   table with LIMIT 0 has a row on MariaDB; a double below zero is 0 or 2^64 - 2 as UNSIGNED;
-#   JSON_CONTAINS of a path that is not there is 0 or NULL.
-# Versions: MariaDB 10.11.19 and 11.8.9 (alike), MySQL 9.7.4. MD5() and SHA1() are not there on MySQL 9.7
-#   as it is installed; SHA2() is.
+#   JSON_CONTAINS of a path that is not there is 0 or NULL. MD5() and SHA1() are not there on MySQL 9.7 as
+#   it is installed; SHA2() is.
+# Versions: MariaDB 10.11.19 and 11.8.9 (alike), MySQL 9.7.4.
 # Why it matters: a bundle of one server that is loaded into the other, row for row the same, replays
 #   these statements to other results. That is the server's doing, and no row is missing.
 # Source: the manuals of each server describe their own; MySQL's of 9.6 on the Legacy Hashing Component
