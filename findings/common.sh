@@ -35,13 +35,18 @@ environment() {
 }
 
 # The loader of a debootstrap root runs the root's programs with the root's libraries, so no chroot is needed.
-in_root() {
+# `become` takes the place of the shell, so that $! is the server itself; `in_root` comes back.
+become() {
     local root=$1 program=$2
     shift 2
     local loader libraries
     loader=$(compgen -G "$root/usr/lib*/ld-linux-*.so.*" | head -n 1)
     libraries=$(compgen -G "$root/usr/lib/*-linux-gnu" | head -n 1)
-    "$loader" --argv0 "$root/$program" --library-path "$libraries" "$root/$program" "$@"
+    exec "$loader" --argv0 "$root/$program" --library-path "$libraries" "$root/$program" "$@"
+}
+
+in_root() {
+    (become "$@")
 }
 
 # server KIND: starts one of "mariadb" (this machine's), "mariadb-trixie" (11.8 on the day), "mysql" (9.7).
@@ -74,14 +79,14 @@ END
             printf 'USE mysql;\nSET @auth_root_socket = NULL;\n' # one statement a line
             cat "$share/mariadb_system_tables.sql" "$share/mariadb_performance_tables.sql" "$share/mariadb_system_tables_data.sql"
         } | in_root "$root" usr/sbin/mariadbd "${options[@]}" --bootstrap >"$log" 2>&1 || not_started "$log"
-        in_root "$root" usr/sbin/mariadbd "${options[@]}" "${listen[@]}" >>"$log" 2>&1 &
+        become "$root" usr/sbin/mariadbd "${options[@]}" "${listen[@]}" >>"$log" 2>&1 &
         ;;
     mysql)
         root=$(python3 "$folder/../tests/machine.py" mysql)
         options+=("--basedir=$root/usr" "--lc-messages-dir=$root/usr/share/mysql" "--character-sets-dir=$root/usr/share/mysql/charsets"
             "--plugin-dir=$root/usr/lib/mysql/plugin" --secure-file-priv=)
         in_root "$root" usr/sbin/mysqld "${options[@]}" --initialize-insecure >"$log" 2>&1 || not_started "$log"
-        in_root "$root" usr/sbin/mysqld "${options[@]}" "${listen[@]}" --mysqlx=OFF >>"$log" 2>&1 &
+        become "$root" usr/sbin/mysqld "${options[@]}" "${listen[@]}" --mysqlx=OFF >>"$log" 2>&1 &
         ;;
     esac
     pids+=($!)
