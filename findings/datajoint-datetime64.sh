@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# A restriction by numpy.datetime64 is arithmetic to DataJoint: day 2020-01-02 is the number 2017; and a DataFrame with a time in it is no restriction.
+# A restriction by numpy.datetime64 is arithmetic to DataJoint: day 2020-01-02 is the number 2017; and a
+#   DataFrame with a time in it is no restriction.
 #
-# Guess: a date restricts like a date, however it is held; a DataFrame restricts like the list of its rows, since both lines take DataFrames.
-# Seen: `Session & {"day": np.datetime64("2020-01-02")}` is sent without quotes, as day=2020-01-02, which the server computes. It selects
-#   nothing, and `Session - {…}` everything, without an error. With a time of day, and so for each DataFrame that has one (pandas holds
-#   times as datetime64), it is a syntax error, also for the frame that DataJoint itself made. The list of dicts of the same frame works.
+# Guess: a date restricts like a date, however it is held; a DataFrame restricts like the list of its
+#   rows, since both lines take DataFrames.
+# Seen: `Session & {"day": np.datetime64("2020-01-02")}` is sent without quotes, as day=2020-01-02, which
+#   the server computes. It selects nothing, and `Session - {…}` everything, without an error. With a time
+#   of day, and so for each DataFrame that has one (pandas holds times as datetime64), it is a syntax
+#   error, also for the frame that DataJoint itself made. The list of dicts of the same frame works.
 # Versions: DataJoint 0.14.10 and 2.3.5, numpy 2.4.6, pandas 3.1.1, MariaDB 10.11.19.
-# Why it matters: a captured statement says what was sent; a slice of such an analysis is empty, rightly, and its owner thinks that the
-#   export lost the rows. Sessions of the Elements are keyed by a time.
+# Why it matters: a captured statement says what was sent; a slice of such an analysis is empty, rightly,
+#   and its owner thinks that the export lost the rows. Sessions of the Elements are keyed by a time.
 # Source: none found. https://docs.datajoint.com names DataFrames among what restricts a table.
 . "$(dirname "$0")/common.sh"
 environment old datajoint==0.14.10 pymysql==1.2.4 numpy==2.4.6 pandas==3.1.1

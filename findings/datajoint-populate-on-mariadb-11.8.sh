@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# On MariaDB 11.8 two populate() of one table lose results: insert(skip_duplicates=True) in make() is error 1020 there.
+# On MariaDB 11.8 two populate() of one table lose results: insert(skip_duplicates=True) in make() is
+#   error 1020 there.
 #
-# Guess: as on MariaDB 10.11 and MySQL: the row that another worker inserted meanwhile is skipped. (innodb_snapshot_isolation is on since 11.6.2
-#   and known for UPDATEs of a row that was read.)
-# Seen: make() runs in a transaction with a snapshot. If another worker inserts the row of a lookup table meanwhile, INSERT … ON DUPLICATE KEY UPDATE of it fails
-#   with "Record has changed since last read", and that key has no result. More: an INSERT fails if the row that its foreign key refers to was changed
-#   meanwhile, in whatever column; and the message names the table of the INSERT, in which nobody changed anything.
+# Guess: as on MariaDB 10.11 and MySQL: the row that another worker inserted meanwhile is skipped.
+#   (innodb_snapshot_isolation is on since 11.6.2 and known for UPDATEs of a row that was read.)
+# Seen: make() runs in a transaction with a snapshot. If another worker inserts the row of a lookup table
+#   meanwhile, INSERT … ON DUPLICATE KEY UPDATE of it fails with "Record has changed since last read", and
+#   that key has no result. More: an INSERT fails if the row that its foreign key refers to was changed
+#   meanwhile, in whatever column; and the message names the table of the INSERT, in which nobody changed
+#   anything.
 # Versions: DataJoint 0.14.10 and 2.3.5, MariaDB 10.11.19 and 11.8.9 (MySQL 9.7.4 is like 10.11).
-# Why it matters: after a lab upgrades its server, results are missing from a table; analyses, and slices of them, are complete by every check,
-#   with fewer rows. In a shared log or any own table that several people insert into, retry 1020 like a deadlock.
-# Source: MDEV-35124 turned innodb_snapshot_isolation on; other applications report 1020 since November 2024 (magento2 issue 41047), none for
-#   the parent of an INSERT, nor for DataJoint.
+# Why it matters: after a lab upgrades its server, results are missing from a table; analyses, and slices
+#   of them, are complete by every check, with fewer rows. In a shared log or any own table that several
+#   people insert into, retry 1020 like a deadlock.
+# Source: MDEV-35124 turned innodb_snapshot_isolation on; other applications report 1020 since November
+#   2024 (magento2 issue 41047), none for the parent of an INSERT, nor for DataJoint.
 . "$(dirname "$0")/common.sh"
 environment old datajoint==0.14.10 pymysql==1.2.4 numpy==2.4.6
 environment new datajoint==2.3.5 pymysql==1.2.4 numpy==2.4.6

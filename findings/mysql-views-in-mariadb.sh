@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
-# MySQL 9.7 writes a view's REGEXP and JSON_VALUE in words that MariaDB does not have; the same SELECT runs on both.
+# MySQL 9.7 writes a view's REGEXP and JSON_VALUE in words that MariaDB does not have; the same SELECT
+#   runs on both.
 #
-# Guess: a view made of what both servers take can be carried from one to the other as SHOW CREATE VIEW, and so a dump, shows it.
-# Seen: REGEXP is shown as regexp_like(…), which MariaDB does not have up to 11.8; JSON_VALUE(j, '$.a') has
-#   `returning char(512)`, which is no SQL there. The other way, MariaDB shows JSON_PRETTY, which both have, as json_detailed(…). In each case CREATE VIEW
-#   fails, and with it the load of a dump. INTERSECT and windows are carried.
+# Guess: a view made of what both servers take can be carried from one to the other as SHOW CREATE VIEW,
+#   and so a dump, shows it.
+# Seen: REGEXP is shown as regexp_like(…), which MariaDB does not have up to 11.8; JSON_VALUE(j, '$.a')
+#   has `returning char(512)`, which is no SQL there. The other way, MariaDB shows JSON_PRETTY, which both
+#   have, as json_detailed(…). In each case CREATE VIEW fails, and with it the load of a dump. INTERSECT
+#   and windows are carried.
 # Versions: MySQL 9.7.4, MariaDB 10.11.19 and 11.8.9.
-# Why it matters: labs keep views such as "sessions whose name matches"; a bundle with one loads on MySQL only, though nothing in the view looks special.
-# Source: MySQL's manual says that REGEXP is a synonym of REGEXP_LIKE(); what that means for dumps is not said.
+# Why it matters: labs keep views such as "sessions whose name matches"; a bundle with one loads on MySQL
+#   only, though nothing in the view looks special.
+# Source: MySQL's manual says that REGEXP is a synonym of REGEXP_LIKE(); what that means for dumps is not
+#   said.
 . "$(dirname "$0")/common.sh"
 environment plain pymysql==1.2.4
 server mariadb && export MARIADB=$port

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# sqlglot's optimizer computes comparisons of texts itself, with case and trailing spaces, whatever dialect it is told.
+# sqlglot's optimizer computes comparisons of texts itself, with case and trailing spaces, whatever
+#   dialect it is told.
 #
-# Guess: simplify(…, dialect="mysql") leaves a comparison of two texts to the server, or compares as MySQL does ('Mouse' = 'mouse').
-# Seen: 'Mouse' = 'mouse' becomes FALSE, 'b' > 'Z' is dropped as true, and CONCAT('a', 'b') = 'AB' FALSE; the servers say the opposite.
-#   'a' = 'a ' becomes FALSE, which MariaDB's default collation says is true and MySQL's false. And `i = 3 = 1`, to both servers
-#   (i = 3) = 1, becomes i = FALSE.
+# Guess: simplify(…, dialect="mysql") leaves a comparison of two texts to the server, or compares as MySQL
+#   does ('Mouse' = 'mouse').
+# Seen: 'Mouse' = 'mouse' becomes FALSE, 'b' > 'Z' is dropped as true, and CONCAT('a', 'b') = 'AB' FALSE;
+#   the servers say the opposite. 'a' = 'a ' becomes FALSE, which MariaDB's default collation says is true
+#   and MySQL's false. And `i = 3 = 1`, to both servers (i = 3) = 1, becomes i = FALSE.
 # Versions: sqlglot 30.30.0, MariaDB 10.11.19, MySQL 9.7.4.
-# Why it matters: DataJoint writes constants into statements (`proj(species="'Mouse'") & "species = 'mouse'"` merges to such a comparison); a
-#   tool that optimizes before it finds the rows behind a result finds none.
+# Why it matters: a restriction by a constant that proj() put there, `proj(kind="'Mouse'") & "kind = 'mouse'"`,
+#   is such a comparison once subqueries are merged; a tool that optimizes before it finds the rows behind a
+#   result finds none.
 # Source: none found.
 . "$(dirname "$0")/common.sh"
 environment glot sqlglot==30.30.0 pymysql==1.2.4
