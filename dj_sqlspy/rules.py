@@ -21,7 +21,10 @@ PART = "part of a master"
 CHILD = "descends from a row read"
 PICKED = "picked"
 WHOLE = "all rows (statement not analysed)"
+WHOLE_INSIDE = "all rows inside (statement not analysed)"  # of a table that a bound is about
 
 # Marks of statements, beside those of lineage (``now``, ``rand`` …).
 LEFT_OUT = "left-out"  # needs rows that a bound kept out
 EXCLUDED = "excluded"  # reads a column whose contents are left out
+ROUTINE = "routine"  # calls a stored function that the bundle does not have
+NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE})

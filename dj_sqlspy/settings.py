@@ -13,6 +13,9 @@ setting                 environment
 ``sqlspy.home``         ``DJ_SQLSPY_HOME``      where journals live; default: ``$XDG_DATA_HOME/dj-sqlspy``
 ``sqlspy.append``       ``DJ_SQLSPY_APPEND``    true: add to the newest run of the analysis; else: to the run of
                                                 this name (such as the number of a SLURM array)
+``sqlspy.digests``      ``DJ_SQLSPY_DIGESTS``   digest results while the analysis reads them; true by default
+``sqlspy.same_server``  ``DJ_SQLSPY_SAME_SERVER``  names of one server (a tunnel, a replica): a list of lists of
+                                                ``host:port``, or lines of them
 ``sqlspy.schema``       ``DJ_SQLSPY_SCHEMA``    a database schema to share the log through; none by default
 ``sqlspy.references``   ``DJ_SQLSPY_REFERENCES``  references that the database does not declare as foreign keys: a
                                                 list, or lines, of ``lab.session (rig) -> lab.rig (rig)``
@@ -47,10 +50,15 @@ DEFAULTS: dict[str, Any] = {
     "analysis": None,
     "home": None,
     "append": False,
+    "digests": True,
+    "same_server": (),
     "schema": None,
     "references": (),
     "scratch": None,
 }
+
+
+_TRUTH = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 
 
 def variable(name: str) -> str:
@@ -79,26 +87,18 @@ def checked(name: str, value: Any) -> Any:
         )
     if value is None:  # as in ``del dj.config["sqlspy.paper"]``
         return DEFAULTS[name]
-    if name == "enabled":
-        known = {
-            "true": True,
-            "1": True,
-            "yes": True,
-            "on": True,
-            "false": False,
-            "0": False,
-            "no": False,
-            "off": False,
-        }
+    if name in ("enabled", "digests"):
         if isinstance(value, bool):
             return value
-        if str(value).lower() in known:
-            return known[str(value).lower()]
-        raise SpyError(f"sqlspy.enabled is True or False, not {value!r}.")
+        if str(value).lower() in _TRUTH:
+            return _TRUTH[str(value).lower()]
+        raise SpyError(f"sqlspy.{name} is True or False, not {value!r}.")
     if name == "append" and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
         return str(value).lower() == "true"
     if name == "references":
         return _checked_references(value)
+    if name == "same_server":
+        return _checked_servers(value)
     if name == "home" and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str) or not value or "\0" in value:
@@ -121,6 +121,21 @@ def _checked_references(value: Any) -> tuple[str, ...]:
     return found
 
 
+def _checked_servers(value: Any) -> tuple[tuple[str, ...], ...]:
+    groups = [line.split() for line in value.splitlines()] if isinstance(value, str) else value
+    if not isinstance(groups, (list, tuple)) or not all(
+        isinstance(group, (list, tuple)) and all(map(_is_address, group)) for group in groups
+    ):
+        raise SpyError(
+            f'sqlspy.same_server is a list such as [["db1:3306", "127.0.0.1:3307"]], not {value!r}.'
+        )
+    return tuple(tuple(group) for group in groups if group)
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and value.rpartition(":")[2].isdecimal() and len(value.split()) == 1
+
+
 class Settings:
     """The values, by attribute; assigning checks, and opens or ends the session that they ask for.
 
@@ -132,6 +147,8 @@ class Settings:
     analysis: str | None
     home: str | None
     append: str | bool
+    digests: bool
+    same_server: tuple[tuple[str, ...], ...]
     schema: str | None
     references: tuple[str, ...]
     scratch: str | None

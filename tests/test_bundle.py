@@ -9,6 +9,8 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
+from dj_sqlspy import atomic
+from dj_sqlspy.bundle.folder import FILES
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError, SpyError
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
@@ -94,6 +96,17 @@ def test_an_incomplete_capture_is_refused_unless_allowed(
     assert main(["write", "paper", "-o", str(tmp_path / "paper"), "--allow-incomplete"]) == 0
     manifest = Bundle(tmp_path / "paper").manifest
     assert manifest["complete"] is False and manifest["problems"]
+
+
+def test_what_a_killed_process_left_does_not_stop_a_write(paper: sqlspy.Paper, tmp_path: Path) -> None:
+    bundle = paper.write(tmp_path / "paper")
+    (bundle.path / f"{atomic.PARTIAL}abc").write_text("half of a repo")
+    paper.write(tmp_path / "paper")
+    assert {path.name for path in bundle.path.iterdir()} <= FILES
+    assert {path.stat().st_mode & 0o777 for path in bundle.path.iterdir()} == {0o600}
+    (bundle.path / "notes").write_text("of the lab")
+    with pytest.raises(BundleError, match="notes"):
+        paper.write(tmp_path / "paper")
 
 
 def test_a_newer_format_is_refused(paper: sqlspy.Paper, tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from sqlglot import exp
 
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.lineage import analyse, named_tables
-from dj_sqlspy.lineage.syntax import parse
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.columns import Column
 from dj_sqlspy.servers.mysql.dialect import MYSQL
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.servers.mysql.syntax import parse
 from dj_sqlspy.servers.tables import Table
 from dj_sqlspy.slices import make_slice
 from tests.conftest import drop_schemas

@@ -18,7 +18,7 @@ from tests.conftest import drop_schemas
 from tests.test_dump import cut, options, same
 
 # In the cells with MySQL both servers are there.
-pytestmark = pytest.mark.flavor("mysql")
+pytestmark = [pytest.mark.flavor("mysql"), pytest.mark.usefixtures("dj_conn")]
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +85,15 @@ def test_text_keys_and_numbers_cross(both: tuple[Server, Server], tmp_path: Path
 def test_generated_columns_cross(both: tuple[Server, Server], tmp_path: Path) -> None:
     """Stored and virtual, of numbers and of text, with an index, a comment and awkward names."""
     source, target = both
+    smile = "😀" if source.flavor == "mariadb" else "ü"  # MySQL prints none in a definition
     make(
         source,
         "CREATE TABLE cross_lab.t (a INT PRIMARY KEY, `od``d` VARCHAR(60), `tw``ice` INT AS (a * 2) STORED COMMENT"
         " 'it''s 2 * (a) STORED?', v INT AS (a + 1) VIRTUAL, s VARCHAR(90) AS (CONCAT(`od``d`, ' (%s) é')) STORED,"
-        " w VARCHAR(60) AS (UPPER(`od``d`)) VIRTUAL, last INT, KEY k (s), UNIQUE KEY u (`tw``ice`))",
+        " w VARCHAR(60) AS (UPPER(`od``d`)) VIRTUAL, last INT,"
+        " e ENUM('it''s', 'x') AS (IF(a = 1, 'it''s', 'x')) VIRTUAL,"
+        f" x VARCHAR(90) AS (CONCAT(s, '\\\\ {smile}')) VIRTUAL,"
+        " KEY k (s), UNIQUE KEY u (`tw``ice`), KEY kv (v, w(5)))",
         "INSERT INTO cross_lab.t (a, `od``d`, last) VALUES (1, 'x GENERATED ALWAYS AS (1) STORED', 7), (2, NULL, 8)",
     )
     with source.connect() as connection:
@@ -99,16 +103,16 @@ def test_generated_columns_cross(both: tuple[Server, Server], tmp_path: Path) ->
     same(
         source,
         target,
-        "SELECT a, HEX(`od``d`), `tw``ice`, v, HEX(s), HEX(w), last FROM cross_lab.t ORDER BY a",
+        "SELECT a, HEX(`od``d`), `tw``ice`, v, HEX(s), HEX(w), last, e, HEX(x) FROM cross_lab.t ORDER BY a",
     )
     with target.connect() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE cross_lab.t SET `od``d` = 'y' WHERE a = 2")
         cursor.execute(
             "SELECT * FROM cross_lab.t WHERE a = 2"
         )  # the columns are generated, and in their places
-        assert cursor.fetchone() == (2, "y", 4, 3, "y (%s) é", "Y", 8)
+        assert cursor.fetchone() == (2, "y", 4, 3, "y (%s) é", "Y", 8, "x", f"y (%s) é\\ {smile}")
         cursor.execute("SHOW INDEX FROM cross_lab.t")
-        assert {row[2] for row in cursor.fetchall()} == {"PRIMARY", "k", "u"}
+        assert {row[2] for row in cursor.fetchall()} == {"PRIMARY", "k", "u", "kv"}
 
 
 def digests(server: Server, manifest: Any, recorded: Any) -> dict[str, Any]:
@@ -134,7 +138,9 @@ def test_how_only_mariadb_generates_is_said_before(
                 cut(mariadb, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection
             )
         bundle.dump(options(mariadb))
-        with pytest.raises(BundleError, match=r"does not understand .*\n    `cross_lab`\.`t` b\n"):
+        with pytest.raises(
+            BundleError, match=r"has not all .*\n    `cross_lab`\.`t` `b`: its expression \(nvl2"
+        ):
             bundle.restore(options(clean_scratch))
         with clean_scratch.connect() as connection, connection.cursor() as cursor:
             assert cursor.execute("SHOW DATABASES LIKE 'cross_lab'") == 0
@@ -142,17 +148,32 @@ def test_how_only_mariadb_generates_is_said_before(
         drop_schemas(mariadb, ["cross_lab"])
 
 
+def test_what_mysql_does_not_print_is_refused(server: Server, tmp_path: Path) -> None:
+    """Of an expression with a character of four bytes: nothing is written."""
+    make(
+        server,
+        "CREATE TABLE cross_lab.t (a INT PRIMARY KEY, b VARCHAR(9) AS (CONCAT(a, '😀')))",
+        "INSERT INTO cross_lab.t (a) VALUES (1)",
+    )
+    try:
+        with server.connect() as connection, pytest.raises(BundleError, match=r"`t` `b`: .* no emoji"):
+            write_bundle(cut(server, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection)
+        assert not (tmp_path / "b").exists()
+    finally:
+        drop_schemas(server, ["cross_lab"])
+
+
 def test_what_cannot_cross_is_said_before(both: tuple[Server, Server], tmp_path: Path) -> None:
     source, target = both
     if source.flavor == "mariadb":
         make(
             source,
-            "CREATE TABLE cross_lab.t (u UUID PRIMARY KEY, n INT, g INT AS (n) VIRTUAL,"
-            " h VARCHAR(9) AS (CONCAT(n, 'it''s')) STORED, KEY (g))",
+            "CREATE TABLE cross_lab.t (u UUID PRIMARY KEY, i INET6, c VARCHAR(9) COLLATE utf8mb4_general_nopad_ci)",
             "INSERT INTO cross_lab.t (u) VALUES ('123e4567-e89b-12d3-a456-426655440000')",
         )
         reason = (
-            r"`cross_lab`\.`t` u \(uuid\), `cross_lab`\.`t` g \(generated\), `cross_lab`\.`t` h \(generated\)"
+            r"`t` `c`: the collation utf8mb4_general_nopad_ci, of which MySQL has none .*\n"
+            r" *`cross_lab`\.`t` `u`: the type UUID\n *`cross_lab`\.`t` `i`: the type INET6\n"
         )
     else:
         make(
@@ -160,7 +181,9 @@ def test_what_cannot_cross_is_said_before(both: tuple[Server, Server], tmp_path:
             "CREATE TABLE cross_lab.t (u VARCHAR(9) COLLATE utf8mb4_ja_0900_as_cs_ks PRIMARY KEY)",
             "INSERT INTO cross_lab.t VALUES ('x')",
         )
-        reason = "neither the collation utf8mb4_ja_0900_as_cs_ks nor one like it"
+        reason = (
+            r"`t` `u`: the collation utf8mb4_ja_0900_as_cs_ks, of which MariaDB has none that finds the same"
+        )
     with source.connect() as connection:
         bundle = write_bundle(cut(source, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection)
     bundle.dump(options(source))

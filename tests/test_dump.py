@@ -635,27 +635,72 @@ def test_a_server_that_holds_a_table_is_not_touched(
     assert rows(clean_scratch, f"SELECT * FROM `{family.name}`.`session`") == [(b"1",)]
 
 
-def test_a_load_that_stops_half_way_says_what_to_remove(
+def schemas_of(server: Server) -> list[tuple[Any, ...]]:
+    return rows(
+        server, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema LIKE 't%'"
+    ) + rows(server, "SELECT schema_name FROM information_schema.schemata")
+
+
+def test_a_load_that_fails_leaves_nothing(
     family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
 ) -> None:
-    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    """An account that may not INSERT: tables are made, rows are not. A schema that was there stays, with its table."""
+    family("CREATE VIEW lab.mice AS SELECT id FROM lab.subject WHERE species = 'mouse'")
+    bundle = bundle_of(server, tmp_path / "b", *family.statements, f"SELECT * FROM `{family.name}`.mice")
     bundle.dump(options(server))
-    grants = [
-        f"CREATE, DROP, SELECT, REFERENCES, ALTER ON `{name}`.*" for name in (family.name, f"{prefix}other")
-    ]
+    with clean_scratch.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{family.name}`")
+        cursor.execute(f"CREATE TABLE `{family.name}`.own (mine INT)")
+    before = schemas_of(clean_scratch)
+    rights = "CREATE, DROP, SELECT, REFERENCES, ALTER, CREATE VIEW"
+    grants = [f"{rights} ON `{name}`.*" for name in (family.name, f"{prefix}other")]
     with (
-        account(clean_scratch, PASSWORD, *grants) as user,  # may not INSERT
+        account(clean_scratch, PASSWORD, *grants) as user,
         clean_scratch.connect(user=user, password=PASSWORD) as connection,
         client_options(connection) as own,
-        pytest.raises(BundleError, match="half-way") as caught,
+        pytest.raises(BundleError, match=r"(?s)INSERT command denied.*has been removed again"),
     ):
         bundle.restore(own)
-    remedy = [line.strip() for line in str(caught.value).splitlines() if line.startswith("    ")]
-    assert f"DROP TABLE `{family.name}`.`session`;" in remedy
-    with clean_scratch.connect() as connection, connection.cursor() as cursor:
-        for statement in remedy:
-            cursor.execute(statement)
+    assert schemas_of(clean_scratch) == before
     bundle.restore(options(clean_scratch))
+
+
+def test_a_view_that_cannot_be_made(
+    family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
+) -> None:
+    """It is named, and what was made before it is removed."""
+    family("CREATE VIEW lab.mice AS SELECT id FROM lab.subject WHERE species = 'mouse'")
+    bundle = bundle_of(server, tmp_path / "b", *family.statements, f"SELECT * FROM `{family.name}`.mice")
+    bundle.dump(options(server))
+    before = schemas_of(clean_scratch)
+    rights = "CREATE, DROP, SELECT, INSERT, REFERENCES, ALTER"  # and not CREATE VIEW
+    grants = [f"{rights} ON `{name}`.*" for name in (family.name, f"{prefix}other")]
+    with (
+        account(clean_scratch, PASSWORD, *grants) as user,
+        clean_scratch.connect(user=user, password=PASSWORD) as connection,
+        client_options(connection) as own,
+        pytest.raises(BundleError, match=rf"(?s)failed at VIEW `{family.name}`\.`mice`.*has been removed"),
+    ):
+        bundle.restore(own)
+    assert schemas_of(clean_scratch) == before
+
+
+def test_a_load_that_is_interrupted_leaves_nothing(
+    large: Bundle, server: Server, clean_scratch: Server
+) -> None:
+    large.dump(options(server))
+    before = schemas_of(clean_scratch)
+    command = ["bash", str(large.path / "restore.sh"), *options(clean_scratch)]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        deadline = time.monotonic() + 30
+        while len(schemas_of(clean_scratch)) == len(before):
+            assert time.monotonic() < deadline and running.poll() is None
+            time.sleep(0.005)
+        os.killpg(running.pid, number)  # as a terminal does
+        said = running.communicate(timeout=60)[1]
+        assert running.returncode == 128 + number and "has been removed again" in said, said[:2000]
+        assert schemas_of(clean_scratch) == before
 
 
 def test_a_damaged_dump_is_not_loaded(
@@ -693,6 +738,10 @@ def test_a_dump_with_rows_missing_is_noticed(
         bundle.restore(options(clean_scratch))
     assert "`#species`: 0 rows instead of 1" in str(caught.value)
     assert "`subject`: 3 rows whose foreign key" in str(caught.value)
+    assert "has been removed again" in str(caught.value)
+    assert not rows(
+        clean_scratch, f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{family.name}'"
+    )
 
 
 # ---------------------------------------------------------------- the folder

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import grimp
 import pytest
 
 from tests.lab import ROOT
@@ -56,6 +55,8 @@ def test_an_import_that_runs_back_is_found(module: str, line: str, tmp_path: Pat
 
 def test_no_module_imports_the_package_that_it_is_in() -> None:
     """A facade gathers names for those outside; inside, each module names where a thing is."""
+    import grimp  # comes with import-linter, which only this line's environment has
+
     graph = grimp.build_graph("dj_sqlspy")
     back = [
         f"{module} imports {package}"

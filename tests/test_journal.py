@@ -19,7 +19,7 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy.errors import JournalError, SpyError
-from dj_sqlspy.journal import INCOMPLETE, SUFFIX, Journal, encode_name, places, runs, writer
+from dj_sqlspy.journal import INCOMPLETE, SUFFIX, Journal, encode_name, places, reading, runs, writer
 from tests.lab import make_lab, rows, run_script
 
 # nothing here depends on the server
@@ -102,7 +102,7 @@ def test_format_as_documented(home: Path) -> None:
     versions = ["format", "dj_sqlspy", "datajoint", "python"]
     where = ["paper", "analysis", "run", "process", "pid", "host", "user", "time", "started", "policies"]
     assert list(header) == versions + where
-    assert (header["format"], header["paper"], header["analysis"]) == (1, "paper", "fig")
+    assert (header["format"], header["paper"], header["analysis"]) == (2, "paper", "fig")
     assert (header["process"], header["pid"], header["run"]) == ("first", os.getpid(), made.folder.name)
     assert header["policies"] == POLICIES
     assert list(statement) == ["number", "time", "rows", "kind", "server", "transaction", "sql"]
@@ -230,10 +230,10 @@ def test_files_of_others_in_the_folder_are_left(home: Path) -> None:
 def test_a_newer_format_is_refused(home: Path) -> None:
     made = written(home, ["SELECT 1"])
     assert made.path is not None
-    made.path.write_bytes(line({"format": 2, "dj_sqlspy": "9.1"}) + line({"something": "new"}))
+    made.path.write_bytes(line({"format": 3, "dj_sqlspy": "9.1"}) + line({"something": "new"}))
     paper = sqlspy.Paper("paper", home)
     for read in (lambda: paper.statements, lambda: paper.analyses, lambda: paper.complete):
-        with pytest.raises(JournalError, match=r"dj-sqlspy 9\.1 wrote it in format 2.*Install a newer"):
+        with pytest.raises(JournalError, match=r"dj-sqlspy 9\.1 wrote it in format 3.*Install a newer"):
             read()
 
 
@@ -256,13 +256,14 @@ def test_a_journal_of_the_first_version_is_read(home: Path, monkeypatch: pytest.
     folder = home / "paper" / "fig" / "000001-20260102T030405678901-ab12"
     folder.mkdir(parents=True)
     (folder / "4711-0a1b2c3d.journal").write_text("\n".join(lines) + "\n")
-    for newest in (1, 2):
-        monkeypatch.setattr(runs, "FORMAT", newest)
+    for newest in (2, 3):
+        monkeypatch.setattr(reading, "FORMAT", newest)
         paper = sqlspy.Paper("paper", home)
         assert paper.complete and paper.problems == []
         first, second = paper.statements
-        assert first == ("SELECT * FROM `l`.`t`", 2, 1767323046.25, "data", "db:3306", 0, "fig", 1, "")
-        assert second == ('SELECT ä "x" FROM t', None, 1767323047.0, "count", "db:3306", 1, "fig", 2, "l")
+        assert first[:9] == ("SELECT * FROM `l`.`t`", 2, 1767323046.25, "data", "db:3306", 0, "fig", 1, "")
+        assert first[9:] == second[9:] == ((), None, ())
+        assert second[:9] == ('SELECT ä "x" FROM t', None, 1767323047.0, "count", "db:3306", 1, "fig", 2, "l")
         (analysis,) = paper.analyses
         assert (analysis.state, analysis.policies["count"]) == ("ended", "ignore")
         assert analysis.started is not None and analysis.started.isoformat()[:19] == "2026-01-02T03:04:05"

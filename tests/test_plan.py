@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.cascade.plan import NEVER, ONCE, Plan
+from dj_sqlspy.cascade.options import Options
+from dj_sqlspy.cascade.plan import NEVER, ONCE, Plan, plan
 from dj_sqlspy.cli import main
 from dj_sqlspy.journal import Statement
+from dj_sqlspy.lineage.example import CATALOG
 from dj_sqlspy.servers.mysql.connect import raw_connection
 from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot as Asker
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.shapes import group
 from dj_sqlspy.slices import make_plan, make_slice
 from tests.lab import make_lab, rows
 
@@ -88,6 +91,34 @@ def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, monkeypatch: 
     order = [next(n for n, one in enumerate(expected) if one.fullmatch(sql)) for sql in closing]
     assert order and order == sorted(order)
     assert len(closing) == len(set(order))  # every key was asked about at once
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("SELECT * FROM s.a WHERE x = {n} LIMIT 2", "it has LIMIT"),
+        ("SELECT * FROM s.a WHERE x > {n}", "a value stands elsewhere than in `column = value`"),
+        ("SELECT COUNT(*) FROM s.a WHERE t = {n}", "a column and a value are of different types"),
+        ("SELECT DISTINCT t FROM s.a WHERE t = {n}", "the rows of several cannot be counted together"),
+        ("SELECT RANK() OVER (ORDER BY id) FROM s.a WHERE t = '{n}'", "it has window functions"),
+        (
+            "SELECT * FROM s.a WHERE x = {n} AND id NOT IN (SELECT id FROM s.b)",
+            "rules keep other rows rejected",
+        ),
+        ("SELECT * FROM s.a WHERE x = {n} UNION SELECT * FROM s.a", "it is a set operation"),
+        ("SELECT * FROM s.a WHERE x = {n} AND id > (SELECT MAX(id) FROM s.b)", "is needed for itself"),
+        ("INSERT INTO s.c SELECT id, x FROM s.a WHERE x = {n}", "its SELECT stands in another statement"),
+        ("SELECT myfunction(x) FROM s.a WHERE x = {n}", "no function of the server's own"),
+    ],
+)
+def test_why_a_loop_is_asked_one_by_one(sql: str, reason: str) -> None:
+    shapes = group(Statement(sql.format(n=n), 1, number=n) for n in (1, 2))
+    (often,) = (
+        s.how_often
+        for s in plan(shapes, CATALOG, Options()).steps
+        if s.what.startswith("rows that 2 statements")
+    )
+    assert often.startswith("once for each of its 2 lists of values (") and reason in often
 
 
 @pytest.mark.line("2.x")

@@ -13,6 +13,7 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
+from tests.filled import INSPECTION
 from tests.reported import make_cut
 
 ROWS = [
@@ -84,6 +85,8 @@ def test_findings(bundle: Bundle, server: Server, capsys: pytest.CaptureFixture[
     assert "Ada Lovelace" in out and "findings in 8 columns" in out and "hold bytes" in out
     # the report has where and how much, and no value
     noted = (bundle.path / "inspection.json").read_text()
+    assert set(json.loads(noted)) == set(INSPECTION)
+    assert set(json.loads(noted)["findings"][0]) == set(INSPECTION["findings"][0])
     section = (bundle.path / "report.html").read_text().partition('<section id="privacy">')[2]
     section = section.partition("</section>")[0]
     assert len(json.loads(noted)["findings"]) == len(found.findings) == section.count("<tr><td>")

@@ -25,6 +25,7 @@ from dj_sqlspy.bundle.report import ALONG, report_html
 from dj_sqlspy.cli import main
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
+from tests import filled
 from tests.reported import EVIL, make_bundle
 
 
@@ -124,6 +125,29 @@ def test_the_page_is_made_again_from_the_manifest(bundle: Bundle) -> None:
     assert page.read_text() == text
 
 
+def test_a_page_is_made_in_its_folder_only(bundle: Bundle, tmp_path: Path) -> None:
+    """A symbolic link in a bundle of a stranger is replaced, and what it leads to stays as it is."""
+    (tmp_path / "private").write_text("mine")
+    page = bundle.path / "report.html"
+    text = page.read_text()
+    page.unlink()
+    page.symlink_to(tmp_path / "private")
+    assert main(["report", str(bundle.path)]) == 0
+    assert page.read_text() == text and not page.is_symlink() and page.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "private").read_text() == "mine"
+
+
+def test_what_is_no_number_is_refused(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (bundle.path / "report.html").read_text()
+    manifest = json.loads(json.dumps(bundle.manifest))
+    manifest["tables"][0]["rows"] = "<script>"
+    (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["report", str(bundle.path)]) == 1
+    said = capsys.readouterr().err
+    assert "'<script>' stands where a whole number belongs" in said and "Traceback" not in said
+    assert (bundle.path / "report.html").read_text() == text
+
+
 def test_a_replay_shows(bundle: Bundle, server: Server, dj_conn: Any) -> None:
     bundle.dump([f"--defaults-file={server.defaults_file()}"])
     report = bundle.verify()
@@ -131,11 +155,17 @@ def test_a_replay_shows(bundle: Bundle, server: Server, dj_conn: Any) -> None:
     assert "not replayed" not in page.text
     replay = json.loads((bundle.path / "replay.json").read_text())
     assert replay["equal"] is report.equal
+    assert set(replay) == set(filled.REPLAY) and names_of(replay) <= names_of(filled.REPLAY)
     states = {number: result["state"] for result in replay["statements"] for number in result["numbers"]}
     # the last statement calls a function of the source, which a slice does not hold
     assert states == {**dict.fromkeys(range(1, 7), "equal"), 7: "error"}
     assert "foreign keys, 0 orphans" in page.text and "statements, 6 equal when replayed" in page.text
     assert "1 statement gave another result when replayed" in page.text
+
+
+def names_of(found: Any) -> set[Any]:
+    """All names of fields."""
+    return {key for path, _ in filled.leaves(found) for key in path if isinstance(key, str)}
 
 
 def test_what_a_replay_finds_comes_first(bundle: Bundle) -> None:
@@ -167,6 +197,18 @@ def test_bytes_that_are_no_text(bundle: Bundle) -> None:
     manifest["statements"][0]["sql"] = "SELECT _binary '\udcff\0'"
     publish.refresh(bundle.path, manifest)
     assert "\\udcff" in (bundle.path / "report.html").read_text()
+
+
+def test_masters_that_are_parts_of_one_another(bundle: Bundle) -> None:
+    """As no database has them, but a manifest can."""
+    tables = bundle.manifest["tables"][:3]
+    one, two, three = (table["name"] for table in tables)
+    keys = [
+        {"child": child, "parent": parent, "columns": ["a"], "part": True}
+        for child, parent in ((one, two), (two, one), (three, three))
+    ]
+    assert [box.parts for box in boxes_of(tables, keys, ALONG)] == [(), (), ()]
+    assert "<svg" in draw(tables, keys, ALONG)
 
 
 def test_boxes_have_tiers_and_parts(bundle: Bundle) -> None:
@@ -213,6 +255,8 @@ def check(sizes: list[tuple[float, float]], edges: list[tuple[int, int]], width:
             assert [y for _, y in route] == sorted(y for _, y in route)
             assert boxes[a][3] <= boxes[b][1]
             assert boxes[a][0] <= route[0][0] <= boxes[a][2] and boxes[b][0] <= route[-1][0] <= boxes[b][2]
+            for x, y in route[1:-1]:  # an edge passes between boxes
+                assert not [box for box in boxes if box[0] < x < box[2] and box[1] <= y <= box[3]]
 
 
 @given(graphs, st.floats(100, 1200))

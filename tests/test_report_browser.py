@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from dj_sqlspy.bundle.report import report_html
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
+from tests import test_markup
 from tests.browser import Browser
 from tests.reported import make_bundle
 
@@ -65,6 +67,22 @@ def test_the_page_fits_its_window(
     })"""
     assert browser.run(script) == []
     picture(browser, tmp_path, f"report-{width}-{'dark' if dark else 'light'}.png")
+
+
+def test_no_text_becomes_an_element(browser: Browser, tmp_path: Path) -> None:
+    """A bundle with markup in every field has the elements of one with a harmless text there."""
+    script = """[...document.querySelectorAll('*')].filter(element => element.tagName != 'WBR').map(element =>
+        [element.tagName, element.getAttributeNames().sort()].join())"""
+    found = []
+    for number, text in enumerate((test_markup.ALL, test_markup.harmless(test_markup.ALL))):
+        bundle = test_markup.everywhere(text, "sql", *test_markup.IN_COMMANDS)
+        page = tmp_path / f"{number}.html"
+        page.write_text(report_html(**bundle), encoding="utf-8")
+        browser.open(page, 1280)
+        assert browser.complaints == [] and browser.requests == [page.as_uri()]
+        assert browser.run("document.title").startswith("Data behind ")
+        found.append(browser.run(script))
+    assert found[0] == found[1]
 
 
 def test_it_prints(browser: Browser, page: Path, tmp_path: Path) -> None:

@@ -18,11 +18,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from ..errors import BundleError
 
 TEXTS = ("title", "description", "license", "doi", "url", "citation")
 AUTHOR = ("name", "orcid", "affiliation")
+
+_ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", re.ASCII)
+_DOI = re.compile(r"10\.\d{4,9}/\S+", re.ASCII)
+_ADDRESS = re.compile(r"[!#-;=?-\[\]_a-z~]+", re.IGNORECASE | re.ASCII)  # no space, quote, backslash, < or >
 
 
 def read_about(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -68,6 +73,37 @@ def _is_author(value: Any) -> bool:
         return False
     if not all(isinstance(text, str) for text in value.values()):
         return False
-    return (
-        re.fullmatch(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", value.get("orcid", "0000-0000-0000-0000")) is not None
-    )
+    return "orcid" not in value or orcid_link(value) is not None
+
+
+def orcid_link(author: Mapping[str, Any]) -> str | None:
+    """The address of an author at ORCID; None where there is no identifier, or something else in its place."""
+    found = str(author.get("orcid"))
+    return f"https://orcid.org/{found}" if _ORCID.fullmatch(found) else None
+
+
+def paper_link(about: Mapping[str, Any]) -> str | None:
+    """The address of the paper: by its DOI, else its URL where that is one of the web.
+
+    >>> paper_link({"doi": "10.1000/x<1>"}), paper_link({"url": "javascript:alert(1)"})
+    ('https://doi.org/10.1000/x%3C1%3E', None)
+    """
+    doi = about.get("doi")
+    if doi:
+        return f"https://doi.org/{quote(doi, safe='/:;()')}" if _DOI.fullmatch(doi) else None
+    return web_link(about.get("url"))
+
+
+def web_link(text: str | None) -> str | None:
+    """The text if it is an address of the web, else None.
+
+    >>> web_link("https://lab.org/data?x=1"), web_link("https://"), web_link("file:///etc")
+    ('https://lab.org/data?x=1', None, None)
+    """
+    if text is None or not _ADDRESS.fullmatch(text):
+        return None
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return text if parts.scheme in ("http", "https") and parts.hostname else None

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .about import orcid_link, paper_link, web_link
 from .guide import DUMP_FILE, FORMATS, title_of
 
 CRATE_FILE = "ro-crate-metadata.json"
@@ -41,44 +42,10 @@ def crate_text(
     """
     if not is_available():
         return None
-    from rocrate.model.contextentity import ContextEntity
-    from rocrate.model.person import Person
     from rocrate.rocrate import ROCrate
 
-    about = manifest.get("about") or {}
     crate = ROCrate()
-    crate.name = title_of(manifest)
-    crate.description = about.get("description") or _description(manifest)
-    crate.datePublished = str(manifest["created"])
-    words = about.get("keywords") or ["DataJoint", "MySQL", "vertical slice of a database"]
-    crate.keywords = words if len(words) > 1 else words[0]
-    root: Any = crate.root_dataset
-    if about.get("license"):
-        link = about["license"] if "://" in about["license"] else f"{SPDX}{about['license']}"
-        texts = {
-            "@type": "CreativeWork",
-            "name": about["license"],
-            "description": f"License: {about['license']}",
-        }
-        crate.license = crate.add(ContextEntity(crate, link, properties=texts))
-    else:
-        crate.license = "All rights reserved: the authors have not named a license for this data set."
-    people = []
-    for number, author in enumerate(about.get("authors", ()), 1):
-        link = f"https://orcid.org/{author['orcid']}" if author.get("orcid") else f"#author-{number}"
-        texts = {"name": author["name"]}
-        if author.get("affiliation"):
-            place = {"@type": "Organization", "name": author["affiliation"]}
-            texts["affiliation"] = crate.add(ContextEntity(crate, f"#affiliation-{number}", properties=place))
-        people.append(crate.add(Person(crate, link, texts)))
-    if people:
-        root["author"] = people
-    if about.get("citation"):
-        root["creditText"] = about["citation"]
-    if about.get("doi") or about.get("url"):
-        link = f"https://doi.org/{about['doi']}" if about.get("doi") else about["url"]
-        texts = {"@type": "ScholarlyArticle", "name": about.get("title") or manifest["paper"] or "The paper"}
-        root["citation"] = crate.add(ContextEntity(crate, link, properties=texts))
+    _describe(crate, manifest)
     for name in sorted(sizes.keys() - {CRATE_FILE}):
         what, kind = FORMATS[name]
         texts = {"name": name, "description": what, "encodingFormat": kind}
@@ -89,39 +56,83 @@ def crate_text(
         crate.add_file(None, dest_path=name, properties=texts)
     code = [one for one in manifest.get("code") or () if one["state"] != "missing"]
     if code:
-        language = {"@type": "ComputerLanguage", "name": "Python", "url": "https://www.python.org"}
-        language["version"] = manifest["versions"]["python"]
-        python = crate.add(ContextEntity(crate, "#python", properties=language))
-        for one in code:
-            texts = {
-                "@type": ["File", "SoftwareSourceCode"],
-                "name": one["path"],
-                "description": f"The code of the analyses {', '.join(one['analyses'])}",
-                "encodingFormat": NOTEBOOK_FORMAT if one["path"].endswith(".ipynb") else "text/x-python",
-                "programmingLanguage": python,
-                "contentSize": str(one["size"]),
-                "sha256": one["sha256"],
-            }
-            if one["git"]:
-                texts["version"] = one["git"]["commit"] + ("-dirty" if one["git"]["dirty"] else "")
-            crate.add_file(None, dest_path=one["path"], properties=texts)
+        _add_code(crate, code, manifest["versions"]["python"])
     software = {
         "@type": "SoftwareApplication",
         "name": "dj-sqlspy",
         "version": manifest["versions"]["dj-sqlspy"],
         "url": "https://pypi.org/project/dj-sqlspy/",
     }
-    tool = crate.add(ContextEntity(crate, "#dj-sqlspy", properties=software))
     made = {
         "@type": "CreateAction",
         "name": "Export of the slice",
-        "instrument": tool,
+        "instrument": _add(crate, "#dj-sqlspy", software),
         "endTime": str(manifest["created"]),
-        "result": root,
+        "result": crate.root_dataset,
     }
-    root["mentions"] = crate.add(ContextEntity(crate, "#export", properties=made))
-    graph = crate.metadata.generate()
-    return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"
+    crate.root_dataset["mentions"] = _add(crate, "#export", made)
+    return json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _add(crate: Any, identifier: str, properties: Mapping[str, Any]) -> Any:
+    from rocrate.model.contextentity import ContextEntity
+
+    return crate.add(ContextEntity(crate, identifier, properties=dict(properties)))
+
+
+def _describe(crate: Any, manifest: Mapping[str, Any]) -> None:
+    """What the data set is, who made it, and which paper it belongs to."""
+    about = manifest.get("about") or {}
+    crate.name = title_of(manifest)
+    crate.description = about.get("description") or _description(manifest)
+    crate.datePublished = str(manifest["created"])
+    words = about.get("keywords") or ["DataJoint", "MySQL", "vertical slice of a database"]
+    crate.keywords = words if len(words) > 1 else words[0]
+    terms = about.get("license")
+    if terms:
+        link = web_link(terms) or f"{SPDX}{terms}"
+        texts = {"@type": "CreativeWork", "name": terms, "description": f"License: {terms}"}
+        crate.license = _add(crate, link, texts)
+    else:
+        crate.license = "All rights reserved: the authors have not named a license for this data set."
+    if about.get("authors"):
+        crate.root_dataset["author"] = [
+            _person(crate, number, author) for number, author in enumerate(about["authors"], 1)
+        ]
+    if about.get("citation"):
+        crate.root_dataset["creditText"] = about["citation"]
+    if about.get("doi") or about.get("url"):
+        name = about.get("title") or manifest["paper"] or "The paper"
+        texts = {"@type": "ScholarlyArticle", "name": name}
+        crate.root_dataset["citation"] = _add(crate, paper_link(about) or "#paper", texts)
+
+
+def _person(crate: Any, number: int, author: Mapping[str, Any]) -> Any:
+    from rocrate.model.person import Person
+
+    texts = {"name": author["name"]}
+    if author.get("affiliation"):
+        place = {"@type": "Organization", "name": author["affiliation"]}
+        texts["affiliation"] = _add(crate, f"#affiliation-{number}", place)
+    return crate.add(Person(crate, orcid_link(author) or f"#author-{number}", texts))
+
+
+def _add_code(crate: Any, code: Iterable[Mapping[str, Any]], version: str) -> None:
+    language = {"@type": "ComputerLanguage", "name": "Python", "url": "https://www.python.org"}
+    python = _add(crate, "#python", {**language, "version": version})
+    for one in code:
+        texts = {
+            "@type": ["File", "SoftwareSourceCode"],
+            "name": one["path"],
+            "description": f"The code of the analyses {', '.join(one['analyses'])}",
+            "encodingFormat": NOTEBOOK_FORMAT if one["path"].endswith(".ipynb") else "text/x-python",
+            "programmingLanguage": python,
+            "contentSize": str(one["size"]),
+            "sha256": one["sha256"],
+        }
+        if one["git"]:
+            texts["version"] = one["git"]["commit"] + ("-dirty" if one["git"]["dirty"] else "")
+        crate.add_file(None, dest_path=one["path"], properties=texts)
 
 
 def _description(manifest: Mapping[str, Any]) -> str:

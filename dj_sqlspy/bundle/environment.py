@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -93,13 +93,13 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def texts(about: Mapping[str, Any]) -> dict[str, str]:
-    """Files that install the environment again, by name."""
+    """Files that install the environment again, by name. No text of the environment makes a line of its own."""
     head = [f"# {about['implementation']} {about['python']} on {about['system']}"]
     if about["git"]:
         dirty = ", with changes that were not committed" if about["git"]["dirty"] else ""
         head.append(f"# the code was at git commit {about['git']['commit']}{dirty}")
     lines = [*head, *(f"{name}=={version}" for name, version in about["packages"].items())]
-    out = {PIP_FILE: "\n".join(lines) + "\n"}
+    out = {PIP_FILE: _text(lines)}
     if about["conda"] is not None:
         channels = dict.fromkeys(
             one["channel"] for one in about["conda"] if one["channel"] not in ("", "pypi")
@@ -107,8 +107,12 @@ def texts(about: Mapping[str, Any]) -> dict[str, str]:
         wanted = [one for one in about["conda"] if one["channel"] != "pypi"]
         yml = [*head, "channels:", *(f"  - {json.dumps(name)}" for name in channels), "dependencies:"]
         yml += [f"  - {json.dumps('='.join(filter(None, _spec(one))))}" for one in wanted]
-        out[CONDA_FILE] = "\n".join(yml) + "\n"
+        out[CONDA_FILE] = _text(yml)
     return out
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{' '.join(line.splitlines())}\n" for line in lines)
 
 
 def _spec(one: Mapping[str, str]) -> tuple[str, ...]:

@@ -23,16 +23,14 @@ folder or handed over on a command line.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .. import atomic
 from ..errors import BundleError
 from ..progress import shown
 from ..servers import backend_of
@@ -185,7 +183,7 @@ def check_place(path: Path) -> None:
         return
     if path.is_symlink() or not path.is_dir():
         raise BundleError(f"Writing {path}: it is not a folder. Choose another place.")
-    present = {entry.name for entry in path.iterdir()}
+    present = {entry.name for entry in path.iterdir() if not entry.name.startswith(atomic.PARTIAL)}
     if present and read_manifest(path) is None:
         raise BundleError(
             f"Writing {path}: the folder is neither empty nor a bundle, and is left as it is. Choose another"
@@ -202,35 +200,3 @@ def check_place(path: Path) -> None:
             f"Writing {path}: the bundle there would be replaced, and these in it are not dj-sqlspy's:"
             f" {names}. Move them, or choose another place."
         )
-
-
-def write_folder(path: Path, contents: Mapping[str, str | bytes]) -> None:
-    """Write the files into a new folder beside, then put it in the place of the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))  # mode 0700
-    try:
-        for name, text in contents.items():
-            (fresh / name).parent.mkdir(mode=0o700, exist_ok=True)
-            _write_private(fresh / name, text)
-        old = None
-        if path.exists() and any(path.iterdir()):
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
-            path.rename(old)
-        try:
-            fresh.rename(path)
-        except OSError:
-            if old is not None:
-                old.rename(path)
-            raise
-        if old is not None:
-            shutil.rmtree(old.parent)
-    except OSError as error:
-        raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _write_private(path: Path, text: str | bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))

@@ -1,24 +1,30 @@
 """Layout: where the boxes of a diagram go, so that every edge leads down.
 
 In: sizes of boxes, and edges between them. Out: a place for each box and the points that each edge runs through.
-The steps are those of Sugiyama, Tagawa and Toda (1981): layers, an order within each layer with few crossings,
-and positions that keep to the order. It draws nothing and knows nothing of tables.
+The steps are those of Sugiyama, Tagawa and Toda (1981): rows, an order within each row with few crossings, and
+positions that keep to the order. It draws nothing and knows nothing of tables.
 """
 
 from __future__ import annotations
 
+import bisect
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from statistics import fmean
 
 import networkx as nx
 
-GAP = 18.0  # between boxes of a layer
-LAYER_GAP = 46.0
-LANE = 7.0  # the width of an edge that passes through a layer
+GAP = 18.0  # between boxes of a row
+LANE_GAP = 9.0  # beside a lane
+ROW_GAP = 46.0
 SWEEPS = 12
 
 Point = tuple[float, float]
+Lane = tuple[int, int, int]  # where an edge passes through a row: upper box, lower box, row
+Node = int | Lane  # an integer is the number of a box
+Rows = list[list[Node]]
 
 
 @dataclass(frozen=True)
@@ -40,23 +46,8 @@ class Layout:
     height: float
 
 
-@dataclass
-class _Item:
-    """A box, or the place where an edge passes through a layer."""
-
-    width: float
-    height: float
-    box: int | None = None
-    up: list[int] = field(default_factory=list)
-    down: list[int] = field(default_factory=list)
-    x: float = 0.0  # of the centre
-    y: float = 0.0  # of the upper side
-
-
-def lay_out(
-    sizes: Sequence[tuple[float, float]], edges: Iterable[tuple[int, int]], width: float = 1200.0
-) -> Layout:
-    """Place boxes in layers.
+def lay_out(sizes: Sequence[Point], edges: Iterable[tuple[int, int]], width: float = 1200.0) -> Layout:
+    """Place boxes in rows.
 
     Parameters
     ----------
@@ -64,7 +55,7 @@ def lay_out(
     edges : iterable of (upper box, lower box)
         May hold cycles: some edges of one then lead up.
     width : float
-        That a layer should not exceed; one with more is split.
+        That the boxes of a row should not exceed; a row with more is split.
 
     >>> layout = lay_out([(10, 5), (10, 5)], [(0, 1)])
     >>> layout.places[0][1] < layout.places[1][1]
@@ -72,239 +63,177 @@ def lay_out(
     """
     pairs = sorted({(a, b) for a, b in edges if a != b})
     graph = _acyclic(len(sizes), pairs)
-    layers = _layers(graph, sizes, width)
-    layer_of = {box: number for number, layer in enumerate(layers) for box in layer}
-    items = [_Item(w, h, box) for box, (w, h) in enumerate(sizes)]
-    rows: list[list[int]] = [list(layer) for layer in layers]
-    chains: dict[tuple[int, int], list[int]] = {}
-    for upper, lower in graph.edges:
-        chain = [upper]
-        for number in range(layer_of[upper] + 1, layer_of[lower]):
-            items.append(_Item(LANE, 0.0))
-            rows[number].append(len(items) - 1)
-            chain.append(len(items) - 1)
-        chain.append(lower)
-        chains[upper, lower] = chain
-        for one, other in itertools.pairwise(chain):
-            items[one].down.append(other)
-            items[other].up.append(one)
-    rows = _ordered(rows, items)
-    _position(rows, items)
-    return _finished(rows, items, chains, pairs, len(sizes))
+    rows = _rows(graph, sizes, width)
+    number = {box: row for row, boxes in enumerate(rows) for box in boxes}
+    ways = nx.DiGraph()
+    ways.add_nodes_from(number)
+    chains: dict[tuple[int, int], list[Node]] = {}
+    for a, b in graph.edges:
+        lanes: list[Lane] = [(a, b, row) for row in range(number[a] + 1, number[b])]
+        chains[a, b] = chains[b, a] = [a, *lanes, b]
+        nx.add_path(ways, chains[a, b])
+        for lane in lanes:
+            rows[lane[2]].append(lane)
+    rows = _ordered(rows, ways)
+    x = _columns(rows, ways, sizes)
+    _straighten(rows, ways, sizes, x)
+    return _finished(rows, {pair: chains[pair] for pair in pairs}, sizes, x)
 
 
 def _acyclic(count: int, pairs: Sequence[tuple[int, int]]) -> nx.DiGraph:
     """The graph with those edges turned round that close a cycle."""
-    graph = nx.DiGraph()
-    graph.add_nodes_from(range(count))
-    graph.add_edges_from(pairs)
-    position: dict[int, int] = {}
-    for component in nx.topological_sort(condensed := nx.condensation(graph)):
-        for box in sorted(condensed.nodes[component]["members"]):
-            position[box] = len(position)
+    condensed = nx.condensation(nx.DiGraph(pairs))
+    order = [
+        box for part in nx.topological_sort(condensed) for box in sorted(condensed.nodes[part]["members"])
+    ]
+    position = {box: place for place, box in enumerate(order)}
     straight = nx.DiGraph()
     straight.add_nodes_from(range(count))
-    straight.add_edges_from((a, b) if position[a] < position[b] else (b, a) for a, b in pairs)
+    straight.add_edges_from(sorted(pair, key=position.__getitem__) for pair in pairs)
     return straight
 
 
-def _layers(graph: nx.DiGraph, sizes: Sequence[tuple[float, float]], width: float) -> list[list[int]]:
-    """Boxes by layer: each below all that lead to it, and not far above what it leads to."""
-    depth: dict[int, int] = {}
-    order = list(nx.lexicographical_topological_sort(graph))
-    for box in order:
-        depth[box] = max((depth[upper] + 1 for upper in graph.predecessors(box)), default=0)
-    for box in reversed(order):
-        below = [depth[lower] for lower in graph.successors(box)]
-        if below and graph.out_degree(box) > graph.in_degree(box):
-            depth[box] = max(depth[box], min(below) - 1)
-    alone = [box for box in order if graph.degree(box) == 0]
-    layers: list[list[int]] = []
-    for number in range(max(depth.values(), default=-1) + 1):
-        layer = [box for box in order if depth[box] == number and box not in alone]
-        # what leads nowhere stands above, near to what leads to it
-        layers += _split(sorted(layer, key=lambda box: graph.out_degree(box) > 0), sizes, width)
-    return layers + _split(alone, sizes, width)
+def _rows(graph: nx.DiGraph, sizes: Sequence[Point], width: float) -> Rows:
+    """Boxes by row: each below all that lead to it, and not far above what it leads to."""
+    generations = [sorted(boxes) for boxes in nx.topological_generations(graph)]
+    depth = {box: row for row, boxes in enumerate(generations) for box in boxes}
+    for box in itertools.chain(*generations[::-1]):
+        if graph.out_degree(box) > graph.in_degree(box):
+            depth[box] = min(depth[lower] for lower in graph.successors(box)) - 1
+    found: dict[float, list[int]] = {}
+    for box in sorted(depth):
+        found.setdefault(depth[box] if graph.degree(box) else math.inf, []).append(box)
+    # of a row that is split, what leads nowhere stands above, near to what leads to it
+    ordered = [sorted(found[row], key=lambda box: graph.out_degree(box) > 0) for row in sorted(found)]
+    return [part for row in ordered for part in _split(row, sizes, width)]
 
 
-def _split(layer: Sequence[int], sizes: Sequence[tuple[float, float]], width: float) -> list[list[int]]:
-    """A layer as one or more layers of about the same width, none wider than allowed if a box is not."""
-    total = sum(sizes[box][0] + GAP for box in layer)
-    count = max(1, int(-(-total // width)))
-    out: list[list[int]] = []
-    filled = total  # so that the first box opens a layer
-    for box in layer:
-        wide = sizes[box][0] + GAP
-        if filled + wide / 2 > total / count or filled + wide > width:
-            out.append([])
-            filled = 0.0
-        out[-1].append(box)
-        filled += wide
-    return out
+def _split(row: Sequence[int], sizes: Sequence[Point], width: float) -> Rows:
+    """A row as one or more rows of about the same width."""
+    wide = [sizes[box][0] + GAP for box in row]
+    middles = [end - w / 2 for end, w in zip(itertools.accumulate(wide), wide, strict=True)]
+    share = sum(wide) / math.ceil(sum(wide) / width)
+    groups = itertools.groupby(zip(row, middles, strict=True), key=lambda pair: pair[1] // share)
+    return [[box for box, _ in group] for _, group in groups]
 
 
-def _ordered(rows: list[list[int]], items: Sequence[_Item]) -> list[list[int]]:
+def _ordered(rows: Rows, ways: nx.DiGraph) -> Rows:
     """Orders within the rows with few crossings: barycentres, downwards and upwards in turn."""
-    best, fewest = [list(row) for row in rows], _crossings(rows, items)
+    tried = [rows]
     for sweep in range(SWEEPS):
-        position = {item: i for row in rows for i, item in enumerate(row)}
-        for row in rows if sweep % 2 == 0 else rows[::-1]:
-
-            def key(item: int, down: bool = sweep % 2 == 0) -> float:
-                near = items[item].up if down else items[item].down
-                return sum(position[n] for n in near) / len(near) if near else position[item]  # noqa: B023
-
-            row.sort(key=key)
-            position.update({item: i for i, item in enumerate(row)})
-        crossings = _crossings(rows, items)
-        if crossings < fewest:
-            best, fewest = [list(row) for row in rows], crossings
-    return best
+        near, step = (ways.pred, 1) if sweep % 2 == 0 else (ways.succ, -1)
+        place = {node: i for row in rows for i, node in enumerate(row)}
+        fresh: Rows = []
+        for row in rows[::step]:
+            mean = {node: fmean([place[n] for n in near[node]] or [place[node]]) for node in row}
+            fresh.append(sorted(row, key=mean.__getitem__))
+            place.update({node: i for i, node in enumerate(fresh[-1])})
+        rows = fresh[::step]
+        tried.append(rows)
+    return min(tried, key=lambda rows: _crossings(rows, ways))
 
 
-def _crossings(rows: Sequence[Sequence[int]], items: Sequence[_Item]) -> int:
+def _crossings(rows: Rows, ways: nx.DiGraph) -> int:
     count = 0
     for upper, lower in itertools.pairwise(rows):
-        position = {item: i for i, item in enumerate(lower)}
-        ends: list[int] = []
-        for item in upper:
-            ends += sorted(position[n] for n in items[item].down if n in position)
-        # inversions, counted with a Fenwick tree
-        tree = [0] * (len(lower) + 1)
-        for seen, end in enumerate(ends):
-            i, smaller = end + 1, 0
-            while i:
-                smaller += tree[i]
-                i &= i - 1
-            count += seen - smaller
-            i = end + 1
-            while i < len(tree):
-                tree[i] += 1
-                i += i & -i
+        place = {node: i for i, node in enumerate(lower)}
+        ends: list[int] = []  # of the edges that begin further to the left
+        for node in upper:
+            found = [place[n] for n in ways.succ[node]]
+            count += sum(len(ends) - bisect.bisect_right(ends, end) for end in found)
+            ends = sorted(ends + found)
     return count
 
 
-def _position(rows: Sequence[Sequence[int]], items: Sequence[_Item]) -> None:
-    """Centres of all items, so that edges that pass through layers are straight (Brandes and Köpf, 2002).
-
-    Four times, towards each of the corners, each item is aligned with the median of its neighbours, and what is
-    aligned is packed; the position is the mean of the two middle ones of the four.
-    """
-    crossing = _conflicts(rows, items)
-    found: list[dict[int, float]] = []
-    for down in (True, False):
-        for left in (True, False):
-            turned = [list(row) if left else list(row)[::-1] for row in (rows if down else rows[::-1])]
-            near = {i: item.up if down else item.down for i, item in enumerate(items)}
-            xs = _packed(turned, items, _aligned(turned, near, crossing))
-            found.append(xs if left else {item: -x for item, x in xs.items()})
-    widths = [max(xs.values(), default=0.0) - min(xs.values(), default=0.0) for xs in found]
-    narrowest = found[widths.index(min(widths))]
-    for number, xs in enumerate(found):
-        # those packed to the left begin where the narrowest one does, the others end there
-        end = min if number % 2 == 0 else max
-        shift = end(narrowest.values(), default=0.0) - end(xs.values(), default=0.0)
-        found[number] = {item: x + shift for item, x in xs.items()}
-    for i, item in enumerate(items):
-        item.x = sum(sorted(xs[i] for xs in found)[1:3]) / 2
+def _columns(rows: Rows, ways: nx.DiGraph, sizes: Sequence[Point]) -> dict[Node, float]:
+    """Centres of boxes and lanes: each near to the mean of its neighbours, as far apart as the order needs."""
+    gaps = [[_apart(a, b, sizes) for a, b in itertools.pairwise(row)] for row in rows]
+    spaced = list(zip(rows, gaps, strict=True))
+    x: dict[Node, float] = {}
+    for row, apart in spaced:
+        x |= zip(row, itertools.accumulate(apart, initial=-sum(apart) / 2), strict=True)
+    for sweep in range(2 * SWEEPS):
+        # from above, from below, and in the end from both sides
+        sides = (ways.pred, ways.succ) if sweep > SWEEPS else (ways.pred,) if sweep % 2 == 0 else (ways.succ,)
+        for row, apart in spaced[:: 1 if sweep % 2 == 0 else -1]:
+            near = [[x[n] for side in sides for n in side[node]] for node in row]
+            wanted = [fmean(places or [x[node]]) for node, places in zip(row, near, strict=True)]
+            heavy = [
+                (len(n) or 0.1) * (1 if isinstance(node, int) else 4)
+                for node, n in zip(row, near, strict=True)
+            ]
+            x |= zip(row, _spread(wanted, heavy, apart), strict=True)
+    return x
 
 
-def _conflicts(rows: Sequence[Sequence[int]], items: Sequence[_Item]) -> set[tuple[int, int]]:
-    """Ends of edges that cross an edge on its way between two lanes: that one is kept straight."""
-    out = set()
-    for upper, lower in itertools.pairwise(rows):
-        position = {item: i for i, item in enumerate(upper)}
-        inner: list[tuple[int, int, int, int]] = []
-        others: list[tuple[int, int, int, int]] = []
-        for place, item in enumerate(lower):
-            for above in items[item].up:
-                lanes = items[item].box is None and items[above].box is None
-                (inner if lanes else others).append((position[above], place, above, item))
-        for a, b, above, item in others:
-            if any((a - c) * (b - d) < 0 for c, d, _, _ in inner):
-                out.add((above, item))
-        for one, other in itertools.combinations(inner, 2):
-            if (one[0] - other[0]) * (one[1] - other[1]) < 0:
-                out.add(other[2:])
-    return out
-
-
-def _aligned(
-    rows: Sequence[Sequence[int]], near: Mapping[int, Sequence[int]], crossing: set[tuple[int, int]]
-) -> dict[int, int]:
-    """For each item the first one of the block that it is aligned with."""
-    root = {item: item for row in rows for item in row}
-    aligned = set()
-    position: dict[int, int] = {}
-    for row in rows:
-        last = -1
-        for item in row:
-            above = sorted(near[item], key=position.__getitem__)
-            middle = (len(above) - 1) / 2
-            for index in sorted({int(middle), int(middle + 0.5)}) if above else ():
-                other = above[index]
-                free = root[item] == item and other not in aligned and position[other] > last
-                if free and not {(item, other), (other, item)} & crossing:
-                    root[item] = root[other]
-                    aligned.add(other)
-                    last = position[other]
-        position.update({item: i for i, item in enumerate(row)})
-    return root
-
-
-def _packed(
-    rows: Sequence[Sequence[int]], items: Sequence[_Item], root: Mapping[int, int]
-) -> dict[int, float]:
-    """Positions of all items: each block as far to the left as those beside it allow, then close to its right."""
-    blocks = nx.DiGraph()
-    blocks.add_nodes_from(root.values())
-    for row in rows:
-        for one, other in itertools.pairwise(row):
-            a, b = root[one], root[other]
-            apart = max(_apart(items[one], items[other]), blocks.get_edge_data(a, b, {"apart": 0.0})["apart"])
-            blocks.add_edge(a, b, apart=apart)
-    xs: dict[int, float] = {}
-    order = list(nx.topological_sort(blocks))
-    for block in order:
-        xs[block] = max((xs[a] + d["apart"] for a, _, d in blocks.in_edges(block, data=True)), default=0.0)
-    for block in reversed(order):
-        right = [xs[b] - d["apart"] for _, b, d in blocks.out_edges(block, data=True)]
-        if right:
-            xs[block] = max(xs[block], min(right))
-    return {item: xs[block] for item, block in root.items()}
-
-
-def _apart(one: _Item, other: _Item) -> float:
+def _apart(one: Node, other: Node, sizes: Sequence[Point]) -> float:
     """How far apart the centres of neighbours have to be."""
-    boxes = (one.box is not None) + (other.box is not None)
-    return (one.width + other.width) / 2 + (2.0, 9.0, GAP)[boxes]
+    boxes = [node for node in (one, other) if isinstance(node, int)]
+    return sum(sizes[box][0] for box in boxes) / 2 + (GAP if len(boxes) == 2 else LANE_GAP)
+
+
+def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
+    """Positions that are apart by the gaps and nearest to those wanted, by the sum of weighted squares.
+
+    That is isotonic regression, by pooling of adjacent violators (Ayer and others, 1955).
+
+    >>> _spread([0, 0, 10], [1, 1, 1], [4, 4])
+    [-2.0, 2.0, 10.0]
+    """
+    shifts = list(itertools.accumulate(gaps, initial=0.0))
+    pools: list[tuple[float, float, int]] = []  # mean, weight, members
+    for want, weight, shift in zip(wanted, weights, shifts, strict=True):
+        mean, count = want - shift, 1
+        while pools and pools[-1][0] > mean:
+            left, heavy, more = pools.pop()
+            mean = (mean * weight + left * heavy) / (weight + heavy)
+            weight, count = weight + heavy, count + more
+        pools.append((mean, weight, count))
+    means = [mean for mean, _, count in pools for _ in range(count)]
+    return [mean + shift for mean, shift in zip(means, shifts, strict=True)]
+
+
+def _straighten(rows: Rows, ways: nx.DiGraph, sizes: Sequence[Point], x: dict[Node, float]) -> None:
+    """Put below one another what only one edge connects, as far as what is beside it allows."""
+    left = {b: a for row in rows for a, b in itertools.pairwise(row)}
+    right = {a: b for b, a in left.items()}
+    links = nx.DiGraph((a, b) for a, b in ways.edges if ways.out_degree(a) == ways.in_degree(b) == 1)
+    for path in map(links.subgraph, list(nx.weakly_connected_components(links))):
+        runs: list[tuple[list[Node], float, float]] = []  # nodes, and between which places all have room
+        for node in nx.topological_sort(path):
+            low = x[left[node]] + _apart(left[node], node, sizes) if node in left else -math.inf
+            high = x[right[node]] - _apart(node, right[node], sizes) if node in right else math.inf
+            if runs and max(low, runs[-1][1]) <= min(high, runs[-1][2]):
+                above, lowest, highest = runs.pop()
+                runs.append(([*above, node], max(low, lowest), min(high, highest)))
+            else:
+                runs.append(([node], low, high))
+        for nodes, low, high in runs:
+            mean = fmean(x[node] for node in nodes)
+            x |= dict.fromkeys(nodes, min(max(mean, low), high))
 
 
 def _finished(
-    rows: Sequence[Sequence[int]],
-    items: Sequence[_Item],
-    chains: Mapping[tuple[int, int], Sequence[int]],
-    pairs: Sequence[tuple[int, int]],
-    boxes: int,
+    rows: Rows,
+    chains: Mapping[tuple[int, int], Sequence[Node]],
+    sizes: Sequence[Point],
+    x: Mapping[Node, float],
 ) -> Layout:
-    left = min((item.x - item.width / 2 for item in items), default=0.0)
-    right = max((item.x + item.width / 2 for item in items), default=0.0)
+    half = {node: sizes[node][0] / 2 if isinstance(node, int) else 0.0 for node in x}
+    left = min((x[node] - half[node] for node in x), default=0.0)
+    right = max((x[node] + half[node] for node in x), default=0.0)
+    upper: dict[Node, Point] = {}
+    lower: dict[Node, Point] = {}
     y = 0.0
     for row in rows:
-        height = max((items[item].height for item in row), default=0.0)
-        for item in row:
-            items[item].y = y
-            if items[item].box is None:
-                items[item].height = height
-        y += height + LAYER_GAP
-    routes = {}
-    for a, b in pairs:
-        chain = chains.get((a, b)) or chains[b, a]
-        first, *between, last = (items[item] for item in chain)
-        points = [(first.x - left, first.y + first.height)]
-        for lane in between:
-            points += [(lane.x - left, lane.y), (lane.x - left, lane.y + lane.height)]
-        points.append((last.x - left, last.y))
-        routes[a, b] = points
-    places = [(items[box].x - items[box].width / 2 - left, items[box].y) for box in range(boxes)]
-    return Layout(places, routes, right - left, max(0.0, y - LAYER_GAP))
+        high = max(sizes[node][1] for node in row if isinstance(node, int))
+        for node in row:
+            upper[node] = (x[node] - left, y)
+            lower[node] = (x[node] - left, y + (sizes[node][1] if isinstance(node, int) else high))
+        y += high + ROW_GAP
+    places = [(upper[box][0] - half[box], upper[box][1]) for box in range(len(sizes))]
+    routes = {
+        pair: [point for node in chain for point in (upper[node], lower[node])][1:-1]
+        for pair, chain in chains.items()
+    }
+    return Layout(places, routes, right - left, max(0.0, y - ROW_GAP))

@@ -15,7 +15,8 @@ complete, problems  whether all that the analyses read is on record, and what is
 created             when, ISO 8601 in UTC
 versions            of dj-sqlspy and what it stands on
 server              flavor, version and settings of the source
-parts               "all" if a master brings all of its parts, else "referenced"
+parts               "all" if a master brings all of its parts, "inside" if bounds keep some of them
+                    out, else "referenced"
 schemas             name, charset, collation
 tables              parents first: name, rows in the slice, total_rows in the database,
                     restriction (SQL), reasons (rows by rule), primary_key, comment, and columns
@@ -29,7 +30,8 @@ statements          number, analysis, kind, sql (to replay), captured (if that i
 drift               number, then, now: statements that had another number of rows when captured
 excluded            columns whose contents were left out: table, column, value (SQL for what is in
                     their place), statements (numbers of those that read it: they are marked
-                    "excluded", have "?" in the place of values, and cannot be replayed)
+                    "excluded", have "?" in the place of values, and cannot be replayed; nor can those
+                    marked "routine", which call a stored function that is not in the bundle)
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, and
                     columns and number of rows that need it
@@ -51,8 +53,7 @@ from typing import Any
 from .. import compat
 from ..cascade.leaves import StatementReport
 from ..dump import foreign_keys
-from ..dump.views import needed_views
-from ..rules import EXCLUDED
+from ..rules import NOT_REPLAYED
 from ..servers.source import Source
 from ..slices import Slice
 from ..version import __version__
@@ -81,10 +82,10 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 
 
 def replayable(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    """The statements that can be replayed, by text: those that read no excluded column."""
+    """The statements that can be replayed, by text: those that need nothing that was left out."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in manifest["statements"]:
-        if EXCLUDED not in entry["marks"]:
+        if NOT_REPLAYED.isdisjoint(entry["marks"]):
             groups.setdefault(entry["sql"], []).append(entry)
     return groups
 
@@ -101,7 +102,7 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
     problems : sequence of str
         What is missing from its record, or odd about it.
     """
-    masters = set(cut.catalog.masters.values())
+    masters = cut.catalog.masters
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -116,7 +117,7 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
             **{name: metadata.version(name) for name in ("pymysql", "sqlglot", "networkx")},
         },
         "server": {"flavor": source.flavor, "version": source.version, **source.settings},
-        "parts": cut.parts,
+        "parts": "inside" if cut.parts == "all" and cut.left_out.keys() & masters.keys() else cut.parts,
         "schemas": [asdict(schema) for schema in source.schemas],
         "tables": [
             {
@@ -141,7 +142,7 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
         ],
         "lineage_tables": [{"name": part.table.full_name, "rows": part.rows} for part in source.lineage],
         "views": [{"name": view.full_name, "definition": view.definition} for view in source.views],
-        "views_left_out": list(needed_views(cut).left_out),
+        "views_left_out": list(source.views_left_out),
         "foreign_keys": [
             {
                 "name": fk.name,
@@ -149,7 +150,7 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
                 "columns": list(fk.columns),
                 "parent": fk.parent,
                 "parent_columns": list(fk.parent_columns),
-                "part": fk in masters,
+                "part": masters.get(fk.child) == fk,
             }
             for fk in foreign_keys(cut)
         ],

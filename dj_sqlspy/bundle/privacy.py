@@ -18,7 +18,7 @@ from typing import Any
 
 from pymysql.cursors import SSCursor
 
-from .. import servers
+from .. import atomic, servers
 from ..errors import BundleError
 from ..progress import counting
 from ..servers import backend_of
@@ -199,7 +199,7 @@ def record(bundle: BundleFolder, found: Inspection) -> None:
         "cut": list(found.cut),
     }
     try:
-        (bundle.path / INSPECTION_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        atomic.write(bundle.path / INSPECTION_FILE, json.dumps(about, indent=1) + "\n")
         refresh(bundle.path, bundle.manifest)
     except OSError as error:
         raise BundleError(f"Writing what was found into {bundle.path}: {error}") from error

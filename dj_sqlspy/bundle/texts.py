@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import atomic
 from ..external import File
 from . import environment
 from .about import read_about
@@ -110,4 +111,4 @@ def _read(path: Path) -> dict[str, Any] | None:
 def refresh(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Make the texts of a bundle again."""
     for name, text in texts(manifest, read_replay(folder), folder).items():
-        (folder / name).write_text(text, encoding="utf-8")
+        atomic.write(folder / name, text)

@@ -15,21 +15,22 @@ evaluation: Bancilhon, 1986). At the end each table of the slice is counted, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..lineage import Leaf, Witness
 from ..lineage.witness import with_keys
 from ..progress import Progress
-from ..rules import CHILD, PARENT, PART, PICKED, READ, WHOLE
+from ..rules import CHILD, PARENT, PART, PICKED, READ, WHOLE, WHOLE_INSIDE
 from ..servers.catalog import Catalog
 from ..servers.dialect import Key
 from ..servers.keys import convert, converted, key_columns
 from ..servers.snapshot import Refused
 from ..servers.tables import ForeignKey, Table
-from .follow import Follow, keys_among, to_children, to_parent, whole_keys
+from .follow import keys_among, to_children, to_parent, whole_keys
+from .inside import Inside
 from .keysets import Coder, Columns, KeySet, chosen, joined, length
 from .options import Options
 from .reader import Reader
@@ -59,7 +60,8 @@ class KeySets:
     """Keys of the slice's rows by full table name; their numbers are the places of their reasons in ``reasons``.
 
     ``refused``: by the number of a statement, why the server did not answer a query for it; all rows of the
-    tables that the query was about are in the slice then.
+    tables that the query was about are in the slice then. ``left_out``: rows that statements, rules or masters ask for
+    and that bounds keep out; ``cut``: the numbers of the statements that need such rows.
     """
 
     catalog: Catalog
@@ -67,6 +69,8 @@ class KeySets:
     keys: dict[str, KeySet] = field(default_factory=dict)
     reasons: list[Reason] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
+    left_out: dict[str, KeySet] = field(default_factory=dict)
+    cut: set[int] = field(default_factory=set)
 
     def rows(self, name: str) -> KeySet:
         """Those of one table, which may be none."""
@@ -83,20 +87,40 @@ class Demand:
     witnesses: tuple[Witness, ...]
 
 
+# Rows that are asked for and that bounds may keep out: the statements that ask, the table, the keys.
+_Missed: TypeAlias = "tuple[tuple[int, ...], Table, Columns]"
+
+
 class Cascade:
-    """One evaluation. `run` returns the key sets."""
+    """One evaluation. `run` returns the key sets.
+
+    Parameters
+    ----------
+    reader : Reader
+    catalog : Catalog
+    options : Options
+    progress : Progress, optional
+    inside : Inside, optional
+        Of ``options.only``.
+    """
 
     def __init__(
-        self, reader: Reader, catalog: Catalog, options: Options, progress: Progress | None = None
+        self,
+        reader: Reader,
+        catalog: Catalog,
+        options: Options,
+        progress: Progress | None = None,
+        inside: Inside | None = None,
     ) -> None:
         self.reader, self.catalog, self.options = reader, catalog, options
+        self.inside = inside or Inside(catalog, (), reader)
         self.sets = KeySets(catalog, reader.coder)
         self.progress = progress or Progress()
-        self._follows: dict[tuple[ForeignKey, bool], Follow] = {}
         self._reason_index: dict[Reason, int] = {}
         self._pending: dict[str, list[Columns]] = {}  # new since foreign keys and parts were followed
         self._unwitnessed: dict[str, list[Columns]] = {}  # new since witness rules ran
-        self._groups_done: dict[int, set[tuple[Any, ...]]] = {}
+        self._groups_done: dict[tuple[int, bool], set[tuple[Any, ...]]] = {}
+        self._missed: list[_Missed] = []
 
     def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
         """The closure of given keys, without statements."""
@@ -119,8 +143,12 @@ class Cascade:
         if self.options.down:
             self._descend()
         self._pick(also)
-        if not self.options.closed:
-            return self.sets
+        if self.options.closed:
+            self._fixpoint(rules)
+        self._tell_missed()
+        return self.sets
+
+    def _fixpoint(self, rules: Sequence[tuple[Witness, int]]) -> None:
         for number, (rule, reason) in enumerate(rules):
             if rule.rowless:
                 self._rowless(number, rule, reason)
@@ -135,7 +163,6 @@ class Cascade:
                 of_table = joined(keys)
                 for number, rule, reason in by_table.get(name, ()):
                     self._witness(number, rule, reason, name, of_table)
-        return self.sets
 
     def _leaves(self, demands: Sequence[Demand]) -> list[tuple[Witness, int]]:
         """Add the rows that statements read; their witness rules, each with its reason."""
@@ -152,7 +179,7 @@ class Cascade:
         reason = self._reason(Reason(PICKED))
         for name, members in keys.items():
             table = self.catalog.tables[name]
-            self._add(table, self.reader.coder.of(table, members), reason)
+            self._add(table, self.inside.among(table, self.reader.coder.of(table, members)), reason)
 
     # -------------------------------------------------- sets
 
@@ -170,24 +197,52 @@ class Cascade:
             # nothing tells its rows apart: one of them brings all
             if known:
                 return self.reader.coder.of(table, ())
-            keys = self.reader.keys(table, whole_keys(table))
+            keys = self.reader.keys(table, whole_keys(table, self.inside.get(name)))
         new = known.add(keys, reason)
         if length(new):
             self._pending.setdefault(name, []).append(new)
             self._unwitnessed.setdefault(name, []).append(new)
         return new
 
+    # -------------------------------------------------- bounds
+
+    def _kept(self, table: Table, keys: Columns, inside: str, numbers: tuple[int, ...]) -> Columns:
+        """Those of the keys that a second query returns, which is about rows inside only; the others are noted."""
+        there = KeySet(table, self.reader.coder)
+        there.add(self.reader.keys(table, inside), 0)
+        kept = there.among(keys)
+        if kept.all():
+            return keys
+        self._missed.append((numbers, table, chosen(keys, ~kept)))
+        return chosen(keys, kept)
+
+    def _tell_missed(self) -> None:
+        """Of the rows that bounds may have kept out, those that nothing else has brought."""
+        for numbers, table, keys in self._missed:
+            missing = chosen(keys, ~self.sets.rows(table.full_name).among(keys))
+            if length(missing):
+                self.sets.cut.update(numbers)
+                left_out = self.sets.left_out.setdefault(table.full_name, KeySet(table, self.reader.coder))
+                left_out.add(missing, 0)
+
     # -------------------------------------------------- leaves
 
     def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> None:
-        table = leaf.table
-        if leaf.sql is None or not table.primary_key:
-            sql = whole_keys(table)
-            reason = self._reason(Reason(WHOLE if leaf.sql is None else READ, numbers))
-        else:
-            sql, reason = leaf.sql, self._reason(Reason(READ, numbers))
+        table, rows = leaf.table, self.inside.get(leaf.table.full_name)
+        whole = WHOLE if rows is None else WHOLE_INSIDE
+        reason = self._reason(Reason(whole if leaf.sql is None else READ, numbers))
         try:
-            self._add(table, self.reader.keys(table, sql) if leaf.keys is None else leaf.keys, reason)
+            if leaf.sql is None:
+                keys = self.reader.keys(table, whole_keys(table))
+                if rows is not None:
+                    keys = self._kept(table, keys, whole_keys(table, rows), numbers)
+            elif table.primary_key or leaf.inside is not None:
+                keys = self.reader.keys(table, leaf.sql) if leaf.keys is None else leaf.keys
+                if leaf.inside is not None:
+                    keys = self._kept(table, keys, leaf.inside, numbers)
+            if not table.primary_key:
+                keys = self.reader.keys(table, whole_keys(table, rows))
+            self._add(table, keys, reason)
         except Refused as error:
             if leaf.sql is None:
                 raise
@@ -216,16 +271,11 @@ class Cascade:
                 for fk in self.catalog.parts(name):
                     self._referring(fk, keys, self._reason(Reason(PART, (), fk)))
 
-    def _follow(self, fk: ForeignKey, to_part: bool) -> Follow:
-        found = self._follows.get((fk, to_part))
-        if found is None:
-            found = self._follows[fk, to_part] = (to_children if to_part else to_parent)(self.catalog, fk)
-        return found
-
     def _parents(self, fk: ForeignKey, keys: Columns) -> None:
+        """Add the rows that given rows refer to: those of a row inside are inside as well."""
         child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
         reason = self._reason(Reason(PARENT, (), fk))
-        follow = self._follow(fk, False)
+        follow = to_parent(self.catalog, fk)
         if follow.projection is not None:
             found = iter([self.reader.coder.projected(child, keys, follow.projection, parent)])
         else:
@@ -252,53 +302,79 @@ class Cascade:
 
     def _referring(self, fk: ForeignKey, keys: Columns, reason: int) -> list[Columns]:
         """Add the rows of the child that refer to given rows of the parent; returns those that are new."""
-        part, follow = self.catalog.tables[fk.child], self._follow(fk, True)
-        asked = self.reader.lists(self.catalog.tables[fk.parent], keys)
-        added = [self._add(part, self.reader.keys(part, follow.ask(chunk)), reason) for chunk in asked]
+        child, added = self.catalog.tables[fk.child], []
+        follow = to_children(self.catalog, fk)
+        inside = None if self.inside.follows(fk) else to_children(self.catalog, fk, self.inside[fk.child])
+        for chunk in self.reader.lists(self.catalog.tables[fk.parent], keys):
+            found = self.reader.keys(child, follow.ask(chunk))
+            if inside is not None:
+                found = self._kept(child, found, inside.ask(chunk), ())
+            added.append(self._add(child, found, reason))
         return [new for new in added if length(new)]
 
     # -------------------------------------------------- witnesses
 
     def _rowless(self, number: int, rule: Witness, reason: int) -> None:
         """Ask for the combination of no rows, which no new key brings up."""
-        names = [name for _, columns in rule.asks for name in columns.split(", ") if name]
-        none = " AND ".join(f"{name} IS NULL" for name in names) or "TRUE"
-        self._answer(number, rule, reason, with_keys(rule.asks[0][0], none))
 
-    def _add_wanted(self, rule: Witness, rows: Sequence[Sequence[Any]], start: int, reason: int) -> None:
-        """Add the rows of the base tables whose keys stand in rows of an answer from a place on."""
-        for base in rule.wanted:
-            end = start + len(base.table.key)
-            self._add(
-                base.table, self.reader.coder.read(base.table, [row[start:end] for row in rows]), reason
-            )
-            start = end
+        def asked(rule: Witness) -> str:
+            names = [name for _, columns in rule.asks for name in columns.split(", ") if name]
+            none = " AND ".join(f"{name} IS NULL" for name in names) or "TRUE"
+            return with_keys(rule.asks[0][0], none)
+
+        self._answer(number, rule, reason, asked)
 
     def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: Columns) -> None:
-        for base, (sql, names) in zip(rule.outer, rule.asks, strict=True):
+        for place, base in enumerate(rule.outer):
             if base.table.full_name != name:
                 continue
             columns = key_columns(base.table)
             for chunk in self.reader.lists(base.table, keys):
-                asked = with_keys(sql, base.table.dialect.condition(names, columns, chunk))
+
+                def asked(
+                    rule: Witness, place: int = place, columns: Any = columns, chunk: Any = chunk
+                ) -> str:
+                    sql, names = rule.asks[place]
+                    return with_keys(sql, self.catalog.dialect.condition(names, columns, chunk))
+
                 self._answer(number, rule, reason, asked)
 
-    def _answer(self, number: int, rule: Witness, reason: int, sql: str) -> None:
+    def _answer(self, number: int, rule: Witness, reason: int, asked: Callable[[Witness], str]) -> None:
+        """Add the rows that a rule wants; where only some rows count, those that it wants of these."""
+        numbers = self.sets.reasons[reason].statements
         try:
-            rows = self._available(rule, self.reader.snapshot.rows(sql))
-            if rule.group_sql:
-                self._complete_groups(number, rule, reason, rows)
-                return
+            wanted = self._wanted((number, False), rule, asked(rule))
+            if rule.inside is not None:
+                needed, wanted = wanted, self._wanted((number, True), rule.inside, asked(rule.inside))
+                missed = list(set(needed).difference(wanted))
+                self._missed += [(numbers, table, keys) for table, keys in self._keys_in(rule, missed)]
         except Refused as error:
-            self._refused({base.table for base in rule.wanted}, self.sets.reasons[reason].statements, error)
+            self._refused({base.table for base in rule.wanted}, numbers, error)
             return
-        self._add_wanted(rule, rows, sum(len(base.table.key) for base in rule.outer), reason)
+        for table, keys in self._keys_in(rule, wanted):
+            self._add(table, keys, reason)
+
+    def _keys_in(self, rule: Witness, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Table, Columns]]:
+        """The keys in an answer of the rows that a rule wants, by their tables."""
+        start = 0
+        for base in rule.wanted if rows else ():
+            end = start + len(base.table.key)
+            yield base.table, self.reader.coder.read(base.table, [row[start:end] for row in rows])
+            start = end
 
     def _refused(self, tables: Iterable[Table], numbers: tuple[int, ...], error: Refused) -> None:
         """All rows of tables for a query that the server does not answer, though it had accepted it."""
         self.sets.refused.update(dict.fromkeys(numbers, str(error)))
         for table in tables:
             self._leaf(Leaf(table, None), numbers)
+
+    def _wanted(self, rule_id: tuple[int, bool], rule: Witness, sql: str) -> Sequence[tuple[Any, ...]]:
+        """Keys of the rows that a rule wants for combinations that are in the slice, one combination a row."""
+        rows = self._available(rule, self.reader.snapshot.rows(sql))
+        if rule.group_sql:
+            return self._groups(rule_id, rule, rows)
+        start = sum(len(base.table.key) for base in rule.outer)
+        return [tuple(row[start:]) for row in rows]
 
     def _available(self, rule: Witness, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """Those rows of an answer whose outer rows are all in the slice."""
@@ -314,10 +390,11 @@ class Cascade:
             start = end
         return rows
 
-    def _complete_groups(
-        self, number: int, rule: Witness, reason: int, rows: Sequence[Sequence[Any]]
-    ) -> None:
-        done = self._groups_done.setdefault(number, set())
+    def _groups(
+        self, rule_id: tuple[int, bool], rule: Witness, rows: Sequence[Sequence[Any]]
+    ) -> list[tuple[Any, ...]]:
+        """All rows of the groups of given combinations, of each group once."""
+        done = self._groups_done.setdefault(rule_id, set())
         columns = [column for base in rule.outer for column in key_columns(base.table)]
         representatives = []
         for row in rows:
@@ -327,7 +404,8 @@ class Cascade:
                 representatives.append(
                     tuple(converted(column, value) for column, value in zip(columns, row, strict=False))
                 )
-        dialect = self.catalog.dialect
+        dialect, found = self.catalog.dialect, list[tuple[Any, ...]]()
         for chunk in dialect.chunks(columns, representatives):
             which = dialect.condition(rule.group_columns, columns, chunk) if columns else "TRUE"
-            self._add_wanted(rule, self.reader.snapshot.rows(with_keys(rule.group_sql, which)), 0, reason)
+            found += self.reader.snapshot.rows(with_keys(rule.group_sql, which))
+        return found

@@ -77,13 +77,16 @@ def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
     )
 
 
-def to_children(catalog: Catalog, fk: ForeignKey) -> Follow:
-    """From rows of the parent to those of the child that refer to them."""
+def to_children(catalog: Catalog, fk: ForeignKey, rows: str | None = None) -> Follow:
+    """From rows of the parent to those of the child that refer to them.
+
+    ``rows`` is what stands in FROM for the child where only some of its rows count (`inside`).
+    """
     child, parent, dialect = catalog.tables[fk.child], catalog.tables[fk.parent], catalog.dialect
     target = _targets(fk)
     columns = key_columns(parent)
     select = dialect.expressions(key_columns(child), "part")
-    source = f"{fk.child} AS `part`"
+    source = f"{rows or fk.child} AS `part`"
     if set(target) == {c.lower() for c in parent.key}:
         names = dialect.expressions((child.column(target[c.lower()]) for c in parent.key), "part")
     else:
@@ -93,9 +96,10 @@ def to_children(catalog: Catalog, fk: ForeignKey) -> Follow:
     return Follow(dialect, None, columns, names, f"SELECT {select} FROM {source} WHERE `{KEYS}`")
 
 
-def whole_keys(table: Table) -> str:
-    """The query for the keys of all rows of a table."""
-    return f"SELECT {table.dialect.expressions(key_columns(table))} FROM {table.full_name}"
+def whole_keys(table: Table, rows: str | None = None) -> str:
+    """The query for the keys of all rows of a table, or of those that ``rows`` stands for in FROM."""
+    source = table.full_name if rows is None else f"{rows} AS `inside~`"
+    return f"SELECT {table.dialect.expressions(key_columns(table))} FROM {source}"
 
 
 def keys_among(table: Table, keys: Sequence[Key]) -> str:

@@ -15,7 +15,9 @@ from ..errors import LineageError
 from ..journal import Statement
 from ..lineage import Leaf, Lineage, analyse
 from ..lineage.batch import Batch, batch, rows_of_one_table
-from ..lineage.tree import Block, Output, Query, Union, to_sql
+from ..lineage.generate import to_sql
+from ..lineage.inside import narrowed
+from ..lineage.tree import Block, Output, Query, Union
 from ..lineage.witness import with_keys
 from ..progress import Progress
 from ..servers.catalog import Catalog
@@ -24,7 +26,8 @@ from ..servers.snapshot import Refused
 from ..servers.tables import Table
 from ..shapes import Shape
 from .fixpoint import Demand
-from .keysets import Columns, length
+from .inside import Inside
+from .keysets import Columns, KeySet, length
 from .known import Binding, Known, keys_of
 from .reader import Reader
 
@@ -71,7 +74,12 @@ class StatementReport(NamedTuple):
 
 
 def analyse_all(
-    shapes: Sequence[Shape], catalog: Catalog, reader: Reader, strict: bool, progress: Progress
+    shapes: Sequence[Shape],
+    catalog: Catalog,
+    reader: Reader,
+    strict: bool,
+    progress: Progress,
+    inside: Inside,
 ) -> tuple[list[StatementReport], list[Demand]]:
     """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible."""
     reports: list[StatementReport] = []
@@ -80,19 +88,23 @@ def analyse_all(
     known = Known(reader.coder)
     loops = [loop_of(shape, catalog) for shape in shapes]
     for loop in loops:
-        if loop is not None:
+        if not isinstance(loop, str):
             known.watch(*loop)
     # what is not asked for all bindings at once comes first, since it can make bindings redundant
     alone: list[Iterable[_Made] | None] = [
-        None
-        if loop is not None
-        else [_one_by_one(shape, binding, catalog, reader, known) for binding in shape.bindings]
+        [_one_by_one(shape, binding, catalog, reader, known, inside) for binding in shape.bindings]
+        if isinstance(loop, str)
+        else None
         for shape, loop in zip(shapes, loops, strict=True)
     ]
     for shape, loop, one_by_one in zip(shapes, loops, alone, strict=True):
-        made = one_by_one if loop is None else _whole_shape(shape, *loop, catalog, reader, known)
+        made = (
+            one_by_one
+            if isinstance(loop, str)
+            else _whole_shape(shape, *loop, catalog, reader, known, inside)
+        )
         if made is None:
-            made = (_one_by_one(shape, binding, catalog, reader, known) for binding in shape.bindings)
+            made = (_one_by_one(shape, binding, catalog, reader, known, inside) for binding in shape.bindings)
         for lineage, demand, counted in made:
             progress("statements", len(demand.numbers))
             if lineage.fallback and strict:
@@ -121,14 +133,22 @@ def _reports(lineage: Lineage, counted: Iterable[tuple[Statement, int | None]]) 
 
 
 def _one_by_one(
-    shape: Shape, binding: tuple[str, ...], catalog: Catalog, reader: Reader, known: Known
+    shape: Shape,
+    binding: tuple[str, ...],
+    catalog: Catalog,
+    reader: Reader,
+    known: Known,
+    inside: Inside,
 ) -> _Made:
     members = shape.bindings[binding]
-    lineage = analyse(members[0].sql, catalog, kind=shape.kind, default_schema=shape.database or None)
+    lineage = analyse(
+        members[0].sql, catalog, kind=shape.kind, default_schema=shape.database or None, inside=inside
+    )
     numbers = tuple(s.number for s in members)
     if (read := _read(lineage, shape.kind, reader)) is not None:
         leaf, keys = read
-        known.add(leaf.table, keys)
+        if leaf.inside is None:
+            known.add(leaf.table, keys)
         return lineage, Demand(numbers, (leaf,), ()), [(s, length(keys)) for s in members]
     lineage, now = _checked(lineage, reader, members[0].rows)
     return lineage, Demand(numbers, lineage.leaves, lineage.witnesses), [(s, now) for s in members]
@@ -155,25 +175,41 @@ def _read(lineage: Lineage, kind: str, reader: Reader) -> tuple[Leaf, Columns] |
     return dataclasses.replace(leaf, keys=keys), keys
 
 
-def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | None:
-    """The lineage of a shape and how to ask for all of its bindings at once; None if that cannot be."""
+def loop_of(shape: Shape, catalog: Catalog) -> tuple[Lineage, Batch] | str:
+    """The lineage of a shape and how to ask for all of its bindings at once, or why that cannot be."""
     if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
-        return None
+        return "there is one binding"
     try:
         lineage = analyse(shape.marked, catalog, kind=shape.kind, default_schema=shape.database or None)
-    except LineageError:
-        return None
-    if lineage.fallback or lineage.query is None or lineage.witnesses or not lineage.reads_whole:
-        return None
+    except LineageError as error:
+        return str(error)
+    if lineage.fallback or lineage.query is None:
+        return lineage.fallback or "it reads nothing"
+    if lineage.witnesses:
+        return "rules keep other rows rejected"
+    if not lineage.reads_whole:
+        return "its SELECT stands in another statement"
     found = batch(lineage.query)
-    return None if found is None or not (found.single or found.count) else (lineage, found)
+    return found if isinstance(found, str) else (lineage, found)
 
 
 def _whole_shape(
-    shape: Shape, lineage: Lineage, found: Batch, catalog: Catalog, reader: Reader, known: Known
+    shape: Shape,
+    lineage: Lineage,
+    found: Batch,
+    catalog: Catalog,
+    reader: Reader,
+    known: Known,
+    inside: Inside,
 ) -> list[_Made] | None:
     """The lineage of a loop, asked for all bindings at once; None if they must be asked one by one."""
-    redundant = known.among(lineage, found, shape)
+    within: Batch | None = None
+    if lineage.query is not None and any(table.full_name in inside for table in lineage.tables):
+        asked_inside = batch(narrowed(lineage.query, inside))
+        if isinstance(asked_inside, str):
+            return None
+        within = asked_inside
+    redundant = known.among(lineage, found, shape) if within is None else []
     made: list[_Made] = []
     if redundant:
         # their rows are there, and each returns its row
@@ -196,25 +232,64 @@ def _whole_shape(
             example = next(parts([next(iter(shape.bindings))], found)).condition
             reader.snapshot.require_accepted(with_keys(found.leaves[0], example))
         agreeing = _agreeing(shape, lineage, found, reader)
+        whole = [(part, _leaves_of(part, lineage, found)) for part in agreeing]
+        apart = [] if within is None else list(_apart(agreeing, lineage, found, within, reader))
     except Refused:
         return None
-    leaves = [
-        Leaf(leaf.table, with_keys(sql, part.condition), part.keys)
-        for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
-        for part in agreeing
-    ]
-    members = [s for part in agreeing for binding in part.bindings for s in shape.bindings[binding]]
-    demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
-    made.append((lineage, demand, [(s, 1 if found.single else s.rows) for s in members]))
+    for some in [whole] if within is None else apart:
+        members = [s for part, _ in some for binding in part.bindings for s in shape.bindings[binding]]
+        leaves = [leaf for _, leaves_of_part in some for leaf in leaves_of_part]
+        demand = Demand(tuple([s.number for s in members]), tuple(leaves), ())
+        made.append((lineage, demand, [(s, 1 if found.single else s.rows) for s in members]))
     if sum(len(part.bindings) for part in agreeing) < len(shape.bindings):
         asked = {binding for part in agreeing for binding in part.bindings}
         left = shape.bindings.keys() - asked
         made += [
-            _one_by_one(shape, binding, catalog, reader, known)
+            _one_by_one(shape, binding, catalog, reader, known, inside)
             for binding in shape.bindings
             if binding in left
         ]
     return made
+
+
+def _leaves_of(part: Part, lineage: Lineage, found: Batch) -> list[Leaf]:
+    return [
+        Leaf(leaf.table, with_keys(sql, part.condition), part.keys)
+        for leaf, sql in zip(lineage.leaves, found.leaves, strict=True)
+    ]
+
+
+def _apart(
+    agreeing: Sequence[Part], lineage: Lineage, found: Batch, within: Batch, reader: Reader
+) -> Iterator[list[tuple[Part, list[Leaf]]]]:
+    """The bindings whose statements depend on rows inside alone, and each of the others by itself.
+
+    A list of bindings of which some depend on other rows is halved until it is known which.
+    """
+    kept: list[tuple[Part, list[Leaf]]] = []
+    pending = list(agreeing)[::-1]
+    while pending:
+        part = pending.pop()
+        leaves, whole = [], True
+        for leaf, sql in zip(_leaves_of(part, lineage, found), within.leaves, strict=True):
+            keys = reader.keys(leaf.table, str(leaf.sql)) if leaf.keys is None else leaf.keys
+            asked = with_keys(sql, part.condition)
+            there = KeySet(leaf.table, reader.coder)
+            there.add(reader.keys(leaf.table, asked), 0)
+            whole = whole and bool(there.among(keys).all())
+            leaves.append(
+                dataclasses.replace(leaf, keys=keys if leaf.table.primary_key else None, inside=asked)
+            )
+        if whole:
+            kept.append((part, [dataclasses.replace(leaf, inside=None) for leaf in leaves]))
+        elif len(part.bindings) == 1:
+            yield [(part, leaves)]
+        else:
+            middle = len(part.bindings) // 2
+            for half in (part.bindings[middle:], part.bindings[:middle]):
+                pending += parts(half, found)
+    if kept:
+        yield kept
 
 
 class Part(NamedTuple):

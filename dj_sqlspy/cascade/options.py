@@ -35,9 +35,10 @@ class Options:
     virtual : tuple of ForeignKey
         References that the database does not declare.
     only : tuple of Bound
-        Leave out the rows of the bounded tables that these do not name, and all that descends from them.
+        Keep the slice inside of them: rows of the bounded tables that these do not name, and all that descends from
+        such rows, are outside, and so is what would be there for their sake.
     guard : tuple of Bound
-        Refuse where such rows are in the slice.
+        Refuse where rows outside of these are in the slice.
     """
 
     parts: str = "all"

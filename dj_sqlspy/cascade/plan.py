@@ -73,7 +73,7 @@ def plan(shapes: Sequence[Shape], catalog: Catalog, options: Options) -> Plan:
     steps.append(Step("try whether the account may read the tables that it can lead to", "together"))
     found: list[tuple[Shape, Lineage]] = []
     loops = [loop_of(shape, catalog) for shape in shapes]
-    for shape, loop in sorted(zip(shapes, loops, strict=True), key=lambda pair: pair[1] is not None):
+    for shape, loop in sorted(zip(shapes, loops, strict=True), key=lambda pair: not isinstance(pair[1], str)):
         lineage, step = _of_shape(shape, loop, catalog)
         found.append((shape, lineage))
         steps.append(step)
@@ -95,8 +95,11 @@ def plan(shapes: Sequence[Shape], catalog: Catalog, options: Options) -> Plan:
                 done.add(number)
                 steps.append(_of_rule(shape, rule))
                 reached |= {base.table.full_name for base in rule.wanted}
-    if options.only or options.guard:
-        steps.append(Step("compare with the rows that `only` and `guard` name", EACH_LIST))
+    if options.only:
+        what = "ask the above, of tables that `only` names or that descend from them, also of the rows inside alone"
+        steps.append(Step(what, "as often"))
+    if options.guard:
+        steps.append(Step("look for rows outside of `guard`", EACH_LIST))
     named = {table.full_name for _, lineage in found for table in lineage.tables}
     included = catalog.in_order(included_tables(catalog, reached | named, (), parts))
     several = "together with others"
@@ -131,12 +134,12 @@ def included_tables(
         names = names | more
 
 
-def _of_shape(shape: Shape, loop: tuple[Lineage, Batch] | None, catalog: Catalog) -> tuple[Lineage, Step]:
+def _of_shape(shape: Shape, loop: tuple[Lineage, Batch] | str, catalog: Catalog) -> tuple[Lineage, Step]:
     """The lineage of a shape, and how its leaves are asked for."""
     bindings = len(shape.bindings)
     lineage = analyse(shape.first.sql, catalog, kind=shape.kind, default_schema=shape.database or None)
     what = f"rows that {_numbers(shape)} depend{'s' if len(shape.numbers) == 1 else ''} on"
-    if loop is not None:
+    if not isinstance(loop, str):
         found = loop[1]
         sql = tuple(_shown(text) for text in found.leaves)
         if found.count and not found.single and (found.point or not found.counted_by_leaf):
@@ -145,7 +148,7 @@ def _of_shape(shape: Shape, loop: tuple[Lineage, Batch] | None, catalog: Catalog
         return lineage, Step(
             what, f"{often}{', without rows that are known by then' * bool(found.point)}", sql
         )
-    often = ONCE if bindings == 1 else f"once for each of its {bindings:,} lists of values, such as"
+    often = ONCE if bindings == 1 else f"once for each of its {bindings:,} lists of values ({loop}), such as"
     leaves = [leaf.sql or whole_keys(leaf.table) for leaf in lineage.leaves]
     if only_leaf(lineage, shape.kind) is None:
         leaves.append(lineage.sql if lineage.query is None else counting(lineage.query))

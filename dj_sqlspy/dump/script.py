@@ -6,6 +6,7 @@ In: a `Slice`, and the `Source` that was read of its server. Out: text. What a s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import BundleError
@@ -13,8 +14,8 @@ from ..servers import backend_of
 from ..servers.source import Rows, Source
 from ..servers.tables import ForeignKey
 from ..slices import Slice, TableSlice
+from .functions import called_functions, without_functions
 from .keytables import KeyTable
-from .views import needed_views
 
 
 def read_source(connection: Any, cut: Slice) -> Source:
@@ -39,9 +40,14 @@ def read_source(connection: Any, cut: Slice) -> Source:
     tables = [entry.table for entry in cut.tables.values() if not entry.table.is_view]
     if not tables:
         raise BundleError("Writing the slice: it holds no table, so there is nothing to dump.")
-    filled = {name for name, entry in cut.tables.items() if entry.rows}
+    filled = {name: entry.conditions for name, entry in cut.tables.items() if entry.rows}
     backend = backend_of(connection)
-    return backend.read_source(connection, tables, cut.catalog, needed_views(cut).whole, filled)
+    functions = backend.stored_functions(connection, called_functions(cut))
+    missing = {name: found for name, found in functions.items() if isinstance(found, str)}
+    brought = [found for found in functions.values() if not isinstance(found, str)]
+    views = without_functions(cut, missing)
+    source = backend.read_source(connection, tables, cut.catalog, views.whole, brought, filled)
+    return replace(source, views_left_out=views.left_out, functions_left_out=missing)
 
 
 def dump_script(

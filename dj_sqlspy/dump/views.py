@@ -39,7 +39,7 @@ def needed_views(cut: Slice) -> Views:
 
     def is_whole(view: Table) -> bool:
         if view.full_name not in known:
-            used = _named(cut, view.view_sql or "", view.schema) if view.view_sql else [None]
+            used = named(cut, view.view_sql or "", view.schema) if view.view_sql else [None]
             whole = [table is not None and is_held(table) for table in used]
             known[view.full_name] = all(whole)
         return known[view.full_name]
@@ -49,14 +49,14 @@ def needed_views(cut: Slice) -> Views:
 
     # statements that differ in literals only name the same tables
     for report in {(lift(r.sql)[0], r.statement.database): r for r in cut.statements}.values():
-        for table in _named(cut, report.sql, report.statement.database or None):
+        for table in named(cut, report.sql, report.statement.database or None):
             if table is not None and table.is_view:
                 is_whole(table)
     whole = tuple(name for name, is_one in known.items() if is_one)
     return Views(whole, tuple(name for name, is_one in known.items() if not is_one))
 
 
-def _named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
+def named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
     """The tables and views that a statement or view names; None for one that is not in the catalog."""
     with suppress(LineageError):  # of which lineage has told already
         return [cut.catalog.find(own, name, schema) for own, name in named_tables(sql, guess=False)]

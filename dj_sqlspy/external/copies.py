@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import atomic
 from ..errors import FilesError
 from .file import File
 from .stores import Stores
@@ -347,14 +348,14 @@ def _read_sums(path: Path) -> dict[str, str]:
 
 def _write_sums(path: Path, folder: Path, sums: Mapping[str, str]) -> None:
     lines = [_sum_line(name, sums[name]) for name in sorted(sums) if (folder / name).is_file()]
-    _write(path, "".join(lines))
+    atomic.write(path, "".join(lines))
 
 
 def _write_configuration(path: Path, files: Sequence[File], stores: Stores) -> None:
     about = configuration(files, stores)
     if path.exists():  # another run copied other stores
         about = {**json.loads(path.read_text(encoding="utf-8")), **about}
-    _write(path, json.dumps(about, indent=1) + "\n")
+    atomic.write(path, json.dumps(about, indent=1) + "\n")
 
 
 def configuration(files: Sequence[File], stores: Stores) -> dict[str, Any]:
@@ -371,9 +372,3 @@ def configuration(files: Sequence[File], stores: Stores) -> dict[str, Any]:
         if stores.is_default(name):
             about["default"] = name
     return about
-
-
-def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8", errors="surrogateescape")
-    os.replace(fresh, path)

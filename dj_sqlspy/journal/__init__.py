@@ -3,7 +3,7 @@
 In: statements with their row counts. Out: one file a process and run, which `runs` reads back. It does not
 know SQL and does not know DataJoint.
 
-Format, version 1
+Format, version 2
 -----------------
 ::
 
@@ -28,10 +28,14 @@ Which record a line is, is told by its first key:
     ``program`` (``path`` and ``sha256`` of the script or notebook; only where there is one, see `programs`).
 ``number``
     A statement. ``number`` (from 1 in each file), ``time`` (when it was sent or had ended), ``rows`` (int or null;
-    only where it had ended), ``kind``, ``server`` ("host:port"), ``transaction`` (0 outside; else equal for
-    statements of one transaction), ``sql``; ``database`` only where it is known; ``sessions`` (list of int) only
-    where not the session that started the run received it; ``before`` only where statements before it have ended
-    since the last record: a list of their numbers and rows.
+    only where it had ended) and then ``digest`` and ``columns`` (the number of their definition) where there is a
+    digest, ``kind``, ``server`` ("host:port"), ``transaction`` (0 outside; else equal for statements of one
+    transaction), ``sql``; ``database`` only where it is known; ``sessions`` (list of int) only where not the session
+    that started the run received it; ``state`` (the number of its definition) only where the connection had set
+    something; ``before`` only where statements before it have ended since the last record: a list of their numbers and
+    rows, and where there is one their digest and the number of the definition of their columns.
+``define``
+    A value that other records of the file refer to by this number: ``value``.
 ``ended``
     Statements that have ended, as in ``before``; for those that failed, which do not count, "failed" is in the
     place of rows.
@@ -42,7 +46,7 @@ Which record a line is, is told by its first key:
 
 Where a fault can't be written (a full disk), the file is renamed from ``.journal`` to ``.incomplete``.
 
-History: 1, first version.
+History: 1, first version. 2: digests, columns, and what a connection had set.
 """
 
 from .places import (

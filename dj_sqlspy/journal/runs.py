@@ -7,258 +7,18 @@ changes nothing on disk.
 from __future__ import annotations
 
 import heapq
-import itertools
-import json
-import os
-import re
-import socket
-import sys
-import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
-from ..errors import JournalError
 from ..gc_pause import gc_paused
 from .places import INCOMPLETE, SUFFIX, run_folders, run_order
+from .reading import JournalFile, Record, read_file
 from .statement import Statement
-from .writer import FORMAT, failures
-
-
-@dataclass(frozen=True)
-class JournalFile:
-    """One file as read.
-
-    Attributes
-    ----------
-    path : Path
-    header : dict
-        Empty where it is damaged.
-    lines : int
-        Whole lines, as many as were there when it was read.
-    statements : int
-        Of these, the statements that are not damaged and did not fail.
-    damaged : frozenset of int
-        Lines to leave out, counted from 1.
-    end : dict or None
-        The last record; None where the process was stopped before it.
-    problems : list of str
-        What is missing or may be.
-    notes : list of str
-        What is odd but loses nothing.
-    size : int
-        Bytes.
-    """
-
-    path: Path
-    header: dict[str, Any]
-    lines: int
-    statements: int
-    damaged: frozenset[int]
-    end: dict[str, Any] | None
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    size: int = 0
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that started the run."""
-        return bool(self.header.get("process") == "first")
-
-    @property
-    def alive(self) -> bool:
-        """Whether its process runs on this host now."""
-        if self.end is not None or self.header.get("host") != socket.gethostname():
-            return False
-        try:
-            os.kill(int(self.header["pid"]), 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
-    def records(self) -> Iterator[Record]:
-        """The statements, read again from the file.
-
-        No more are held in memory than had been sent when the first of them ended: one for each thread that reads.
-
-        Raises
-        ------
-        JournalError
-            If the file can't be read any more.
-        """
-        return map(Record._make, self.fields())
-
-    def fields(self) -> Iterator[list[Any]]:
-        """`records`, each as the list of its fields, which is quicker made."""
-        # those whose rows a later record has, and those behind them; and what that record says
-        waiting: deque[list[Any]] = deque()
-        ended: dict[int, int | str] = {}
-        damaged = self.damaged
-        try:
-            with self.path.open("rb") as file:
-                for number, line in enumerate(itertools.islice(file, self.lines), 1):
-                    if damaged and number in damaged:
-                        continue
-                    if line.startswith(_STATEMENT, 9):
-                        fields, before = _statement(line)
-                        if len(before) == len(waiting) == 1 and before[0][0] == waiting[0][_NUMBER]:
-                            first = waiting.popleft()  # nearly always: one thread reads
-                            first[_ROWS] = before[0][1]
-                            yield first
-                        else:
-                            ended.update(before)
-                        waiting.append(fields)
-                        if len(waiting) == 1 and fields[_ROWS] == _AWAITED:
-                            continue
-                    elif line.startswith(_ENDED, 9):
-                        ended.update(json.loads(line[9:])["ended"])
-                    while waiting and (waiting[0][_ROWS] != _AWAITED or waiting[0][_NUMBER] in ended):
-                        yield from _with_rows(waiting.popleft(), ended)
-        except OSError as error:
-            raise JournalError(f"Reading the journal {self.path}: {error}.") from error
-        while waiting:
-            yield from _with_rows(waiting.popleft(), ended)
-
-
-class Record(NamedTuple):
-    """A statement as a journal has it (`journal`, Format)."""
-
-    number: int
-    time: float
-    rows: int | None
-    kind: str
-    server: str
-    transaction: int
-    sql: str
-    database: str = ""
-    sessions: tuple[int, ...] = (0,)
-
-
-_STATEMENT = b'{"number":'
-_ENDED = b'{"ended":'
-_FAILED = "failed"
-_AWAITED = -2  # in the place of rows: another record has them
-
-# The part of a statement before its text where JSON escapes no character, as in nearly all. What a statement shares
-# with others, here and behind its text, is one piece, and read once.
-_HEAD = re.compile(
-    r'\{"number":(\d+)(?:,"before":\[\[(\d+),(-?\d+)\]\])?,"time":([\d.e+-]+)(?:,"rows":(-?\d+|null))?,("kind":[^\\]*)'
-)
-_NAMES = ("kind", "server", "database")
-_NUMBER, _ROWS = Record._fields.index("number"), Record._fields.index("rows")
-
-
-@lru_cache(maxsize=1000)
-def _before_text(piece: str) -> tuple[str, str, int]:
-    fields = json.loads(f"{{{piece}}}")
-    return sys.intern(fields["kind"]), sys.intern(fields["server"]), fields["transaction"]
-
-
-@lru_cache(maxsize=1000)
-def _behind_text(piece: str) -> tuple[str, tuple[int, ...]]:
-    fields = json.loads("{" + piece.lstrip(","))
-    return sys.intern(fields.get("database", "")), tuple(fields.get("sessions", (0,)))
-
-
-def _statement(line: bytes) -> tuple[list[Any], Sequence[tuple[int, int | str]]]:
-    """The fields of a `Record`, and what the line says of statements before it."""
-    text = line.decode("ascii")
-    head, _, tail = text.partition(',"sql":"')
-    match = _HEAD.fullmatch(head, 9) if "\\" not in tail else None
-    if match is None:
-        found = json.loads(text[9:])
-        before = found.pop("before", ())
-        sessions = tuple(found.pop("sessions", (0,)))
-        found.update({name: sys.intern(found[name]) for name in _NAMES if name in found})
-        return list(Record(**{"rows": _AWAITED, **found}, sessions=sessions)), before
-    number, earlier, its_rows, time, rows, piece = match.groups()
-    kind, server, transaction = _before_text(piece)
-    sql, _, piece = tail.partition('"')
-    database, sessions = _behind_text(piece)
-    return [
-        int(number),
-        float(time),
-        _AWAITED if rows is None else None if rows == "null" else int(rows),
-        kind,
-        server,
-        transaction,
-        sql,
-        database,
-        sessions,
-    ], () if earlier is None else ((int(earlier), int(its_rows)),)
-
-
-def _with_rows(fields: list[Any], ended: dict[int, int | str]) -> Iterator[list[Any]]:
-    """The statement with the number of its rows as far as it is known; nothing if it failed."""
-    if fields[_ROWS] == _AWAITED:
-        fields[_ROWS] = ended.pop(fields[_NUMBER], None)
-    if fields[_ROWS] != _FAILED:
-        yield fields
-
-
-def read_file(path: Path) -> JournalFile:
-    """Read one file. Damaged lines are left out and reported.
-
-    Raises
-    ------
-    JournalError
-        If it was written in a newer format, or can't be read at all.
-    """
-    header: dict[str, Any] = {}
-    end = None
-    size = lines = statements = 0
-    cut_off = False  # something follows the last newline
-    damaged = set()
-    problems: list[str] = []
-    notes: list[str] = []
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                size += len(line)
-                if not line.endswith(b"\n"):
-                    cut_off = True
-                    break
-                lines += 1
-                if line == b"\n":
-                    continue
-                body = line[9:-1]
-                if line[:9] != b"%08x " % zlib.crc32(body):
-                    problems.append(f"{path}: line {lines} is damaged; a statement may be missing")
-                    damaged.add(lines)
-                elif body.startswith(_STATEMENT):
-                    statements += 1
-                elif body.startswith(_ENDED):
-                    statements -= sum(rows == _FAILED for _, rows in json.loads(body)["ended"])
-                elif body.startswith(b'{"format":'):
-                    header = json.loads(body)
-                    if header["format"] > FORMAT:
-                        raise JournalError(
-                            f"Reading the journal {path}: dj-sqlspy {header.get('dj_sqlspy')} wrote it in format "
-                            f"{header['format']}, and this dj-sqlspy reads formats up to {FORMAT}. Install a newer "
-                            f"dj-sqlspy."
-                        )
-                elif body.startswith(b'{"fault":'):
-                    problems.append(f"{path}: {json.loads(body)['fault']}")
-                elif body.startswith(b'{"end":'):
-                    end = json.loads(body)
-    except OSError as error:
-        raise JournalError(f"Reading the journal {path}: {error}.") from error
-    if cut_off:
-        notes.append(f"{path}: the last record is cut off; the process was stopped before it had the result")
-    if not header and (lines or path.suffix == INCOMPLETE):
-        problems.append(f"{path}: the header is missing, and with it the policies of the session")
-    if path.suffix == INCOMPLETE and not problems:
-        problems.append(
-            f"{path}: a statement could not be recorded, as the disk was full or could not be written"
-        )
-    return JournalFile(path, header, lines, statements, frozenset(damaged), end, problems, notes, size)
+from .writer import failures
 
 
 @dataclass(frozen=True)
@@ -411,11 +171,11 @@ def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     make = Statement._make  # which is quicker than the class
     files = [(file, run.analysis) for run in runs for file in run.files]
     for analysis, position, fields in _in_order(files, session):
-        _, time, rows, kind, server, transaction, sql, database, _ = fields
+        _, time, rows, kind, server, transaction, sql, database, _, *more = fields
         if transaction:
             transaction = transactions.setdefault((position, transaction), len(transactions) + 1)
         number = len(out) + 1
-        out.append(make((sql, rows, time, kind, server, transaction, analysis, number, database)))
+        out.append(make((sql, rows, time, kind, server, transaction, analysis, number, database, *more)))
     return out
 
 
@@ -432,12 +192,15 @@ def _in_order(
         yield files[position][1], position, fields
 
 
+_SESSIONS = Record._fields.index("sessions")
+
+
 def _timed(
     file: JournalFile, session: int | None, position: int
 ) -> Iterator[tuple[float, int, int, list[Any]]]:
     latest = 0.0
     for fields in file.fields():
-        number, time, *_, sessions = fields
+        number, time, sessions = fields[0], fields[1], fields[_SESSIONS]
         if session is None or session in sessions:
             latest = max(latest, time)
             yield latest, position, number, fields

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+# Name of a column of a result, its type as the protocol numbers it, and its number of decimals.
+Column: TypeAlias = "tuple[str, int, int]"
 
 
 class Statement(NamedTuple):
@@ -28,6 +31,14 @@ class Statement(NamedTuple):
         Position in its session's order, from 1 (unique within a paper once combined).
     database : str
         The schema that names without one were looked up in (``USE schema``), where that is known; else empty.
+    state : tuple of str
+        What the connection had sent before that changes the meaning of a statement (``SET …``, temporary tables), in
+        order.
+    digest : str or None
+        Of the rows that it returned, whatever their order (`servers.mysql.wire`); None where they were not read to
+        their end, or digests are switched off.
+    columns : tuple of (str, int, int)
+        Of its result, where it has a digest.
     """
 
     sql: str
@@ -39,3 +50,6 @@ class Statement(NamedTuple):
     analysis: str = ""
     number: int = 0
     database: str = ""
+    state: tuple[str, ...] = ()
+    digest: str | None = None
+    columns: tuple[Column, ...] = ()

@@ -6,12 +6,11 @@ In: folders that `journal` wrote. Out: the same records in another place or orde
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import settings
+from .. import atomic, settings
 from ..errors import JournalError
 from .places import INCOMPLETE, SUFFIX, analysis_folder, folders, make_folder, run_folders, run_order
 from .runs import Analysis, newest_run, read_run
@@ -122,10 +121,7 @@ def _copy(file: Path, target: Path) -> int:
             f"Merging {file}: {target} has the same name and other contents. One of them is damaged: move the "
             "wrong one away, and merge again."
         )
-    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(new)
-    part.replace(target)
+    atomic.write(target, new)
     return 1
 
 

@@ -27,8 +27,9 @@ from typing import Any
 from ..version import __version__
 from . import programs
 from .places import INCOMPLETE, SUFFIX, analysis_folder, make_folder, new_run_name, run_to_append
+from .statement import Column
 
-FORMAT = 1
+FORMAT = 2
 
 logger = logging.getLogger("dj_sqlspy")
 _json = json.JSONEncoder(separators=(",", ":")).encode  # all in ASCII
@@ -45,6 +46,12 @@ def _user() -> str:
 # Runs that this process could not record as it should, by folder: where even a mark on disk may be
 # impossible.
 failures: dict[Path, str] = {}
+
+
+# The digest of a result, and its columns (`Statement`).
+Received = tuple[str, tuple[Column, ...]]
+# Number and rows ("failed" for none) of a statement; its digest, and the number that its columns are defined by.
+Ended = tuple[int, int | str] | tuple[int, int | str, str, int]
 
 
 class Journal:
@@ -92,7 +99,8 @@ class Journal:
         self._inode = 0
         self._number = 0
         self._around: tuple[Any, str, str] = (None, "", "")
-        self._ended: list[tuple[int, int | str]] = []  # what the next record says of those before it
+        self._ended: list[Ended] = []  # what the next record says of those before it
+        self._defined: dict[Any, int] = {}  # what records refer to by a number
         self._broken = False
         self._cut_off = False  # the last write failed, perhaps in the middle of a line
         self._lock = threading.RLock()  # a signal handler may read from the database too
@@ -115,17 +123,21 @@ class Journal:
         database: str = "",
         sessions: Sequence[int] = (0,),
         has_ended: bool = True,
+        state: tuple[str, ...] = (),
+        received: Received | None = None,
     ) -> int:
         """Append a statement that has been sent or has ended now.
 
         Parameters
         ----------
-        sql, rows, kind, server, transaction, database
+        sql, rows, kind, server, transaction, database, state
             As of `Statement`.
         sessions : sequence of int
             The numbers of those sessions that write to this journal and received it.
         has_ended : bool
             False: ``rows`` is not known yet, and `ended` or `failed` will follow.
+        received : (digest, columns), optional
+            As of `Statement`, where it has ended.
 
         Returns
         -------
@@ -142,13 +154,15 @@ class Journal:
         if self._descriptor is None:
             self._open()
         # Written by hand, and what statements have in common once for them: this is paid for each statement.
-        about = kind, server, transaction, database, sessions
+        about = kind, server, transaction, database, sessions, state
         around = self._around
         if around[0] != about:
-            around = self._around = (about, *_around(*about))
+            number = self._define(state) if state else 0
+            around = self._around = (about, *_around(*about[:-1], number))
         body = f"{around[1]}{_text(sql)}{around[2]}"
         if has_ended:
-            body = f',"rows":{"null" if rows is None else rows}{body}'
+            told = f',"digest":"{received[0]}","columns":{self._define(received[1])}' if received else ""
+            body = f',"rows":{"null" if rows is None else rows}{told}{body}'
         with self._lock:  # numbers in the order of the file
             self._number = number = self._number + 1
             before = ""
@@ -157,13 +171,21 @@ class Journal:
             self._append(f'{{"number":{number},{before}"time":{time.time()!r}{body}')
         return number
 
-    def ended(self, number: int, rows: int) -> None:
-        """Note how many rows a statement returned; the next record will have it. Raises nothing.
+    def ended(self, number: int, rows: int, received: Received | None = None) -> None:
+        """Note what a statement returned; the next record will have it.
 
         Pools end their workers without a word, and so what a worker did last is written at once.
+
+        Raises
+        ------
+        OSError
+            If what it refers to cannot be written.
         """
         with self._lock:
-            self._ended.append((number, rows))
+            if received is None:
+                self._ended.append((number, rows))
+            else:
+                self._ended.append((number, rows, received[0], self._define(received[1])))
             if self.process != "first":
                 with suppress(OSError):  # only the number would be missing
                     self.flush()
@@ -236,6 +258,7 @@ class Journal:
         self._lock = threading.RLock()  # another thread of the parent may have held it
         self._close()
         self.path, self._number, self._ended, self.process = None, 0, [], "fork"
+        self._defined, self._around = {}, (None, "", "")
 
     def _open(self) -> None:
         with self._lock:
@@ -264,6 +287,16 @@ class Journal:
             if program is not None:
                 header["program"] = program
             self._append(_json(header))
+
+    def _define(self, value: tuple[Any, ...]) -> int:
+        """The number that records of this file refer to a value by, which is written once."""
+        number = self._defined.get(value)
+        if number is None:
+            with self._lock:
+                number = len(self._defined) + 1
+                self._append(f'{{"define":{number},"value":{_json(value)}}}')
+                self._defined[value] = number
+        return number
 
     def _append(self, record: str) -> None:
         descriptor = self._descriptor
@@ -307,20 +340,23 @@ class Journal:
             logger.error("The run in %s could not be marked as incomplete on disk: %s", self.folder, error)
 
 
-def _pairs(ended: Sequence[tuple[int, int | str]]) -> str:
-    if len(ended) == 1 and ended[0][1] != "failed":  # nearly always
-        return f"[[{ended[0][0]},{ended[0][1]}]]"
+def _pairs(ended: Sequence[Ended]) -> str:
+    if len(ended) == 1 and len(ended[0]) == 4:  # nearly always
+        number, rows, digest, columns = ended[0]
+        return f'[[{number},{rows},"{digest}",{columns}]]'
     return _json(ended)
 
 
 def _around(
-    kind: str, server: str, transaction: int, database: str, sessions: Sequence[int]
+    kind: str, server: str, transaction: int, database: str, sessions: Sequence[int], state: int
 ) -> tuple[str, str]:
     """What stands before and behind the text of a statement in its record, up to its end."""
     before = f',"kind":"{kind}","server":{_text(server)},"transaction":{transaction},"sql":'
     after = f',"database":{_text(database)}' if database else ""
     if sessions != (0,):
         after += f',"sessions":{list(sessions)}'
+    if state:
+        after += f',"state":{state}'
     return before, after + "}"
 
 

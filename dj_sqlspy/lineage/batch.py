@@ -1,8 +1,8 @@
 """Batches: one query for all bindings of a shape.
 
 In: the query tree of a shape written with markers. Out: a `Batch` where each marker stands in a condition
-``column = marker`` on the rows of the outermost SELECT: then the rows behind all bindings together are those with
-``(columns) IN (bindings)``. Any other shape is asked once for each binding.
+``column = marker`` on the rows of the outermost SELECT. The rows behind all bindings together are then those with
+``(columns) IN (bindings)``. Any other shape is asked once for each binding; then the outcome is the reason.
 """
 
 from __future__ import annotations
@@ -12,23 +12,14 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from ..servers.columns import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES
+from ..servers.mysql.syntax import Expr
 from ..servers.tables import Table
 from ..shapes import markers
-from .demand import demanded_occurrences, fresh, rows_behind, windows_of
-from .syntax import Expr, Unsupported
-from .tree import (
-    Base,
-    Block,
-    Derived,
-    Output,
-    Query,
-    conjuncts,
-    expression_sql,
-    sources,
-    subqueries,
-    to_sql,
-)
-from .witness import KEYS, standalone
+from .derivation import fresh, rows_behind
+from .generate import expression_sql, to_sql
+from .predicates import demanded_occurrences, standalone
+from .tree import Base, Block, Derived, Output, Query, conjuncts, has_subquery, sources, windows_of
+from .witness import keys_here
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Batch:
     leaves : tuple of str
         For each demanded occurrence, SQL with `witness.KEYS` in place of the condition on the columns.
     count : str or None
-        SQL that counts the rows of all bindings together, the marker as above; None where it cannot.
+        SQL that counts the rows of all bindings together, the marker as above; None if ``single``.
     single : bool
         True if each binding returns one row whatever the data (an aggregate over all rows).
     counted_by_leaf : bool
@@ -72,45 +63,66 @@ def rows_of_one_table(query: Query | None) -> Table | None:
     return query.tree.table if query.tree.table.primary_key else None
 
 
-def batch(query: Query) -> Batch | None:
-    """The batch of a shape's query, or None if its bindings must be asked for one by one."""
-    if not isinstance(query, Block) or query.limit is not None or query.having or windows_of(query):
-        return None
-    if any(True for _ in standalone(query)):
-        return None
+def batch(query: Query) -> Batch | str:
+    """The batch of a shape's query, or why its bindings must be asked for one by one.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> marker = 77100000000000000177
+    >>> batch(tree(f"SELECT * FROM a WHERE x = {marker}")).leaves
+    ('SELECT DISTINCT `t1`.`id` AS `t1.0` FROM `s`.`a` AS `t1` WHERE (`KEYS~HERE`)',)
+    >>> batch(tree(f"SELECT * FROM a WHERE x > {marker}"))
+    'a value stands elsewhere than in `column = value`'
+    """
+    reason = _alone(query)
+    if reason is not None:
+        return reason
+    assert isinstance(query, Block)
     compared: dict[int, Expr] = {}
+    alike = True
     rest: list[Expr] = []
-    conditions = [part for where in query.where for part in conjuncts(where)]
-    for condition in conditions:
+    for condition in (part for where in query.where for part in conjuncts(where)):
         found = _comparison(condition)
         if found is None or found[0] in compared:
             rest.append(condition)
         else:
             compared[found[0]] = found[1]
-    if not compared:
-        return None
-    marker = exp.Column(this=exp.Identifier(this=KEYS, quoted=True))
-    asked = replace(query, where=(*rest, marker), order=())
-    if sorted(markers(to_sql(replace(query, order=())))) != sorted(compared) or markers(to_sql(asked)):
-        return None  # a marker stands somewhere else too
-    try:
-        leaves = tuple(to_sql(rows_behind(asked, base.alias)) for base in demanded_occurrences(asked))
-    except (Unsupported, NotImplementedError):
-        return None
-    alike = all(_compares_alike(query, condition) for condition in conditions if condition not in rest)
+            alike = alike and _compares_alike(query, condition)
+    asked = replace(query, where=(*rest, keys_here()), order=())
+    values = sorted(markers(to_sql(replace(query, order=()))))
+    if not compared or values != sorted(compared) or markers(to_sql(asked)):
+        return "a value stands elsewhere than in `column = value`"
     single = query.group == () and not query.rollup
     if single and not alike:
-        return None  # and no number of rows would tell
+        return "a column and a value are of different types, and no number of rows would tell"
     plain = query.group is None and not query.distinct
+    count = _count(asked, tuple(compared.values())) if plain or alike else None
+    if count is None and not single:
+        return "the rows of several cannot be counted together"
+    leaves = tuple(to_sql(rows_behind(asked, base)) for base in demanded_occurrences(asked))
     return Batch(
         ", ".join(map(expression_sql, compared.values())),
         tuple(compared),
         leaves,
-        _count(asked, tuple(compared.values())) if plain or alike else None,
+        count,
         single,
         len(leaves) == 1 and rows_of_one_table(query) is not None,
         None if rest else _point(query, compared),
     )
+
+
+def _alone(query: Query) -> str | None:
+    """What keeps a query from being asked for many bindings at once, if anything does."""
+    if not isinstance(query, Block):
+        return "it is a set operation"
+    if query.limit is not None:
+        return "it has LIMIT"
+    if query.having:
+        return "it has HAVING"
+    if windows_of(query):
+        return "it has window functions"
+    if any(True for _ in standalone(query)):
+        return "a query in it (an aggregate over all rows, a scalar subquery, one with LIMIT) is needed for itself"
+    return None
 
 
 def _point(query: Block, compared: dict[int, Expr]) -> tuple[int, ...] | None:
@@ -142,7 +154,7 @@ def _count(asked: Block, compared: tuple[Expr, ...]) -> str | None:
 
 def _comparison(condition: Expr) -> tuple[int, Expr] | None:
     """(marker, column) of a condition ``column = marker``."""
-    if not isinstance(condition, exp.EQ) or any(True for _ in subqueries(condition)):
+    if not isinstance(condition, exp.EQ) or has_subquery(condition):
         return None
     for one, other in ((condition.this, condition.expression), (condition.expression, condition.this)):
         if isinstance(one, exp.Column) and isinstance(other, (exp.Literal, exp.HexString)):

@@ -1,22 +1,28 @@
 """Columns: of which columns of base tables the result of a query depends on the contents.
 
 In: a resolved and simplified query tree. Out: (full table name, column name) pairs. A column that a derived table only
-passes on counts if what is above asks for it: ``SELECT COUNT(*) FROM (SELECT * FROM t) AS x`` reads none. It runs
-down the tree from the outputs, as demand does; where it does not look into a source, all of its columns count.
+passes on counts if the query above asks for it: ``SELECT COUNT(*) FROM (SELECT * FROM t) AS x`` reads none. It runs
+down the tree from the outputs, as demand does. Of a source that it does not look into, all columns count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sqlglot import exp
 
-from .syntax import Expr
-from .tree import Base, Block, Derived, Opaque, Query, Source, joins, query_of, sources
+from ..servers.mysql.syntax import Expr
+from .tree import Base, Block, Derived, Opaque, Query, Source, expressions_of, query_of, sources
 
 
 def columns_read(query: Query) -> set[tuple[str, str]]:
-    """Full table name and name of each column, names of columns in lower case."""
+    """Full table name and name of each column, names of columns in lower case.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> sorted(columns_read(tree("SELECT COUNT(*) FROM (SELECT * FROM a) AS d WHERE x > 1")))
+    [('`s`.`a`', 'x')]
+    """
     reader = _Reader()
     reader.query(query, None)
     return reader.found
@@ -47,11 +53,7 @@ class _Reader:
                 elif isinstance(source, Opaque):
                     for base in source.whole:
                         self.found.update((base.table.full_name, name) for name in base.table.by_name)
-                    self._expression(source.node)
-            for join in joins(block.tree):
-                for condition in join.on:
-                    self._expression(condition)
-            for expression in (*block.where, *(block.group or ()), *block.having, *block.order):
+            for expression in expressions_of(replace(block, outputs=())):
                 self._expression(expression)
         for position in range(len(block.outputs)) if wanted is None else wanted:
             if self._is_new(block, position):

@@ -1,81 +1,60 @@
 """Simplification: rewritings that make demand more precise and the queries shorter, and change no result.
 
-- an ON condition with a subquery moves to WHERE, or to the LEFT JOIN around it, where its rules are;
-- a HAVING condition about the group's own key restricts rows, not groups: it moves to WHERE;
-- a derived table that only selects is merged into the SELECT around it;
-- an output under the name of two columns of GROUP BY gets a name of its own.
-
-Each is stated with the case in which it is safe; anything else is left as it is.
+In: a resolved `Query`. Out: one with the same result. The passes are named in `PASSES`. Each takes a block and is
+stated with the case in which it is safe; anything else it leaves as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from sqlglot import exp
 
-from .order import changes, closure, column_ids
-from .syntax import Expr
+from ..servers.mysql.syntax import Expr
+from .order import changes, closure, column_id, column_ids
+from .rewrite import map_block, map_query, put, substitute, with_names
 from .tree import (
-    Base,
     Block,
     Derived,
     Join,
-    Opaque,
-    Output,
     Query,
     Tree,
     Union,
     aggregates,
-    block_expressions,
     column,
+    has_subquery,
     has_window,
-    map_expressions,
-    map_query,
     outer_references,
-    put,
-    query_of,
     sources,
-    subqueries,
-    subquery,
-    substitute,
     supplied,
-    with_names,
 )
 
 
 def simplify(query: Query) -> Query:
-    """Simplify a query, innermost blocks first."""
+    """Simplify a query by all `PASSES`, innermost blocks first: a pass can rely on what stands below."""
     if isinstance(query, Union):
         return replace(query, branches=tuple(simplify(branch) for branch in query.branches))
-    block = replace(query, tree=None if query.tree is None else _tree(query.tree))
-    block = map_expressions(block, _expression)
-    return tell_apart(merge_derived(having_to_where(on_to_where(block))))
+    block = map_block(query, _subqueries, simplify)
+    for rewrite in PASSES:
+        block = rewrite(block)
+    return block
 
 
-def _tree(tree: Tree) -> Tree:
-    if isinstance(tree, Join):
-        return replace(tree, left=_tree(tree.left), right=_tree(tree.right))
-    if isinstance(tree, Derived):
-        return replace(tree, query=simplify(tree.query))
-    return tree
-
-
-def _expression(expression: Expr) -> Expr:
-    if not any(True for _ in subqueries(expression)):
+def _subqueries(expression: Expr) -> Expr:
+    if not has_subquery(expression):
         return expression
-
-    def visit(node: Expr) -> Expr:
-        query = query_of(node)
-        return node if query is None else subquery(_with_own_names(simplify(query)))
-
-    result: Expr = expression.copy().transform(visit, copy=False)
-    return result
+    return substitute(expression, lambda _: None, lambda query: _with_own_names(simplify(query)))
 
 
 def on_to_where(block: Block) -> Block:
-    """Move ON conditions of inner joins that hold a subquery to WHERE.
+    """Move ON conditions of inner joins that hold a subquery to WHERE, where the rules of `rejection` see them.
+
+    >>> from dj_sqlspy.lineage.example import resolved, show
+    >>> query = resolved("SELECT x FROM a JOIN b ON a.id = b.id AND EXISTS (SELECT id FROM c)")
+    >>> show(on_to_where(query))
+    SELECT t1.x AS x FROM s.a AS t1 JOIN s.b AS t2 ON (t1.id = t2.id) WHERE (EXISTS(SELECT t3.id AS
+    id FROM s.c AS t3))
 
     Below the side of a LEFT JOIN that is filled with NULLs they move to ON of that join: ``a LEFT JOIN (b JOIN c ON x)
     ON y`` means ``a LEFT JOIN (b CROSS JOIN c) ON y AND x``.
@@ -93,17 +72,21 @@ def _lifted(tree: Tree) -> tuple[Tree, tuple[Expr, ...]]:
     right, of_right = _lifted(tree.right)
     if tree.left_outer:
         return replace(tree, left=left, right=right, on=tree.on + of_right), of_left
-    own = tuple(on for on in tree.on if any(True for _ in subqueries(on)))
-    kept = tuple(on for on in tree.on if on not in own)
+    own = tuple(on for on in tree.on if has_subquery(on))
+    kept = tuple(on for on in tree.on if not has_subquery(on))
     return replace(tree, left=left, right=right, on=kept), of_left + of_right + own
 
 
 def having_to_where(block: Block) -> Block:
-    """Move conditions that are constant within each group from HAVING to WHERE.
+    """Move conditions that are constant within each group from HAVING to WHERE: they restrict rows, not groups.
 
-    A condition without aggregates is so if the key of the group determines its columns: then all rows of a group
-    meet it or none does. ``SELECT id, n, COUNT(*) … GROUP BY id HAVING n > 3`` with ``id`` the primary key of the
-    table of ``n`` is the form that DataJoint sends. Not with ROLLUP, whose extra rows have other keys.
+    >>> from dj_sqlspy.lineage.example import resolved, show
+    >>> show(having_to_where(resolved("SELECT id, x, COUNT(*) AS n FROM a GROUP BY id HAVING x > 3 AND n > 1")))
+    SELECT t1.id AS id, t1.x AS x, COUNT(*) AS n FROM s.a AS t1 WHERE (t1.x > 3) GROUP BY t1.id
+    HAVING (COUNT(*) > 1)
+
+    A condition without aggregates is constant if the key of the group determines its columns: then all rows of a group
+    meet it or none does. DataJoint sends this form. Not with ROLLUP, whose extra rows have other keys.
     """
     if not block.group or block.rollup or not block.having:
         return block
@@ -111,9 +94,7 @@ def having_to_where(block: Block) -> Block:
     moved = tuple(
         condition
         for condition in block.having
-        if not aggregates(condition)
-        and not any(True for _ in subqueries(condition))
-        and column_ids(condition) <= known
+        if not aggregates(condition) and not has_subquery(condition) and column_ids(condition) <= known
     )
     kept = tuple(condition for condition in block.having if condition not in moved)
     return replace(block, where=block.where + moved, having=kept)
@@ -121,6 +102,10 @@ def having_to_where(block: Block) -> Block:
 
 def merge_derived(block: Block) -> Block:
     """Merge derived tables that only select into the block.
+
+    >>> from dj_sqlspy.lineage.example import resolved, show
+    >>> show(merge_derived(resolved("SELECT y FROM (SELECT x + 1 AS y FROM a WHERE x > 1) AS d WHERE y < 9")))
+    SELECT (t1.x + 1) AS y FROM s.a AS t1 WHERE (t1.x > 1) AND ((t1.x + 1) < 9)
 
     Safe where the derived table is neither on the side of a LEFT JOIN that is filled with NULLs (its conditions
     would have to move into ON) nor computes anything that changes from call to call or that GROUP BY and ORDER BY
@@ -133,36 +118,40 @@ def merge_derived(block: Block) -> Block:
             and not supplied(block.tree, source.alias)
             and not _in_having(block, source)
         ):
-            assert isinstance(source.query, Block)
-            inner = source.query
-            outputs = {output.name.lower(): output.expr for output in inner.outputs}
-
-            def replaced(
-                node: Expr, alias: str = source.alias, known: dict[str, Expr] = outputs
-            ) -> Expr | None:
-                if node.args.get("table") is None or node.table != alias:  # type: ignore[attr-defined]
-                    return None
-                expression = known[node.name.lower()].copy()
-                return expression if isinstance(expression, exp.Column) else exp.Paren(this=expression)
-
-            # also in LATERAL sources, which may refer to it
-            mapped = map_query(block, lambda e, f=replaced: substitute(e, f))
-            assert isinstance(mapped, Block)
-            if _twice_in_having(mapped):
-                continue
-            block = replace(
-                mapped,
-                tree=None if mapped.tree is None else put(mapped.tree, source.alias, inner.tree),
-                where=inner.where + mapped.where,
-            )
+            merged = _merged(block, source)
+            if not _twice_in_having(merged):
+                block = merged
     return block
+
+
+def _merged(block: Block, source: Derived) -> Block:
+    inner = source.query
+    assert isinstance(inner, Block)
+    outputs = {output.name.lower(): output.expr for output in inner.outputs}
+
+    def of_inner(node: exp.Column) -> Expr | None:
+        if node.table != source.alias:
+            return None
+        expression = outputs[node.name.lower()].copy()
+        return expression if isinstance(expression, exp.Column) else exp.Paren(this=expression)
+
+    # also in LATERAL sources, which may refer to it
+    mapped = map_query(block, lambda e: substitute(e, of_inner))
+    assert isinstance(mapped, Block) and mapped.tree is not None and inner.tree is not None
+    tree = put(mapped.tree, source.alias, inner.tree)
+    return replace(mapped, tree=tree, where=inner.where + mapped.where)
 
 
 def tell_apart(block: Block) -> Block:
     """Give an output of a derived table another name where its GROUP BY has two columns of that name.
 
-    MariaDB moves a condition on such an output into HAVING by its name, and finds it ambiguous there:
-    ``SELECT * FROM (SELECT COUNT(*) AS c FROM a JOIN b ON a.x = b.x GROUP BY a.c, b.c) AS d WHERE d.c > 1``.
+    >>> from dj_sqlspy.lineage.example import resolved, show
+    >>> grouped = "SELECT a.id AS id, COUNT(*) AS n FROM a JOIN b ON a.x = b.y GROUP BY a.id, b.id"
+    >>> show(tell_apart(resolved(f"SELECT n FROM ({grouped}) AS d WHERE id > 1")))
+    SELECT t3.n AS n FROM (SELECT t1.id AS id~, COUNT(*) AS n FROM s.a AS t1 JOIN s.b AS t2 ON (t1.x
+    = t2.y) GROUP BY t1.id, t2.id) AS t3 WHERE (t3.id~ > 1)
+
+    MariaDB moves a condition on such an output into HAVING by its name, and finds it ambiguous there.
     """
     names: dict[tuple[str, str], Expr] = {}
     tree = block.tree
@@ -176,11 +165,14 @@ def tell_apart(block: Block) -> Block:
     if not names:
         return block
     mapped = map_query(
-        replace(block, tree=tree),
-        lambda e: substitute(e, lambda c: names.get((c.table, c.name.lower()))),
+        replace(block, tree=tree), lambda e: substitute(e, lambda c: names.get((c.table, c.name.lower())))
     )
     assert isinstance(mapped, Block)
     return mapped
+
+
+# The passes over one block, in their order.
+PASSES: tuple[Callable[[Block], Block], ...] = (on_to_where, having_to_where, merge_derived, tell_apart)
 
 
 def _with_own_names(query: Query) -> Query:
@@ -204,7 +196,7 @@ def _branches(query: Query) -> Iterator[Block]:
 
 def _grouped(block: Block) -> set[tuple[str, str]]:
     """The columns of GROUP BY."""
-    return {i for key in block.group or () for i in column_ids(key, alone=True)}
+    return {found for key in block.group or () if (found := column_id(key)) is not None}
 
 
 def _in_having(block: Block, source: Derived) -> bool:
@@ -241,6 +233,3 @@ def _mergeable(source: Derived) -> bool:
             for output in query.outputs
         )
     )
-
-
-__all__ = ["Base", "Opaque", "Output", "block_expressions", "simplify"]

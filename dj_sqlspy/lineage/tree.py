@@ -1,23 +1,21 @@
-"""Query trees: what a SELECT means once every name in it is resolved, and back to SQL text.
+"""Query trees: what a SELECT means once every name in it is resolved.
 
-A `Query` is a `Block` (one SELECT) or a `Union`. A block reads from a join tree of sources; every source has
-an alias that is unique in the whole statement, every column is written ``alias.column``, and subqueries in
-expressions are placeholders that carry a `Query`. Scalar expressions stay sqlglot expressions. Nodes are
-immutable: the passes build new ones. `to_sql` is the way back to text.
+A `Query` is a `Block` (one SELECT) or a `Union`. A block reads from a join tree of sources. Every source has an alias
+that is unique in the whole statement, every column is written ``alias.column``, and a subquery in an expression is a
+placeholder that carries a `Query`. Scalar expressions stay sqlglot expressions. Nodes are immutable: the passes build
+new ones (`rewrite`). Here are the nodes, the small expressions that passes build, and the walks over a tree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeGuard
 
 from sqlglot import exp
 
-from .syntax import Exact, Expr
-
-if TYPE_CHECKING:
-    from ..servers.tables import Table
+from ..servers.mysql.syntax import Expr
+from ..servers.tables import Table
 
 
 class _Immutable:
@@ -29,11 +27,16 @@ class _Immutable:
 
 @dataclass(frozen=True, eq=False)
 class Base(_Immutable):
-    """One occurrence of a base table. ``whole`` asks for all of its rows, whatever they are read for."""
+    """One occurrence of a base table.
+
+    ``whole`` asks for all of its rows, whatever they are read for. ``rows`` is SQL that stands in FROM in its place,
+    where only some of its rows count (`inside`).
+    """
 
     alias: str
     table: Table
     whole: bool = False
+    rows: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +52,8 @@ class Derived(_Immutable):
 class Opaque(_Immutable):
     """A source that is not looked into: JSON_TABLE, VALUES, a recursive CTE.
 
-    ``whole`` are the tables that it reads, of which all rows are demanded, so that it stays as it is; ``hidden`` is
-    its text as an expression where ``node`` does not show it.
+    ``whole`` are the tables that it reads; all of their rows are demanded, so it stays as it is. ``hidden`` is its
+    parsed text, where ``node`` holds it only as SQL.
     """
 
     alias: str
@@ -103,7 +106,7 @@ class Block(_Immutable):
 
     @property
     def totals(self) -> bool:
-        """True if it has a row about all rows, even about none: without GROUP BY, or (MySQL) by WITH ROLLUP."""
+        """True if it has a row even where it reads none: an aggregate without GROUP BY, or (MySQL) WITH ROLLUP."""
         return self.group == () or self.rollup
 
 
@@ -111,7 +114,7 @@ class Block(_Immutable):
 class Union(_Immutable):
     """Branches with equally many columns; ``distinct`` removes duplicate rows.
 
-    ``operator`` says what it is of: `resolve` leaves an EXCEPT or INTERSECT as it is where it cannot be rewritten.
+    It is an EXCEPT or INTERSECT (``operator``) where `set_operations` could not rewrite one.
     """
 
     branches: tuple[Query, ...]
@@ -123,7 +126,7 @@ class Union(_Immutable):
 
     @property
     def adds_up(self) -> bool:
-        """True if each row of a branch is one of its rows, whatever else there is."""
+        """True if each row of each branch is one of its rows: a UNION without LIMIT."""
         return self.operator is exp.Union and self.limit is None
 
     @property
@@ -159,12 +162,8 @@ def query_of(node: Any) -> Query | None:
     return None
 
 
-def is_true(condition: Expr) -> Expr:
-    return exp.Is(this=exp.Paren(this=condition), expression=exp.Boolean(this=True))
-
-
 def is_not_true(condition: Expr) -> Expr:
-    return exp.Not(this=is_true(condition))
+    return exp.Not(this=exp.Is(this=exp.Paren(this=condition), expression=exp.Boolean(this=True)))
 
 
 def is_not_false(condition: Expr) -> Expr:
@@ -187,143 +186,6 @@ def conjuncts(condition: Expr | None) -> tuple[Expr, ...]:
     return (condition,)
 
 
-def substitute(node: Expr, mapping: Any) -> Expr:
-    """Copy of an expression with each column ``c`` replaced by ``mapping(c)`` where that is not None.
-
-    Columns inside of subqueries (outer references) are replaced too.
-    """
-
-    def visit(item: Expr) -> Expr:
-        if isinstance(item, exp.Column):
-            new = mapping(item)
-            return item if new is None else new
-        query = query_of(item)
-        if query is not None:
-            return subquery(map_query(query, lambda e: substitute(e, mapping)))
-        return item
-
-    result: Expr = node.copy().transform(visit, copy=False)
-    return result
-
-
-def map_query(query: Query, f: Any) -> Query:
-    """Apply ``f`` to every expression of a query, also within its derived tables."""
-    if isinstance(query, Union):
-        return replace(
-            query,
-            branches=tuple(map_query(branch, f) for branch in query.branches),
-            order=tuple(f(e) for e in query.order),
-        )
-    return replace(
-        query,
-        outputs=tuple(Output(output.name, f(output.expr)) for output in query.outputs),
-        tree=None if query.tree is None else map_tree(query.tree, f),
-        where=tuple(f(e) for e in query.where),
-        group=None if query.group is None else tuple(f(e) for e in query.group),
-        having=tuple(f(e) for e in query.having),
-        order=tuple(f(e) for e in query.order),
-    )
-
-
-def supplied(tree: Tree | None, alias: str, inside: bool = False) -> bool:
-    """Whether a source is on the side of a LEFT JOIN that is filled with NULLs."""
-    if isinstance(tree, Join):
-        return supplied(tree.left, alias, inside) or supplied(tree.right, alias, inside or tree.left_outer)
-    return tree is not None and tree.alias == alias and inside
-
-
-def put(tree: Tree, alias: str, new: Tree | None) -> Tree:
-    """The tree with another source in the place of the one of that alias."""
-    if isinstance(tree, Join):
-        return replace(tree, left=put(tree.left, alias, new), right=put(tree.right, alias, new))
-    assert new is not None
-    return new if tree.alias == alias else tree
-
-
-def with_names(query: Query, names: Collection[str]) -> Query:
-    """The same query with other names of its outputs."""
-    if isinstance(query, Union):
-        return replace(query, branches=tuple(with_names(branch, names) for branch in query.branches))
-    outputs = zip(names, query.outputs, strict=True)
-    return replace(query, outputs=tuple(Output(name, output.expr) for name, output in outputs))
-
-
-def map_expressions(block: Block, f: Callable[[Expr], Expr]) -> Block:
-    """Apply ``f`` to the expressions of a block itself, not to those of its derived tables."""
-    return replace(
-        block,
-        outputs=tuple(Output(output.name, f(output.expr)) for output in block.outputs),
-        tree=None if block.tree is None else _map_on(block.tree, f),
-        where=tuple(f(e) for e in block.where),
-        group=None if block.group is None else tuple(f(e) for e in block.group),
-        having=tuple(f(e) for e in block.having),
-        order=tuple(f(e) for e in block.order),
-    )
-
-
-def _map_on(tree: Tree, f: Callable[[Expr], Expr]) -> Tree:
-    if isinstance(tree, Join):
-        return Join(
-            _map_on(tree.left, f), _map_on(tree.right, f), tuple(f(e) for e in tree.on), tree.left_outer
-        )
-    if isinstance(tree, Opaque):
-        return replace(tree, node=f(tree.node))
-    return tree
-
-
-def with_new_aliases(expression: Expr, new: Callable[[], str]) -> Expr:
-    """Copy of an expression in which every source of its subqueries has another alias.
-
-    An expression that stands in a second place (an alias in HAVING) needs them to be told apart.
-    """
-    mapping: dict[str, str] = {}
-    for query in subqueries(expression):
-        mapping |= {alias: new() for alias in all_aliases(query)}
-    return _realiased(expression, mapping) if mapping else expression.copy()
-
-
-def _realiased(expression: Expr, mapping: dict[str, str]) -> Expr:
-    def visit(node: Expr) -> Expr:
-        if isinstance(node, exp.Column) and node.table in mapping:
-            node = node.copy()
-            node.set("table", exp.Identifier(this=mapping[node.table], quoted=True))
-            return node
-        query = query_of(node)
-        return node if query is None else subquery(_realiased_query(query, mapping))
-
-    result: Expr = expression.copy().transform(visit, copy=False)
-    return result
-
-
-def _realiased_query(query: Query, mapping: dict[str, str]) -> Query:
-    if isinstance(query, Union):
-        branches = tuple(_realiased_query(branch, mapping) for branch in query.branches)
-        return replace(query, branches=branches, order=tuple(_realiased(e, mapping) for e in query.order))
-    block = map_expressions(query, lambda e: _realiased(e, mapping))
-    return replace(block, tree=None if block.tree is None else _realiased_tree(block.tree, mapping))
-
-
-def _realiased_tree(tree: Tree, mapping: dict[str, str]) -> Tree:
-    if isinstance(tree, Join):
-        left, right = _realiased_tree(tree.left, mapping), _realiased_tree(tree.right, mapping)
-        return replace(tree, left=left, right=right)
-    if isinstance(tree, Derived):
-        return Derived(mapping[tree.alias], _realiased_query(tree.query, mapping), tree.lateral)
-    return replace(tree, alias=mapping[tree.alias])
-
-
-def map_tree(tree: Tree, f: Any) -> Tree:
-    if isinstance(tree, Join):
-        return Join(
-            map_tree(tree.left, f), map_tree(tree.right, f), tuple(f(e) for e in tree.on), tree.left_outer
-        )
-    if isinstance(tree, Derived):
-        return Derived(tree.alias, map_query(tree.query, f), tree.lateral)
-    if isinstance(tree, Opaque):
-        return replace(tree, node=f(tree.node))
-    return tree
-
-
 # ---------------------------------------------------------------- walking
 
 
@@ -344,18 +206,26 @@ def joins(tree: Tree | None) -> Iterator[Join]:
         yield tree
 
 
-def block_expressions(block: Block) -> Iterator[Expr]:
-    """The expressions of a block itself, not those of its derived tables."""
-    for join in joins(block.tree):
-        yield from join.on
-    for source in sources(block.tree):
-        if isinstance(source, Opaque):
-            yield source.node
-    yield from block.where
-    yield from block.group or ()
-    yield from block.having
-    yield from (output.expr for output in block.outputs)
-    yield from block.order
+def supplied(tree: Tree | None, alias: str, inside: bool = False) -> bool:
+    """Whether a source is on the side of a LEFT JOIN that is filled with NULLs."""
+    if isinstance(tree, Join):
+        return supplied(tree.left, alias, inside) or supplied(tree.right, alias, inside or tree.left_outer)
+    return tree is not None and tree.alias == alias and inside
+
+
+def expressions_of(query: Query) -> Iterator[Expr]:
+    """The expressions of a query itself, not those of its branches and derived tables."""
+    if isinstance(query, Block):
+        for join in joins(query.tree):
+            yield from join.on
+        for source in sources(query.tree):
+            if isinstance(source, Opaque):
+                yield source.node
+        yield from query.where
+        yield from query.group or ()
+        yield from query.having
+        yield from (output.expr for output in query.outputs)
+    yield from query.order
 
 
 def subqueries(expression: Expr) -> Iterator[Query]:
@@ -366,15 +236,17 @@ def subqueries(expression: Expr) -> Iterator[Query]:
             yield query
 
 
+def has_subquery(expression: Expr) -> bool:
+    return any(True for _ in subqueries(expression))
+
+
 def children(query: Query) -> Iterator[Query]:
     """The queries directly inside of a query: branches, derived tables, subqueries of its expressions."""
     if isinstance(query, Union):
         yield from query.branches
-        return
-    for source in sources(query.tree):
-        if isinstance(source, Derived):
-            yield source.query
-    for expression in block_expressions(query):
+    else:
+        yield from (source.query for source in sources(query.tree) if isinstance(source, Derived))
+    for expression in expressions_of(query):
         yield from subqueries(expression)
 
 
@@ -405,22 +277,11 @@ def all_aliases(query: Query) -> Iterator[str]:
 def references(item: Expr | Query) -> frozenset[str]:
     """The aliases that an expression, or a query with all that is in it, refers to."""
     if isinstance(item, (Block, Union)):
-        found: set[str] = set()
-        expressions = block_expressions(item) if isinstance(item, Block) else iter(item.order)
-        for expression in expressions:
-            found |= references(expression)
-        nested = (
-            item.branches
-            if isinstance(item, Union)
-            else [source.query for source in sources(item.tree) if isinstance(source, Derived)]
-        )
-        for query in nested:
-            found |= references(query)
-        return frozenset(found)
-    found = {node.table for node in item.find_all(exp.Column) if node.table}
-    for query in subqueries(item):
-        found |= references(query)
-    return frozenset(found)
+        expressions, inner = expressions_of(item), children(item)
+    else:
+        expressions, inner = iter([item]), subqueries(item)
+    own = {node.table for each in expressions for node in each.find_all(exp.Column) if node.table}
+    return frozenset(own).union(*map(references, inner))
 
 
 def outer_references(query: Query) -> frozenset[str]:
@@ -453,26 +314,10 @@ def aggregates(expression: Expr) -> bool:
 
 # Aggregate functions of MySQL and MariaDB that sqlglot keeps as anonymous functions.
 AGGREGATE_NAMES = frozenset(
-    [
-        "BIT_AND",
-        "BIT_OR",
-        "BIT_XOR",
-        "JSON_ARRAYAGG",
-        "JSON_OBJECTAGG",
-        "STD",
-        "STDDEV",
-        "STDDEV_POP",
-        "STDDEV_SAMP",
-        "VAR_POP",
-        "VAR_SAMP",
-        "VARIANCE",
-        "ANY_VALUE",
-        "GROUP_CONCAT",
-        "MEDIAN",
-        "PERCENTILE_CONT",
-        "PERCENTILE_DISC",
-        "ST_COLLECT",
-    ]
+    """
+ANY_VALUE BIT_AND BIT_OR BIT_XOR GROUP_CONCAT JSON_ARRAYAGG JSON_OBJECTAGG MEDIAN PERCENTILE_CONT PERCENTILE_DISC STD
+STDDEV STDDEV_POP STDDEV_SAMP ST_COLLECT VARIANCE VAR_POP VAR_SAMP
+""".split()  # noqa: SIM905
 )
 
 
@@ -480,151 +325,21 @@ def has_window(expression: Expr) -> bool:
     return expression.find(exp.Window) is not None
 
 
-# ---------------------------------------------------------------- back to SQL
+def windows_of(block: Block) -> list[tuple[Expr, ...]]:
+    """The partitions of a block's window functions, each once."""
+    found: dict[str, tuple[Expr, ...]] = {}
+    for expression in [*(output.expr for output in block.outputs), *block.order]:
+        for window in expression.find_all(exp.Window):
+            keys = tuple(window.args.get("partition_by") or ())
+            found.setdefault(", ".join(key.sql() for key in keys), keys)
+    return list(found.values())
 
 
-def _table_node(source: Base) -> Expr:
-    return exp.Table(
-        this=exp.Identifier(this=source.table.name, quoted=True),
-        db=exp.Identifier(this=source.table.schema, quoted=True),
-        alias=exp.TableAlias(this=exp.Identifier(this=source.alias, quoted=True)),
+def is_plain(query: Query) -> TypeGuard[Block]:
+    """True for a SELECT that makes one row of each row that it reads (with DISTINCT, equal ones are one)."""
+    return (
+        isinstance(query, Block)
+        and query.group is None
+        and query.limit is None
+        and not any(has_window(output.expr) for output in query.outputs)
     )
-
-
-def _expression(node: Expr) -> Expr:
-    def visit(item: Expr) -> Expr:
-        query = query_of(item)
-        return item if query is None else exp.Subquery(this=to_ast(query))
-
-    copied = node.copy()
-    # a subquery within EXISTS stands without parentheses of its own
-    for exists in list(copied.find_all(exp.Exists)):
-        query = query_of(exists.this)
-        if query is not None:
-            exists.set("this", to_ast(query))
-    result: Expr = copied.transform(visit, copy=False)
-    return result
-
-
-def _and(conditions: Sequence[Expr]) -> Expr | None:
-    if not conditions:
-        return None
-    parts = [exp.Paren(this=_expression(condition)) for condition in conditions]
-    result: Expr = parts[0]
-    for part in parts[1:]:
-        result = exp.And(this=result, expression=part)
-    return result
-
-
-def _source_ast(tree: Tree) -> Expr:
-    if isinstance(tree, Base):
-        return _table_node(tree)
-    if isinstance(tree, Opaque):
-        node = _expression(tree.node)
-        node.set(
-            "alias", exp.TableAlias(this=exp.Identifier(this=tree.alias, quoted=True), **_alias_columns(tree))
-        )
-        return node
-    if isinstance(tree, Derived):
-        alias = exp.TableAlias(this=exp.Identifier(this=tree.alias, quoted=True))
-        if tree.lateral:
-            return exp.Lateral(this=exp.Subquery(this=to_ast(tree.query)), alias=alias)
-        return exp.Subquery(this=to_ast(tree.query), alias=alias)
-    raise TypeError(tree)
-
-
-def _alias_columns(tree: Opaque) -> dict[str, Any]:
-    if isinstance(tree.node, exp.Values):
-        return {"columns": [exp.Identifier(this=name, quoted=True) for name in tree.columns]}
-    return {}
-
-
-def _from(tree: Tree) -> tuple[Expr, list[Expr]]:
-    """First source, and the joins that follow it; a join on the right is put in parentheses."""
-    if not isinstance(tree, Join):
-        return _source_ast(tree), []
-    first, rest = _from(tree.left)
-    if isinstance(tree.right, Join):
-        head, tail = _from(tree.right)
-        head.set("joins", tail)
-        right: Expr = exp.Subquery(this=head)
-    else:
-        right = _source_ast(tree.right)
-    on = _and(tree.on)
-    if tree.left_outer:
-        rest.append(exp.Join(this=right, side="LEFT", on=on if on is not None else exp.Boolean(this=True)))
-    elif on is None:
-        rest.append(exp.Join(this=right, kind="CROSS"))
-    else:
-        rest.append(exp.Join(this=right, on=on))
-    return first, rest
-
-
-def to_ast(query: Query) -> Expr:
-    """The sqlglot expression of a query tree."""
-    if isinstance(query, Union):
-        node: Expr = _branch(query.branches[0], query, first=True)
-        for branch in query.branches[1:]:
-            node = query.operator(this=node, expression=_branch(branch, query), distinct=query.distinct)
-    else:
-        select = exp.Select(
-            expressions=[
-                exp.Alias(this=_expression(output.expr), alias=exp.Identifier(this=output.name, quoted=True))
-                for output in query.outputs
-            ]
-        )
-        if query.distinct:
-            select.set("distinct", exp.Distinct())
-        if query.tree is not None:
-            first, rest = _from(query.tree)
-            select.set("from_", exp.From(this=first))
-            select.set("joins", rest)
-        where = _and(query.where)
-        if where is not None:
-            select.set("where", exp.Where(this=where))
-        if query.group:
-            group = exp.Group(expressions=[_no_position(_expression(e)) for e in query.group])
-            if query.rollup:
-                group.set("rollup", [exp.Rollup()])
-            select.set("group", group)
-        having = _and(query.having)
-        if having is not None:
-            select.set("having", exp.Having(this=having))
-        node = select
-    order = [_expression(e) for e in query.order if not isinstance(e.this, exp.Literal)]
-    if order:
-        node.set("order", exp.Order(expressions=order))
-    if query.limit is not None:
-        node.set("limit", exp.Limit(expression=exp.Literal.number(query.limit)))
-        if query.offset:
-            node.set("offset", exp.Offset(expression=exp.Literal.number(query.offset)))
-    return node
-
-
-def _no_position(expression: Expr) -> Expr:
-    """A number in GROUP BY would be read as a position; as a string it is the constant that it stands for."""
-    if isinstance(expression, exp.Literal) and not expression.is_string:
-        return exp.Literal.string(expression.this)
-    return expression
-
-
-def _branch(query: Query, around: Union, first: bool = False) -> Expr:
-    """A branch of a set operation; one that is a set operation itself without parentheses where it is the same.
-
-    Of parentheses MariaDB makes a derived table, which can refer to no query around it.
-    """
-    node = to_ast(query)
-    if isinstance(query, Union) and not query.order and query.limit is None:
-        binds = [each.operator is exp.Intersect for each in (query, around)]
-        if binds == [True, False] or (first and binds[0] == binds[1]):
-            return node
-    return exp.Subquery(this=node)
-
-
-def to_sql(query: Query) -> str:
-    """SQL text of a query tree, with every identifier quoted."""
-    return to_ast(query).sql(dialect=Exact, identify=True, comments=False, copy=False)
-
-
-def expression_sql(expression: Expr) -> str:
-    return _expression(expression).sql(dialect=Exact, identify=True, comments=False, copy=False)

@@ -7,19 +7,20 @@ its inspection find. It does not decide what is in the slice.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import settings
+from .. import atomic, settings
 from ..bundle import texts
-from ..bundle.folder import BundleFolder, check_place, write_folder
+from ..bundle.folder import BundleFolder, check_place
 from ..bundle.manifest import SHOWN, make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
 from ..cascade.leaves import StatementReport
 from ..display import short
-from ..dump import dump_script, read_source, restore_script, summary
+from ..dump import dump_script, functions, read_source, restore_script, summary
 from ..dump import exclude as excluding
 from ..dump.keytables import key_tables
 from ..errors import BundleError
@@ -30,6 +31,8 @@ from ..replay.verify import Verification, record_replay, verify
 from ..servers import backend_of
 from ..slices import Slice
 from .captured import Captured
+
+logger = logging.getLogger("dj_sqlspy")
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,11 @@ def write_bundle(
         if connection is None:
             opened = backend_of(dj_connection).connect(dj_connection)
             connection = stack.enter_context(contextlib.closing(opened))
-        write_folder(path, _contents(cut, paper, dj_connection, connection, chosen))
+        contents = _contents(cut, paper, dj_connection, connection, chosen)
+        try:
+            atomic.write_folder(path, contents)
+        except OSError as error:
+            raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
     return Bundle(path)
 
 
@@ -182,6 +189,11 @@ def _contents(
     manifest["complete"] = paper is None or paper.complete
     left_out = excluding.exclude(cut, chosen.exclude, connection)
     excluding.note(manifest, left_out)
+    calling = functions.note(manifest, cut, source.functions_left_out)
+    for (schema, function), why in source.functions_left_out.items():
+        logger.warning("The bundle does not have the stored function %s.%s: %s.", schema, function, why)
+    if calling:
+        logger.warning("%d statements need such functions, and cannot be replayed.", len(calling))
     with counting("files looked at") as told:
         files = files_of(cut, connection, Stores(dj_connection), progress=told)
     texts.complete(manifest, excluding.needed_files(files, left_out), chosen.about)

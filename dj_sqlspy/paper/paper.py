@@ -74,9 +74,10 @@ class Paper(Captured):
             ``dj.config["sqlspy.references"]``.
         only : iterable of restricted tables, optional
             Keep the slice inside of them (``[Session & "project='X'"]``): other rows of these tables, and all that
-            descends from such rows, are left out, and the statements that would need them are marked ``left-out``.
+            descends from such rows, are outside. No row is in the slice because of a row outside, and the statements
+            that would need one are marked ``left-out``.
         guard : iterable of restricted tables, optional
-            Refuse where such a row is in the slice, with the reason that it is there.
+            Refuse where a row outside of these is in the slice, with the reason that it is there.
         progress : callable, optional
             Called with what is being done and how much of it was done now. Default: shown after two seconds, in a
             terminal or a notebook.

@@ -45,12 +45,11 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import atomic
 from ..bundle.folder import DIGESTS_FILE
 from ..bundle.manifest import replayable
 from ..errors import BundleError
@@ -232,12 +231,5 @@ def write_digests(
         "statements": list(statements),
     }
     path = folder / DIGESTS_FILE
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{DIGESTS_FILE}.", dir=folder)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(json.dumps(found, indent=1) + "\n")
-        os.replace(fresh, path)
-    except BaseException:
-        os.unlink(fresh)
-        raise
+    atomic.write(path, json.dumps(found, indent=1) + "\n")
     return path

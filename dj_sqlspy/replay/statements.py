@@ -21,7 +21,7 @@ from rich.text import Text
 from ..bundle.manifest import SHOWN, replayable
 from ..display import short
 from ..errors import BundleError
-from ..rules import EXCLUDED, LEFT_OUT
+from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, ROUTINE
 from ..servers import backend_of
 from ..servers.results import Digest
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
@@ -191,6 +191,8 @@ def why_apart(marks: Collection[str]) -> str:
     """
     if EXCLUDED in marks:
         return "reads excluded columns, not replayed"
+    if ROUTINE in marks:
+        return "calls a stored function that the bundle does not have, not replayed"
     if LEFT_OUT in marks:
         return "needs rows that were left out"
     return "can change by itself" if marks else ""
@@ -251,10 +253,10 @@ def replay(
 
 
 def not_replayed(manifest: Mapping[str, Any]) -> list[StatementResult]:
-    """Results of the statements that cannot be replayed, since they read excluded columns."""
+    """Results of the statements that cannot be replayed, since what they need was left out."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in manifest["statements"]:
-        if EXCLUDED in entry["marks"]:
+        if not NOT_REPLAYED.isdisjoint(entry["marks"]):
             groups.setdefault(entry["sql"], []).append(entry)
     return [replace(StatementResult.about(sql, entries), state="excluded") for sql, entries in groups.items()]
 

@@ -22,7 +22,7 @@ import datajoint
 from rich.console import RenderableType
 from rich.text import Text
 
-from .. import servers
+from .. import atomic, servers
 from ..bundle.folder import DIGESTS_FILE, BundleFolder
 from ..bundle.manifest import SHOWN, replayable
 from ..bundle.texts import REPLAY_FILE, refresh
@@ -528,5 +528,5 @@ def record_replay(folder: Path, manifest: Mapping[str, Any], report: ReplayRepor
             for key in report.keys
         ],
     }
-    (folder / REPLAY_FILE).write_text(json.dumps(replay, indent=1) + "\n", encoding="utf-8")
+    atomic.write(folder / REPLAY_FILE, json.dumps(replay, indent=1) + "\n")
     refresh(folder, manifest)

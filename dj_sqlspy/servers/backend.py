@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from .catalog import Catalog
 from .dialect import Dialect
 from .results import Difference, Digest, Forms
 from .snapshot import Snapshot
-from .source import Rows, Source
+from .source import Created, Rows, Source
 from .tables import ForeignKey, Table
 
 
@@ -51,9 +51,15 @@ class Backend(Protocol):
         tables: Sequence[Table],
         catalog: Catalog,
         views: Sequence[str],
-        filled: Collection[str],
+        functions: Sequence[Created],
+        filled: Mapping[str, Callable[[int], Sequence[str]]],
     ) -> Source:
         """What dumps of tables need to know of their server beside the tables themselves."""
+
+    def stored_functions(
+        self, connection: Any, names: Iterable[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Created | str]:
+        """What creates each stored function, by schema and name, or why a slice cannot have it."""
 
     def unique_columns(self, connection: Any, table: Table) -> list[tuple[str, str]]:
         """Name of each unique key of a table but the primary one, with each of its columns or expressions."""

@@ -63,5 +63,10 @@ class Column(NamedTuple):
         )
 
     @property
+    def invisible(self) -> bool:
+        """True where ``*`` and NATURAL JOIN leave it out."""
+        return "INVISIBLE" in self.extra.upper()
+
+    @property
     def generated(self) -> bool:
         return "GENERATED" in self.extra.upper() and "DEFAULT_GENERATED" not in self.extra.upper()

@@ -11,6 +11,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from ..cascade import Cascade, KeySets, Reader
+from ..cascade.inside import Inside
+from ..cascade.keysets import KeySet, chosen, length
 from ..cascade.leaves import StatementReport, analyse_all
 from ..cascade.options import Options
 from ..cascade.plan import Plan, included_tables, plan
@@ -26,12 +28,12 @@ from ..servers.dialect import Key
 from ..servers.snapshot import reconnecting
 from ..shapes import Shape, group
 from .access import require_access
-from .bounds import affected, outside, without
 from .named import catalog_of
 from .orphans import refuse_orphans
-from .restrict import shortest
+from .restrict import by_columns, shortest
 from .slice import Slice
 from .tables import TableSlice
+from .where import require_one_server
 
 T = TypeVar("T")
 
@@ -75,20 +77,20 @@ def make_slice(
     chosen = Options(**options)
     with shown(progress) as told, snapshot_of(connection) as snapshot:
         reader = Reader(snapshot)
-        shapes = _shapes(statements, policies)
+        exported = _exported(statements, policies)
+        if dj_connection is not None:
+            require_one_server(exported, dj_connection)
+        shapes = _shapes(exported, policies)
         catalog, names = catalog_of(shapes, snapshot, chosen)
         require_access(catalog, names | {split_full_name(name) for name in also or {}}, snapshot, chosen)
-        reports, demands = analyse_all(shapes, catalog, reader, chosen.strict, told)
-        sets = Cascade(reader, catalog, chosen, told).run(demands, also or {})
+        inside, guarded = (Inside(catalog, bounds, reader) for bounds in (chosen.only, chosen.guard))
+        reports, demands = analyse_all(shapes, catalog, reader, chosen.strict, told, inside)
+        sets = Cascade(reader, catalog, chosen, told, inside).run(demands, also or {})
         if sets.refused:
             reports = [_refused(report, sets, chosen.strict) for report in reports]
-        left_out = outside(catalog, sets, chosen.only, reader) if chosen.only else {}
-        if left_out:
-            sets = without(sets, left_out)
-            numbers = affected(demands, left_out, reader)
-            reports = [_cut(report) if report.statement.number in numbers else report for report in reports]
-        refused = outside(catalog, sets, chosen.guard, reader) if chosen.guard else {}
-        result = _finished(reader, catalog, sets, reports, chosen, dj_connection, told, left_out)
+        reports = [_cut(report) if report.statement.number in sets.cut else report for report in reports]
+        refused = _outside(sets, guarded)
+        result = _finished(reader, catalog, sets, reports, chosen, dj_connection, told, inside)
     if refused:
         raise SliceError(_refusal(result, refused))
     return result
@@ -101,7 +103,7 @@ def make_plan(
     """What `make_slice` would ask of the server, in which order; the arguments are its own. It reads the catalog."""
     chosen = Options(**options)
     with snapshot_of(connection) as snapshot:
-        shapes = _shapes(statements, policies)
+        shapes = _shapes(_exported(statements, policies), policies)
         catalog, _ = catalog_of(shapes, snapshot, chosen)
     return plan(shapes, catalog, chosen)
 
@@ -116,6 +118,11 @@ class _Algebra:
 
     def union(self, one: Slice, other: Slice) -> Slice:
         """The rows of two slices, and what their statements need together (``one + other``)."""
+        if set(one.only) != set(other.only):
+            raise SliceError(
+                "Adding slices that keep inside of different bounds: which of them would hold for what both bring? "
+                "Make both with the same only=…"
+            )
         statements = [
             report.statement._replace(number=number)
             for number, report in enumerate((*one.statements, *other.statements), start=1)
@@ -124,7 +131,9 @@ class _Algebra:
         also = {name: one.keys(name) | other.keys(name) for name in {*one.tables, *other.tables}}
         return on_server(
             one.connection,
-            lambda raw: make_slice(statements, raw, parts=parts, also=also, dj_connection=one.connection),
+            lambda raw: make_slice(
+                statements, raw, parts=parts, also=also, only=one.only, dj_connection=one.connection
+            ),
         )
 
     def rows_of(self, cut: Slice, keys: Mapping[str, Iterable[Key]]) -> Slice:
@@ -135,16 +144,29 @@ class _Algebra:
 
         def made(connection: Any) -> Slice:
             with shown() as told, snapshot_of(connection) as snapshot:
-                reader, chosen = Reader(snapshot), Options(parts="referenced")
-                sets = Cascade(reader, cut.catalog, chosen, told).from_keys(keys)
+                reader, chosen = Reader(snapshot), Options(parts="referenced", only=cut.only)
+                inside = Inside(cut.catalog, cut.only, reader)
+                sets = Cascade(reader, cut.catalog, chosen, told, inside).from_keys(keys)
                 reports = [_cut(report) for report in cut.statements]
-                return _finished(reader, cut.catalog, sets, reports, chosen, cut.connection, told, {})
+                return _finished(reader, cut.catalog, sets, reports, chosen, cut.connection, told, inside)
 
         return on_server(cut.connection, made)
 
 
+def _exported(statements: Sequence[Statement], policies: Policies | None) -> list[Statement]:
+    """The statements of kinds that export rows."""
+    policy = _policy_of(policies)
+    return [s for s in statements if policy(s.analysis, s.kind) != "ignore"]
+
+
 def _shapes(statements: Sequence[Statement], policies: Policies | None) -> list[Shape]:
-    """The shapes of the statements that export rows."""
+    """The shapes of statements that export rows."""
+    policy = _policy_of(policies)
+    return group(statements, lambda s: "exists" if policy(s.analysis, s.kind) == "witness" else "data")
+
+
+def _policy_of(policies: Policies | None) -> Callable[[str, str], str]:
+    """What the statements of an analysis and a kind export."""
     by_analysis = {analysis: _policies(chosen) for analysis, chosen in (policies or {}).items()}
 
     @cache
@@ -153,10 +175,7 @@ def _shapes(statements: Sequence[Statement], policies: Policies | None) -> list[
             return "ignore"
         return by_analysis.get(analysis, POLICIES).get(kind, "rows")
 
-    def kind(statement: Statement) -> str:
-        return "exists" if policy(statement.analysis, statement.kind) == "witness" else "data"
-
-    return group([s for s in statements if policy(s.analysis, s.kind) != "ignore"], kind)
+    return policy
 
 
 def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
@@ -194,7 +213,7 @@ def _finished(
     options: Options,
     dj_connection: Any,
     progress: Progress,
-    left_out: Mapping[str, set[Key]],
+    inside: Inside,
 ) -> Slice:
     """The slice of given key sets, with its totals and restrictions read in the same snapshot."""
     names = included_tables(catalog, sets.keys, reports, options.parts) if options.closed else sets.keys
@@ -207,7 +226,7 @@ def _finished(
         totals[name] = total
         progress("tables counted")
     refuse_orphans(reader, [catalog.tables[name] for name in each], sets, progress)
-    tables = {name: _table(catalog, sets, name, totals[name], reader) for name in each}
+    tables = {name: _table(catalog, sets, name, totals[name], reader, inside) for name in each}
     return Slice(
         catalog,
         sets,
@@ -216,12 +235,15 @@ def _finished(
         reader.snapshot.state()._asdict(),
         _Algebra(),
         parts=options.parts,
-        left_out={name: len(rows) for name, rows in left_out.items()},
+        only=options.only,
+        left_out={name: len(rows) for name, rows in sets.left_out.items()},
         connection=dj_connection,
     )
 
 
-def _table(catalog: Catalog, sets: KeySets, name: str, total: int, reader: Reader) -> TableSlice:
+def _table(
+    catalog: Catalog, sets: KeySets, name: str, total: int, reader: Reader, inside: Inside
+) -> TableSlice:
     table, keys = catalog.tables[name], sets.rows(name)
     reasons: dict[str, int] = {}
     for index, number in keys.counts().items():
@@ -230,10 +252,28 @@ def _table(catalog: Catalog, sets: KeySets, name: str, total: int, reader: Reade
     # rows of a table without a key may be equal, and are in the slice all or none
     rows = len(keys) if table.primary_key or not keys else total
     restriction = shortest(table, keys, total, reader.snapshot.count)
+    if keys and not table.primary_key and name in inside:
+        columns, asked = inside.columns(name)
+        found = reader.snapshot.rows(asked)
+        restriction, rows = by_columns(table, columns, found, total, reader.snapshot.count)
     return TableSlice(name, table, rows, total, reasons, keys, restriction)
 
 
-def _refusal(result: Slice, refused: Mapping[str, set[Key]]) -> str:
+def _outside(sets: KeySets, inside: Inside) -> dict[str, KeySet]:
+    """The rows that lie outside of bounds, by full table name."""
+    found: dict[str, KeySet] = {}
+    for name, rows in sets.keys.items():
+        if name in inside:
+            keys, kept = rows.columns(), KeySet(rows.table, sets.coder)
+            kept.add(inside.among(rows.table, keys), 0)
+            others = chosen(keys, ~kept.among(keys))
+            if length(others):
+                found[name] = KeySet(rows.table, sets.coder)
+                found[name].add(others, 0)
+    return found
+
+
+def _refusal(result: Slice, refused: Mapping[str, KeySet]) -> str:
     """What a guard found: rows outside of it, each with the reason that it is in the slice."""
     lines = [
         f"Making a slice: {sum(map(len, refused.values()))} rows lie outside of the guard, so nothing is written. "

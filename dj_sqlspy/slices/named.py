@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 
-from ..cascade.options import Options
+from ..cascade.options import Bound, Options
 from ..errors import LineageError
 from ..lineage import named_tables
+from ..names import split_full_name
 from ..servers.catalog import Catalog
 from ..servers.snapshot import Snapshot
 from ..shapes import Shape
@@ -20,10 +21,14 @@ Names = set[tuple[str | None, str]]
 
 
 def catalog_of(shapes: Sequence[Shape], snapshot: Snapshot, options: Options) -> tuple[Catalog, Names]:
-    """The catalog, with the columns of the schemas that the statements can lead to; and the tables that they name."""
+    """The catalog, with the columns of the schemas that the statements can lead to; and the tables that they name.
+
+    It has the tables that bounds name as well.
+    """
     names, guessed = _named(shapes, snapshot)
-    schemas = {schema for schema, _ in names | guessed if schema is not None}
-    catalog = _read_catalog(snapshot, schemas, names | guessed, options)
+    bounding = {name for bound in (*options.only, *options.guard) for name in _of_bound(bound)}
+    schemas = {schema for schema, _ in names | guessed | bounding if schema is not None}
+    catalog = _read_catalog(snapshot, schemas, names | guessed | bounding, options)
     named = {catalog.dialect.full_name(schema, name) for schema, name in names if schema is not None}
     if named <= catalog.tables.keys():
         catalog.read_columns(catalog.ancestors(named))
@@ -50,6 +55,12 @@ def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names]:
         schemas = snapshot.schema_names()
         guessed = {(schema, name) for schema, name in guessed if schema and schema.lower() in schemas}
     return names, guessed
+
+
+def _of_bound(bound: Bound) -> Names:
+    with contextlib.suppress(LineageError):  # `cascade.inside` says what is wrong with it
+        return {split_full_name(bound.table), *named_tables(bound.sql)}
+    return {split_full_name(bound.table)}
 
 
 def _read_catalog(snapshot: Snapshot, schemas: set[str], names: Names, options: Options) -> Catalog:

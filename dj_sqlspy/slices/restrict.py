@@ -8,13 +8,14 @@ Runs of consecutive integers are written as BETWEEN; where there are many, only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..cascade.keysets import KeySet
 from ..servers.columns import INTEGER_TYPES, Column
 from ..servers.dialect import Dialect, Key
-from ..servers.keys import key_columns
+from ..servers.keys import converted, key_columns
 from ..servers.tables import Table
 
 # A condition on leading columns with more members than this share of the rows gains too little to be asked for.
@@ -28,12 +29,16 @@ _LONGEST = 20_000
 
 @dataclass(frozen=True)
 class Restriction:
-    """A set of keys over some leading key columns; no columns: all rows, or none."""
+    """A set of keys over some leading key columns; no columns: all rows, or none.
+
+    Of a table without a primary key it is over other columns, which may be NULL (``nullable``).
+    """
 
     dialect: Dialect
     columns: tuple[Column, ...]
     keys: Collection[Key]
     everything: bool = False
+    nullable: bool = False
 
     @property
     def text(self) -> str:
@@ -46,11 +51,12 @@ class Restriction:
             return ["TRUE"]
         if not self.keys:
             return []
-        if len(self.columns) == 1 and self.columns[0].data_type in INTEGER_TYPES:
+        if len(self.columns) == 1 and self.columns[0].data_type in INTEGER_TYPES and not self.nullable:
             return list(_joined(self._name, sorted(key[0] for key in self.keys), max_bytes))
         overhead = len(self._name.encode()) + 20
         lists = self.dialect.chunks(self.columns, self.keys, max_bytes - overhead)
-        return [self.dialect.among(self._name, self.columns, keys) for keys in lists]
+        one_of = self.dialect.condition if self.nullable else self.dialect.among
+        return [one_of(self._name, self.columns, keys) for keys in lists]
 
     @property
     def _name(self) -> str:
@@ -87,6 +93,30 @@ def shortest(table: Table, keys: KeySet, total: int, count: Callable[[str], int]
         if counted == len(keys):
             return candidate
     return Restriction(dialect, columns, keys)
+
+
+def by_columns(
+    table: Table,
+    columns: tuple[Column, ...],
+    values: Iterable[Sequence[Any]],
+    total: int,
+    count: Callable[[str], int],
+) -> tuple[Restriction, int]:
+    """The restriction to rows of a table without a primary key by what some columns hold, and how many these are.
+
+    Parameters
+    ----------
+    table : Table
+    columns : tuple of Column
+    values : iterable of sequence
+        Of these columns, each list of values once, as the server sent them.
+    total, count
+        As of `shortest`.
+    """
+    keys = [tuple(map(converted, columns, row)) for row in values]
+    found = Restriction(table.dialect, columns, keys, nullable=True)
+    rows = count(f"SELECT COUNT(*) FROM {table.full_name} WHERE {found.text}")
+    return (Restriction(table.dialect, (), (), everything=True) if rows == total else found), rows
 
 
 def _runs(name: str, values: Sequence[int]) -> Iterator[tuple[str, bool]]:

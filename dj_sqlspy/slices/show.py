@@ -16,6 +16,7 @@ from rich.text import Text
 from ..cascade.leaves import StatementReport
 from ..display import COLOURS, count, html_table, one_line
 from ..names import class_name, split_full_name, tier_of
+from ..rules import LEFT_OUT
 from .tables import TableSlice
 
 SHOWN = 10  # statements that are named one by one before they are only counted
@@ -75,11 +76,13 @@ def summary(tables: Tables, reports: Sequence[StatementReport]) -> str:
 def warnings(reports: Sequence[StatementReport]) -> list[str]:
     """What to know of a slice before it is written."""
     told = []
-    marked = [report for report in reports if report.marks]
+    cut = [report for report in reports if LEFT_OUT in report.marks]
+    marked = [report for report in reports if report.marks - {LEFT_OUT}]
     fallbacks = [report for report in reports if report.fallback]
     drifted = [report for report in reports if report.drifted]
     for members, what, detail in (
-        (fallbacks, "not analysed, all rows of their tables are in the slice", "fallback"),
+        (cut, f"that {'needs' if len(cut) == 1 else 'need'} rows which are left out", "marks"),
+        (fallbacks, "not analysed, all rows of their tables (inside of bounds) are in the slice", "fallback"),
         (drifted, "with another number of rows than when captured", "drift"),
         (marked, f"whose result can change by {'itself' if len(marked) == 1 else 'themselves'}", "marks"),
     ):

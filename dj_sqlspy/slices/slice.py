@@ -16,6 +16,7 @@ from rich.console import RenderableType
 
 from ..cascade import KeySets
 from ..cascade.leaves import StatementReport
+from ..cascade.options import Bound
 from ..display import as_text
 from ..errors import SliceError
 from ..servers import backend_of
@@ -46,9 +47,11 @@ class Slice:
     catalog : Catalog
     statements : list of StatementReport
         Every captured statement of a kind that exports rows, in order.
+    only : tuple of Bound
+        What it keeps inside of.
     left_out : dict of str to int
-        Rows that a bound (``only``) kept out, by full table name; the statements that would need them are marked
-        ``left-out``.
+        Rows that statements, rules or masters ask for and that a bound (``only``) kept out, by full table name; the
+        statements that would need them are marked ``left-out``.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Slice:
         maker: Maker,
         *,
         parts: str = "all",
+        only: tuple[Bound, ...] = (),
         left_out: Mapping[str, int] = MappingProxyType({}),
         connection: Any = None,
     ) -> None:
@@ -69,6 +73,7 @@ class Slice:
         self.statements = list(statements)
         self.server = dict(server)
         self.parts = parts
+        self.only = only
         self.left_out = dict(left_out)
         self.connection = connection
         self._sets = sets

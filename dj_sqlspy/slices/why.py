@@ -215,7 +215,7 @@ def _of_shape(shape: Shape, catalog: Catalog, ask: Ask, table: Table, key: Key) 
     loop = loop_of(shape, catalog)
 
     def some_read(bindings: Sequence[Binding]) -> bool:
-        if loop is None:
+        if isinstance(loop, str):
             return True
         lineage, found = loop
         return any(

@@ -14,14 +14,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from .. import settings
+from .. import compat, settings
 from ..journal import Journal
-from . import reads, session
+from ..servers.mysql import wire
+from . import reads, session, state
 from .session import Session
 
 logger = logging.getLogger("dj_sqlspy")
@@ -32,11 +32,14 @@ purpose: ContextVar[str | None] = ContextVar("dj_sqlspy_purpose", default=None)
 # The schema of the shared log, whose own tables are bookkeeping.
 _shared_schema: str | None = None
 
+# Whether results are digested while the analysis reads them.
+digests = True
+
 
 def follow_settings() -> None:
-    """Note the schema of the shared log (`settings.on_change`)."""
-    global _shared_schema
-    _shared_schema = settings.get("schema")
+    """Note the schema of the shared log, and whether to digest (`settings.on_change`)."""
+    global _shared_schema, digests
+    _shared_schema, digests = settings.get("schema"), settings.get("digests")
 
 
 _BOUNDARY = frozenset({"START", "BEGIN", "COMMIT", "ROLLBACK", "SET", "XA"})
@@ -79,25 +82,15 @@ def _transaction(connection: Any) -> int:
     return number
 
 
-_USE = re.compile(r"\W*USE\s+(`(?:[^`]|``)*`|[^\s;]+)", re.IGNORECASE)
+def note(connection: Any, query: str, args: Any, cursor: Any) -> None:
+    """Note what a statement that has succeeded means for those after it. Called also outside of sessions.
 
-
-def note_use(connection: Any, query: str) -> None:
-    """Remember the schema of a ``USE schema`` that has succeeded, with the connection to the server.
-
-    The server would have to be asked otherwise. It is gone with the connection, as on the server.
+    Raises nothing: a fault marks the sessions that are open as incomplete.
     """
-    match = _USE.match(query)
-    if match is not None:
-        name = match.group(1)
-        name = name[1:-1].replace("``", "`") if name.startswith("`") else name
-        with contextlib.suppress(AttributeError):  # a driver whose connections hold no attributes
-            connection._conn._dj_sqlspy_database = name
-
-
-def _database(raw: Any) -> str:
-    found = getattr(raw, "_dj_sqlspy_database", None) or getattr(raw, "db", None) or ""
-    return found if isinstance(found, str) else bytes(found).decode("utf-8", "surrogateescape")
+    try:
+        state.note(connection._conn, final_sql(connection, query, args, cursor))
+    except Exception as error:
+        _fault(session.open_sessions, error)
 
 
 def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
@@ -107,8 +100,6 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
         head = "SELECT"
         if not query.startswith("SELECT "):
             head = reads.head(query)
-            if head == "USE":
-                note_use(connection, query)
             if head in _BOUNDARY:
                 connection.__dict__.pop("_dj_sqlspy_transaction", None)
             if head not in reads.READS and (head not in reads.MAY_READ or not reads.reads_inside(query)):
@@ -121,8 +112,10 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
             sql = final_sql(connection, query, args, cursor)
         if _is_of_books(sql):
             return
-        rows = cursor.rowcount if head in reads.READS or reads.counts_rows_read(query) else None
-        _record([], sessions, connection, sql, rows)
+        reading = head in reads.READS
+        rows = cursor.rowcount if reading or reads.counts_rows_read(query) else None
+        received = _received(connection._conn, cursor) if reading else None
+        _record([], sessions, connection, sql, rows, received=received)
     except Exception as error:
         _fault(sessions, error)
 
@@ -154,10 +147,20 @@ def announce(connection: Any, sent: bytes) -> Recorded:
     return recorded
 
 
-def ended(recorded: Recorded, rows: int) -> None:
-    """Note how many rows a statement returned that was announced."""
+def ended(recorded: Recorded, connection: Any, cursor: Any) -> None:
+    """Note what a statement returned that was announced. Raises nothing."""
     for journal, number in recorded:
-        journal.ended(number, rows)
+        try:
+            journal.ended(number, cursor.rowcount, _received(connection._conn, cursor))
+        except Exception as error:
+            journal.fault(f"the result of a statement could not be noted: {type(error).__name__}: {error}")
+
+
+def _received(raw: Any, cursor: Any) -> wire.Received | None:
+    """What a cursor received, where it is the last that the connection has read and was digested."""
+    if getattr(cursor, "_result", None) is None or cursor._result is not getattr(raw, "_result", None):
+        return None
+    return wire.received(raw)
 
 
 def failed(recorded: Recorded) -> None:
@@ -176,8 +179,14 @@ def _record(
     sql: str,
     rows: int | None,
     has_ended: bool = True,
+    received: wire.Received | None = None,
 ) -> None:
     info, raw = connection.conn_info, connection._conn
+    if compat.backend_of(connection) != "mysql":
+        raise ValueError(
+            f"it was sent to {info['host']}, a server of the kind {compat.backend_of(connection)!r}; dj-sqlspy works "
+            "with MySQL and MariaDB"
+        )
     in_transaction = getattr(raw, "server_status", 0) & _IN_TRANSACTION
     numbers: dict[Journal, tuple[int, ...]] = {}
     for each in sessions:
@@ -190,9 +199,11 @@ def _record(
             purpose.get() or "data",
             f"{info['host']}:{info['port']}",
             _transaction(connection) if in_transaction else 0,
-            _database(raw),
+            state.database(raw),
             found,
             has_ended,
+            state.of(raw),
+            received,
         )
         if number:
             recorded.append((journal, number))

@@ -28,7 +28,8 @@ from pymysql.constants.COMMAND import COM_QUERY
 
 from .. import settings
 from ..compat import IS_V2
-from . import clusters, observe, session
+from ..servers.mysql import wire
+from . import clusters, observe, session, state
 
 
 def install() -> None:
@@ -63,35 +64,45 @@ def _patch_query() -> None:
 
     def wrapper(original: Any) -> Any:
         def query(self: Any, query: str, args: Any = (), **options: Any) -> Any:
-            if not session.open_sessions:
-                cursor = original(self, query, args, **options)
-                if query[:4] in ("USE ", "use "):  # what follows in a session may name no schema
-                    observe.note_use(self, query)
-                return cursor
-            raw = self._conn
-            announced = isinstance(query, str) and query.startswith("SELECT ")
-            if not announced or type(raw) is not pymysql.connections.Connection:
-                cursor = original(self, query, args, **options)
-                observe.observe(self, query, args, cursor)
-                return cursor
-            sending = _Sending(self, raw)
-            raw._execute_command = sending
-            try:
-                cursor = original(self, query, args, **options)
-            except BaseException:
-                observe.failed(sending.recorded)
-                raise
-            finally:
-                raw.__dict__.pop("_execute_command", None)
-            if sending.recorded:
-                observe.ended(sending.recorded, cursor.rowcount)
+            if session.open_sessions:
+                cursor = _observed(original, self, query, args, options)
             else:
-                observe.observe(self, query, args, cursor)
+                cursor = original(self, query, args, **options)
+            if state.may_matter(query):  # to what follows, in a session perhaps
+                observe.note(self, query, args, cursor)
             return cursor
 
         return query
 
     _patch(datajoint.Connection, "query", wrapper)
+
+
+def _observed(original: Any, connection: Any, query: str, args: Any, options: Any) -> Any:
+    """Send a query in a session, and have it recorded."""
+    raw = connection._conn
+    if type(raw) is not pymysql.connections.Connection:
+        cursor = original(connection, query, args, **options)
+        observe.observe(connection, query, args, cursor)
+        return cursor
+    sending = None
+    if observe.digests:
+        raw._read_query_result = wire.reader_of(raw)
+    if isinstance(query, str) and query.startswith("SELECT "):
+        raw._execute_command = sending = _Sending(connection, raw)
+    try:
+        cursor = original(connection, query, args, **options)
+    except BaseException:
+        if sending is not None:
+            observe.failed(sending.recorded)
+        raise
+    finally:
+        raw.__dict__.pop("_execute_command", None)
+        raw.__dict__.pop("_read_query_result", None)
+    if sending is not None and sending.recorded:
+        observe.ended(sending.recorded, connection, cursor)
+    else:
+        observe.observe(connection, query, args, cursor)
+    return cursor
 
 
 class _Sending:

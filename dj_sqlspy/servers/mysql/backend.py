@@ -19,6 +19,7 @@ class MySQLBackend:
     client_options = staticmethod(connect.client_options)
     tls_options = staticmethod(connect.tls_options)
     read_source = staticmethod(structure.read_source)
+    stored_functions = staticmethod(structure.stored_functions)
     unique_columns = staticmethod(structure.unique_columns)
     fill_key_table = staticmethod(structure.fill_key_table)
     longest_condition = staticmethod(scripts.longest_condition)

@@ -240,7 +240,7 @@ def _read_schemas(
         "tables",
         "table_schema, table_name, table_type, engine, table_comment, table_collation",
         schemas,
-        "table_type IN ('BASE TABLE', 'VIEW')",
+        "table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')",
     )
     keys = _by_table(
         _rows(
@@ -260,10 +260,16 @@ def _read_schemas(
             schemas,
         )
         views = {(schema, table): _text(sql or "") for schema, table, sql in cursor.fetchall()}
+    ends = _row_ends(cursor, schemas) if any(kind == "SYSTEM VERSIONED" for _, _, kind, *_ in heads) else {}
     tables: list[Table] = []
     foreign_keys: list[ForeignKey] = []
     for schema, name, kind, engine, comment, collation in sorted(heads, key=itemgetter(0, 1)):
         primary, foreign = _keys_of(MYSQL.full_name(schema, name), keys.get((schema, name), ()))
+        if (
+            kind == "SYSTEM VERSIONED"
+        ):  # MariaDB adds to the key when the row ended, which is no part of it for users
+            end = ends.get((schema, name), "row_end")
+            primary = tuple(column for column in primary if column.lower() != end.lower())
         about = {
             "schema": schema,
             "name": name,
@@ -276,6 +282,16 @@ def _read_schemas(
         tables.append(Table.without_columns(later.read_schema, **about))
         foreign_keys += foreign
     return tables, foreign_keys
+
+
+def _row_ends(cursor: Any, schemas: Sequence[str]) -> dict[tuple[str, str], str]:
+    """By schema and table, the column that says when a row ended, of tables that have one of their own."""
+    cursor.execute(
+        "SELECT table_schema, table_name, column_name FROM information_schema.columns"
+        f" WHERE table_schema IN ({_marks(schemas)}) AND generation_expression = 'ROW END'",
+        schemas,
+    )
+    return {(schema, table): name for schema, table, name in cursor.fetchall()}
 
 
 def _column(row: Sequence[Any]) -> Column:

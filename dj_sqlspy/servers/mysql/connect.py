@@ -17,7 +17,7 @@ from typing import Any
 import datajoint
 import pymysql
 
-from .private import write_private
+from ... import atomic
 
 # What both lines set on each connection (datajoint.connection in 0.14, adapters.mysql in 2.x).
 SQL_MODE = (
@@ -113,7 +113,7 @@ def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({}
     text += _tls_options(tls) if encrypted else ""
     with tempfile.TemporaryDirectory(prefix="dj-sqlspy-") as folder:  # made with mode 0700
         file = Path(folder, "client.cnf")
-        write_private(file, text)
+        atomic.write(file, text)
         yield [f"--defaults-file={file}"]
 
 

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 import pymysql
 
+from ... import atomic
 from ...errors import ServerError
 
 Flavor = Literal["mysql", "mariadb"]
@@ -37,7 +38,7 @@ START_SECONDS = 60.0
 PORT_ATTEMPTS = 5
 
 # Nobody needs this data after a crash, so nothing is flushed, written twice or logged. Text is utf8mb4 on
-# both flavors: MariaDB without an option file would say latin1. loose: no server need know the option.
+# both flavors, as Debian sets it: MariaDB before 11.6 would say latin1. loose: no server need know the option.
 OPTIONS = (
     "--skip-name-resolve",
     "--bind-address=127.0.0.1",
@@ -51,13 +52,12 @@ OPTIONS = (
 )
 FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
     "mysql": ("--mysqlx=OFF", "--disable-log-bin"),
-    "mariadb": (
-        "--collation-server=utf8mb4_general_ci",
-        "--skip-log-bin",
-        "--skip-ssl",
-        "--loose-sync-frm=OFF",
-        "--loose-aria-sync-log-dir=NEVER",
-    ),
+    "mariadb": ("--skip-log-bin", "--loose-sync-frm=OFF", "--loose-aria-sync-log-dir=NEVER"),
+}
+# What makes one MariaDB like another, unless it is to have its own defaults.
+PINS: dict[str, tuple[str, ...]] = {
+    "mysql": (),
+    "mariadb": ("--collation-server=utf8mb4_general_ci", "--skip-ssl"),
 }
 # What a root (`root_programs`) of each flavor is asked for, its server program first.
 ROOT_PROGRAMS: dict[str, tuple[str, ...]] = {
@@ -115,6 +115,8 @@ class Server:
         As ``SELECT VERSION()`` says.
     datadir : Path
         Its data; deleted when it stops.
+    tls : bool
+        Whether it takes connections with TLS; its certificate is one that it made for itself.
     """
 
     host: str
@@ -125,6 +127,7 @@ class Server:
     flavor: Flavor
     version: str
     datadir: Path
+    tls: bool
 
     def connect(self, **options: Any) -> pymysql.connections.Connection[Any]:
         """Open a new pymysql connection, autocommit on; ``options`` go to `pymysql.connect`."""
@@ -135,7 +138,7 @@ class Server:
             "password": self.password,
             "charset": "utf8mb4",
             "autocommit": True,
-            **_tls(self.flavor),
+            **_tls(self.tls),
         }
         settings.update(options)
         return pymysql.connect(**settings)
@@ -148,9 +151,9 @@ class Server:
                 f"[client]\nhost={self.host}\nport={self.port}\nprotocol=TCP\n"
                 f"user={self.user}\npassword={self.password}\n"
             )
-            if self.flavor == "mariadb":  # clients from 11.4 on ask for TLS, which this server does not have
+            if not self.tls:  # MariaDB's clients from 11.4 on ask for it
                 text += "[client-mariadb]\nskip-ssl\n"
-            write_private(path, text)
+            atomic.write(path, text)
         return path
 
 
@@ -171,7 +174,10 @@ def find_server(flavor: Flavor | None = None) -> Program | None:
 
 @contextlib.contextmanager
 def private_server(
-    flavor: Flavor | None = None, root: str | Path | None = None, options: Sequence[str] = ()
+    flavor: Flavor | None = None,
+    root: str | Path | None = None,
+    options: Sequence[str] = (),
+    own_defaults: bool = False,
 ) -> Iterator[Server]:
     """Start a private server, and stop and delete it at the end.
 
@@ -183,6 +189,8 @@ def private_server(
         A folder that holds a whole Debian system with a server in it, as debootstrap makes one (`root_programs`).
     options : sequence of str
         More options of the server program, such as ``--read-only=ON``; they win over those that it gets anyway.
+    own_defaults : bool
+        Leave its collation and its TLS as that version has them.
 
     Yields
     ------
@@ -213,7 +221,8 @@ def private_server(
         stack.callback(shutil.rmtree, base, ignore_errors=True)
         lasting = tuple(option for option in options if option.startswith(LASTING_OPTIONS))
         shutil.copytree(template(program, lasting), base / "data")
-        process, server = _start(program, base, options)
+        pins = () if own_defaults else PINS[program.flavor]
+        process, server = _start(program, base, (*pins, *options))
         stack.callback(_stop, process)
         stack.callback(_guard(process.pid, base).communicate, b"stopped\n")
         try:
@@ -324,10 +333,7 @@ def root_programs(root: str | Path) -> Path:
 def _write_script(script: Path, command: str) -> None:
     text = f"#!/bin/sh\n{command}\n"
     if not script.exists() or script.read_text() != text:
-        unfinished = script.with_name(f".{script.name}.{os.getpid()}")
-        unfinished.write_text(text)
-        unfinished.chmod(0o755)
-        unfinished.rename(script)
+        atomic.write(script, text, 0o755)
 
 
 @functools.lru_cache(maxsize=64)
@@ -344,10 +350,10 @@ def _identify(path: Path) -> Program | None:
     return Program(path, flavor, number[0] if number else version[1])
 
 
-def _tls(flavor: Flavor) -> dict[str, Any]:
+def _tls(has_it: bool) -> dict[str, Any]:
     # MySQL's default authentication wants a secure channel the first time that an account logs in, or else
     # the package `cryptography`; a dict that is not empty asks pymysql for TLS and checks no certificate.
-    return {"ssl": {"check_hostname": False}} if flavor == "mysql" else {"ssl_disabled": True}
+    return {"ssl": {"check_hostname": False}} if has_it else {"ssl_disabled": True}
 
 
 def _run_as() -> tuple[str, ...]:
@@ -414,7 +420,7 @@ def _start(
     temporary.mkdir(exist_ok=True)
     for _ in range(PORT_ATTEMPTS):
         port, password = _free_port(), secrets.token_hex(16)
-        write_private(base / "init.sql", _accounts(program.flavor, password))
+        atomic.write(base / "init.sql", _accounts(program.flavor, password))
         command = [
             str(program.path),
             "--no-defaults",
@@ -436,11 +442,11 @@ def _start(
             )
         place = {"host": "127.0.0.1", "port": port, "socket": str(base / "sock"), "user": "root"}
         try:
-            version = _wait(process, log, place, password, program)
+            answer = _wait(process, log, place, password, program)
         except BaseException:
             _stop(process)
             raise
-        if version is not None:
+        if answer is not None:
             (base / "init.sql").unlink()
             return process, Server(
                 host="127.0.0.1",
@@ -449,16 +455,17 @@ def _start(
                 user="root",
                 password=password,
                 flavor=program.flavor,
-                version=version,
+                version=answer[0],
                 datadir=datadir,
+                tls=answer[1],
             )
     raise ServerError(f"Starting {program.path}: its port was taken {PORT_ATTEMPTS} times.\n{_end_of(log)}")
 
 
 def _wait(
     process: subprocess.Popen[bytes], log: Path, place: dict[str, Any], password: str, program: Program
-) -> str | None:
-    """The server's version once it answers; None if it ended because its port was taken."""
+) -> tuple[str, bool] | None:
+    """The server's version and whether it has TLS, once it answers; None if it ended because its port was taken."""
     deadline = time.monotonic() + START_SECONDS
     reason: Exception | None = None
     while time.monotonic() < deadline:
@@ -479,11 +486,15 @@ def _wait(
                 password=password,
                 connect_timeout=2,
                 read_timeout=2,
-                **_tls(program.flavor),
+                **_tls(program.flavor == "mysql"),
             ) as connection:
                 cursor = connection.cursor()
                 cursor.execute("SELECT VERSION()")
-                return str(cursor.fetchone()[0])
+                version = str(cursor.fetchone()[0])
+                cursor.execute(
+                    "SHOW GLOBAL VARIABLES LIKE 'have_ssl'"
+                )  # MySQL 9 has none, and always has TLS
+                return version, (cursor.fetchone() or ("", "YES"))[1] == "YES"
         except (pymysql.MySQLError, OSError) as error:
             reason = error
             time.sleep(0.05)
@@ -517,13 +528,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(text)
 
 
 def _end_of(log: Path, lines: int = 60) -> str:

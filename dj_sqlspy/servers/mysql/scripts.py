@@ -12,15 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 from ...version import __version__
-from ..source import Rows, Source
+from ..source import Rows, Schema, Source, Structure
 from ..tables import ForeignKey, Table
+from .collations import NAMES
 from .dialect import MYSQL
 
 # Linux refuses a single argument of more than 128 KiB, wherever the limit of all arguments together is.
 LONGEST_ARGUMENT = 128 * 1024 - 1
-
-# Types of columns that MariaDB has and MySQL does not.
-ONLY_MARIADB = frozenset({"uuid", "inet4", "inet6", "xmltype"})
 
 
 def longest_condition(table: Table, contents: Mapping[str, str]) -> int:
@@ -46,18 +44,13 @@ def dump_script(
     key_tables : iterable of (table, table of its keys), optional
         Tables of keys that long restrictions were written into.
     """
-    tables_by_schema: dict[str, list[str]] = {}
-    for table in [*(part.table for part in rows), *(part.table for part in source.lineage)]:
-        tables_by_schema.setdefault(table.schema, []).append(table.name)
     dumped = [part for part in (*rows, *source.lineage) if part.conditions]
     has_generated = any(column.generated for part in rows for column in part.table.columns)
     return _fill(
         "dump.sh",
         title=_one_line(title),
-        schemas=_calls((schema.name, schema.charset, schema.collation) for schema in source.schemas),
-        structure=_calls((schema, *names) for schema, names in tables_by_schema.items()),
+        structure=_structure_text(source.structures[0], source.schemas),
         rows=_calls(_row_words(part) for part in dumped),
-        views=_calls((view.schema, view.name, view.collation, view.definition) for view in source.views),
         generated="yes" if has_generated else "",
         scratch="".join(
             f"\n# The keys of {_one_line(table)} are in {_one_line(name)}, which can be dropped afterwards."
@@ -74,43 +67,73 @@ def restore_script(
 ) -> str:
     """The text of ``restore.sh``; the arguments are those of `dump_script`."""
     counts = [(part.table.schema, part.table.name, str(part.rows)) for part in (*rows, *source.lineage)]
-    bridged = {(one.schema, one.table, one.column) for one in source.generated}
-    only_mariadb = [
-        f"{part.table.full_name} {column.name} ({'generated' if column.generated else column.data_type})"
-        for part in rows
-        for column in part.table.columns
-        if column.data_type in ONLY_MARIADB
-        or (
-            column.generated
-            and part.rows
-            and (part.table.schema, part.table.name, column.name) not in bridged
-        )
-    ]
+    _, other = source.structures
     return _fill(
         "restore.sh",
         title=_one_line(title),
         tables=_calls(counts),
+        schemas=_calls((schema.name,) for schema in source.schemas),
         views=_calls((view.schema, view.name) for view in source.views),
         foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys),
-        collations=" ".join(source.collations),
-        generated=_calls((g.schema, g.table, g.column, g.change, g.probe) for g in source.generated),
-        only_mariadb=_shell_word(", ".join(only_mariadb) if source.flavor == "mariadb" else ""),
+        source=NAMES[source.flavor],
+        other=NAMES[other.flavor],
+        version_of_source=source.version,
+        demands="\n\n".join(_demands(structure) for structure in source.structures),
+        structure="" if other.refused else _structure_text(other, source.schemas),
+        finish="" if other.refused else _finish_text(other),
         summary=summary,
     )
+
+
+def _demands(structure: Structure) -> str:
+    """Functions of the shell that say what servers of a flavor must have, and what becomes something else there."""
+    name = NAMES[structure.flavor]
+    demands = [*((what, "") for what in structure.refused), *structure.demands]
+    collations = [words for words in structure.collations if len(words) > 1]
+    parts = {
+        f"demands_of_{name}": _calls(demands),
+        f"collations_of_{name}": _calls(collations),
+        f"notes_of_{name}": _calls((note,) for note in structure.notes),
+    }
+    return "\n".join(f"{function}() {{\n{calls}\n}}" for function, calls in parts.items())
+
+
+def _structure_text(structure: Structure, schemas: Iterable[Schema]) -> str:
+    """Statements that create what a structure holds, each between comments that name it."""
+    known = {words[0] for words in structure.collations if len(words) > 1}
+    lines = [
+        "SET NAMES utf8mb4;",
+        "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', FOREIGN_KEY_CHECKS = 0;",
+    ]
+    for schema in schemas:
+        text = f" DEFAULT CHARACTER SET {schema.charset} DEFAULT COLLATE {schema.collation}"
+        name = MYSQL.quote(schema.name)
+        lines.append(f"CREATE DATABASE IF NOT EXISTS {name}{text if schema.collation in known else ''};")
+    for one in structure.created:
+        thing = MYSQL.string(f"{one.kind} {MYSQL.full_name(one.schema, one.name)}")
+        sql = f"DELIMITER ;;\n{one.sql};;\nDELIMITER ;" if one.kind == "FUNCTION" else f"{one.sql};"
+        before = [f"{setting};" for setting in one.before]
+        lines += [f"-- begin {thing}", f"USE {MYSQL.quote(one.schema)};", *before, sql, f"-- made {thing}"]
+    return "\n".join(lines)
+
+
+def _finish_text(structure: Structure) -> str:
+    settings = "SET SESSION sql_mode = '', FOREIGN_KEY_CHECKS = 0;"
+    return "\n".join([settings, *(f"{sql};" for sql in structure.finish)]) if structure.finish else ""
 
 
 def orphans(fk: ForeignKey) -> str:
     """The rows that have no parent, as FROM and WHERE of a SELECT.
 
-    A row with a NULL in one of the columns refers to nothing (MATCH SIMPLE, the only kind on both servers).
+    A row with a NULL in one of the columns refers to nothing (MATCH SIMPLE, the only kind on both servers). The parent
+    is not joined: of a joined row the date 0000-00-00 IS NULL.
 
     >>> print(orphans(ForeignKey("f", "`s`.`b`", ("x",), "`s`.`a`", ("y",))))
-    `s`.`b` AS `c` LEFT JOIN `s`.`a` AS `p` ON `c`.`x` = `p`.`y` WHERE `c`.`x` IS NOT NULL AND `p`.`y` IS NULL
+    `s`.`b` AS `c` WHERE `c`.`x` IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `s`.`a` AS `p` WHERE `c`.`x` = `p`.`y`)
     """
     on = MYSQL.equal(fk.columns, "c", fk.parent_columns, "p")
     refers = " AND ".join(f"{MYSQL.columns([column], 'c')} IS NOT NULL" for column in fk.columns)
-    missing = f"{MYSQL.columns(fk.parent_columns[:1], 'p')} IS NULL"
-    return f"{fk.child} AS `c` LEFT JOIN {fk.parent} AS `p` ON {on} WHERE {refers} AND {missing}"
+    return f"{fk.child} AS `c` WHERE {refers} AND NOT EXISTS (SELECT 1 FROM {fk.parent} AS `p` WHERE {on})"
 
 
 def _row_words(part: Rows) -> tuple[str, ...]:

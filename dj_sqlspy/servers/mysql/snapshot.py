@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pymysql
 from pymysql.cursors import SSCursor
@@ -158,7 +158,7 @@ def begin(cursor: Any) -> None:
     cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
 
-def flavor_of(version: str) -> str:
+def flavor_of(version: str) -> Literal["mysql", "mariadb"]:
     """Which of the two a server is, from what it says of its version.
 
     >>> flavor_of("10.11.19-MariaDB-0+deb12u1"), flavor_of("9.7.4")

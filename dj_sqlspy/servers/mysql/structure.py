@@ -1,22 +1,29 @@
 """Structure: what dumps need to know of a MySQL or MariaDB beside the tables of a slice.
 
-In: a connection to the source, and the tables. Out: a `Source`: schemas, definitions of views, rows of DataJoint's
-``~lineage``, collations, settings of the session. It reads no row of the lab's tables.
+In: a connection to the source, and the tables. Out: a `Source`: schemas, definitions of tables and views for servers of
+either flavor, rows of DataJoint's ``~lineage``, settings of the session. It reads no row of the lab's tables, but for
+times that not every server can hold.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ...errors import BundleError
 from ...names import split_full_name
 from ..catalog import Catalog
-from ..source import Rows, Schema, Source, View
+from ..snapshot import Refused
+from ..source import Created, Rows, Schema, Source, Structure, View
 from ..tables import Table
+from . import routines
+from .collations import NEARLY, Flavor, becomes, is_near
+from .definition import Definition, parse_definition
 from .dialect import MYSQL
-from .generated import generated_columns
 from .snapshot import flavor_of, told
+from .translate import translate
+from .translated import Translated
 
 # DataJoint 2.x describes a schema's tables in this one: its structure, and the rows about exported tables.
 LINEAGE_TABLE = "~lineage"
@@ -32,9 +39,19 @@ SETTINGS = (
     "lower_case_table_names",
 )
 
+# Bytes of a list of conditions that a query may hold.
+_LIST_BYTES = 400_000
+
+Conditions = Callable[[int], Sequence[str]]
+
 
 def read_source(
-    connection: Any, tables: Sequence[Table], catalog: Catalog, views: Sequence[str], filled: Collection[str]
+    connection: Any,
+    tables: Sequence[Table],
+    catalog: Catalog,
+    views: Sequence[str],
+    functions: Sequence[Created],
+    filled: Mapping[str, Conditions],
 ) -> Source:
     """Read what the scripts need to know of the source.
 
@@ -46,38 +63,227 @@ def read_source(
     catalog : Catalog
     views : sequence of str
         Views to create, each after those that it reads.
-    filled : collection of str
-        Full names of the tables that have rows in the slice.
+    functions : sequence of Created
+        Stored functions to create.
+    filled : mapping
+        For full names of the tables that have rows in the slice, what returns conditions that select these, none longer
+        than a number of bytes.
+
+    Raises
+    ------
+    BundleError
+        If a table is such that not even a server like the source could be given it.
     """
-    schemas = sorted({table.schema for table in tables})
+    seen = [catalog.tables[name] for name in views]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT VERSION(), {', '.join(f'@@{name}' for name in SETTINGS)}")
         version, *settings = map(str, cursor.fetchone())
-        cursor.execute(
-            "SELECT schema_name, default_character_set_name, default_collation_name FROM information_schema.schemata"
-            f" WHERE schema_name IN ({', '.join(['%s'] * len(schemas))}) ORDER BY 1",
-            schemas,
-        )
-        found = tuple(Schema(*map(str, row)) for row in cursor.fetchall())
-        lineage = _lineage_rows(cursor, tables, catalog, schemas)
+        # as definitions are printed in, and as they are run in again
+        cursor.execute("SET SESSION time_zone = '+00:00', sql_mode = ''")
         flavor = flavor_of(version)
-        with_rows = [table for table in tables if table.full_name in filled]
-        generated = generated_columns(cursor, with_rows) if flavor == "mariadb" else ()
-        read_views = tuple(_view(cursor, catalog.tables[name]) for name in views)
-    of_tables = [*tables, *(rows.table for rows in lineage)]
-    collations = {table.collation for table in of_tables}
-    collations |= {column.collation for table in of_tables for column in table.columns}
-    collations |= {schema.collation for schema in found} | {view.collation for view in read_views}
+        lineage = _lineage_rows(cursor, tables, catalog, sorted({table.schema for table in tables}))
+        described = [*tables, *(rows.table for rows in lineage)]
+        definitions = {table.full_name: _definition(cursor, table) for table in described}
+        literals = {view.full_name: _literals(cursor, view) for view in seen}
+        late = [] if flavor == "mysql" else list(_late_times(cursor, tables, filled))
+        translated = {
+            target: list(_translated(described, definitions, flavor, target))
+            for target in (flavor, _OTHER[flavor])
+        }
+        sequences = _sequences(cursor, translated[flavor])
+        names = {table.schema for table in (*described, *seen)}
+        names |= {one.schema for one in (*functions, *sequences)}
+        schemas = _schemas(cursor, sorted(names))
+        before = dict(zip(SETTINGS, settings, strict=True))
+        cursor.execute("SET SESSION time_zone = %s, sql_mode = %s", (before["time_zone"], before["sql_mode"]))
+    structures = [
+        _structure(
+            target,
+            flavor,
+            schemas,
+            work,
+            sequences if target == "mariadb" else [],
+            functions,
+            [(view, literals[view.full_name]) for view in seen],
+            late,
+        )
+        for target, work in translated.items()
+    ]
+    own = structures[0]
+    if own.refused:
+        raise BundleError(f"Writing the slice: no server could load {', '.join(own.refused)}.")
     return Source(
         flavor,
         version,
-        found,
+        schemas,
         lineage,
-        read_views,
-        tuple(sorted(filter(None, collations))),
-        dict(zip(SETTINGS, settings, strict=True)),
-        generated,
+        tuple(View(view.full_name, view.schema, view.name, view.view_sql or "") for view in seen),
+        tuple(structures),
+        before,
     )
+
+
+_OTHER: Mapping[Flavor, Flavor] = {"mysql": "mariadb", "mariadb": "mysql"}
+
+
+def _schemas(cursor: Any, names: Sequence[str]) -> tuple[Schema, ...]:
+    cursor.execute(
+        "SELECT schema_name, default_character_set_name, default_collation_name FROM information_schema.schemata"
+        f" WHERE schema_name IN ({', '.join(['%s'] * len(names))}) ORDER BY 1",
+        names,
+    )
+    return tuple(Schema(*map(str, row)) for row in cursor.fetchall())
+
+
+def _definition(cursor: Any, table: Table) -> Definition:
+    """The definition of a table, where information_schema holds no character of four bytes.
+
+    The default of a column of bytes stands in it as it is, so the driver must not decode it.
+    """
+    connection = cursor.connection
+    before, connection.use_unicode = connection.use_unicode, False
+    try:
+        cursor.execute(f"SHOW CREATE TABLE {table.full_name}")
+        text = bytes(cursor.fetchone()[1]).decode("utf-8", "surrogateescape")
+    finally:
+        connection.use_unicode = before
+    try:
+        return parse_definition(text)
+    except (ValueError, IndexError, StopIteration) as error:
+        raise BundleError(
+            f"Reading the definition of {table.full_name}: it cannot be parsed ({error})."
+        ) from error
+
+
+def _translated(
+    tables: Sequence[Table], definitions: Mapping[str, Definition], source: Flavor, target: Flavor
+) -> Iterable[Translated]:
+    taken: dict[str, set[str]] = {}
+    for table in tables:
+        names = taken.setdefault(table.schema, set())
+        yield translate(definitions[table.full_name], table, source, target, definitions, names)
+
+
+def _structure(
+    target: Flavor,
+    source: Flavor,
+    schemas: Sequence[Schema],
+    work: Sequence[Translated],
+    sequences: Sequence[Created],
+    functions: Sequence[Created],
+    views: Sequence[tuple[Table, str]],
+    late: Sequence[str],
+) -> Structure:
+    """The structure for servers of a flavor.
+
+    ``views`` come with the collations of their texts; ``late`` names columns with times that not all servers can hold.
+    """
+    created = [*sequences]
+    finish = []
+    for one in work:
+        text = str(one.definition)
+        created.append(Created("TABLE", one.table.schema, one.table.name, text, tuple(one.before)))
+        if one.finish:
+            finish.append(f"ALTER TABLE {one.table.full_name}\n  " + ",\n  ".join(one.finish))
+    created += functions
+    created += [_create_view(view, literals) for view, literals in views]
+    refused = [text for one in work for text in one.refused]
+    demands = [demand for one in work for demand in one.demands]
+    for what in late:
+        if target == "mysql":
+            refused.append(what)
+        else:
+            demands.append((what, "SELECT 1 FROM DUAL WHERE FROM_UNIXTIME(4102444800) IS NOT NULL"))
+    collations = {column.collation for one in work for column in one.table.columns}
+    collations |= {one.table.collation for one in work} | {schema.collation for schema in schemas}
+    for view, literals in views:
+        collations.add(literals)
+        if not becomes(literals, source, target):
+            refused.append(f"{view.full_name}: the collation {literals} of its texts")
+    alike = {name: becomes(name, source, target) for name in sorted(filter(None, collations))}
+    notes = [note for one in work for note in one.notes]
+    notes += [
+        f"{others[0]} finds the same texts equal as {name}, {NEARLY}"
+        for name, others in alike.items()
+        if others and is_near(name, others[0])
+    ]
+    return Structure(
+        target,
+        tuple(created),
+        tuple(finish),
+        tuple((name, *others) for name, others in alike.items()),
+        tuple(dict.fromkeys(demands)),
+        tuple(refused),
+        tuple(notes),
+    )
+
+
+def _create_view(view: Table, collation: str) -> Created:
+    """With the names of its columns, which MySQL's information_schema does not have in the definition."""
+    names = MYSQL.columns(column.name for column in view.columns)
+    sql = f"CREATE SQL SECURITY INVOKER VIEW {MYSQL.quote(view.name)} ({names}) AS {view.view_sql}"
+    return Created(
+        "VIEW",
+        view.schema,
+        view.name,
+        sql,
+        (f"SET SESSION sql_mode = '', collation_connection = {collation}",),
+    )
+
+
+def _literals(cursor: Any, view: Table) -> str:
+    """The collation that texts in the definition of a view have."""
+    cursor.execute(
+        "SELECT collation_connection FROM information_schema.views WHERE table_schema = %s AND table_name = %s",
+        (view.schema, view.name),
+    )
+    return str(cursor.fetchone()[0])
+
+
+def _sequences(cursor: Any, work: Iterable[Translated]) -> list[Created]:
+    """The sequences that defaults need, as they were when they were made."""
+    out = []
+    for name in dict.fromkeys(name for one in work for name in one.sequences):
+        schema, sequence = split_full_name(name)
+        try:
+            with told():
+                cursor.execute(f"SHOW CREATE SEQUENCE {name}")
+        except Refused as error:
+            raise BundleError(
+                f"Writing the slice: a default takes its values from the sequence {name}, and {error}. Ask for GRANT"
+                f" SELECT ON {name}."
+            ) from error
+        out.append(Created("SEQUENCE", schema, sequence, str(cursor.fetchone()[1])))
+    return out
+
+
+# What a TIMESTAMP holds at most, but for MariaDB from 11.5 on.
+_LAST_SECOND = 2**31 - 1
+
+
+def _late_times(cursor: Any, tables: Iterable[Table], filled: Mapping[str, Conditions]) -> Iterable[str]:
+    """Columns that hold a TIMESTAMP after 2038 in a row of the slice, in words."""
+    for table in tables:
+        names = [column.name for column in table.columns if column.data_type == "timestamp"]
+        if not names or table.full_name not in filled:
+            continue
+        latest = ", ".join(f"MAX(UNIX_TIMESTAMP({MYSQL.quote(name)}))" for name in names)
+        cursor.execute(f"SELECT {latest} FROM {table.full_name}")
+        late = [
+            name
+            for name, value in zip(names, cursor.fetchone(), strict=True)
+            if (value or 0) >= _LAST_SECOND + 1
+        ]
+        for name in late:
+            column = MYSQL.quote(name)
+            for condition in filled[table.full_name](_LIST_BYTES):
+                cursor.execute(
+                    f"SELECT 1 FROM {table.full_name} WHERE UNIX_TIMESTAMP({column}) >= {_LAST_SECOND + 1}"
+                    f" AND ({condition}) LIMIT 1"
+                )
+                if cursor.fetchone():
+                    yield f"{table.full_name} {column}: TIMESTAMP after 2038"
+                    break
 
 
 def _lineage_rows(
@@ -101,12 +307,12 @@ def _lineage_rows(
     return tuple(out)
 
 
-def _view(cursor: Any, view: Table) -> View:
-    cursor.execute(
-        "SELECT collation_connection FROM information_schema.views WHERE table_schema = %s AND table_name = %s",
-        (view.schema, view.name),
-    )
-    return View(view.full_name, view.schema, view.name, str(cursor.fetchone()[0]), view.view_sql or "")
+def stored_functions(
+    connection: Any, names: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Created | str]:
+    """What creates each stored function, or why a slice cannot have it (see `routines`)."""
+    with connection.cursor() as cursor:
+        return routines.stored_functions(cursor, names)
 
 
 def unique_columns(connection: Any, table: Table) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX")
 leave() {
-    local status=$? worker
+    local status=${1:-$?} worker
     for worker in ${workers[@]+"${workers[@]}"}; do
         kill -KILL -- "-$worker" 2>/dev/null || continue # mydumper would ask whether it is meant
         wait "$worker" 2>/dev/null || continue

@@ -21,14 +21,11 @@ umask 077
 
 # ---- The slice ----------------------------------------------------------------------------------------------
 
-# Schemas: name, character set, collation.
-schemas() {
-@schemas@
-}
-
-# Tables by schema: structure only, once for each.
+# Schemas, tables, functions and views, each after those that it needs. Comments name what is made, for restore.sh.
 structure() {
+    cat <<'-- Rows.'
 @structure@
+-- Rows.
 }
 
 # Rows, parents first: schema, table, number of rows, columns, key, and one or more conditions that together select
@@ -38,11 +35,6 @@ structure() {
 # their place. In a word that begins with $' a quote is written as \'.@scratch@
 rows() {
 @rows@
-}
-
-# Views: schema, name, collation of its literals, definition.
-views() {
-@views@
 }
 
 # Not empty if a table has generated columns.
@@ -85,6 +77,7 @@ dump_options=(
 )
 help=$("$mysqldump" --no-defaults --help)
 [[ $help != *--set-gtid-purged* ]] || dump_options+=(--set-gtid-purged=OFF)
+[[ $help != *--no-data-med* ]] || dump_options+=(--skip-no-data-med) # rows of MERGE tables, too
 [[ $help != *--column-statistics* ]] || dump_options+=(--column-statistics=0)
 
 # ---- What is done ---------------------------------------------------------------------------------------------
@@ -142,17 +135,6 @@ without_sandbox_line() {
     cat
 }
 
-create_schema() {
-    printf 'CREATE DATABASE IF NOT EXISTS %s DEFAULT CHARACTER SET %s DEFAULT COLLATE %s;\n' "$(quoted "$1")" "$2" "$3"
-}
-
-# The next AUTO_INCREMENT value would tell how many rows the whole table had.
-dump_structure() { # schema, tables
-    printf '\nUSE %s;\n' "$(quoted "$1")"
-    client "$mysqldump" "${dump_options[@]}" --no-data -- "$@" | without_sandbox_line |
-        sed -E 's/^(\) ENGINE=[A-Za-z]+) AUTO_INCREMENT=[0-9]+/\1/'
-}
-
 dump_rows() { # schema, table, rows, columns, key, conditions
     local schema=$1 table=$2 columns=$4 key=$5 condition
     shift 5
@@ -168,11 +150,6 @@ dump_rows() { # schema, table, rows, columns, key, conditions
     done
 }
 
-create_view() { # schema, name, collation, definition
-    printf "\nUSE %s;\nSET NAMES utf8mb4;\nSET collation_connection = %s, sql_mode = '';\n" "$(quoted "$1")" "$3"
-    printf 'CREATE SQL SECURITY INVOKER VIEW %s AS %s;\n' "$(quoted "$2")" "$4"
-}
-
 # What is written is compressed in parts, one for each table: a file of parts is a gzip file as well, and can be put
 # together from parts that were made at the same time. Level 1 takes less than half the time of the default, and most
 # rows are blobs, which DataJoint has compressed already.
@@ -181,12 +158,11 @@ compressed() {
 }
 
 head_of_dump() {
-    schemas create_schema
-    structure dump_structure
+    structure
+    printf '%s\n' '-- Rows.' # restore.sh looks for this line
 }
 
 tail_of_dump() {
-    views create_view
     printf '\n-- The slice ends here.\n' # a dump that was cut between two parts is no damaged gzip file
 }
 

@@ -10,7 +10,8 @@
 # --file=FILE loads another file. All other options are handed to mysql as they are. The environment variable MYSQL
 # names this program where it is not to be found by itself.
 #
-# Nothing is loaded if the server holds a table of the slice already; no table that was there is ever changed.
+# First it is checked whether the server can hold all of the dump, and holds no table of the slice already. If not, or
+# if the load fails later, nothing of it is left; what was there before is never changed.
 # shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
 set -euo pipefail
 export LC_ALL=C
@@ -23,6 +24,11 @@ tables() {
 @tables@
 }
 
+# Schemas of these, and of views and sequences.
+schemas() {
+@schemas@
+}
+
 # Views: schema, view.
 views() {
 @views@
@@ -33,15 +39,23 @@ foreign_keys() {
 @foreign_keys@
 }
 
-# Generated columns of a dump from MariaDB: schema, table, column, how MySQL gets it, what MySQL must understand for it.
-generated_columns() {
-@generated@
+# For a server of either kind: what it must have, and a query that it then answers with a row (none: it never has it);
+# collations, and what to take for each, the best first; what becomes something else, or is left out.
+@demands@
+
+# The dump's own tables are those of a @source@. For a @other@ they are these.
+structure_of_@other@() {
+    cat <<'-- Rows.'
+@structure@
+-- Rows.
 }
 
-# Collations of the columns.
-collations='@collations@'
-# Columns that only MariaDB can load.
-only_mariadb=@only_mariadb@
+# What is to be done there once the rows are loaded.
+finish_of_@other@() {
+    cat <<'-- Finished.'
+@finish@
+-- Finished.
+}
 
 usage() {
     sed -n '2,/^# shellcheck/{/^# shellcheck/!s/^# \{0,1\}//p;}' "$0"
@@ -61,29 +75,31 @@ is_whole() {
 }
 same_bytes || is_whole || fail "$file is damaged. Copy or make it again."
 
-literal() { # a name as an SQL string (under sql_mode NO_BACKSLASH_ESCAPES)
-    local tick="'"
-    printf "'%s'" "${1//$tick/$tick$tick}"
+literal() { # a name as an SQL string
+    local tick="'" escape='\' text
+    text=${1//"$escape"/"$escape$escape"}
+    printf "'%s'" "${text//$tick/$tick$tick}"
 }
 
-by_name() { # SQL on standard input that holds literals
-    { printf "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES';\n" && cat; } | query
+# SQL on standard input that holds literals. Without backslashes as escapes, MySQL could not open tables with some
+# generated columns.
+by_name() {
+    { printf "SET SESSION sql_mode = '';\n" && cat; } | query
 }
 
-before= # what SQL puts before a name
 name_sql="'\`', REPLACE(table_schema, '\`', '\`\`'), '\`.\`', REPLACE(table_name, '\`', '\`\`'), '\`'"
 present_sql() { # schema, table
     printf 'SELECT CONCAT(%s) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s;\n' \
-        "$before$name_sql" "$(literal "$1")" "$(literal "$2")"
+        "$name_sql" "$(literal "$1")" "$(literal "$2")"
 }
 
 present() { # the tables and views of the slice that are on the server
     { tables present_sql && views present_sql; } | by_name
 }
 
-absent_schema_sql() {
-    printf 'SELECT CONCAT(%s) FROM DUAL WHERE NOT EXISTS (%s WHERE schema_name = %s);\n' \
-        "$(literal "$(quoted "$1")")" 'SELECT 1 FROM information_schema.schemata' "$(literal "$1")"
+absent_schema() { # schema
+    [[ $(printf 'SELECT 1 FROM information_schema.schemata WHERE schema_name = %s;\n' "$(literal "$1")" | by_name) ]] ||
+        printf '%s\n' "$1"
 }
 
 present >"$work/present"
@@ -92,100 +108,138 @@ if [[ -s $work/present ]]; then
     sed 's/^/    /' "$work/present" >&2
     fail "nothing was loaded or changed. Load into another server, or remove these tables first."
 fi
-tables absent_schema_sql | by_name | sort -u >"$work/new_schemas"
+schemas absent_schema >"$work/new_schemas"
 
-# ---- Between MySQL and MariaDB ----------------------------------------------------------------------------------
+check_demand() { # what, query
+    [[ $2 && $(printf '%s;\n' "$2" | query 2>/dev/null) ]] || printf '%s\n' "$1"
+}
 
-if [[ $flavor == MySQL && $only_mariadb ]]; then
-    fail "MySQL cannot load these columns of a dump from MariaDB, so load into a MariaDB server: $only_mariadb"
+# Of a collation and what can be taken for it, the first that the server has.
+choose_collation() {
+    local collation=$1 name found
+    shift
+    for name in "$@"; do
+        found=$(printf "SELECT CONVERT('' USING %s) COLLATE %s IS NULL;\n" "${name%%_*}" "$name" | query 2>/dev/null) || continue
+        [[ $found ]] || continue
+        [[ $name == "$collation" ]] || printf '%s %s\n' "$collation" "$name" >>"$work/collations"
+        return
+    done
+    printf 'the collation %s, or one that finds the same texts equal\n' "$collation"
+}
+
+: >"$work/collations"
+{ "demands_of_$flavor" check_demand && "collations_of_$flavor" choose_collation; } >"$work/missing"
+if [[ -s $work/missing ]]; then
+    printf '%s\n' "${0##*/}: this server ($flavor $version) has not all that the dump asks for:" >&2
+    sed 's/^/    /' "$work/missing" >&2
+    fail "nothing was loaded or changed. Load into a server like the source: @version_of_source@"
 fi
-
-not_understood() { # schema, table, column, change, probe
-    printf '%s;\n' "$5" | query >/dev/null 2>&1 || printf '    %s.%s %s\n' "$(quoted "$1")" "$(quoted "$2")" "$3"
-}
-
-# MariaDB's dumps hold values for generated columns, which MySQL refuses: they are plain while they are loaded. MariaDB
-# garbles a text in such a column whose character set MySQL has put before it.
-: >"$work/plain"
-[[ $flavor == MySQL ]] || printf '%s\n' "/^  .* GENERATED ALWAYS AS /s/_utf8mb4'/'/g" >"$work/plain"
-if [[ $flavor == MySQL && $(generated_columns echo) ]]; then
-    generated_columns not_understood >"$work/strange"
-    if [[ -s $work/strange ]]; then
-        printf '%s\n' "${0##*/}: MySQL does not understand how MariaDB generates these columns:" >&2
-        cat -- "$work/strange" >&2
-        fail "nothing was loaded. Load into a MariaDB server."
-    fi
-    plain='  `([^`]|``)+` [a-z]+(\([0-9,]+\))?[a-z ]*( CHARACTER SET [a-z0-9_]+)?( COLLATE [a-z0-9_]+)?'
-    printf '%s\n' "s/^($plain) GENERATED ALWAYS AS .*[^,](,?)\$/\\1\\6/" >"$work/plain"
+{
+    "notes_of_$flavor" printf '%s\n'
+    while read -r collation name; do
+        printf 'the collation %s becomes %s\n' "$collation" "$name"
+    done <"$work/collations"
+} >"$work/notes"
+if [[ -s $work/notes ]]; then
+    printf '%s\n' "${0##*/}: what is not as in the source:" >&2
+    sed 's/^/    /' "$work/notes" >&2
 fi
-
-change_sql() { # schema, table, column, change
-    printf 'ALTER TABLE %s.%s %s;\n' "$(quoted "$1")" "$(quoted "$2")" "$4"
-}
-
-generate() {
-    [[ $flavor == MySQL && -s $work/plain ]] || return 0
-    { printf "SET SESSION sql_mode = '', FOREIGN_KEY_CHECKS = 0;\n" && generated_columns change_sql; } |
-        sed -E -f "$work/translation" | query
-}
-
-knows_collation() {
-    printf "SELECT CONVERT('' USING %s) COLLATE %s;\n" "${1%%_*}" "$1" | query >/dev/null 2>&1
-}
-
-: >"$work/translation"
-for collation in $collations; do
-    if [[ $collation == binary ]] || knows_collation "$collation"; then continue; fi
-    case $flavor:$collation in # the nearest that the server has: same strength, same padding
-        MariaDB:utf8mb4_0900_ai_ci) near=utf8mb4_unicode_520_nopad_ci ;;
-        MariaDB:utf8mb4_0900_bin) near=utf8mb4_nopad_bin ;;
-        MariaDB:utf8mb4_0900_as_ci) near=utf8mb4_uca1400_nopad_as_ci ;;
-        MariaDB:utf8mb4_0900_as_cs) near=utf8mb4_uca1400_nopad_as_cs ;;
-        MySQL:utf8mb4_uca1400_ai_ci | MySQL:utf8mb4_*_nopad_ci) near=utf8mb4_0900_ai_ci ;;
-        MySQL:utf8mb4_uca1400_as_ci) near=utf8mb4_0900_as_ci ;;
-        MySQL:utf8mb4_uca1400_as_cs) near=utf8mb4_0900_as_cs ;;
-        MySQL:utf8mb4_nopad_bin) near=utf8mb4_0900_bin ;;
-        *) near= ;;
-    esac
-    if [[ -z $near ]] || ! knows_collation "$near"; then
-        fail "this server ($version) has neither the collation $collation nor one like it. Nothing was loaded."
-    fi
-    printf '%s\n' "${0##*/}: this server ($version) has no $collation; text gets $near" >&2
-    printf '/^(  `|\\) ENGINE=|CREATE |SET collation)/s/%s/%s/g\n' "$collation" "$near" >>"$work/translation" # not in rows
-done
-
-translate() {
-    if [[ -s $work/translation || -s $work/plain ]]; then sed -E -f "$work/plain" -f "$work/translation"; else cat; fi
-}
 
 # ---- Load -------------------------------------------------------------------------------------------------------
 
+# The names of collations become others in what creates tables and views, wherever they stand there; and the client
+# tells what it has made.
+while read -r collation name; do
+    printf 's/(^|[^a-z0-9_])%s([^a-z0-9_]|$)/\\1%s\\2/g\n' "$collation" "$name"
+done <"$work/collations" >"$work/adapt"
+printf '%s\n' "s/^-- (begin|made) ('.*'|_utf8mb4 X'[0-9A-F]*')\$/SELECT CONCAT('\\1 ', \\2);/" >>"$work/adapt"
+
+structure_of_dump() { # the lines up to the rows
+    local line
+    while IFS= read -r line && [[ $line != '-- Rows.' ]]; do
+        printf '%s\n' "$line"
+    done
+}
+
 # Every part of the dump turns foreign key checks off for itself, so that cycles and rows that refer to later ones load.
-load() {
-    gzip -dc -- "$file" | translate |
-        client "$mysql" --batch --binary-mode --local-infile=0 --max-allowed-packet=1G
-}
-
-explain() {
-    {
-        printf '\n%s\n' "${0##*/}: the load stopped half-way; what the client says is above."
-        printf '%s\n' '"Got a packet bigger" or "server has gone away" mean that a row is larger than the server takes:' \
-            'set its max_allowed_packet to 1G. Tables that were there before have not been changed.'
-        before="IF(table_type = 'VIEW', 'DROP VIEW ', 'DROP TABLE '), "
-        if present >"$work/present" 2>/dev/null; then
-            printf '%s\n' 'To try again, first remove what was loaded:'
-            printf '    SET FOREIGN_KEY_CHECKS = 0;\n'
-            sed -e 's/^/    /' -e 's/$/;/' "$work/present"
-            sed -e 's/^/    DROP DATABASE IF EXISTS /' -e 's/$/;/' "$work/new_schemas"
+statements() {
+    gzip -dc -- "$file" | {
+        if [[ $flavor == @source@ ]]; then
+            structure_of_dump | sed -E -f "$work/adapt"
+            cat
         else
-            printf '%s\n' 'The server does not answer now, so what was loaded cannot be told.'
+            structure_of_dump >/dev/null
+            structure_of_@other@ | sed -E -f "$work/adapt"
+            cat
+            finish_of_@other@ | sed -E -f "$work/adapt"
         fi
-    } >&2
-    exit 1
+    }
 }
 
-load || explain
-generate || explain
+load() {
+    local status=0
+    statements | client "$mysql" --batch --skip-column-names --raw --unbuffered --binary-mode --local-infile=0 \
+        --max-allowed-packet=1G >"$work/made" 2>"$work/said" || status=$?
+    cut -c 1-500 "$work/said" >&2 # a client may repeat a whole statement
+    return "$status"
+}
+
+# What was made is removed, and nothing else: what the client has told of, and schemas that were not there before and
+# are empty.
+undo_sql() {
+    local word thing last=
+    printf 'SET SESSION FOREIGN_KEY_CHECKS = 0;\n'
+    while read -r word thing; do
+        case $word in
+            begin) last=$thing ;;
+            made) last= && printf 'DROP %s;\n' "$thing" ;;
+        esac
+    done <"$work/made"
+    # what the client was at when it was stopped
+    [[ ! $last || $stopped -lt 128 ]] || printf 'DROP %s IF EXISTS %s;\n' "${last%% *}" "${last#* }"
+}
+
+empty_schema_sql() { # schemas, one a line
+    local schema
+    while IFS= read -r schema; do
+        printf "SELECT CONCAT('DROP DATABASE ', %s) FROM information_schema.schemata WHERE schema_name = %s AND NOT EXISTS
+            (SELECT 1 FROM information_schema.tables WHERE table_schema = schema_name);\n" \
+            "$(literal "$(quoted "$schema")")" "$(literal "$schema")"
+    done
+}
+
+undo() {
+    undo_sql | query && empty_schema_sql <"$work/new_schemas" | by_name | sed 's/$/;/' | query
+}
+
+stopped=0
+loading=
+give_up() { # why
+    loading=
+    printf '\n%s: %s\n' "${0##*/}" "$1" >&2
+    if undo; then
+        printf '%s\n' 'What was loaded has been removed again; what was there before has not been changed.' >&2
+    else
+        printf '%s\n' 'What was loaded could not be removed. To try again, first remove it:' >&2
+        { undo_sql && sed 's/`/``/g; s/.*/DROP DATABASE IF EXISTS `&`;/' "$work/new_schemas"; } | sed 's/^/    /' >&2
+    fi
+}
+
+leave_load() {
+    stopped=$?
+    [[ ! $loading ]] || give_up "stopped while it was loading."
+    leave "$stopped"
+}
+trap leave_load EXIT
+
+loading=yes
+if ! load; then
+    thing=$(sed -n '$s/^begin //p' "$work/made")
+    give_up "the load failed${thing:+ at $thing}; what the client says is above.
+\"Got a packet bigger\" or \"server has gone away\" mean that a row is larger than the server takes: set its
+max_allowed_packet to 1G."
+    exit 1
+fi
 
 # ---- What is checked after --------------------------------------------------------------------------------------
 
@@ -203,8 +257,9 @@ orphans_sql() { # table, foreign key, table it refers to, rows
 
 { tables rows_sql && foreign_keys orphans_sql; } | by_name >"$work/faults"
 if [[ -s $work/faults ]]; then
-    printf '%s\n' "${0##*/}: loaded, but not as it should be:" >&2
     sed 's/^/    /' "$work/faults" >&2
+    give_up "loaded, but not as it should be; what is wrong is above."
     exit 1
 fi
+loading=
 printf '%s\n' "Loaded: @summary@. All rows are there, and every foreign key finds its row."

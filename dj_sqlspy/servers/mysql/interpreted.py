@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import LineageError
+from ...errors import LineageError
 
 
 def import_sources() -> None:

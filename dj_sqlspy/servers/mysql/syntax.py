@@ -7,8 +7,13 @@ SELECT that it reads by, the tables that it names. It knows no table and resolve
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, TypeAlias
 
+from . import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import SqlglotError
@@ -19,10 +24,6 @@ Expr: TypeAlias = exp.Expr
 
 class Unsupported(Exception):
     """A construct that lineage does not analyse; the text says which and why."""
-
-
-class UnknownTable(Unsupported):
-    """A table that the catalog does not have."""
 
 
 # ---------------------------------------------------------------- the dialect
@@ -36,38 +37,29 @@ def is_row(node: Expr) -> bool:
 # Functions that lineage or the grammar must know. sqlglot would write many of the others as another one, equal
 # in its view (LOG10(x) as LOG(10, x), which rounds otherwise), or take a stored function for one of another
 # database's: these stay under the names and with the arguments that they came with.
-_KNOWN_FUNCTIONS = frozenset(
-    [
-        *("AVG", "COUNT", "MAX", "MIN", "SUM"),
-        *("DATE_ADD", "DATE_SUB", "TIMESTAMPADD", "TIMESTAMPDIFF"),  # they name units
-    ]
-)
+_KNOWN_FUNCTIONS = frozenset({"AVG", "COUNT", "MAX", "MIN", "SUM"})
+_KNOWN_UNITS = frozenset({"DATE_ADD", "DATE_SUB", "TIMESTAMPADD", "TIMESTAMPDIFF"})
 _KNOWN_SYNTAX = frozenset(
-    [
-        *(
-            "CAST",
-            "CHAR",
-            "CONVERT",
-            "EXTRACT",
-            "GROUP_CONCAT",
-            "JSON_TABLE",
-            "JSON_VALUE",
-            "MATCH",
-            "POSITION",
-        ),
-        *("SUBSTR", "SUBSTRING", "TRIM"),
-    ]
+    {
+        "CAST",
+        "CHAR",
+        "CONVERT",
+        "EXTRACT",
+        "GROUP_CONCAT",
+        "JSON_TABLE",
+        "JSON_VALUE",
+        "MATCH",
+        "POSITION",
+        "TRIM",
+    }
+    | {"SUBSTR", "SUBSTRING"}
 )
 
 # The words that stand before literals of time, by the type that sqlglot reads them as.
-_TIME_LITERALS = {
-    exp.DType.DATE: "DATE",
-    exp.DType.TIME: "TIME",
-    exp.DType.TIMESTAMPTZ: "TIMESTAMP",
-}
+_TIME_LITERALS = {exp.DType.DATE: "DATE", exp.DType.TIME: "TIME", exp.DType.TIMESTAMPTZ: "TIMESTAMP"}
 
-_JOIN_WORDS = ("on", "using", "method", "side", "kind")
-
+# What a JOIN has and a comma has not; `Exact` reads a JOIN without any of them as CROSS.
+JOIN_WORDS = ("on", "using", "method", "side", "kind")
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -76,7 +68,9 @@ class Exact(MySQL):
     """MySQL's dialect, written so that MySQL and MariaDB both read it with the meaning it was parsed with."""
 
     class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
-        FUNCTIONS = {name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
+        FUNCTIONS = {
+            name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS | _KNOWN_UNITS
+        }
         FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
         # VALUES (3) as a row, which it is but in ON DUPLICATE KEY UPDATE
         FUNC_TOKENS = MySQL.Parser.FUNC_TOKENS - {TokenType.VALUES}
@@ -92,7 +86,7 @@ class Exact(MySQL):
             """JOIN without a condition as the CROSS JOIN that it is, so that a comma can be told from it."""
             comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
             join: exp.Join | None = super()._parse_join(*args, **kwargs)
-            if join is not None and not comma and not any(join.args.get(k) for k in _JOIN_WORDS):
+            if join is not None and not comma and not any(join.args.get(k) for k in JOIN_WORDS):
                 join.set("kind", "CROSS")
             return join
 
@@ -143,29 +137,127 @@ class Exact(MySQL):
             return text
 
 
+# ---------------------------------------------------------------- modes
+
+# Words of sql_mode that change how a text is read.
+SYNTAX_MODES = frozenset({"ANSI_QUOTES", "HIGH_NOT_PRECEDENCE", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT"})
+# Of these the whole grammar is another (MariaDB).
+_OTHER_GRAMMARS = frozenset({"ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB"})
+
+
+@lru_cache(maxsize=32)
+def _dialect_of(modes: frozenset[str]) -> Exact:
+    """The dialect that texts of a session with these modes are read in; they are written without any."""
+    if other := modes & _OTHER_GRAMMARS:
+        raise Unsupported(f"its session had the sql_mode {', '.join(sorted(other))}")
+    if not modes & SYNTAX_MODES:
+        return Exact()
+
+    class Tokens(MySQL.Tokenizer):
+        if "ANSI_QUOTES" in modes:
+            QUOTES, IDENTIFIERS = ["'"], ["`", '"']
+        if "NO_BACKSLASH_ESCAPES" in modes:
+            STRING_ESCAPES = ["'", '"']
+
+    class Parser(Exact.Parser):
+        if "PIPES_AS_CONCAT" in modes:
+            DISJUNCTION = {t: node for t, node in Exact.Parser.DISJUNCTION.items() if t != TokenType.DPIPE}
+        if "HIGH_NOT_PRECEDENCE" in modes:
+            UNARY_PARSERS = {
+                **Exact.Parser.UNARY_PARSERS,
+                TokenType.NOT: lambda self: exp.Paren(this=exp.Not(this=self._parse_unary())),
+            }
+
+        def _parse_exponent(self) -> Expr | None:
+            """``||`` binds tighter than ``^`` where it puts texts together."""
+            this = self._concatenated()
+            while self._match_set(self.EXPONENT):
+                node = self.EXPONENT[self._prev.token_type]
+                this = self.expression(node(this=this, expression=self._concatenated()))
+            return this
+
+        def _concatenated(self) -> Expr | None:
+            this: Expr | None = self._parse_unary()
+            while "PIPES_AS_CONCAT" in modes and self._match(TokenType.DPIPE):
+                this = exp.Anonymous(this="CONCAT", expressions=[this, self._parse_unary()])
+            return this
+
+    class Moded(Exact):
+        Tokenizer = Tokens
+
+    Moded.Parser = Moded.parser_class = Parser  # type: ignore[misc]
+    return Moded()
+
+
 # ---------------------------------------------------------------- parsing
 
 
-def parse(sql: str) -> Expr:
+def tokens_of(sql: str, modes: Collection[str] = ()) -> list[Token]:
+    """The tokens of a text, with the comments before and behind each.
+
+    Raises
+    ------
+    Unsupported
+        If a quote is not closed.
+    """
+    try:
+        found: list[Token] = _dialect_of(frozenset(modes)).tokenize(sql)
+    except SqlglotError as error:
+        raise Unsupported(f"sqlglot cannot read it: {str(error).splitlines()[0]}") from error
+    return found
+
+
+def parse(sql: str, modes: Collection[str] = ()) -> Expr:
     """Parse one statement as MySQL.
 
     ``key`` as a column name without quotes is read too, which MySQL's grammar reserves and MariaDB's does not
     in every place.
 
+    Parameters
+    ----------
+    sql : str
+    modes : collection of str
+        Words of sql_mode that change how a text is read, in upper case.
+
+    Raises
+    ------
+    Unsupported
+        If it cannot be parsed, or is not one statement.
+
+    Examples
+    --------
     >>> parse("SELECT a FROM t WHERE key=1").sql("mysql")
     'SELECT a FROM t WHERE `key` = 1'
+    >>> parse('SELECT "a" || b', {"ANSI_QUOTES", "PIPES_AS_CONCAT"}).sql("mysql")
+    'SELECT CONCAT(`a`, b)'
     """
-    dialect = Exact()
+    statements = statements_of(sql, modes)
+    if len(statements) != 1:
+        raise Unsupported(f"it holds {len(statements)} statements")
+    return statements[0]
+
+
+def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
+    """The statements of a text that may hold several.
+
+    Raises
+    ------
+    Unsupported
+        If it cannot be parsed.
+    """
+    dialect = _dialect_of(frozenset(modes))
+    tokens, into = _without_into([_plain_hexadecimal(token, sql) for token in tokens_of(sql, modes)])
     try:
-        tokens = [_plain_hexadecimal(token, sql) for token in dialect.tokenize(sql)]
         parsed = _parsed(dialect, tokens, sql)
     except SqlglotError as error:
         raise Unsupported(f"sqlglot cannot parse it: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise Unsupported("it is nested too deeply") from error
     statements = [statement for statement in parsed if statement is not None]
-    if len(statements) != 1:
-        raise Unsupported(f"it holds {len(statements)} statements")
-    statement: Expr = statements[0]
-    return statement
+    if into and statements:
+        targets = [exp.Parameter(this=name) for name in into]
+        statements[-1].set("into", exp.Into(this=exp.Tuple(expressions=targets)))
+    return statements
 
 
 def _plain_hexadecimal(token: Token, sql: str) -> Token:
@@ -174,6 +266,22 @@ def _plain_hexadecimal(token: Token, sql: str) -> Token:
         text = f"0x{token.text}"
         return Token(TokenType.NUMBER, text, token.line, token.col, token.start, token.end)
     return token
+
+
+def _without_into(tokens: list[Token]) -> tuple[list[Token], list[str]]:
+    """The tokens without ``INTO @a, @b`` at the end of a SELECT, which sqlglot does not read; and the variables."""
+    depth, start = 0, None
+    for place, token in enumerate(tokens):
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+        if depth == 0 and token.token_type == TokenType.INTO:
+            start = place
+    if start is None or tokens[0].token_type not in (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN):
+        return tokens, []
+    rest = [token.text for token in tokens[start + 1 :]]
+    targets = [rest[i : i + 3] for i in range(0, len(rest), 3)]
+    if not rest or not all(len(t) > 1 and t[0] == "@" and t[2:] in ([","], []) for t in targets):
+        return tokens, []
+    return tokens[:start], [target[1] for target in targets]
 
 
 class _Updating(Exact.Parser):
@@ -189,7 +297,8 @@ class _Updating(Exact.Parser):
 def _parsed(dialect: Exact, tokens: list[Token], sql: str) -> list[Expr | None]:
     """The statements by the first way of reading them that finds no error; else the error of the first way."""
     first: SqlglotError | None = None
-    for parser in (Exact.Parser, _Updating):
+    own = type(dialect).Parser
+    for parser in (own, _Updating) if own is Exact.Parser else (own,):
         for key_is_reserved in (True, False):
             try:
                 read = tokens if key_is_reserved else [_plain_name(token) for token in tokens]
@@ -205,6 +314,13 @@ def _plain_name(token: Token) -> Token:
     if token.text.upper() == "KEY" and token.token_type != TokenType.IDENTIFIER:
         return Token(TokenType.VAR, token.text, token.line, token.col, token.start, token.end)
     return token
+
+
+def function_name(node: Expr) -> str | None:
+    """The name of a function that sqlglot does not know by itself, in upper case; None for any other node."""
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).upper()
+    return None
 
 
 def select_of(statement: Expr) -> Expr | None:

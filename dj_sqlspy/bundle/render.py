@@ -1,0 +1,160 @@
+"""Render: texts from the templates of this package, in which nothing that a bundle says can become markup.
+
+In: the name of a template, and values. Out: HTML or Markdown. A value is escaped where a template puts it out, for
+HTML by Jinja2, for Markdown by `markdown`; only what a filter or a macro of ours made is taken as it is. Control
+characters are shown and never written. It decides nothing about what is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..display import size_text
+from ..errors import BundleError
+
+# Control characters but for newline and tab; what separates lines or turns the direction of writing; half characters
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """The text that a template gives.
+
+    Parameters
+    ----------
+    template : str
+        A file in ``templates/``. ``.md.j2`` is Markdown, all others are HTML.
+    **values
+        What the template names.
+
+    Raises
+    ------
+    BundleError
+        If a value is no number where a number belongs.
+    """
+    return _environment(template.endswith(".md.j2")).get_template(template).render(values)
+
+
+@cache
+def _environment(is_markdown: bool) -> Environment:
+    made = Environment(
+        loader=PackageLoader("dj_sqlspy.bundle"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=markdown if is_markdown else _shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {
+        "whole": whole,
+        "number": lambda value: f"{whole(value):,}",
+        "count": count,
+        "rows": rows,
+        "size": lambda value: size_text(whole(value)),
+        "cut": cut,
+        "code": code,
+        "verbatim": verbatim,
+    }
+    return made
+
+
+# ---------------------------------------------------------------- characters
+
+
+def visible(text: str) -> str:
+    r"""The text with its control characters written out, but for newlines and tabs.
+
+    >>> print(visible("a\x1b[31m\r\nb\u202e"))
+    a\x1b[31m
+    b\u202e
+    """
+    if text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n")
+    return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, Markup) else visible(str(value))
+
+
+def markdown(value: Any) -> Markup:
+    r"""One line, in which no character means anything to Markdown or HTML.
+
+    >>> print(markdown("- a_b\n1. <i>*x*</i>"), markdown("1. x"), markdown("1.5"))
+    \- a\_b 1. &lt;i&gt;\*x\*&lt;/i&gt; 1\. x 1.5
+    """
+    if isinstance(value, Markup):
+        return value
+    text = visible(" ".join(str(value).split()))
+    text = re.sub(r"([\\`*_\[\]#|~$])", r"\\\1", text)
+    text = re.sub(r"^([-+=])", r"\\\1", text)  # a list, or a line below a heading
+    text = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text)  # a numbered list
+    return Markup(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def code(value: Any) -> Markup:
+    """A span of code in Markdown; text, where code could not hold it.
+
+    >>> print(code("lab.session"), code("a`b|c"))
+    `lab.session` a\\`b\\|c
+    """
+    text = str(value)
+    plain = text.strip() == text != "" and text.isprintable() and not set(text) & set("`|<>&")
+    return Markup(f"`{text}`") if plain else markdown(text)
+
+
+def verbatim(value: Any) -> Markup:
+    """A part of a line in a fenced block of Markdown; the template puts something before it."""
+    return Markup(visible(" ".join(str(value).split())))
+
+
+# ---------------------------------------------------------------- numbers and small texts
+
+
+def whole(value: Any) -> int:
+    """A number that comes from a bundle.
+
+    Raises
+    ------
+    BundleError
+        If it is something else.
+    """
+    if type(value) is not int:
+        raise BundleError(
+            f"Making the report of a bundle: {value!r:.60} stands where a whole number belongs."
+            " The bundle is damaged, or was made by something else."
+        )
+    return value
+
+
+def count(value: Any, one: str, many: str) -> str:
+    """
+    >>> count(1, "row", "rows"), count(2000, "row", "rows")
+    ('1 row', '2,000 rows')
+    """
+    return f"{whole(value):,} {one if value == 1 else many}"
+
+
+def rows(value: Any) -> str:
+    """
+    >>> rows(None), rows(1)
+    ('unknown rows', '1 row')
+    """
+    return "unknown rows" if value is None else count(value, "row", "rows")
+
+
+def cut(text: str, length: int) -> str:
+    """A text with its middle left out where it is long."""
+    if len(text) <= length:
+        return text
+    return (
+        f"{text[: length * 2 // 3]} … ({len(text) - length:,} characters left out) … {text[-length // 3 :]}"
+    )

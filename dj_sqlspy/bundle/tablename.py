@@ -1,0 +1,72 @@
+"""Names: tables and places as texts for people name them.
+
+In: a full name of a table, or where something was found. Out: the parts of it that are shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from ..errors import BundleError
+from ..names import class_name, split_full_name
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table.
+
+    Attributes
+    ----------
+    full : str
+        ```schema`.`table```.
+    schema, table : str
+    label : str
+        The name of its class.
+    """
+
+    full: str
+    schema: str
+    table: str
+    label: str
+
+    @classmethod
+    def of(cls, full: str) -> TableName:
+        """
+        >>> TableName.of("`lab`.`#species`").label
+        'Species'
+
+        Raises
+        ------
+        BundleError
+            If it is no name of a table.
+        """
+        try:
+            schema, table = split_full_name(full)
+        except (ValueError, AttributeError) as error:
+            raise BundleError(f"Reading a bundle: {full!r:.60} is no full name of a table.") from error
+        return cls(full, schema, table, class_name(table))
+
+    @property
+    def anchor(self) -> str:
+        """The identifier of what the page says of it."""
+        return f"t-{hashlib.sha256(self.full.encode('utf-8', 'backslashreplace')).hexdigest()[:10]}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something was found: a column of a table, or (``table`` is None) a file of the bundle."""
+
+    table: str | None
+    name: str
+
+    @classmethod
+    def of(cls, where: str) -> Place:
+        """
+        >>> Place.of("`lab`.`subject`.`name`"), Place.of("code/fig.py")
+        (Place(table='`lab`.`subject`', name='name'), Place(table=None, name='code/fig.py'))
+        """
+        table, dot, column = where.rpartition(".`")
+        if not dot or not where.startswith("`"):
+            return cls(None, where)
+        return cls(table, column.removesuffix("`").replace("``", "`"))

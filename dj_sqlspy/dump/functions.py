@@ -1,0 +1,94 @@
+"""Functions: the stored functions that captured statements and their views call, and what cannot be replayed for them.
+
+In: a `Slice`. Out: the functions' names; views that are left out since a function is; a mark on each statement that
+calls one which the bundle does not have. Which functions can be brought, the server's backend finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from ..rules import ROUTINE
+from ..servers.mysql import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
+from sqlglot import exp
+
+from ..servers.mysql.functions import SERVER_FUNCTIONS
+from ..servers.mysql.syntax import Unsupported, parse
+from ..shapes import lift
+from ..slices import Slice
+from .views import Views, named, needed_views
+
+Name = tuple[str, str]
+
+
+def called(sql: str, schema: str | None) -> set[Name]:
+    """Schema and name of each stored function that a statement calls; one without a schema is of ``schema``.
+
+    >>> called("SELECT lab.twice(x), UPPER(y), thrice(x) FROM t", "own") == {("lab", "twice"), ("own", "thrice")}
+    True
+    """
+    try:
+        statement = parse(sql)
+    except Unsupported:  # of which lineage has told already
+        return set()
+    found = set()
+    for node in statement.find_all(exp.Anonymous):
+        if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
+            found.add((node.parent.this.name, node.name))
+        elif schema and node.name.upper() not in SERVER_FUNCTIONS:
+            found.add((schema, node.name))
+    return found
+
+
+def called_functions(cut: Slice) -> list[Name]:
+    """The stored functions that statements call, themselves or through a view."""
+    found = {name for _, names in _callers(cut) for name in names}
+    for view in needed_views(cut).whole:
+        table = cut.catalog.tables[view]
+        found |= called(table.view_sql or "", table.schema)
+    return sorted(found)
+
+
+def without_functions(cut: Slice, missing: Collection[Name]) -> Views:
+    """The views that a slice can hold if it lacks some stored functions."""
+    views = needed_views(cut)
+    left_out: set[str] = set()
+    for view in views.whole:  # each after those that it reads
+        table = cut.catalog.tables[view]
+        reads = {
+            other.full_name for other in named(cut, table.view_sql or "", table.schema) if other is not None
+        }
+        if called(table.view_sql or "", table.schema) & set(missing) or reads & left_out:
+            left_out.add(view)
+    whole = tuple(view for view in views.whole if view not in left_out)
+    return Views(whole, (*views.left_out, *(view for view in views.whole if view in left_out)))
+
+
+def note(manifest: dict[str, Any], cut: Slice, missing: Collection[Name]) -> list[int]:
+    """Mark the statements of a manifest that cannot be replayed for lack of a function; their numbers."""
+    if not missing:
+        return []
+    views = set(without_functions(cut, missing).left_out) - set(needed_views(cut).left_out)
+    bad = {number for number, names in _callers(cut) if names & set(missing)}
+    for report in cut.statements:
+        tables = named(cut, report.sql, report.statement.database or None) if views else ()
+        if any(table is not None and table.full_name in views for table in tables):
+            bad.add(report.statement.number)
+    for entry in manifest["statements"]:
+        if entry["number"] in bad:
+            entry["marks"] = sorted({*entry["marks"], ROUTINE})
+    return sorted(bad)
+
+
+def _callers(cut: Slice) -> Iterator[tuple[int, set[Name]]]:
+    """The number of each statement that calls stored functions, and these."""
+    known: dict[tuple[str, str], set[Name]] = {}  # statements that differ in literals only call the same
+    for report in cut.statements:
+        key = lift(report.sql)[0], report.statement.database
+        if key not in known:
+            known[key] = called(report.sql, report.statement.database or None)
+        if known[key]:
+            yield report.statement.number, known[key]

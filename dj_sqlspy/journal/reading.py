@@ -1,0 +1,301 @@
+"""Reading: one file of a journal, as statements and what is missing from it.
+
+In: a file that `writer` wrote. Out: a `JournalFile`. It changes nothing on disk.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import socket
+import sys
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import JournalError
+from .places import INCOMPLETE
+from .statement import Column
+from .writer import FORMAT
+
+
+@dataclass(frozen=True)
+class JournalFile:
+    """One file as read.
+
+    Attributes
+    ----------
+    path : Path
+    header : dict
+        Empty where it is damaged.
+    lines : int
+        Whole lines, as many as were there when it was read.
+    statements : int
+        Of these, the statements that are not damaged and did not fail.
+    damaged : frozenset of int
+        Lines to leave out, counted from 1.
+    end : dict or None
+        The last record; None where the process was stopped before it.
+    problems : list of str
+        What is missing or may be.
+    notes : list of str
+        What is odd but loses nothing.
+    size : int
+        Bytes.
+    defined : dict
+        Values that records refer to by a number.
+    """
+
+    path: Path
+    header: dict[str, Any]
+    lines: int
+    statements: int
+    damaged: frozenset[int]
+    end: dict[str, Any] | None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    size: int = 0
+    defined: Mapping[int, Any] = field(default_factory=dict)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that started the run."""
+        return bool(self.header.get("process") == "first")
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs on this host now."""
+        if self.end is not None or self.header.get("host") != socket.gethostname():
+            return False
+        try:
+            os.kill(int(self.header["pid"]), 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def records(self) -> Iterator[Record]:
+        """The statements, read again from the file.
+
+        No more are held in memory than had been sent when the first of them ended: one for each thread that reads.
+
+        Raises
+        ------
+        JournalError
+            If the file can't be read any more.
+        """
+        return map(Record._make, self.fields())
+
+    def fields(self) -> Iterator[list[Any]]:
+        """`records`, each as the list of its fields, which is quicker made."""
+        # those whose result a later record has, and those behind them; and what that record says
+        waiting: deque[list[Any]] = deque()
+        ended: dict[int, Sequence[Any]] = {}
+        damaged, defined = self.damaged, _Defined(self)
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(itertools.islice(file, self.lines), 1):
+                    if damaged and number in damaged:
+                        continue
+                    if line.startswith(_STATEMENT, 9):
+                        fields, before = _statement(line, defined)
+                        if len(before) == len(waiting) == 1 and before[0][0] == waiting[0][_NUMBER]:
+                            first = waiting.popleft()  # nearly always: one thread reads
+                            if _settled(first, before[0], defined):
+                                yield first
+                        else:
+                            ended.update((one[0], one) for one in before)
+                        waiting.append(fields)
+                        if len(waiting) == 1 and fields[_ROWS] == _AWAITED:
+                            continue
+                    elif line.startswith(_ENDED, 9):
+                        ended.update((one[0], one) for one in json.loads(line[9:])["ended"])
+                    while waiting and (waiting[0][_ROWS] != _AWAITED or waiting[0][_NUMBER] in ended):
+                        first = waiting.popleft()
+                        if _settled(first, ended.pop(first[_NUMBER], None), defined):
+                            yield first
+        except OSError as error:
+            raise JournalError(f"Reading the journal {self.path}: {error}.") from error
+        for fields in waiting:
+            if _settled(fields, ended.get(fields[_NUMBER]), defined):
+                yield fields
+
+
+class _Defined:
+    """What the numbers in a file stand for."""
+
+    def __init__(self, file: JournalFile) -> None:
+        self.states = {0: ()} | {n: tuple(v) for n, v in file.defined.items() if _is_state(v)}
+        self.columns = {n: tuple(map(tuple, v)) for n, v in file.defined.items() if not _is_state(v)}
+
+
+def _is_state(value: Sequence[Any]) -> bool:
+    return all(isinstance(each, str) for each in value)
+
+
+class Record(NamedTuple):
+    """A statement as a journal has it (`journal`, Format)."""
+
+    number: int
+    time: float
+    rows: int | None
+    kind: str
+    server: str
+    transaction: int
+    sql: str
+    database: str = ""
+    sessions: tuple[int, ...] = (0,)
+    state: tuple[str, ...] = ()
+    digest: str | None = None
+    columns: tuple[Column, ...] = ()
+
+
+_STATEMENT = b'{"number":'
+
+_ENDED = b'{"ended":'
+_DEFINE = b'{"define":'
+
+_FAILED = "failed"
+
+_AWAITED = -2  # in the place of rows: another record has them
+
+# The part of a statement before its text where JSON escapes no character, as in nearly all. What a statement shares
+# with others, here and behind its text, is one piece, and read once.
+_HEAD = re.compile(
+    r'\{"number":(\d+)(?:,"before":\[\[(\d+),(-?\d+)(?:,"([0-9a-f]+)",(\d+))?\]\])?,"time":([\d.e+-]+)'
+    r'(?:,"rows":(-?\d+|null)(?:,"digest":"([0-9a-f]+)","columns":(\d+))?)?,("kind":[^\\]*)'
+)
+_NAMES = ("kind", "server", "database")
+
+_NUMBER, _ROWS, _DIGEST, _COLUMNS = map(Record._fields.index, ("number", "rows", "digest", "columns"))
+
+
+@lru_cache(maxsize=1000)
+def _before_text(piece: str) -> tuple[str, str, int]:
+    fields = json.loads(f"{{{piece}}}")
+    return sys.intern(fields["kind"]), sys.intern(fields["server"]), fields["transaction"]
+
+
+@lru_cache(maxsize=1000)
+def _behind_text(piece: str) -> tuple[str, tuple[int, ...], int]:
+    fields = json.loads("{" + piece.lstrip(","))
+    database, sessions = fields.get("database", ""), fields.get("sessions", (0,))
+    return sys.intern(database), tuple(sessions), fields.get("state", 0)
+
+
+def _statement(line: bytes, defined: _Defined) -> tuple[list[Any], Sequence[Sequence[Any]]]:
+    """The fields of a `Record`, and what the line says of statements before it."""
+    text = line.decode("ascii")
+    head, _, tail = text.partition(',"sql":"')
+    match = _HEAD.fullmatch(head, 9) if "\\" not in tail else None
+    if match is None:
+        found = json.loads(text[9:])
+        before = found.pop("before", ())
+        found.update({name: sys.intern(found[name]) for name in _NAMES if name in found})
+        found["sessions"] = tuple(found.get("sessions", (0,)))
+        found["state"] = defined.states.get(found.get("state", 0), ())
+        found["columns"] = defined.columns.get(found.get("columns", 0), ())
+        return list(Record(**{"rows": _AWAITED, **found})), before
+    number, earlier, its_rows, its_digest, its_columns, time, rows, digest, columns, piece = match.groups()
+    kind, server, transaction = _before_text(piece)
+    sql, _, piece = tail.partition('"')
+    database, sessions, state = _behind_text(piece)
+    fields = [
+        int(number),
+        float(time),
+        _AWAITED if rows is None else None if rows == "null" else int(rows),
+        kind,
+        server,
+        transaction,
+        sql,
+        database,
+        sessions,
+        defined.states.get(state, ()) if state else (),
+        digest,
+        defined.columns.get(int(columns), ()) if digest else (),
+    ]
+    if earlier is None:
+        return fields, ()
+    if its_digest is None:
+        return fields, ((int(earlier), int(its_rows)),)
+    return fields, ((int(earlier), int(its_rows), its_digest, int(its_columns)),)
+
+
+def _settled(fields: list[Any], ended: Sequence[Any] | None, defined: _Defined) -> bool:
+    """Put what is known of its result into a statement; whether it has one, and did not fail."""
+    if fields[_ROWS] == _AWAITED:
+        fields[_ROWS] = ended[1] if ended else None
+        if ended and len(ended) > 2:
+            fields[_DIGEST], fields[_COLUMNS] = ended[2], defined.columns.get(ended[3], ())
+    return bool(fields[_ROWS] != _FAILED)
+
+
+def read_file(path: Path) -> JournalFile:
+    """Read one file. Damaged lines are left out and reported.
+
+    Raises
+    ------
+    JournalError
+        If it was written in a newer format, or can't be read at all.
+    """
+    header: dict[str, Any] = {}
+    defined: dict[int, Any] = {}
+    end = None
+    size = lines = statements = 0
+    cut_off = False  # something follows the last newline
+    damaged = set()
+    problems: list[str] = []
+    notes: list[str] = []
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                size += len(line)
+                if not line.endswith(b"\n"):
+                    cut_off = True
+                    break
+                lines += 1
+                if line == b"\n":
+                    continue
+                body = line[9:-1]
+                if line[:9] != b"%08x " % zlib.crc32(body):
+                    problems.append(f"{path}: line {lines} is damaged; a statement may be missing")
+                    damaged.add(lines)
+                elif body.startswith(_STATEMENT):
+                    statements += 1
+                elif body.startswith(_ENDED):
+                    statements -= sum(one[1] == _FAILED for one in json.loads(body)["ended"])
+                elif body.startswith(_DEFINE):
+                    found = json.loads(body)
+                    defined[found["define"]] = found["value"]
+                elif body.startswith(b'{"format":'):
+                    header = json.loads(body)
+                    if header["format"] > FORMAT:
+                        raise JournalError(
+                            f"Reading the journal {path}: dj-sqlspy {header.get('dj_sqlspy')} wrote it in format "
+                            f"{header['format']}, and this dj-sqlspy reads formats up to {FORMAT}. Install a newer "
+                            f"dj-sqlspy."
+                        )
+                elif body.startswith(b'{"fault":'):
+                    problems.append(f"{path}: {json.loads(body)['fault']}")
+                elif body.startswith(b'{"end":'):
+                    end = json.loads(body)
+    except OSError as error:
+        raise JournalError(f"Reading the journal {path}: {error}.") from error
+    if cut_off:
+        notes.append(f"{path}: the last record is cut off; the process was stopped before it had the result")
+    if not header and (lines or path.suffix == INCOMPLETE):
+        problems.append(f"{path}: the header is missing, and with it the policies of the session")
+    if path.suffix == INCOMPLETE and not problems:
+        problems.append(
+            f"{path}: a statement could not be recorded, as the disk was full or could not be written"
+        )
+    return JournalFile(
+        path, header, lines, statements, frozenset(damaged), end, problems, notes, size, defined
+    )

@@ -1,0 +1,273 @@
+"""Analysis: one statement through all passes.
+
+In: the text of one captured SELECT and the `Catalog`. Out: its `Lineage`. A statement that cannot be analysed falls
+back to all rows of every table that it names, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from sqlglot import exp
+
+from ..errors import LineageError
+from ..servers.catalog import Catalog
+from ..servers.mysql.syntax import Exact, Expr, Unsupported, parse, select_of, table_names
+from ..servers.tables import Table
+from .derivation import rows_behind
+from .generate import to_sql
+from .inside import narrowed
+from .names import named_tables, qualify, through_views
+from .order import determined, marks_of
+from .predicates import demanded_occurrences, from_occurrences, predicates, standalone
+from .rejection import witnesses
+from .resolve import resolve
+from .simplify import simplify
+from .tree import Base, Block, Output, Query, Union, column, is_plain, occurrences, sources
+from .witness import Witness
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Rows of one table that a statement's result depends on.
+
+    Attributes
+    ----------
+    table : Table
+    sql : str or None
+        Returns their keys. None: all rows.
+    keys : tuple of array or None
+        The keys, where they are known already, as the cascade holds them.
+    inside : str or None
+        Where only some rows of the statement's tables count: returns the keys that it would need if there were no
+        other rows.
+    """
+
+    table: Table
+    sql: str | None
+    keys: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
+    inside: str | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What one statement needs.
+
+    Attributes
+    ----------
+    sql : str
+        The SELECT itself (of INSERT … SELECT, its SELECT); "" for a statement that reads nothing.
+    leaves, witnesses : tuple
+        Queries for keys, and rules.
+    tables : tuple of Table
+        Every base table that the statement names, through views and CTEs.
+    marks : frozenset of str
+        Why its result could change by itself: ``now``, ``rand``, ``session``, ``variable``, ``limit``.
+    ordered : bool
+        True if the statement orders its result totally.
+    fallback : str or None
+        Why it was not analysed. Then the leaves are whole tables.
+    query : Query or None
+        The resolved tree, None for a fall-back.
+    reads_whole : bool
+        True if ``sql`` is the whole statement (False for INSERT … SELECT).
+    qualified : bool
+        True if ``sql`` names schemas that the statement left to USE.
+    """
+
+    sql: str
+    leaves: tuple[Leaf, ...]
+    witnesses: tuple[Witness, ...] = ()
+    tables: tuple[Table, ...] = ()
+    marks: frozenset[str] = frozenset()
+    ordered: bool = False
+    fallback: str | None = None
+    query: Query | None = None
+    reads_whole: bool = True
+    qualified: bool = False
+
+
+def analyse(
+    sql: str,
+    catalog: Catalog,
+    *,
+    kind: str = "data",
+    default_schema: str | None = None,
+    inside: Mapping[str, str] = MappingProxyType({}),
+) -> Lineage:
+    """The lineage of one statement.
+
+    Parameters
+    ----------
+    sql : str
+        The statement as the server received it.
+    catalog : Catalog
+        Has every table that the statement names.
+    kind : str
+        "exists" asks for one witness row of ``SELECT EXISTS (…)``; any other for all rows.
+    default_schema : str, optional
+        Schema of unqualified table names.
+    inside : mapping, optional
+        For tables of which only some rows count, by full name, SQL that stands for these rows in FROM. The leaves and
+        rules of a statement that reads one then have their like about a database without the other rows.
+
+    >>> from dj_sqlspy.lineage.example import CATALOG
+    >>> for leaf in analyse("SELECT x FROM s.a NATURAL JOIN s.b WHERE y > 3", CATALOG).leaves:
+    ...     print(leaf.table.name, leaf.sql.replace("`", ""))
+    a SELECT DISTINCT t1.id AS t1.0 FROM s.a AS t1 JOIN s.b AS t2 ON (t1.id = t2.id) WHERE (t2.y > 3)
+    b SELECT DISTINCT t2.id AS t2.0, t2.n AS t2.1 FROM s.a AS t1 JOIN s.b AS t2 ON (t1.id = t2.id) WHERE (t2.y > 3)
+
+    Raises
+    ------
+    LineageError
+        If not even the tables of the statement can be told.
+    """
+    select = None
+    try:
+        statement = parse(sql)
+        select = select_of(statement)
+        if select is None:
+            return Lineage("", ())
+        query = simplify(resolve(select, catalog, default_schema))
+        demanded = first_row(query) if kind == "exists" else query
+        leaves, rules = tuple(_leaves(demanded)), witnesses(demanded)
+        tables = _tables(query, select, catalog, default_schema)
+        if any(table.full_name in inside for table in tables):
+            leaves, rules = _with_those_inside(leaves, rules, narrowed(demanded, inside))
+        text, qualified = _text(sql, select, select is statement, default_schema)
+        return Lineage(
+            text,
+            leaves,
+            rules,
+            tables,
+            marks_of(query),
+            determined(demanded),
+            query=query,
+            reads_whole=select is statement,
+            qualified=qualified,
+        )
+    except (Unsupported, NotImplementedError) as error:
+        return _whole_tables(sql, catalog, str(error), default_schema, select)
+
+
+def _leaves(query: Query) -> Iterator[Leaf]:
+    for root in (query, *standalone(query)):
+        for branch in _branches(root):
+            for base in demanded_occurrences(branch):
+                yield Leaf(base.table, to_sql(rows_behind(branch, base)))
+    for table in {base.table.full_name: base.table for base in occurrences(query) if base.whole}.values():
+        yield Leaf(table, None)
+
+
+def _with_those_inside(
+    leaves: Iterable[Leaf], rules: Iterable[Witness], narrow: Query
+) -> tuple[tuple[Leaf, ...], tuple[Witness, ...]]:
+    """Leaves and rules, each with its like of the same query about rows inside."""
+    return (
+        tuple(replace(leaf, inside=other.sql) for leaf, other in zip(leaves, _leaves(narrow), strict=True)),
+        tuple(replace(rule, inside=other) for rule, other in zip(rules, witnesses(narrow), strict=True)),
+    )
+
+
+def _branches(query: Query) -> Iterator[Query]:
+    if isinstance(query, Union) and query.adds_up:
+        for branch in query.branches:
+            yield from _branches(branch)
+    else:
+        yield query
+
+
+def _tables(query: Query, select: Expr, catalog: Catalog, default_schema: str | None) -> tuple[Table, ...]:
+    """The tables that it reads, and those in CTEs that it does not use: a server may want to see them too."""
+    named = [found.table for found in through_views(table_names(select), catalog, default_schema)]
+    tables = [base.table for base in occurrences(query)]
+    tables += [table for table in named if table is not None and not table.is_view]
+    return tuple({table.full_name: table for table in tables}.values())
+
+
+def _text(sql: str, select: Expr | None, whole: bool, default_schema: str | None) -> tuple[str, bool]:
+    """The text of the SELECT with the schemas that USE gave, and whether there are any."""
+    qualified = select is not None and qualify(select, default_schema)
+    if select is None or (whole and not qualified):
+        return sql, qualified
+    return select.sql(dialect=Exact, comments=False), qualified
+
+
+# ---------------------------------------------------------------- SELECT EXISTS (…)
+
+
+def first_row(query: Query) -> Query:
+    """Of ``SELECT EXISTS (q)``, the query for one row of q: the first one by key. Any other query stays as it is.
+
+    >>> from dj_sqlspy.lineage.example import show, tree
+    >>> show(first_row(tree("SELECT EXISTS (SELECT x FROM a WHERE x > 3)")))
+    SELECT t1.id AS k1 FROM s.a AS t1 WHERE (t1.x > 3) ORDER BY t1.id ASC LIMIT 1
+    """
+    tested = _tested(query)
+    if tested is None:
+        return query
+    if tested.limit is not None or (isinstance(tested, Block) and tested.rollup):
+        return tested  # MariaDB does not order rows of ROLLUP; all rows stand behind its last row anyway
+    if isinstance(tested, Union):
+        return replace(tested, limit=1)
+    if is_plain(tested) and all(isinstance(source, Base) for source in sources(tested.tree)):
+        keys: list[Expr] = [
+            column(base.alias, name) for base in from_occurrences(tested.tree) for name in base.table.key
+        ]
+        # what it shows does not matter, and the rows of its subqueries are those of equal outputs
+        tested = replace(tested, outputs=tuple(Output(f"k~{i}", key.copy()) for i, key in enumerate(keys)))
+    elif tested.group:
+        keys = [key.copy() for key in tested.group]
+    elif any(True for output in tested.outputs for _ in predicates(output.expr)):
+        return tested  # its subqueries would stand there twice
+    else:
+        keys = [output.expr.copy() for output in tested.outputs]
+    order = tuple(exp.Ordered(this=key, desc=False, nulls_first=True) for key in keys)
+    return replace(tested, order=order, limit=1, offset=0, distinct=False)
+
+
+def _tested(query: Query) -> Query | None:
+    """The query that ``SELECT EXISTS (…)`` tests."""
+    if not isinstance(query, Block) or query.tree is not None or len(query.outputs) != 1:
+        return None
+    expression = query.outputs[0].expr
+    found = list(predicates(expression))
+    return found[0].query if len(found) == 1 and isinstance(expression, exp.Exists) else None
+
+
+# ---------------------------------------------------------------- what cannot be analysed
+
+
+def _whole_tables(
+    sql: str, catalog: Catalog, reason: str, default_schema: str | None, select: Expr | None
+) -> Lineage:
+    tables: dict[str, Table] = {}
+    for schema, name, table, _ in through_views(named_tables(sql), catalog, default_schema):
+        if table is not None:
+            if not table.is_view:
+                tables[table.full_name] = table
+        elif (
+            select is not None or schema is None
+        ):  # else it was found by tokens only, as alias.column would be
+            raise LineageError(
+                f"Looking up the tables of a captured statement: `{schema or '?'}`.`{name}` is not in the "
+                f"database. It may have been dropped or renamed since the analysis ran:\n{sql[:500]}"
+            )
+    if not tables and select is None:
+        raise LineageError(
+            f"Finding the tables of a captured statement failed ({reason}). What it read cannot be exported. "
+            f"Forget the analysis or run it without this statement:\n{sql[:500]}"
+        )
+    whole = sql.lstrip("( \n\t").upper().startswith(("SELECT", "WITH", "VALUES", "TABLE"))
+    text, qualified = _text(sql, select, whole, default_schema)
+    return Lineage(
+        text,
+        tuple(Leaf(table, None) for table in tables.values()),
+        tables=tuple(tables.values()),
+        fallback=reason,
+        reads_whole=whole,
+        qualified=qualified,
+    )

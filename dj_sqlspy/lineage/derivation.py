@@ -1,0 +1,351 @@
+"""Derivation: from the rows that a query returns to the base rows behind them.
+
+In: a resolved `Query` and the occurrences of base tables that are wanted. Out: a query that returns, for every
+derivation of every output row, the keys of the wanted occurrences. This is the rewriting of Perm (Glavic and Alonso,
+ICDE 2009); the semantics is lineage (Cui and Widom, VLDB 2000). Demand goes down the tree by the table of DESIGN.md:
+`annotate` is about blocks, `attach` about subqueries in conditions. Which rows must come along so that rejected rows
+stay rejected is not decided here: see `rejection`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeGuard, TypeVar, overload
+
+from sqlglot import exp
+
+from ..servers.mysql.syntax import Expr
+from .predicates import Predicate, any_row, demanded_occurrences, predicates
+from .rewrite import cross, put, substitute
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Join,
+    Output,
+    Query,
+    Tree,
+    Union,
+    aggregates,
+    column,
+    expressions_of,
+    is_plain,
+    outer_references,
+    same,
+    sources,
+    supplied,
+    windows_of,
+)
+
+Keys = dict[str, tuple[Expr, ...]]  # by the alias of an occurrence
+QueryT = TypeVar("QueryT", bound=Query)
+_fresh = itertools.count(1)
+
+
+def fresh(prefix: str) -> str:
+    """An alias that no statement has."""
+    return f"{prefix}~{next(_fresh)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """What a block reads before it groups: joined sources, conditions, and the keys that they carry."""
+
+    tree: Tree | None
+    where: tuple[Expr, ...] = ()
+    keys: Keys = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class RowsBehind(Join):
+    """The rows of a SELECT (left), each joined with the rows that it is made of (right)."""
+
+    left: Derived
+    right: Derived
+
+
+# ---------------------------------------------------------------- keys
+
+
+def key_outputs(keys: Keys) -> tuple[Output, ...]:
+    """The outputs that carry keys."""
+    return tuple(
+        Output(f"{alias}.{i}", expression)
+        for alias, expressions in keys.items()
+        for i, expression in enumerate(expressions)
+    )
+
+
+def _carried(source: str, columns: Mapping[str, Sequence[object]]) -> Keys:
+    """The keys that a derived table carries, each with as many columns as ``columns`` has for its occurrence."""
+    return {
+        alias: tuple(column(source, f"{alias}.{i}") for i in range(len(key)))
+        for alias, key in columns.items()
+    }
+
+
+def _among(query: Query, wanted: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The key columns of the wanted occurrences that a query demands rows of, by alias."""
+    return {base.alias: base.table.key for base in demanded_occurrences(query) if base.alias in wanted}
+
+
+def _key_expression(base: Base, name: str) -> Expr:
+    """A key column as the cascade reads it: TIMESTAMP in seconds of UTC, FLOAT as the double it stands for."""
+    node = column(base.alias, name)
+    data_type = base.table.column(name).data_type
+    if data_type == "timestamp":
+        return exp.Anonymous(this="UNIX_TIMESTAMP", expressions=[node])
+    if data_type == "float":
+        return exp.Cast(this=node, to=exp.DataType.build("double"))
+    return node
+
+
+# ---------------------------------------------------------------- what a block reads
+
+
+@overload
+def carry(tree: Tree, wanted: Collection[str]) -> tuple[Tree, Keys]: ...
+@overload
+def carry(tree: None, wanted: Collection[str]) -> tuple[None, Keys]: ...
+def carry(tree: Tree | None, wanted: Collection[str]) -> tuple[Tree | None, Keys]:
+    """The same join tree, with the keys of wanted occurrences carried out of derived tables."""
+    if isinstance(tree, Join):
+        left, left_keys = carry(tree.left, wanted)
+        right, right_keys = carry(tree.right, wanted)
+        return Join(left, right, tree.on, tree.left_outer), {**left_keys, **right_keys}
+    if isinstance(tree, Base) and tree.alias in wanted:
+        return tree, {tree.alias: tuple(_key_expression(tree, name) for name in tree.table.key)}
+    if isinstance(tree, Derived) and (own := _among(tree.query, wanted)):
+        return replace(tree, query=annotate(tree.query, own)), _carried(tree.alias, own)
+    return tree, {}
+
+
+def inputs(block: Block, wanted: Collection[str]) -> Input:
+    """What a block reads, carrying the keys of wanted occurrences of its sources and of its subqueries."""
+    tree, keys = carry(block.tree, wanted)
+    result = Input(tree, block.where, keys)
+    for expression in expressions_of(block):
+        for predicate in predicates(expression):
+            if predicate.polarity != "-" and not predicate.standalone and _among(predicate.query, wanted):
+                result = attach(result, predicate, wanted)
+    return result
+
+
+def attach(outer: Input, predicate: Predicate, wanted: Collection[str]) -> Input:
+    """Join the rows of a subquery that matter for a row of the outer block to that row.
+
+    A subquery that only selects is merged into the outer FROM clause. One that groups or limits becomes a derived
+    table if it is not correlated. If it is, all rows that it could read for the outer row count; so do those of an
+    EXCEPT or INTERSECT that was not rewritten.
+    """
+    query, match = predicate.query, predicate.match
+    if isinstance(query, Union) and (query.limit is None or outer_references(query)):
+        branch = next(branch for branch in query.branches if _among(branch, wanted))
+        return attach(
+            outer, replace(predicate, query=branch, match=match if query.adds_up else any_row), wanted
+        )
+    condition: Expr | None = None
+    if isinstance(query, Block) and (is_plain(query) or outer_references(query)):
+        read = inputs(query, wanted)
+        if is_plain(query):
+            condition = match([output.expr for output in query.outputs])
+    else:
+        alias = fresh("s")
+        own = _among(query, wanted)
+        read = Input(Derived(alias, annotate(query, own)), (), _carried(alias, own))
+        condition = match([column(alias, name) for name in query.names])
+    where = outer.where + read.where
+    if condition is not None and not aggregates(condition):
+        where = (*where, condition)
+    return Input(cross(outer.tree, read.tree), where, {**outer.keys, **read.keys})
+
+
+# ---------------------------------------------------------------- queries that carry keys
+
+
+def annotate(query: Query, wanted: Collection[str]) -> Query:
+    """The query with the keys of wanted occurrences as further outputs, one row for each derivation.
+
+    | block | rows |
+    |---|---|
+    | plain | the same rows; DISTINCT then tells rows by their keys too: all rows behind a value |
+    | aggregate | each demanded group joined with all rows that it was made of |
+    | window | each row joined with all rows of its partitions |
+    | LIMIT | the first offset + limit rows |
+    | UNION | all branches |
+    | EXCEPT, INTERSECT | each row joined with the equal ones of all branches |
+
+    >>> from dj_sqlspy.lineage.example import show, tree
+    >>> show(annotate(tree("SELECT DISTINCT x FROM a"), {"t1"}))
+    SELECT DISTINCT t1.x AS x, t1.id AS t1.0 FROM s.a AS t1
+    >>> show(annotate(tree("SELECT id, SUM(y) AS y FROM b GROUP BY id"), {"t1"}))
+    SELECT g1.id AS id, g1.y AS y, r2.t1.0 AS t1.0, r2.t1.1 AS t1.1 FROM (SELECT t1.id AS id,
+    SUM(t1.y) AS y, t1.id AS g1.0 FROM s.b AS t1 GROUP BY t1.id) AS g1 JOIN (SELECT t1.id AS g1.0,
+    t1.id AS t1.0, t1.n AS t1.1 FROM s.b AS t1) AS r2 ON ((g1.g1.0) <=> (r2.g1.0))
+    """
+    if not wanted:
+        return query
+    if isinstance(query, Union):
+        return _annotate_union(query, wanted)
+    read = inputs(query, wanted)
+    partitions = windows_of(query)
+    if partitions:
+        keys_of_each = partitions if query.group is None else [()]
+        parts = [_joined_back(query, keys, read) for keys in keys_of_each]
+        return parts[0] if len(parts) == 1 else Union(tuple(parts), distinct=False)
+    if query.group is not None:
+        return _joined_back(query, () if query.rollup else query.group, read)
+    outputs = query.outputs + key_outputs(read.keys)
+    if query.limit is None:
+        return Block(outputs, read.tree, read.where, distinct=query.distinct)
+    direct = {source.alias for source in sources(query.tree) if isinstance(source, Base)}
+    if not query.distinct and set(read.keys) <= direct:
+        return replace(_from_the_first(query), outputs=outputs)
+    group = tuple(output.expr for output in query.outputs)
+    # rows with the same values differ in what they were made of; DISTINCT takes them for one
+    return _joined_back(query, group if query.distinct else group + _identity(query.tree), read)
+
+
+def _identity(tree: Tree | None) -> tuple[Expr, ...]:
+    """What tells the rows of a FROM clause apart: the keys of tables, and all values of derived ones."""
+    found: list[Expr] = []
+    for source in sources(tree):
+        if isinstance(source, Base):
+            found += [column(source.alias, name) for name in source.table.key]
+        elif isinstance(source, Derived):
+            found += [column(source.alias, name) for name in source.query.names]
+    return tuple(found)
+
+
+def _joined_back(block: Block, group: Sequence[Expr], read: Input) -> Block:
+    """Rows of the block joined with the rows that it read, on the values that group them.
+
+    An aggregate over all rows has a value even of none: its row is there without keys then.
+    """
+    alias = fresh("g")
+    values = tuple(Output(f"{alias}.{i}", expression) for i, expression in enumerate(group))
+    order = block.order if block.limit is not None else ()
+    rows = replace(_from_the_first(block), outputs=block.outputs + values, order=order)
+    behind = Block(values + key_outputs(read.keys), read.tree, read.where)
+    equal = [value.name for value in values]
+    return _with_rows_behind(Derived(alias, rows), behind, block.names, equal, read.keys, block.totals)
+
+
+def _annotate_union(query: Union, wanted: Collection[str]) -> Query:
+    keys = _among(query, wanted)
+    branches: list[Query] = []
+    for branch in query.branches:
+        alias, own = fresh("u"), _among(branch, keys)
+        carried = {name: tuple(exp.Null() for _ in key) for name, key in keys.items()} | _carried(alias, own)
+        outputs = (
+            Output(new, column(alias, old)) for new, old in zip(query.names, branch.names, strict=True)
+        )
+        branches.append(Block((*outputs, *key_outputs(carried)), Derived(alias, annotate(branch, own))))
+    rows = Union(tuple(branches), distinct=False)
+    if query.adds_up:
+        return rows
+    shown = Derived(fresh("g"), _from_the_first(query))
+    return _with_rows_behind(shown, rows, query.names, query.names, keys)
+
+
+def _with_rows_behind(
+    rows: Derived,
+    behind: Query,
+    names: Sequence[str],
+    equal: Sequence[str],
+    keys: Mapping[str, Sequence[object]],
+    left_outer: bool = False,
+) -> Block:
+    """Rows under their names, each with the keys of the rows behind it: those with equal values."""
+    right = fresh("r")
+    on = tuple(same(column(rows.alias, name), column(right, name)) for name in equal)
+    return Block(
+        (*(Output(name, column(rows.alias, name)) for name in names), *key_outputs(_carried(right, keys))),
+        RowsBehind(rows, Derived(right, behind), on, left_outer),
+    )
+
+
+def _from_the_first(query: QueryT) -> QueryT:
+    """A query with LIMIT and OFFSET also with the rows that OFFSET leaves out."""
+    return query if query.limit is None else replace(query, limit=query.limit + query.offset, offset=0)
+
+
+# ---------------------------------------------------------------- the rows behind a query
+
+
+def rows_behind(query: Query, base: Base) -> Block:
+    """The keys of one occurrence behind all rows that a query returns, each once."""
+    if _shows_what_it_reads(query):
+        read = inputs(query, {base.alias})
+    else:
+        alias = fresh("q")
+        whole = annotate(query, {base.alias})
+        read = Input(Derived(alias, whole), (), _carried(alias, {base.alias: base.table.key}))
+    keys = key_outputs({base.alias: read.keys[base.alias]})
+    return _once_a_partition(Block(keys, read.tree, read.where, distinct=True))
+
+
+def _shows_what_it_reads(query: Query) -> TypeGuard[Block]:
+    """True if each row that a SELECT reads is behind one of its rows."""
+    if not isinstance(query, Block) or query.group is None:
+        return is_plain(query)
+    return not query.having and query.limit is None and not windows_of(query)
+
+
+def _once_a_partition(block: Block) -> Block:
+    """The same keys, read once for each partition where they are those of a window's partitions.
+
+    >>> from dj_sqlspy.lineage.example import show, tree
+    >>> query = tree("SELECT x FROM (SELECT x, MAX(x) OVER (PARTITION BY t) AS most FROM a) AS w WHERE x = most")
+    >>> show(rows_behind(query, demanded_occurrences(query)[0]))
+    SELECT DISTINCT r1.t1.0 AS t1.0 FROM (SELECT DISTINCT t2.g2.0 AS g2.0 FROM (SELECT t1.x AS x,
+    MAX(t1.x) OVER (PARTITION BY t1.t) AS most, t1.t AS g2.0 FROM s.a AS t1) AS t2 WHERE (t2.x =
+    t2.most)) AS d3 JOIN (SELECT t1.t AS g2.0, t1.id AS t1.0 FROM s.a AS t1) AS r1 ON ((d3.g2.0) <=>
+    (r1.g2.0))
+
+    A partition of n rows gives n² rows if each is joined with all of them; so the partitions are made distinct first.
+    Not where a LEFT JOIN may put NULLs in the place of the window's rows: they would find the partition of NULL.
+    """
+    found = _window_source(block)
+    if block.tree is None or found is None:
+        return block
+    source, joined = found
+    rows, alias = joined.left, fresh("d")
+    values = dict.fromkeys(
+        c.name for on in joined.on for c in on.find_all(exp.Column) if c.table == rows.alias
+    )
+    partitions = Block(
+        tuple(Output(name, column(source.alias, name)) for name in values)
+        or (Output("any", exp.Literal.number(1)),),
+        put(block.tree, source.alias, replace(rows, alias=source.alias)),
+        block.where,
+        distinct=True,
+    )
+    on = (
+        substitute(e, lambda c: column(alias, c.name) if c.table == rows.alias else None) for e in joined.on
+    )
+    return Block(
+        tuple(Output(output.name, column(joined.right.alias, output.name)) for output in block.outputs),
+        Join(Derived(alias, partitions), joined.right, tuple(on)),
+        distinct=True,
+    )
+
+
+def _window_source(block: Block) -> tuple[Derived, RowsBehind] | None:
+    """The source that all keys come from, if it holds rows with windows, joined with the rows behind them."""
+    aliases = {o.expr.table if isinstance(o.expr, exp.Column) else None for o in block.outputs}
+    for source in sources(block.tree):
+        if {source.alias} == aliases and isinstance(source, Derived) and isinstance(source.query, Block):
+            joined = source.query.tree
+            if (
+                isinstance(joined, RowsBehind)
+                and not joined.left_outer
+                and not source.lateral
+                and not supplied(block.tree, source.alias)
+                and isinstance(joined.left.query, Block)
+                and windows_of(joined.left.query)
+            ):
+                return source, joined
+    return None

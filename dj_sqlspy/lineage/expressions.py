@@ -1,0 +1,109 @@
+"""Expressions: resolve the names in a scalar expression.
+
+In: an expression of a parsed statement and its `Place`. Out: a copy of it in which each column names its source, and
+a placeholder that carries a resolved `Query` stands for each subquery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlglot import exp
+
+from ..servers.mysql.functions import SERVER_FUNCTIONS
+from ..servers.mysql.syntax import Expr, Unsupported
+from .rewrite import with_new_aliases
+from .scope import Place, Scope, distinct_names
+from .tree import is_aggregate, subquery
+
+Lookup = Callable[[str], "Expr | None"]
+
+# sqlglot reads EXISTS ((SELECT …) UNION (SELECT …)) as the call of a function
+_QUANTIFIERS = {"EXISTS": exp.Exists, "ANY": exp.Any, "SOME": exp.Any, "ALL": exp.All}
+
+
+def expression(node: Expr, place: Place, before: Lookup | None = None, after: Lookup | None = None) -> Expr:
+    """Copy of an expression with its columns resolved and its subqueries as placeholders.
+
+    ``before`` is asked before the FROM clause for names outside of aggregates, ``after`` after it.
+
+    Raises
+    ------
+    Unsupported
+        For a column that is in none of the scopes, and the call of a stored function.
+    """
+
+    def visit(item: Any, in_aggregate: bool) -> Any:
+        if isinstance(item, list):
+            return [visit(element, in_aggregate) for element in item]
+        if not isinstance(item, exp.Expr):
+            return item
+        if isinstance(item, exp.Column):
+            if isinstance(item.this, exp.Star):
+                return item.copy()
+            return _column(item, place, None if in_aggregate else before, after)
+        if isinstance(item, exp.Subquery) and not isinstance(item.this, (exp.Query, exp.Table)):
+            return visit(item.this, in_aggregate)
+        if isinstance(item, (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)):
+            return subquery(distinct_names(place.query(item)))
+        if isinstance(item, exp.Anonymous) and str(item.this).upper() in _QUANTIFIERS:
+            return _QUANTIFIERS[str(item.this).upper()](this=visit(item.expressions[0], in_aggregate))
+        if isinstance(item, exp.Window):
+            item = _window(item, place.windows)
+        _refuse_stored(item)
+        aggregate = in_aggregate or is_aggregate(item)
+        return type(item)(**{key: visit(value, aggregate) for key, value in item.args.items()})
+
+    result: Expr = visit(node, False)
+    return result
+
+
+def _column(item: exp.Column, place: Place, before: Lookup | None, after: Lookup | None) -> Expr:
+    name, table = item.name, item.table or None
+    found = before(name) if before is not None and table is None else None
+    scope: Scope | None = place.scope
+    while found is None and scope is not None:
+        found = scope.lookup(name, table)
+        if found is not None and item.db and scope.schemas.get((table or "").lower(), item.db) != item.db:
+            raise Unsupported(f"column {item.sql('mysql')} names another schema than its table")
+        if found is None and scope is place.scope and table is None and after is not None:
+            found = after(name)
+        scope = scope.parent
+    if found is None:
+        raise Unsupported(f"column {item.sql('mysql')!r} is in none of the tables that it could refer to")
+    copied = with_new_aliases(found, place.alias)
+    return copied if isinstance(copied, (exp.Column, exp.Literal, exp.Func)) else exp.Paren(this=copied)
+
+
+def _refuse_stored(item: Expr) -> None:
+    """Raise for the call of a stored function: what it reads cannot be told from the statement."""
+    if isinstance(item, exp.Dot):
+        raise Unsupported(
+            f"what the stored function {item.sql('mysql')} reads cannot be told from the statement"
+        )
+    if isinstance(item, exp.Anonymous) and str(item.this).upper() not in SERVER_FUNCTIONS:
+        raise Unsupported(
+            f"{item.this} is no function of the server's own, and what a stored one reads cannot be told from the "
+            "statement"
+        )
+
+
+def _window(item: exp.Window, windows: Mapping[str, Expr]) -> exp.Window:
+    """A window with the named window that it refers to filled in."""
+    named = item.args.get("alias")
+    if named is None:
+        return item
+    definition = windows.get(named.name.lower())
+    if definition is None:
+        raise Unsupported(f"the window {named.name!r} is not defined")
+    merged: exp.Window = item.copy()
+    merged.set("alias", None)
+    for argument in ("partition_by", "order", "spec"):
+        if merged.args.get(argument) is None and definition.args.get(argument) is not None:
+            value = definition.args[argument]
+            merged.set(argument, [v.copy() for v in value] if isinstance(value, list) else value.copy())
+    if definition.args.get("alias") is not None:
+        merged.set("alias", definition.args["alias"].copy())
+        return _window(merged, windows)
+    return merged

@@ -1,0 +1,350 @@
+"""FROM: resolve the sources of a SELECT and the joins between them.
+
+In: a FROM clause and its `Place`. Out: a join tree in which NATURAL and USING have become ON, RIGHT joins LEFT joins,
+and CTEs and views derived tables. The scope of the place shows the columns from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from sqlglot import exp
+
+from ..servers.mysql.syntax import JOIN_WORDS, Exact, Expr, Unsupported, is_row, parse
+from ..servers.tables import Table
+from .expressions import expression
+from .rewrite import cross
+from .scope import Cte, Place, Scope, Visible, distinct_names, renamed
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Join,
+    Opaque,
+    Query,
+    Tree,
+    Union,
+    conjuncts,
+    expressions_of,
+    has_window,
+    occurrences,
+    outer_references,
+    subqueries,
+)
+
+
+def from_clause(first: Expr, joins: Sequence[exp.Join], place: Place) -> Tree:
+    """Sources and joins of a FROM clause, or of parentheses in one.
+
+    A comma binds less than a JOIN: NATURAL, USING and RIGHT see only the sources between two commas.
+    """
+    scope = place.scope
+    enclosing, scope.star = scope.star, []
+    scope.enclosing.append(enclosing)
+    tree: Tree | None = None
+    group = _source(first, place)
+    for node in joins:
+        if any(node.args.get(word) for word in JOIN_WORDS):
+            group = _join(group, node, place)
+        else:  # a comma
+            tree = cross(tree, group)
+            enclosing += scope.star
+            scope.star = []
+            group = _source(node.this, place)
+    scope.star = enclosing + scope.star
+    scope.enclosing.pop()
+    return cross(tree, group)
+
+
+def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
+    side, method, kind = node.side.upper(), node.method.upper(), node.kind.upper()
+    if (
+        side == "FULL"
+        or method not in ("", "NATURAL")
+        or kind not in ("", "INNER", "CROSS", "OUTER", "STRAIGHT_JOIN", "STRAIGHT")
+    ):
+        raise Unsupported(f"a {method} {side} {kind} JOIN is not MySQL's".replace("  ", " "))
+    scope = place.scope
+    before = list(scope.star)
+    right = _source(node.this, place)
+    after = scope.star[len(before) :]
+    using = [identifier.name for identifier in node.args.get("using") or ()]
+    if method == "NATURAL":
+        theirs = {visible.name.lower() for visible in after if not visible.hidden}
+        using = [v.name for v in before if v.name.lower() in theirs and not v.hidden]
+    on: list[Expr] = []
+    if using:
+        on = _merge(scope, before, after, using, keep_right=side == "RIGHT")
+    if node.args.get("on") is not None:
+        on += conjuncts(expression(node.args["on"], place))
+    for visible in {"LEFT": after, "RIGHT": before}.get(side, []):
+        visible.expr.meta.pop("not_null", None)
+    if side == "RIGHT":
+        return Join(right, left, tuple(on), left_outer=True)
+    return Join(left, right, tuple(on), left_outer=side == "LEFT")
+
+
+def _merge(
+    scope: Scope, before: list[Visible], after: list[Visible], using: list[str], keep_right: bool
+) -> list[Expr]:
+    """Columns that NATURAL and USING join by: one visible column each, first in ``SELECT *``."""
+    on: list[Expr] = []
+    merged: list[Visible] = []
+    for name in using:
+        ours = [visible for visible in before if visible.name.lower() == name.lower()]
+        theirs = [visible for visible in after if visible.name.lower() == name.lower()]
+        if len(ours) != 1 or len(theirs) != 1:
+            raise Unsupported(f"the join column {name!r} is missing on one side or ambiguous")
+        if ours[0].hidden or theirs[0].hidden:  # MySQL shows it in SELECT *, and MariaDB does not
+            raise Unsupported(f"a join USING the invisible column {name!r} is not analysed")
+        on.append(exp.EQ(this=ours[0].expr.copy(), expression=theirs[0].expr.copy()))
+        merged.append(Visible(ours[0].name, (theirs if keep_right else ours)[0].expr, ""))
+    names = {visible.name.lower() for visible in merged}
+    first, second = (after, before) if keep_right else (before, after)
+    scope.star = merged + [v for v in [*first, *second] if v.name.lower() not in names]
+    return on
+
+
+# ---------------------------------------------------------------- sources
+
+
+def _source(node: Expr, place: Place) -> Tree:
+    """One source, with the joins that hang on it."""
+    if node.args.get("joins"):
+        alone = node.copy()
+        alone.set("joins", None)
+        return from_clause(alone, node.args["joins"], place)
+    if node.args.get("sample") or node.args.get("pivots"):
+        raise Unsupported("TABLESAMPLE and PIVOT are not MySQL's")
+    match node:
+        case exp.Subquery(this=exp.Table() | exp.Lateral() as joined):
+            return _source(joined, place)  # parentheses around joined tables
+        case exp.Subquery(this=exp.Subquery() as inner) if not node.alias:
+            return _source(inner, place)
+        case exp.Subquery():
+            # MySQL lets it refer to the queries around its own; next to their sources it is LATERAL then
+            query = place.outside().query(node.this)
+            return _subquery(query, node, place, lateral=bool(outer_references(query)))
+        case exp.Lateral():
+            inner = node.this.this if isinstance(node.this, exp.Subquery) else node.this
+            return _subquery(place.query(inner), node, place, lateral=True)
+        case exp.Values():
+            return _values(node, node, place)
+        case exp.Table(this=exp.Values() as rows):  # in parentheses of their own
+            return _values(rows, node, place)
+        case exp.Table(this=exp.JSONTable()):
+            return _json_table(node, place)
+        case exp.Table(this=exp.Identifier()):
+            return _named(node, place)
+        case exp.Table():
+            raise Unsupported(f"a table function {type(node.this).__name__} is not analysed")
+    raise Unsupported(f"a source of the form {type(node).__name__} is not analysed")
+
+
+def _subquery(query: Query, node: Expr, place: Place, lateral: bool) -> Derived:
+    given = _given_names(node)
+    query = renamed(query, given) if given else distinct_names(query)
+    return derived(query, node, node.alias, place, not_null=_never_null(query), lateral=lateral)
+
+
+def derived(
+    query: Query,
+    node: Expr,
+    shown: str,
+    place: Place,
+    schema: str | None = None,
+    not_null: Collection[str] = (),
+    lateral: bool = False,
+) -> Derived:
+    """A derived table of a query, which was parsed as ``node``; the scope shows it as ``shown``."""
+    alias = place.alias()
+    place.scope.show(shown or alias, alias, query.names, schema, not_null, _computed(query, node))
+    return Derived(alias, query, lateral)
+
+
+def _values(node: exp.Values, named: Expr, place: Place) -> Opaque:
+    opaque = values(node, place, _given_names(named))
+    place.scope.show(named.alias or opaque.alias, opaque.alias, opaque.columns)
+    return opaque
+
+
+def values(node: exp.Values, place: Place, names: Sequence[str] = ()) -> Opaque:
+    """The rows of VALUES, as a UNION ALL of SELECTs: VALUES ROW (…) is MySQL's, and VALUES (…) MariaDB's."""
+    rows = [_row(row) for row in node.expressions]
+    names = names or [f"column_{i}" for i in range(len(rows[0]))]
+    union: Expr | None = None
+    for row in rows:
+        items = zip(names, row, strict=True)
+        select = exp.Select(
+            expressions=[exp.Alias(this=value.copy(), alias=_quoted(name)) for name, value in items]
+        )
+        union = select if union is None else exp.Union(this=union, expression=select, distinct=False)
+    assert union is not None
+    return Opaque(place.alias(), exp.Subquery(this=union), tuple(names))
+
+
+def _row(row: Expr) -> list[Expr]:
+    items = list(row.expressions) if isinstance(row, exp.Tuple) else [row]
+    if len(items) == 1 and is_row(items[0]):
+        items = list(items[0].expressions)
+    for item in items:
+        if item.find(exp.Column, exp.Query) is not None:
+            raise Unsupported("VALUES with anything but literals is not analysed")
+    return items
+
+
+def _json_table(node: exp.Table, place: Place) -> Opaque:
+    names = [definition.name for definition in node.this.find_all(exp.JSONColumnDef) if definition.name]
+    alias = place.alias()
+    call = expression(node.this, place)
+    place.scope.show(node.alias or alias, alias, names)
+    return Opaque(alias, exp.Table(this=call), tuple(names))
+
+
+def _named(node: exp.Table, place: Place) -> Tree:
+    for argument, what in (("partition", "PARTITION (…)"), ("version", "FOR SYSTEM_TIME")):
+        if node.args.get(argument):
+            raise Unsupported(f"{what} on table {node.name} is not analysed")
+    shown = node.alias or node.name
+    if not node.db and node.name.lower() in place.ctes:
+        cte = place.ctes[node.name.lower()]
+        return _recursive(cte, shown, place) if cte.recursive else _cte(cte, shown, place)
+    table = place.catalog.find(node.db or None, node.name, place.default_schema)
+    if table is None:
+        where = f"`{node.db}`.`{node.name}`" if node.db else f"`{node.name}`"
+        raise Unsupported(f"table {where} is not in the catalog")
+    if table.is_view:
+        return _view(table, shown, place)
+    names = [c.name for c in table.columns]
+    alias = place.alias()
+    not_null = {c.name for c in table.columns if not c.nullable}
+    hidden = {c.name for c in table.columns if c.invisible}
+    place.scope.show(shown, alias, names, table.schema, not_null, hidden=hidden)
+    return Base(alias, table)
+
+
+def _view(view: Table, shown: str, place: Place) -> Derived:
+    if not view.view_sql:
+        raise Unsupported(
+            f"the definition of view {view.full_name} is not visible to this account (GRANT SHOW VIEW)"
+        )
+    if view.full_name in place.views:
+        raise Unsupported(f"view {view.full_name} refers to itself")
+    node = parse(view.view_sql)
+    within = replace(place.closed({}), default_schema=view.schema, views=(*place.views, view.full_name))
+    query = renamed(within.query(node), [c.name for c in view.columns])
+    return derived(query, node, shown, place, view.schema)
+
+
+def _cte(cte: Cte, shown: str, place: Place) -> Derived:
+    query = place.closed(cte.visible).query(cte.node)
+    query = distinct_names(renamed(query, cte.columns) if cte.columns else query)
+    return derived(query, cte.node, shown, place)
+
+
+# ---------------------------------------------------------------- recursive CTEs
+
+
+def _recursive(cte: Cte, shown: str, place: Place) -> Opaque:
+    """A recursive CTE: its text as it is, and all rows of the tables that it reads.
+
+    Which rows a step of the recursion adds depends on all that the steps before it added.
+    """
+    names = cte.columns
+    if not names:
+        first = cte.node
+        while isinstance(first, (exp.SetOperation, exp.Subquery)):
+            first = first.this
+        names = place.closed(cte.visible).query(first).names
+    definitions, whole = [], list[Base]()
+    for each in _with_those_read(cte):
+        definition, tables = _definition(each, place)
+        definitions.append(definition)
+        whole += tables
+    text = exp.select("*").from_(exp.Table(this=_quoted(cte.name)))
+    text.set("with_", exp.With(expressions=definitions, recursive=True))
+    alias = place.alias()
+    place.scope.show(shown, alias, names)
+    sql = text.sql(dialect=Exact, comments=False)
+    return Opaque(alias, exp.Table(this=exp.Var(this=f"({sql})")), tuple(names), tuple(whole), text)
+
+
+def _definition(cte: Cte, place: Place) -> tuple[exp.CTE, list[Base]]:
+    """A CTE as it is written, with the schemas of its tables, and these tables."""
+    body = cte.node.copy()
+    known = {*cte.visible, cte.name.lower(), *(c.alias.lower() for c in body.find_all(exp.CTE))}
+    whole = list[Base]()
+    for table in list(body.find_all(exp.Table)):
+        if isinstance(table.this, exp.Identifier) and (table.db or table.name.lower() not in known):
+            alone = table.copy()
+            alone.set("joins", None)
+            found = Block((), _source(alone, place.closed({})))
+            whole += [replace(base, whole=True) for base in occurrences(found)]
+            if not table.db:
+                read = place.catalog.find(None, table.name, place.default_schema)
+                assert read is not None
+                table.set("db", _quoted(read.schema))
+    alias = exp.TableAlias(this=_quoted(cte.name), columns=[_quoted(name) for name in cte.columns])
+    return exp.CTE(this=body, alias=alias), whole
+
+
+def _with_those_read(cte: Cte) -> list[Cte]:
+    """A CTE, after those that it reads, itself or through others; MySQL does not look into the rest."""
+    found: dict[str, Cte] = {}
+
+    def visit(each: Cte) -> None:
+        own = each.name.lower()
+        for table in each.node.find_all(exp.Table):
+            name = table.name.lower()
+            other = None if table.db or (each.recursive and name == own) else each.visible.get(name)
+            if other is not None and found.get(name) is not other:
+                visit(other)
+        if own in found:
+            raise Unsupported(f"a recursive CTE that reads two CTEs named {each.name!r} is not analysed")
+        found[own] = each
+
+    visit(cte)
+    return list(found.values())
+
+
+# ---------------------------------------------------------------- what a derived table shows
+
+
+def _never_null(query: Query) -> set[str]:
+    """Outputs that are columns which cannot be NULL."""
+    if isinstance(query, Union) or query.rollup:
+        return set()
+    return {output.name for output in query.outputs if output.expr.meta.get("not_null")}
+
+
+def _computed(query: Query, node: Expr) -> set[str]:
+    """Outputs of a derived table that are expressions once MySQL has merged it into the query around it."""
+    while isinstance(node, (exp.Lateral, exp.Subquery)):
+        node = node.this
+    if (
+        isinstance(query, Union)
+        or query.tree is None
+        or query.group is not None
+        or query.distinct
+        or query.limit is not None
+        or node.args.get("having") is not None
+        or any(has_window(expression) for expression in expressions_of(query))
+        or any(outer_references(inner) for output in query.outputs for inner in subqueries(output.expr))
+    ):
+        return set()  # it is not merged
+    return {
+        output.name
+        for output in query.outputs
+        if not isinstance(output.expr.unnest(), exp.Column) or output.expr.unnest().meta.get("computed")
+    }
+
+
+def _given_names(node: Expr) -> list[str]:
+    """The names of columns that an alias gives."""
+    alias = node.args.get("alias")
+    return [] if alias is None else [c.name for c in alias.args.get("columns") or ()]
+
+
+def _quoted(name: str) -> exp.Identifier:
+    return exp.Identifier(this=name, quoted=True)

@@ -1,0 +1,150 @@
+"""Generation: a query tree back to SQL text, with every identifier quoted.
+
+In: a `Query`, or an expression of one. Out: text that MySQL and MariaDB read with the meaning of the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from ..servers.mysql.syntax import Exact, Expr
+from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of
+
+
+def to_sql(query: Query) -> str:
+    """SQL text of a query tree."""
+    return _query(query).sql(dialect=Exact, identify=True, comments=False, copy=False)
+
+
+def expression_sql(expression: Expr) -> str:
+    """SQL text of an expression of a query tree."""
+    return _expression(expression).sql(dialect=Exact, identify=True, comments=False, copy=False)
+
+
+def _query(query: Query) -> Expr:
+    node = _set_operation(query) if isinstance(query, Union) else _select(query)
+    order = [_expression(e) for e in query.order if not isinstance(e.this, exp.Literal)]
+    if order:
+        node.set("order", exp.Order(expressions=order))
+    if query.limit is not None:
+        node.set("limit", exp.Limit(expression=exp.Literal.number(query.limit)))
+        if query.offset:
+            node.set("offset", exp.Offset(expression=exp.Literal.number(query.offset)))
+    return node
+
+
+def _set_operation(query: Union) -> Expr:
+    node = _branch(query.branches[0], query, first=True)
+    for branch in query.branches[1:]:
+        node = query.operator(this=node, expression=_branch(branch, query), distinct=query.distinct)
+    return node
+
+
+def _branch(query: Query, around: Union, first: bool = False) -> Expr:
+    """A branch of a set operation.
+
+    A set operation within one stands without parentheses where that means the same: MariaDB makes a derived table of
+    parentheses, and such a table cannot refer to the query around it.
+    """
+    node = _query(query)
+    if isinstance(query, Union) and not query.order and query.limit is None:
+        binds = [each.operator is exp.Intersect for each in (query, around)]
+        if binds == [True, False] or (first and binds[0] == binds[1]):
+            return node
+    return exp.Subquery(this=node)
+
+
+def _select(block: Block) -> Expr:
+    select = exp.Select(
+        expressions=[
+            exp.Alias(this=_expression(output.expr), alias=_name(output.name)) for output in block.outputs
+        ]
+    )
+    if block.distinct:
+        select.set("distinct", exp.Distinct())
+    if block.tree is not None:
+        first, joins = _from(block.tree)
+        select.set("from_", exp.From(this=first))
+        select.set("joins", joins)
+    if block.where:
+        select.set("where", exp.Where(this=_and(block.where)))
+    if block.group:
+        rollup = [exp.Rollup()] if block.rollup else None
+        keys = [_no_position(_expression(e)) for e in block.group]
+        select.set("group", exp.Group(expressions=keys, rollup=rollup))
+    if block.having:
+        select.set("having", exp.Having(this=_and(block.having)))
+    return select
+
+
+def _no_position(expression: Expr) -> Expr:
+    """A number in GROUP BY would be read as a position; as a string it is the constant that it stands for."""
+    if isinstance(expression, exp.Literal) and not expression.is_string:
+        return exp.Literal.string(expression.this)
+    return expression
+
+
+def _from(tree: Tree) -> tuple[Expr, list[Expr]]:
+    """The first source, and the joins that follow it; a join on the right is put in parentheses."""
+    if not isinstance(tree, Join):
+        return _source(tree), []
+    first, joins = _from(tree.left)
+    if isinstance(tree.right, Join):
+        head, tail = _from(tree.right)
+        head.set("joins", tail)
+        right: Expr = exp.Subquery(this=head)
+    else:
+        right = _source(tree.right)
+    on = _and(tree.on) if tree.on else None
+    if tree.left_outer:
+        joins.append(exp.Join(this=right, side="LEFT", on=exp.Boolean(this=True) if on is None else on))
+    elif on is None:
+        joins.append(exp.Join(this=right, kind="CROSS"))
+    else:
+        joins.append(exp.Join(this=right, on=on))
+    return first, joins
+
+
+def _source(source: Source) -> Expr:
+    alias = exp.TableAlias(this=_name(source.alias))
+    if isinstance(source, Base) and source.rows is not None:
+        return exp.Table(this=exp.Var(this=source.rows), alias=alias)
+    if isinstance(source, Base):
+        return exp.Table(this=_name(source.table.name), db=_name(source.table.schema), alias=alias)
+    if isinstance(source, Derived):
+        query = _query(source.query)
+        if source.lateral:
+            return exp.Lateral(this=exp.Subquery(this=query), alias=alias)
+        return exp.Subquery(this=query, alias=alias)
+    node = _expression(source.node)
+    node.set("alias", alias)
+    return node
+
+
+def _expression(node: Expr) -> Expr:
+    def visit(item: Expr) -> Expr:
+        query = query_of(item)
+        return item if query is None else exp.Subquery(this=_query(query))
+
+    copied = node.copy()
+    # a subquery within EXISTS stands without parentheses of its own
+    for exists in list(copied.find_all(exp.Exists)):
+        query = query_of(exists.this)
+        if query is not None:
+            exists.set("this", _query(query))
+    result: Expr = copied.transform(visit, copy=False)
+    return result
+
+
+def _and(conditions: Sequence[Expr]) -> Expr:
+    result: Expr
+    result, *others = (exp.Paren(this=_expression(condition)) for condition in conditions)
+    for other in others:
+        result = exp.And(this=result, expression=other)
+    return result
+
+
+def _name(text: str) -> exp.Identifier:
+    return exp.Identifier(this=text, quoted=True)

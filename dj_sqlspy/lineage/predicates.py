@@ -1,0 +1,286 @@
+"""Predicates: how a query depends on the rows of its subqueries, and what of it is demanded.
+
+In: a resolved tree. Out: a `Predicate` for each subquery that stands in an expression; the occurrences of base tables
+that demanded rows need rows of; the queries that are demanded for themselves. How their rows are asked for is decided
+in `derivation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from ..servers.mysql.syntax import Expr, is_row
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Join,
+    Query,
+    Tree,
+    Union,
+    expressions_of,
+    is_not_false,
+    is_not_true,
+    is_plain,
+    outer_references,
+    query_of,
+    sources,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Predicate:
+    """A subquery in an expression, and how the expression depends on it.
+
+    Attributes
+    ----------
+    query : Query
+    polarity : {"+", "-", "~"}
+        "+": more rows of the subquery can only turn the expression towards true (EXISTS, IN). "-": they can only turn
+        it away from true (NOT EXISTS, NOT IN, ALL). "~": both are possible.
+    match : callable
+        Takes the outputs of one row of the subquery. Returns the condition under which the row matters, None if each
+        row does.
+    scalar : bool
+        True if its value is used, not whether it has a row.
+    """
+
+    query: Query
+    polarity: str
+    match: Callable[[Sequence[Expr]], Expr | None]
+    scalar: bool = False
+
+    @property
+    def standalone(self) -> bool:
+        """A scalar subquery whose value is one for all rows: it is demanded for itself."""
+        return self.scalar and not outer_references(self.query)
+
+    @property
+    def branches(self) -> Iterator[Predicate]:
+        """A predicate for each branch of a UNION, without its LIMIT; of any other subquery, itself."""
+        if isinstance(self.query, Union) and self.query.limit is None:
+            for branch in self.query.branches:
+                yield from replace(self, query=branch).branches
+        else:
+            yield self
+
+
+def any_row(_: Sequence[Expr]) -> Expr | None:
+    """No condition (`Predicate.match`): any row of the subquery matters."""
+    return None
+
+
+_FLIP = {"+": "-", "-": "+", "~": "~"}
+
+
+def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
+    """The subqueries of an expression, each with its polarity.
+
+    AND, OR and parentheses keep the polarity, and NOT turns it. Anything else loses it ("~"): comparisons with a
+    scalar subquery, CASE, functions, IS, XOR.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> block = tree("SELECT x FROM a WHERE id IN (SELECT id FROM b) OR NOT (id IN (SELECT id FROM c))")
+    >>> [predicate.polarity for predicate in predicates(block.where[0])]
+    ['+', '-']
+    """
+    if isinstance(expression, (exp.And, exp.Or)):
+        yield from predicates(expression.this, polarity)
+        yield from predicates(expression.expression, polarity)
+    elif isinstance(expression, exp.Paren):
+        yield from predicates(expression.this, polarity)
+    elif isinstance(expression, exp.Not):
+        yield from predicates(expression.this, _FLIP[polarity])
+    elif isinstance(expression, exp.Exists):
+        query = query_of(expression.this)
+        if query is not None:
+            yield _correlated(Predicate(query, polarity, any_row))
+    elif (found := _in(expression, polarity) or _quantified(expression, polarity)) is not None:
+        yield from predicates(expression.this, "~")
+        yield _correlated(found)
+    elif (query := query_of(expression)) is not None:
+        yield Predicate(query, "~", any_row, scalar=True)
+    else:
+        for child in expression.iter_expressions():
+            yield from predicates(child, "~")
+
+
+def _correlated(predicate: Predicate) -> Predicate:
+    """A correlated subquery that groups or limits is asked for all rows it could read: its polarity is lost."""
+    if _only_selects(predicate.query) or not outer_references(predicate.query):
+        return predicate
+    return replace(predicate, polarity="~")
+
+
+def _only_selects(query: Query) -> bool:
+    if isinstance(query, Union):
+        return query.adds_up and all(_only_selects(branch) for branch in query.branches)
+    return is_plain(query)
+
+
+def _in(expression: Expr, polarity: str) -> Predicate | None:
+    """``x IN (SELECT …)``"""
+    query = _inner(expression.args.get("query")) if isinstance(expression, exp.In) else None
+    if query is None:
+        return None
+    return Predicate(query, polarity, lambda outputs: _equal(expression.this, outputs, polarity))
+
+
+def _quantified(expression: Expr, polarity: str) -> Predicate | None:
+    """``x > ANY (SELECT …)`` or ``x > ALL (SELECT …)``"""
+    if not isinstance(expression, (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)):
+        return None
+    quantifier = expression.expression
+    query = _inner(quantifier.this) if isinstance(quantifier, (exp.Any, exp.All)) else None
+    if query is None:
+        return None
+    universal = isinstance(quantifier, exp.All)
+    turned = _FLIP[polarity] if universal else polarity
+
+    def match(outputs: Sequence[Expr]) -> Expr | None:
+        compared: Expr = type(expression)(this=expression.this.copy(), expression=outputs[0].copy())
+        if universal:
+            # x > ALL (…) fails by a row for which x > y is not true
+            return exp.Not(this=exp.Paren(this=compared)) if turned == "+" else is_not_true(compared)
+        return compared if turned == "+" else is_not_false(compared)
+
+    return Predicate(query, turned, match)
+
+
+def _inner(node: Expr | None) -> Query | None:
+    while isinstance(node, (exp.Paren, exp.Subquery)):
+        node = node.this
+    return query_of(node)
+
+
+def _equal(left: Expr, outputs: Sequence[Expr], polarity: str) -> Expr | None:
+    """The condition that a row of an IN subquery equals the left side (negated: is not known to differ)."""
+    condition: Expr | None = None
+    for one, other in zip(_components(left), outputs, strict=True):
+        equal: Expr = exp.EQ(this=exp.Paren(this=one.copy()), expression=exp.Paren(this=other.copy()))
+        # where neither side can be NULL, the comparison itself says it, and an index can serve it
+        if polarity != "+" and not (_never_null(one) and _never_null(other)):
+            equal = is_not_false(equal)
+        condition = equal if condition is None else exp.And(this=condition, expression=equal)
+    return condition
+
+
+def _components(expression: Expr) -> list[Expr]:
+    """The components of a row constructor; of any other expression, itself."""
+    if isinstance(expression, exp.Paren):
+        return _components(expression.this)
+    return (
+        list(expression.expressions)
+        if isinstance(expression, exp.Tuple) or is_row(expression)
+        else [expression]
+    )
+
+
+def _never_null(expression: Expr) -> bool:
+    if isinstance(expression, exp.Paren):
+        return _never_null(expression.this)
+    return bool(expression.meta.get("not_null")) or isinstance(expression, exp.Literal)
+
+
+# ---------------------------------------------------------------- what is demanded of a query
+
+
+def from_occurrences(tree: Tree | None) -> list[Base]:
+    """Base tables that the rows of a FROM clause are made of, through derived tables."""
+    found: list[Base] = []
+    for source in sources(tree):
+        if isinstance(source, Base):
+            found.append(source)
+        elif isinstance(source, Derived):
+            found += _query_occurrences(source.query)
+    return found
+
+
+def _query_occurrences(query: Query) -> list[Base]:
+    if isinstance(query, Union):
+        return [base for branch in query.branches for base in _query_occurrences(branch)]
+    return from_occurrences(query.tree)
+
+
+def demanded_occurrences(query: Query) -> list[Base]:
+    """Base tables that demanded rows need rows of: all but those below a negation.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> query = tree("SELECT x FROM a WHERE id IN (SELECT id FROM b) AND id NOT IN (SELECT id FROM c)")
+    >>> [base.table.name for base in demanded_occurrences(query)]
+    ['a', 'b']
+    """
+    if isinstance(query, Union):
+        return [base for branch in query.branches for base in demanded_occurrences(branch)]
+    found = [source for source in sources(query.tree) if isinstance(source, Base)]
+    for source in sources(query.tree):
+        if isinstance(source, Derived):
+            found += demanded_occurrences(source.query)
+    for expression in expressions_of(query):
+        for predicate in predicates(expression):
+            if predicate.polarity != "-" and not predicate.standalone:
+                found += demanded_occurrences(predicate.query)
+    return found
+
+
+def rowless(tree: Tree | None) -> bool:
+    """True if FROM can have a row that no row of a table is part of: one of VALUES, or COUNT(*) over no rows."""
+    if isinstance(tree, Join):
+        return rowless(tree.left) and (tree.left_outer or rowless(tree.right))
+    if isinstance(tree, Derived):
+        return _rowless_query(tree.query)
+    return not isinstance(tree, Base)
+
+
+def _rowless_query(query: Query) -> bool:
+    if isinstance(query, Union):
+        return any(_rowless_query(branch) for branch in query.branches)
+    return query.totals or rowless(query.tree)
+
+
+def standalone(query: Query) -> Iterator[Query]:
+    """Queries that are demanded for themselves.
+
+    These are queries with LIMIT below the top (which rows are first must not change), aggregates over all rows in a
+    derived table (they have a value even of no rows), and scalar subqueries that are not correlated.
+
+    >>> from dj_sqlspy.lineage.example import show, tree
+    >>> for query in standalone(tree("SELECT x FROM a WHERE x > (SELECT MAX(y) FROM b)")):
+    ...     show(query)
+    SELECT MAX(t2.y) AS MAX(y) FROM s.b AS t2
+    """
+    if isinstance(query, Block) and query.totals and query.having:
+        yield _of_all_rows(query)
+    yield from _inside(query)
+
+
+def _inside(query: Query) -> Iterator[Query]:
+    if isinstance(query, Union):
+        for branch in query.branches:
+            yield from _at(branch)
+        return
+    for source in sources(query.tree):
+        if isinstance(source, Derived):
+            yield from _at(source.query)
+    for expression in expressions_of(query):
+        for predicate in predicates(expression):
+            if predicate.standalone:
+                yield _of_all_rows(predicate.query)
+                yield from _inside(predicate.query)
+            else:
+                yield from _at(predicate.query)
+
+
+def _at(query: Query) -> Iterator[Query]:
+    totals = isinstance(query, Block) and query.totals
+    if (query.limit is not None or totals) and not outer_references(query):
+        yield _of_all_rows(query)
+    yield from _inside(query)
+
+
+def _of_all_rows(query: Query) -> Query:
+    """An aggregate over all rows without its HAVING: also one that is rejected is computed from them."""
+    return replace(query, having=()) if isinstance(query, Block) and query.totals else query

@@ -1,0 +1,294 @@
+"""Rejection: what must come along so that a rejected row stays rejected.
+
+In: a resolved `Query`. Out: `Witness` rules. A slice can hold rows that one statement rejects and another one
+reads. Where the rejection can be undone by rows that are missing, a rule names the rows that must then be there:
+
+- a subquery under a negation (NOT IN, NOT EXISTS, ALL, EXCEPT): the first row that it rejects by;
+- a LEFT JOIN: the first match of a row that would otherwise be extended with NULLs and pass; and what its ON
+  rejects a pair of rows by;
+- a subquery with an unknown effect (scalar, CASE): all rows that its value is computed from;
+- a group or a window partition of which the slice holds a row and whose value the statement goes on to test:
+  all rows of it.
+
+Each rule is about combinations of rows that the slice holds (`Combinations`). The cascade evaluates the rules to a
+fixpoint, asking only for rows that are new (semi-naive). By induction over the tree, a block then accepts a
+combination that the slice holds if and only if it accepts it in the source (docs/semantics.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sqlglot import exp
+
+from ..servers.mysql.syntax import Expr
+from .combinations import Combinations, apart, beside, of_join, of_lateral, without_subqueries
+from .derivation import inputs
+from .predicates import (
+    Predicate,
+    any_row,
+    demanded_occurrences,
+    from_occurrences,
+    predicates,
+    rowless,
+    standalone,
+)
+from .rewrite import substitute
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Join,
+    Opaque,
+    Query,
+    Union,
+    expressions_of,
+    has_subquery,
+    is_not_true,
+    is_plain,
+    joins,
+    outer_references,
+    sources,
+    tree_aliases,
+    windows_of,
+)
+from .witness import Witness, first_rule, group_rule, of_first, rule
+
+_NOWHERE = Combinations()  # what a query that refers to no other is evaluated for
+
+
+def witnesses(query: Query) -> tuple[Witness, ...]:
+    """All rules that a query needs, each once.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> for rule in witnesses(tree("SELECT x FROM a WHERE NOT EXISTS (SELECT 1 FROM c WHERE c.id = a.id)")):
+    ...     print(rule.reason, [base.table.name for base in rule.outer], [base.table.name for base in rule.wanted])
+    keeps a row rejected (anti-join) ['a'] ['c']
+    """
+    found = (each for demanded in (query, *standalone(query)) for each in _query(demanded, True, _NOWHERE))
+    return tuple({(each.asks, each.group_sql): each for each in found}.values())
+
+
+def _query(query: Query, root: bool, around: Combinations) -> Iterator[Witness]:
+    """The rules of a query that is evaluated for ``around``. ``root``: all of its rows are demanded."""
+    if isinstance(query, Block):
+        yield from _block(query, root, around)
+        return
+    for branch in query.branches:
+        yield from _query(branch, root and query.adds_up, around)
+
+
+def _block(block: Block, root: bool, around: Combinations) -> Iterator[Witness]:
+    joined = around.joined(block.tree)
+    here = joined.meeting(*(condition for condition in block.where if is_stable(condition)))
+    yield from _conditions(block, root, here)
+    yield from _left_joins(block, around)
+    yield from _lateral(block, around)
+    yield from _groups(block, root, here)
+    # the rules inside of a positive subquery hold also where it is untrue: they keep it so
+    inner = joined.meeting(*(condition for condition in block.where if is_monotone(condition)))
+    yield from _inside(block, root, inner, around)
+
+
+def is_stable(condition: Expr) -> bool:
+    """True for a condition that, false in the source, cannot become true in a slice that keeps all rules."""
+    return all(predicate.polarity == "+" for predicate in predicates(condition))
+
+
+def is_monotone(condition: Expr) -> bool:
+    """True for a condition that, false in the source, cannot become true by leaving any rows out."""
+    return all(
+        predicate.polarity == "+" and _is_monotone(predicate.query) for predicate in predicates(condition)
+    )
+
+
+def _is_monotone(query: Query) -> bool:
+    if isinstance(query, Union):
+        return query.adds_up and all(map(_is_monotone, query.branches))
+    return (
+        is_plain(query)
+        and not any(join.left_outer for join in joins(query.tree))
+        and all(_is_monotone(each.query) for each in sources(query.tree) if isinstance(each, Derived))
+        and all(map(is_monotone, expressions_of(query)))
+    )
+
+
+def _inside(block: Block, root: bool, here: Combinations, around: Combinations) -> Iterator[Witness]:
+    """The rules of the queries inside of a block."""
+    for source in sources(block.tree):
+        if isinstance(source, Derived):
+            # where nothing around it picks among its rows, all of them are demanded
+            passed = root and block.tree is source and not (block.where or block.having or block.limit)
+            if outer_references(source.query):
+                yield from _query(source.query, passed, of_lateral(block, source, around))
+            else:
+                yield from _query(source.query, passed or source.query.limit is not None, _NOWHERE)
+        elif isinstance(source, Opaque) and has_subquery(source.node):
+            yield from _inside_expression(source.node, of_lateral(block, source, around))
+    for join in joins(block.tree):
+        if any(map(has_subquery, join.on)):
+            pairs = of_join(block, join, around, is_monotone)
+            for condition in join.on:
+                yield from _inside_expression(condition, pairs)
+    for expression in expressions_of(replace(block, tree=None)):
+        yield from _inside_expression(expression, here)
+
+
+def _inside_expression(expression: Expr, here: Combinations) -> Iterator[Witness]:
+    for predicate in predicates(expression):
+        correlated = bool(outer_references(predicate.query))
+        yield from _query(predicate.query, predicate.standalone, here if correlated else _NOWHERE)
+
+
+# ---------------------------------------------------------------- conditions with subqueries
+
+
+def _conditions(block: Block, root: bool, here: Combinations) -> Iterator[Witness]:
+    for condition in block.where:
+        yield from _rejected(here, condition)
+    others: list[Expr] = [*block.having, *(block.group or ())]
+    if not root or block.limit is not None:
+        others += [output.expr for output in block.outputs]
+        others += block.order
+    for expression in others:
+        for predicate in predicates(expression):
+            if predicate.polarity != "+" or expression not in block.having:
+                yield from _whole_value(here, predicate)
+
+
+def _rejected(here: Combinations, condition: Expr) -> Iterator[Witness]:
+    """What a condition rejects combinations by."""
+    for predicate in predicates(condition):
+        if predicate.polarity == "-":
+            yield from _rejecting(here, condition, predicate)
+        elif predicate.polarity == "~":
+            yield from _whole_value(here, predicate)
+
+
+def _rejecting(here: Combinations, condition: Expr, predicate: Predicate) -> Iterator[Witness]:
+    """The first row of a negated subquery for each combination that the condition rejects.
+
+    With it come all rows that make the conditions of the subquery true for it. Each of those has a rule of its own:
+    under OR the row can be there without them.
+    """
+    reason = "keeps a row rejected (anti-join)"
+    rejected, told = here.meeting(is_not_true(condition)), apart(here.read.tree)
+    for branch in predicate.branches:
+        direct = tuple(from_occurrences(branch.query.tree)) if is_plain(branch.query) else ()
+        first = rejected.attached(branch, direct) if direct else None
+        if first is not None:
+            yield first_rule(reason, first, direct, told)
+        known = {base.alias for base in direct}
+        for base in demanded_occurrences(branch.query):
+            if base.alias not in known:
+                read = rejected.attached(branch, (*direct, base))
+                if first is not None:
+                    read = of_first(read, first, direct, told)
+                yield rule(reason, read, (base,))
+
+
+def _whole_value(here: Combinations, predicate: Predicate) -> Iterator[Witness]:
+    """All rows that the value of a subquery is computed from, for each combination that is there."""
+    if predicate.standalone:
+        return
+    for branch in predicate.branches:
+        for base in demanded_occurrences(branch.query):
+            yield rule("a value that is compared (subquery)", here.attached(branch, (base,)), (base,))
+
+
+# ---------------------------------------------------------------- FROM
+
+
+def _lateral(block: Block, around: Combinations) -> Iterator[Witness]:
+    """What a source is computed from, for each row beside it that it refers to.
+
+    That is all rows of a derived table that groups or limits, and of the subqueries in JSON_TABLE.
+    """
+    for source in sources(block.tree):
+        values: Iterable[Predicate] = ()
+        if isinstance(source, Opaque):
+            values = predicates(source.node)
+        elif isinstance(source, Derived) and not is_plain(source.query) and outer_references(source.query):
+            values = [Predicate(source.query, "~", any_row, scalar=True)]
+        for value in values:
+            yield from _whole_value(of_lateral(block, source, around), value)
+
+
+def _left_joins(block: Block, around: Combinations) -> Iterator[Witness]:
+    for join in joins(block.tree):
+        if join.left_outer:
+            yield from _matched(block, join, beside(block, join, around))
+            if any(map(has_subquery, join.on)):
+                # each row of the kept side with each of the other that ON rejects: what it is rejected by
+                pairs = of_join(block, join, around, is_stable)
+                for condition in join.on:
+                    yield from _rejected(pairs, condition)
+
+
+def _matched(block: Block, join: Join, left: Combinations) -> Iterator[Witness]:
+    """The first match of each row on the kept side, where the NULLs in its place would pass the conditions.
+
+    With it come all rows that make the conditions of its derived tables and of ON true. ``left`` are the combinations
+    that the join is evaluated for.
+    """
+    reason = "keeps a LEFT JOIN matched"
+    filled = tree_aliases(join.right)
+    visible = tree_aliases(join) | left.aliases
+    passing = tuple(
+        substitute(condition, lambda c: exp.Null() if c.table in filled else None)
+        for condition in without_subqueries(block, join, visible)
+    )
+    wanted = tuple(from_occurrences(join.right))
+    told = (*apart(left.read.tree), *apart(join.left))
+
+    def with_match(*also: Base) -> Combinations:
+        """Each row of the kept side with each match of it."""
+        both = left.joined(replace(join, left_outer=False), passing, also)
+        kept = (*left.bases, *from_occurrences(join.left))
+        return replace(both, bases=kept, rowless=left.rowless and rowless(join.left))
+
+    first = with_match()
+    if wanted:
+        yield first_rule(reason, first, wanted, told)
+    more = [(base, with_match(base)) for base in _below(join, wanted)]
+    for condition in (on for each in (*joins(join.right), join) for on in each.on):
+        for predicate in predicates(condition):
+            if predicate.polarity != "-" and not predicate.standalone:
+                for branch in predicate.branches:
+                    bases = demanded_occurrences(branch.query)
+                    more += [(base, first.attached(branch, (base,))) for base in bases]
+    for base, read in more:
+        yield rule(reason, of_first(read, first, wanted, told), (base,))
+
+
+def _below(join: Join, known: tuple[Base, ...]) -> Iterator[Base]:
+    """What the derived tables on the right side of a join demand, other than the tables its rows are made of."""
+    aliases = {base.alias for base in known}
+    for source in sources(join.right):
+        for base in demanded_occurrences(source.query) if isinstance(source, Derived) else ():
+            if base.alias not in aliases:
+                yield base
+
+
+# ---------------------------------------------------------------- groups and windows
+
+
+def _groups(block: Block, root: bool, here: Combinations) -> Iterator[Witness]:
+    """All rows of each group (or window partition) that the slice holds a row of."""
+    if outer_references(block):
+        return  # all rows that it could read are demanded for each outer row, see `_whole_value`
+    tested = not root or block.limit is not None
+    partitions: list[tuple[Expr, ...]] = []
+    if block.group and (tested or block.having or windows_of(block)):
+        partitions.append(() if block.rollup else block.group)
+    elif block.group is not None and not block.group and block.having:
+        partitions.append(())
+    if tested:
+        partitions += windows_of(block) if block.group is None else [()] if windows_of(block) else []
+    for partition in partitions:
+        if not partition and block.group == () and not block.having:
+            continue  # demanded for itself, see `standalone`
+        for base in demanded_occurrences(block):
+            read = inputs(block, {each.alias for each in (base, *from_occurrences(block.tree))})
+            yield group_rule("completes a group that is tested", here, partition, read, base)

@@ -1,0 +1,145 @@
+"""Rewriting: the small steps that passes build new trees with.
+
+A tree is never changed in place. What a function does not name stays as it was, shared with the old tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import overload
+
+from sqlglot import exp
+
+from ..servers.mysql.syntax import Expr
+from .tree import (
+    Block,
+    Derived,
+    Join,
+    Opaque,
+    Output,
+    Query,
+    Tree,
+    Union,
+    all_aliases,
+    query_of,
+    subqueries,
+    subquery,
+)
+
+
+def map_block(
+    block: Block, f: Callable[[Expr], Expr], inside: Callable[[Query], Query] | None = None
+) -> Block:
+    """Apply ``f`` to the expressions of a block itself, and ``inside`` to the queries of its derived tables."""
+    return replace(
+        block,
+        outputs=tuple(Output(output.name, f(output.expr)) for output in block.outputs),
+        tree=None if block.tree is None else _map_tree(block.tree, f, inside),
+        where=tuple(f(e) for e in block.where),
+        group=None if block.group is None else tuple(f(e) for e in block.group),
+        having=tuple(f(e) for e in block.having),
+        order=tuple(f(e) for e in block.order),
+    )
+
+
+def _map_tree(tree: Tree, f: Callable[[Expr], Expr], inside: Callable[[Query], Query] | None) -> Tree:
+    if isinstance(tree, Join):
+        left, right = _map_tree(tree.left, f, inside), _map_tree(tree.right, f, inside)
+        return replace(tree, left=left, right=right, on=tuple(f(e) for e in tree.on))
+    if isinstance(tree, Derived) and inside is not None:
+        return replace(tree, query=inside(tree.query))
+    if isinstance(tree, Opaque):
+        return replace(tree, node=f(tree.node))
+    return tree
+
+
+def map_query(query: Query, f: Callable[[Expr], Expr]) -> Query:
+    """Apply ``f`` to every expression of a query, also within its derived tables."""
+    if isinstance(query, Union):
+        branches = tuple(map_query(branch, f) for branch in query.branches)
+        return replace(query, branches=branches, order=tuple(f(e) for e in query.order))
+    return map_block(query, f, lambda inner: map_query(inner, f))
+
+
+def substitute(
+    node: Expr,
+    mapping: Callable[[exp.Column], Expr | None],
+    inside: Callable[[Query], Query] | None = None,
+) -> Expr:
+    """Copy of an expression with each column ``c`` replaced by ``mapping(c)`` where that is not None.
+
+    ``inside`` makes the new query of a subquery. By default its columns are replaced too.
+    """
+
+    def visit(item: Expr) -> Expr:
+        if isinstance(item, exp.Column):
+            new = mapping(item)
+            return item if new is None else new
+        query = query_of(item)
+        if query is None:
+            return item
+        return subquery(inside(query) if inside else map_query(query, lambda e: substitute(e, mapping)))
+
+    result: Expr = node.copy().transform(visit, copy=False)
+    return result
+
+
+def with_new_aliases(expression: Expr, new: Callable[[], str]) -> Expr:
+    """Copy of an expression in which every source of its subqueries has another alias.
+
+    An expression that stands in a second place (an alias in HAVING) needs them to be told apart.
+    """
+    names = {alias: new() for query in subqueries(expression) for alias in all_aliases(query)}
+    return _with_aliases(expression, names) if names else expression.copy()
+
+
+def _with_aliases(expression: Expr, names: dict[str, str]) -> Expr:
+    def column(node: exp.Column) -> Expr | None:
+        if node.table not in names:
+            return None
+        renamed = node.copy()
+        renamed.set("table", exp.Identifier(this=names[node.table], quoted=True))
+        return renamed
+
+    def inside(query: Query) -> Query:
+        if isinstance(query, Union):
+            order = tuple(_with_aliases(e, names) for e in query.order)
+            return replace(query, branches=tuple(inside(branch) for branch in query.branches), order=order)
+        block = map_block(query, lambda e: _with_aliases(e, names), inside)
+        return replace(block, tree=None if block.tree is None else source(block.tree))
+
+    def source(tree: Tree) -> Tree:
+        if isinstance(tree, Join):
+            return replace(tree, left=source(tree.left), right=source(tree.right))
+        return replace(tree, alias=names[tree.alias])
+
+    return substitute(expression, column, inside)
+
+
+def with_names(query: Query, names: Collection[str]) -> Query:
+    """The same query with other names of its outputs."""
+    if isinstance(query, Union):
+        return replace(query, branches=tuple(with_names(branch, names) for branch in query.branches))
+    outputs = zip(names, query.outputs, strict=True)
+    return replace(query, outputs=tuple(Output(name, output.expr) for name, output in outputs))
+
+
+def put(tree: Tree, alias: str, new: Tree) -> Tree:
+    """The tree with another source in the place of the one of that alias."""
+    if isinstance(tree, Join):
+        return replace(tree, left=put(tree.left, alias, new), right=put(tree.right, alias, new))
+    return new if tree.alias == alias else tree
+
+
+@overload
+def cross(left: Tree | None, right: Tree) -> Tree: ...
+@overload
+def cross(left: Tree | None, right: None) -> Tree | None: ...
+def cross(left: Tree | None, right: Tree | None) -> Tree | None:
+    """Both trees side by side; a left-deep right tree is unrolled so that its ON may refer to the left."""
+    if left is None or right is None:
+        return left if right is None else right
+    if isinstance(right, Join) and not isinstance(right.right, Join):
+        return replace(right, left=cross(left, right.left))
+    return Join(left, right)

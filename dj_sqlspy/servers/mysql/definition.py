@@ -1,0 +1,308 @@
+"""Definition: what SHOW CREATE TABLE of a MySQL or MariaDB says, in parts that can be changed, and back to text.
+
+In: the text. Out: a `Definition`: columns with their clauses, keys and constraints with their parts, options of the
+table, partitions. It is a parser of what these two servers print, which is less than what they read. What stands in a
+comment that only some versions read (``/*!80023 INVISIBLE */``) is read as if it stood there plainly. It asks no
+server, and knows nothing of what a server takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Token(NamedTuple):
+    """A word, a name in backticks, a string or a mark, with the space before it."""
+
+    space: str
+    text: str
+
+    @property
+    def word(self) -> str:
+        """The word in capitals; a name, a string or a mark as it is."""
+        return self.text if self.text[0] in "`'\"" else self.text.upper()
+
+
+Tokens = tuple[Token, ...]
+
+# In this order: a comment of versions is opened or closed, a name, a string, a word or number, any other mark.
+_TOKEN = re.compile(
+    r"(?P<space>\s*)(?:(?P<open>/\*M?!\d*)|(?P<close>\*/)|(?P<text>`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*'|[\w$]+|\S))",
+    re.DOTALL,
+)
+
+
+class Clause(NamedTuple):
+    """A clause of a column, named by its first words: ``DEFAULT``, ``NOT NULL``, ``GENERATED`` …"""
+
+    kind: str
+    tokens: Tokens
+
+    @property
+    def text(self) -> str:
+        return text_of(self.tokens)
+
+
+@dataclass(frozen=True)
+class ColumnDefinition:
+    """A column: its name, its type (with length and UNSIGNED) and its clauses in order."""
+
+    name: str
+    type: str
+    clauses: tuple[Clause, ...]
+
+    def get(self, kind: str) -> Clause | None:
+        """The clause of a kind."""
+        return next((clause for clause in self.clauses if clause.kind == kind), None)
+
+    def __str__(self) -> str:
+        return " ".join([_quoted(self.name), self.type, *(clause.text for clause in self.clauses)])
+
+
+@dataclass(frozen=True)
+class KeyDefinition:
+    """A key, a constraint or a period: ``kind`` (``UNIQUE KEY``, ``FOREIGN KEY``, ``CHECK`` …), name, parts in its
+    parentheses, and what follows."""
+
+    kind: str
+    name: str
+    parts: tuple[Tokens, ...]
+    rest: Tokens = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns among the parts, as far as each part starts with one."""
+        return tuple(name_of(part[0]) for part in self.parts if part[0].text[0] == "`")
+
+    @property
+    def refers_to(self) -> tuple[str, str, tuple[str, ...]] | None:
+        """Of a foreign key: schema ("" if not named), table and columns."""
+        if not self.rest or self.rest[0].word != "REFERENCES":
+            return None
+        opening = next(i for i, token in enumerate(self.rest) if token.text == "(")
+        names = [name_of(token) for token in self.rest[1:opening] if token.text != "."]
+        closing = _closing(self.rest, opening)
+        columns = [name_of(token) for token in self.rest[opening + 1 : closing - 1] if token.text != ","]
+        return (names[0] if len(names) > 1 else ""), names[-1], tuple(columns)
+
+    def __str__(self) -> str:
+        named = f" {_quoted(self.name)}" if self.name else ""
+        head = (
+            f"CONSTRAINT{named} {self.kind}" if self.kind in _CONSTRAINTS and named else f"{self.kind}{named}"
+        )
+        rest = text_of(self.rest)
+        return f"{head} ({','.join(map(text_of, self.parts))})" + (f" {rest}" if rest else "")
+
+
+_CONSTRAINTS = ("FOREIGN KEY", "CHECK")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A table: its name, columns, keys and constraints, options by name, and how it is partitioned."""
+
+    name: str
+    columns: tuple[ColumnDefinition, ...]
+    keys: tuple[KeyDefinition, ...]
+    options: dict[str, str]
+    partitions: Tokens = ()
+
+    def __str__(self) -> str:
+        items = ",\n".join(f"  {item}" for item in (*self.columns, *self.keys))
+        options = "".join(f" {name}={value}" if value else f" {name}" for name, value in self.options.items())
+        partitions = f"\n{text_of(self.partitions)}" if self.partitions else ""
+        return f"CREATE TABLE {_quoted(self.name)} (\n{items}\n){options}{partitions}"
+
+
+def tokens_of(text: str) -> Tokens:
+    r"""The tokens of a text; what stands in comments of versions is among them.
+
+    >>> [token.text for token in tokens_of("`a``b` int /*!80023 INVISIBLE */ DEFAULT 'it\\'s'")]
+    ['`a``b`', 'int', 'INVISIBLE', 'DEFAULT', "'it\\'s'"]
+    """
+    found: list[Token] = []
+    space = ""
+    for match in _TOKEN.finditer(text):
+        space += match["space"]
+        if match["text"]:
+            found.append(Token(space, match["text"]))
+            space = ""
+        elif found:
+            space = " "  # where a comment of versions opens or closes
+    return tuple(found)
+
+
+def text_of(tokens: Sequence[Token]) -> str:
+    """Tokens as text, from the first to the last of them."""
+    return "".join(token.space + token.text for token in tokens)[len(tokens[0].space) :] if tokens else ""
+
+
+def name_of(token: Token) -> str:
+    """The name that a token in backticks holds; a word as it is.
+
+    >>> name_of(Token("", "`a``b`"))
+    'a`b'
+    """
+    return token.text[1:-1].replace("``", "`") if token.text[0] == "`" else token.text
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def parse_definition(text: str) -> Definition:
+    """Parse what SHOW CREATE TABLE says.
+
+    Raises
+    ------
+    ValueError
+        If it is nothing that can be parsed.
+
+    Examples
+    --------
+    >>> table = parse_definition('''CREATE TABLE `t` (
+    ...   `id` int NOT NULL,
+    ...   `h` int DEFAULT NULL /*!80023 INVISIBLE */,
+    ...   PRIMARY KEY (`id`)
+    ... ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin''')
+    >>> [clause.kind for clause in table.columns[1].clauses], table.keys[0].columns, table.options["ENGINE"]
+    (['DEFAULT', 'INVISIBLE'], ('id',), 'InnoDB')
+    >>> print(table)
+    CREATE TABLE `t` (
+      `id` int NOT NULL,
+      `h` int DEFAULT NULL INVISIBLE,
+      PRIMARY KEY (`id`)
+    ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin
+    """
+    tokens = tokens_of(text)
+    opening = next((i for i, token in enumerate(tokens) if token.text == "("), 0)
+    if [token.word for token in tokens[:2]] != ["CREATE", "TABLE"] or opening != 3:
+        raise ValueError(f"no CREATE TABLE: {text[:60]!r}")
+    closing = _closing(tokens, opening)
+    columns: list[ColumnDefinition] = []
+    keys: list[KeyDefinition] = []
+    for item in _split(tokens[opening + 1 : closing - 1]):
+        if item[0].text[0] == "`":
+            columns.append(_column(item))
+        else:
+            keys.append(_key(item))
+    rest = tokens[closing:]
+    words = [token.word for token in rest]
+    start = next(
+        (i for i in range(len(rest)) if words[i : i + 2] == ["PARTITION", "BY"]),
+        len(rest),
+    )
+    return Definition(name_of(tokens[2]), tuple(columns), tuple(keys), _options(rest[:start]), rest[start:])
+
+
+def _closing(tokens: Sequence[Token], start: int) -> int:
+    """The place after the parenthesis that closes the one at ``start``."""
+    depth = 0
+    for place in range(start, len(tokens)):
+        depth += (tokens[place].text == "(") - (tokens[place].text == ")")
+        if depth == 0:
+            return place + 1
+    raise ValueError(f"a parenthesis is not closed: {text_of(tokens)[:60]!r}")
+
+
+def _split(tokens: Tokens) -> Iterator[Tokens]:
+    """The parts between commas that stand in no further parentheses."""
+    depth = start = 0
+    for place, token in enumerate(tokens):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and token.text == ",":
+            yield tokens[start:place]
+            start = place + 1
+    if start < len(tokens):
+        yield tokens[start:]
+
+
+# Clauses of columns that are more than one word; of those that are not here, the first word is the name.
+_WORDS = (
+    ("NOT", "NULL"),
+    ("CHARACTER", "SET"),
+    ("ON", "UPDATE"),
+    ("WITHOUT", "SYSTEM", "VERSIONING"),
+    ("WITH", "SYSTEM", "VERSIONING"),
+    ("GENERATED", "ALWAYS", "AS"),
+)
+# Clauses of one word with nothing after it.
+_ALONE = frozenset(
+    ["NULL", "AUTO_INCREMENT", "INVISIBLE", "VISIBLE", "STORED", "VIRTUAL", "PERSISTENT", "COMPRESSED"]
+)
+
+
+def _column(tokens: Tokens) -> ColumnDefinition:
+    place = 2
+    if place < len(tokens) and tokens[place].text == "(":
+        place = _closing(tokens, place)
+    while place < len(tokens) and tokens[place].word in ("UNSIGNED", "ZEROFILL", "SIGNED"):
+        place += 1
+    type_ = text_of(tokens[1:place])
+    clauses: list[Clause] = []
+    while place < len(tokens):
+        words = tuple(token.word for token in tokens[place : place + 3])
+        kind = next((known for known in _WORDS if words[: len(known)] == known), words[:1])
+        end = place + len(kind)
+        if kind == ("GENERATED", "ALWAYS", "AS"):
+            end = _closing(tokens, end) if tokens[end].text == "(" else end + 2  # AS ROW START
+        elif kind == ("NOT", "NULL") or kind[0] in _ALONE or kind[0] in ("WITHOUT", "WITH"):
+            pass
+        elif end < len(tokens):
+            end = _value_end(tokens, end)
+        clauses.append(Clause(" ".join(kind), tokens[place:end]))
+        place = end
+    return ColumnDefinition(name_of(tokens[0]), type_, tuple(clauses))
+
+
+def _value_end(tokens: Tokens, place: int) -> int:
+    """The place after a value: a literal (with a sign, or the word of its kind), a call, or an expression in
+    parentheses."""
+    if tokens[place].text in "=-+":
+        place += 1
+    if tokens[place].text == "(":
+        return _closing(tokens, place)
+    following = tokens[place + 1] if place + 1 < len(tokens) else None
+    if following is not None and following.text == "(" and not following.space:
+        return _closing(tokens, place + 1)
+    if following is not None and following.text[0] == "'" and not following.space:
+        return place + 2  # x'ff', b'1', _utf8mb4'text'
+    if following is not None and following.text == ".":  # a number
+        return place + 3
+    return place + 1
+
+
+def _key(tokens: Tokens) -> KeyDefinition:
+    opening = next(place for place, token in enumerate(tokens) if token.text == "(")
+    closing = _closing(tokens, opening)
+    before = tokens[:opening]
+    name = next((name_of(token) for token in before if token.text[0] == "`"), "")
+    kind = " ".join(token.word for token in before if token.text[0] != "`" and token.word != "CONSTRAINT")
+    parts = (
+        tuple(_split(tokens[opening + 1 : closing - 1]))
+        if kind != "CHECK"
+        else (tokens[opening + 1 : closing - 1],)
+    )
+    return KeyDefinition(kind, name, parts, tokens[closing:])
+
+
+def _options(tokens: Tokens) -> dict[str, str]:
+    """``ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='x'``, and words with no value, by name."""
+    found: dict[str, str] = {}
+    waiting: list[Token] = []
+    place = 0
+    while place < len(tokens):
+        if place + 1 < len(tokens) and tokens[place + 1].text == "=":
+            end = _value_end(tokens, place + 2)
+            name = " ".join([*(token.text for token in waiting), tokens[place].text])
+            found[name] = text_of(tokens[place + 2 : end])
+            waiting, place = [], end
+        else:
+            waiting.append(tokens[place])
+            place += 1
+    if waiting:
+        found[" ".join(token.text for token in waiting)] = ""
+    return found

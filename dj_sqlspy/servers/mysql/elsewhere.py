@@ -1,0 +1,311 @@
+"""Elsewhere: how a table's definition becomes one of a server of the other flavor.
+
+In: a `Translated`. Out: the same, as the other reads it. What only matters to those who write to a table (a default, a
+constraint that the rows meet) may be left out and is said; what a result could depend on is kept, or refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+
+from .collations import NAMES, becomes
+from .definition import ColumnDefinition, KeyDefinition, Tokens, name_of, text_of, tokens_of
+from .dialect import MYSQL
+from .translated import (
+    NO_INDEX,
+    ONLY_MARIADB,
+    Translated,
+    calls_of,
+    clause_of,
+    is_row_time,
+    parent_of,
+    value_of,
+    with_clause,
+    without,
+)
+
+_ONE_SERVERS = (
+    *("STORAGE", "COLUMN_FORMAT", "ENGINE_ATTRIBUTE", "SECONDARY_ENGINE_ATTRIBUTE"),  # MySQL
+    *("COMPRESSED", "REF_SYSTEM_ID"),  # MariaDB
+)
+
+
+def change_types(work: Translated) -> None:
+    """What a type is called there, without how it is stored."""
+
+    def changed(column: ColumnDefinition) -> ColumnDefinition:
+        if column.get("SRID") is not None and work.target == "mariadb":
+            work.notes.append(
+                f"{work.named(column.name)}: MariaDB does not hold it to its SRID, and computes on a plane"
+            )
+            column = without(column, "SRID")
+        type_ = "geometrycollection" if column.type.lower() == "geomcollection" else column.type
+        return without(replace(column, type=type_), *_ONE_SERVERS)
+
+    work.each_column(changed)
+
+
+def _plain_strings(tokens: Tokens) -> Tokens:
+    """Without the character set that MySQL prints before a string: MariaDB garbles such a text where it generates."""
+    out = []
+    for place, token in enumerate(tokens):
+        following = tokens[place + 1] if place + 1 < len(tokens) else None
+        if token.word == "_UTF8MB4" and following is not None and following.text[0] == "'":
+            continue
+        out.append(token)
+    return tuple(out)
+
+
+def change_expressions(work: Translated) -> None:
+    """Expressions of defaults, generated columns and constraints, each asked about unless it is plain."""
+
+    def changed(column: ColumnDefinition) -> ColumnDefinition:
+        if work.target == "mariadb":
+            clauses = tuple(c._replace(tokens=_plain_strings(c.tokens)) for c in column.clauses)
+            column = replace(column, clauses=clauses)
+        for kind in ("GENERATED ALWAYS AS", "DEFAULT"):
+            clause = column.get(kind)
+            if clause is None or is_row_time(column):
+                continue
+            if kind == "DEFAULT" and not set(calls_of(clause.tokens)) - _TIMES - {"nextval"}:
+                continue
+            what = "default" if kind == "DEFAULT" else "expression"
+            work.probe(f"{work.named(column.name)}: its {what} {value_of(clause)}", value_of(clause))
+        return column
+
+    def checked(key: KeyDefinition) -> KeyDefinition:
+        if key.kind != "CHECK":
+            return key
+        if work.target == "mariadb":
+            key = replace(key, parts=tuple(map(_plain_strings, key.parts)))
+        calls = {call for part in key.parts for call in calls_of(part)}
+        if calls - {"json_valid"}:
+            text = ", ".join(map(text_of, key.parts))
+            work.probe(f"{work.table.full_name}: the constraint CHECK ({text})", text)
+        return key
+
+    work.each_column(changed)
+    work.keep_keys(checked)
+
+
+_TIMES = frozenset({"current_timestamp", "now"})
+_LITERAL = re.compile(r"(?:NULL|[-+]?[\d.]+(?:e[-+]?\d+)?|0x[0-9a-f]*|[bx]?'.*')", re.IGNORECASE | re.DOTALL)
+_NEED_PARENTHESES = (
+    "blob",
+    "text",
+    "json",
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "geometrycollection",
+)
+
+
+def change_defaults(work: Translated) -> None:
+    """MySQL wants expressions in parentheses, and knows no sequences."""
+
+    def changed(column: ColumnDefinition) -> ColumnDefinition:
+        default = column.get("DEFAULT")
+        if default is None or work.target != "mysql":
+            return column
+        value = value_of(default)
+        type_ = column.type.split("(")[0].lower()
+        if "nextval" in calls_of(default.tokens):
+            work.notes.append(
+                f"{work.named(column.name)}: without its default {value}, MySQL has no sequences"
+            )
+            return without(column, "DEFAULT")
+        literal = _LITERAL.fullmatch(value) is not None
+        time = type_ in ("timestamp", "datetime") and set(calls_of(default.tokens)) == {"current_timestamp"}
+        wants = literal and value.upper() != "NULL" and type_.endswith(_NEED_PARENTHESES)
+        if wants or not (literal or time or value.startswith("(")):
+            return with_clause(column, clause_of("DEFAULT", f"DEFAULT ({value})"))
+        return column
+
+    work.each_column(changed)
+
+
+def change_checks(work: Translated) -> None:
+    """Constraints by the rules of the other: names are a schema's in MySQL, and MariaDB enforces all."""
+    moved: list[KeyDefinition] = []
+
+    def changed(column: ColumnDefinition) -> ColumnDefinition:
+        check = column.get("CHECK")
+        if check is None or work.target != "mysql":
+            return column
+        moved.append(
+            KeyDefinition("CHECK", "", (check.tokens[2:-1],))
+        )  # which may be about other columns, too
+        return without(column, "CHECK")
+
+    def named(key: KeyDefinition) -> KeyDefinition | None:
+        if key.kind != "CHECK":
+            return key
+        if work.target == "mariadb":
+            if [token.word for token in key.rest] == ["NOT", "ENFORCED"]:
+                work.notes.append(
+                    f"{work.table.full_name}: without the constraint {MYSQL.quote(key.name)}, which is NOT ENFORCED"
+                )
+                return None
+            return key
+        if key.name.lower() in work.taken or key.name.startswith("CONSTRAINT_"):
+            return replace(key, name="")
+        work.taken.add(key.name.lower())
+        return key
+
+    work.each_column(changed)
+    work.keep_keys(named)
+    work.definition = replace(work.definition, keys=(*work.definition.keys, *moved))
+
+
+def change_keys(work: Translated) -> None:
+    """Indexes that the other has; those that it has not are left out, since no result depends on them."""
+    long = {
+        column.name for column in work.definition.columns if column.type.lower().endswith(("blob", "text"))
+    }
+
+    def changed(key: KeyDefinition) -> KeyDefinition | None:
+        if key.kind in NO_INDEX:
+            return key
+        what = f"{work.table.full_name}: without the {'constraint' if 'UNIQUE' in key.kind else 'index'} {key.name}"
+        words = [token.word for part in key.parts for token in part]
+        if any(part[0].text == "(" for part in key.parts):
+            work.notes.append(f"{what} on an expression, which MariaDB does not have")
+            return None
+        if "OVERLAPS" in words and key.kind != "PRIMARY KEY":
+            work.notes.append(f"{what} WITHOUT OVERLAPS, which MySQL does not have")
+            return None
+        if key.kind == "VECTOR KEY":
+            work.notes.append(f"{what} of vectors, which MySQL does not have")
+            return None
+        whole = {name_of(part[0]) for part in key.parts if len(part) == 1}
+        if "UNIQUE" in key.kind and whole & long:
+            work.notes.append(f"{what} on whole texts or blobs, which MySQL does not have")
+            return None
+        return replace(key, rest=_index_options(key.rest))
+
+    work.keep_keys(changed)
+
+
+def _index_options(rest: Tokens) -> Tokens:
+    """Of what follows an index, its comment."""
+    words = [token.word for token in rest]
+    if "COMMENT" not in words:
+        return ()
+    start = words.index("COMMENT")
+    return rest[start : start + 2]
+
+
+def forget_periods(work: Translated) -> None:
+    """Periods of application time are two columns to MySQL."""
+    periods = {key.name: key.columns for key in work.definition.keys if key.kind == "PERIOD FOR"}
+    if not periods or work.target != "mysql":
+        return
+
+    def changed(key: KeyDefinition) -> KeyDefinition | None:
+        if key.kind == "PERIOD FOR":
+            return None
+        if key.kind != "PRIMARY KEY":
+            return key
+        parts: list[Tokens] = []
+        for part in key.parts:
+            start_and_end = periods.get(name_of(part[0]), ())
+            # the catalog names the end first
+            parts += [tokens_of(MYSQL.quote(name)) for name in reversed(start_and_end)] or [part]
+        return replace(key, parts=tuple(parts))
+
+    work.keep_keys(changed)
+    work.notes.append(f"{work.table.full_name}: the period {', '.join(periods)} becomes two plain columns")
+
+
+def change_invisible(work: Translated) -> None:
+    """MariaDB wants a default for an invisible column that takes no NULL."""
+
+    def changed(column: ColumnDefinition) -> ColumnDefinition:
+        needs = column.get("INVISIBLE") and column.get("NOT NULL") and not column.get("DEFAULT")
+        if work.target != "mariadb" or not needs or column.get("AUTO_INCREMENT"):
+            return column
+        if column.get("GENERATED ALWAYS AS"):
+            return column
+        type_ = column.type.split("(")[0].lower()
+        numeric = type_.endswith("int") or type_ in ("decimal", "float", "double", "bit", "year")
+        if not numeric and not type_.endswith(("char", "binary", "text", "blob")):
+            work.refused.append(f"{work.named(column.name)}: INVISIBLE and NOT NULL without a default")
+            return column
+        default = "0" if numeric else "''"
+        work.notes.append(f"{work.named(column.name)}: INVISIBLE and NOT NULL, gets the default {default}")
+        return replace(column, clauses=(*column.clauses, clause_of("DEFAULT", f"DEFAULT {default}")))
+
+    work.each_column(changed)
+
+
+def change_generated(work: Translated) -> None:
+    """Generated columns by the rules of the other.
+
+    MariaDB's never are NOT NULL. Its dumps hold values for them, which MySQL refuses: there they are plain columns
+    while rows are loaded, and are then made again as what they are, with the keys that they are part of.
+    """
+    names: dict[str, str] = {}
+    place = "FIRST"
+    for column in work.definition.columns:
+        if column.get("GENERATED ALWAYS AS") is not None:
+            names[column.name] = place
+        place = f"AFTER {MYSQL.quote(column.name)}"
+    if work.target == "mariadb":
+        work.each_column(lambda c: without(c, "NOT NULL") if c.name in names else c)
+        return
+    keys = work.definition.keys
+    later = [key for key in keys if _mentions(key, names) or _refers_to_generated(work, key)]
+    again = [column for column in work.definition.columns if column.name in names]
+    work.finish += [f"DROP COLUMN {MYSQL.quote(column.name)}" for column in again]
+    work.finish += [f"ADD COLUMN {column} {names[column.name]}" for column in again]
+    work.finish += [f"ADD {key}" for key in later]
+    work.keep_keys(lambda key: None if key in later else key)
+    work.each_column(
+        lambda column: (
+            without(column, "GENERATED ALWAYS AS", "STORED", "VIRTUAL", "PERSISTENT", "INVISIBLE")
+            if column.name in names
+            else column
+        )
+    )
+
+
+def _refers_to_generated(work: Translated, key: KeyDefinition) -> bool:
+    parent, columns = parent_of(work, key)
+    made_later = {c.name for c in parent.columns if c.get("GENERATED ALWAYS AS")} if parent else set()
+    return not made_later.isdisjoint(columns)
+
+
+def _mentions(key: KeyDefinition, names: Collection[str]) -> bool:
+    return any(token.text[0] == "`" and name_of(token) in names for part in key.parts for token in part)
+
+
+def change_options(work: Translated) -> None:
+    """Of the options of a table those that both have, and partitions that both have."""
+    known = ("ENGINE", "DEFAULT CHARSET", "COLLATE", "COMMENT")
+    options = {k: v for k, v in work.definition.options.items() if k in known}
+    collation = work.table.collation or ""
+    if not becomes(collation, work.source, work.target):  # each column has one of its own
+        options = {k: v for k, v in options.items() if k not in ("DEFAULT CHARSET", "COLLATE")}
+    partitions = work.definition.partitions
+    words = [token.word for token in partitions]
+    if "DEFAULT" in words or "INTERVAL" in words:
+        partitions = ()
+        work.notes.append(f"{work.table.full_name}: without its partitions")
+    work.definition = replace(work.definition, options=options, partitions=partitions)
+
+
+def check_collations(work: Translated) -> None:
+    """Collations that mean the same there, or nearly."""
+    for column in work.table.columns:
+        if column.collation is None or column.data_type in ONLY_MARIADB:
+            continue
+        others = becomes(column.collation, work.source, work.target)
+        what = f"{work.named(column.name)}: the collation {column.collation}"
+        if not others:
+            work.refused.append(
+                f"{what}, of which {NAMES[work.target]} has none that finds the same texts equal"
+            )

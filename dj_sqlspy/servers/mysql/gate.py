@@ -1,0 +1,182 @@
+"""Gate: which texts may be sent to a server. Every text that somebody wrote passes it first, whoever that was.
+
+In: a text that was captured, or that a manifest, a journal or a shared log holds. Out: its expression, if it is one
+statement that reads; else `NotARead` with the reason. What reads and does more is cut down to what it reads: SELECT …
+INTO and SELECT … FOR UPDATE lose these words, and of CREATE … AS SELECT, INSERT … SELECT, REPLACE … SELECT, SET and DO
+the SELECT alone is left. Nothing is sent here.
+
+A function that the server does not have of its own may write. It passes only if the catalog says that it reads only;
+since that is a mere declaration, statements are sent in a transaction that cannot write (`snapshot`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from . import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
+from sqlglot import exp
+
+from .functions import SERVER_FUNCTIONS
+from .syntax import Expr, Unsupported, function_name, parse, tokens_of
+
+
+class NotARead(Unsupported):
+    """A text that is no statement which only reads; the reason is in the message."""
+
+
+# Functions of the servers' own that lock, wait, change a sequence or what a session says later, or read files.
+_EFFECTS = frozenset(
+    """
+BENCHMARK GET_LOCK LASTVAL LOAD_FILE MASTER_GTID_WAIT MASTER_POS_WAIT NEXTVAL RELEASE_ALL_LOCKS RELEASE_LOCK
+REMOVE_DD_PROPERTY_KEY SETVAL SLEEP SOURCE_POS_WAIT WAIT_FOR_EXECUTED_GTID_SET WSREP_SYNC_WAIT_UPTO_GTID
+""".split()  # noqa: SIM905
+)
+
+
+def read_of(
+    sql: str, modes: Collection[str] = (), functions: Collection[str] = ()
+) -> tuple[Expr | None, bool]:
+    """What a text reads by.
+
+    Parameters
+    ----------
+    sql : str
+    modes : collection of str
+        Of the session's sql_mode, those that change how the text is read.
+    functions : collection of str
+        Stored functions that only read, as ``schema.name`` in lower case.
+
+    Returns
+    -------
+    expression or None
+        A query; None for a statement that reads nothing.
+    bool
+        Whether the text itself may be sent: it is nothing but this query.
+
+    Raises
+    ------
+    NotARead
+        If it may not be sent, nor a part of it.
+    Unsupported
+        If it cannot be parsed.
+
+    Examples
+    --------
+    >>> read_of("SELECT a FROM t")[1], read_of("INSERT INTO u SELECT a FROM t")[0].sql("mysql")
+    (True, 'SELECT a FROM t')
+    >>> read_of("SELECT a INTO @a FROM t FOR UPDATE")[0].sql("mysql")
+    'SELECT a FROM t'
+    >>> read_of("SELECT @a := a FROM t")
+    Traceback (most recent call last):
+        ...
+    dj_sqlspy.servers.mysql.gate.NotARead: it assigns a variable
+    """
+    statement = _single(sql, modes)
+    query = _query_of(statement)
+    if query is None:
+        return None, False
+    whole = query is statement
+    for node in list(query.find_all(exp.Query)):
+        if node.args.get("into") is not None:
+            node.set("into", None)
+            whole = False
+        if node.args.get("locks"):
+            node.set("locks", None)
+            whole = False
+    reason = next(_effects(query, functions), None)
+    if reason is not None:
+        raise NotARead(reason)
+    return query, whole
+
+
+def require_read(sql: str, modes: Collection[str] = (), functions: Collection[str] = ()) -> None:
+    """Raise unless a text may be sent as it is.
+
+    Raises
+    ------
+    NotARead, Unsupported
+    """
+    query, whole = read_of(sql, modes, functions)
+    if query is None or not whole:
+        raise NotARead("it does more than read")
+
+
+def _single(sql: str, modes: Collection[str]) -> Expr:
+    for token in tokens_of(sql, modes):
+        for comment in token.comments:
+            if comment.lstrip().startswith(("!", "M!")):  # which the server runs
+                raise NotARead("a comment in it is run by the server")
+    return parse(sql, modes)
+
+
+def _query_of(statement: Expr) -> Expr | None:
+    """The query that a statement reads by, itself or a part of it; None if it reads nothing."""
+    if isinstance(statement, (exp.Query, exp.Values)):
+        return statement
+    if isinstance(statement, exp.Insert):
+        source = statement.expression
+        if isinstance(source, exp.Values):
+            return _together(source)
+        if statement.args.get("with_") is not None and isinstance(source, exp.Query):
+            source = source.copy()
+            source.set("with_", statement.args["with_"].copy())
+        return source if isinstance(source, exp.Query) else None
+    if isinstance(statement, exp.Create):
+        return statement.expression if isinstance(statement.expression, exp.Query) else None
+    if isinstance(statement, exp.Set) or function_name(statement) == "DO":
+        return _together(statement)
+    if isinstance(statement, exp.Command):
+        head = statement.name.upper()
+        if head == "REPLACE":
+            # sqlglot keeps REPLACE as an opaque command; it reads as the INSERT of the same words does
+            return _query_of(parse(f"INSERT {statement.expression.name}"))
+        raise NotARead(f"it is a {head} statement")
+    raise NotARead(f"it is a {type(statement).__name__.upper()} statement")
+
+
+def _together(statement: Expr) -> Expr | None:
+    """One SELECT of the subqueries that stand in a statement which is none itself."""
+    asked = [
+        (exp.Exists if isinstance(node.parent, exp.Exists) else exp.Subquery)(this=node.unnest().copy())
+        for node in statement.find_all(exp.Query)
+        if _is_outermost(node, statement)
+    ]
+    return exp.select(*asked) if asked else None
+
+
+def _is_outermost(node: Expr, statement: Expr) -> bool:
+    above = node.parent
+    while above is not None and above is not statement:
+        if isinstance(above, exp.Query):
+            return False
+        above = above.parent
+    return node is not statement
+
+
+def _effects(query: Expr, functions: Collection[str]) -> Iterator[str]:
+    """Why a query does more than read."""
+    for node in query.walk():
+        if isinstance(node, exp.PropertyEQ):
+            yield "it assigns a variable"
+        elif isinstance(node, (exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Drop)):
+            yield f"it holds {type(node).__name__.upper()}"
+        elif isinstance(node, exp.Command):
+            yield "a part of it cannot be parsed"
+        name = function_name(node)
+        if name is None:
+            continue
+        schema = node.parent.this.name if isinstance(node.parent, exp.Dot) else ""
+        if not schema and name in _EFFECTS:
+            yield f"the function {name} does more than read"
+        elif not schema and name == "LAST_INSERT_ID" and node.expressions:
+            yield "LAST_INSERT_ID(…) sets a value"
+        elif (schema or name not in SERVER_FUNCTIONS) and not _is_known(schema, name, functions):
+            yield f"the stored function {schema and f'{schema}.'}{name.lower()} may write"
+
+
+def _is_known(schema: str, name: str, functions: Collection[str]) -> bool:
+    if schema:
+        return f"{schema}.{name}".lower() in functions
+    return any(function.rpartition(".")[2] == name.lower() for function in functions)

@@ -1,0 +1,113 @@
+"""Routines: stored functions that statements and views call, as far as a slice can hold them.
+
+In: a cursor on the source, and names. Out: for each function either what creates it elsewhere, or in words why it is
+not brought. Only those are that compute with their arguments alone: what one reads from tables may not be in a slice.
+That is looked at in the text of the function, since NO SQL and READS SQL DATA are mere declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..snapshot import Refused
+from ..source import Created
+from .dialect import MYSQL
+from .functions import SERVER_FUNCTIONS
+from .snapshot import told
+from .syntax import Unsupported, tokens_of
+
+Name = tuple[str, str]
+
+# Words of statements that read, write or do what cannot be told.
+_NOT_ALONE = frozenset(
+    """
+SELECT INSERT UPDATE DELETE REPLACE TRUNCATE CALL EXECUTE PREPARE HANDLER LOAD TABLE CREATE DROP ALTER LOCK NEXTVAL
+SETVAL GET_LOCK SLEEP
+""".split()  # noqa: SIM905
+)
+
+# Modes of a session that both servers know.
+_MODES = frozenset(
+    """
+ANSI_QUOTES PIPES_AS_CONCAT NO_BACKSLASH_ESCAPES HIGH_NOT_PRECEDENCE IGNORE_SPACE NO_UNSIGNED_SUBTRACTION
+STRICT_TRANS_TABLES STRICT_ALL_TABLES ERROR_FOR_DIVISION_BY_ZERO NO_ZERO_DATE NO_ZERO_IN_DATE
+""".split()  # noqa: SIM905
+)
+
+
+def stored_functions(cursor: Any, names: Iterable[Name]) -> dict[Name, Created | str]:
+    """What creates each function, or why it cannot be brought; those that they call in turn stand before them.
+
+    Parameters
+    ----------
+    cursor : cursor of PyMySQL, on the source
+    names : iterable of (schema, name)
+        Those that the account does not see, or that are none of the database's, have a reason.
+    """
+    found: dict[Name, Created | str] = {}
+    for name in names:
+        _add(cursor, name, found, ())
+    return found
+
+
+def _add(cursor: Any, name: Name, found: dict[Name, Created | str], above: tuple[Name, ...]) -> None:
+    if name in found:
+        return
+    schema, function = name
+    text, modes, collation = _shown(cursor, schema, function)
+    if text is None:
+        found[name] = (
+            "the account does not see its text; ask for GRANT SHOW_ROUTINE (MySQL) or SHOW CREATE ROUTINE"
+        )
+        return
+    try:
+        tokens = tokens_of(text, modes & {"ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"})
+    except Unsupported as error:
+        found[name] = str(error)
+        return
+    start = next(i for i, token in enumerate(tokens) if token.text.upper() == "FUNCTION")
+    words = [token.text.upper() for token in tokens]
+    following = [*words[1:], ""]
+    for word, after in zip(words[start + 1 :], following[start + 1 :], strict=True):
+        if word in _NOT_ALONE and not (after == "(" and word in SERVER_FUNCTIONS - {"NEXTVAL", "SETVAL"}):
+            found[name] = f"it does more than compute with its arguments ({word})"
+            return
+    own = {(token.text, i) for i, token in enumerate(tokens) if i > start + 1 and following[i] == "("}
+    others = _of_schema(cursor, schema, [text for text, _ in own if text.upper() not in SERVER_FUNCTIONS])
+    for other in others:
+        if other == name or other in above:
+            found[name] = "it calls itself"
+            return
+        _add(cursor, other, found, (*above, name))
+        if isinstance(found[other], str):
+            found[name] = f"it calls {MYSQL.full_name(*other)}: {found[other]}"
+            return
+    settings = (
+        f"SET SESSION sql_mode = '{','.join(sorted(modes & _MODES))}', collation_connection = {collation}"
+    )
+    sql = f"CREATE {text[tokens[start].start :]}"
+    found[name] = Created("FUNCTION", schema, function, sql, (settings,))
+
+
+def _shown(cursor: Any, schema: str, name: str) -> tuple[str | None, set[str], str]:
+    """The text of a function, the words of its sql_mode, and the collation of its texts."""
+    try:
+        with told():
+            cursor.execute(f"SHOW CREATE FUNCTION {MYSQL.full_name(schema, name)}")
+            _, modes, text, _, collation, _ = cursor.fetchone()
+    except Refused:
+        return None, set(), ""
+    return text, set(str(modes).split(",")), str(collation)
+
+
+def _of_schema(cursor: Any, schema: str, names: Sequence[str]) -> list[Name]:
+    """Those of the names that are functions of a schema."""
+    if not names:
+        return []
+    cursor.execute(
+        "SELECT routine_schema, routine_name FROM information_schema.routines WHERE routine_type = 'FUNCTION'"
+        f" AND routine_schema = %s AND routine_name IN ({', '.join(['%s'] * len(names))})",
+        [schema, *names],
+    )
+    return [(str(a), str(b)) for a, b in cursor.fetchall()]

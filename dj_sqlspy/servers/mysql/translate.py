@@ -1,0 +1,78 @@
+"""Translate: a table's definition as a MySQL or a MariaDB takes it.
+
+In: a `Definition` as the source prints it, the `Table` of the catalog, and the flavor of a target. Out: a `Translated`:
+the definition to create, what has to be done once the rows are there, and in words what is said of it: what became
+something else, what the target must know, and what it cannot be given at all. Each pass changes one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..tables import Table
+from .anywhere import (
+    check_references,
+    check_texts,
+    check_types,
+    choose_engine,
+    find_sequences,
+    forget_history,
+    leave_places,
+    name_collations,
+    write_bytes,
+)
+from .collations import Flavor
+from .definition import Definition
+from .elsewhere import (
+    change_checks,
+    change_defaults,
+    change_expressions,
+    change_generated,
+    change_invisible,
+    change_keys,
+    change_options,
+    change_types,
+    check_collations,
+    forget_periods,
+)
+from .translated import Translated
+
+Pass = Callable[[Translated], None]
+
+_ALWAYS: Sequence[Pass] = (
+    leave_places,
+    forget_history,
+    choose_engine,
+    write_bytes,
+    name_collations,
+    find_sequences,
+    check_texts,
+)
+_ELSEWHERE: Sequence[Pass] = (
+    change_types,
+    change_defaults,
+    change_checks,
+    change_expressions,
+    change_keys,
+    forget_periods,
+    change_invisible,
+    change_options,
+    change_generated,
+    check_collations,
+)
+_LAST: Sequence[Pass] = (check_types, check_references)
+
+
+def translate(
+    definition: Definition,
+    table: Table,
+    source: Flavor,
+    target: Flavor,
+    definitions: Mapping[str, Definition],
+    taken: set[str],
+) -> Translated:
+    """A definition for a server of a flavor; the arguments are those of `Translated`."""
+    work = Translated(definition, table, source, target, definitions, taken)
+    for each in (*_ALWAYS, *(_ELSEWHERE if work.elsewhere else ()), *_LAST):
+        each(work)
+    return work

@@ -1,0 +1,144 @@
+"""Translated: a table's definition on its way to a server, and what is said of it meanwhile.
+
+In: a `Definition` and what it is for. Out: the same, changed by passes (`anywhere`, `elsewhere`) that say what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from ..tables import Table
+from .collations import Flavor
+from .definition import (
+    Clause,
+    ColumnDefinition,
+    Definition,
+    KeyDefinition,
+    Tokens,
+    name_of,
+    text_of,
+    tokens_of,
+)
+from .dialect import MYSQL
+
+
+@dataclass
+class Translated:
+    """A definition on its way through the passes, and what is said of it meanwhile.
+
+    Attributes
+    ----------
+    definition : Definition
+    table : Table
+    source, target : "mysql" or "mariadb"
+    definitions : mapping
+        Of all tables, by full name, as the source has them.
+    taken : set of str
+        Names of constraints that tables of this schema have already.
+    before : list of str
+        Statements to run before the table is made.
+    finish : list of str
+        What ALTER TABLE does once the rows are there.
+    notes, refused : list of str
+    demands : list of (what, SELECT that a target must answer with a row)
+    sequences : list of str
+        Full names of those that defaults need.
+    """
+
+    definition: Definition
+    table: Table
+    source: Flavor
+    target: Flavor
+    definitions: Mapping[str, Definition]
+    taken: set[str]
+    before: list[str] = field(default_factory=list)
+    finish: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    demands: list[tuple[str, str]] = field(default_factory=list)
+    sequences: list[str] = field(default_factory=list)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the target is of the other flavor."""
+        return self.source != self.target
+
+    def named(self, column: str) -> str:
+        """A column with its table, for messages."""
+        return f"{self.table.full_name} {MYSQL.quote(column)}"
+
+    def each_column(self, change: Callable[[ColumnDefinition], ColumnDefinition]) -> None:
+        """Change each column."""
+        columns = tuple(map(change, self.definition.columns))
+        self.definition = replace(self.definition, columns=columns)
+
+    def keep_keys(self, change: Callable[[KeyDefinition], KeyDefinition | None]) -> None:
+        """Change keys; those that become None are left out."""
+        keys = tuple(changed for key in self.definition.keys if (changed := change(key)) is not None)
+        self.definition = replace(self.definition, keys=keys)
+
+    def probe(self, what: str, expression: str) -> None:
+        """Demand that the target understands an expression over columns of the table."""
+        nulls = ", ".join(f"NULL AS {MYSQL.quote(column.name)}" for column in self.definition.columns)
+        self.demands.append((what, f"SELECT 1 FROM (SELECT {expression} FROM (SELECT {nulls}) AS t) AS u"))
+
+
+# ---------------------------------------------------------------- parts of a definition
+
+
+def without(column: ColumnDefinition, *kinds: str) -> ColumnDefinition:
+    """The column without its clauses of these kinds."""
+    return replace(column, clauses=tuple(c for c in column.clauses if c.kind not in kinds))
+
+
+def clause_of(kind: str, text: str) -> Clause:
+    """A clause with this text."""
+    return Clause(kind, tokens_of(text))
+
+
+def with_clause(column: ColumnDefinition, clause: Clause) -> ColumnDefinition:
+    """The column with a clause in the place of the one of its kind."""
+    return replace(column, clauses=tuple(clause if c.kind == clause.kind else c for c in column.clauses))
+
+
+def value_of(clause: Clause) -> str:
+    """What follows the words of a clause."""
+    return text_of(clause.tokens[len(clause.kind.split()) :])
+
+
+def calls_of(tokens: Tokens) -> Iterator[str]:
+    """Names of functions that an expression calls, in lower case."""
+    for one, following in pairwise(tokens):
+        if following.text == "(" and one.text[0] not in "'(,":
+            yield name_of(one).lower()
+
+
+UNIQUE_KEYS = ("PRIMARY KEY", "UNIQUE KEY")
+
+
+def parent_of(work: Translated, key: KeyDefinition) -> tuple[Definition | None, tuple[str, ...]]:
+    """The table that a foreign key refers to as the source has it, and the columns; None for another key."""
+    if key.refers_to is None:
+        return None, ()
+    schema, name, columns = key.refers_to
+    return work.definitions.get(MYSQL.full_name(schema or work.table.schema, name)), columns
+
+
+def is_row_time(column: ColumnDefinition) -> bool:
+    """Whether a column says when its row began or ended, in a table with SYSTEM VERSIONING."""
+    generated = column.get("GENERATED ALWAYS AS")
+    return generated is not None and [t.word for t in generated.tokens[3:4]] == ["ROW"]
+
+
+# What stands among the keys of a definition and is no index.
+NO_INDEX = ("FOREIGN KEY", "CHECK", "PERIOD FOR", "PERIOD FOR SYSTEM_TIME")
+
+# Types that only MariaDB has, each with a query that a version which has it answers.
+ONLY_MARIADB: dict[str, str] = {
+    "uuid": "SELECT CAST('00000000-0000-0000-0000-000000000000' AS UUID)",
+    "inet4": "SELECT CAST('127.0.0.1' AS INET4)",
+    "inet6": "SELECT CAST('::1' AS INET6)",
+    "xmltype": "SELECT CAST('<a/>' AS XMLTYPE)",
+}

@@ -1,0 +1,78 @@
+"""Where: the server that statements were sent to.
+
+In: captured statements, and the connection that the slice is to be made on. Out: nothing, or an error that names the
+servers and statements. Other names of one server (a tunnel, a replica) are declared in ``sqlspy.same_server``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .. import settings
+from ..display import count, short
+from ..errors import SliceError
+from ..journal import Statement
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+SHOWN = 3  # statements that are named of a server
+
+
+def name_of(connection: Any) -> str:
+    """The server of a DataJoint connection, as statements name theirs."""
+    info = connection.conn_info
+    return f"{info['host']}:{info['port']}"
+
+
+def servers_of(statements: Iterable[Statement]) -> dict[str, list[Statement]]:
+    """The statements by the server that they were sent to, as the connection named it."""
+    found: dict[str, list[Statement]] = {}
+    for statement in statements:
+        if statement.server:
+            found.setdefault(statement.server, []).append(statement)
+    return found
+
+
+def require_one_server(statements: Sequence[Statement], connection: Any) -> None:
+    """Raise where statements were sent to another server than the one of a connection.
+
+    Raises
+    ------
+    SliceError
+        With the servers, and some of the statements of each.
+    """
+    here, found = name_of(connection), servers_of(statements)
+    groups = [frozenset(map(_plain, group)) for group in settings.get("same_server")]
+
+    def is_here(server: str) -> bool:
+        one, other = _plain(server), _plain(here)
+        return one == other or any(one in group and other in group for group in groups)
+
+    elsewhere = {server: members for server, members in found.items() if not is_here(server)}
+    if not elsewhere:
+        return
+    lines = [
+        f"    {server}: {count(len(members), 'statement')}, such as {_shown(members)}"
+        for server, members in sorted(found.items())
+    ]
+    raise SliceError(
+        f"Making a slice on {here}: statements were sent to another server, whose rows are not here:\n"
+        + "\n".join(lines)
+        + "\nMake the slice of a paper that was read there alone (Paper(…, connection=…), or dj.config), leave these "
+        "statements out, or, where these are names of one server, declare it: "
+        f'dj.config["sqlspy.same_server"] = [["{here}", "{next(iter(elsewhere))}"]].'
+    )
+
+
+def _plain(server: str) -> str:
+    """One spelling for the names of the own machine.
+
+    >>> _plain("localhost:3306"), _plain("Db1:3306")
+    ('127.0.0.1:3306', 'db1:3306')
+    """
+    host, _, port = server.lower().rpartition(":")
+    return f"{'127.0.0.1' if host in _LOOPBACK else host}:{port}"
+
+
+def _shown(members: Sequence[Statement]) -> str:
+    return "; ".join(f"{each.number} ({short(each.sql, 60)})" for each in members[:SHOWN])

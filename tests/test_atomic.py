@@ -1,0 +1,102 @@
+"""Files and folders that appear whole or not at all: also for who reads meanwhile, and when the writer is killed."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from dj_sqlspy import atomic
+
+
+def partial(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.rglob("*") if entry.name.startswith(atomic.PARTIAL)]
+
+
+def test_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    atomic.write(path, "grün \udcff")
+    assert path.read_bytes() == b"gr\xc3\xbcn \xff" and path.stat().st_mode & 0o777 == 0o600
+    atomic.write(path, b"\0\xff", mode=0o755)
+    assert path.read_bytes() == b"\0\xff" and path.stat().st_mode & 0o777 == 0o755
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("mine")
+    (tmp_path / "file").symlink_to(tmp_path / "private")
+    atomic.write(tmp_path / "file", "new")
+    assert (tmp_path / "private").read_text() == "mine" and not (tmp_path / "file").is_symlink()
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        atomic.write(path, "\ud800")
+    (tmp_path / "folder" / "in").mkdir(parents=True)
+    with pytest.raises(OSError):
+        atomic.write(tmp_path / "folder", "a file cannot replace a folder")
+    with pytest.raises(OSError):
+        atomic.write_folder(tmp_path / "folder", {"new": "1", "new/er": "2"})
+    assert path.read_text() == "old" and os.listdir(tmp_path / "folder") == ["in"]
+    assert partial(tmp_path) == []
+
+
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanged: bool) -> None:
+    if not exchanged:  # as on a system without it
+        monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+    path = tmp_path / "new" / "folder"
+    for files in ({"a": "1", "in/b": b"2"}, {"a": "3"}):
+        atomic.write_folder(path, files)
+        found = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
+        assert found == set(files)
+        assert {entry.stat().st_mode & 0o077 for entry in (path, *path.rglob("*"))} == {0}
+    assert (path / "a").read_text() == "3"
+    assert os.listdir(path.parent) == ["folder"]
+
+
+def write_forever(path: Path, kind: str) -> None:
+    for letter in itertools.cycle("ab"):
+        if kind == "file":
+            atomic.write(path, letter * 1_000_000)
+        else:
+            atomic.write_folder(path, {"one": letter, "in/two": letter * 1000})
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_readers_and_kills_find_it_whole(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "there"
+    seen = set()
+    for number in range(20):
+        writer = multiprocessing.get_context("fork").Process(target=write_forever, args=(path, kind))
+        writer.start()
+        while not path.exists():
+            assert writer.is_alive()
+        end = time.monotonic() + 0.05 + number / 1000
+        while time.monotonic() < end:
+            seen.add(whole(path, kind))
+        writer.kill()
+        writer.join()
+        seen.add(whole(path, kind))
+    assert seen == {"a", "b"}
+
+
+def whole(path: Path, kind: str) -> str:
+    """The letter that all of it is of. Of a folder, one that is open stays the same while it is read."""
+    if kind == "file":
+        (letter,) = set(path.read_text())
+        return str(letter)
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        with open(os.open("one", os.O_RDONLY, dir_fd=folder)) as file:
+            return file.read()
+    except FileNotFoundError:  # it was replaced and removed since it was opened
+        return whole(path, kind)
+    finally:
+        os.close(folder)
