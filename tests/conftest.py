@@ -43,7 +43,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--no-server", action="store_true", help="only the tests that start no server (make quick)")
+    parser.addoption(
+        "--no-server", action="store_true", help="only the tests that start no server (make quick)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,7 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def refuse_servers(event: str, arguments: tuple[Any, ...]) -> None:
     """Fail a test that starts a server although ``--no-server`` selected it."""
-    if event == "subprocess.Popen" and {Path(os.fsdecode(word)).name for word in arguments[1]} & SERVER_PROGRAMS:
+    if (
+        event == "subprocess.Popen"
+        and {Path(os.fsdecode(word)).name for word in arguments[1]} & SERVER_PROGRAMS
+    ):
         raise pytest.UsageError("with --no-server no test may start a server; mark this one needs_server")
 
 
