@@ -32,7 +32,7 @@ def add_commands(add: Add) -> None:
     merge = add("merge", _merge, "take over the journals of another home, as copied from another machine")
     merge.add_argument("source", metavar="DIR", help="the other home")
     share = add(
-        "share", _share, "store in the shared log (sqlspy.schema) what it lacks of a paper, and its tables"
+        "share", _share, "upload runs that the shared log (sqlspy.schema) does not have, and their tables"
     )
     share.add_argument("paper", metavar="PAPER")
     share.add_argument(

@@ -28,7 +28,7 @@ def run(
     home: str | os.PathLike[str] | None = None,
     append: bool | str | None = None,
 ) -> int:
-    """Run a program and capture it. A script or module takes the place of this process, where the system can.
+    """Run a program and capture it. For a script or module, this process replaces itself where the system can.
 
     Parameters
     ----------
