@@ -1,4 +1,4 @@
-"""Access: what this account must be granted for a slice, told at once and before anything else is asked.
+"""Access: the grants that this account lacks for a slice, all of them at once and before any row is read.
 
 In: the catalog as far as the account can see it, and the tables that a slice starts from. Out: nothing, or one
 error that lists the grants that are missing: for tables that statements name, for those that foreign keys lead to,
