@@ -1,7 +1,7 @@
-"""Commands that capture, and that look after what was captured.
+"""Commands that capture, and commands for journals.
 
-In: arguments. Out: what the started program does, or what was done to journals. As in `cli`, a command is a
-thin layer over a function, and imports what it needs itself.
+In: arguments. Out: what the started program does, or what was done to journals. A command is a thin layer over a
+function, and imports what it needs itself.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Launch: run a program that never heard of dj-sqlspy, and capture what it reads.
 
-In: the words behind ``dj-sqlspy run``. Out: for a script or module, a fresh Python in place of this process,
-that the start-up hook (``startup/``) makes capture: so arguments, ``__main__``, ``sys.path``, standard input,
-signals and exit code are those of ``python script.py``, and nothing that this process imported is in it. For
-a notebook, its cells run in a kernel, and the file stays as it is.
+In: the words behind ``dj-sqlspy run``. Out: for a script or module, this process replaces itself with a fresh Python,
+and the start-up hook (``startup/``) captures there. So arguments, ``__main__``, ``sys.path``, standard input, signals
+and exit code are those of ``python script.py``. For a notebook, its cells run in a kernel. The file is not changed.
 """
 
 from __future__ import annotations

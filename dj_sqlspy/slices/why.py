@@ -3,8 +3,8 @@
 In: the key sets of a cascade and the key of a row. Out: the row, the row that brought it, and so on to a row that a
 statement read (why-provenance: Buneman, Khanna and Tan, ICDT 2001; of several chains a shortest one). The cascade keeps
 primary keys only, so the server is asked for the other columns of a foreign key. The cascade keeps one reason for a
-row, and asks for all statements of one shape together. So the statements that read the row are asked for again, for this
-row only. It decides nothing.
+row, and asks for all statements of one shape together. So the statements that read the row are asked for again, for
+this row only. It decides nothing.
 """
 
 from __future__ import annotations
