@@ -6,8 +6,8 @@ refer to nothing. A part can be outside though its master is inside, since it re
 
 A foreign key to a primary key that is a foreign key itself leads further up: a trial refers to its session, and by the
 same columns to whatever the session's key refers to. Such a way becomes one condition on the trial's own columns,
-however many tables it passes. Ways with equal conditions are one. Tables that refer to each other in a circle are followed
-row by row, to a fixpoint.
+however many tables it passes. Ways with equal conditions are one. Tables that refer to each other in a
+circle are followed row by row, to a fixpoint.
 """
 
 from __future__ import annotations
