@@ -1,8 +1,8 @@
 """Known: rows that need not be asked for by their keys, since a wider statement brings them.
 
 In: shapes with their lineage, and the keys of the rows that statements about one table return. Out: the bindings of
-a loop over primary keys that are among them. This holds for integer keys only: which texts are equal, only the server's
-collation knows. It asks nothing.
+a loop over primary keys that are among them. Integers only: there a row is told by its key without the server, which
+alone knows what a collation finds equal. It asks nothing.
 """
 
 from __future__ import annotations

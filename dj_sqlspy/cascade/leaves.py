@@ -1,8 +1,8 @@
 """Leaves: from statements to what the cascade is asked for.
 
 In: shapes of captured statements, the `Catalog` and a `Reader`. Out: for each statement a `StatementReport`, and the
-`Demand`s of all: leaves and witness rules that the server has accepted. Lineage is compiled once for a shape.
-If possible, one query asks for all of its bindings. It closes nothing.
+`Demand`s of all: leaves and witness rules that the server has accepted. Lineage is compiled once for a shape and,
+where it can be, asked in one query for all of its bindings. It closes nothing.
 """
 
 from __future__ import annotations
