@@ -6,11 +6,14 @@ machine = $(PYTHON) tests/machine.py
 python-0.14 = $$($(machine) python 0.14)
 python-2.x = $$($(machine) python 2.x)
 
-.PHONY: demo test test-slow test-browser lint bench bench-quick clean
+.PHONY: demo quick test test-slow test-browser lint docs bench bench-quick clean
 
 demo:  ## export the slice behind an analysis of DataJoint Elements, load it elsewhere and replay it
 	@$(machine) mariadb >/dev/null
 	@python=$(python-0.14) && "$$python" -W ignore -m demo.run
+
+quick: lint  ## lint, types, contracts and every test that starts no server: for each change
+	@python=$(python-2.x) && "$$python" -W ignore -m pytest -q -p no:cacheprovider --no-server -n 2 -m "not slow"
 
 test:  ## the test suite: two DataJoint lines, each on MariaDB and MySQL
 	@$(PYTHON) tests/matrix.py
@@ -22,8 +25,12 @@ test-browser:  ## report.html in a real browser
 	@$(machine) mariadb >/dev/null && $(machine) chromium >/dev/null
 	@python=$(python-0.14) && SQLSPY_TEST_BROWSER=1 "$$python" -W ignore -m pytest -q -p no:cacheprovider -m browser
 
-lint:
-	@python=$(python-2.x) && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy
+lint:  ## style, types, and the contracts of the house
+	@python=$(python-2.x) && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy \
+		&& "$$(dirname "$$python")/lint-imports"
+
+docs:  ## the documentation as a site, in build/site
+	@python=$(python-2.x) && NO_MKDOCS_2_WARNING=1 "$$python" -m mkdocs build --strict
 
 bench:  ## the measurements that the documentation quotes
 	@$(machine) mariadb >/dev/null
@@ -34,4 +41,4 @@ bench-quick:
 	@python=$(python-2.x) && "$$python" -W ignore -m benchmarks --quick
 
 clean:  ## what was made in the checkout; the cache (~/.cache/dj-sqlspy) stays
-	rm -rf .venv-* build dist exports .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv-* build dist exports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

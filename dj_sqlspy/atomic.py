@@ -1,8 +1,7 @@
 """Atomic: files and folders that appear whole or not at all.
 
 In: a path, and what is to stand there. Out: nothing. A reader of the path sees all of the old contents or all of the
-new ones, also when the writer is killed. Nothing is synchronised with the disk: a power cut can still lose a file. It
-knows nothing of what it writes.
+new ones, also when the writer is killed. Nothing is synchronised with the disk: a power cut can still lose a file.
 """
 
 from __future__ import annotations

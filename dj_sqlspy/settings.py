@@ -22,8 +22,8 @@ setting                 environment
 ``sqlspy.scratch``      ``DJ_SQLSPY_SCRATCH``   a database schema for tables of keys (`dump.keytables`); none by default
 ======================  ======================  =============================================================
 
-As for DataJoint's own settings, the environment goes before a file. What was set last holds: an assignment in
-code, or a variable that was changed since.
+The environment overrides a file, as for DataJoint's own settings. The last change wins: an assignment in code, or a
+variable that was changed later.
 """
 
 from __future__ import annotations

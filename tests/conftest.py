@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ FLAVOR = os.environ.get("SQLSPY_TEST_SERVER", "mariadb")
 MACHINE = Path(__file__).with_name("machine.py")
 MYSQL_ROOT = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or servers.cache_folder() / "mysql-root")
 MYDUMPER = os.environ.get("SQLSPY_TEST_MYDUMPER")  # one of 1.0 or later, which Debian does not have
+SERVER_PROGRAMS = {"mysqld", "mariadbd"}
 SYSTEM_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
 
 if FLAVOR not in ("mysql", "mariadb"):
@@ -40,12 +42,39 @@ if MYDUMPER is not None:
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-server", action="store_true", help="only the tests that start no server (make quick)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--no-server"):
+        sys.addaudithook(refuse_servers)
+
+
+def refuse_servers(event: str, arguments: tuple[Any, ...]) -> None:
+    """Fail a test that starts a server although ``--no-server`` selected it."""
+    if (
+        event == "subprocess.Popen"
+        and {Path(os.fsdecode(word)).name for word in arguments[1]} & SERVER_PROGRAMS
+    ):
+        raise pytest.UsageError("with --no-server no test may start a server; mark this one needs_server")
+
+
+def needs_server(item: pytest.Item) -> bool:
+    """Whether a test uses the fixtures that start a server, or is marked to start one by itself."""
+    uses = set(getattr(item, "fixturenames", ())) & {"server", "scratch"}
+    return bool(uses) or item.get_closest_marker("needs_server") is not None
+
+
 def pytest_report_header() -> str:
     return f"datajoint {dj.__version__}, server {servers.find_server(FLAVOR)}"  # type: ignore[arg-type]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that are about another line or server, so that a skipped test is always a fault."""
+    serverless = config.getoption("--no-server")
     line = "0.14" if dj.__version__.startswith("0.") else "2.x"
     kept, left_out = [], []
     for item in items:
@@ -53,6 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         named += [(mark.args[0], FLAVOR) for mark in item.iter_markers("flavor")]
         named += [("1", os.environ.get("SQLSPY_TEST_BROWSER")) for _ in item.iter_markers("browser")]
         named += [(True, MYDUMPER is not None) for _ in item.iter_markers("mydumper")]
+        named += [(True, not needs_server(item))] * serverless
         (kept if all(wanted == here for wanted, here in named) else left_out).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)

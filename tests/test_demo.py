@@ -38,6 +38,7 @@ def table(text: str) -> dict[str, tuple[int, int]]:
     return {name: (int(rows.replace(",", "")), int(total.replace(",", ""))) for name, rows, total in found}
 
 
+@pytest.mark.needs_server
 def test_it_ends_with_everything_equal(tmp_path: Path) -> None:
     answer = demo("-o", str(tmp_path / "bundle"))
     assert answer.returncode == 0, answer.stderr

@@ -34,6 +34,19 @@ def test_every_contract_is_kept() -> None:
     assert " 0 broken." in found.stdout
 
 
+def test_the_table_in_the_readme_is_the_order_of_the_contract() -> None:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # comes with import-linter
+
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        contract = tomllib.load(file)["tool"]["importlinter"]["contracts"][0]
+    development = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Development\n")[2]
+    rows = [line for line in development.splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == contract["layers"]
+
+
 @pytest.mark.parametrize(
     ("module", "line"),
     [

@@ -95,6 +95,7 @@ def test_each_server_is_on_its_own(server: Server, clean_scratch: Server) -> Non
     assert "only_here" not in user_schemas(server)
 
 
+@pytest.mark.needs_server
 def test_nothing_is_left_when_the_block_ends() -> None:
     with servers.private_server(FLAVOR) as own:
         assert listens(own.port)
@@ -103,6 +104,7 @@ def test_nothing_is_left_when_the_block_ends() -> None:
     assert not own.datadir.parent.exists()
 
 
+@pytest.mark.needs_server
 def test_nothing_is_left_when_the_block_raises() -> None:
     with pytest.raises(ZeroDivisionError), servers.private_server(FLAVOR) as own:
         raise ZeroDivisionError
@@ -110,6 +112,7 @@ def test_nothing_is_left_when_the_block_raises() -> None:
     assert not own.datadir.parent.exists()
 
 
+@pytest.mark.needs_server
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_when_the_process_is_killed(number: int) -> None:
     program = (
@@ -131,6 +134,7 @@ def test_nothing_is_left_when_the_process_is_killed(number: int) -> None:
     assert wait_until(lambda: not listens(int(port)) and not Path(place).exists())
 
 
+@pytest.mark.needs_server
 def test_a_forked_child_does_not_stop_it() -> None:
     program = (
         "import os, sys\n"
@@ -150,6 +154,7 @@ def test_a_forked_child_does_not_stop_it() -> None:
     assert wait_until(lambda: not listens(int(port)) and not Path(place).exists())
 
 
+@pytest.mark.needs_server
 def test_a_port_that_is_taken_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program takes the free port first: the first port looked up is one that is in use."""
     with socket.socket() as other:
@@ -162,6 +167,7 @@ def test_a_port_that_is_taken_is_not_the_end(monkeypatch: pytest.MonkeyPatch) ->
             assert own.port != other.getsockname()[1]
 
 
+@pytest.mark.needs_server
 def test_a_server_that_does_not_start_shows_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "OPTIONS", (*servers.OPTIONS, "--no-such-option=1"))
     with pytest.raises(ServerError, match="no-such-option"), servers.private_server(FLAVOR):
@@ -183,11 +189,13 @@ def test_a_root_without_mysql_is_refused(tmp_path: Path) -> None:
         servers.root_programs(tmp_path)
 
 
+@pytest.mark.needs_server
 def test_a_root_of_mysql_needs_no_path() -> None:
     with servers.private_server(root=MYSQL_ROOT) as own:
         assert own.flavor == "mysql"
 
 
+@pytest.mark.needs_server
 def test_an_unusable_template_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(servers.SIZE_OPTIONS, FLAVOR, ("--no-such-option=1",))

@@ -1,7 +1,7 @@
 """Environment: the Python that an analysis ran in, as far as the process that writes the bundle can tell.
 
 In: nothing but the process. Out: a dict for the manifest (`environment`), and from it the text of files that pip and
-conda read. It runs git, and nothing else; it records no path, no address and no name of a machine or person.
+conda read. It runs no program but git. It records no path, no address and no name of a machine or person.
 """
 
 from __future__ import annotations

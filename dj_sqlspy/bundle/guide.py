@@ -1,7 +1,7 @@
 """Guide: the README.md of a bundle, for the reader of the paper, who has none of our software.
 
-In: the manifest, what the last replay gave, the names of the files in the bundle. Out: Markdown. Here is what it
-tells; how, is in ``templates/README.md.j2``. What it tells a reader to run is run by the tests.
+In: the manifest, what the last replay gave, the names of the files in the bundle. Out: Markdown. This module decides
+what the page says. The wording is in ``templates/README.md.j2``. The tests run the commands of the page.
 """
 
 from __future__ import annotations

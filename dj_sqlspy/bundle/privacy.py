@@ -1,9 +1,9 @@
-"""Privacy: what a bundle would tell about people, machines and folders, to look at before it is published.
+"""Privacy: what a bundle tells about people, machines and folders. To be read before the bundle is published.
 
 In: a bundle with its dump. Out: `Finding` objects: columns and files with e-mail addresses, names, paths, addresses
 of machines, dates of birth, and free text that a person has to read. The dump is loaded into a private server and
-its distinct values are looked at. It can only point at what looks like something: a person decides. `record` leaves
-in the bundle where something was found and how much, for a section of the report; no value is written anywhere.
+its distinct values are searched. It only points at what looks personal. A person decides. `record` writes into the
+bundle where something was found and how much, for a section of the report. It writes no value.
 """
 
 from __future__ import annotations

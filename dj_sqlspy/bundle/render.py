@@ -107,7 +107,7 @@ def code(value: Any) -> Markup:
     `lab.session` a\\`b\\|c
     """
     text = str(value)
-    plain = text.strip() == text != "" and text.isprintable() and not set(text) & set("`|<>&")
+    plain = text.strip() == text != "" and text.isprintable() and not set(text) & set("`|<>&[]")
     return Markup(f"`{text}`") if plain else markdown(text)
 
 

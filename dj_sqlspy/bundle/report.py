@@ -2,9 +2,9 @@
 
 In: the manifest of a bundle, what its last replay gave, and what the last look for personal data found. Out: the
 text of ``report.html``: what to know first, the diagram, the tables, the statements, the reasons, the files, what
-looks personal. Here is what the page shows; how, is in ``templates/report.html.j2``. The page holds all that it
-needs, asks for nothing from elsewhere, and reads well without its script, which only searches, sorts and highlights.
-It decides nothing: all that it says is in ``manifest.json``, ``replay.json`` and ``inspection.json``.
+looks personal. This module chooses what the page shows. Its form is in ``templates/report.html.j2``. The page needs
+nothing from elsewhere. It reads well without its script, which only searches, sorts and highlights. All that it says
+is in ``manifest.json``, ``replay.json`` and ``inspection.json``.
 """
 
 from __future__ import annotations

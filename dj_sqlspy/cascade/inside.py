@@ -5,9 +5,9 @@ In: the `Catalog` and `Bound`s. Out: for each table that bounds are about, the S
 refer to nothing. A part can be outside though its master is inside, since it refers to more.
 
 A foreign key to a primary key that is a foreign key itself leads further up: a trial refers to its session, and by the
-same columns to whatever the session's key refers to. Such a way ends in one condition on the trial's own columns,
-however many tables it passes, and ways that end alike are one. Tables that refer to each other in a circle are followed
-row by row, to a fixpoint.
+same columns to whatever the session's key refers to. Such a way becomes one condition on the trial's own columns,
+however many tables it passes. Ways with equal conditions are one. Tables that refer to each other in a
+circle are followed row by row, to a fixpoint.
 """
 
 from __future__ import annotations

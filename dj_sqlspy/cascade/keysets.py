@@ -205,7 +205,7 @@ class KeySet(Mapping[Key, int]):
         places = np.searchsorted(self._codes, codes)
         found: Mask = self._codes[np.minimum(places, len(self._codes) - 1)] == codes
         for column, room in zip(keys, self._room or (), strict=self._room is not None):
-            # what there is no room for was packed wrongly
+            # out-of-range values alias packed codes: mask them out
             found &= (column >= room.start) & (column <= min(room.stop - 1, _MOST))
         return found
 

@@ -1,7 +1,7 @@
-"""Commands that capture, and that look after what was captured.
+"""Commands that capture, and commands for journals.
 
-In: arguments. Out: what the started program does, or what was done to journals. As in `cli`, a command is a
-thin layer over a function, and imports what it needs itself.
+In: arguments. Out: what the started program does, or what was done to journals. A command is a thin layer over a
+function, and imports what it needs itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def add_commands(add: Add) -> None:
     merge = add("merge", _merge, "take over the journals of another home, as copied from another machine")
     merge.add_argument("source", metavar="DIR", help="the other home")
     share = add(
-        "share", _share, "store in the shared log (sqlspy.schema) what it lacks of a paper, and its tables"
+        "share", _share, "upload runs that the shared log (sqlspy.schema) does not have, and their tables"
     )
     share.add_argument("paper", metavar="PAPER")
     share.add_argument(

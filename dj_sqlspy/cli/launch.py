@@ -1,9 +1,8 @@
 """Launch: run a program that never heard of dj-sqlspy, and capture what it reads.
 
-In: the words behind ``dj-sqlspy run``. Out: for a script or module, a fresh Python in place of this process,
-that the start-up hook (``startup/``) makes capture: so arguments, ``__main__``, ``sys.path``, standard input,
-signals and exit code are those of ``python script.py``, and nothing that this process imported is in it. For
-a notebook, its cells run in a kernel, and the file stays as it is.
+In: the words behind ``dj-sqlspy run``. Out: for a script or module, this process replaces itself with a fresh Python,
+and the start-up hook (``startup/``) captures there. So arguments, ``__main__``, ``sys.path``, standard input, signals
+and exit code are those of ``python script.py``. For a notebook, its cells run in a kernel. The file is not changed.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def run(
     home: str | os.PathLike[str] | None = None,
     append: bool | str | None = None,
 ) -> int:
-    """Run a program and capture it. A script or module takes the place of this process, where the system can.
+    """Run a program and capture it. For a script or module, this process replaces itself where the system can.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Command line: ``dj-sqlspy``, a thin layer over the API; a command for a method.
+"""Command line: ``dj-sqlspy``, a thin layer over the library: one command for each method.
 
 In: arguments. Out: tables for a terminal, and an exit code: 0, or 1 with one message where a `SpyError` says
 what is wrong (2 for wrong arguments, as argparse has it). It holds no logic. What a command needs is imported

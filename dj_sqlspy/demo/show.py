@@ -1,4 +1,4 @@
-"""The whole way, shown: slice, bundle, dump, a second server, replay, and a table of what came of it.
+"""The whole way of the data: slice, bundle, dump, load, replay, and a table of the outcome.
 
 In: a paper that something was captured for. Out: an `Outcome`, which prints as a table: rows exported of rows in
 the database, statements that gave an equal result, orphans, rows of other projects, seconds for each step. It

@@ -1,7 +1,7 @@
-"""Functions: the stored functions that captured statements and their views call, and what cannot be replayed for them.
+"""Functions: the stored functions that captured statements and their views call, and what cannot be replayed without.
 
-In: a `Slice`. Out: the functions' names; views that are left out since a function is; a mark on each statement that
-calls one which the bundle does not have. Which functions can be brought, the server's backend finds out.
+In: a `Slice`. Out: the names of the functions; views that are left out because a function is; a mark on each statement
+that calls a function which is not in the bundle. The server's backend says which functions a bundle can have.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 In: a `Slice`, a connection whose account may create tables in one schema, and the name of that schema. Out: tables in
 it that hold the primary keys of the slice's rows, and for each the condition that reads these rows. Nothing is made
-anywhere else, and nothing at all where no schema is named: then ``dump.sh`` has all keys in itself. The tables must
-be there while ``dump.sh`` runs; it says which can be dropped afterwards.
+anywhere else. If no schema is named, nothing is made and ``dump.sh`` holds all keys. The tables must be there while
+``dump.sh`` runs. It says which can be dropped afterwards.
 """
 
 from __future__ import annotations

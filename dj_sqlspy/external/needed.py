@@ -7,7 +7,7 @@ there and unchanged. It copies nothing (see `copies`) and reads no row beside th
 DataJoint 0.14 (``blob@store``, ``attach@store``, ``filepath@store``) keeps a row about each file in a table
 ``~external_<store>`` that the column refers to by a foreign key; these tables are ordinary tables of the slice.
 DataJoint 2.x (``<blob@>``, ``<attach@>``, ``<filepath@>``, ``<npy@>``, ``<object@>`` and codecs of a lab's own)
-keeps JSON in the column itself. Both are read by what the database holds, whichever line runs.
+keeps JSON in the column itself. What the database holds decides which is read, whichever line of DataJoint runs.
 """
 
 from __future__ import annotations

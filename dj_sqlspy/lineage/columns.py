@@ -1,8 +1,8 @@
-"""Columns: of which columns of base tables the result of a query depends on the contents.
+"""Columns: the columns of base tables whose contents the result of a query depends on.
 
 In: a resolved and simplified query tree. Out: (full table name, column name) pairs. A column that a derived table only
 passes on counts if the query above asks for it: ``SELECT COUNT(*) FROM (SELECT * FROM t) AS x`` reads none. It runs
-down the tree from the outputs, as demand does. Of a source that it does not look into, all columns count.
+down the tree from the outputs, as demand does. All columns of a source that is not resolved count.
 """
 
 from __future__ import annotations

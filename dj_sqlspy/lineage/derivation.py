@@ -2,9 +2,9 @@
 
 In: a resolved `Query` and the occurrences of base tables that are wanted. Out: a query that returns, for every
 derivation of every output row, the keys of the wanted occurrences. This is the rewriting of Perm (Glavic and Alonso,
-ICDE 2009); the semantics is lineage (Cui and Widom, VLDB 2000). Demand goes down the tree by the table of DESIGN.md:
-`annotate` is about blocks, `attach` about subqueries in conditions. Which rows must come along so that rejected rows
-stay rejected is not decided here: see `rejection`.
+ICDE 2009); the semantics is lineage (Cui and Widom, VLDB 2000). Demand goes down the tree by the table of
+docs/semantics.md: `annotate` is about blocks, `attach` about subqueries in conditions. `rejection` decides which rows
+must come along so that rejected rows stay rejected.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Predicates: how a query depends on the rows of its subqueries, and what of it is demanded.
 
 In: a resolved tree. Out: a `Predicate` for each subquery that stands in an expression; the occurrences of base tables
-that demanded rows need rows of; the queries that are demanded for themselves. How their rows are asked for is decided
-in `derivation`.
+that demanded rows need rows of; the queries that are demanded for themselves. `derivation` decides how to ask for the
+rows.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ class Paper(Captured):
         )
 
     def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:
-        """Store in the shared log what it lacks of the runs of this home, as of a process that was killed.
+        """Upload the runs of this home that the shared log does not have, such as that of a killed process.
 
         Parameters
         ----------

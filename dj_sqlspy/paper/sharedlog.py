@@ -4,11 +4,11 @@ In: journals of this home, and ``sqlspy.schema``. Out: their lines in the tables
 declares them), and back, as journals that `runs` reads. Without the setting it does nothing. It sends plain SQL
 on connections of its own, which the spy does not see, and looks into no statement.
 
-A run is stored under (paper, analysis), and known by its time and random digits, or by the name that independent
-processes gave it (``append="…"``): what came before, of whomever, it replaces. Its files are stored as they are,
+A run is stored under (paper, analysis). Its name is its time and random digits, or what independent processes gave it
+(``append="…"``). A newer run replaces the stored one, whoever stored it. Its files are stored as they are,
 in compressed blocks of whole lines, each under the name of the file and the byte where it starts. So a process
 can add what is new of any file at any time, and nothing is stored twice. A run that was stored is marked in its
-folder: it counts for as long as the shared log has it, and not after it was deleted or replaced there.
+folder. It no longer counts once it was deleted or replaced in the shared log.
 """
 
 from __future__ import annotations

@@ -161,6 +161,7 @@ def reconnecting(connect: Callable[[], Any], work: Callable[[Any], T]) -> T:
                         "net_write_timeout and max_execution_time."
                     ) from error
                 logger.warning(
-                    "The server closed the connection (%s); the slice is made again from the start.", error
+                    "The connection dropped (%s), and its snapshot is lost. The slice is computed again.",
+                    error,
                 )
     raise AssertionError("not reached")

@@ -1,11 +1,11 @@
-"""Access: what this account must be granted for a slice, told at once and before anything else is asked.
+"""Access: the grants that this account lacks for a slice, all of them at once and before any row is read.
 
 In: the catalog as far as the account can see it, and the tables that a slice starts from. Out: nothing, or one
 error that lists the grants that are missing: for tables that statements name, for those that foreign keys lead to,
 and for definitions of views. It reads no row.
 
-information_schema names the parents of a table that the account may read, also where it may not read these; what
-such a parent refers to in turn it does not say. A part that the account cannot see leaves no trace at all.
+information_schema names the parents of each table that the account may read, also parents that it may not read. It does
+not say what such a parent refers to. Parts that the account may not read are missing without a warning.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Orphans: rows that foreign keys led to and that the database does not have.
 
 In: the key sets of a cascade. Out: nothing, or an error that names such rows. The cascade derives keys of parents from
-keys of children without asking. A foreign key that was violated while FOREIGN_KEY_CHECKS was off would make it count a
-row that is not there, for which another one could leave.
+keys of children without asking. If a foreign key was violated while FOREIGN_KEY_CHECKS was off, the parent is missing.
+The count of the parent's table would then be too high, and a condition could select another row in its place.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pick: slices of hand-picked rows, without anything captured.
 
 In: DataJoint expressions. Out: the `Slice` of the rows behind them, closed as a paper's is. Each expression counts
-as the statement that DataJoint would send to fetch it, so that all that holds for statements holds for it.
+as the statement that DataJoint would send to fetch it.
 """
 
 from __future__ import annotations

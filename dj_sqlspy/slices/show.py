@@ -1,7 +1,6 @@
 """Show: a slice as a terminal and a notebook show it.
 
-In: the tables and the reports of a `Slice`. Out: text, rich tables and HTML. It computes nothing that is not in what it
-shows.
+In: the tables and the reports of a `Slice`. Out: text, rich tables and HTML. It computes nothing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Why: the chain of rules that brought one row into a slice.
 
 In: the key sets of a cascade and the key of a row. Out: the row, the row that brought it, and so on to a row that a
-statement read (why-provenance: Buneman, Khanna and Tan, ICDT 2001; of several chains a shortest one). What a foreign
-key says beside the primary key is asked of the server, which the cascade did not keep. A cascade keeps one reason for
-a row, and asks for all statements of one shape together; so the statements that read the row are asked for again, for
+statement read (why-provenance: Buneman, Khanna and Tan, ICDT 2001; of several chains a shortest one). The cascade keeps
+primary keys only, so the server is asked for the other columns of a foreign key. The cascade keeps one reason for a
+row, and asks for all statements of one shape together. So the statements that read the row are asked for again, for
 this row only. It decides nothing.
 """
 

@@ -1,7 +1,7 @@
-"""Clusters: tasks for workers of Dask and Ray belong to the sessions of who gives them, as those for pools do.
+"""Clusters: a task for a worker of Dask or Ray belongs to the sessions of its caller, as a task for a pool does.
 
-In: the libraries, where the program loads them. Out: patches of them, made once a session opens; before that neither
-library is touched, and this module imports neither. A worker needs dj-sqlspy where its Python is.
+In: the libraries, if the program loads them. Out: patches of them, made when a session opens. Before that neither
+library is touched. This module imports neither. The Python of a worker needs dj-sqlspy.
 
 A Dask task carries the names of its sessions as an annotation, and a plugin has the worker visit them while the task
 runs; so a cluster may be older than the session, and serve several at once. Ray starts workers of their own for tasks

@@ -5,8 +5,8 @@ the journals of the sessions that they belong to (`session` says which). It does
 the database, and raises nothing into user code: a fault of its own marks the session as incomplete and warns
 once.
 
-A SELECT is recorded while the server works on it, when the analysis would wait (`announce`, `ended`, `failed`);
-any other statement once it has ended, before the analysis gets its result.
+A SELECT is recorded between sending and the first answer, so that recording overlaps the server's time (`announce`,
+`ended`, `failed`). Any other statement is recorded once it has ended, before the analysis gets its result.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Reads: which statements read rows, told from their text without parsing it.
 
 In: the text of a statement. Out: its first word, whether it may hold a SELECT, whether it reads only books
-that DataJoint and the server keep. Where it can't be told, a statement counts as one that reads data: the
-stage of lineage has a parser and decides. It is called for each statement of a session, so what is common is
-fast, and strings are looked at closely only where a word that matters is in the text.
+that DataJoint and the server keep. If the text does not tell, the statement counts as one that reads data:
+lineage has a parser and decides later. It is called for each statement of a session. So common statements take a fast
+way, and strings are searched only if a word that matters is in the text.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ Which sessions a statement belongs to
 - A thread that opened none of its own belongs to the sessions of the thread that started it, and to those
   that this thread opened inside of them since; work given to a ``ThreadPoolExecutor`` belongs to the sessions
   of who gave it.
-- Where that tells nothing (the thread is older than the session): every session that is open in the process.
+- If no rule applies (the thread is older than the session): every session that is open in the process.
 - Nowhere, inside ``paused()``.
 
-So several sessions at once in different threads stay apart, and where it is in doubt a statement is captured.
+So sessions in different threads stay apart. An ambiguous statement is recorded for every open session.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def receivers() -> Sequence[Session]:
     if sessions == open_sessions:  # nearly always
         return open_sessions
     if sessions is None or (sessions and not scope.paused and not any(s in open_sessions for s in sessions)):
-        return open_sessions  # taken over from sessions that have ended since: in doubt, all
+        return open_sessions  # its sessions have ended: ambiguous, so record it for every open one
     return [
         s
         for s in open_sessions

@@ -2,8 +2,8 @@
 
 In: statements that have succeeded, also outside of export sessions. Out: for each connection the texts of ``SET``, of
 temporary tables and of what may assign a user variable, in order, and the schema of ``USE``. They are kept with the
-connection to the server, and so are gone with it, as on the server. The server is never asked, and nothing is parsed:
-who reads the journal does.
+connection and end with it, as on the server. The server is never asked. Nothing is parsed here: `servers.mysql.state`
+does that when the journal is read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Translate: a table's definition as a MySQL or a MariaDB takes it.
 
 In: a `Definition` as the source prints it, the `Table` of the catalog, and the flavor of a target. Out: a `Translated`:
-the definition to create, what has to be done once the rows are there, and in words what is said of it: what became
-something else, what the target must know, and what it cannot be given at all. Each pass changes one thing.
+the definition to create, the statements to run once the rows are loaded, and notes for people: what changed, what the
+target must support, and what it cannot have. Each pass changes one thing.
 """
 
 from __future__ import annotations

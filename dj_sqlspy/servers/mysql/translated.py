@@ -1,4 +1,4 @@
-"""Translated: a table's definition on its way to a server, and what is said of it meanwhile.
+"""Translated: a table's definition on its way to a server, with notes on what was changed.
 
 In: a `Definition` and what it is for. Out: the same, changed by passes (`anywhere`, `elsewhere`) that say what they do.
 """

@@ -1,0 +1,43 @@
+"""``make quick``: with ``--no-server`` the tests that start a server are left out, and none can start one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FLAVOR
+from tests.lab import ROOT
+
+pytestmark = pytest.mark.line("2.x")
+
+TESTS = f"""
+import subprocess
+import pytest
+from dj_sqlspy.servers import private_server
+
+def test_it_needs_none():
+    assert subprocess.run(["true"]).returncode == 0
+
+def test_it_has_a_fixture(server):
+    raise AssertionError("never run")
+
+@pytest.mark.needs_server
+def test_it_is_marked():
+    raise AssertionError("never run")
+
+def test_it_starts_one_without_a_mark():
+    with private_server({FLAVOR!r}):
+        raise AssertionError("never run")
+"""
+
+
+def test_no_server_can_start(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(TESTS)
+    command = [sys.executable, "-W", "ignore", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "--no-server"]
+    ended = subprocess.run([*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert "1 failed, 1 passed, 2 deselected" in ended.stdout, ended.stdout + ended.stderr
+    assert "no test may start a server; mark this one needs_server" in ended.stdout
