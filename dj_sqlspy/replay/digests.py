@@ -142,7 +142,10 @@ def measure_statements(
     recorded: Mapping[str, Any] | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The ``statements`` of a loaded slice; those that give an error have ``error`` in the place of a digest."""
+    """The ``statements`` of a loaded slice; those that give an error have ``error`` in the place of a digest.
+
+    With it ``unknown`` says whether the server does not know what the statement is written in.
+    """
     known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
     groups = replayable(manifest)
     out: list[dict[str, Any]] = []
@@ -156,7 +159,8 @@ def measure_statements(
                 f"Running statement {about['numbers'][0]}: the server is gone ({error})."
             ) from error
         except (Refused, Interrupted) as error:
-            out.append({**about, "error": str(error)})
+            unknown = isinstance(error, Refused) and error.unknown
+            out.append({**about, "error": str(error), "unknown": unknown})
         else:
             ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
             about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}

@@ -19,7 +19,7 @@ from ..snapshot import ConnectionLost, Interrupted, Refused, Rows, ServerState
 from ..tables import ForeignKey
 from .catalog import read_catalog
 from .dialect import MYSQL
-from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, code_of
+from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, UNKNOWN, code_of
 
 # Rows of an answer that are given at once.
 _BLOCK = 10_000
@@ -179,5 +179,9 @@ def told() -> Iterator[None]:
         if 2000 <= code < 3000 or code in INTERRUPTED:
             raise Interrupted(text) from error
         raise Refused(
-            text, denied=code in DENIED, missing=code in MISSING, writes=code == READ_ONLY
+            text,
+            denied=code in DENIED,
+            missing=code in MISSING,
+            writes=code == READ_ONLY,
+            unknown=code in UNKNOWN,
         ) from error
