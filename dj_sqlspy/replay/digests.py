@@ -56,15 +56,12 @@ from ..errors import BundleError
 from ..names import split_full_name
 from ..servers import backend_of
 from ..servers.catalog import Catalog
-from ..servers.results import ALL_DIGITS, Digest
+from ..servers.results import ALL_DIGITS, RESULT_DIGITS, Digest
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import Table
 
 FORMAT = "dj-sqlspy digests"
 FORMAT_VERSION = 1
-
-# Significant digits of a float in the result of a statement.
-RESULT_DIGITS = 12
 
 FORM_OF_DATA_TYPE = {"float": "float", "double": "float", "json": "json"}
 

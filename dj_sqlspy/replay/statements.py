@@ -23,10 +23,9 @@ from ..display import short
 from ..errors import BundleError
 from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, ROUTINE
 from ..servers import backend_of
-from ..servers.results import Digest, Forms
+from ..servers.results import RESULT_DIGITS, Digest, Forms
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import ForeignKey
-from .digests import RESULT_DIGITS
 
 
 @dataclass(frozen=True)
