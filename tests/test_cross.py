@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from dj_sqlspy.paper.bundle import write_bundle
 from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_catalog
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.session import as_sent, set_session
-from tests.conftest import drop_schemas
+from tests.conftest import MYSQL_ROOT, drop_schemas
 from tests.test_dump import cut, options, same
+from tests.test_verify import as_text
 
 # In the cells with MySQL both servers are there.
 pytestmark = [pytest.mark.flavor("mysql"), pytest.mark.usefixtures("dj_conn")]
@@ -191,3 +193,79 @@ def test_what_cannot_cross_is_said_before(both: tuple[Server, Server], tmp_path:
         bundle.restore(options(target))
     with target.connect() as connection, connection.cursor() as cursor:
         assert cursor.execute("SHOW DATABASES LIKE 'cross_lab'") == 0
+
+
+ONLY = (
+    "SELECT * FROM cross_lab.t JOIN cross_lab.kind USING (name) WHERE name = 'A' AND f > 0.25",
+    "SELECT name, COUNT(*) FROM cross_lab.t WHERE name LIKE 'B%' GROUP BY name ORDER BY name",
+    "SELECT 'a' = 'a ' AS pads, id, JSON_EXTRACT(j, '$.a'), f FROM cross_lab.t",
+    "SELECT id FROM cross_lab.t WHERE name COLLATE utf8mb4_ja_0900_as_cs = 'b'",
+    "SELECT id, REGEXP_LIKE(name, 'b') FROM cross_lab.t",
+)
+
+
+def test_verify_where_only_mariadb_is(
+    server: Server,
+    dj_conn: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A source with MySQL is compared wherever MariaDB can, and what it cannot is named; so for a reader too."""
+    make(
+        server,
+        "CREATE TABLE cross_lab.kind (name VARCHAR(20) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY)",
+        "CREATE TABLE cross_lab.t (id INT PRIMARY KEY, name VARCHAR(20) COLLATE utf8mb4_0900_ai_ci NOT NULL, j JSON,"
+        " f FLOAT, FOREIGN KEY (name) REFERENCES cross_lab.kind (name))",
+        "INSERT INTO cross_lab.kind VALUES ('Ä'), ('b '), ('b'), ('C')",
+        """INSERT INTO cross_lab.t VALUES (1, 'ä', '{"a": [1, 2.50]}', 1.1)""",
+        "INSERT INTO cross_lab.t VALUES (2, 'b', NULL, 2), (3, 'b ', '[1]', NULL)",
+    )
+    folders = os.environ["PATH"].split(os.pathsep)
+    without = [folder for folder in folders if folder != str(servers.root_programs(MYSQL_ROOT))]
+    monkeypatch.setenv("PATH", os.pathsep.join(without))
+    try:
+        with server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci")
+            bundle = write_bundle(cut(server, *ONLY), tmp_path / "b", connection=connection)
+        assert "verify will take MariaDB" in caplog.text and "put the server program of MySQL" in caplog.text
+        report = bundle.verify()
+        assert report.from_source and report.equal and not report.complete, as_text(report)
+        assert [result.state for result in report.statements] == ["equal"] * 3 + ["unchecked"] * 2
+        assert [table.state for table in report.tables] == ["equal"] * 2
+        assert [("statement 4" in text, "statement 5" in text) for text in report.unchecked] == [
+            (True, False),
+            (False, True),
+        ]
+        with server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE cross_lab.t SET f = 1.2 WHERE id = 1")
+        changed = bundle.verify()
+        assert [result.state for result in changed.statements[:3]] == ["differs", "equal", "differs"]
+        assert not changed.equal and "`t`: as many rows" in as_text(changed)
+        reader = bundle.verify(alone=True)
+        assert reader.equal and not reader.complete and len(reader.unchecked) == 2, as_text(reader)
+        assert [result.state for result in reader.statements] == ["equal"] * 3 + ["unchecked"] * 2
+    finally:
+        drop_schemas(server, ["cross_lab"])
+
+
+def test_write_names_what_only_the_source_can_hold(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(
+        server,
+        "CREATE TABLE cross_lab.t (u VARCHAR(9) COLLATE utf8mb4_ja_0900_as_cs_ks PRIMARY KEY)",
+        "INSERT INTO cross_lab.t VALUES ('x')",
+    )
+    folders = os.environ["PATH"].split(os.pathsep)
+    without = [folder for folder in folders if folder != str(servers.root_programs(MYSQL_ROOT))]
+    monkeypatch.setenv("PATH", os.pathsep.join(without))
+    try:
+        with server.connect() as connection:
+            write_bundle(cut(server, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection)
+        assert (
+            "verify will need a MySQL, since no MariaDB can hold this slice: `cross_lab`.`t` `u`"
+            in caplog.text
+        )
+    finally:
+        drop_schemas(server, ["cross_lab"])

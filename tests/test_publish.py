@@ -148,6 +148,11 @@ def test_readme_says_what_the_lab_says(published: Bundle) -> None:
     files = [{"store": "raw", "path": "a", "size": 2048, "state": "ok"}]
     assert "need 1 files (2.0 KB)" in readme_text({**published.manifest, "files": files}, [])
     assert "capture has gaps" in readme_text({**published.manifest, "complete": False}, [])
+    assert 'dj.config["database.use_tls"] = False' in readme
+    files = [{**files[0], "kind": "filepath"}]
+    told = "DJ_SUPPORT_FILEPATH_MANAGEMENT" in readme_text({**published.manifest, "files": files}, [])
+    assert told == dj.__version__.startswith("0.")
+    assert "DJ_SUPPORT_FILEPATH_MANAGEMENT" not in readme
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,13 @@ from dj_sqlspy.bundle.folder import DIGESTS_FILE, DUMP_FILE
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.paper.bundle import Bundle
-from dj_sqlspy.replay.digests import RESULT_DIGITS, measure_tables, read_catalog
-from dj_sqlspy.replay.verify import Verification, structure
+from dj_sqlspy.replay.digests import measure_tables, read_catalog
+from dj_sqlspy.replay.structure import structure
+from dj_sqlspy.replay.verify import Verification
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.results import digest, float_form, json_form
 from dj_sqlspy.servers.mysql.session import as_sent
-from dj_sqlspy.servers.results import ALL_DIGITS
+from dj_sqlspy.servers.results import ALL_DIGITS, RESULT_DIGITS
 from tests.test_dump import bundle_of, lab, options
 from tests.test_replay import trials
 

@@ -94,6 +94,8 @@ def readme_text(
         files=files,
         size=sum(whole(file["size"] or 0) for file in files),
         stores=sorted({file["store"] for file in files}),
+        filepaths=_version(manifest["versions"]["datajoint"]).startswith("0.")
+        and any(file.get("kind") == "filepath" for file in files),
         written=str(manifest["created"])[:10],
         git=(manifest.get("environment") or {}).get("git"),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import atomic, settings
+from .. import atomic, servers, settings
 from ..bundle import texts
 from ..bundle.folder import BundleFolder, check_place
 from ..bundle.manifest import SHOWN, make_manifest, manifest_text
@@ -28,7 +28,8 @@ from ..external import files_of
 from ..external.stores import Stores
 from ..progress import counting
 from ..replay.verify import Verification, record_replay, verify
-from ..servers import backend_of
+from ..servers import NAMES, backend_of
+from ..servers.source import Source
 from ..slices import Slice
 from .captured import Captured
 
@@ -189,6 +190,9 @@ def _contents(
     manifest["complete"] = paper is None or paper.complete
     left_out = excluding.exclude(cut, chosen.exclude, connection)
     excluding.note(manifest, left_out)
+    other_server = _other_server(source)
+    if other_server:
+        logger.warning(other_server)
     calling = functions.note(manifest, cut, source.functions_left_out)
     for (schema, function), why in source.functions_left_out.items():
         logger.warning("The bundle does not have the stored function %s.%s: %s.", schema, function, why)
@@ -209,6 +213,29 @@ def _contents(
         **texts.texts(manifest),
         **{one.path: one.text for one in code if one.text is not None},
     }
+
+
+def _other_server(source: Source) -> str:
+    """What verify will lack where this machine has no server program of the source's flavor; nothing where it has."""
+    flavor: Any = source.flavor
+    if servers.find_server(flavor) is not None:
+        return ""
+    found = servers.find_server()
+    need = f"Put the server program of {NAMES[flavor]} on PATH, or verify on another machine"
+    if found is None:
+        return (
+            f"verify loads the slice into a private server, and this machine has no program for one. {need}."
+        )
+    refused = [what for each in source.structures if each.flavor == found.flavor for what in each.refused]
+    if refused:
+        return (
+            f"verify will need a {NAMES[flavor]}, since no {NAMES[found.flavor]} can hold this slice:"
+            f" {'; '.join(refused[:SHOWN])}. {need}."
+        )
+    return (
+        f"verify will take {NAMES[found.flavor]} {found.version}, which is what this machine has, and say what it"
+        f" cannot compare there. To compare all: {need[0].lower()}{need[1:]}."
+    )
 
 
 def _drift_message(path: Path, drift: Sequence[StatementReport]) -> str:

@@ -59,15 +59,12 @@ from ..names import split_full_name
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.catalog import Catalog
-from ..servers.results import ALL_DIGITS, Digest
+from ..servers.results import ALL_DIGITS, RESULT_DIGITS, Digest
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import Table
 
 FORMAT = "dj-sqlspy digests"
 FORMAT_VERSION = 1
-
-# Significant digits of a float in the result of a statement.
-RESULT_DIGITS = 12
 
 FORM_OF_DATA_TYPE = {"float": "float", "double": "float", "json": "json"}
 
@@ -145,7 +142,10 @@ def measure_statements(
     recorded: Mapping[str, Any] | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The ``statements`` of a loaded slice; those that give an error have ``error`` in the place of a digest."""
+    """The ``statements`` of a loaded slice; those that give an error have ``error`` in the place of a digest.
+
+    With it ``unknown`` says whether the server does not know what the statement is written in.
+    """
     known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
     groups = replayable(manifest)
     out: list[dict[str, Any]] = []
@@ -177,7 +177,8 @@ def _measured(
             f"Running statement {about['numbers'][0]}: the server is gone ({error})."
         ) from error
     except (Refused, Interrupted) as error:
-        return {**about, "error": str(error)}
+        unknown = isinstance(error, Refused) and error.unknown
+        return {**about, "error": str(error), "unknown": unknown}
     ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
     about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}
     about |= {"digest": hexadecimal(found), "ordered_digest": ordered, "received": found.received}

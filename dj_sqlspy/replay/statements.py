@@ -25,7 +25,7 @@ from ..errors import BundleError
 from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, ROUTINE, SKIPPED
 from ..servers import backend_of
 from ..servers.backend import Replayer
-from ..servers.results import Digest
+from ..servers.results import RESULT_DIGITS, Digest, Forms
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import ForeignKey
 
@@ -103,11 +103,15 @@ class KeyResult:
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """The outcome of a replay; `equal` says all in one word."""
+    """The outcome of a replay; `equal` says all in one word.
+
+    ``not_taken`` are settings of the session on the source that the server of the slice does not know, in words.
+    """
 
     statements: tuple[StatementResult, ...]
     keys: tuple[KeyResult, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    not_taken: tuple[str, ...] = ()
 
     title: ClassVar[str] = "Replay on the source and on the slice"
 
@@ -231,6 +235,7 @@ def replay(
     source: Any,
     loaded: Any,
     progress: Callable[[int, int], None] | None = None,
+    alike: bool = True,
 ) -> ReplayReport:
     """Replay the statements of a manifest on two servers.
 
@@ -242,6 +247,9 @@ def replay(
         To the source, and to a server that holds the slice. They are used for one read-only snapshot each.
     progress : callable, optional
         Called with the number of statements done, and of all.
+    alike : bool
+        Whether both servers are of one flavor. Otherwise values are compared in their fixed form (see `digests`), and
+        what the other does not know is unchecked.
 
     Returns
     -------
@@ -250,16 +258,16 @@ def replay(
     groups = replayable(manifest)
     backend = backend_of(source)
     with backend.as_sent(source), backend.as_sent(loaded):
-        backend.match_sessions(source, loaded)
+        not_taken = backend.match_sessions(source, loaded)
         with backend.one_moment(source), backend.one_moment(loaded):
             results = []
-            with contextlib.closing(backend.replayer(source, loaded)) as replayer:
+            with contextlib.closing(backend.replayer(source, loaded, alike)) as replayer:
                 for one, entries in groups.items():
-                    results.append(_replay_one(replayer, one, entries, source, loaded))
+                    results.append(_replay_one(replayer, one, entries, source, loaded, alike))
                     if progress is not None:
                         progress(len(results), len(groups))
             keys = check_keys(manifest, source, loaded)
-    return ReplayReport((*results, *not_replayed(manifest)), tuple(keys))
+    return ReplayReport((*results, *not_replayed(manifest)), tuple(keys), not_taken=tuple(not_taken))
 
 
 def not_replayed(manifest: Mapping[str, Any]) -> list[StatementResult]:
@@ -280,21 +288,35 @@ def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 def _replay_one(
-    replayer: Replayer, one: Replayed, entries: Sequence[Mapping[str, Any]], source: Any, loaded: Any
+    replayer: Replayer,
+    one: Replayed,
+    entries: Sequence[Mapping[str, Any]],
+    source: Any,
+    loaded: Any,
+    alike: bool,
+    forms: Forms | None = None,
 ) -> StatementResult:
     sql = one.sql
     about = StatementResult.about(sql, entries)
+    digits = None if alike else RESULT_DIGITS
     sides: dict[str, Digest] = {}
     for side, connection in (("source", source), ("slice", loaded)):
         try:
-            sides[side] = replayer.digest(connection, sql, one.state, own=one.own)
+            sides[side] = replayer.digest(connection, sql, one.state, own=one.own, digits=digits, forms=forms)
         except ConnectionLost as error:
             raise BundleError(
                 f"Replaying a statement on the {side}: the connection was lost ({error}).\n{short(sql)}"
             ) from error
         except (Refused, Interrupted) as error:
-            return replace(about, state="error", message=f"error on the {side}: {error}")
+            unknown = not alike and side == "slice" and isinstance(error, Refused) and error.unknown
+            state = "unchecked" if unknown else "error"
+            return replace(about, state=state, message=f"error on the {side}: {error}")
     there, here = sides["source"], sides["slice"]
+    if not alike and there.forms != here.forms and len(there.forms) == len(here.forms):
+        # JSON is a type of MySQL's, and a text in MariaDB
+        both = zip(there.forms, here.forms, strict=True)
+        common = [mine if other == "text" else other for mine, other in both]
+        return _replay_one(replayer, one, entries, source, loaded, alike, common)
     about = replace(
         about,
         source_rows=there.rows,

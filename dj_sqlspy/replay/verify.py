@@ -11,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,6 +51,7 @@ from .statements import (
     replay,
     timed,
 )
+from .structure import structure
 
 Progress = Callable[[int, int], None]
 
@@ -191,6 +191,7 @@ def verify(
         seconds["start a server"] = time.perf_counter() - clock
         with timed(seconds, "restore"):
             bundle.restore(stack.enter_context(backend_of(loaded).client_options(loaded)))
+        alike = private.flavor == manifest["server"]["flavor"]
         catalog = read_catalog(loaded, manifest)
         told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))
         report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)), notes=told)
@@ -202,11 +203,11 @@ def verify(
                 report = replace(report, notes=(*report.notes, note))
         stack.enter_context(backend_of(loaded).as_sent(loaded))
         if opened is None:
-            report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress)
+            report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress, alike)
         else:
-            report = _with_source(report, bundle, catalog, opened, loaded, recorded, progress)
+            report = _with_source(report, bundle, catalog, opened, loaded, recorded, progress, alike)
         report = replace(report, notes=(*report.notes, *received_note(manifest, report.statements)))
-        if private.flavor != manifest["server"]["flavor"]:
+        if not alike:
             note = f"The source ran on {manifest['server']['version']}, and this was checked on {private.version}."
             report = replace(report, notes=(*report.notes, note))
         if opened is not None and recorded is None and report.equal:
@@ -216,7 +217,8 @@ def verify(
                 backend_of(loaded).set_session(loaded, session)
                 statements = measure_statements(loaded, manifest, None)
             about = {"flavor": private.flavor, "version": private.version}
-            write_digests(bundle.path, dump, about, session, tables, statements)
+            known = [statement for statement in statements if "error" not in statement]
+            write_digests(bundle.path, dump, about, session, tables, known)
     return report
 
 
@@ -269,53 +271,6 @@ def _flavor(manifest: Mapping[str, Any]) -> Any:
     return flavor if servers.find_server(flavor) else None
 
 
-# ---------------------------------------------------------------- structure
-
-
-def structure(manifest: Mapping[str, Any], catalog: Catalog) -> Iterator[str]:
-    """Tables, columns, primary and foreign keys that are not as the manifest says, in words."""
-    for entry in manifest["tables"]:
-        name = entry["name"]
-        table = catalog.tables.get(name)
-        if table is None:
-            yield f"{name}: there is no such table"
-            continue
-        if table.is_view:
-            continue
-        found = {column.name: (_plain_type(column.column_type), column.nullable) for column in table.columns}
-        wanted = {
-            column["name"]: (_plain_type(column["type"]), column["nullable"])
-            for column in entry.get("columns", ())
-        }
-        if wanted and list(found) != list(wanted):
-            yield f"{name}: its columns are {', '.join(found)}, and should be {', '.join(wanted)}"
-        for column in wanted.keys() & found.keys():
-            if wanted[column] != found[column]:
-                is_now, should_be = _in_words(found[column]), _in_words(wanted[column])
-                yield f"{name}: column {column} is {is_now}, and should be {should_be}"
-        if list(table.primary_key) != entry.get("primary_key", list(table.primary_key)):
-            key = ", ".join(entry["primary_key"])
-            yield f"{name}: its primary key is ({', '.join(table.primary_key)}), and should be ({key})"
-    held = {(fk.child, fk.columns, fk.parent, fk.parent_columns) for fk in catalog.foreign_keys}
-    for fk in manifest["foreign_keys"]:
-        if (fk["child"], tuple(fk["columns"]), fk["parent"], tuple(fk["parent_columns"])) not in held:
-            yield f"{fk['child']}: there is no foreign key {fk['name']} to {fk['parent']}"
-
-
-def _plain_type(text: str) -> str:
-    """A type without what only one version or flavor says of it.
-
-    >>> _plain_type("int(11) unsigned"), _plain_type("decimal(8,3)"), _plain_type("json")
-    ('int unsigned', 'decimal(8,3)', 'longtext')
-    """
-    plain = re.sub(r"^((?:tiny|small|medium|big)?int|year)\(\d+\)", r"\1", text.lower())
-    return "longtext" if plain == "json" else plain
-
-
-def _in_words(column: tuple[str, bool]) -> str:
-    return column[0] if column[1] else f"{column[0]} NOT NULL"
-
-
 # ---------------------------------------------------------------- the author's side
 
 
@@ -327,11 +282,13 @@ def _with_source(
     loaded: Any,
     recorded: Mapping[str, Any] | None,
     progress: Progress | None,
+    alike: bool,
 ) -> Verification:
     seconds: dict[str, float] = dict(report.seconds)
     with timed(seconds, "replay"):
-        replayed = replay(bundle.manifest, source, loaded, progress)
-    statements, tables, unchecked = replayed.statements, [], []
+        replayed = replay(bundle.manifest, source, loaded, progress, alike=alike)
+    statements, tables = replayed.statements, []
+    unchecked = _unknown(statements)
     compared = ["the source"]
     backend = backend_of(loaded)
     session = backend.fixed_session(loaded)
@@ -369,7 +326,7 @@ def _with_source(
         ]
         with timed(seconds, "digests"):
             backend.set_session(loaded, recorded["session"])
-            again = _statement_results(bundle.manifest, loaded, recorded, None)
+            again = _statement_results(bundle.manifest, loaded, recorded, alike)
         backend.set_session(loaded, session)
         message = f"equal to the source, but not to {DIGESTS_FILE}"
         statements = tuple(
@@ -384,7 +341,22 @@ def _with_source(
         compared=tuple(compared),
         tables=tuple(tables),
         unchecked=tuple(unchecked),
+        notes=(*report.notes, *_settings(replayed.not_taken)),
     )
+
+
+def _unknown(statements: Iterable[StatementResult]) -> list[str]:
+    """In words, statements that a private server of another flavor than the source's cannot run."""
+    return [
+        f"the result of statement {', '.join(map(str, result.numbers[:SHOWN]))}, which this server does not know:"
+        f" {result.message}"
+        for result in statements
+        if result.state == "unchecked" and result.message
+    ]
+
+
+def _settings(not_taken: Iterable[str]) -> list[str]:
+    return [f"This server does not take the setting {text}" for text in not_taken]
 
 
 # ---------------------------------------------------------------- the reader's side
@@ -398,6 +370,7 @@ def _alone(
     recorded: Mapping[str, Any] | None,
     why_not: str,
     progress: Progress | None,
+    alike: bool,
 ) -> Verification:
     seconds: dict[str, float] = dict(report.seconds)
     backend = backend_of(loaded)
@@ -420,11 +393,11 @@ def _alone(
         session = recorded["session"]
     refused = backend.set_session(loaded, session)
     with timed(seconds, "statements"):
-        statements = _statement_results(manifest, loaded, recorded, progress)
-    new = [result for result in statements if result.state == "unchecked"]
+        statements = _statement_results(manifest, loaded, recorded, alike, progress)
+    unchecked += _unknown(statements)
+    new = [result for result in statements if result.state == "unchecked" and not result.message]
     if recorded is not None and new:
         unchecked.append(f"the results of {len(new)} statements, of which {DIGESTS_FILE} says nothing")
-    notes = [f"This server does not take the setting {text}" for text in refused]
     return replace(
         report,
         statements=tuple(statements),
@@ -433,7 +406,7 @@ def _alone(
         compared=() if recorded is None else (f"{DIGESTS_FILE} of {recorded['created']}",),
         tables=tuple(tables),
         unchecked=tuple(unchecked),
-        notes=(*report.notes, *notes),
+        notes=(*report.notes, *_settings(refused)),
     )
 
 
@@ -465,7 +438,11 @@ def _counted(entry: Mapping[str, Any], rows: int) -> TableResult:
 
 
 def _statement_results(
-    manifest: Mapping[str, Any], loaded: Any, recorded: Mapping[str, Any] | None, progress: Progress | None
+    manifest: Mapping[str, Any],
+    loaded: Any,
+    recorded: Mapping[str, Any] | None,
+    alike: bool,
+    progress: Progress | None = None,
 ) -> list[StatementResult]:
     known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
     found = measure_statements(loaded, manifest, recorded, progress)
@@ -478,6 +455,7 @@ def _statement_results(
             entries[0]["rows_now"],
             measured,
             known.get(text_digest(one)),
+            alike,
         )
         for (one, entries), measured in zip(replayable(manifest).items(), found, strict=True)
     ]
@@ -485,10 +463,15 @@ def _statement_results(
 
 
 def _statement_result(
-    about: StatementResult, rows_now: int | None, found: Mapping[str, Any], known: Mapping[str, Any] | None
+    about: StatementResult,
+    rows_now: int | None,
+    found: Mapping[str, Any],
+    known: Mapping[str, Any] | None,
+    alike: bool,
 ) -> StatementResult:
     if "error" in found:
-        return replace(about, state="error", message=f"error on the slice: {found['error']}")
+        state = "unchecked" if found["unknown"] and not alike else "error"
+        return replace(about, state=state, message=f"error on the slice: {found['error']}")
     wanted = rows_now if known is None else known["rows"]
     about = replace(about, source_rows=wanted, slice_rows=found["rows"])
     if wanted is not None and wanted != found["rows"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .mysql.collations import NAMES
 from .mysql.errors import DRIVER_ERRORS
 from .mysql.private import (
     Flavor,
@@ -57,6 +58,7 @@ def snapshot_of(connection: Any) -> Snapshot:
 
 __all__ = [
     "DRIVER_ERRORS",
+    "NAMES",
     "Flavor",
     "Program",
     "Server",

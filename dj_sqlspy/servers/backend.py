@@ -146,8 +146,8 @@ class Backend(Protocol):
     def as_sent(self, connection: Any) -> AbstractContextManager[None]:
         """Results of a connection as bytes, just as the server sends them, in a block."""
 
-    def match_sessions(self, source: Any, loaded: Any) -> None:
-        """Give the session on the slice the settings of the session on the source."""
+    def match_sessions(self, source: Any, loaded: Any) -> list[str]:
+        """Give the session on the slice the settings of that on the source; those that it does not take, in words."""
 
     def one_moment(self, connection: Any) -> AbstractContextManager[None]:
         """Read from one moment of the database, in a block."""

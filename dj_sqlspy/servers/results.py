@@ -11,6 +11,9 @@ Forms: TypeAlias = "Sequence[str]"  # for each column: "text", "float" or "json"
 # Significant digits that tell every DOUBLE from its neighbours.
 ALL_DIGITS = 17
 
+# Significant digits of a float in the result of a statement, where another server or a later day must give the same.
+RESULT_DIGITS = 12
+
 
 # Name, type (a number of the protocol) and number of decimals of a column.
 Column: TypeAlias = "tuple[str, int, int]"

@@ -42,13 +42,21 @@ class Refused(SpyError):
         What the query names is not there.
     writes : bool
         The query would write or lock, and the transaction only reads.
+    unknown : bool
+        The server does not know a word, a function or a collation of the query; another flavor or version may.
     """
 
     def __init__(
-        self, reason: str, *, denied: bool = False, missing: bool = False, writes: bool = False
+        self,
+        reason: str,
+        *,
+        denied: bool = False,
+        missing: bool = False,
+        writes: bool = False,
+        unknown: bool = False,
     ) -> None:
         super().__init__(reason)
-        self.denied, self.missing, self.writes = denied, missing, writes
+        self.denied, self.missing, self.writes, self.unknown = denied, missing, writes, unknown
 
 
 class Interrupted(SpyError):

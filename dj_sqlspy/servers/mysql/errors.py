@@ -21,6 +21,10 @@ READ_ONLY = 1792  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
 
 MISSING = frozenset({1146, 1049})  # ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR
 
+# A server of another flavor does not know what the query is written in: ER_PARSE_ERROR, ER_UNKNOWN_CHARACTER_SET,
+# ER_UNKNOWN_SYSTEM_VARIABLE, ER_COLLATION_CHARSET_MISMATCH, ER_UNKNOWN_COLLATION, ER_SP_DOES_NOT_EXIST
+UNKNOWN = frozenset({1064, 1115, 1193, 1253, 1273, 1305})
+
 
 def code_of(error: BaseException) -> int:
     """The number of an error of PyMySQL; -1 where it has none."""

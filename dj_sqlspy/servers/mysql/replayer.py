@@ -67,7 +67,7 @@ class MySQLReplayer:
         keeper = next(keeper for one, keeper in self._keepers if one is connection)
         session = keeper.session(state)
         if session.problem:
-            raise Refused(f"its session cannot be set again: {session.problem}")
+            raise Refused(f"its session cannot be set again: {session.problem}", unknown=True)
         try:
             self._gate.require(sql, session.modes if own else frozenset())
         except Unsupported as error:

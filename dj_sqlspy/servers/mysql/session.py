@@ -13,6 +13,7 @@ from typing import Any
 import pymysql
 from pymysql.cursors import SSCursor
 
+from .collations import Flavor, becomes, is_near
 from .dialect import MYSQL
 from .snapshot import begin, told
 
@@ -27,13 +28,12 @@ SESSION = (
 )
 
 
-def match_sessions(source: Any, loaded: Any) -> None:
-    """Give the session on the slice the settings of the session on the source."""
+def match_sessions(source: Any, loaded: Any) -> list[str]:
+    """Give the session on the slice the settings of that on the source; those that it does not take, in words."""
     with source.cursor() as ask, loaded.cursor() as tell:
         ask.execute("SELECT " + ", ".join(f"@@SESSION.{name}" for name in SESSION))
-        for name, value in zip(SESSION, ask.fetchone(), strict=True):
-            text = value.decode()
-            tell.execute(f"SET SESSION {name} = {text if text.isdigit() else _quoted(text)}")
+        values = (value.decode() for value in ask.fetchone())
+        refused = set_session(loaded, dict(zip(SESSION, values, strict=True)))
         zones = "SELECT @@SESSION.time_zone, @@system_time_zone, TIMEDIFF(NOW(), UTC_TIMESTAMP())"
         ask.execute(zones)
         zone, system, offset = (value.decode() for value in ask.fetchone())
@@ -47,6 +47,7 @@ def match_sessions(source: Any, loaded: Any) -> None:
             tell.execute(f"SET SESSION time_zone = {_quoted(zone)}")
         except pymysql.MySQLError:  # the server has no table of named time zones
             tell.execute(f"SET SESSION time_zone = {_quoted(fixed)}")
+    return refused
 
 
 def _quoted(text: str) -> str:
@@ -82,18 +83,42 @@ def reading_tables(connection: Any) -> None:
 
 
 def set_session(connection: Any, settings: Mapping[str, str]) -> list[str]:
-    """Set the session as it was recorded; the settings that this server does not know, in words."""
+    """Set the session as it was recorded; the settings that this server does not know, in words.
+
+    A collation that it does not know becomes the one that finds the same texts equal.
+    """
     refused = []
     with connection.cursor() as cursor:
         for name, value in settings.items():
-            for words in (value, *([_known_modes(cursor, value)] if name == "sql_mode" else [])):
-                quoted = words if words.isdigit() else "'" + words.replace("'", "''") + "'"
-                try:
-                    cursor.execute(f"SET SESSION {MYSQL.quote(name)} = {quoted}")
-                    break
-                except pymysql.MySQLError as error:
-                    refused.append(f"{name} = {value}: {error.args[-1]}")
+            reason = _refusal(cursor, name, value)
+            if reason and not (
+                name == "collation_connection"
+                and any(not _refusal(cursor, name, other) for other in _equals(value))
+            ):
+                refused.append(f"{name} = {value}: {reason}")
+            if reason and name == "sql_mode":
+                known = _known_modes(cursor, value)
+                cursor.execute(f"SET SESSION sql_mode = {_quoted(known)}")
     return refused
+
+
+def _refusal(cursor: Any, name: str, value: str) -> str:
+    """Set a setting; why the server does not take it, or nothing."""
+    words = value if value.isdigit() else _quoted(value)
+    try:
+        cursor.execute(f"SET SESSION {MYSQL.quote(name)} = {words}")
+    except pymysql.MySQLError as error:
+        return str(error.args[-1])
+    return ""
+
+
+def _equals(collation: str) -> Iterator[str]:
+    """Collations of the other flavor that equal one."""
+    pairs: tuple[tuple[Flavor, Flavor], ...] = (("mysql", "mariadb"), ("mariadb", "mysql"))
+    for source, target in pairs:
+        for other in becomes(collation, source, target):
+            if not is_near(collation, other):
+                yield other
 
 
 def _known_modes(cursor: Any, modes: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pymysql
 
 from ..snapshot import ConnectionLost, Interrupted, Refused
-from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, code_of
+from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, UNKNOWN, code_of
 
 
 @contextlib.contextmanager
@@ -24,7 +24,11 @@ def told() -> Iterator[None]:
         if 2000 <= code < 3000 or code in INTERRUPTED:
             raise Interrupted(text) from error
         raise Refused(
-            text, denied=code in DENIED, missing=code in MISSING, writes=code == READ_ONLY
+            text,
+            denied=code in DENIED,
+            missing=code in MISSING,
+            writes=code == READ_ONLY,
+            unknown=code in UNKNOWN,
         ) from error
 
 

@@ -1,0 +1,78 @@
+"""Views and stored functions: those that statements need come along, and those that cannot are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dj_sqlspy.rules import ROUTINE
+from dj_sqlspy.servers import Server
+from tests.conftest import drop_schemas
+from tests.test_dump import bundle_of, options, rows, same
+from tests.test_verify import as_text
+
+SCHEMAS = ["calls_lab", "calls_views"]
+
+MADE = (
+    "CREATE DATABASE calls_lab",
+    "CREATE DATABASE calls_views",  # with no table of its own
+    "CREATE TABLE calls_lab.t (id INT PRIMARY KEY, x INT)",
+    "INSERT INTO calls_lab.t VALUES (1, 10), (2, 20), (3, 30)",
+    "CREATE FUNCTION calls_lab.twice(n INT) RETURNS INT DETERMINISTIC NO SQL RETURN 2 * n",
+    "CREATE FUNCTION calls_lab.four_times(n INT) RETURNS INT DETERMINISTIC NO SQL RETURN calls_lab.twice(2 * n)",
+    "CREATE FUNCTION calls_lab.largest() RETURNS INT READS SQL DATA RETURN (SELECT MAX(x) FROM calls_lab.t)",
+    "CREATE VIEW calls_views.named (k, y) AS SELECT id, calls_lab.four_times(x) FROM calls_lab.t WHERE id < 3",
+    "CREATE VIEW calls_lab.of_view AS SELECT y AS z FROM calls_views.named",
+    "CREATE VIEW calls_views.share (k, part) AS SELECT id, x / calls_lab.largest() FROM calls_lab.t",
+)
+KEPT = ("SELECT y FROM calls_views.named WHERE k = 2", "SELECT * FROM calls_lab.of_view")
+NOT_KEPT = ("SELECT part FROM calls_views.share", "SELECT id FROM calls_lab.t WHERE x = calls_lab.largest()")
+
+
+@pytest.fixture
+def calls(server: Server, dj_conn: Any) -> Iterator[None]:
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL log_bin_trust_function_creators = ON")
+        for statement in MADE:
+            cursor.execute(statement)
+    yield
+    drop_schemas(server, SCHEMAS)
+
+
+@pytest.mark.usefixtures("calls")
+def test_views_and_functions_come_along(server: Server, clean_scratch: Server, tmp_path: Path) -> None:
+    """With the names of their columns, whatever schema they are in, each after those that it reads."""
+    bundle = bundle_of(server, tmp_path / "b", *KEPT)
+    bundle.dump(options(server))
+    bundle.restore(options(clean_scratch))
+    same(server, clean_scratch, *KEPT, "SELECT * FROM calls_views.named")
+    made = rows(
+        clean_scratch,
+        "SELECT routine_name FROM information_schema.routines WHERE routine_schema = 'calls_lab'",
+    )
+    assert made == [(b"four_times",), (b"twice",)]
+
+
+@pytest.mark.usefixtures("calls")
+def test_what_a_function_is_missing_for_is_named(
+    server: Server, clean_scratch: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A function that reads a table stays; so does a view that calls it, and statements that need either are told."""
+    bundle = bundle_of(server, tmp_path / "b", *KEPT, *NOT_KEPT)
+    assert "does not have the stored function calls_lab.largest" in caplog.text
+    assert "2 statements need such functions" in caplog.text
+    marked = [entry["number"] for entry in bundle.manifest["statements"] if ROUTINE in entry["marks"]]
+    assert marked == [3, 4]
+    bundle.dump(options(server))
+    bundle.restore(options(clean_scratch))
+    same(server, clean_scratch, *KEPT)
+    views = rows(
+        clean_scratch, "SELECT table_name FROM information_schema.views WHERE table_schema LIKE 'calls%'"
+    )
+    assert views == [(b"named",), (b"of_view",)]
+    report = bundle.verify()
+    assert report.equal, as_text(report)
+    assert [result.state for result in report.statements] == ["equal", "equal", "excluded", "excluded"]
