@@ -261,7 +261,7 @@ def replay(
         not_taken = backend.match_sessions(source, loaded)
         with backend.one_moment(source), backend.one_moment(loaded):
             results = []
-            with contextlib.closing(backend.replayer(source, loaded, alike)) as replayer:
+            with contextlib.closing(backend.replayer(source, loaded)) as replayer:
                 for one, entries in groups.items():
                     results.append(_replay_one(replayer, one, entries, source, loaded, alike))
                     if progress is not None:
