@@ -27,4 +27,9 @@ WHOLE_INSIDE = "all rows inside (statement not analysed)"  # of a table that a b
 LEFT_OUT = "left-out"  # needs rows that a bound kept out
 EXCLUDED = "excluded"  # reads a column whose contents are left out
 ROUTINE = "routine"  # calls a stored function that the bundle does not have
-NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE})
+WITHHELD = "withheld"  # its values, which can tell of what was left out, are not in the bundle
+NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, WITHHELD})
+
+# What a bundle can do without, and a lab may leave out: how many rows there are at the lab, comments of tables and
+# columns, and the values of statements that need rows outside of bounds or hold a value of an excluded column.
+LEAVE_OUT = ("totals", "comments", "values")
