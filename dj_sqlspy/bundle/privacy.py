@@ -93,11 +93,11 @@ class Finding:
     where : str
         Full table name and column, a table, view or function, or a file of the bundle and what of it.
     what : str
-        Of values: ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``, ``date of
-        birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``. Of structure:
-        ``values of a type``, ``default``, ``condition``, ``generated column``, ``comments``, ``partitions``, ``view``,
-        ``stored function``. Of statements: ``values, about rows left out``, ``values, of an excluded column``,
-        ``secret``, ``comment``. ``rows at the lab``: their numbers are told.
+        Of values: ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``,
+        ``date of birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``. Of
+        structure: ``values of a type``, ``default``, ``condition``, ``generated column``, ``comments``,
+        ``partitions``, ``view``, ``stored function``. Of statements: ``values, about rows left out``,
+        ``values, of an excluded column``, ``secret``, ``comment``. ``rows at the lab``: their numbers are told.
     values : int
         Distinct values.
     rows : int or None
