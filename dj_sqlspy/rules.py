@@ -29,4 +29,9 @@ EXCLUDED = "excluded"  # reads a column whose contents are left out
 ROUTINE = "routine"  # calls a stored function that the bundle does not have
 NOT_SENT = "not-sent"  # more than a read, or a value of its session is gone
 SKIPPED = "skipped"  # the user leaves it out
-NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, NOT_SENT, SKIPPED})
+WITHHELD = "withheld"  # its values, which can tell of what was left out, are not in the bundle
+NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, NOT_SENT, SKIPPED, WITHHELD})
+
+# What a bundle can do without, and a lab may leave out: how many rows there are at the lab, comments of tables and
+# columns, and the values of statements that need rows outside of bounds or hold a value of an excluded column.
+LEAVE_OUT = ("totals", "comments", "values")

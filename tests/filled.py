@@ -143,7 +143,7 @@ MANIFEST: dict[str, Any] = {
         statement(8, "SELECT max(subject) FROM lab.subject"),
     ],
     "drift": [{"number": 7, "then": 4, "now": 3}],
-    "excluded": [{"table": SUBJECT, "column": "note", "value": "NULL", "statements": [4]}],
+    "excluded": [{"table": SUBJECT, "column": "note", "value": "NULL", "statements": [4], "held": [8]}],
     "code": [code("fig.py", "changed"), code("fig.ipynb", "missing")],
     "files": [file(f"a/{state}", state) for state in ("ok", "missing", "changed", "outside", "unreachable")],
 }
@@ -179,6 +179,7 @@ INSPECTION: dict[str, Any] = {
     "findings": [
         {"where": f"{SUBJECT}.`note`", "what": "person", "values": 2, "rows": 3},
         {"where": "code/fig.py", "what": "path", "values": 1, "rows": None},
+        {"where": SUBJECT, "what": "comments", "values": 2, "rows": None},
     ],
     "unread": [f"{RECORDING}.`subject`"],
     "cut": [f"{SUBJECT}.`subject`"],

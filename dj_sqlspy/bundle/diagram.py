@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from ..names import tier_of
 from .layout import lay_out
-from .render import render, whole
+from .render import known, render, whole
 from .tablename import TableName
 
 NAME_SIZE, INFO_SIZE = 12.5, 10.0
@@ -36,7 +36,7 @@ class Box:
     label: str
     schema: str
     rows: int
-    total: int
+    total: int | None
     read: bool
     parts: tuple[Box, ...] = ()
 
@@ -51,12 +51,14 @@ class Box:
         """The rows of it, in words."""
         if not self.rows:
             return "structure only"
+        if self.total is None:
+            return f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
         return f"{self.rows:,} of {self.total:,}"
 
     @property
     def share(self) -> float:
-        """Rows here of rows in the database."""
-        return self.rows / max(self.total, self.rows, 1)
+        """Rows here of rows in the database; 1 where these are not told."""
+        return self.rows / max(self.total or 0, self.rows, 1)
 
     @property
     def why(self) -> str:
@@ -114,7 +116,7 @@ def boxes_of(
             name.label if master is None else name.label.partition(".")[2] or name.label,
             name.schema,
             whole(table["rows"]),
-            whole(table["total_rows"]),
+            known(table["total_rows"]),
             any(rule not in along for rule in table["reasons"]),
             () if master else tuple(parts.get(name.full, ())),
         )

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import BundleError
 from ..rules import LEFT_OUT
 from .about import TEXTS, orcid_link, paper_link
-from .render import render, whole
+from .render import render, total_of, whole
 from .tablename import TableName
 
 SERVERS = {"mysql": "MySQL", "mariadb": "MariaDB"}
@@ -79,7 +79,7 @@ def readme_text(
         paper=paper_link(about),
         orcid_link=orcid_link,
         rows=sum(whole(table["rows"]) for table in tables),
-        total=sum(whole(table["total_rows"]) for table in tables),
+        total=total_of(table["total_rows"] for table in tables),
         server=_server(manifest),
         checked=str(replay["created"])[:10] if replay is not None and checked else "",
         apart=sum(len(one["numbers"]) for one in results if one["state"] == "excluded"),

@@ -18,7 +18,7 @@ server              flavor, version and settings of the source
 parts               "all" if a master brings all of its parts, "inside" if bounds keep some of them
                     out, else "referenced"
 schemas             name, charset, collation
-tables              parents first: name, rows in the slice, total_rows in the database,
+tables              parents first: name, rows in the slice, total_rows in the database (null: left out),
                     restriction (SQL), reasons (rows by rule), primary_key, comment, and columns
                     with name, type, nullable, comment
 lineage_tables      DataJoint's ``~lineage`` tables: name, rows about tables of the slice
@@ -35,7 +35,9 @@ drift               number, then, now (rows), change: statements that returned s
 excluded            columns whose contents were left out: table, column, value (SQL for what is in
                     their place), statements (numbers of those that read it: they are marked
                     "excluded", have "?" in the place of values, and cannot be replayed; nor can those
-                    marked "routine", which call a stored function that is not in the bundle)
+                    marked "withheld", which have no values either, and those marked "routine", which call
+                    a stored function that is not in the bundle), held (numbers of others that hold a
+                    value of it)
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, and
                     columns and number of rows that need it
@@ -112,7 +114,14 @@ def replayable(manifest: Mapping[str, Any]) -> dict[Replayed, list[Mapping[str, 
     return groups
 
 
-def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Sequence[str]) -> dict[str, Any]:
+def make_manifest(
+    cut: Slice,
+    source: Source,
+    paper: str | None,
+    problems: Sequence[str],
+    comments: bool = True,
+    totals: bool = True,
+) -> dict[str, Any]:
     """What there is to say of a slice, as JSON has it; `texts.complete` adds to it.
 
     Parameters
@@ -123,6 +132,8 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
         Its name.
     problems : sequence of str
         What is missing from its record, or odd about it.
+    comments, totals : bool
+        Whether it has the comments of tables and columns, and the numbers of their rows in the database.
     """
     masters = cut.catalog.masters
     return {
@@ -145,17 +156,17 @@ def make_manifest(cut: Slice, source: Source, paper: str | None, problems: Seque
             {
                 "name": name,
                 "rows": entry.rows,
-                "total_rows": entry.total_rows,
+                "total_rows": entry.total_rows if totals else None,
                 "restriction": entry.restriction,
                 "reasons": dict(entry.reasons),
                 "primary_key": list(entry.table.primary_key),
-                "comment": entry.table.comment,
+                "comment": entry.table.comment if comments else "",
                 "columns": [
                     {
                         "name": column.name,
                         "type": column.column_type,
                         "nullable": column.nullable,
-                        "comment": column.comment,
+                        "comment": column.comment if comments else "",
                     }
                     for column in entry.table.columns
                 ],

@@ -1,9 +1,10 @@
-"""Privacy: what a bundle tells about people, machines and folders. To be read before the bundle is published.
+"""Privacy: what a bundle tells about people, machines, folders and rows that are not in it.
 
 In: a bundle with its dump. Out: `Finding` objects: columns and files with e-mail addresses, names, paths, addresses
-of machines, dates of birth, and free text that a person has to read. The dump is loaded into a private server and
-its distinct values are searched. It only points at what looks personal. A person decides. `record` writes into the
-bundle where something was found and how much, for a section of the report. It writes no value.
+of machines, dates of birth, and free text that a person has to read; values in structure and statements, which can be
+about rows that stayed at the lab. The dump is loaded into a private server; its distinct values and its structure are
+looked at. It only points at what looks like something. A person decides. `record` writes into the bundle where
+something was found and how much, for a section of the report. It writes no value.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from pymysql.cursors import SSCursor
 from .. import atomic, servers
 from ..errors import BundleError
 from ..progress import counting
+from ..rules import LEFT_OUT
 from ..servers import backend_of
+from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
 from .folder import BundleFolder
+from .manifest import SHOWN
 from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
@@ -45,6 +49,10 @@ _PERSON = re.compile(
     r"^(?:(?:Dr|Prof|Mr|Ms|Mrs)\.? )?[A-ZÀ-Þ][a-zß-ÿ'\u2019-]+(?: [A-ZÀ-Þ]\.?| (?:van|von|de|der|den|la|el|bin))*"
     r" [A-ZÀ-Þ][\w'\u2019-]+$"
 )
+_SECRET = re.compile(
+    r"(?:password|passwd|passphrase|pwd|secret|api_?key|access_?token)\w*[\"'\])]*\s*(?:=>?|:)\s*[^\s=]+",
+    re.IGNORECASE,
+)
 # what values tell by themselves, and in which order
 _TELLS: Sequence[tuple[str, re.Pattern[str]]] = (
     ("e-mail address", _EMAIL),
@@ -52,8 +60,11 @@ _TELLS: Sequence[tuple[str, re.Pattern[str]]] = (
     ("address of a machine", _ADDRESS),
     ("telephone number", _PHONE),
 )
+_TELLS_IN_TEXT = (*_TELLS, ("secret", _SECRET))  # in SQL a tokenizer finds them
 # what the name of a column tells of its values
 _COLUMNS: Sequence[tuple[str, re.Pattern[str]]] = (
+    ("hidden column", re.compile(r"^_")),  # DataJoint keeps there who made a row, and where
+    ("secret", re.compile(r"(?:^|_)(?:password|passwd|passphrase|pwd|secret|token)(?:_|$)", re.IGNORECASE)),
     (
         "person",
         re.compile(
@@ -75,15 +86,18 @@ _COLUMNS: Sequence[tuple[str, re.Pattern[str]]] = (
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that looks as if it told about a person, a machine or a folder.
+    """Something that looks as if it told about a person, a machine, a folder, or a row that is not in the bundle.
 
     Attributes
     ----------
     where : str
-        Full table name and column, or a file of the bundle.
+        Full table name and column, a table, view or function, or a file of the bundle and what of it.
     what : str
-        ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``, ``date of birth``,
-        ``identifier of a person or machine``, ``free text``.
+        Of values: ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``,
+        ``date of birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``. Of
+        structure: ``values of a type``, ``default``, ``condition``, ``generated column``, ``comments``,
+        ``partitions``, ``view``, ``stored function``. Of statements: ``values, about rows left out``,
+        ``values, of an excluded column``, ``secret``, ``comment``. ``rows at the lab``: their numbers are told.
     values : int
         Distinct values.
     rows : int or None
@@ -148,7 +162,9 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
         bundle.restore(options)
         with counting("columns looked at", progress) as told:
             found = inspect_tables(connection, manifest, told)
-    return Inspection((*found.findings, *_files(bundle)), found.columns, found.unread, found.cut)
+        findings = [*found.findings, *_files(bundle), *_structure(connection, manifest)]
+        findings += _statements(manifest, backend_of(connection))
+    return Inspection((*findings, *_totals(manifest)), found.columns, found.unread, found.cut)
 
 
 def inspect_tables(
@@ -217,7 +233,7 @@ def _column(where: str, name: str, values: Sequence[tuple[str, int]]) -> Iterato
     if named is not None:
         yield _finding(where, named, values)
     told: set[str] = set()
-    for what, pattern in _TELLS:
+    for what, pattern in _TELLS_IN_TEXT:
         matches = [(text, count) for text, count in values if pattern.search(text)]
         if matches:
             told |= {text for text, _ in matches}
@@ -247,7 +263,9 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
     yield from _texts("manifest.json: comments", _comments(manifest))
     for one in manifest.get("code") or ():
         if one["state"] != "missing":
-            yield from _texts(one["path"], [(bundle.path / one["path"]).read_text("utf-8", "replace")])
+            yield from _texts(
+                one["path"], [(bundle.path / one["path"]).read_text("utf-8", "replace")], _TELLS_IN_TEXT
+            )
     paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
     if paths:
         where = "manifest.json: files"
@@ -261,14 +279,57 @@ def _comments(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield from (column["comment"] for column in table["columns"])
 
 
-def _texts(where: str, texts: Iterable[str]) -> Iterator[Finding]:
+def _texts(
+    where: str, texts: Iterable[str], tells: Sequence[tuple[str, re.Pattern[str]]] = _TELLS
+) -> Iterator[Finding]:
     found: dict[str, dict[str, None]] = {}
     for text in texts:
-        for what, pattern in _TELLS:
+        for what, pattern in tells:
             for match in pattern.finditer(text):
                 found.setdefault(what, {})[match[0].strip(" \"'=(,;")] = None
     for what, values in found.items():
         yield Finding(where, what, len(values), None, tuple(map(_short, list(values)[:EXAMPLES])))
+
+
+def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """Values in the definitions of tables, views and functions: they can be about rows that are not here."""
+    views = {view["name"] for view in manifest["views"]} | set(manifest["views_left_out"])
+    tables = [table["name"] for table in manifest["tables"] if table["name"] not in views]
+    for where, what, values in backend_of(connection).structure_texts(connection, tables):
+        yield Finding(where, what, len(values), None, tuple(map(_short, values[:EXAMPLES])))
+
+
+def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Finding]:
+    """What statements say of rows and contents that were left out, secrets and comments in them."""
+    held = {number for one in manifest["excluded"] for number in one["held"]}
+    found: dict[str, tuple[list[int], dict[str, None]]] = {}
+    for one in manifest["statements"]:
+        texts = backend.texts_of(one.get("captured", one["sql"]))
+        told = {
+            "secret": texts.secrets,
+            "values, about rows left out": texts.literals if LEFT_OUT in one["marks"] else (),
+            "values, of an excluded column": (
+                (*texts.literals, *texts.names, *texts.comments) if one["number"] in held else ()
+            ),
+            "comment": texts.comments,
+        }
+        for what, values in told.items():
+            if values:
+                numbers, every = found.setdefault(what, ([], {}))
+                numbers.append(one["number"])
+                every.update(dict.fromkeys(values))
+    for what, (numbers, every) in found.items():
+        shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
+        where = f"manifest.json: statement{'' if len(numbers) == 1 else 's'} {shown}"
+        yield Finding(where, what, len(every), None, tuple(map(_short, list(every)[:EXAMPLES])))
+
+
+def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """Numbers of rows that are not here."""
+    more = [table for table in manifest["tables"] if (table["total_rows"] or 0) > table["rows"]]
+    if more:
+        examples = tuple(f"{table['name']}: {table['total_rows']:,}" for table in more[:EXAMPLES])
+        yield Finding("manifest.json: tables", "rows at the lab", len(more), None, examples)
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,7 @@ characters are shown and never written. It decides nothing about what is shown.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -133,6 +134,21 @@ def whole(value: Any) -> int:
             " The bundle is damaged, or was made by something else."
         )
     return value
+
+
+def known(value: Any) -> int | None:
+    """A number that a bundle may leave out."""
+    return None if value is None else whole(value)
+
+
+def total_of(values: Iterable[Any]) -> int | None:
+    """The sum of numbers of a bundle; None where one is left out.
+
+    >>> total_of([1, 2]), total_of([1, None])
+    (3, None)
+    """
+    found = [known(value) for value in values]
+    return None if None in found else sum(value or 0 for value in found)
 
 
 def count(value: Any, one: str, many: str) -> str:

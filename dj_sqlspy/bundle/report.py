@@ -33,10 +33,11 @@ from ..rules import (
     SKIPPED,
     WHOLE,
     WHOLE_INSIDE,
+    WITHHELD,
 )
 from ..shapes import lift
 from .diagram import draw
-from .render import render, rows, whole
+from .render import known, render, rows, total_of, whole
 from .tablename import Place, TableName
 
 ALONG = (PARENT, PART)  # rules whose rows came along, without a statement that read them
@@ -121,7 +122,7 @@ def _page(name: str) -> Markup:
 
 def _head(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
     tables, statements = manifest["tables"], manifest["statements"]
-    here, total = (sum(whole(table[key]) for table in tables) for key in ("rows", "total_rows"))
+    here, total = sum(whole(table["rows"]) for table in tables), total_of(t["total_rows"] for t in tables)
     filled = sum(table["rows"] > 0 for table in tables)
     states = _states(replay)
     return {
@@ -183,12 +184,12 @@ def _tables(manifest: Entry) -> Iterator[Entry]:
     left_out = contents(manifest)
     for table in manifest["tables"]:
         name = TableName.of(table["name"])
-        here, total = whole(table["rows"]), whole(table["total_rows"])
+        here, total = whole(table["rows"]), known(table["total_rows"])
         why = "; ".join(f"{rule}: {whole(count):,}" for rule, count in table["reasons"].items())
         yield {
             "rows": here,
             "total": total,
-            "share": here / total if total else 0.0,
+            "share": here / total if total else float(bool(here)),
             "restriction": table["restriction"],
             "comment": table.get("comment", ""),
             "columns": table.get("columns") or (),
@@ -293,6 +294,8 @@ def _notes(members: Sequence[Entry], states: Mapping[int, Entry]) -> list[str]:
     notes = [f"not analysed: {first['fallback']}"] if first["fallback"] else []
     if EXCLUDED in first["marks"]:
         notes.append("It reads a column whose contents are not here, and stands here without its values.")
+    if WITHHELD in first["marks"]:
+        notes.append("It stands here without its values, which can tell of what was left out.")
     if ROUTINE in first["marks"]:
         notes.append("It calls a stored function that is not here, so it cannot be replayed.")
     if SKIPPED in first["marks"]:

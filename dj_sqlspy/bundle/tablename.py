@@ -55,7 +55,7 @@ class TableName:
 
 @dataclass(frozen=True)
 class Place:
-    """Where something was found: a column of a table, or (``table`` is None) a file of the bundle."""
+    """Where something was found: a column of a table, or (``table`` is None) a file, a table or a view."""
 
     table: str | None
     name: str
@@ -66,7 +66,9 @@ class Place:
         >>> Place.of("`lab`.`subject`.`name`"), Place.of("code/fig.py")
         (Place(table='`lab`.`subject`', name='name'), Place(table=None, name='code/fig.py'))
         """
-        table, dot, column = where.rpartition(".`")
-        if not dot or not where.startswith("`"):
+        table, _, column = where.rpartition(".`")
+        try:
+            split_full_name(table)
+        except ValueError:
             return cls(None, where)
         return cls(table, column.removesuffix("`").replace("``", "`"))

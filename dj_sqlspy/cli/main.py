@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import SpyError
+from ..rules import LEAVE_OUT
 from ..version import __version__
 from . import capture, publish
 
@@ -102,6 +103,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="COLUMN",
         help="leave out the contents of a column, named as schema.table.column (may be given more than once)",
+    )
+    write.add_argument(
+        "--leave-out",
+        action="append",
+        default=[],
+        choices=LEAVE_OUT,
+        help="what the bundle can do without: how many rows there are at the lab, comments, or the values of"
+        " statements that tell of what was left out (may be given more than once)",
     )
     write.add_argument(
         "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
@@ -235,9 +244,15 @@ def _write(options: argparse.Namespace) -> None:
         about=options.about,
         exclude=options.exclude,
         with_code=options.with_code,
+        leave_out=options.leave_out,
     )
     tables = [
-        (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))
+        (
+            table["name"],
+            table["rows"],
+            "" if table["total_rows"] is None else table["total_rows"],
+            ", ".join(table["reasons"]),
+        )
         for table in bundle.manifest["tables"]
     ]
     print_table(("table", "rows", "of", "why"), tables, right=(1, 2))

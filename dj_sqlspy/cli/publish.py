@@ -68,7 +68,7 @@ def add_commands(add: Add) -> None:
     look = add(
         "inspect",
         _inspect,
-        "tell what a bundle reveals of people, machines and folders",
+        "tell what a bundle reveals of people, machines, folders, and rows that are not in it",
     )
     look.add_argument("bundle", metavar="DIR")
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
@@ -130,7 +130,9 @@ def _inspect(options: argparse.Namespace) -> None:
     ]
     if rows:
         print_table(("where", "looks like", "values", "rows", "for example"), rows, right=(2, 3))
-    print(f"{len(rows)} findings in {found.columns:,} columns of text.")
+    print(
+        f"{len(rows)} findings in {found.columns:,} columns of text, the structure, and the texts of the bundle."
+    )
     if found.unread:
         print(f"Not looked into, since they hold bytes: {', '.join(found.unread)}")
     if found.cut:

@@ -3,7 +3,9 @@
 In: names of columns, a `Slice`, a connection to its source. Out: for each column what stands in the place of its
 contents, as SQL that ``dump.sh`` selects, and the captured statements whose result depends on it. Such a statement
 cannot be replayed, and its text can hold what is left out (``WHERE name = 'Ada'``), so the bundle has it without its
-values. A column that rows are named, joined or told apart by is refused. It changes no row of the slice.
+values. Another statement can hold it too (``'Ada'`` as another column's value, an alias): the source is asked for that,
+and such statements are named. A column that rows are named, joined or told apart by is refused. It changes no row of
+the slice.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from ..external.file import File
 from ..lineage import analyse
 from ..lineage.columns import columns_read
 from ..names import find_table, quoted
-from ..rules import EXCLUDED
+from ..rules import EXCLUDED, LEFT_OUT, WITHHELD
 from ..servers import backend_of
+from ..servers.backend import Backend
 from ..servers.columns import Column
 from ..servers.tables import Table
 from ..shapes import lift, without_literals
@@ -44,12 +47,18 @@ class Excluded:
         SQL for what each row has in its place: ``NULL``, or the default.
     statements : tuple of int
         Numbers of the captured statements whose result depends on the contents.
+    held : tuple of int
+        Numbers of the others that hold one of the contents as a value, an alias or a comment.
+    words : frozenset of str
+        Contents that statements hold, in lower case. They are written nowhere.
     """
 
     table: str
     column: str
     value: str
     statements: tuple[int, ...] = ()
+    held: tuple[int, ...] = ()
+    words: frozenset[str] = frozenset()
 
 
 def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded, ...]:
@@ -59,9 +68,10 @@ def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded
     ----------
     cut : Slice
     names : iterable of str
-        ```schema`.`table`.column``, also ``schema.table.column`` or ``schema.ClassName.column``.
+        ```schema`.`table`.column``, also ``schema.table.column`` or ``schema.ClassName.column``. ``*.column`` is that
+        column of every table that has it, and ``*._job_*`` each one whose name starts so.
     connection : connection of the driver
-        To the source; only its catalog is read.
+        To the source.
 
     Raises
     ------
@@ -69,8 +79,7 @@ def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded
         If there is no such column, or the structure does not allow to leave out its contents.
     """
     found: dict[tuple[str, str], Excluded] = {}
-    for name in names:
-        table, column = _find(cut, name)
+    for table, column in (each for name in names for each in _find(cut, name)):
         refused = _why_not(cut, table, column, connection)
         value = _value(table, column)
         if refused or value is None:
@@ -81,21 +90,48 @@ def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded
             raise SliceError(f"Excluding {table.full_name}.{table.dialect.quote(column.name)}: {refused}.")
         found[table.full_name, column.name] = Excluded(table.full_name, column.name, value)
     readers = _readers(cut, found)
-    return tuple(replace(one, statements=tuple(readers[key])) for key, one in found.items())
+    read = [replace(one, statements=tuple(readers[key])) for key, one in found.items()]
+    return tuple(_with_words(cut, one, connection) for one in read)
 
 
-def note(manifest: dict[str, Any], excluded: Sequence[Excluded]) -> None:
-    """Add the columns to a manifest, and mark the statements that depend on them; these lose their values."""
-    manifest["excluded"] = [{**vars(one), "statements": list(one.statements)} for one in excluded]
-    numbers = {number for one in excluded for number in one.statements}
+def note(manifest: dict[str, Any], excluded: Sequence[Excluded], withhold: bool, backend: Backend) -> None:
+    """Add the columns to a manifest, and mark the statements that depend on them; these lose their values.
+
+    Parameters
+    ----------
+    manifest : dict
+    excluded : sequence of Excluded
+    withhold : bool
+        Whether statements that need rows outside of bounds, or hold contents of a column, lose their values too.
+    backend : Backend
+        Of the source.
+    """
+    manifest["excluded"] = [
+        {
+            "table": one.table,
+            "column": one.column,
+            "value": one.value,
+            "statements": list(one.statements),
+            "held": [] if withhold else list(one.held),
+        }
+        for one in excluded
+    ]
+    readers = {number for one in excluded for number in one.statements}
+    holders = {number for one in excluded for number in one.held}
+    words = frozenset().union(*(one.words for one in excluded))
     for entry in manifest["statements"]:
-        if entry["number"] in numbers:
-            entry["sql"] = without_literals(entry["sql"])
-            for told in ("captured", "state", "digest"):
-                entry.pop(told, None)
-            entry["marks"] = sorted({*entry["marks"], EXCLUDED})
-            if entry["fallback"]:
-                entry["fallback"] = "it could not be analysed (the reason may quote a value, and is left out)"
+        if entry["number"] in readers:
+            mark = EXCLUDED
+        elif withhold and (entry["number"] in holders or LEFT_OUT in entry["marks"]):
+            mark = WITHHELD
+        else:
+            continue
+        entry["sql"] = without_literals(backend.without_names(entry["sql"], words) if words else entry["sql"])
+        for told in ("captured", "state", "digest"):
+            entry.pop(told, None)
+        entry["marks"] = sorted({*entry["marks"], mark})
+        if entry["fallback"]:
+            entry["fallback"] = "it could not be analysed (the reason may quote a value, and is left out)"
 
 
 def contents(manifest: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -120,17 +156,29 @@ def needed_files(files: Iterable[File], excluded: Sequence[Excluded]) -> list[Fi
 # ---------------------------------------------------------------- which column, and whether it can be
 
 
-def _find(cut: Slice, name: str) -> tuple[Table, Column]:
+def _find(cut: Slice, name: str) -> list[tuple[Table, Column]]:
     match = _NAME.fullmatch(name)
     if match is None:
         raise SliceError(f"Excluding {name!r}: name a column as `schema`.`table`.column.")
+    wanted = (match["plain"] or match["quoted"].replace("``", "`")).lower()
+    if match["table"] == "*":
+        tables = [entry.table for entry in cut.tables.values() if not entry.table.is_view]
+        found = [
+            (table, column)
+            for table in tables
+            for column in table.columns
+            if column.name.lower() == wanted
+            or (wanted.endswith("*") and column.name.lower().startswith(wanted[:-1]))
+        ]
+        if not found:
+            raise SliceError(f"Excluding {name!r}: no table of the slice has such a column.")
+        return found
     table = cut.tables[find_table(cut.tables, match["table"])].table
-    wanted = match["plain"] or match["quoted"].replace("``", "`")
-    column = table.by_name.get(wanted.lower())
+    column = table.by_name.get(wanted)
     if column is None:
         known = ", ".join(one.name for one in table.columns)
         raise SliceError(f"Excluding {name!r}: {table.full_name} has no column {wanted!r}; it has {known}.")
-    return table, column
+    return [(table, column)]
 
 
 def _why_not(cut: Slice, table: Table, column: Column, connection: Any) -> str:
@@ -232,17 +280,56 @@ def _may_read(template: str, report: StatementReport, table: str, column: str) -
     return bool(names.search(template) or _ALL_COLUMNS.search(template))
 
 
+# ---------------------------------------------------------------- statements that hold it
+
+SHORTEST = 2  # characters: less tells nothing of a person
+_AT_ONCE = 1000  # texts in one query
+
+
+def _with_words(cut: Slice, one: Excluded, connection: Any) -> Excluded:
+    """Which statements hold contents of the column, of any of its rows."""
+    entry = cut.tables[one.table]
+    column, dialect, backend = entry.table.column(one.column), entry.table.dialect, backend_of(connection)
+    if column.binary or column.data_type == "json":
+        return one
+    names = {name.lower() for table in cut.catalog.tables.values() for name in (table.schema, table.name)}
+    names |= {column.name.lower() for each in cut.tables.values() for column in each.table.columns}
+    texts: dict[int, set[str]] = {}
+    for report in cut.statements:
+        found = backend.texts_of(report.statement.sql)
+        inside = {word for comment in found.comments for word in (comment, *comment.split())}
+        aliases = {name for name in found.names if name.lower() not in names}
+        each = {text.lower() for text in (*found.literals, *aliases, *inside) if len(text) >= SHORTEST}
+        texts[report.statement.number] = each
+    asked = sorted(set().union(*texts.values()))
+    contents = f"CAST({dialect.quote(column.name)} AS CHAR)"
+    there: set[str] = set()
+    with connection.cursor() as cursor:
+        for start in range(0, len(asked), _AT_ONCE):
+            among = ", ".join(map(dialect.string, asked[start : start + _AT_ONCE]))
+            cursor.execute(
+                f"SELECT DISTINCT LOWER({contents}) FROM {one.table} WHERE LOWER({contents}) IN ({among})"
+            )
+            there.update(str(text) for (text,) in cursor.fetchall())
+    held = [number for number, each in texts.items() if each & there and number not in one.statements]
+    return replace(one, held=tuple(held), words=frozenset(there))
+
+
 def words(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the manifest says of excluded columns, a line for each.
 
-    >>> words([{"table": "`lab`.`subject`", "column": "name", "value": "NULL", "statements": [3, 4]}])
-    ['`lab`.`subject`.`name`: NULL; read by 2 statements (3, 4)']
+    >>> words([{"table": "`lab`.`subject`", "column": "name", "value": "NULL", "statements": [3, 4], "held": [7]}])
+    ['`lab`.`subject`.`name`: NULL; read by 2 statements (3, 4), and 1 statement (7) holds a value of it']
     """
     lines = []
     for one in excluded:
-        numbers = one["statements"]
-        shown = ", ".join(map(str, numbers[:12])) + (", …" if len(numbers) > 12 else "")
-        count = f"{len(numbers):,} statement{'' if len(numbers) == 1 else 's'}"
-        read = f"read by {count} ({shown})" if numbers else "read by no statement"
+        read = f"read by {_counted(one['statements'])}" if one["statements"] else "read by no statement"
+        if held := one["held"]:
+            read += f", and {_counted(held)} hold{'s' if len(held) == 1 else ''} a value of it"
         lines.append(f"{one['table']}.{quoted(one['column'], '`')}: {one['value']}; {read}")
     return lines
+
+
+def _counted(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:12])) + (", …" if len(numbers) > 12 else "")
+    return f"{len(numbers):,} statement{'' if len(numbers) == 1 else 's'} ({shown})"

@@ -18,13 +18,15 @@ from .functions import called_functions, without_functions
 from .keytables import KeyTable
 
 
-def read_source(connection: Any, cut: Slice) -> Source:
+def read_source(connection: Any, cut: Slice, comments: bool = True) -> Source:
     """Read what the scripts need to know of the source.
 
     Parameters
     ----------
     connection : connection of the driver, to the source
     cut : Slice
+    comments : bool
+        Whether tables and columns keep their comments.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def read_source(connection: Any, cut: Slice) -> Source:
     missing = {name: found for name, found in functions.items() if isinstance(found, str)}
     brought = [found for found in functions.values() if not isinstance(found, str)]
     views = without_functions(cut, missing)
-    source = backend.read_source(connection, tables, cut.catalog, views.whole, brought, filled)
+    source = backend.read_source(connection, tables, cut.catalog, views.whole, brought, filled, comments)
     return replace(source, views_left_out=views.left_out, functions_left_out=missing)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ..external import files_of
 from ..external.stores import Stores
 from ..progress import counting
 from ..replay.verify import Verification, record_replay, verify
+from ..rules import LEAVE_OUT
 from ..servers import NAMES, backend_of
 from ..servers.source import Source
 from ..slices import Slice
@@ -82,7 +83,7 @@ class Bundle(BundleFolder):
         return report
 
     def inspect(self, progress: Callable[[int, int], None] | None = None) -> Inspection:
-        """Look for what the bundle tells of people, machines and folders, before it is published.
+        """Look for what the bundle tells of people, machines, folders and rows that are not in it.
 
         The dump is loaded into a private server. Where something was found, and in how many values and rows, is
         noted in ``report.html``; the values are only in what is returned.
@@ -122,6 +123,13 @@ class Writing:
         Copy the scripts and notebooks of the analyses (see `bundle.code`); it needs a paper.
     scratch : str, optional
         A schema of the source for tables of keys (see `keytables`). Default: ``dj.config["sqlspy.scratch"]``, none.
+    leave_out : collection of str, optional
+        What the bundle can do without (`rules.LEAVE_OUT`).
+
+    Raises
+    ------
+    BundleError
+        If it cannot do without something that is to be left out.
     """
 
     accept_drift: bool = False
@@ -130,6 +138,11 @@ class Writing:
     exclude: Sequence[str] = ()
     with_code: bool = False
     scratch: str | None = None
+    leave_out: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        if unknown := sorted({*self.leave_out} - {*LEAVE_OUT}):
+            raise BundleError(f"Leaving out {', '.join(unknown)}: what can be is {', '.join(LEAVE_OUT)}.")
 
 
 def write_bundle(
@@ -184,12 +197,21 @@ def _contents(
     cut: Slice, paper: Captured | None, dj_connection: Any, connection: Any, chosen: Writing
 ) -> dict[str, str | bytes]:
     """The files of a bundle, by name."""
-    source = read_source(connection, cut)
+    comments = "comments" not in chosen.leave_out
+    source = read_source(connection, cut, comments)
     name = None if paper is None else paper.name
-    manifest = make_manifest(cut, source, name, [] if paper is None else paper.problems)
+    problems = [] if paper is None else paper.problems
+    manifest = make_manifest(cut, source, name, problems, comments, totals="totals" not in chosen.leave_out)
     manifest["complete"] = paper is None or paper.complete
     left_out = excluding.exclude(cut, chosen.exclude, connection)
-    excluding.note(manifest, left_out)
+    excluding.note(manifest, left_out, "values" in chosen.leave_out, backend_of(connection))
+    if held := sorted({number for one in manifest["excluded"] for number in one["held"]}):
+        logger.warning(
+            "%d statements hold a value of a column that is excluded (%s). The bundle has them without their values"
+            ' with leave_out=["values"] (--leave-out values).',
+            len(held),
+            ", ".join(map(str, held[:SHOWN])),
+        )
     other_server = _other_server(source)
     if other_server:
         logger.warning(other_server)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -190,6 +190,7 @@ class Paper(Captured):
         exclude: Iterable[str] = (),
         with_code: bool = False,
         scratch: str | None = None,
+        leave_out: Collection[str] = (),
         allow_incomplete: bool = False,
         **options: Any,
     ) -> Bundle:
@@ -205,12 +206,17 @@ class Paper(Captured):
             Title, authors, license and others of the paper, for README.md and the metadata (see `about`).
         exclude : iterable of str, optional
             Columns whose contents are left out (```schema`.`table`.column``): NULL or the default stands in their
-            place. Statements that read them cannot be replayed, and are in the bundle without their values.
+            place. Statements that read them cannot be replayed, and are in the bundle without their values. ``*._prov``
+            is that column of every table that has it, ``*._job_*`` all whose names start so.
         with_code : bool
             Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
         scratch : str, optional
             A schema of the source where tables of keys can be made, so that a million scattered rows are one short
             command in dump.sh and not hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
+        leave_out : collection of {"totals", "comments", "values"}, optional
+            What the bundle can do without: how many rows the tables have at the lab; comments of tables and columns
+            (but for the types that DataJoint keeps there); the values of statements that need rows outside of bounds or
+            hold a value of an excluded column, which then cannot be replayed.
         allow_incomplete : bool
             Write although the capture has gaps; the manifest and the report say so.
         **options
@@ -242,6 +248,7 @@ class Paper(Captured):
             exclude=exclude,
             with_code=with_code,
             scratch=scratch,
+            leave_out=leave_out,
         )
 
     def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:

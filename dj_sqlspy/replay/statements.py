@@ -22,7 +22,7 @@ from rich.text import Text
 from ..bundle.manifest import SHOWN, Replayed, replayable
 from ..display import count, short
 from ..errors import BundleError
-from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, ROUTINE, SKIPPED
+from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, ROUTINE, SKIPPED, WITHHELD
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.results import RESULT_DIGITS, Digest, Forms
@@ -45,7 +45,7 @@ class StatementResult:
         Why its result can change by itself. Such a statement is reported apart.
     state : str
         ``equal``, ``differs``, ``error``, ``unchecked``: there is nothing to compare it with, or ``excluded``: it
-        reads a column whose contents were left out, and was not replayed.
+        reads a column whose contents were left out, or stands without its values, and was not replayed.
     source_rows, slice_rows : int or None
         Rows of the result.
     missing, extra : int
@@ -200,6 +200,8 @@ def why_apart(marks: Collection[str]) -> str:
     """
     if EXCLUDED in marks:
         return "reads excluded columns, not replayed"
+    if WITHHELD in marks:
+        return "stands without its values, not replayed"
     if ROUTINE in marks:
         return "calls a stored function that the bundle does not have, not replayed"
     if SKIPPED in marks:

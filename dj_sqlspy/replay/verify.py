@@ -255,14 +255,21 @@ def _no_source(opened: Any, manifest: Mapping[str, Any]) -> str:
     missing = backend.missing_tables(opened, names)
     if missing:
         return f"the server of dj.config has no {missing[0]} that the account can see"
-    cut = [table for table in manifest["tables"] if table["rows"] < table["total_rows"]]
+    cut = [table for table in manifest["tables"] if _is_cut(table)]
     if cut:
-        smallest = min(cut, key=lambda table: table["total_rows"])
+        smallest = min(cut, key=lambda table: table["total_rows"] or table["rows"])
         if backend.number(opened, f"SELECT COUNT(*) FROM {smallest['name']}") == smallest["rows"]:
             return (
                 f"the server of dj.config holds a loaded slice, not the source (rows of {smallest['name']})"
             )
     return ""
+
+
+def _is_cut(table: Mapping[str, Any]) -> bool:
+    """Whether the slice surely lacks rows of a table."""
+    if table["total_rows"] is None:
+        return table["restriction"] not in ("TRUE", "FALSE")
+    return bool(table["rows"] < table["total_rows"])
 
 
 def _flavor(manifest: Mapping[str, Any]) -> Any:

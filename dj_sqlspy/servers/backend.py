@@ -13,7 +13,7 @@ from .catalog import Catalog
 from .dialect import Dialect
 from .results import Difference, Digest, Forms
 from .snapshot import Snapshot
-from .source import Created, Rows, Source
+from .source import Created, Rows, Source, Texts
 from .tables import ForeignKey, Table
 
 
@@ -72,6 +72,7 @@ class Backend(Protocol):
         views: Sequence[str],
         functions: Sequence[Created],
         filled: Mapping[str, Callable[[int], Sequence[str]]],
+        comments: bool = ...,
     ) -> Source:
         """What dumps of tables need to know of their server beside the tables themselves."""
 
@@ -119,6 +120,17 @@ class Backend(Protocol):
 
     def missing_tables(self, connection: Any, names: Sequence[str]) -> list[str]:
         """Those of tables or views, by full name, that the account does not see."""
+
+    def texts_of(self, sql: str) -> Texts:
+        """What a text in SQL says: literals, names, comments, and what may be secret."""
+
+    def without_names(self, sql: str, names: Collection[str]) -> str:
+        """The text with a question mark in the place of these names (in lower case)."""
+
+    def structure_texts(
+        self, connection: Any, tables: Iterable[str]
+    ) -> Iterable[tuple[str, str, tuple[str, ...]]]:
+        """What the structure on a server says: the place, what it is, and the values that stand there."""
 
     def told(self) -> AbstractContextManager[None]:
         """Raise in a block what the server says as `ConnectionLost`, `Interrupted` or `Refused`."""

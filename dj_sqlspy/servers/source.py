@@ -72,6 +72,16 @@ class Structure:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """What a text in SQL says, each once: its literals as they are meant, names, comments, and what may be secret."""
+
+    literals: tuple[str, ...]
+    names: tuple[str, ...]
+    comments: tuple[str, ...]
+    secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Rows of one table that are dumped: ``conditions`` are disjoint and select ``rows`` rows together.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..snapshot import Snapshot
-from . import catalog, connect, results, scripts, session, structure
+from . import catalog, connect, literals, results, scripts, session, structure
 from .dialect import MYSQL as DIALECT
 from .replayer import MySQLReplayer
 from .snapshot import MySQLSnapshot, plain_decoders, told
@@ -34,6 +34,9 @@ class MySQLBackend:
     stream = staticmethod(session.stream)
     told = staticmethod(told)
     missing_tables = staticmethod(structure.missing_tables)
+    texts_of = staticmethod(literals.texts_of)
+    without_names = staticmethod(literals.without_names)
+    structure_texts = staticmethod(literals.structure_texts)
 
     session_settings = session.SESSION
     as_sent = staticmethod(session.as_sent)

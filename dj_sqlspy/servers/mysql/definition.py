@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 
@@ -306,3 +306,56 @@ def _options(tokens: Tokens) -> dict[str, str]:
     if waiting:
         found[" ".join(token.text for token in waiting)] = ""
     return found
+
+
+# ---------------------------------------------------------------- values and comments
+
+
+def values_in(tokens: Tokens) -> tuple[str, ...]:
+    """The strings and numbers among tokens."""
+    found = (value_of(token.text) for token in tokens if token.text[0] == "'" or token.text[0].isdigit())
+    return tuple(dict.fromkeys(found))
+
+
+def value_of(literal: str) -> str:
+    """What a literal of a definition stands for."""
+    if literal[0] != "'":
+        return literal
+    return literal[1:-1].replace("''", "'").replace("\\\\", "\\")
+
+
+def beside_type(comment: str) -> str:
+    """A column's comment without the type that DataJoint keeps in it.
+
+    >>> beside_type(":uuid:of the rig"), beside_type("a: b")
+    ('of the rig', 'a: b')
+    """
+    return comment[len(_type_in(comment)) :]
+
+
+def _type_in(comment: str) -> str:
+    type_, colon, _ = comment[1:].partition(":")
+    return f":{type_}:" if comment.startswith(":") and colon else ""
+
+
+def without_comments(definition: Definition) -> Definition:
+    """A definition without the comments of the table and its columns, but for the types that DataJoint keeps there.
+
+    >>> print(without_comments(parse_definition("CREATE TABLE `t` (`a` int COMMENT ':uuid:rig') COMMENT='of Ada'")))
+    CREATE TABLE `t` (
+      `a` int COMMENT ':uuid:'
+    )
+    """
+
+    def kept(clauses: tuple[Clause, ...]) -> Iterator[Clause]:
+        for clause in clauses:
+            type_ = _type_in(values_in(clause.tokens)[0]) if clause.kind == "COMMENT" else ""
+            if type_:
+                literal = clause.tokens[-1]._replace(text="'" + type_.replace("'", "''") + "'")
+                yield clause._replace(tokens=(*clause.tokens[:-1], literal))
+            elif clause.kind != "COMMENT":
+                yield clause
+
+    columns = tuple(replace(column, clauses=tuple(kept(column.clauses))) for column in definition.columns)
+    options = {name: value for name, value in definition.options.items() if name != "COMMENT"}
+    return replace(definition, columns=columns, options=options)

@@ -19,7 +19,7 @@ from ..source import Created, Rows, Schema, Source, Structure, View
 from ..tables import Table
 from . import routines
 from .collations import NEARLY, Flavor, becomes, is_near
-from .definition import Definition, parse_definition
+from .definition import Definition, parse_definition, without_comments
 from .dialect import MYSQL
 from .snapshot import flavor_of, told
 from .translate import translate
@@ -52,6 +52,7 @@ def read_source(
     views: Sequence[str],
     functions: Sequence[Created],
     filled: Mapping[str, Conditions],
+    comments: bool = True,
 ) -> Source:
     """Read what the scripts need to know of the source.
 
@@ -68,6 +69,8 @@ def read_source(
     filled : mapping
         For full names of the tables that have rows in the slice, what returns conditions that select these, none longer
         than a number of bytes.
+    comments : bool
+        Whether tables and columns keep their comments.
 
     Raises
     ------
@@ -83,7 +86,9 @@ def read_source(
         flavor = flavor_of(version)
         lineage = _lineage_rows(cursor, tables, catalog, sorted({table.schema for table in tables}))
         described = [*tables, *(rows.table for rows in lineage)]
-        definitions = {table.full_name: _definition(cursor, table) for table in described}
+        definitions = {table.full_name: read_definition(cursor, table.full_name) for table in described}
+        if not comments:
+            definitions = {name: without_comments(one) for name, one in definitions.items()}
         literals = {view.full_name: _literals(cursor, view) for view in seen}
         late = [] if flavor == "mysql" else list(_late_times(cursor, tables, filled))
         translated = {
@@ -135,7 +140,7 @@ def _schemas(cursor: Any, names: Sequence[str]) -> tuple[Schema, ...]:
     return tuple(Schema(*map(str, row)) for row in cursor.fetchall())
 
 
-def _definition(cursor: Any, table: Table) -> Definition:
+def read_definition(cursor: Any, table: str) -> Definition:
     """The definition of a table, where information_schema holds no character of four bytes.
 
     The default of a column of bytes stands in it as it is, so the driver must not decode it.
@@ -143,16 +148,14 @@ def _definition(cursor: Any, table: Table) -> Definition:
     connection = cursor.connection
     before, connection.use_unicode = connection.use_unicode, False
     try:
-        cursor.execute(f"SHOW CREATE TABLE {table.full_name}")
+        cursor.execute(f"SHOW CREATE TABLE {table}")
         text = bytes(cursor.fetchone()[1]).decode("utf-8", "surrogateescape")
     finally:
         connection.use_unicode = before
     try:
         return parse_definition(text)
     except (ValueError, IndexError, StopIteration) as error:
-        raise BundleError(
-            f"Reading the definition of {table.full_name}: it cannot be parsed ({error})."
-        ) from error
+        raise BundleError(f"Reading the definition of {table}: it cannot be parsed ({error}).") from error
 
 
 def _translated(

@@ -1,0 +1,173 @@
+"""Literals: what structure and statements say beside names and types.
+
+In: a connection to a server that holds a slice, or the text of a statement. Out: the values, names and comments in it,
+with the place where they stand. Whether one of them tells something, a person decides (`bundle.privacy`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from ...names import split_full_name
+from ..source import Texts
+from .definition import Definition, Tokens, beside_type, name_of, value_of, values_in
+from .definition import tokens_of as definition_tokens
+from .dialect import MYSQL
+from .structure import read_definition
+from .syntax import Unsupported, tokens_of
+
+# isort: split
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
+
+# Defaults that tell nothing.
+_PLAIN = frozenset({"", "0", "1", "0.0", "1.0"})
+
+# Functions that take a password or a key.
+_SECRET_FUNCTIONS = frozenset(
+    """
+AES_DECRYPT AES_ENCRYPT DECODE DES_DECRYPT DES_ENCRYPT ENCODE ENCRYPT OLD_PASSWORD PASSWORD
+""".split()  # noqa: SIM905
+)
+# Parts of names and comments beside which a secret may stand.
+SECRET_WORDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "api_key", "apikey")
+
+_LITERALS = frozenset(
+    {
+        TokenType.STRING,
+        TokenType.NUMBER,
+        TokenType.HEX_STRING,
+        TokenType.BIT_STRING,
+        TokenType.BYTE_STRING,
+        TokenType.NATIONAL_STRING,
+    }
+)
+_NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
+
+
+# ---------------------------------------------------------------- statements
+
+
+def texts_of(sql: str) -> Texts:
+    r"""What a text in SQL says.
+
+    >>> texts_of("SELECT a AS `Ada` FROM t WHERE b = 'it''s' /* rig 3 */ AND c > 2")
+    Texts(literals=("it's", '2'), names=('a', 'Ada', 't', 'b', 'c'), comments=('rig 3',), secrets=())
+    >>> texts_of("SELECT AES_DECRYPT(x, 'k') FROM t").secrets, texts_of("SELECT 1 -- password: k").secrets
+    (('AES_DECRYPT',), ('password: k',))
+    """
+    try:
+        tokens = tokens_of(sql)
+    except Unsupported:
+        return Texts((sql,), (), (), ())
+    comments = tuple(dict.fromkeys(text.strip() for token in tokens for text in token.comments))
+    literals = tuple(dict.fromkeys(token.text for token in tokens if token.token_type in _LITERALS))
+    names = tuple(dict.fromkeys(token.text for token in tokens if token.token_type in _NAMES))
+    return Texts(literals, names, comments, tuple(dict.fromkeys(_secrets(tokens, names, literals, comments))))
+
+
+def _secrets(
+    tokens: list[Token], names: Iterable[str], literals: Collection[str], comments: Iterable[str]
+) -> Iterator[str]:
+    for token, following in pairwise(tokens):
+        if token.text.upper() in _SECRET_FUNCTIONS and following.token_type == TokenType.L_PAREN:
+            yield token.text.upper()
+    for text in (*comments, *(names if literals else ())):
+        if any(word in text.lower() for word in SECRET_WORDS):
+            yield text
+
+
+def without_names(sql: str, names: Collection[str]) -> str:
+    """The text with a question mark in the place of these names (in lower case).
+
+    >>> without_names("SELECT x AS `Ada` FROM t ORDER BY Ada", {"ada"})
+    'SELECT x AS ? FROM t ORDER BY ?'
+    """
+    try:
+        tokens = tokens_of(sql)
+    except Unsupported:
+        return "?"
+    parts, place = [], 0
+    for token in tokens:
+        if token.token_type in _NAMES and token.text.lower() in names:
+            parts += [sql[place : token.start], "?"]
+            place = token.end + 1
+    return "".join([*parts, sql[place:]])
+
+
+# ---------------------------------------------------------------- structure
+
+
+def structure_texts(connection: Any, tables: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """What the structure on a server says: the place, what it is, and the values that stand there.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+        To a server that holds a slice and nothing else.
+    tables : iterable of str
+        Full names of the base tables of the slice.
+    """
+    schemas = []
+    with connection.cursor() as cursor:
+        for table in tables:
+            schemas.append(split_full_name(table)[0])
+            yield from _in_definition(table, read_definition(cursor, table))
+        for schema in dict.fromkeys(schemas):
+            yield from _in_views(cursor, schema)
+            yield from _in_functions(cursor, schema)
+
+
+def _in_definition(table: str, definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    comments = [value_of(definition.options["COMMENT"])] if "COMMENT" in definition.options else []
+    for column in definition.columns:
+        place = f"{table}.{MYSQL.quote(column.name)}"
+        if column.type.split("(")[0].lower() in ("enum", "set"):
+            yield place, "values of a type", values_in(definition_tokens(column.type))
+        for clause in column.clauses:
+            values = values_in(clause.tokens)
+            if clause.kind == "COMMENT":
+                comments.append(beside_type(values[0]))
+            elif clause.kind == "DEFAULT" and (told := tuple(v for v in values if v not in _PLAIN)):
+                yield place, "default", told
+            elif clause.kind in ("CHECK", "GENERATED ALWAYS AS") and values:
+                yield place, "condition" if clause.kind == "CHECK" else "generated column", values
+    if any(comments):
+        yield table, "comments", tuple(filter(None, dict.fromkeys(comments)))
+    for key in definition.keys:
+        values = values_in(tuple(token for part in key.parts for token in part))
+        if key.kind == "CHECK" and values:
+            yield table, "condition", values
+    if definition.partitions:
+        yield table, "partitions", __of_partitions(definition.partitions)
+
+
+def __of_partitions(tokens: Tokens) -> tuple[str, ...]:
+    """Values of partitions, and their names."""
+    named = (
+        name_of(following)
+        for token, following in pairwise(tokens)
+        if token.word in ("PARTITION", "SUBPARTITION") and following.word != "BY"
+    )
+    return tuple(dict.fromkeys([*named, *values_in(tokens)]))
+
+
+def _in_views(cursor: Any, schema: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    cursor.execute(
+        "SELECT table_name, view_definition FROM information_schema.views WHERE table_schema = %s", (schema,)
+    )
+    for name, text in cursor.fetchall():
+        if values := texts_of(str(text)).literals:
+            yield MYSQL.full_name(schema, name), "view", values
+
+
+def _in_functions(cursor: Any, schema: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    cursor.execute(
+        "SELECT routine_name, routine_definition FROM information_schema.routines WHERE routine_schema = %s",
+        (schema,),
+    )
+    for name, text in cursor.fetchall():
+        found = texts_of(str(text))
+        if values := (*found.literals, *found.comments):
+            yield MYSQL.full_name(schema, name), "stored function", values
