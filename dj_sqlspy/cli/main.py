@@ -67,29 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     capture.add_commands(add)
     add("papers", _papers, "list the papers that something was captured for")
     show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
-    show.add_argument("paper", metavar="PAPER")
+    publish.add_paper(show)
     show.add_argument("--statements", action="store_true", help="also list the statements")
     forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
     forget.add_argument("paper", metavar="PAPER")
     forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")
     write = add("write", _write, "write a paper's slice as a bundle: dump.sh, restore.sh, manifest.json")
-    write.add_argument("paper", metavar="PAPER")
+    publish.add_slice_options(write)
     write.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write")
     write.add_argument(
         "--accept-drift",
         action="store_true",
         help="write although statements return other numbers of rows now",
-    )
-    write.add_argument(
-        "--parts",
-        choices=("all", "referenced"),
-        default="all",
-        help="whether a master brings all of its parts",
-    )
-    write.add_argument(
-        "--strict",
-        action="store_true",
-        help="fail where a statement cannot be analysed, and export no whole table",
     )
     write.add_argument(
         "--about",
@@ -107,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
     )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
+    write.add_argument(
+        "--scratch",
+        metavar="SCHEMA",
+        help="a schema of the source for tables of keys (default: dj.config['sqlspy.scratch'], none)",
+    )
     verify = add(
         "verify",
         _verify,
@@ -186,6 +180,7 @@ def _show(options: argparse.Namespace) -> None:
     from .terminal import paper_of, print_table, time_text
 
     paper = paper_of(options, server=False)
+    paper.require_any()
     tables = paper.tables
     rows = [
         (
@@ -200,8 +195,6 @@ def _show(options: argparse.Namespace) -> None:
         )
         for analysis in paper.analyses
     ]
-    if not rows:
-        raise SpyError(f"Nothing was captured for the paper {paper.name!r} in {paper.home}.")
     print_table(
         ("analysis", "started", "state", "processes", "statements", "tables", "size", "record"),
         rows,
@@ -228,13 +221,13 @@ def _write(options: argparse.Namespace) -> None:
 
     bundle = paper_of(options).write(
         options.output,
-        parts=options.parts,
-        strict=options.strict,
         accept_drift=options.accept_drift,
         allow_incomplete=options.allow_incomplete,
         about=options.about,
         exclude=options.exclude,
         with_code=options.with_code,
+        scratch=options.scratch,
+        **publish.slice_options(options),
     )
     tables = [
         (table["name"], table["rows"], table["total_rows"], ", ".join(table["reasons"]))

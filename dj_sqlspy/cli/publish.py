@@ -19,6 +19,7 @@ from ..errors import SliceError
 if TYPE_CHECKING:
     from ..external import File
     from ..servers.tables import Table
+    from ..slices import Slice
 
 Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
 
@@ -30,7 +31,7 @@ def add_commands(add: Add) -> None:
     files = add(
         "files", _files, "list or copy the files that lie outside of the database and belong to a paper"
     )
-    files.add_argument("paper", metavar="PAPER")
+    add_slice_options(files)
     files.add_argument("--copy", metavar="DIR", help="copy them there, so that a loaded pipeline finds them")
     files.add_argument("--no-link", action="store_true", help="copy, and make no hard links")
     files.add_argument("--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd")
@@ -50,19 +51,15 @@ def add_commands(add: Add) -> None:
         help="look for files and their sizes, or read them and compare checksums",
     )
     cut = add("slice", _slice, "show the rows that a paper needs, table by table, and write nothing")
-    cut.add_argument("paper", metavar="PAPER")
-    cut.add_argument(
-        "--parts",
-        choices=("all", "referenced"),
-        default="all",
-        help="whether a master brings all of its parts",
-    )
-    cut.add_argument("--strict", action="store_true", help="fail where a statement cannot be analysed")
+    add_slice_options(cut)
     cut.add_argument(
         "--plan", action="store_true", help="print what would be asked of the server, and read no row"
     )
+    preview = add("preview", _preview, "show what the analyses read, table by table, before the cascade")
+    add_paper(preview)
+    _add_bounds(preview)
     why = add("why", _why, "tell why a row is in the slice of a paper")
-    why.add_argument("paper", metavar="PAPER")
+    add_slice_options(why)
     why.add_argument("table", metavar="TABLE", help="`schema`.`table`, schema.table or schema.ClassName")
     why.add_argument("key", metavar="COLUMN=VALUE", nargs="+", help="the primary key of the row")
     look = add(
@@ -75,15 +72,80 @@ def add_commands(add: Add) -> None:
     report.add_argument("bundle", metavar="DIR")
 
 
-def _slice(options: argparse.Namespace) -> None:
-    from rich.console import Console
+def add_paper(parser: argparse.ArgumentParser) -> None:
+    """The paper of a command, and which of its analyses."""
+    parser.add_argument("paper", metavar="PAPER")
+    parser.add_argument(
+        "--analysis",
+        action="append",
+        metavar="NAME",
+        help="only this analysis (may be given more than once; default: all)",
+    )
 
+
+def add_slice_options(parser: argparse.ArgumentParser) -> None:
+    """The paper, and the options of `Paper.slice`."""
+    add_paper(parser)
+    parser.add_argument(
+        "--parts",
+        choices=("all", "referenced"),
+        default="all",
+        help="whether a master brings all of its parts (default: all)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail where a statement cannot be analysed, and export no whole table",
+    )
+    parser.add_argument(
+        "--virtual",
+        action="append",
+        default=[],
+        metavar="REFERENCE",
+        help="a reference that the database does not declare: 'lab.session (rig) -> lab.rig (rig)'",
+    )
+    _add_bounds(parser)
+
+
+def _add_bounds(parser: argparse.ArgumentParser) -> None:
+    for name, text in (
+        ("--only", "keep the slice inside of these rows: 'schema.Table: restriction'"),
+        ("--guard", "refuse where a row outside of these is in the slice: 'schema.Table: restriction'"),
+    ):
+        parser.add_argument(
+            name,
+            action="append",
+            default=[],
+            metavar="ROWS",
+            help=f"{text} (may be given more than once)",
+        )
+
+
+def slice_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of `Paper.slice`, from those of `add_slice_options`."""
+    return {name: getattr(options, name) for name in ("parts", "strict", "virtual", "only", "guard")}
+
+
+def _slice(options: argparse.Namespace) -> None:
     from .terminal import paper_of
 
+    chosen = slice_options(options)
     if options.plan:
-        print(paper_of(options).plan(parts=options.parts))
+        del chosen["strict"]  # it shows when the statements are analysed on the server
+        print(paper_of(options).plan(**chosen))
         return
-    cut = paper_of(options).slice(parts=options.parts, strict=options.strict)
+    _print_slice(paper_of(options).slice(**chosen))
+
+
+def _preview(options: argparse.Namespace) -> None:
+    from .terminal import paper_of
+
+    _print_slice(paper_of(options).preview(only=options.only, guard=options.guard))
+
+
+def _print_slice(cut: Slice) -> None:
+    from rich.console import Console
+
     console = Console()
     if not console.is_terminal:
         console.width = 200
@@ -98,7 +160,7 @@ def _why(options: argparse.Namespace) -> None:
     wrong = [pair for pair in options.key if "=" not in pair]
     if wrong:
         raise SliceError(f"A primary key is given as COLUMN=VALUE, not as {wrong[0]!r}.")
-    cut = paper_of(options).slice()
+    cut = paper_of(options).slice(**slice_options(options))
     name = find_table(cut.tables, options.table)
     key = key_of(cut.tables[name].table, dict(pair.split("=", 1) for pair in options.key))
     for line in cut.why(name, key):
@@ -153,7 +215,7 @@ def _files(options: argparse.Namespace) -> int:
     from .terminal import paper_of
 
     paper = paper_of(options)
-    files = paper.files(check=options.check, exclude=options.exclude)
+    files = paper.files(check=options.check, exclude=options.exclude, **slice_options(options))
     if options.store:
         files = [file for file in files if file.store == options.store]
     stores = Stores(paper.connection)

@@ -60,7 +60,7 @@ def log_in(needed: bool = True) -> None:
 
 def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
     """The paper that is named; with ``server``, an account is asked for where there is none."""
-    paper = Paper(options.paper, home=options.home)
+    paper = Paper(options.paper, home=options.home, analyses=getattr(options, "analysis", None))
     if settings.get("schema") or (server and paper.captured_here):
         log_in()
     return paper

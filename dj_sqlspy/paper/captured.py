@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import datajoint
 
@@ -18,6 +19,7 @@ from ..bundle.code import Code, code_of
 from ..errors import JournalError
 from ..journal import Statement, encode_name, failures, folders
 from ..journal.runs import Analysis, Run, combine, newest_run, read_run
+from ..names import listed
 from ..spy import reads
 from . import sharedlog
 
@@ -32,7 +34,7 @@ class Captured:
         Where journals live; default `settings.home`.
     connection : datajoint.Connection, optional
         To the server that the analyses read; default ``dj.conn()``.
-    analyses : iterable of str, optional
+    analyses : str or iterable of str, optional
         Only these; default: all of the paper.
     """
 
@@ -41,13 +43,13 @@ class Captured:
         name: str,
         home: Any = None,
         connection: Any = None,
-        analyses: Iterable[str] | None = None,
+        analyses: str | Iterable[str] | None = None,
     ) -> None:
         self.name = name
         self.home = settings.home(home)
         self.folder = self.home / encode_name(name)
         self._connection = connection
-        self._only = None if analyses is None else {encode_name(analysis) for analysis in analyses}
+        self._only = None if analyses is None else {encode_name(one) for one in listed(analyses)}
         self._read: tuple[object, list[Run]] = (None, [])
         self._shared = sharedlog.Reader(name)
 
@@ -144,6 +146,29 @@ class Captured:
         """The scripts and notebooks of the analyses, as far as they are known (see `bundle.code`)."""
         return code_of(self.runs)
 
+    def require_any(self) -> None:
+        """Raise where there is nothing to make a slice of.
+
+        Raises
+        ------
+        JournalError
+            If nothing was captured, or an analysis that was asked for was not.
+        """
+        there = {run.analysis for run in self.runs}
+        lacking = sorted({unquote(name) for name in self._only or ()} - there)
+        if lacking:
+            known = [analysis.name for analysis in Captured(self.name, self.home, self._connection).analyses]
+            if known:
+                raise JournalError(
+                    f"The paper {self.name!r} has no analysis {', '.join(map(repr, lacking))}; "
+                    f"it has {', '.join(known)}."
+                )
+        if not there:
+            raise JournalError(
+                f"Nothing was captured for the paper {self.name!r} in {self.home}. Run its analyses in "
+                f"`with sqlspy.export({self.name!r}, …)`, or name the right home (sqlspy.home, sqlspy.schema)."
+            )
+
     def require_complete(self) -> None:
         """Raise where something is missing from the record: whoever writes a bundle calls this.
 
@@ -152,11 +177,7 @@ class Captured:
         JournalError
             With what is missing; also if nothing was captured at all.
         """
-        if not self.runs:
-            raise JournalError(
-                f"Nothing was captured for the paper {self.name!r} in {self.home}. Run its analyses in "
-                f"`with sqlspy.export({self.name!r}, …)`, or name the right home (sqlspy.home, sqlspy.schema)."
-            )
+        self.require_any()
         missing = [line for run in self.runs for line in run.problems]
         if missing:
             raise JournalError(

@@ -13,6 +13,7 @@ from .. import settings
 from ..errors import JournalError, SpyError
 from ..gc_pause import gc_paused
 from ..journal import encode_name, failures, folders
+from ..names import listed
 from ..progress import counting
 from ..spy import session
 from . import sharedlog
@@ -36,7 +37,7 @@ class Paper(Captured):
         Where journals live; default `settings.home`.
     connection : datajoint.Connection, optional
         To the server that the analyses read; default ``dj.conn()``.
-    analyses : iterable of str, optional
+    analyses : str or iterable of str, optional
         Only these; default: all of the paper.
     """
 
@@ -45,9 +46,11 @@ class Paper(Captured):
 
         return paper_html(self)
 
-    def only(self, *analyses: str) -> Paper:
+    def of(self, *analyses: str) -> Paper:
         """The same paper with these analyses only."""
         return Paper(self.name, self.home, self._connection, analyses)
+
+    only = of  # its name before bounds (``only=``) took the word
 
     # ---------------------------------------------------------------- leaves, slice, bundle
 
@@ -56,9 +59,9 @@ class Paper(Captured):
         *,
         parts: str = "all",
         strict: bool = False,
-        virtual: Iterable[str | ForeignKey] = (),
-        only: Iterable[Any] = (),
-        guard: Iterable[Any] = (),
+        virtual: str | Iterable[str | ForeignKey] = (),
+        only: Any = (),
+        guard: Any = (),
         progress: Callable[[str, int], None] | None = None,
     ) -> Slice:
         """The exact rows that the paper needs, of the database as it is now.
@@ -69,14 +72,14 @@ class Paper(Captured):
             Whether a master brings all of its parts.
         strict : bool
             Raise where a statement cannot be analysed, instead of exporting its tables whole.
-        virtual : iterable of str or ForeignKey
+        virtual : str, ForeignKey, or iterable of these
             References that the database does not declare as foreign keys (`virtual_fks.reference`), beside those of
             ``dj.config["sqlspy.references"]``.
-        only : iterable of restricted tables, optional
-            Keep the slice inside of them (``[Session & "project='X'"]``): other rows of these tables, and all that
-            descends from such rows, are outside. No row is in the slice because of a row outside, and the statements
-            that would need one are marked ``left-out``.
-        guard : iterable of restricted tables, optional
+        only : restricted table, str, or iterable of these, optional
+            Keep the slice inside of them (``Session & "project='X'"``, or as text ``"lab.Session: project='X'"``):
+            other rows of these tables, and all that descends from such rows, are outside. No row is in the slice
+            because of a row outside, and the statements that would need one are marked ``left-out``.
+        guard : restricted table, str, or iterable of these, optional
             Refuse where a row outside of these is in the slice, with the reason that it is there.
         progress : callable, optional
             Called with what is being done and how much of it was done now. Default: shown after two seconds, in a
@@ -92,12 +95,18 @@ class Paper(Captured):
             progress,
             parts=parts,
             strict=strict,
-            **_chosen(virtual, only, guard),
+            **self._chosen(virtual, only, guard),
         )
 
-    def preview(self) -> Slice:
-        """What the statements read, before the cascade: a slice to look at."""
-        return self._make(None, closed=False)
+    def preview(self, *, only: Any = (), guard: Any = ()) -> Slice:
+        """What the statements read, before the cascade: a slice to look at.
+
+        Parameters
+        ----------
+        only, guard
+            As of `slice`.
+        """
+        return self._make(None, closed=False, **self._chosen((), only, guard))
 
     def leaves(self) -> list[Any]:
         """Restricted ``dj.FreeTable`` objects of the rows that the statements read, before the cascade."""
@@ -107,9 +116,9 @@ class Paper(Captured):
         self,
         *,
         parts: str = "all",
-        virtual: Iterable[str | ForeignKey] = (),
-        only: Iterable[Any] = (),
-        guard: Iterable[Any] = (),
+        virtual: str | Iterable[str | ForeignKey] = (),
+        only: Any = (),
+        guard: Any = (),
     ) -> Plan:
         """What `slice` will ask of the server, in which order; the arguments are its own.
 
@@ -118,8 +127,8 @@ class Paper(Captured):
         from ..slices import make_plan
         from ..slices.making import on_server
 
-        self._require_any()
-        statements, policies, options = self.statements, self.policies, _chosen(virtual, only, guard)
+        self.require_any()
+        statements, policies, options = self.statements, self.policies, self._chosen(virtual, only, guard)
         return on_server(
             self.connection,
             lambda raw: make_plan(statements, raw, policies=policies, parts=parts, **options),
@@ -130,7 +139,7 @@ class Paper(Captured):
         from ..slices import make_slice
         from ..slices.making import on_server
 
-        self._require_any()
+        self.require_any()
         statements, policies = self.statements, self.policies
         return on_server(
             self.connection,
@@ -144,15 +153,18 @@ class Paper(Captured):
             ),
         )
 
-    def _require_any(self) -> None:
-        if not self.runs:
-            self.require_complete()
+    def _chosen(self, virtual: Any, only: Any, guard: Any) -> dict[str, Any]:
+        """Options of a slice from what a user gives."""
+        from ..slices.bounds import bounds_of
+
+        bounds = [bounds_of(given, self.connection if listed(given) else None) for given in (only, guard)]
+        return {"virtual": settings.declared_references(virtual), "only": bounds[0], "guard": bounds[1]}
 
     def files(
         self,
         *,
         check: str = "size",
-        exclude: Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         progress: Callable[[int, int], None] | None = None,
         **options: Any,
     ) -> list[File]:
@@ -162,7 +174,7 @@ class Paper(Captured):
         ----------
         check : {"size", "contents"}
             Whether files are only looked for, or also read to compare their checksums.
-        exclude : iterable of str, optional
+        exclude : str or iterable of str, optional
             Columns whose contents are left out, as of `write`: their files are not needed.
         progress : callable, optional
             Called with the number of files looked at, and of all.
@@ -176,7 +188,7 @@ class Paper(Captured):
 
         cut = self.slice(**options)
         with contextlib.closing(backend_of(self.connection).connect(self.connection)) as connection:
-            left_out = excluding.exclude(cut, exclude, connection)
+            left_out = excluding.exclude(cut, listed(exclude), connection)
             with counting("files looked at", progress) as told:
                 files = files_of(cut, connection, Stores(self.connection), check=check, progress=told)
             return excluding.needed_files(files, left_out)
@@ -187,7 +199,7 @@ class Paper(Captured):
         *,
         accept_drift: bool = False,
         about: Any = None,
-        exclude: Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         with_code: bool = False,
         scratch: str | None = None,
         allow_incomplete: bool = False,
@@ -203,7 +215,7 @@ class Paper(Captured):
             Write although statements return another number of rows now than when they were captured.
         about : path or dict, optional
             Title, authors, license and others of the paper, for README.md and the metadata (see `about`).
-        exclude : iterable of str, optional
+        exclude : str or iterable of str, optional
             Columns whose contents are left out (```schema`.`table`.column``): NULL or the default stands in their
             place. Statements that read them cannot be replayed, and are in the bundle without their values.
         with_code : bool
@@ -228,7 +240,7 @@ class Paper(Captured):
         from .bundle import write_bundle
 
         if allow_incomplete:
-            self._require_any()
+            self.require_any()
         else:
             self.require_complete()
         cut = self.slice(**options)
@@ -239,7 +251,7 @@ class Paper(Captured):
             accept_drift=accept_drift,
             allow_incomplete=allow_incomplete,
             about=about,
-            exclude=exclude,
+            exclude=listed(exclude),
             with_code=with_code,
             scratch=scratch,
         )
@@ -320,14 +332,3 @@ def papers(home: Any = None) -> list[Paper]:
     folder = settings.home(home)
     names = {unquote(path.name) for path in folders(folder) if folders(path)}
     return [Paper(name, home=folder) for name in sorted(names | set(sharedlog.papers()))]
-
-
-def _chosen(virtual: Iterable[str | ForeignKey], only: Iterable[Any], guard: Iterable[Any]) -> dict[str, Any]:
-    """Options of a slice from what a user gives."""
-    from ..slices.bounds import bounds_of
-
-    return {
-        "virtual": settings.declared_references(virtual),
-        "only": bounds_of(only),
-        "guard": bounds_of(guard),
-    }

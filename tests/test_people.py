@@ -1,0 +1,176 @@
+"""What a person meets on the command line, as it is typed; and that it can do what the library can."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy.cli import main
+from dj_sqlspy.cli.main import _parser
+from dj_sqlspy.errors import SliceError
+from dj_sqlspy.journal import upkeep
+from dj_sqlspy.paper.bundle import Bundle
+
+from .lab import rows
+from .test_pick import held, projects
+
+__all__ = ["projects"]
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line as it is typed behind ``dj-sqlspy``; its exit code, output and errors."""
+
+    def run(line: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(shlex.split(line))
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+# ---------------------------------------------------------------- the command line is the library
+
+# Parameters that are no choice of a user at a terminal, or that every command has.
+_NOT_TYPED = {"self", "progress", "connection", "source", "options", "home"}
+_SLICE = ("analyses", *inspect.signature(sqlspy.Paper.slice).parameters)
+_COMMANDS: dict[str, tuple[Any, dict[str, str], set[str]]] = {
+    # command: the method; names that differ; options that only show or store
+    "slice": (sqlspy.Paper.slice, {"analysis": "analyses"}, {"paper", "plan"}),
+    "preview": (sqlspy.Paper.preview, {"analysis": "analyses"}, {"paper"}),
+    "write": (sqlspy.Paper.write, {"analysis": "analyses", "output": "path"}, {"paper"}),
+    "files": (
+        sqlspy.Paper.files,
+        {"analysis": "analyses"},
+        {"paper", "copy", "no_link", "list", "store", "all"},
+    ),
+    "share": (sqlspy.Paper.share, {}, {"paper"}),
+    "forget": (sqlspy.Paper.forget, {}, {"paper"}),
+    "verify": (Bundle.verify, {}, {"bundle"}),
+    "inspect": (Bundle.inspect, {}, {"bundle"}),
+    "merge": (upkeep.merge, {"source": "source folder"}, set()),
+    "recover": (upkeep.recover, {}, set()),
+}
+# What the command line leaves to Python.
+_ONLY_IN_PYTHON = {"share": {"describe"}}
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_the_command_line_is_the_library(command: str) -> None:
+    method, renamed, shown = _COMMANDS[command]
+    wanted = {renamed.get(name, name) for name in inspect.signature(method).parameters}
+    if "options" in wanted:
+        wanted |= set(_SLICE)
+    if renamed.get("analysis") == "analyses":
+        wanted.add("analyses")
+    commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    typed = {renamed.get(a.dest, a.dest) for a in commands.choices[command]._actions if a.dest != "help"}
+    assert typed - shown == wanted - _NOT_TYPED - _ONLY_IN_PYTHON.get(command, set())
+
+
+# ---------------------------------------------------------------- "share Figure 2"
+
+
+@pytest.fixture
+def figures(projects: SimpleNamespace, home: Path) -> SimpleNamespace:
+    """Two analyses: one of a session of project X, one that also reads project Y."""
+    with sqlspy.export("paper", "fig1"):
+        rows(projects.Session & "session=1")
+    with sqlspy.export("paper", "fig2"):
+        rows(projects.Trial & "session in (2, 3)")
+    projects.name = projects.Session.full_table_name.split("`")[1]
+    return projects
+
+
+def _rows_of(bundle: Path) -> dict[str, int]:
+    return {
+        one["name"].split("`")[3]: one["rows"] for one in Bundle(bundle).manifest["tables"] if one["rows"]
+    }
+
+
+def test_share_figure_2(figures: SimpleNamespace, typed: Any, tmp_path: Path) -> None:
+    table = f"{figures.name}.Session"
+    assert typed(f"write paper -o {tmp_path}/one --analysis fig1")[0] == 0
+    assert _rows_of(tmp_path / "one") == {"session": 1, "session__member": 1}
+    code, out, _ = typed(f"write paper -o {tmp_path}/two --analysis fig2 --only \"{table}: project='X'\"")
+    assert code == 0 and "trial" in out
+    assert _rows_of(tmp_path / "two") == {"session": 1, "trial": 2, "#probe": 2}
+    assert {s["analysis"] for s in Bundle(tmp_path / "two").manifest["statements"]} == {"fig2"}
+    code, _, err = typed(f"write paper -o {tmp_path}/three --guard \"{table}: project='X'\"")
+    assert code == 1 and "outside of the guard" in err and "session=3" in err
+    assert not (tmp_path / "three").exists()
+    assert typed(f"write paper -o {tmp_path}/three --analysis fig1 --guard \"{table}: project='X'\"")[0] == 0
+    for command in ("slice", "preview", "files", "slice --plan"):
+        assert typed(f"{command} paper --analysis fig2 --only \"{table}: project='X'\"")[0] == 0, command
+    code, out, _ = typed("preview paper --analysis fig2")
+    assert code == 0 and ".Trial" in out and ".Session" not in out
+    assert typed("files paper --analysis fig1")[1] == "No row of the slice needs a file.\n"
+
+
+def test_every_form_of_a_bound_means_the_same(figures: SimpleNamespace) -> None:
+    paper = sqlspy.Paper("paper")
+    wanted = held(paper.slice(only=[figures.Session & "project='X'"]))
+    name = figures.Session.full_table_name
+    for form in (
+        figures.Session & "project='X'",
+        f"{name}: project='X'",
+        f"{name.replace('`', '')}: project = 'X'",
+        [f"{figures.name}.Session:project='X'"],
+        {"table_name": name, "restriction": {"project": "X"}},
+    ):
+        assert held(paper.slice(only=form)) == wanted
+    assert held(paper.slice(guard=figures.Session)) == held(paper.slice())
+    for wrong, message in (
+        ("Session: project='X'", "not of the form schema.Table: restriction"),
+        (f"{figures.name}.Nothing: x=1", "no table in the schema"),
+        ("`lab.Session: x=1", "not of the form"),
+    ):
+        with pytest.raises(SliceError, match=message):
+            paper.slice(only=wrong)
+    assert {s.analysis for s in paper.of("fig1").statements} == {"fig1"}
+    assert sqlspy.Paper("paper", analyses="fig1").statements == paper.only("fig1").statements
+
+
+def test_an_analysis_that_the_paper_does_not_have(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path
+) -> None:
+    for command in ("slice", "preview", "files", "show", f"write -o {tmp_path}/b"):
+        code, _, err = typed(f"{command} paper --analysis fig9")
+        assert (
+            code == 1 and err == "dj-sqlspy: The paper 'paper' has no analysis 'fig9'; it has fig1, fig2.\n"
+        )
+    code, _, err = typed("show nothing")
+    assert code == 1 and "Nothing was captured for the paper 'nothing'" in err
+
+
+def test_one_text_is_a_list_of_one(figures: SimpleNamespace, tmp_path: Path) -> None:
+    paper = sqlspy.Paper("paper")
+    member = f"{figures.name}.session__member (member) -> {figures.name}.trial (trial)"
+    with pytest.raises(sqlspy.SpyError, match=r"session__member"):
+        paper.slice(virtual=member + " nonsense")
+    with pytest.raises(SliceError, match="nothing"):
+        paper.write(tmp_path / "b", exclude=f"{figures.name}.Session.nothing")
+
+
+def test_virtual_and_scratch_are_typed_as_in_python(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path
+) -> None:
+    reference = f"{figures.name}.session (session) -> {figures.name}.pair (pair)"
+    code, out, _ = typed(f"slice paper --analysis fig1 --virtual '{reference}'")
+    assert code == 0 and ".Pair" in out
+    assert ".Pair" not in typed("slice paper --analysis fig1")[1]
+    assert typed(f"write paper -o {tmp_path}/b --scratch {figures.name}")[0] == 0
+    code, _, err = typed("slice paper --virtual nonsense")
+    assert code == 1 and "cannot be read" in err
