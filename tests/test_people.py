@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import datajoint as dj
+import jsonschema
 import pytest
 
 import dj_sqlspy as sqlspy
@@ -21,6 +27,7 @@ from dj_sqlspy.paper.bundle import Bundle
 
 from .lab import rows
 from .test_pick import held, projects
+from .test_publish import manifest_schema
 
 __all__ = ["projects"]
 
@@ -78,6 +85,89 @@ def test_the_command_line_is_the_library(command: str) -> None:
     commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
     typed = {renamed.get(a.dest, a.dest) for a in commands.choices[command]._actions if a.dest != "help"}
     assert typed - shown == wanted - _NOT_TYPED - _ONLY_IN_PYTHON.get(command, set())
+
+
+# ---------------------------------------------------------------- a paper is never half in silence
+
+
+def _run(projects: SimpleNamespace, session: int, error: bool = False) -> None:
+    """An analysis that reads a session, and then ends or fails."""
+    with contextlib.suppress(KeyError), sqlspy.export("paper", "fig"):
+        rows(projects.Session & f"session={session}")
+        if error:
+            raise KeyError(session)
+
+
+def test_a_run_that_failed_is_not_written_in_silence(
+    projects: SimpleNamespace, home: Path, typed: Any, tmp_path: Path
+) -> None:
+    _run(projects, 1, error=True)
+    code, _, err = typed(f"write paper -o {tmp_path}/b")
+    assert code == 1 and not (tmp_path / "b").exists()
+    assert (
+        "fig failed: 1 statement since 20" in err and "--allow-unfinished" in err and "Traceback" not in err
+    )
+    code, out, _ = typed(f"write paper -o {tmp_path}/b --allow-unfinished")
+    assert code == 0 and "NOT FINISHED: fig (failed, 1 statements)" in out
+    manifest = Bundle(tmp_path / "b").manifest
+    jsonschema.Draft202012Validator(manifest_schema()).validate(manifest)
+    assert [(one["analysis"], one["state"], one["statements"]) for one in manifest["unfinished"]] == [
+        ("fig", "failed", 1)
+    ]
+    report = (tmp_path / "b" / "report.html").read_text()
+    first = report.index("1 analysis did not come to an end")
+    assert (
+        "Nothing to warn about" not in report
+        and first == report.index("<b>", report.index("To know first</h2>")) + 3
+    )
+    assert "**Not all analyses came to their end** (fig)" in (tmp_path / "b" / "README.md").read_text()
+
+
+def test_a_run_that_failed_does_not_replace_one_that_ended(
+    projects: SimpleNamespace, home: Path, typed: Any, tmp_path: Path
+) -> None:
+    _run(projects, 1)
+    _run(projects, 2, error=True)
+    paper = sqlspy.Paper("paper")
+    assert held(paper.slice())["session"] == {1}
+    code, out, _ = typed("show paper")
+    assert code == 0 and "fig: the newer run 2 failed, and does not count" in out
+    assert typed(f"write paper -o {tmp_path}/b")[0] == 0
+    assert any("run 2 failed" in line for line in Bundle(tmp_path / "b").manifest["problems"])
+    code, out, _ = typed("recover paper fig")
+    assert [line.split()[-1] for line in out.splitlines()[1:]] == ["counts", "count"]
+    # asked for, it counts, and is not written in silence
+    assert typed("recover paper fig --run 2")[0] == 0
+    assert held(paper.slice())["session"] == {2}
+    code, _, err = typed(f"write paper -o {tmp_path}/c")
+    assert code == 1 and "To take that: dj-sqlspy recover paper fig --run 1" in err
+    assert typed("recover paper fig --run 1")[0] == 0
+    assert held(paper.slice())["session"] == {1} and typed(f"write paper -o {tmp_path}/c")[0] == 0
+    _run(projects, 3)
+    assert held(paper.slice())["session"] == {3}
+
+
+def test_a_run_that_is_open_or_was_killed_is_not_written_in_silence(
+    projects: SimpleNamespace, home: Path, typed: Any, tmp_path: Path
+) -> None:
+    _run(projects, 1)
+    with sqlspy.export("paper", "fig"):
+        rows(projects.Session & "session=2")
+        code, _, err = typed(f"write paper -o {tmp_path}/b")
+        assert code == 1 and "fig is still running: 1 statement" in err and "recover paper fig --run 1" in err
+    account = {"DJ_HOST": dj.config["database.host"], "DJ_PORT": str(dj.config["database.port"])}
+    account |= {"DJ_USER": dj.config["database.user"], "DJ_PASS": dj.config["database.password"]}
+    program = (
+        "import os, signal, datajoint as dj, dj_sqlspy\n"
+        "dj.config['database.use_tls'] = False\n"
+        "dj_sqlspy.start_export('paper', 'fig')\n"
+        f"len(dj.FreeTable(dj.conn(), {projects.Session.full_table_name!r}))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=os.environ | account, check=False)
+    code, _, err = typed(f"write paper -o {tmp_path}/b")
+    assert code == 1 and "fig was interrupted: 1 statement" in err and "recover paper fig --run 2" in err
+    assert not (tmp_path / "b").exists()
 
 
 # ---------------------------------------------------------------- "share Figure 2"

@@ -77,12 +77,14 @@ def _share(options: argparse.Namespace) -> None:
 
 
 def _recover(options: argparse.Namespace) -> None:
+    from ..journal.runs import newest_run
     from ..journal.upkeep import recover, runs_of
     from .terminal import print_table, time_text
 
     if options.run is not None:
         recover(options.paper, options.analysis, options.run, options.home)
     runs = runs_of(options.paper, options.analysis, options.home)
+    counting = newest_run(runs[0].folder.parent)
     rows = [
         (
             str(int(run.folder.name.split("-")[0])),
@@ -90,7 +92,7 @@ def _recover(options: argparse.Namespace) -> None:
             run.state,
             run.statements,
             "complete" if run.complete else "INCOMPLETE",
-            "counts" if run is runs[-1] else "replaced",
+            "counts" if run.folder == counting else "does not count" if run is runs[-1] else "replaced",
         )
         for run in runs
     ]

@@ -97,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
     write.add_argument(
+        "--allow-unfinished",
+        action="store_true",
+        help="write although an analysis failed, was interrupted or is still running",
+    )
+    write.add_argument(
         "--scratch",
         metavar="SCHEMA",
         help="a schema of the source for tables of keys (default: dj.config['sqlspy.scratch'], none)",
@@ -223,6 +228,7 @@ def _write(options: argparse.Namespace) -> None:
         options.output,
         accept_drift=options.accept_drift,
         allow_incomplete=options.allow_incomplete,
+        allow_unfinished=options.allow_unfinished,
         about=options.about,
         exclude=options.exclude,
         with_code=options.with_code,
@@ -234,6 +240,8 @@ def _write(options: argparse.Namespace) -> None:
         for table in bundle.manifest["tables"]
     ]
     print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
+    for one in bundle.manifest["unfinished"]:
+        print(f"NOT FINISHED: {one['analysis']} ({one['state']}, {one['statements']} statements)")
     excluded = bundle.manifest["excluded"]
     for line in words(excluded):
         print(f"Contents left out: {line}")

@@ -26,6 +26,7 @@ from ..dump.keytables import key_tables
 from ..errors import BundleError
 from ..external import files_of
 from ..external.stores import Stores
+from ..journal.runs import Analysis
 from ..progress import counting
 from ..replay.verify import Verification, record_replay, verify
 from ..servers import backend_of
@@ -113,6 +114,8 @@ class Writing:
         Write even if statements return another number of rows now than when they were captured.
     allow_incomplete : bool
         Write even if the capture missed statements.
+    allow_unfinished : bool
+        Write even if an analysis failed, was interrupted, or is still running.
     about : path or mapping, optional
         What the lab says of the paper: title, authors, license and others (see `about`).
     exclude : sequence of str, optional
@@ -125,6 +128,7 @@ class Writing:
 
     accept_drift: bool = False
     allow_incomplete: bool = False
+    allow_unfinished: bool = False
     about: str | Path | Mapping[str, Any] | None = None
     exclude: Sequence[str] = ()
     with_code: bool = False
@@ -152,6 +156,8 @@ def write_bundle(
     ------
     BundleError
         If the capture was incomplete, the database has drifted, or ``path`` is something else.
+    JournalError
+        If an analysis did not come to its end.
     SliceError
         If the contents of a column cannot be left out.
     """
@@ -165,6 +171,8 @@ def write_bundle(
             f" that the analysis read:{problems}\nRun the analysis again, or write it all the same with"
             " allow_incomplete=True (--allow-incomplete); the manifest says so then."
         )
+    if paper is not None and not chosen.allow_unfinished:
+        paper.require_finished()
     check_place(path)
     dj_connection = None if paper is None else paper.connection
     with contextlib.ExitStack() as stack:
@@ -187,6 +195,7 @@ def _contents(
     name = None if paper is None else paper.name
     manifest = make_manifest(cut, source, name, [] if paper is None else paper.problems)
     manifest["complete"] = paper is None or paper.complete
+    manifest["unfinished"] = [] if paper is None else [_about(analysis) for analysis in paper.unfinished]
     left_out = excluding.exclude(cut, chosen.exclude, connection)
     excluding.note(manifest, left_out)
     calling = functions.note(manifest, cut, source.functions_left_out)
@@ -208,6 +217,16 @@ def _contents(
         "manifest.json": manifest_text(manifest),
         **texts.texts(manifest),
         **{one.path: one.text for one in code if one.text is not None},
+    }
+
+
+def _about(analysis: Analysis) -> dict[str, Any]:
+    """What the manifest says of an analysis that did not come to its end."""
+    return {
+        "analysis": analysis.name,
+        "state": analysis.state,
+        "statements": analysis.statements,
+        "started": None if analysis.started is None else analysis.started.isoformat(timespec="seconds"),
     }
 
 

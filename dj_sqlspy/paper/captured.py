@@ -7,6 +7,7 @@ its own.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ import datajoint
 
 from .. import settings
 from ..bundle.code import Code, code_of
+from ..display import count
 from ..errors import JournalError
-from ..journal import Statement, encode_name, failures, folders
-from ..journal.runs import Analysis, Run, combine, newest_run, read_run
+from ..journal import Statement, encode_name, failures, folders, run_folders
+from ..journal.runs import Analysis, Run, combine, ended_before, newest_run, read_run
 from ..names import listed
 from ..spy import reads
 from . import sharedlog
+
+# What happened to an analysis that is not finished, by its state.
+HOW = {"failed": "failed", "interrupted": "was interrupted", "open": "is still running"}
 
 
 class Captured:
@@ -75,7 +80,8 @@ class Captured:
         places = [folder for run in chosen for folder in run if folder.is_dir()]
         files = [path for folder in places for path in sorted(folder.iterdir())]
         stats = [(path, state.st_size, state.st_mtime_ns) for path in files for state in [path.stat()]]
-        state = (chosen, stats, dict(failures))
+        siblings = [run_folders(run[0].parent) for run in chosen]
+        state = (chosen, stats, siblings, dict(failures))
         if state != self._read[0]:
             self._read = (state, [read_run(*run) for run in chosen])
         return self._read[1]
@@ -142,6 +148,11 @@ class Captured:
         return not any(run.problems for run in self.runs)
 
     @property
+    def unfinished(self) -> list[Analysis]:
+        """The analyses that failed, were interrupted, or are still running: not all that they read is here."""
+        return [analysis for analysis in self.analyses if not analysis.finished]
+
+    @property
     def code(self) -> list[Code]:
         """The scripts and notebooks of the analyses, as far as they are known (see `bundle.code`)."""
         return code_of(self.runs)
@@ -183,4 +194,32 @@ class Captured:
             raise JournalError(
                 f"The record of the paper {self.name!r} is incomplete:\n  " + "\n  ".join(missing) + "\n"
                 "Run these analyses again, or forget them."
+            )
+
+    def require_finished(self) -> None:
+        """Raise where an analysis did not come to its end: whoever writes a bundle calls this.
+
+        Raises
+        ------
+        JournalError
+            With what happened to it, and the earlier run of it that ended, if there is one.
+        """
+        lines = []
+        for analysis in self.unfinished:
+            since = (
+                "" if analysis.started is None else f" since {analysis.started.astimezone():%Y-%m-%d %H:%M}"
+            )
+            lines.append(
+                f"    {analysis.name} {HOW[analysis.state]}: {count(analysis.statements, 'statement')}{since}"
+            )
+            earlier = ended_before(analysis.folder)
+            if earlier is not None:
+                words = shlex.join(["dj-sqlspy", "recover", self.name, analysis.name, "--run", str(earlier)])
+                lines.append(f"        An earlier run of it ended. To take that: {words}")
+        if lines:
+            raise JournalError(
+                f"Not all analyses of the paper {self.name!r} came to their end, so rows may be missing:\n"
+                + "\n".join(lines)
+                + "\nRun them to their end (in a notebook: end the session), or write what they read so far with "
+                "allow_unfinished=True (--allow-unfinished); the report says so first."
             )

@@ -203,6 +203,7 @@ class Paper(Captured):
         with_code: bool = False,
         scratch: str | None = None,
         allow_incomplete: bool = False,
+        allow_unfinished: bool = False,
         **options: Any,
     ) -> Bundle:
         """Make the slice and write the bundle for it.
@@ -225,13 +226,15 @@ class Paper(Captured):
             command in dump.sh and not hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
         allow_incomplete : bool
             Write although the capture has gaps; the manifest and the report say so.
+        allow_unfinished : bool
+            Write although an analysis failed, was interrupted, or is still running; the report says so first.
         **options
             Of `slice`.
 
         Raises
         ------
         JournalError
-            If the record of an analysis is incomplete.
+            If the record of an analysis is incomplete, or an analysis did not come to its end.
         BundleError
             If the folder holds something else, or the database has drifted.
         SliceError
@@ -243,6 +246,8 @@ class Paper(Captured):
             self.require_any()
         else:
             self.require_complete()
+        if not allow_unfinished:
+            self.require_finished()
         cut = self.slice(**options)
         return write_bundle(
             cut,
@@ -250,6 +255,7 @@ class Paper(Captured):
             paper=self,
             accept_drift=accept_drift,
             allow_incomplete=allow_incomplete,
+            allow_unfinished=allow_unfinished,
             about=about,
             exclude=listed(exclude),
             with_code=with_code,
