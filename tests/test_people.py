@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import inspect
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -231,6 +232,34 @@ def test_every_form_of_a_bound_means_the_same(figures: SimpleNamespace) -> None:
             paper.slice(only=wrong)
     assert {s.analysis for s in paper.of("fig1").statements} == {"fig1"}
     assert sqlspy.Paper("paper", analyses="fig1").statements == paper.only("fig1").statements
+
+
+def test_things_print_as_a_person_reads_them(figures: SimpleNamespace, tmp_path: Path) -> None:
+    paper = sqlspy.Paper("paper")
+    assert re.fullmatch(
+        r"fig1: ended, 1 statement, started 20\d\d-[-\d: ]+, complete", repr(paper.analyses[0])
+    )
+    assert "<b>fig1</b>: ended" in paper.analyses[0]._repr_html_()
+    bundle = paper.of("fig1").write(tmp_path / "b")
+    said = "paper paper; 2 of 6 rows in 2 tables; 1 statement; not dumped yet"
+    assert repr(bundle) == f"Bundle('{tmp_path}/b'): {said}"
+    assert said.replace("; ", "<br>") in bundle._repr_html_()
+
+
+@pytest.mark.slow
+def test_verify_says_what_it_compared(figures: SimpleNamespace, typed: Any, tmp_path: Path) -> None:
+    table = f"{figures.name}.Session"
+    assert typed(f"write paper -o {tmp_path}/b --analysis fig2 --only \"{table}: project='X'\"")[0] == 0
+    code, out, _ = typed(f"verify {tmp_path}/b")
+    assert code == 0 and "\nrows equal; 0 of 1 statements could be compared" in out and "\nequal" not in out
+    assert "needs rows that were left out" in out and "can change by itself" not in out
+    guide = (tmp_path / "b" / "README.md").read_text()
+    assert "None of the captured queries could be compared" in guide and "gave the same result" not in guide
+    report = Bundle(tmp_path / "b").verify()
+    assert "rows equal; 0 of 1 statements" in repr(report) and "<pre>" in report._repr_html_()
+    assert typed(f"write paper -o {tmp_path}/c --only \"{table}: project='X'\"")[0] == 0
+    assert "\nrows equal; 1 of 2 statements could be compared" in typed(f"verify {tmp_path}/c")[1]
+    assert "(but for 1, whose results cannot be compared)" in (tmp_path / "c" / "README.md").read_text()
 
 
 def test_an_analysis_that_the_paper_does_not_have(

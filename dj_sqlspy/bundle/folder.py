@@ -30,7 +30,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from .. import atomic
+from ..display import count
 from ..errors import BundleError
 from ..progress import shown
 from ..servers import backend_of
@@ -51,7 +54,7 @@ FILES = texts.FILES | {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BundleFolder:
     """A folder that a bundle is in.
 
@@ -75,6 +78,27 @@ class BundleFolder:
                 f" {self.manifest.get('format_version')}, and dj-sqlspy {__version__} reads {FORMAT_VERSION}."
                 " Use the dj-sqlspy that wrote it, or a newer one."
             )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r}): {'; '.join(self._about())}"
+
+    def _repr_html_(self) -> str:
+        lines = Markup("<br>").join(self._about())
+        return Markup("<div><b>{}</b> {}<br>{}</div>").format(type(self).__name__, self.path, lines)
+
+    def _about(self) -> list[str]:
+        """What it holds, in words."""
+        manifest, tables = self.manifest, self.manifest["tables"]
+        rows, total = (sum(table[key] for table in tables) for key in ("rows", "total_rows"))
+        found = [
+            f"paper {manifest['paper']}" if manifest["paper"] else "rows picked by hand",
+            f"{rows:,} of {total:,} rows in {count(len(tables), 'table')}",
+            count(len(manifest["statements"]), "statement"),
+            "dumped" if self.dump_file.exists() else "not dumped yet",
+        ]
+        if manifest.get("unfinished"):
+            found.append(f"NOT FINISHED: {', '.join(one['analysis'] for one in manifest['unfinished'])}")
+        return found if manifest["complete"] else [*found, "INCOMPLETE"]
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

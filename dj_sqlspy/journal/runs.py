@@ -16,6 +16,9 @@ from shlex import quote
 from typing import Any
 from urllib.parse import unquote
 
+from markupsafe import Markup
+
+from ..display import count
 from ..gc_pause import gc_paused
 from .places import CHOSEN, INCOMPLETE, SUFFIX, run_folders, run_order
 from .reading import JournalFile, Record, read_file
@@ -66,7 +69,7 @@ class Run:
         return dict(headers[0]["policies"]) if headers else {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Analysis:
     """The newest run of one analysis.
 
@@ -108,6 +111,17 @@ class Analysis:
     @property
     def complete(self) -> bool:
         return not self.problems
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {', '.join(self._about())}"
+
+    def _repr_html_(self) -> str:
+        return Markup("<div><b>{}</b>: {}</div>").format(self.name, ", ".join(self._about()))
+
+    def _about(self) -> list[str]:
+        started = [] if self.started is None else [f"started {self.started.astimezone():%Y-%m-%d %H:%M}"]
+        record = "complete" if self.complete else "INCOMPLETE"
+        return [self.state, count(self.statements, "statement"), *started, record]
 
     @property
     def finished(self) -> bool:

@@ -36,7 +36,7 @@ from .captured import Captured
 logger = logging.getLogger("dj_sqlspy")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle(BundleFolder):
     """A bundle in a folder.
 

@@ -68,7 +68,7 @@ class TableResult:
     message: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification(ReplayReport):
     """The outcome of `verify`: a `ReplayReport`, and what was found beside the statements.
 
@@ -125,9 +125,9 @@ class Verification(ReplayReport):
             yield Text(f"NOT CHECKED: {text}")
 
     def _verdict(self) -> str:
-        if not self.equal:
-            return "NOT EQUAL"
-        return "equal" if self.complete else "no difference found, but NOT ALL WAS CHECKED"
+        if self.equal and not self.complete:
+            return "no difference found, but NOT ALL WAS CHECKED"
+        return super()._verdict()
 
     def _measure(self) -> str:
         rows = sum(table.rows for table in self.tables)
