@@ -6,10 +6,14 @@ import argparse
 import contextlib
 import inspect
 import os
+import pty
 import re
+import select
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +21,7 @@ from typing import Any
 
 import datajoint as dj
 import jsonschema
+import nbformat
 import pytest
 
 import dj_sqlspy as sqlspy
@@ -26,7 +31,7 @@ from dj_sqlspy.errors import SliceError
 from dj_sqlspy.journal import upkeep
 from dj_sqlspy.paper.bundle import Bundle
 
-from .lab import rows
+from .lab import ROOT, rows
 from .test_pick import held, projects
 from .test_publish import manifest_schema
 
@@ -65,7 +70,7 @@ _COMMANDS: dict[str, tuple[Any, dict[str, str], set[str]]] = {
         {"paper", "copy", "no_link", "list", "store", "all"},
     ),
     "share": (sqlspy.Paper.share, {}, {"paper"}),
-    "forget": (sqlspy.Paper.forget, {}, {"paper"}),
+    "forget": (sqlspy.Paper.forget, {}, {"paper", "yes"}),
     "verify": (Bundle.verify, {}, {"bundle"}),
     "inspect": (Bundle.inspect, {}, {"bundle"}),
     "merge": (upkeep.merge, {"source": "source folder"}, set()),
@@ -86,6 +91,152 @@ def test_the_command_line_is_the_library(command: str) -> None:
     commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
     typed = {renamed.get(a.dest, a.dest) for a in commands.choices[command]._actions if a.dest != "help"}
     assert typed - shown == wanted - _NOT_TYPED - _ONLY_IN_PYTHON.get(command, set())
+
+
+# ---------------------------------------------------------------- a terminal
+
+
+class Terminal:
+    """A command at a pseudo-terminal, with the account of ``dj.config``."""
+
+    def __init__(self, line: str) -> None:
+        account = {"DJ_HOST": dj.config["database.host"], "DJ_PORT": str(dj.config["database.port"])}
+        account |= {"DJ_USER": dj.config["database.user"], "DJ_PASS": dj.config["database.password"]}
+        account |= {"PYTHONPATH": ROOT, "DJ_USE_TLS": "false"}
+        self.child, self.place = pty.fork()
+        if self.child == 0:
+            words = [sys.executable, "-W", "ignore", "-c", _NO_TLS, *shlex.split(line)]
+            os.execve(sys.executable, words, os.environ | account)
+        self.said = ""
+
+    def wait_for(self, text: str) -> None:
+        while text not in self.said:
+            self.said += self._read()
+
+    def _read(self) -> str:
+        if not select.select([self.place], [], [], 100)[0]:
+            os.kill(self.child, signal.SIGKILL)
+        return os.read(self.place, 1024).decode()
+
+    def type(self, keys: str) -> None:
+        os.write(self.place, keys.encode())
+
+    def end(self) -> int:
+        with contextlib.suppress(OSError):  # how the end of a terminal looks on Linux
+            while chunk := self._read():
+                self.said += chunk
+        return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
+
+
+_NO_TLS = """
+import sys, datajoint
+datajoint.config["database.use_tls"] = False
+from dj_sqlspy.cli import main
+sys.exit(main())
+"""
+
+
+def test_forget_asks_and_says_what_it_deleted(figures: SimpleNamespace, typed: Any) -> None:
+    code, _, err = typed("forget paper fig1")  # no terminal
+    assert code == 1 and "say --yes" in err and len(sqlspy.Paper("paper").analyses) == 2
+    asked = Terminal("forget paper fig1")
+    asked.wait_for("[y/N] ")
+    asked.type("n\n")
+    assert asked.end() == 0 and "Nothing was deleted." in asked.said
+    assert len(sqlspy.Paper("paper").analyses) == 2
+    asked = Terminal("forget paper fig1")
+    asked.wait_for("[y/N] ")
+    assert "fig1: 1 run, 1 statement" in asked.said
+    asked.type("y\n")
+    assert asked.end() == 0 and "Deleted: fig1: 1 run, 1 statement" in asked.said
+    assert [a.name for a in sqlspy.Paper("paper").analyses] == ["fig2"]
+    code, _, err = typed("forget paper fig1 --yes")
+    assert code == 1 and "It has fig2." in err
+
+
+def test_forget_refuses_while_another_process_runs_it(
+    projects: SimpleNamespace, home: Path, typed: Any
+) -> None:
+    program = "import sys, dj_sqlspy; dj_sqlspy.start_export('paper', 'fig'); print(1, flush=True); sys.stdin.read()"
+    environment = os.environ | {"PYTHONPATH": ROOT}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", program], env=environment, **pipes
+    ) as running:
+        assert running.stdout.readline() == b"1\n"
+        code, _, err = typed("forget paper --yes")
+        assert code == 1 and "'fig' of 'paper' is running now" in err
+        running.communicate(b"")
+    assert typed("forget paper --yes")[:2] == (0, "Deleted: fig: 1 run, 0 statements\n")
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing(figures: SimpleNamespace, server: Any, tmp_path: Path) -> None:
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLES {figures.Session.full_table_name} WRITE")
+        stopped = Terminal(f"write paper -o {tmp_path}/b/c")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            cursor.execute("SHOW PROCESSLIST")
+            if any("lock" in str(row[6]).lower() for row in cursor.fetchall()):
+                break
+            time.sleep(0.2)
+        stopped.type("\x03")
+        assert stopped.end() == 130
+        cursor.execute("UNLOCK TABLES")
+    lines = [line for line in stopped.said.replace("^C", "").splitlines() if line.strip()]
+    lines = [line for line in lines if "connected to" not in line]  # DataJoint's own
+    assert lines == ["dj-sqlspy: interrupted."] and not list(tmp_path.glob("b*"))
+
+
+# ---------------------------------------------------------------- no traceback, no false message
+
+
+def test_why_with_a_value_of_a_wrong_type(figures: SimpleNamespace, typed: Any) -> None:
+    table = f"{figures.name}.Session"
+    code, _, err = typed(f"why paper {table} session=abc")
+    assert code == 1 and err == "dj-sqlspy: session=abc: that is no value for a column of type int" + (
+        "(11).\n" if "(11)" in err else ".\n"
+    )
+    code, _, err = typed(f"why paper {table} project=X")
+    assert code == 1 and "has no project in its primary key; that is session." in err
+    assert typed(f"why paper {table} session=1")[0] == 0
+    assert "session" in typed(f"why paper '{figures.Session.full_table_name}' session=1")[1]
+
+
+def test_what_is_missing_is_said_before_the_work(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    for place, message in (
+        (f"{tmp_path}/file/b", "no folder can be made in"),
+        (f"{tmp_path}/file", "not a folder"),
+    ):
+        code, out, err = typed(f"write paper -o {place} --only nonsense")  # which is looked at later
+        assert code == 1 and message in err and out == ""
+    assert typed(f"write paper -o {tmp_path}/b")[0] == 0
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("dj_sqlspy.servers.mysql.private.SERVER_FOLDERS", ())
+    code, _, err = typed(f"verify {tmp_path}/b")
+    assert code == 1 and "no MySQL or MariaDB server program was found" in err
+    assert not Bundle(tmp_path / "b").dump_file.exists()
+
+
+def test_a_home_that_does_not_exist(home: Path, typed: Any, tmp_path: Path) -> None:
+    for command in ("papers", "show paper", "slice paper", "forget paper --yes"):
+        code, _, err = typed(f"--home {tmp_path}/nowhere {command}")
+        assert code == 1 and err == f"dj-sqlspy: --home {tmp_path}/nowhere: there is no such folder.\n"
+
+
+def test_a_kernel_that_is_not_there(home: Path, typed: Any, tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook()
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    for options, name in (("--kernel julia-9", "julia-9"), ("", "r-4")):
+        notebook.metadata["kernelspec"] = {"name": "r-4", "display_name": "R"}
+        nbformat.write(notebook, tmp_path / "a.ipynb")
+        code, _, err = typed(f"run --paper p {options} {tmp_path}/a.ipynb")
+        assert code == 1 and f"there is no kernel {name!r} here; there is " in err and "--kernel" in err
+    code, _, err = typed(f"run --paper p --kernel python3 {tmp_path}/a.py")
+    assert code == 1 and "--kernel is for a notebook" in err
 
 
 # ---------------------------------------------------------------- a paper is never half in silence

@@ -23,6 +23,7 @@ folder or handed over on a command line.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -202,8 +203,11 @@ class BundleFolder:
 
 
 def check_place(path: Path) -> None:
-    """Raise where a folder holds something else than a bundle, which would be lost."""
+    """Raise where nothing can be written, or a folder holds something else than a bundle, which would be lost."""
     if not path.exists() and not path.is_symlink():
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise BundleError(f"Writing {path}: no folder can be made in {above}. Choose another place.")
         return
     if path.is_symlink() or not path.is_dir():
         raise BundleError(f"Writing {path}: it is not a folder. Choose another place.")

@@ -25,6 +25,7 @@ def add_commands(add: Add) -> None:
         metavar="RUN",
         help="add to the run of this name, or start it: for independent processes, such as tasks of an array",
     )
+    run.add_argument("--kernel", metavar="NAME", help="for a notebook (default: the one that it names)")
     run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
     run.add_argument(
         "program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="script.py or notebook.ipynb, arguments"
@@ -54,6 +55,7 @@ def _run(options: argparse.Namespace) -> int:
         analysis=options.analysis,
         home=options.home,
         append=options.append_to or options.append or None,
+        kernel=options.kernel,
     )
 
 

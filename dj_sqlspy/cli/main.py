@@ -8,6 +8,7 @@ by it, so that ``dj-sqlspy papers`` needs no sqlglot.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,10 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.home is not None and options.command_name not in _MAKES_HOME:
+            _require_folder(options.home)
         return int(options.command(options) or 0)
     except SpyError as error:
         print(f"dj-sqlspy: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("dj-sqlspy: interrupted.", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
         sys.stderr.close()
         return 1
@@ -61,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(command=command)
+        added.set_defaults(command=command, command_name=name)
         return added
 
     capture.add_commands(add)
@@ -72,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
     forget.add_argument("paper", metavar="PAPER")
     forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")
+    forget.add_argument("--yes", action="store_true", help="do not ask")
     write = add("write", _write, "write a paper's slice as a bundle: dump.sh, restore.sh, manifest.json")
     publish.add_slice_options(write)
     write.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write")
@@ -131,6 +138,15 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
     demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
     return parser
+
+
+# Commands that write journals, and so make the folder that they are in.
+_MAKES_HOME = ("run", "merge")
+
+
+def _require_folder(home: str) -> None:
+    if not os.path.isdir(os.path.expanduser(home)):
+        raise SpyError(f"--home {home}: there is no such folder.")
 
 
 def _said_by_server(error: Exception) -> str | None:
@@ -215,9 +231,16 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _forget(options: argparse.Namespace) -> None:
-    from .terminal import paper_of
+    from .terminal import agreed, paper_of
 
-    paper_of(options, server=False).forget(options.analysis)
+    paper = paper_of(options, server=False)
+    for line in [] if options.yes else paper.forgettable(options.analysis):
+        print(line)
+    if not options.yes and not agreed(f"Delete what was captured for {paper.name}?"):
+        print("Nothing was deleted.")
+        return
+    for line in paper.forget(options.analysis):
+        print(f"Deleted: {line}")
 
 
 def _write(options: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from ..errors import SliceError
 
 if TYPE_CHECKING:
     from ..external import File
+    from ..servers.columns import Column
     from ..servers.tables import Table
     from ..slices import Slice
 
@@ -168,17 +169,38 @@ def _why(options: argparse.Namespace) -> None:
 
 
 def key_of(table: Table, texts: Mapping[str, str]) -> dict[str, Any]:
-    """A primary key from the texts that a person typed for its values."""
+    """A primary key from the texts that a person typed for its values.
+
+    Raises
+    ------
+    SliceError
+        If a name is not that of a column of the primary key, or a value is of another type.
+    """
     out: dict[str, Any] = {}
     for name, text in texts.items():
         column = table.by_name.get(name.lower())
-        out[name] = text
-        if column is not None and column.binary:
-            try:
-                out[name] = uuid.UUID(text)
-            except ValueError:
-                out[name] = bytes.fromhex(text.removeprefix("0x"))
+        if column is None or name.lower() not in map(str.lower, table.primary_key):
+            raise SliceError(
+                f"{table.full_name} has no {name} in its primary key; that is {', '.join(table.primary_key)}."
+            )
+        try:
+            out[name] = _value_of(column, text)
+        except ValueError:
+            raise SliceError(
+                f"{name}={text}: that is no value for a column of type {column.column_type}."
+            ) from None
     return out
+
+
+def _value_of(column: Column, text: str) -> Any:
+    from ..servers.keys import from_python
+
+    if column.binary:
+        with contextlib.suppress(ValueError):
+            return uuid.UUID(text)
+        return bytes.fromhex(text.removeprefix("0x"))
+    from_python(column, text)  # of the type of the column
+    return text
 
 
 def _inspect(options: argparse.Namespace) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from .. import settings
+from ..display import count
 from ..errors import JournalError, SpyError
 from ..gc_pause import gc_paused
-from ..journal import encode_name, failures, folders
+from ..journal import encode_name, failures, folders, run_folders
+from ..journal.runs import Analysis, read_run
 from ..names import listed
 from ..progress import counting
 from ..spy import session
@@ -240,8 +242,10 @@ class Paper(Captured):
         SliceError
             If the structure does not allow to leave out the contents of a column.
         """
+        from ..bundle.folder import check_place
         from .bundle import write_bundle
 
+        check_place(Path(path))
         if allow_incomplete:
             self.require_any()
         else:
@@ -299,13 +303,18 @@ class Paper(Captured):
                 fill(self.connection, self.name, name, alone.preview(), alone.files())
         return stored
 
-    def forget(self, analysis: str | None = None) -> None:
+    def forget(self, analysis: str | None = None) -> list[str]:
         """Delete what was captured: all runs of one analysis, or of the whole paper; also from the shared log.
+
+        Returns
+        -------
+        list of str
+            What was deleted, a line for each analysis.
 
         Raises
         ------
         SpyError
-            If a session of it is open in this process, or there is no such analysis.
+            If a run of it is open, in this process or another one of this machine, or there is no such analysis.
         JournalError
             If its files can't be deleted.
         """
@@ -313,6 +322,7 @@ class Paper(Captured):
             if (each.home, each.paper) == (self.home, self.name) and analysis in (None, each.analysis):
                 raise SpyError(f"{each!r} is open: end it before you forget it.")
         folder = self.folder if analysis is None else self.folder / encode_name(analysis)
+        found = self.forgettable(analysis)
         noted = [path for path in failures if folder in path.parents]
         shared = settings.get("schema") and sharedlog.forget(self.name, analysis, self.connection)
         if not folder.is_dir() and not noted and not shared:
@@ -321,7 +331,11 @@ class Paper(Captured):
                 if analysis is None
                 else f"the analysis {analysis!r} of {self.name!r}"
             )
-            raise SpyError(f"There is nothing to forget: {what} was never captured in {self.home}.")
+            names = ", ".join(unquote(path.name) for path in folders(self.folder))
+            known = f" It has {names}." if analysis is not None and names else ""
+            raise SpyError(f"There is nothing to forget: {what} was never captured in {self.home}.{known}")
+        if shared:
+            found.append(f"{count(shared, 'run')} in the shared log {settings.get('schema')}")
         try:
             if folder.is_dir():
                 shutil.rmtree(folder)
@@ -331,6 +345,33 @@ class Paper(Captured):
             raise JournalError(f"Forgetting {folder}: {error}.") from error
         for path in noted:
             del failures[path]
+        return found
+
+    def forgettable(self, analysis: str | None = None) -> list[str]:
+        """What `forget` would delete in this home, a line for each analysis.
+
+        Raises
+        ------
+        SpyError
+            If a run of it is open.
+        """
+        chosen = folders(self.folder) if analysis is None else [self.folder / encode_name(analysis)]
+        lines = []
+        for folder in chosen:
+            name = unquote(folder.name)
+            try:
+                runs = [Analysis.of(read_run(run)) for run in run_folders(folder) if any(run.iterdir())]
+            except JournalError as error:  # of a newer dj-sqlspy: it can be deleted all the same
+                lines.append(f"{name}: {error}")
+                continue
+            if any(run.state == "open" for run in runs):
+                raise SpyError(
+                    f"The analysis {name!r} of {self.name!r} is running now: end it before you forget it."
+                )
+            if runs:
+                statements = count(sum(run.statements for run in runs), "statement")
+                lines.append(f"{name}: {count(len(runs), 'run')}, {statements}")
+        return lines
 
 
 def papers(home: Any = None) -> list[Paper]:

@@ -161,6 +161,7 @@ def verify(
         If there is no program for a private server.
     """
     manifest = bundle.manifest
+    servers.require_server()  # said before the dump is made
     seconds: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
         opened, why_not = (None, "it was not asked for") if alone else find_source(source, manifest)

@@ -16,6 +16,7 @@ from .mysql.private import (
     cache_folder,
     find_server,
     private_server,
+    require_server,
     root_programs,
     template,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "cache_folder",
     "find_server",
     "private_server",
+    "require_server",
     "root_programs",
     "snapshot_of",
     "template",
