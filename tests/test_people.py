@@ -30,6 +30,7 @@ from dj_sqlspy.cli.main import _parser
 from dj_sqlspy.errors import SliceError
 from dj_sqlspy.journal import upkeep
 from dj_sqlspy.paper.bundle import Bundle
+from dj_sqlspy.servers import backend_of
 
 from .lab import ROOT, rows
 from .test_pick import held, projects
@@ -444,3 +445,29 @@ def test_virtual_and_scratch_are_typed_as_in_python(
     assert typed(f"write paper -o {tmp_path}/b --scratch {figures.name}")[0] == 0
     code, _, err = typed("slice paper --virtual nonsense")
     assert code == 1 and "cannot be read" in err
+
+
+# ---------------------------------------------------------------- scripts are kind
+
+
+def test_scripts_are_kind(figures: SimpleNamespace, server: Any, typed: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    assert typed(f"write paper -o {folder}")[0] == 0
+
+    def script(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    for name in ("dump.sh", "restore.sh"):
+        ended = script("dash", name, "--host=nowhere")
+        assert (ended.returncode, ended.stderr) == (2, f"{name}: run me with bash: bash {name}\n")
+        for help_ in (script(f"./{name}", "--help"), script(f"./{name}", "--host=nowhere", "--help")):
+            assert help_.returncode == 0 and f"bash {name} --host=HOST" in help_.stdout
+    assert script("./dump.sh", "--jobs").stderr == "dump.sh: --jobs needs a value.\n"
+    with server.connect() as connection, backend_of(connection).client_options(connection) as account:
+        ended = script("./dump.sh", "--jobs", "2", "--file", f"{tmp_path}/rows.gz", *account)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "rows.gz").stat().st_size > 0 and not (folder / "dump.sql.gz").exists()
+    for command in ("dump", "restore"):
+        code, out, _ = typed(f"{command} {folder} --help")
+        assert code == 0 and f"dj-sqlspy {command}" in out
+    assert not (folder / "dump.sql.gz").exists()

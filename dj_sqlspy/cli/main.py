@@ -134,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         runs.add_argument(
             "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
         )
+        runs.set_defaults(print_help=runs.print_help)
     publish.add_commands(add)
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
     demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
@@ -285,6 +286,8 @@ def _write(options: argparse.Namespace) -> None:
 def _dump(options: argparse.Namespace) -> None:
     from ..paper.bundle import Bundle
 
+    if "--help" in options.options:
+        return options.print_help()  # type: ignore[no-any-return]
     own = argparse.ArgumentParser(prog="dj-sqlspy dump", add_help=False, allow_abbrev=False)
     own.add_argument("--jobs", type=int, default=1)
     own.add_argument("--engine", default="mysqldump")
@@ -300,6 +303,8 @@ def _dump(options: argparse.Namespace) -> None:
 def _restore(options: argparse.Namespace) -> None:
     from ..paper.bundle import Bundle
 
+    if "--help" in options.options:
+        return options.print_help()  # type: ignore[no-any-return]
     print(Bundle(options.bundle).restore(options.options))
 
 
