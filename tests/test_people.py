@@ -26,7 +26,7 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy.cli import main
-from dj_sqlspy.cli.main import _parser
+from dj_sqlspy.cli.main import GROUPS, _parser
 from dj_sqlspy.errors import SliceError
 from dj_sqlspy.journal import upkeep
 from dj_sqlspy.paper.bundle import Bundle
@@ -73,7 +73,7 @@ _COMMANDS: dict[str, tuple[Any, dict[str, str], set[str]]] = {
     "share": (sqlspy.Paper.share, {}, {"paper"}),
     "forget": (sqlspy.Paper.forget, {}, {"paper", "yes"}),
     "verify": (Bundle.verify, {}, {"bundle"}),
-    "inspect": (Bundle.inspect, {}, {"bundle"}),
+    "inspect": (Bundle.inspect, {}, {"bundle", "fail_on"}),
     "merge": (upkeep.merge, {"source": "source folder"}, set()),
     "recover": (upkeep.recover, {}, set()),
 }
@@ -471,3 +471,50 @@ def test_scripts_are_kind(figures: SimpleNamespace, server: Any, typed: Any, tmp
         code, out, _ = typed(f"{command} {folder} --help")
         assert code == 0 and f"dj-sqlspy {command}" in out
     assert not (folder / "dump.sql.gz").exists()
+
+
+# ---------------------------------------------------------------- notebooks
+
+
+def test_code_that_is_not_known_is_named(figures: SimpleNamespace, typed: Any, tmp_path: Path) -> None:
+    code, out, _ = typed(f"write paper -o {tmp_path}/b --with-code")
+    assert code == 0 and "Code: none of fig1;" in out and "--code FILE" in out and "none of fig2" in out
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    notebook.cells[0].outputs = [nbformat.v4.new_output("stream", text="a row of another project")]
+    nbformat.write(notebook, tmp_path / "fig1.ipynb")
+    code, out, _ = typed(f"write paper -o {tmp_path}/b --code {tmp_path}/fig1.ipynb")
+    assert code == 0 and "Code: code/fig1.ipynb (unknown)" in out
+    copied = (tmp_path / "b" / "code" / "fig1.ipynb").read_text()
+    assert "1 + 1" in copied and "another project" not in copied
+    jsonschema.Draft202012Validator(manifest_schema()).validate(Bundle(tmp_path / "b").manifest)
+    code, _, err = typed(f"write paper -o {tmp_path}/c --code {tmp_path}/nowhere.py")
+    assert code == 1 and "there is no file" in err and not (tmp_path / "c").exists()
+
+
+# ---------------------------------------------------------------- help
+
+
+def test_each_command_has_an_example_that_is_right_and_what_comes_next(typed: Any) -> None:
+    commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    grouped = [name for group in GROUPS.values() for name in group]
+    assert sorted(grouped) == sorted(commands.choices)
+    for group in GROUPS.values():
+        for name, (example, after) in group.items():
+            for line in (example, after):
+                _parser().parse_args(shlex.split(line))  # exits where it is wrong
+            code, out, _ = typed(f"{name} --help")
+            assert code == 0 and f"Example: dj-sqlspy {example}\nNext:    dj-sqlspy {after}\n" in out
+    assert "several machines: merge, share" in typed("--help")[1]
+
+
+@pytest.mark.slow
+def test_inspect_fails_on_findings(figures: SimpleNamespace, typed: Any, tmp_path: Path) -> None:
+    figures.Session.insert1((9, "a@b.org"))
+    with sqlspy.export("mail", "fig"):
+        rows(figures.Session & "session=9")
+    for paper in ("paper", "mail"):
+        assert typed(f"write {paper} -o {tmp_path}/{paper}")[0] == 0
+        assert typed(f"dump {tmp_path}/{paper}")[0] == 0
+    found = typed(f"inspect {tmp_path}/mail")
+    assert found[0] == 0 and "0 findings" not in found[1]
+    assert typed(f"inspect {tmp_path}/mail --fail-on findings")[0] == 1

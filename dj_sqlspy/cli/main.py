@@ -53,9 +53,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+# Groups of commands; for each command an example, and what one does next.
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "capture": {
+        "run": ("run --paper paper1 --analysis fig2 fig2.py", "show paper1"),
+    },
+    "look": {
+        "papers": ("papers", "show paper1"),
+        "show": ("show paper1 --statements", "slice paper1"),
+        "preview": ("preview paper1 --analysis fig2", "slice paper1"),
+        "slice": ("slice paper1 --only \"lab.Session: project='X'\"", "write paper1 -o exports/paper1"),
+        "why": ("why paper1 lab.Session session=3", "slice paper1"),
+        "recover": ("recover paper1 fig2", "recover paper1 fig2 --run 1"),
+        "forget": ("forget paper1 fig2", "papers"),
+        "demo": ("demo -o exports/demo", "run --paper paper1 fig2.py"),
+    },
+    "publish": {
+        "write": ("write paper1 -o exports/paper1 --analysis fig2", "dump exports/paper1"),
+        "files": ("files paper1 --copy exports/files", "verify exports/paper1"),
+        "dump": ("dump exports/paper1", "verify exports/paper1"),
+        "restore": ("restore exports/paper1 --host=127.0.0.1 --user=root -p", "verify exports/paper1"),
+    },
+    "check": {
+        "verify": ("verify exports/paper1", "inspect exports/paper1"),
+        "inspect": ("inspect exports/paper1 --fail-on findings", "report exports/paper1"),
+        "report": ("report exports/paper1", "inspect exports/paper1"),
+    },
+    "several machines": {
+        "merge": ("merge copied/dj-sqlspy", "papers"),
+        "share": ("share paper1", "show paper1"),
+    },
+}
+
+
+def _groups() -> str:
+    """The commands by what they are for, as the help of ``dj-sqlspy`` ends."""
+    return "\n".join(f"{group + ':':18}{', '.join(commands)}" for group, commands in GROUPS.items())
+
+
+def _ending(name: str) -> str:
+    example, after = next(commands[name] for commands in GROUPS.values() if name in commands)
+    return f"Example: dj-sqlspy {example}\nNext:    dj-sqlspy {after}"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="dj-sqlspy", description="Export exactly the rows that a DataJoint analysis stands on."
+        prog="dj-sqlspy",
+        description="Export exactly the rows that a DataJoint analysis stands on.",
+        epilog=_groups(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     # not abbreviated: what stands behind the name of a script is not ours
     parser.allow_abbrev = False
@@ -66,7 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text)
+        added = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=_ending(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         added.set_defaults(command=command, command_name=name)
         return added
 
@@ -101,6 +153,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     write.add_argument(
         "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
+    )
+    write.add_argument(
+        "--code",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="copy this script or notebook into it too (may be given more than once)",
     )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
     write.add_argument(
@@ -248,7 +307,8 @@ def _write(options: argparse.Namespace) -> None:
     from ..dump.exclude import words
     from .terminal import paper_of, print_table
 
-    bundle = paper_of(options).write(
+    paper = paper_of(options)
+    bundle = paper.write(
         options.output,
         accept_drift=options.accept_drift,
         allow_incomplete=options.allow_incomplete,
@@ -256,6 +316,7 @@ def _write(options: argparse.Namespace) -> None:
         about=options.about,
         exclude=options.exclude,
         with_code=options.with_code,
+        code=options.code,
         scratch=options.scratch,
         **publish.slice_options(options),
     )
@@ -273,8 +334,13 @@ def _write(options: argparse.Namespace) -> None:
         print("These statements cannot be replayed; the bundle has them without their values.")
     for one in bundle.manifest["code"]:
         print(f"Code: {one['path']} ({one['state']})")
-    if options.with_code and not bundle.manifest["code"]:
-        print("Code: none; the analyses ran in no script or notebook that is known.")
+    known = {name for one in bundle.manifest["code"] for name in one["analyses"]}
+    for analysis in paper.analyses if options.with_code else ():
+        if analysis.name not in known:
+            print(
+                f"Code: none of {analysis.name}; it ran in a console, or in a notebook whose server does not tell its "
+                "name. Name the file with --code FILE."
+            )
     files = bundle.manifest["files"]
     if files:
         print(

@@ -69,6 +69,12 @@ def add_commands(add: Add) -> None:
         "tell what a bundle reveals of people, machines and folders",
     )
     look.add_argument("bundle", metavar="DIR")
+    look.add_argument(
+        "--fail-on",
+        choices=("nothing", "findings"),
+        default="nothing",
+        help="exit with code 1 where something was found, as for cron (default: nothing)",
+    )
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
 
@@ -203,7 +209,7 @@ def _value_of(column: Column, text: str) -> Any:
     return text
 
 
-def _inspect(options: argparse.Namespace) -> None:
+def _inspect(options: argparse.Namespace) -> int:
     from ..paper.bundle import Bundle
     from .terminal import print_table
 
@@ -219,6 +225,7 @@ def _inspect(options: argparse.Namespace) -> None:
         print(f"Not looked into, since they hold bytes: {', '.join(found.unread)}")
     if found.cut:
         print(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}")
+    return 1 if found.findings and options.fail_on == "findings" else 0
 
 
 def _report(options: argparse.Namespace) -> None:

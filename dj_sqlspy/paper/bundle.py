@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import atomic, settings
 from ..bundle import texts
+from ..bundle.code import code_of
 from ..bundle.folder import BundleFolder, check_place
 from ..bundle.manifest import SHOWN, make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
@@ -122,6 +123,8 @@ class Writing:
         Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
     with_code : bool
         Copy the scripts and notebooks of the analyses (see `bundle.code`); it needs a paper.
+    code : sequence of path
+        Scripts and notebooks to copy beside those.
     scratch : str, optional
         A schema of the source for tables of keys (see `keytables`). Default: ``dj.config["sqlspy.scratch"]``, none.
     """
@@ -132,6 +135,7 @@ class Writing:
     about: str | Path | Mapping[str, Any] | None = None
     exclude: Sequence[str] = ()
     with_code: bool = False
+    code: Sequence[str | Path] = ()
     scratch: str | None = None
 
 
@@ -162,6 +166,7 @@ def write_bundle(
         If the contents of a column cannot be left out.
     """
     path, chosen = Path(path), Writing(**options)
+    require_files(chosen.code)
     if cut.drifted and not chosen.accept_drift:
         raise BundleError(_drift_message(path, cut.drifted))
     if paper is not None and not paper.complete and not chosen.allow_incomplete:
@@ -206,7 +211,7 @@ def _contents(
     with counting("files looked at") as told:
         files = files_of(cut, connection, Stores(dj_connection), progress=told)
     texts.complete(manifest, excluding.needed_files(files, left_out), chosen.about)
-    code = paper.code if chosen.with_code and paper is not None else []
+    code = code_of(paper.runs if chosen.with_code and paper is not None else (), chosen.code)
     manifest["code"] = [one.about() for one in code]
     schema = chosen.scratch or settings.get("scratch")
     keys = key_tables(cut, schema, connection) if schema else []
@@ -218,6 +223,13 @@ def _contents(
         **texts.texts(manifest),
         **{one.path: one.text for one in code if one.text is not None},
     }
+
+
+def require_files(code: Sequence[str | Path]) -> None:
+    """Raise where a script or notebook that is to be copied is not there."""
+    for file in code:
+        if not Path(file).is_file():
+            raise BundleError(f"Copying code into a bundle: there is no file {file}.")
 
 
 def _about(analysis: Analysis) -> dict[str, Any]:

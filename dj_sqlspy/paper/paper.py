@@ -203,6 +203,7 @@ class Paper(Captured):
         about: Any = None,
         exclude: str | Iterable[str] = (),
         with_code: bool = False,
+        code: str | Iterable[str | Path] = (),
         scratch: str | None = None,
         allow_incomplete: bool = False,
         allow_unfinished: bool = False,
@@ -223,6 +224,8 @@ class Paper(Captured):
             place. Statements that read them cannot be replayed, and are in the bundle without their values.
         with_code : bool
             Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
+        code : path or iterable of path, optional
+            Scripts and notebooks to copy beside those, such as one whose name Jupyter did not tell.
         scratch : str, optional
             A schema of the source where tables of keys can be made, so that a million scattered rows are one short
             command in dump.sh and not hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
@@ -243,9 +246,10 @@ class Paper(Captured):
             If the structure does not allow to leave out the contents of a column.
         """
         from ..bundle.folder import check_place
-        from .bundle import write_bundle
+        from .bundle import require_files, write_bundle
 
         check_place(Path(path))
+        require_files(listed(code))
         if allow_incomplete:
             self.require_any()
         else:
@@ -263,6 +267,7 @@ class Paper(Captured):
             about=about,
             exclude=listed(exclude),
             with_code=with_code,
+            code=listed(code),
             scratch=scratch,
         )
 
