@@ -57,7 +57,7 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
     ----------
     path : Path
     files : mapping of str to str or bytes
-        Contents by name; a name can have a folder before it.
+        Contents by name; a name can have a folder before it. Scripts (``.sh``) can be executed.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
     try:
         for name, contents in files.items():
             (fresh / name).parent.mkdir(mode=0o700, exist_ok=True)
-            write(fresh / name, contents)
+            write(fresh / name, contents, 0o700 if name.endswith(".sh") else 0o600)
         if not path.exists():
             fresh.rename(path)
         elif not _exchange(fresh, path):

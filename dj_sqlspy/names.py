@@ -7,7 +7,8 @@ person means. It asks no server.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .errors import SliceError
 
@@ -37,6 +38,31 @@ def split_full_name(name: str) -> tuple[str, str]:
 
 _FULL = re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`")
 
+
+def split_restricted(text: str) -> tuple[str, str | None]:
+    """The name of a table and the restriction behind it, of a text ``TABLE: restriction``.
+
+    >>> split_restricted("lab.Session: project = 'a:b'"), split_restricted("`lab`.`a:b`: x=1")
+    (('lab.Session', "project = 'a:b'"), ('`lab`.`a:b`', 'x=1'))
+    >>> split_restricted(" lab.Session ")
+    ('lab.Session', None)
+    """
+    quoted_name = _FULL.match(text.strip())
+    end = quoted_name.end() if quoted_name else 0
+    name, _, restriction = text.strip()[end:].partition(":")
+    return (text.strip()[:end] + name).strip(), restriction.strip() or None
+
+
+def listed(given: Any) -> list[Any]:
+    """What a user gives where a list belongs: one text or one table is a list of one.
+
+    >>> listed("lab.session.note"), listed(("a", "b")), listed({"table_name": "`lab`.`session`"})
+    (['lab.session.note'], ['a', 'b'], [{'table_name': '`lab`.`session`'}])
+    """
+    alone = isinstance(given, (str, Mapping)) or hasattr(given, "make_sql") or not isinstance(given, Iterable)
+    return [given] if alone else list(given)
+
+
 _TIERS = (("__", "computed"), ("_", "imported"), ("#", "lookup"), ("~", "hidden"))
 
 
@@ -61,7 +87,7 @@ def class_name(table: str) -> str:
     return ".".join(re.sub(r"(?:^|[_\W])+([a-zA-Z0-9])", lambda m: m[1].upper(), word) for word in words)
 
 
-def find_table(names: Iterable[str], text: str) -> str:
+def find_table(names: Iterable[str], text: str, where: str = "of the slice") -> str:
     """The full name of the table that a person means.
 
     >>> names = ["`lab`.`subject`", "`lab`.`_ephys__unit`"]
@@ -80,6 +106,6 @@ def find_table(names: Iterable[str], text: str) -> str:
         if text in known | {f"{schema}.{table}", f"{schema}.{class_name(table)}"}:
             found.append(name)
     if len(found) != 1:
-        what = f"several tables: {', '.join(found)}" if found else "no table of the slice"
+        what = f"several tables: {', '.join(found)}" if found else f"no table {where}"
         raise SliceError(f"{text!r} names {what}. Name it as `schema`.`table` or schema.ClassName.")
     return found[0]

@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import SpyError
+from .names import listed
 
 if TYPE_CHECKING:
     from .servers.tables import ForeignKey
@@ -237,8 +238,8 @@ def changed() -> None:
             follow()
 
 
-def declared_references(given: Iterable[str | ForeignKey] = ()) -> tuple[ForeignKey, ...]:
+def declared_references(given: str | ForeignKey | Iterable[str | ForeignKey] = ()) -> tuple[ForeignKey, ...]:
     """The references of ``dj.config["sqlspy.references"]``, and those that are given beside them."""
     from .virtual_fks import references
 
-    return references((*get("references"), *given))
+    return references((*get("references"), *listed(given)))

@@ -103,7 +103,8 @@ def test_what_a_killed_process_left_does_not_stop_a_write(paper: sqlspy.Paper, t
     (bundle.path / f"{atomic.PARTIAL}abc").write_text("half of a repo")
     paper.write(tmp_path / "paper")
     assert {path.name for path in bundle.path.iterdir()} <= FILES
-    assert {path.stat().st_mode & 0o777 for path in bundle.path.iterdir()} == {0o600}
+    for path in bundle.path.iterdir():
+        assert path.stat().st_mode & 0o777 == (0o700 if path.suffix == ".sh" else 0o600)
     (bundle.path / "notes").write_text("of the lab")
     with pytest.raises(BundleError, match="notes"):
         paper.write(tmp_path / "paper")

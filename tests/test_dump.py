@@ -492,7 +492,7 @@ def test_no_password_on_a_command_line_or_in_the_folder(family: Any, server: Ser
     bundle.dump(options(server))
     assert bundle.path.stat().st_mode & 0o777 == 0o700
     for file in bundle.path.iterdir():
-        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.stat().st_mode & 0o777 == (0o700 if file.suffix == ".sh" else 0o600)
         assert server.password.encode() not in file.read_bytes()
 
 

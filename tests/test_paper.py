@@ -134,11 +134,12 @@ def test_commands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ["1", "1"],
         ["2", "3"],
     ]
-    assert cli.main(["forget", "paper", "other"]) == 0
+    assert cli.main(["forget", "paper", "other", "--yes"]) == 0
+    assert capsys.readouterr().out == "Deleted: other: 1 run, 2 statements\n"
     assert cli.main(["show", "paper", "--statements"]) == 0
     out = capsys.readouterr().out
     assert "fig [1]" in out and "SELECT a, b FROM `lab`.`[session]`" in out
-    assert cli.main(["forget", "paper", "fig [1]"]) == 0
+    assert cli.main(["forget", "paper", "fig [1]", "--yes"]) == 0
     assert cli.main(["show", "paper"]) == 1
     shown = capsys.readouterr()
     assert "Nothing was captured for the paper 'paper'" in shown.err and "Traceback" not in shown.err
@@ -172,5 +173,5 @@ def test_command_line_of_the_package(home: Path, tmp_path: Path) -> None:
 
     shown = run("show", "paper", "--statements")
     assert shown.returncode == 0 and shown.stdout.count("x, " * 200 + "1") == 3
-    assert run("forget", "no such").returncode == 1
+    assert run("forget", "no such", "--yes").returncode == 1
     assert run("--version").stdout.strip() == f"dj-sqlspy {sqlspy.__version__}"

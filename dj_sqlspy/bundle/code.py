@@ -33,7 +33,8 @@ class Code:
     analyses : tuple of str
         That it is the program of.
     state : str
-        ``as it ran``; ``changed`` since; ``unknown``: a notebook that was open while it was captured; ``missing``.
+        ``as it ran``; ``changed`` since; ``unknown``: a notebook that was open while it was captured, or a file that
+        a person named; ``missing``.
     git : dict or None
         ``commit`` and ``dirty`` of the repository that it lies in, now.
     """
@@ -56,9 +57,18 @@ class Code:
         }
 
 
-def code_of(runs: Iterable[Run]) -> list[Code]:
-    """The programs of the runs of a paper, each once, by name."""
-    noted: dict[str, dict[str, Any]] = {}
+def code_of(runs: Iterable[Run], files: Iterable[str | os.PathLike[str]] = ()) -> list[Code]:
+    """The programs of the runs of a paper, each once, by name.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+    files : iterable of path
+        Others that a person named: nobody knows whether they are as they ran.
+    """
+    noted: dict[str, dict[str, Any]] = {
+        os.path.abspath(file): {"analyses": {}, "sums": {None}} for file in files
+    }
     for run in runs:
         for file in run.files:
             program = file.header.get("program")

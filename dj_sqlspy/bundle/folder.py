@@ -23,6 +23,7 @@ folder or handed over on a command line.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from .. import atomic
+from ..display import count
 from ..errors import BundleError
 from ..progress import shown
 from ..servers import backend_of
@@ -51,7 +55,7 @@ FILES = texts.FILES | {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BundleFolder:
     """A folder that a bundle is in.
 
@@ -75,6 +79,27 @@ class BundleFolder:
                 f" {self.manifest.get('format_version')}, and dj-sqlspy {__version__} reads {FORMAT_VERSION}."
                 " Use the dj-sqlspy that wrote it, or a newer one."
             )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r}): {'; '.join(self._about())}"
+
+    def _repr_html_(self) -> str:
+        lines = Markup("<br>").join(self._about())
+        return Markup("<div><b>{}</b> {}<br>{}</div>").format(type(self).__name__, self.path, lines)
+
+    def _about(self) -> list[str]:
+        """What it holds, in words."""
+        manifest, tables = self.manifest, self.manifest["tables"]
+        rows, total = (sum(table[key] for table in tables) for key in ("rows", "total_rows"))
+        found = [
+            f"paper {manifest['paper']}" if manifest["paper"] else "rows picked by hand",
+            f"{rows:,} of {total:,} rows in {count(len(tables), 'table')}",
+            count(len(manifest["statements"]), "statement"),
+            "dumped" if self.dump_file.exists() else "not dumped yet",
+        ]
+        if manifest.get("unfinished"):
+            found.append(f"NOT FINISHED: {', '.join(one['analysis'] for one in manifest['unfinished'])}")
+        return found if manifest["complete"] else [*found, "INCOMPLETE"]
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -178,8 +203,11 @@ class BundleFolder:
 
 
 def check_place(path: Path) -> None:
-    """Raise where a folder holds something else than a bundle, which would be lost."""
+    """Raise where nothing can be written, or a folder holds something else than a bundle, which would be lost."""
     if not path.exists() and not path.is_symlink():
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise BundleError(f"Writing {path}: no folder can be made in {above}. Choose another place.")
         return
     if path.is_symlink() or not path.is_dir():
         raise BundleError(f"Writing {path}: it is not a folder. Choose another place.")

@@ -83,6 +83,8 @@ def readme_text(
         server=_server(manifest),
         checked=str(replay["created"])[:10] if replay is not None and checked else "",
         apart=sum(len(one["numbers"]) for one in results if one["state"] == "excluded"),
+        unlike=sum(len(one["numbers"]) for one in results if one["state"] == "differs"),
+        alike=any(one["state"] == "equal" for one in results),
         contents=[(name, what) for name, (what, _) in FORMATS.items() if name in present],
         code=[one for one in manifest.get("code") or () if one["state"] != "missing"],
         container=container_name(manifest),

@@ -12,6 +12,8 @@ format              "dj-sqlspy bundle"
 format_version      1
 paper               its name (null: the slice was picked by hand)
 complete, problems  whether all that the analyses read is on record, and what is not
+unfinished          analyses that did not come to their end: analysis, state ("failed",
+                    "interrupted", "open"), statements, started
 created             when, ISO 8601 in UTC
 versions            of dj-sqlspy and what it stands on
 server              flavor, version and settings of the source
@@ -142,6 +144,7 @@ def make_manifest(
         "paper": paper,
         "complete": True,
         "problems": list(problems),
+        "unfinished": [],
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {
             "dj-sqlspy": __version__,

@@ -153,6 +153,7 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
     for file in manifest.get("files") or ():
         files.setdefault(file["state"], []).append(file)
     return {
+        "unfinished": manifest.get("unfinished") or (),
         "complete": manifest["complete"] is True,
         # results that differ, of statements that should give the same each time
         "different": [

@@ -25,6 +25,7 @@ def add_commands(add: Add) -> None:
         metavar="RUN",
         help="add to the run of this name, or start it: for independent processes, such as tasks of an array",
     )
+    run.add_argument("--kernel", metavar="NAME", help="for a notebook (default: the one that it names)")
     run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
     run.add_argument(
         "program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="script.py or notebook.ipynb, arguments"
@@ -54,6 +55,7 @@ def _run(options: argparse.Namespace) -> int:
         analysis=options.analysis,
         home=options.home,
         append=options.append_to or options.append or None,
+        kernel=options.kernel,
     )
 
 
@@ -77,12 +79,14 @@ def _share(options: argparse.Namespace) -> None:
 
 
 def _recover(options: argparse.Namespace) -> None:
+    from ..journal.runs import newest_run
     from ..journal.upkeep import recover, runs_of
     from .terminal import print_table, time_text
 
     if options.run is not None:
         recover(options.paper, options.analysis, options.run, options.home)
     runs = runs_of(options.paper, options.analysis, options.home)
+    counting = newest_run(runs[0].folder.parent)
     rows = [
         (
             str(int(run.folder.name.split("-")[0])),
@@ -90,7 +94,7 @@ def _recover(options: argparse.Namespace) -> None:
             run.state,
             run.statements,
             "complete" if run.complete else "INCOMPLETE",
-            "counts" if run is runs[-1] else "replaced",
+            "counts" if run.folder == counting else "does not count" if run is runs[-1] else "replaced",
         )
         for run in runs
     ]

@@ -26,6 +26,7 @@ def run(
     analysis: str | None = None,
     home: str | os.PathLike[str] | None = None,
     append: bool | str | None = None,
+    kernel: str | None = None,
 ) -> int:
     """Run a program and capture it. For a script or module, this process replaces itself where the system can.
 
@@ -35,6 +36,8 @@ def run(
         ``script.py``, ``-m module`` or ``notebook.ipynb``, and the arguments for it.
     paper, analysis, home, append
         As of `export`; the analysis' default is also the name of the program.
+    kernel : str, optional
+        For a notebook; default: the one that it names, else ``python3``.
 
     Returns
     -------
@@ -55,7 +58,9 @@ def run(
     analysis = analysis or settings.get("analysis") or _name(program)
     checked = capture.export(paper, analysis, home=home, append=append)
     if program[0].endswith(".ipynb"):
-        return _run_notebook(Path(program[0]), program[1:], checked)
+        return _run_notebook(Path(program[0]), program[1:], checked, kernel)
+    if kernel is not None:
+        raise SpyError(f"--kernel is for a notebook, and {program[0]} is none.")
     if "dj_sqlspy_startup" not in sys.modules:
         raise SpyError(
             f"dj-sqlspy run needs the start-up hook, and {sys.executable} has not loaded it. It comes with "
@@ -84,10 +89,11 @@ def _name(program: Sequence[str]) -> str:
     return path.stem if path.stem != "__main__" else path.parent.name
 
 
-def _run_notebook(path: Path, arguments: Sequence[str], export: capture.export) -> int:
+def _run_notebook(path: Path, arguments: Sequence[str], export: capture.export, kernel: str | None) -> int:
     if arguments:
         raise SpyError(f"A notebook takes no arguments: {' '.join(arguments)!r} cannot be given to {path}.")
     try:
+        import jupyter_client.kernelspec
         import nbclient
         import nbformat
     except ImportError as error:
@@ -99,8 +105,19 @@ def _run_notebook(path: Path, arguments: Sequence[str], export: capture.export) 
         notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call, unused-ignore]
     except (OSError, ValueError) as error:
         raise SpyError(f"Reading the notebook {path}: {error}.") from error
+    kernel = kernel or notebook.metadata.get("kernelspec", {}).get("name") or "python3"
+    known = sorted(jupyter_client.kernelspec.find_kernel_specs())
+    if kernel not in known:
+        raise SpyError(
+            f"Running the notebook {path}: there is no kernel {kernel!r} here; there is "
+            f"{', '.join(known) or 'none'}. Choose one with --kernel, or install it: "
+            "python -m ipykernel install --user."
+        )
     client = nbclient.NotebookClient(
-        notebook, timeout=None, resources={"metadata": {"path": str(path.absolute().parent)}}
+        notebook,
+        timeout=None,
+        kernel_name=kernel,
+        resources={"metadata": {"path": str(path.absolute().parent)}},
     )
     failed: Exception | None = None
     programs.told = path

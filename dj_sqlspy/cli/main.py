@@ -8,6 +8,7 @@ by it, so that ``dj-sqlspy papers`` needs no sqlglot.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,10 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.home is not None and options.command_name not in _MAKES_HOME:
+            _require_folder(options.home)
         return int(options.command(options) or 0)
     except SpyError as error:
         print(f"dj-sqlspy: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("dj-sqlspy: interrupted.", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
         sys.stderr.close()
         return 1
@@ -48,9 +54,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+# Groups of commands; for each command an example, and what one does next.
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "capture": {
+        "run": ("run --paper paper1 --analysis fig2 fig2.py", "show paper1"),
+    },
+    "look": {
+        "papers": ("papers", "show paper1"),
+        "show": ("show paper1 --statements", "slice paper1"),
+        "preview": ("preview paper1 --analysis fig2", "slice paper1"),
+        "slice": ("slice paper1 --only \"lab.Session: project='X'\"", "write paper1 -o exports/paper1"),
+        "why": ("why paper1 lab.Session session=3", "slice paper1"),
+        "recover": ("recover paper1 fig2", "recover paper1 fig2 --run 1"),
+        "forget": ("forget paper1 fig2", "papers"),
+        "demo": ("demo -o exports/demo", "run --paper paper1 fig2.py"),
+    },
+    "publish": {
+        "write": ("write paper1 -o exports/paper1 --analysis fig2", "dump exports/paper1"),
+        "files": ("files paper1 --copy exports/files", "verify exports/paper1"),
+        "dump": ("dump exports/paper1", "verify exports/paper1"),
+        "restore": ("restore exports/paper1 --host=127.0.0.1 --user=root -p", "verify exports/paper1"),
+    },
+    "check": {
+        "verify": ("verify exports/paper1", "inspect exports/paper1"),
+        "inspect": ("inspect exports/paper1 --fail-on findings", "report exports/paper1"),
+        "report": ("report exports/paper1", "inspect exports/paper1"),
+    },
+    "several machines": {
+        "merge": ("merge copied/dj-sqlspy", "papers"),
+        "share": ("share paper1", "show paper1"),
+    },
+}
+
+
+def _groups() -> str:
+    """The commands by what they are for, as the help of ``dj-sqlspy`` ends."""
+    return "\n".join(f"{group + ':':18}{', '.join(commands)}" for group, commands in GROUPS.items())
+
+
+def _ending(name: str) -> str:
+    example, after = next(commands[name] for commands in GROUPS.values() if name in commands)
+    return f"Example: dj-sqlspy {example}\nNext:    dj-sqlspy {after}"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="dj-sqlspy", description="Export exactly the rows that a DataJoint analysis stands on."
+        prog="dj-sqlspy",
+        description="Export exactly the rows that a DataJoint analysis stands on.",
+        epilog=_groups(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     # not abbreviated: what stands behind the name of a script is not ours
     parser.allow_abbrev = False
@@ -61,36 +113,32 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(command=command)
+        added = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=_ending(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(command=command, command_name=name)
         return added
 
     capture.add_commands(add)
     add("papers", _papers, "list the papers that something was captured for")
     show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
-    show.add_argument("paper", metavar="PAPER")
+    publish.add_paper(show)
     show.add_argument("--statements", action="store_true", help="also list the statements")
     forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
     forget.add_argument("paper", metavar="PAPER")
     forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")
+    forget.add_argument("--yes", action="store_true", help="do not ask")
     write = add("write", _write, "write a paper's slice as a bundle: dump.sh, restore.sh, manifest.json")
-    write.add_argument("paper", metavar="PAPER")
+    publish.add_slice_options(write)
     write.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write")
     write.add_argument(
         "--accept-drift",
         action="store_true",
         help="write although statements return other numbers of rows now",
-    )
-    write.add_argument(
-        "--parts",
-        choices=("all", "referenced"),
-        default="all",
-        help="whether a master brings all of its parts",
-    )
-    write.add_argument(
-        "--strict",
-        action="store_true",
-        help="fail where a statement cannot be analysed, and export no whole table",
     )
     write.add_argument(
         "--about",
@@ -115,7 +163,24 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument(
         "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
     )
+    write.add_argument(
+        "--code",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="copy this script or notebook into it too (may be given more than once)",
+    )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
+    write.add_argument(
+        "--allow-unfinished",
+        action="store_true",
+        help="write although an analysis failed, was interrupted or is still running",
+    )
+    write.add_argument(
+        "--scratch",
+        metavar="SCHEMA",
+        help="a schema of the source for tables of keys (default: dj.config['sqlspy.scratch'], none)",
+    )
     verify = add(
         "verify",
         _verify,
@@ -137,10 +202,20 @@ def _parser() -> argparse.ArgumentParser:
         runs.add_argument(
             "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
         )
+        runs.set_defaults(print_help=runs.print_help)
     publish.add_commands(add)
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
     demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
     return parser
+
+
+# Commands that write journals, and so make the folder that they are in.
+_MAKES_HOME = ("run", "merge")
+
+
+def _require_folder(home: str) -> None:
+    if not os.path.isdir(os.path.expanduser(home)):
+        raise SpyError(f"--home {home}: there is no such folder.")
 
 
 def _said_by_server(error: Exception) -> str | None:
@@ -195,6 +270,7 @@ def _show(options: argparse.Namespace) -> None:
     from .terminal import paper_of, print_table, time_text
 
     paper = paper_of(options, server=False)
+    paper.require_any()
     tables = paper.tables
     rows = [
         (
@@ -209,8 +285,6 @@ def _show(options: argparse.Namespace) -> None:
         )
         for analysis in paper.analyses
     ]
-    if not rows:
-        raise SpyError(f"Nothing was captured for the paper {paper.name!r} in {paper.home}.")
     print_table(
         ("analysis", "started", "state", "processes", "statements", "tables", "size", "record"),
         rows,
@@ -226,25 +300,35 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _forget(options: argparse.Namespace) -> None:
-    from .terminal import paper_of
+    from .terminal import agreed, paper_of
 
-    paper_of(options, server=False).forget(options.analysis)
+    paper = paper_of(options, server=False)
+    for line in [] if options.yes else paper.forgettable(options.analysis):
+        print(line)
+    if not options.yes and not agreed(f"Delete what was captured for {paper.name}?"):
+        print("Nothing was deleted.")
+        return
+    for line in paper.forget(options.analysis):
+        print(f"Deleted: {line}")
 
 
 def _write(options: argparse.Namespace) -> None:
     from ..dump.exclude import words
     from .terminal import paper_of, print_table
 
-    bundle = paper_of(options).write(
+    paper = paper_of(options)
+    bundle = paper.write(
         options.output,
-        parts=options.parts,
-        strict=options.strict,
         accept_drift=options.accept_drift,
         allow_incomplete=options.allow_incomplete,
+        allow_unfinished=options.allow_unfinished,
         about=options.about,
         exclude=options.exclude,
         with_code=options.with_code,
         leave_out=options.leave_out,
+        code=options.code,
+        scratch=options.scratch,
+        **publish.slice_options(options),
     )
     tables = [
         (
@@ -256,6 +340,8 @@ def _write(options: argparse.Namespace) -> None:
         for table in bundle.manifest["tables"]
     ]
     print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
+    for one in bundle.manifest["unfinished"]:
+        print(f"NOT FINISHED: {one['analysis']} ({one['state']}, {one['statements']} statements)")
     excluded = bundle.manifest["excluded"]
     for line in words(excluded):
         print(f"Contents left out: {line}")
@@ -263,8 +349,13 @@ def _write(options: argparse.Namespace) -> None:
         print("These statements cannot be replayed; the bundle has them without their values.")
     for one in bundle.manifest["code"]:
         print(f"Code: {one['path']} ({one['state']})")
-    if options.with_code and not bundle.manifest["code"]:
-        print("Code: none; the analyses ran in no script or notebook that is known.")
+    known = {name for one in bundle.manifest["code"] for name in one["analyses"]}
+    for analysis in paper.analyses if options.with_code else ():
+        if analysis.name not in known:
+            print(
+                f"Code: none of {analysis.name}; it ran in a console, or in a notebook whose server does not tell its "
+                "name. Name the file with --code FILE."
+            )
     files = bundle.manifest["files"]
     if files:
         print(
@@ -276,6 +367,8 @@ def _write(options: argparse.Namespace) -> None:
 def _dump(options: argparse.Namespace) -> None:
     from ..paper.bundle import Bundle
 
+    if "--help" in options.options:
+        return options.print_help()  # type: ignore[no-any-return]
     own = argparse.ArgumentParser(prog="dj-sqlspy dump", add_help=False, allow_abbrev=False)
     own.add_argument("--jobs", type=int, default=1)
     own.add_argument("--engine", default="mysqldump")
@@ -291,6 +384,8 @@ def _dump(options: argparse.Namespace) -> None:
 def _restore(options: argparse.Namespace) -> None:
     from ..paper.bundle import Bundle
 
+    if "--help" in options.options:
+        return options.print_help()  # type: ignore[no-any-return]
     print(Bundle(options.bundle).restore(options.options))
 
 

@@ -18,7 +18,9 @@ from ..errors import SliceError
 
 if TYPE_CHECKING:
     from ..external import File
+    from ..servers.columns import Column
     from ..servers.tables import Table
+    from ..slices import Slice
 
 Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
 
@@ -30,7 +32,7 @@ def add_commands(add: Add) -> None:
     files = add(
         "files", _files, "list or copy the files that lie outside of the database and belong to a paper"
     )
-    files.add_argument("paper", metavar="PAPER")
+    add_slice_options(files)
     files.add_argument("--copy", metavar="DIR", help="copy them there, so that a loaded pipeline finds them")
     files.add_argument("--no-link", action="store_true", help="copy, and make no hard links")
     files.add_argument("--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd")
@@ -50,19 +52,15 @@ def add_commands(add: Add) -> None:
         help="look for files and their sizes, or read them and compare checksums",
     )
     cut = add("slice", _slice, "show the rows that a paper needs, table by table, and write nothing")
-    cut.add_argument("paper", metavar="PAPER")
-    cut.add_argument(
-        "--parts",
-        choices=("all", "referenced"),
-        default="all",
-        help="whether a master brings all of its parts",
-    )
-    cut.add_argument("--strict", action="store_true", help="fail where a statement cannot be analysed")
+    add_slice_options(cut)
     cut.add_argument(
         "--plan", action="store_true", help="print what would be asked of the server, and read no row"
     )
+    preview = add("preview", _preview, "show what the analyses read, table by table, before the cascade")
+    add_paper(preview)
+    _add_bounds(preview)
     why = add("why", _why, "tell why a row is in the slice of a paper")
-    why.add_argument("paper", metavar="PAPER")
+    add_slice_options(why)
     why.add_argument("table", metavar="TABLE", help="`schema`.`table`, schema.table or schema.ClassName")
     why.add_argument("key", metavar="COLUMN=VALUE", nargs="+", help="the primary key of the row")
     look = add(
@@ -71,19 +69,104 @@ def add_commands(add: Add) -> None:
         "tell what a bundle reveals of people, machines, folders, and rows that are not in it",
     )
     look.add_argument("bundle", metavar="DIR")
+    look.add_argument(
+        "--fail-on",
+        choices=("nothing", "findings"),
+        default="nothing",
+        help="exit with code 1 where something was found, as for cron (default: nothing)",
+    )
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
 
 
-def _slice(options: argparse.Namespace) -> None:
-    from rich.console import Console
+def add_paper(parser: argparse.ArgumentParser) -> None:
+    """The paper of a command, and which of its analyses."""
+    parser.add_argument("paper", metavar="PAPER")
+    parser.add_argument(
+        "--analysis",
+        action="append",
+        metavar="NAME",
+        help="only this analysis (may be given more than once; default: all)",
+    )
 
+
+def add_slice_options(parser: argparse.ArgumentParser) -> None:
+    """The paper, and the options of `Paper.slice`."""
+    add_paper(parser)
+    parser.add_argument(
+        "--parts",
+        choices=("all", "referenced"),
+        default="all",
+        help="whether a master brings all of its parts (default: all)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail where a statement cannot be analysed, and export no whole table",
+    )
+    parser.add_argument(
+        "--virtual",
+        action="append",
+        default=[],
+        metavar="REFERENCE",
+        help="a reference that the database does not declare: 'lab.session (rig) -> lab.rig (rig)'",
+    )
+    _add_bounds(parser)
+    parser.add_argument(
+        "--skip-statements",
+        type=_numbers,
+        default=(),
+        metavar="N,M",
+        help="leave out statements that cannot be exported, by their numbers; the report says so first",
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+def _add_bounds(parser: argparse.ArgumentParser) -> None:
+    for name, text in (
+        ("--only", "keep the slice inside of these rows: 'schema.Table: restriction'"),
+        ("--guard", "refuse where a row outside of these is in the slice: 'schema.Table: restriction'"),
+    ):
+        parser.add_argument(
+            name,
+            action="append",
+            default=[],
+            metavar="ROWS",
+            help=f"{text} (may be given more than once)",
+        )
+
+
+def slice_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of `Paper.slice`, from those of `add_slice_options`."""
+    return {
+        name: getattr(options, name)
+        for name in ("parts", "strict", "virtual", "only", "guard", "skip_statements")
+    }
+
+
+def _slice(options: argparse.Namespace) -> None:
     from .terminal import paper_of
 
+    chosen = slice_options(options)
     if options.plan:
-        print(paper_of(options).plan(parts=options.parts))
+        del chosen["strict"]  # it shows when the statements are analysed on the server
+        print(paper_of(options).plan(**chosen))
         return
-    cut = paper_of(options).slice(parts=options.parts, strict=options.strict)
+    _print_slice(paper_of(options).slice(**chosen))
+
+
+def _preview(options: argparse.Namespace) -> None:
+    from .terminal import paper_of
+
+    _print_slice(paper_of(options).preview(only=options.only, guard=options.guard))
+
+
+def _print_slice(cut: Slice) -> None:
+    from rich.console import Console
+
     console = Console()
     if not console.is_terminal:
         console.width = 200
@@ -98,7 +181,7 @@ def _why(options: argparse.Namespace) -> None:
     wrong = [pair for pair in options.key if "=" not in pair]
     if wrong:
         raise SliceError(f"A primary key is given as COLUMN=VALUE, not as {wrong[0]!r}.")
-    cut = paper_of(options).slice()
+    cut = paper_of(options).slice(**slice_options(options))
     name = find_table(cut.tables, options.table)
     key = key_of(cut.tables[name].table, dict(pair.split("=", 1) for pair in options.key))
     for line in cut.why(name, key):
@@ -106,20 +189,41 @@ def _why(options: argparse.Namespace) -> None:
 
 
 def key_of(table: Table, texts: Mapping[str, str]) -> dict[str, Any]:
-    """A primary key from the texts that a person typed for its values."""
+    """A primary key from the texts that a person typed for its values.
+
+    Raises
+    ------
+    SliceError
+        If a name is not that of a column of the primary key, or a value is of another type.
+    """
     out: dict[str, Any] = {}
     for name, text in texts.items():
         column = table.by_name.get(name.lower())
-        out[name] = text
-        if column is not None and column.binary:
-            try:
-                out[name] = uuid.UUID(text)
-            except ValueError:
-                out[name] = bytes.fromhex(text.removeprefix("0x"))
+        if column is None or name.lower() not in map(str.lower, table.primary_key):
+            raise SliceError(
+                f"{table.full_name} has no {name} in its primary key; that is {', '.join(table.primary_key)}."
+            )
+        try:
+            out[name] = _value_of(column, text)
+        except ValueError:
+            raise SliceError(
+                f"{name}={text}: that is no value for a column of type {column.column_type}."
+            ) from None
     return out
 
 
-def _inspect(options: argparse.Namespace) -> None:
+def _value_of(column: Column, text: str) -> Any:
+    from ..servers.keys import from_python
+
+    if column.binary:
+        with contextlib.suppress(ValueError):
+            return uuid.UUID(text)
+        return bytes.fromhex(text.removeprefix("0x"))
+    from_python(column, text)  # of the type of the column
+    return text
+
+
+def _inspect(options: argparse.Namespace) -> int:
     from ..paper.bundle import Bundle
     from .terminal import print_table
 
@@ -137,6 +241,7 @@ def _inspect(options: argparse.Namespace) -> None:
         print(f"Not looked into, since they hold bytes: {', '.join(found.unread)}")
     if found.cut:
         print(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}")
+    return 1 if found.findings and options.fail_on == "findings" else 0
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -155,7 +260,7 @@ def _files(options: argparse.Namespace) -> int:
     from .terminal import paper_of
 
     paper = paper_of(options)
-    files = paper.files(check=options.check, exclude=options.exclude)
+    files = paper.files(check=options.check, exclude=options.exclude, **slice_options(options))
     if options.store:
         files = [file for file in files if file.store == options.store]
     stores = Stores(paper.connection)

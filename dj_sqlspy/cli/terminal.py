@@ -58,9 +58,22 @@ def log_in(needed: bool = True) -> None:
         datajoint.config["database.password"] = getpass.getpass(f"Password of {user} at {host}: ")
 
 
+def agreed(question: str) -> bool:
+    """Ask on the terminal whether to go on.
+
+    Raises
+    ------
+    SpyError
+        If there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise SpyError(f"{question} There is no terminal to ask at: say --yes.")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
 def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
     """The paper that is named; with ``server``, an account is asked for where there is none."""
-    paper = Paper(options.paper, home=options.home)
+    paper = Paper(options.paper, home=options.home, analyses=getattr(options, "analysis", None))
     if settings.get("schema") or (server and paper.captured_here):
         log_in()
     return paper

@@ -21,6 +21,7 @@ from ..errors import SpyError
 
 SUFFIX = ".journal"
 INCOMPLETE = ".incomplete"
+CHOSEN = "chosen"  # the file in the folder of a run that failed and is to count all the same
 
 
 def encode_name(name: str) -> str:

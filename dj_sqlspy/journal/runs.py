@@ -10,12 +10,17 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from urllib.parse import unquote
 
+from markupsafe import Markup
+
+from ..display import count
 from ..gc_pause import gc_paused
-from .places import INCOMPLETE, SUFFIX, run_folders, run_order
+from .places import CHOSEN, INCOMPLETE, SUFFIX, run_folders, run_order
 from .reading import JournalFile, Record, read_file
 from .statement import Statement
 from .writer import failures
@@ -28,6 +33,7 @@ class Run:
     folder: Path
     files: tuple[JournalFile, ...]
     failure: str | None = None  # noted in this process, perhaps not on disk
+    broken: tuple[Path, ...] = ()  # newer runs that failed, and do not count
 
     @property
     def paper(self) -> str:
@@ -45,7 +51,16 @@ class Run:
 
     @property
     def notes(self) -> list[str]:
-        return [note for file in self.files for note in file.notes]
+        """What is odd about the record but loses nothing."""
+        numbers = [run_order(folder.name)[0] for folder in self.broken]
+        return [
+            *(note for file in self.files for note in file.notes),
+            *(
+                f"{self.analysis}: the newer run {number} failed, and does not count (dj-sqlspy recover "
+                f"{quote(self.paper)} {quote(self.analysis)} --run {number} lets it count)"
+                for number in numbers
+            ),
+        ]
 
     @property
     def policies(self) -> dict[str, str]:
@@ -54,7 +69,7 @@ class Run:
         return dict(headers[0]["policies"]) if headers else {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Analysis:
     """The newest run of one analysis.
 
@@ -97,17 +112,27 @@ class Analysis:
     def complete(self) -> bool:
         return not self.problems
 
+    def __repr__(self) -> str:
+        return f"{self.name}: {', '.join(self._about())}"
+
+    def _repr_html_(self) -> str:
+        return Markup("<div><b>{}</b>: {}</div>").format(self.name, ", ".join(self._about()))
+
+    def _about(self) -> list[str]:
+        started = [] if self.started is None else [f"started {self.started.astimezone():%Y-%m-%d %H:%M}"]
+        record = "complete" if self.complete else "INCOMPLETE"
+        return [self.state, count(self.statements, "statement"), *started, record]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the analysis came to its end: it did not fail, is not running, and was not killed."""
+        return self.state == "ended"
+
     @classmethod
     def of(cls, run: Run) -> Analysis:
         """Describe a run."""
-        firsts = [file for file in run.files if file.first] or list(run.files)
         starts = [file.header["time"] for file in run.files if file.header]
-        ends = [file.end["end"] for file in firsts if file.end is not None]
-        errors = [file.end["error"] for file in firsts if file.end is not None]
-        if len(ends) == len(firsts):
-            state = "failed" if any(errors) else "ended"
-        else:
-            state = "open" if any(file.alive for file in firsts) else "interrupted"
+        state, ends = _how_it_ended(run.files)
         return cls(
             name=run.analysis,
             state=state,
@@ -135,7 +160,13 @@ def read_run(folder: Path, *copies: Path) -> Run:
             known = longest.setdefault(path.stem, path)
             if path.stat().st_size > known.stat().st_size:
                 longest[path.stem] = path
-    return Run(folder, tuple(read_file(longest[name]) for name in sorted(longest)), failures.get(folder))
+    newer = [other for other in run_folders(folder.parent) if run_order(other.name) > run_order(folder.name)]
+    return Run(
+        folder,
+        tuple(read_file(longest[name]) for name in sorted(longest)),
+        failures.get(folder),
+        tuple(other for other in newer if has_failed(other)),
+    )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -146,12 +177,56 @@ def _files(folder: Path) -> list[Path]:
 
 
 def newest_run(folder: Path) -> Path | None:
-    """The run of an analysis that counts; also one of this process that could not be written."""
+    """The run of an analysis that counts; also one of this process that could not be written.
+
+    It is the newest one. One that failed does not replace one that ended, unless it was chosen (`upkeep.recover`).
+    """
     names = {
         path.name for path in run_folders(folder) if any(path.iterdir())
     }  # one may wait for its processes
     names |= {path.name for path in failures if path.parent == folder}
-    return folder / max(names, key=run_order) if names else None
+    runs = [folder / name for name in sorted(names, key=run_order, reverse=True)]
+    if len(runs) > 1 and has_failed(runs[0]) and not (runs[0] / CHOSEN).exists():
+        for run in runs[1:]:
+            if _state(run) == "ended":
+                return run
+    return runs[0] if runs else None
+
+
+def ended_before(folder: Path) -> int | None:
+    """The number of the newest run of the same analysis before this one that ended; None where there is none."""
+    number = run_order(folder.name)
+    before = [
+        run for run in run_folders(folder.parent) if run_order(run.name) < number and _state(run) == "ended"
+    ]
+    return run_order(before[-1].name)[0] if before else None
+
+
+def has_failed(folder: Path) -> bool:
+    """Whether a run ended by an exception of the analysis."""
+    return _state(folder) == "failed"
+
+
+def _state(folder: Path) -> str | None:
+    """The state of a run as its files say, without what this process noted; None where it has no file."""
+    files = [path for path in _files(folder) if path.suffix in (SUFFIX, INCOMPLETE)]
+    return _state_of(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
+
+
+@lru_cache(maxsize=1000)
+def _state_of(files: tuple[tuple[Path, int, int], ...]) -> str | None:
+    found = [read_file(path) for path, _, _ in files]
+    return _how_it_ended(found)[0] if found else None
+
+
+def _how_it_ended(files: Sequence[JournalFile]) -> tuple[str, list[float]]:
+    """The state of a run, and when its processes ended."""
+    firsts = [file for file in files if file.first] or list(files)
+    ends = [file.end for file in firsts if file.end is not None]
+    times = [end["end"] for end in ends]
+    if len(ends) == len(firsts):
+        return ("failed" if any(end["error"] for end in ends) else "ended"), times
+    return ("open" if any(file.alive for file in firsts) else "interrupted"), times
 
 
 @gc_paused()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import atomic, settings
 from ..errors import JournalError
-from .places import INCOMPLETE, SUFFIX, analysis_folder, folders, make_folder, run_folders, run_order
+from .places import CHOSEN, INCOMPLETE, SUFFIX, analysis_folder, folders, make_folder, run_folders, run_order
 from .runs import Analysis, newest_run, read_run
 
 
@@ -126,7 +126,7 @@ def _copy(file: Path, target: Path) -> int:
 
 
 def runs_of(paper: str, analysis: str, home: str | os.PathLike[str] | None = None) -> list[Analysis]:
-    """All runs of an analysis that are on disk, oldest first; the last is the one that counts.
+    """All runs of an analysis that are on disk, oldest first (`newest_run` tells which of them counts).
 
     Raises
     ------
@@ -145,7 +145,7 @@ def runs_of(paper: str, analysis: str, home: str | os.PathLike[str] | None = Non
 
 
 def recover(paper: str, analysis: str, run: int, home: str | os.PathLike[str] | None = None) -> Analysis:
-    """Let an earlier run of an analysis count again, that a newer one replaced.
+    """Let a run of an analysis count that does not: one that a newer one replaced, or one that failed.
 
     Parameters
     ----------
@@ -169,12 +169,13 @@ def recover(paper: str, analysis: str, run: int, home: str | os.PathLike[str] | 
         raise JournalError(
             f"Recovering run {run} of {paper!r}, {analysis!r}: it is running now. Let it end first."
         )
-    chosen = numbers[run].folder
-    if run == max(numbers):
-        return numbers[run]
-    name = f"{max(numbers) + 1:06d}-{chosen.name.partition('-')[2]}"
+    moved = numbers[run].folder
+    name = f"{max(numbers) + 1:06d}-{moved.name.partition('-')[2]}"
     try:
-        moved = chosen.rename(chosen.with_name(name))
+        if numbers[run].state == "failed":
+            (moved / CHOSEN).touch(mode=0o600)
+        if run != max(numbers):
+            moved = moved.rename(moved.with_name(name))
     except OSError as error:
-        raise JournalError(f"Recovering {chosen}: {error}.") from error
+        raise JournalError(f"Recovering {moved}: {error}.") from error
     return Analysis.of(read_run(moved))

@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import atomic, servers, settings
 from ..bundle import texts
+from ..bundle.code import code_of
 from ..bundle.folder import BundleFolder, check_place
 from ..bundle.manifest import SHOWN, make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
@@ -26,6 +27,7 @@ from ..dump.keytables import key_tables
 from ..errors import BundleError
 from ..external import files_of
 from ..external.stores import Stores
+from ..journal.runs import Analysis
 from ..progress import counting
 from ..replay.verify import Verification, record_replay, verify
 from ..rules import LEAVE_OUT
@@ -37,7 +39,7 @@ from .captured import Captured
 logger = logging.getLogger("dj_sqlspy")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle(BundleFolder):
     """A bundle in a folder.
 
@@ -115,12 +117,16 @@ class Writing:
         Write even if statements return something else now than when they were captured.
     allow_incomplete : bool
         Write even if the capture missed statements.
+    allow_unfinished : bool
+        Write even if an analysis failed, was interrupted, or is still running.
     about : path or mapping, optional
         What the lab says of the paper: title, authors, license and others (see `about`).
     exclude : sequence of str, optional
         Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
     with_code : bool
         Copy the scripts and notebooks of the analyses (see `bundle.code`); it needs a paper.
+    code : sequence of path
+        Scripts and notebooks to copy beside those.
     scratch : str, optional
         A schema of the source for tables of keys (see `keytables`). Default: ``dj.config["sqlspy.scratch"]``, none.
     leave_out : collection of str, optional
@@ -134,9 +140,11 @@ class Writing:
 
     accept_drift: bool = False
     allow_incomplete: bool = False
+    allow_unfinished: bool = False
     about: str | Path | Mapping[str, Any] | None = None
     exclude: Sequence[str] = ()
     with_code: bool = False
+    code: Sequence[str | Path] = ()
     scratch: str | None = None
     leave_out: Collection[str] = ()
 
@@ -166,10 +174,13 @@ def write_bundle(
     ------
     BundleError
         If the capture was incomplete, the database has drifted, or ``path`` is something else.
+    JournalError
+        If an analysis did not come to its end.
     SliceError
         If the contents of a column cannot be left out.
     """
     path, chosen = Path(path), Writing(**options)
+    require_files(chosen.code)
     if cut.drifted and not chosen.accept_drift:
         raise BundleError(_drift_message(path, cut.drifted))
     if paper is not None and not paper.complete and not chosen.allow_incomplete:
@@ -179,6 +190,8 @@ def write_bundle(
             f" that the analysis read:{problems}\nRun the analysis again, or write it all the same with"
             " allow_incomplete=True (--allow-incomplete); the manifest says so then."
         )
+    if paper is not None and not chosen.allow_unfinished:
+        paper.require_finished()
     check_place(path)
     dj_connection = None if paper is None else paper.connection
     with contextlib.ExitStack() as stack:
@@ -203,6 +216,7 @@ def _contents(
     problems = [] if paper is None else paper.problems
     manifest = make_manifest(cut, source, name, problems, comments, totals="totals" not in chosen.leave_out)
     manifest["complete"] = paper is None or paper.complete
+    manifest["unfinished"] = [] if paper is None else [_about(analysis) for analysis in paper.unfinished]
     left_out = excluding.exclude(cut, chosen.exclude, connection)
     excluding.note(manifest, left_out, "values" in chosen.leave_out, backend_of(connection))
     if held := sorted({number for one in manifest["excluded"] for number in one["held"]}):
@@ -223,7 +237,7 @@ def _contents(
     with counting("files looked at") as told:
         files = files_of(cut, connection, Stores(dj_connection), progress=told)
     texts.complete(manifest, excluding.needed_files(files, left_out), chosen.about)
-    code = paper.code if chosen.with_code and paper is not None else []
+    code = code_of(paper.runs if chosen.with_code and paper is not None else (), chosen.code)
     manifest["code"] = [one.about() for one in code]
     schema = chosen.scratch or settings.get("scratch")
     keys = key_tables(cut, schema, connection) if schema else []
@@ -258,6 +272,23 @@ def _other_server(source: Source) -> str:
         f"verify will take {NAMES[found.flavor]} {found.version}, which is what this machine has, and say what it"
         f" cannot compare there. To compare all: {need[0].lower()}{need[1:]}."
     )
+
+
+def require_files(code: Sequence[str | Path]) -> None:
+    """Raise where a script or notebook that is to be copied is not there."""
+    for file in code:
+        if not Path(file).is_file():
+            raise BundleError(f"Copying code into a bundle: there is no file {file}.")
+
+
+def _about(analysis: Analysis) -> dict[str, Any]:
+    """What the manifest says of an analysis that did not come to its end."""
+    return {
+        "analysis": analysis.name,
+        "state": analysis.state,
+        "statements": analysis.statements,
+        "started": None if analysis.started is None else analysis.started.isoformat(timespec="seconds"),
+    }
 
 
 def _drift_message(path: Path, drift: Sequence[StatementReport]) -> str:

@@ -7,19 +7,26 @@ its own.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import datajoint
 
 from .. import settings
 from ..bundle.code import Code, code_of
+from ..display import count
 from ..errors import JournalError
-from ..journal import Statement, encode_name, failures, folders
-from ..journal.runs import Analysis, Run, combine, newest_run, read_run
+from ..journal import Statement, encode_name, failures, folders, run_folders
+from ..journal.runs import Analysis, Run, combine, ended_before, newest_run, read_run
+from ..names import listed
 from ..spy import reads
 from . import sharedlog
+
+# What happened to an analysis that is not finished, by its state.
+HOW = {"failed": "failed", "interrupted": "was interrupted", "open": "is still running"}
 
 
 class Captured:
@@ -32,7 +39,7 @@ class Captured:
         Where journals live; default `settings.home`.
     connection : datajoint.Connection, optional
         To the server that the analyses read; default ``dj.conn()``.
-    analyses : iterable of str, optional
+    analyses : str or iterable of str, optional
         Only these; default: all of the paper.
     """
 
@@ -41,13 +48,13 @@ class Captured:
         name: str,
         home: Any = None,
         connection: Any = None,
-        analyses: Iterable[str] | None = None,
+        analyses: str | Iterable[str] | None = None,
     ) -> None:
         self.name = name
         self.home = settings.home(home)
         self.folder = self.home / encode_name(name)
         self._connection = connection
-        self._only = None if analyses is None else {encode_name(analysis) for analysis in analyses}
+        self._only = None if analyses is None else {encode_name(one) for one in listed(analyses)}
         self._read: tuple[object, list[Run]] = (None, [])
         self._shared = sharedlog.Reader(name)
 
@@ -73,7 +80,8 @@ class Captured:
         places = [folder for run in chosen for folder in run if folder.is_dir()]
         files = [path for folder in places for path in sorted(folder.iterdir())]
         stats = [(path, state.st_size, state.st_mtime_ns) for path in files for state in [path.stat()]]
-        state = (chosen, stats, dict(failures))
+        siblings = [run_folders(run[0].parent) for run in chosen]
+        state = (chosen, stats, siblings, dict(failures))
         if state != self._read[0]:
             self._read = (state, [read_run(*run) for run in chosen])
         return self._read[1]
@@ -140,9 +148,37 @@ class Captured:
         return not any(run.problems for run in self.runs)
 
     @property
+    def unfinished(self) -> list[Analysis]:
+        """The analyses that failed, were interrupted, or are still running: not all that they read is here."""
+        return [analysis for analysis in self.analyses if not analysis.finished]
+
+    @property
     def code(self) -> list[Code]:
         """The scripts and notebooks of the analyses, as far as they are known (see `bundle.code`)."""
         return code_of(self.runs)
+
+    def require_any(self) -> None:
+        """Raise where there is nothing to make a slice of.
+
+        Raises
+        ------
+        JournalError
+            If nothing was captured, or an analysis that was asked for was not.
+        """
+        there = {run.analysis for run in self.runs}
+        lacking = sorted({unquote(name) for name in self._only or ()} - there)
+        if lacking:
+            known = [analysis.name for analysis in Captured(self.name, self.home, self._connection).analyses]
+            if known:
+                raise JournalError(
+                    f"The paper {self.name!r} has no analysis {', '.join(map(repr, lacking))}; "
+                    f"it has {', '.join(known)}."
+                )
+        if not there:
+            raise JournalError(
+                f"Nothing was captured for the paper {self.name!r} in {self.home}. Run its analyses in "
+                f"`with sqlspy.export({self.name!r}, …)`, or name the right home (sqlspy.home, sqlspy.schema)."
+            )
 
     def require_complete(self) -> None:
         """Raise where something is missing from the record: whoever writes a bundle calls this.
@@ -152,14 +188,38 @@ class Captured:
         JournalError
             With what is missing; also if nothing was captured at all.
         """
-        if not self.runs:
-            raise JournalError(
-                f"Nothing was captured for the paper {self.name!r} in {self.home}. Run its analyses in "
-                f"`with sqlspy.export({self.name!r}, …)`, or name the right home (sqlspy.home, sqlspy.schema)."
-            )
+        self.require_any()
         missing = [line for run in self.runs for line in run.problems]
         if missing:
             raise JournalError(
                 f"The record of the paper {self.name!r} is incomplete:\n  " + "\n  ".join(missing) + "\n"
                 "Run these analyses again, or forget them."
+            )
+
+    def require_finished(self) -> None:
+        """Raise where an analysis did not come to its end: whoever writes a bundle calls this.
+
+        Raises
+        ------
+        JournalError
+            With what happened to it, and the earlier run of it that ended, if there is one.
+        """
+        lines = []
+        for analysis in self.unfinished:
+            since = (
+                "" if analysis.started is None else f" since {analysis.started.astimezone():%Y-%m-%d %H:%M}"
+            )
+            lines.append(
+                f"    {analysis.name} {HOW[analysis.state]}: {count(analysis.statements, 'statement')}{since}"
+            )
+            earlier = ended_before(analysis.folder)
+            if earlier is not None:
+                words = shlex.join(["dj-sqlspy", "recover", self.name, analysis.name, "--run", str(earlier)])
+                lines.append(f"        An earlier run of it ended. To take that: {words}")
+        if lines:
+            raise JournalError(
+                f"Not all analyses of the paper {self.name!r} came to their end, so rows may be missing:\n"
+                + "\n".join(lines)
+                + "\nRun them to their end (in a notebook: end the session), or write what they read so far with "
+                "allow_unfinished=True (--allow-unfinished); the report says so first."
             )

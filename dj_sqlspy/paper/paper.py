@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from .. import settings
+from ..display import count
 from ..errors import JournalError, SpyError
 from ..gc_pause import gc_paused
-from ..journal import encode_name, failures, folders
+from ..journal import encode_name, failures, folders, run_folders
+from ..journal.runs import Analysis, read_run
+from ..names import listed
 from ..progress import counting
 from ..spy import session
 from . import sharedlog
@@ -36,7 +39,7 @@ class Paper(Captured):
         Where journals live; default `settings.home`.
     connection : datajoint.Connection, optional
         To the server that the analyses read; default ``dj.conn()``.
-    analyses : iterable of str, optional
+    analyses : str or iterable of str, optional
         Only these; default: all of the paper.
     """
 
@@ -45,9 +48,11 @@ class Paper(Captured):
 
         return paper_html(self)
 
-    def only(self, *analyses: str) -> Paper:
+    def of(self, *analyses: str) -> Paper:
         """The same paper with these analyses only."""
         return Paper(self.name, self.home, self._connection, analyses)
+
+    only = of  # its name before bounds (``only=``) took the word
 
     # ---------------------------------------------------------------- leaves, slice, bundle
 
@@ -56,9 +61,10 @@ class Paper(Captured):
         *,
         parts: str = "all",
         strict: bool = False,
-        virtual: Iterable[str | ForeignKey] = (),
-        only: Iterable[Any] = (),
-        guard: Iterable[Any] = (),
+        virtual: str | Iterable[str | ForeignKey] = (),
+        only: Any = (),
+        guard: Any = (),
+        skip_statements: int | Iterable[int] = (),
         progress: Callable[[str, int], None] | None = None,
     ) -> Slice:
         """The exact rows that the paper needs, of the database as it is now.
@@ -69,15 +75,18 @@ class Paper(Captured):
             Whether a master brings all of its parts.
         strict : bool
             Raise where a statement cannot be analysed, instead of exporting its tables whole.
-        virtual : iterable of str or ForeignKey
+        virtual : str, ForeignKey, or iterable of these
             References that the database does not declare as foreign keys (`virtual_fks.reference`), beside those of
             ``dj.config["sqlspy.references"]``.
-        only : iterable of restricted tables, optional
-            Keep the slice inside of them (``[Session & "project='X'"]``): other rows of these tables, and all that
-            descends from such rows, are outside. No row is in the slice because of a row outside, and the statements
-            that would need one are marked ``left-out``.
-        guard : iterable of restricted tables, optional
+        only : restricted table, str, or iterable of these, optional
+            Keep the slice inside of them (``Session & "project='X'"``, or as text ``"lab.Session: project='X'"``):
+            other rows of these tables, and all that descends from such rows, are outside. No row is in the slice
+            because of a row outside, and the statements that would need one are marked ``left-out``.
+        guard : restricted table, str, or iterable of these, optional
             Refuse where a row outside of these is in the slice, with the reason that it is there.
+        skip_statements : int or iterable of int, optional
+            Numbers of statements to leave out, where these cannot be exported. The report says first that they are
+            missing.
         progress : callable, optional
             Called with what is being done and how much of it was done now. Default: shown after two seconds, in a
             terminal or a notebook.
@@ -92,12 +101,19 @@ class Paper(Captured):
             progress,
             parts=parts,
             strict=strict,
-            **_chosen(virtual, only, guard),
+            skip_statements=_numbers(skip_statements),
+            **self._chosen(virtual, only, guard),
         )
 
-    def preview(self) -> Slice:
-        """What the statements read, before the cascade: a slice to look at."""
-        return self._make(None, closed=False)
+    def preview(self, *, only: Any = (), guard: Any = ()) -> Slice:
+        """What the statements read, before the cascade: a slice to look at.
+
+        Parameters
+        ----------
+        only, guard
+            As of `slice`.
+        """
+        return self._make(None, closed=False, **self._chosen((), only, guard))
 
     def leaves(self) -> list[Any]:
         """Restricted ``dj.FreeTable`` objects of the rows that the statements read, before the cascade."""
@@ -107,9 +123,10 @@ class Paper(Captured):
         self,
         *,
         parts: str = "all",
-        virtual: Iterable[str | ForeignKey] = (),
-        only: Iterable[Any] = (),
-        guard: Iterable[Any] = (),
+        virtual: str | Iterable[str | ForeignKey] = (),
+        only: Any = (),
+        guard: Any = (),
+        skip_statements: int | Iterable[int] = (),
     ) -> Plan:
         """What `slice` will ask of the server, in which order; the arguments are its own.
 
@@ -118,8 +135,9 @@ class Paper(Captured):
         from ..slices import make_plan
         from ..slices.making import on_server
 
-        self._require_any()
-        statements, policies, options = self.statements, self.policies, _chosen(virtual, only, guard)
+        self.require_any()
+        statements, policies = self.statements, self.policies
+        options = self._chosen(virtual, only, guard) | {"skip_statements": _numbers(skip_statements)}
         return on_server(
             self.connection,
             lambda raw: make_plan(statements, raw, policies=policies, parts=parts, **options),
@@ -130,7 +148,7 @@ class Paper(Captured):
         from ..slices import make_slice
         from ..slices.making import on_server
 
-        self._require_any()
+        self.require_any()
         statements, policies = self.statements, self.policies
         return on_server(
             self.connection,
@@ -144,15 +162,18 @@ class Paper(Captured):
             ),
         )
 
-    def _require_any(self) -> None:
-        if not self.runs:
-            self.require_complete()
+    def _chosen(self, virtual: Any, only: Any, guard: Any) -> dict[str, Any]:
+        """Options of a slice from what a user gives."""
+        from ..slices.bounds import bounds_of
+
+        bounds = [bounds_of(given, self.connection if listed(given) else None) for given in (only, guard)]
+        return {"virtual": settings.declared_references(virtual), "only": bounds[0], "guard": bounds[1]}
 
     def files(
         self,
         *,
         check: str = "size",
-        exclude: Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         progress: Callable[[int, int], None] | None = None,
         **options: Any,
     ) -> list[File]:
@@ -162,7 +183,7 @@ class Paper(Captured):
         ----------
         check : {"size", "contents"}
             Whether files are only looked for, or also read to compare their checksums.
-        exclude : iterable of str, optional
+        exclude : str or iterable of str, optional
             Columns whose contents are left out, as of `write`: their files are not needed.
         progress : callable, optional
             Called with the number of files looked at, and of all.
@@ -176,7 +197,7 @@ class Paper(Captured):
 
         cut = self.slice(**options)
         with contextlib.closing(backend_of(self.connection).connect(self.connection)) as connection:
-            left_out = excluding.exclude(cut, exclude, connection)
+            left_out = excluding.exclude(cut, listed(exclude), connection)
             with counting("files looked at", progress) as told:
                 files = files_of(cut, connection, Stores(self.connection), check=check, progress=told)
             return excluding.needed_files(files, left_out)
@@ -187,11 +208,13 @@ class Paper(Captured):
         *,
         accept_drift: bool = False,
         about: Any = None,
-        exclude: Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         with_code: bool = False,
+        code: str | Iterable[str | Path] = (),
         scratch: str | None = None,
         leave_out: Collection[str] = (),
         allow_incomplete: bool = False,
+        allow_unfinished: bool = False,
         **options: Any,
     ) -> Bundle:
         """Make the slice and write the bundle for it.
@@ -204,12 +227,14 @@ class Paper(Captured):
             Write although statements return another number of rows now than when they were captured.
         about : path or dict, optional
             Title, authors, license and others of the paper, for README.md and the metadata (see `about`).
-        exclude : iterable of str, optional
+        exclude : str or iterable of str, optional
             Columns whose contents are left out (```schema`.`table`.column``): NULL or the default stands in their
             place. Statements that read them cannot be replayed, and are in the bundle without their values. ``*._prov``
             is that column of every table that has it, ``*._job_*`` all whose names start so.
         with_code : bool
             Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
+        code : path or iterable of path, optional
+            Scripts and notebooks to copy beside those, such as one whose name Jupyter did not tell.
         scratch : str, optional
             A schema of the source where tables of keys can be made, so that a million scattered rows are one short
             command in dump.sh and not hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
@@ -219,24 +244,31 @@ class Paper(Captured):
             hold a value of an excluded column, which then cannot be replayed.
         allow_incomplete : bool
             Write although the capture has gaps; the manifest and the report say so.
+        allow_unfinished : bool
+            Write although an analysis failed, was interrupted, or is still running; the report says so first.
         **options
             Of `slice`.
 
         Raises
         ------
         JournalError
-            If the record of an analysis is incomplete.
+            If the record of an analysis is incomplete, or an analysis did not come to its end.
         BundleError
             If the folder holds something else, or the database has drifted.
         SliceError
             If the structure does not allow to leave out the contents of a column.
         """
-        from .bundle import write_bundle
+        from ..bundle.folder import check_place
+        from .bundle import require_files, write_bundle
 
+        check_place(Path(path))
+        require_files(listed(code))
         if allow_incomplete:
-            self._require_any()
+            self.require_any()
         else:
             self.require_complete()
+        if not allow_unfinished:
+            self.require_finished()
         cut = self.slice(**options)
         return write_bundle(
             cut,
@@ -244,9 +276,11 @@ class Paper(Captured):
             paper=self,
             accept_drift=accept_drift,
             allow_incomplete=allow_incomplete,
+            allow_unfinished=allow_unfinished,
             about=about,
-            exclude=exclude,
+            exclude=listed(exclude),
             with_code=with_code,
+            code=listed(code),
             scratch=scratch,
             leave_out=leave_out,
         )
@@ -288,13 +322,18 @@ class Paper(Captured):
                 fill(self.connection, self.name, name, alone.preview(), alone.files())
         return stored
 
-    def forget(self, analysis: str | None = None) -> None:
+    def forget(self, analysis: str | None = None) -> list[str]:
         """Delete what was captured: all runs of one analysis, or of the whole paper; also from the shared log.
+
+        Returns
+        -------
+        list of str
+            What was deleted, a line for each analysis.
 
         Raises
         ------
         SpyError
-            If a session of it is open in this process, or there is no such analysis.
+            If a run of it is open, in this process or another one of this machine, or there is no such analysis.
         JournalError
             If its files can't be deleted.
         """
@@ -302,6 +341,7 @@ class Paper(Captured):
             if (each.home, each.paper) == (self.home, self.name) and analysis in (None, each.analysis):
                 raise SpyError(f"{each!r} is open: end it before you forget it.")
         folder = self.folder if analysis is None else self.folder / encode_name(analysis)
+        found = self.forgettable(analysis)
         noted = [path for path in failures if folder in path.parents]
         shared = settings.get("schema") and sharedlog.forget(self.name, analysis, self.connection)
         if not folder.is_dir() and not noted and not shared:
@@ -310,7 +350,11 @@ class Paper(Captured):
                 if analysis is None
                 else f"the analysis {analysis!r} of {self.name!r}"
             )
-            raise SpyError(f"There is nothing to forget: {what} was never captured in {self.home}.")
+            names = ", ".join(unquote(path.name) for path in folders(self.folder))
+            known = f" It has {names}." if analysis is not None and names else ""
+            raise SpyError(f"There is nothing to forget: {what} was never captured in {self.home}.{known}")
+        if shared:
+            found.append(f"{count(shared, 'run')} in the shared log {settings.get('schema')}")
         try:
             if folder.is_dir():
                 shutil.rmtree(folder)
@@ -320,6 +364,33 @@ class Paper(Captured):
             raise JournalError(f"Forgetting {folder}: {error}.") from error
         for path in noted:
             del failures[path]
+        return found
+
+    def forgettable(self, analysis: str | None = None) -> list[str]:
+        """What `forget` would delete in this home, a line for each analysis.
+
+        Raises
+        ------
+        SpyError
+            If a run of it is open.
+        """
+        chosen = folders(self.folder) if analysis is None else [self.folder / encode_name(analysis)]
+        lines = []
+        for folder in chosen:
+            name = unquote(folder.name)
+            try:
+                runs = [Analysis.of(read_run(run)) for run in run_folders(folder) if any(run.iterdir())]
+            except JournalError as error:  # of a newer dj-sqlspy: it can be deleted all the same
+                lines.append(f"{name}: {error}")
+                continue
+            if any(run.state == "open" for run in runs):
+                raise SpyError(
+                    f"The analysis {name!r} of {self.name!r} is running now: end it before you forget it."
+                )
+            if runs:
+                statements = count(sum(run.statements for run in runs), "statement")
+                lines.append(f"{name}: {count(len(runs), 'run')}, {statements}")
+        return lines
 
 
 def papers(home: Any = None) -> list[Paper]:
@@ -329,12 +400,6 @@ def papers(home: Any = None) -> list[Paper]:
     return [Paper(name, home=folder) for name in sorted(names | set(sharedlog.papers()))]
 
 
-def _chosen(virtual: Iterable[str | ForeignKey], only: Iterable[Any], guard: Iterable[Any]) -> dict[str, Any]:
-    """Options of a slice from what a user gives."""
-    from ..slices.bounds import bounds_of
-
-    return {
-        "virtual": settings.declared_references(virtual),
-        "only": bounds_of(only),
-        "guard": bounds_of(guard),
-    }
+def _numbers(given: int | Iterable[int]) -> tuple[int, ...]:
+    """One number, or several."""
+    return (given,) if isinstance(given, int) else tuple(given)

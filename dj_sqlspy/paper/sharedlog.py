@@ -37,6 +37,7 @@ from ..journal import (
     run_order,
     versions,
 )
+from ..journal.runs import has_failed
 from ..servers import backend_of
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused, closed_after
 from ..spy.session import Session, paused
@@ -195,7 +196,8 @@ def store(
         Only this file of it.
     replace : {"older", "new", "any"}
         Which run of this analysis that is there it replaces: one that started earlier, by the clocks of the machines;
-        any where the log has never had this one, as of a session that ends now, whatever the clocks say; or any.
+        any where the log has never had this one, as of a session that ends now, whatever the clocks say; or any. A run
+        that failed replaces none, but for "any".
     revive : bool
         Store it also where the log had it and has it no more.
 
@@ -210,6 +212,8 @@ def store(
         If the server refuses it.
     """
     files = [path for path in sorted(run.iterdir()) if path.suffix in (SUFFIX, INCOMPLETE)]
+    if replace != "any" and has_failed(run):
+        replace = "none"
     if own is not None:
         files = [path for path in files if path.stem == own.stem]
     with opened(connection) as log:
@@ -253,7 +257,7 @@ def _entry(log: Log, run: Path, paper: str, analysis: str, replace: str, revive:
     for export_id, other in found:
         if identity(other) == identity(run.name):
             return int(export_id)
-        if not (
+        if replace == "none" or not (
             replace == "any" or (replace == "new" and not is_marked(run, log.name)) or is_newer(run, other)
         ):
             return None
@@ -431,7 +435,7 @@ class Reader:
                     chosen += [(run,)] if run is not None and not marked else []
                 elif run is not None and identity(run.name) == identity(entry.run):
                     chosen.append((run, self._place(entry)))
-                elif run is not None and not marked and is_newer(run, entry.run):
+                elif run is not None and not marked and is_newer(run, entry.run) and not has_failed(run):
                     chosen.append((run,))
                 else:
                     chosen.append((self._place(entry),))

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
+from markupsafe import Markup
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from ..bundle.manifest import SHOWN, Replayed, replayable
-from ..display import count, short
+from ..display import as_text, count, short
 from ..errors import BundleError
 from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, ROUTINE, SKIPPED, WITHHELD
 from ..servers import backend_of
@@ -101,7 +102,7 @@ class KeyResult:
     lost: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReplayReport:
     """The outcome of a replay; `equal` says all in one word.
 
@@ -145,6 +146,12 @@ class ReplayReport:
     def __rich__(self) -> RenderableType:
         return Group(*self._renderables())
 
+    def __repr__(self) -> str:
+        return as_text(self._renderables())
+
+    def _repr_html_(self) -> str:
+        return Markup("<pre>{}</pre>").format(repr(self))
+
     def _renderables(self) -> Iterator[RenderableType]:
         table = RichTable(title=self.title)
         table.add_column("analysis")
@@ -184,8 +191,22 @@ class ReplayReport:
         times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in self.seconds.items())
         yield Text(f"{self._verdict()}: {self._measure()}" + (f" ({times})" if times else ""))
 
+    @property
+    def compared_statements(self) -> int:
+        """How many captured statements the verdict stands on.
+
+        One that differs and is marked does not count: what it was to return is not known.
+        """
+        different = self.different
+        return sum(len(one.numbers) for one in self.statements if one.state == "equal" or one in different)
+
     def _verdict(self) -> str:
-        return "equal" if self.equal else "NOT EQUAL"
+        if not self.equal:
+            return "NOT EQUAL"
+        number = sum(len(result.numbers) for result in self.statements)
+        if number and self.compared_statements == number:
+            return "equal"
+        return f"rows equal; {self.compared_statements:,} of {number:,} statements could be compared"
 
     def _measure(self) -> str:
         plain = sum(not result.marks for result in self.statements)

@@ -77,7 +77,7 @@ class TableResult:
     message: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification(ReplayReport):
     """The outcome of `verify`: a `ReplayReport`, and what was found beside the statements.
 
@@ -134,9 +134,9 @@ class Verification(ReplayReport):
             yield Text(f"NOT CHECKED: {text}")
 
     def _verdict(self) -> str:
-        if not self.equal:
-            return "NOT EQUAL"
-        return "equal" if self.complete else "no difference found, but NOT ALL WAS CHECKED"
+        if self.equal and not self.complete:
+            return "no difference found, but NOT ALL WAS CHECKED"
+        return super()._verdict()
 
     def _measure(self) -> str:
         rows = sum(table.rows for table in self.tables)
@@ -170,6 +170,7 @@ def verify(
         If there is no program for a private server.
     """
     manifest = bundle.manifest
+    servers.require_server()  # said before the dump is made
     seconds: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
         opened, why_not = (None, "it was not asked for") if alone else find_source(source, manifest)

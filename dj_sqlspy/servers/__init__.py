@@ -17,6 +17,7 @@ from .mysql.private import (
     cache_folder,
     find_server,
     private_server,
+    require_server,
     root_programs,
     template,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "cache_folder",
     "find_server",
     "private_server",
+    "require_server",
     "root_programs",
     "snapshot_of",
     "template",

@@ -6,12 +6,13 @@ as the statement that DataJoint would send to fetch it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..compat import as_expression, sql_of
 from ..errors import SliceError
 from ..journal import Statement
+from ..names import listed
 from ..servers.tables import ForeignKey
 from ..settings import declared_references
 from ..spy.session import paused
@@ -64,7 +65,7 @@ def slice(
     >>> import dj_sqlspy as sqlspy
     >>> cut = sqlspy.slice([Session & "subject='a'", Trial & "trial < 3"])  # doctest: +SKIP
     """
-    given = [items] if isinstance(items, Mapping) or hasattr(items, "make_sql") else list(items)
+    given = listed(items)
     if not given:
         raise SliceError("Picking a slice: no table was given.")
     expressions = [as_expression(item, connection) for item in given]

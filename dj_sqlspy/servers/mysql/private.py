@@ -172,6 +172,26 @@ def find_server(flavor: Flavor | None = None) -> Program | None:
     return None
 
 
+def require_server(flavor: Flavor | None = None, root: str | Path | None = None) -> Program:
+    """The program that `private_server` would start.
+
+    Raises
+    ------
+    ServerError
+        If there is none.
+    """
+    program = _root_server(root) if root else find_server(flavor)
+    if program is None or flavor not in (None, program.flavor):
+        wanted = flavor or "MySQL or MariaDB"
+        place = f"in {root}" if root else "on PATH"
+        raise ServerError(
+            f"Starting a private server: no {wanted} server program was found {place}. Install one"
+            " (Debian, Ubuntu: apt-get install mariadb-server; macOS: brew install mariadb;"
+            " conda: conda install -c conda-forge mysql-server)."
+        )
+    return program
+
+
 @contextlib.contextmanager
 def private_server(
     flavor: Flavor | None = None,
@@ -206,15 +226,7 @@ def private_server(
     >>> with private_server() as server:                        # doctest: +SKIP
     ...     server.connect().cursor().execute("SELECT 1")
     """
-    program = _root_server(root) if root else find_server(flavor)
-    if program is None or flavor not in (None, program.flavor):
-        wanted = flavor or "MySQL or MariaDB"
-        place = f"in {root}" if root else "on PATH"
-        raise ServerError(
-            f"Starting a private server: no {wanted} server program was found {place}. Install one"
-            " (Debian, Ubuntu: apt-get install mariadb-server; macOS: brew install mariadb;"
-            " conda: conda install -c conda-forge mysql-server)."
-        )
+    program = require_server(flavor, root)
     owner = os.getpid()
     base = Path(tempfile.mkdtemp(prefix="dj-sqlspy-"))
     with contextlib.ExitStack() as stack:

@@ -79,7 +79,8 @@ class MySQLSnapshot:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if not isinstance(error, ConnectionLost):
+        # a connection whose answer was not awaited, as by Ctrl-C, is of no more use
+        if error is None or (isinstance(error, Exception) and not isinstance(error, ConnectionLost)):
             with told(), self.connection.cursor() as cursor:
                 cursor.execute("ROLLBACK")
 

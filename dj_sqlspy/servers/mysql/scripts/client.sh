@@ -14,8 +14,13 @@ ask=
 jobs=1
 engine=mysqldump
 workers=() # process groups that run beside this one
+lacking=   # an option whose value is the next word
 for option in "$@"; do
+    if [[ $lacking ]]; then
+        option=$lacking=$option lacking=
+    fi
     case $option in
+        --jobs | --engine | --file) lacking=$option ;;
         --help) usage && exit 0 ;;
         --jobs=*) jobs=${option#*=} ;;
         --engine=*) engine=${option#*=} ;;
@@ -29,6 +34,7 @@ for option in "$@"; do
         *) options+=("$option") ;;
     esac
 done
+[[ -z $lacking ]] || fail "$lacking needs a value."
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX")
 leave() {

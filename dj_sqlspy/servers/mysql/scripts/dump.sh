@@ -15,6 +15,7 @@
 # The rows of each table are counted before and after: if the database no longer holds what the slice was made
 # from, there is no dump. The output appears when it is complete, or not at all.
 # shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
+[ -n "${BASH_VERSION-}" ] || { echo "$0: run me with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 export LC_ALL=C
 umask 077

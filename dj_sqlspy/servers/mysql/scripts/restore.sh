@@ -13,6 +13,7 @@
 # First it is checked whether the server can hold all of the dump, and holds no table of the slice already. If not, or
 # if the load fails later, nothing of it is left; what was there before is never changed.
 # shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
+[ -n "${BASH_VERSION-}" ] || { echo "$0: run me with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 export LC_ALL=C
 umask 077

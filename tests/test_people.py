@@ -1,0 +1,520 @@
+"""What a person meets on the command line, as it is typed; and that it can do what the library can."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import datajoint as dj
+import jsonschema
+import nbformat
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy.cli import main
+from dj_sqlspy.cli.main import GROUPS, _parser
+from dj_sqlspy.errors import SliceError
+from dj_sqlspy.journal import upkeep
+from dj_sqlspy.paper.bundle import Bundle
+from dj_sqlspy.servers import backend_of
+
+from .lab import ROOT, rows
+from .test_pick import held, projects
+from .test_publish import manifest_schema
+
+__all__ = ["projects"]
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line as it is typed behind ``dj-sqlspy``; its exit code, output and errors."""
+
+    def run(line: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(shlex.split(line))
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+# ---------------------------------------------------------------- the command line is the library
+
+# Parameters that are no choice of a user at a terminal, or that every command has.
+_NOT_TYPED = {"self", "progress", "connection", "source", "options", "home"}
+_SLICE = ("analyses", *inspect.signature(sqlspy.Paper.slice).parameters)
+_COMMANDS: dict[str, tuple[Any, dict[str, str], set[str]]] = {
+    # command: the method; names that differ; options that only show or store
+    "slice": (sqlspy.Paper.slice, {"analysis": "analyses"}, {"paper", "plan"}),
+    "preview": (sqlspy.Paper.preview, {"analysis": "analyses"}, {"paper"}),
+    "write": (sqlspy.Paper.write, {"analysis": "analyses", "output": "path"}, {"paper"}),
+    "files": (
+        sqlspy.Paper.files,
+        {"analysis": "analyses"},
+        {"paper", "copy", "no_link", "list", "store", "all"},
+    ),
+    "share": (sqlspy.Paper.share, {}, {"paper"}),
+    "forget": (sqlspy.Paper.forget, {}, {"paper", "yes"}),
+    "verify": (Bundle.verify, {}, {"bundle"}),
+    "inspect": (Bundle.inspect, {}, {"bundle", "fail_on"}),
+    "merge": (upkeep.merge, {"source": "source folder"}, set()),
+    "recover": (upkeep.recover, {}, set()),
+}
+# What the command line leaves to Python.
+_ONLY_IN_PYTHON = {"share": {"describe"}}
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_the_command_line_is_the_library(command: str) -> None:
+    method, renamed, shown = _COMMANDS[command]
+    wanted = {renamed.get(name, name) for name in inspect.signature(method).parameters}
+    if "options" in wanted:
+        wanted |= set(_SLICE)
+    if renamed.get("analysis") == "analyses":
+        wanted.add("analyses")
+    commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    typed = {renamed.get(a.dest, a.dest) for a in commands.choices[command]._actions if a.dest != "help"}
+    assert typed - shown == wanted - _NOT_TYPED - _ONLY_IN_PYTHON.get(command, set())
+
+
+# ---------------------------------------------------------------- a terminal
+
+
+class Terminal:
+    """A command at a pseudo-terminal, with the account of ``dj.config``."""
+
+    def __init__(self, line: str) -> None:
+        account = {"DJ_HOST": dj.config["database.host"], "DJ_PORT": str(dj.config["database.port"])}
+        account |= {"DJ_USER": dj.config["database.user"], "DJ_PASS": dj.config["database.password"]}
+        account |= {"PYTHONPATH": ROOT, "DJ_USE_TLS": "false"}
+        self.child, self.place = pty.fork()
+        if self.child == 0:
+            words = [sys.executable, "-W", "ignore", "-c", _NO_TLS, *shlex.split(line)]
+            os.execve(sys.executable, words, os.environ | account)
+        self.said = ""
+
+    def wait_for(self, text: str) -> None:
+        while text not in self.said:
+            self.said += self._read()
+
+    def _read(self) -> str:
+        if not select.select([self.place], [], [], 100)[0]:
+            os.kill(self.child, signal.SIGKILL)
+        return os.read(self.place, 1024).decode()
+
+    def type(self, keys: str) -> None:
+        os.write(self.place, keys.encode())
+
+    def end(self) -> int:
+        with contextlib.suppress(OSError):  # how the end of a terminal looks on Linux
+            while chunk := self._read():
+                self.said += chunk
+        return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
+
+
+_NO_TLS = """
+import sys, datajoint
+datajoint.config["database.use_tls"] = False
+from dj_sqlspy.cli import main
+sys.exit(main())
+"""
+
+
+def test_forget_asks_and_says_what_it_deleted(figures: SimpleNamespace, typed: Any) -> None:
+    code, _, err = typed("forget paper fig1")  # no terminal
+    assert code == 1 and "say --yes" in err and len(sqlspy.Paper("paper").analyses) == 2
+    asked = Terminal("forget paper fig1")
+    asked.wait_for("[y/N] ")
+    asked.type("n\n")
+    assert asked.end() == 0 and "Nothing was deleted." in asked.said
+    assert len(sqlspy.Paper("paper").analyses) == 2
+    asked = Terminal("forget paper fig1")
+    asked.wait_for("[y/N] ")
+    assert "fig1: 1 run, 1 statement" in asked.said
+    asked.type("y\n")
+    assert asked.end() == 0 and "Deleted: fig1: 1 run, 1 statement" in asked.said
+    assert [a.name for a in sqlspy.Paper("paper").analyses] == ["fig2"]
+    code, _, err = typed("forget paper fig1 --yes")
+    assert code == 1 and "It has fig2." in err
+
+
+def test_forget_refuses_while_another_process_runs_it(
+    projects: SimpleNamespace, home: Path, typed: Any
+) -> None:
+    program = "import sys, dj_sqlspy; dj_sqlspy.start_export('paper', 'fig'); print(1, flush=True); sys.stdin.read()"
+    environment = os.environ | {"PYTHONPATH": ROOT}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", program], env=environment, **pipes
+    ) as running:
+        assert running.stdout.readline() == b"1\n"
+        code, _, err = typed("forget paper --yes")
+        assert code == 1 and "'fig' of 'paper' is running now" in err
+        running.communicate(b"")
+    assert typed("forget paper --yes")[:2] == (0, "Deleted: fig: 1 run, 0 statements\n")
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing(figures: SimpleNamespace, server: Any, tmp_path: Path) -> None:
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLES {figures.Session.full_table_name} WRITE")
+        stopped = Terminal(f"write paper -o {tmp_path}/b/c")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            cursor.execute("SHOW PROCESSLIST")
+            if any("lock" in str(row[6]).lower() for row in cursor.fetchall()):
+                break
+            time.sleep(0.2)
+        stopped.type("\x03")
+        assert stopped.end() == 130
+        cursor.execute("UNLOCK TABLES")
+    lines = [line for line in stopped.said.replace("^C", "").splitlines() if line.strip()]
+    lines = [line for line in lines if "connected to" not in line]  # DataJoint's own
+    assert lines == ["dj-sqlspy: interrupted."] and not list(tmp_path.glob("b*"))
+
+
+# ---------------------------------------------------------------- no traceback, no false message
+
+
+def test_why_with_a_value_of_a_wrong_type(figures: SimpleNamespace, typed: Any) -> None:
+    table = f"{figures.name}.Session"
+    code, _, err = typed(f"why paper {table} session=abc")
+    assert code == 1 and err == "dj-sqlspy: session=abc: that is no value for a column of type int" + (
+        "(11).\n" if "(11)" in err else ".\n"
+    )
+    code, _, err = typed(f"why paper {table} project=X")
+    assert code == 1 and "has no project in its primary key; that is session." in err
+    assert typed(f"why paper {table} session=1")[0] == 0
+    assert "session" in typed(f"why paper '{figures.Session.full_table_name}' session=1")[1]
+
+
+def test_what_is_missing_is_said_before_the_work(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    for place, message in (
+        (f"{tmp_path}/file/b", "no folder can be made in"),
+        (f"{tmp_path}/file", "not a folder"),
+    ):
+        code, out, err = typed(f"write paper -o {place} --only nonsense")  # which is looked at later
+        assert code == 1 and message in err and out == ""
+    assert typed(f"write paper -o {tmp_path}/b")[0] == 0
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("dj_sqlspy.servers.mysql.private.SERVER_FOLDERS", ())
+    code, _, err = typed(f"verify {tmp_path}/b")
+    assert code == 1 and "no MySQL or MariaDB server program was found" in err
+    assert not Bundle(tmp_path / "b").dump_file.exists()
+
+
+def test_a_home_that_does_not_exist(home: Path, typed: Any, tmp_path: Path) -> None:
+    for command in ("papers", "show paper", "slice paper", "forget paper --yes"):
+        code, _, err = typed(f"--home {tmp_path}/nowhere {command}")
+        assert code == 1 and err == f"dj-sqlspy: --home {tmp_path}/nowhere: there is no such folder.\n"
+
+
+def test_a_kernel_that_is_not_there(home: Path, typed: Any, tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook()
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    for options, name in (("--kernel julia-9", "julia-9"), ("", "r-4")):
+        notebook.metadata["kernelspec"] = {"name": "r-4", "display_name": "R"}
+        nbformat.write(notebook, tmp_path / "a.ipynb")
+        code, _, err = typed(f"run --paper p {options} {tmp_path}/a.ipynb")
+        assert code == 1 and f"there is no kernel {name!r} here; there is " in err and "--kernel" in err
+    code, _, err = typed(f"run --paper p --kernel python3 {tmp_path}/a.py")
+    assert code == 1 and "--kernel is for a notebook" in err
+
+
+# ---------------------------------------------------------------- a paper is never half in silence
+
+
+def _run(projects: SimpleNamespace, session: int, error: bool = False) -> None:
+    """An analysis that reads a session, and then ends or fails."""
+    with contextlib.suppress(KeyError), sqlspy.export("paper", "fig"):
+        rows(projects.Session & f"session={session}")
+        if error:
+            raise KeyError(session)
+
+
+def test_a_run_that_failed_is_not_written_in_silence(
+    projects: SimpleNamespace, home: Path, typed: Any, tmp_path: Path
+) -> None:
+    _run(projects, 1, error=True)
+    code, _, err = typed(f"write paper -o {tmp_path}/b")
+    assert code == 1 and not (tmp_path / "b").exists()
+    assert (
+        "fig failed: 1 statement since 20" in err and "--allow-unfinished" in err and "Traceback" not in err
+    )
+    code, out, _ = typed(f"write paper -o {tmp_path}/b --allow-unfinished")
+    assert code == 0 and "NOT FINISHED: fig (failed, 1 statements)" in out
+    manifest = Bundle(tmp_path / "b").manifest
+    jsonschema.Draft202012Validator(manifest_schema()).validate(manifest)
+    assert [(one["analysis"], one["state"], one["statements"]) for one in manifest["unfinished"]] == [
+        ("fig", "failed", 1)
+    ]
+    report = (tmp_path / "b" / "report.html").read_text()
+    first = report.index("1 analysis did not come to an end")
+    assert (
+        "Nothing to warn about" not in report
+        and first == report.index("<b>", report.index("To know first</h2>")) + 3
+    )
+    assert "**Not all analyses came to their end** (fig)" in (tmp_path / "b" / "README.md").read_text()
+
+
+def test_a_run_that_failed_does_not_replace_one_that_ended(
+    projects: SimpleNamespace, home: Path, typed: Any, tmp_path: Path
+) -> None:
+    _run(projects, 1)
+    _run(projects, 2, error=True)
+    paper = sqlspy.Paper("paper")
+    assert held(paper.slice())["session"] == {1}
+    code, out, _ = typed("show paper")
+    assert code == 0 and "fig: the newer run 2 failed, and does not count" in out
+    assert typed(f"write paper -o {tmp_path}/b")[0] == 0
+    assert any("run 2 failed" in line for line in Bundle(tmp_path / "b").manifest["problems"])
+    code, out, _ = typed("recover paper fig")
+    assert [line.split()[-1] for line in out.splitlines()[1:]] == ["counts", "count"]
+    # asked for, it counts, and is not written in silence
+    assert typed("recover paper fig --run 2")[0] == 0
+    assert held(paper.slice())["session"] == {2}
+    code, _, err = typed(f"write paper -o {tmp_path}/c")
+    assert code == 1 and "To take that: dj-sqlspy recover paper fig --run 1" in err
+    assert typed("recover paper fig --run 1")[0] == 0
+    assert held(paper.slice())["session"] == {1} and typed(f"write paper -o {tmp_path}/c")[0] == 0
+    _run(projects, 3)
+    assert held(paper.slice())["session"] == {3}
+
+
+def test_a_run_that_is_open_or_was_killed_is_not_written_in_silence(
+    projects: SimpleNamespace, home: Path, typed: Any, tmp_path: Path
+) -> None:
+    _run(projects, 1)
+    with sqlspy.export("paper", "fig"):
+        rows(projects.Session & "session=2")
+        code, _, err = typed(f"write paper -o {tmp_path}/b")
+        assert code == 1 and "fig is still running: 1 statement" in err and "recover paper fig --run 1" in err
+    account = {"DJ_HOST": dj.config["database.host"], "DJ_PORT": str(dj.config["database.port"])}
+    account |= {"DJ_USER": dj.config["database.user"], "DJ_PASS": dj.config["database.password"]}
+    program = (
+        "import os, signal, datajoint as dj, dj_sqlspy\n"
+        "dj.config['database.use_tls'] = False\n"
+        "dj_sqlspy.start_export('paper', 'fig')\n"
+        f"len(dj.FreeTable(dj.conn(), {projects.Session.full_table_name!r}))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=os.environ | account, check=False)
+    code, _, err = typed(f"write paper -o {tmp_path}/b")
+    assert code == 1 and "fig was interrupted: 1 statement" in err and "recover paper fig --run 2" in err
+    assert not (tmp_path / "b").exists()
+
+
+# ---------------------------------------------------------------- "share Figure 2"
+
+
+@pytest.fixture
+def figures(projects: SimpleNamespace, home: Path) -> SimpleNamespace:
+    """Two analyses: one of a session of project X, one that also reads project Y."""
+    with sqlspy.export("paper", "fig1"):
+        rows(projects.Session & "session=1")
+    with sqlspy.export("paper", "fig2"):
+        rows(projects.Trial & "session in (2, 3)")
+    projects.name = projects.Session.full_table_name.split("`")[1]
+    return projects
+
+
+def _rows_of(bundle: Path) -> dict[str, int]:
+    return {
+        one["name"].split("`")[3]: one["rows"] for one in Bundle(bundle).manifest["tables"] if one["rows"]
+    }
+
+
+def test_share_figure_2(figures: SimpleNamespace, typed: Any, tmp_path: Path) -> None:
+    table = f"{figures.name}.Session"
+    assert typed(f"write paper -o {tmp_path}/one --analysis fig1")[0] == 0
+    assert _rows_of(tmp_path / "one") == {"session": 1, "session__member": 1}
+    code, out, _ = typed(f"write paper -o {tmp_path}/two --analysis fig2 --only \"{table}: project='X'\"")
+    assert code == 0 and "trial" in out
+    assert _rows_of(tmp_path / "two") == {"session": 1, "trial": 2, "#probe": 2}
+    assert {s["analysis"] for s in Bundle(tmp_path / "two").manifest["statements"]} == {"fig2"}
+    code, _, err = typed(f"write paper -o {tmp_path}/three --guard \"{table}: project='X'\"")
+    assert code == 1 and "outside of the guard" in err and "session=3" in err
+    assert not (tmp_path / "three").exists()
+    assert typed(f"write paper -o {tmp_path}/three --analysis fig1 --guard \"{table}: project='X'\"")[0] == 0
+    for command in ("slice", "preview", "files", "slice --plan"):
+        assert typed(f"{command} paper --analysis fig2 --only \"{table}: project='X'\"")[0] == 0, command
+    code, out, _ = typed("preview paper --analysis fig2")
+    assert code == 0 and ".Trial" in out and ".Session" not in out
+    assert typed("files paper --analysis fig1")[1] == "No row of the slice needs a file.\n"
+
+
+def test_every_form_of_a_bound_means_the_same(figures: SimpleNamespace) -> None:
+    paper = sqlspy.Paper("paper")
+    wanted = held(paper.slice(only=[figures.Session & "project='X'"]))
+    name = figures.Session.full_table_name
+    for form in (
+        figures.Session & "project='X'",
+        f"{name}: project='X'",
+        f"{name.replace('`', '')}: project = 'X'",
+        [f"{figures.name}.Session:project='X'"],
+        {"table_name": name, "restriction": {"project": "X"}},
+    ):
+        assert held(paper.slice(only=form)) == wanted
+    assert held(paper.slice(guard=figures.Session)) == held(paper.slice())
+    for wrong, message in (
+        ("Session: project='X'", "not of the form schema.Table: restriction"),
+        (f"{figures.name}.Nothing: x=1", "no table in the schema"),
+        ("`lab.Session: x=1", "not of the form"),
+    ):
+        with pytest.raises(SliceError, match=message):
+            paper.slice(only=wrong)
+    assert {s.analysis for s in paper.of("fig1").statements} == {"fig1"}
+    assert sqlspy.Paper("paper", analyses="fig1").statements == paper.only("fig1").statements
+
+
+def test_things_print_as_a_person_reads_them(figures: SimpleNamespace, tmp_path: Path) -> None:
+    paper = sqlspy.Paper("paper")
+    assert re.fullmatch(
+        r"fig1: ended, 1 statement, started 20\d\d-[-\d: ]+, complete", repr(paper.analyses[0])
+    )
+    assert "<b>fig1</b>: ended" in paper.analyses[0]._repr_html_()
+    bundle = paper.of("fig1").write(tmp_path / "b")
+    said = "paper paper; 2 of 6 rows in 2 tables; 1 statement; not dumped yet"
+    assert repr(bundle) == f"Bundle('{tmp_path}/b'): {said}"
+    assert said.replace("; ", "<br>") in bundle._repr_html_()
+
+
+@pytest.mark.slow
+def test_verify_says_what_it_compared(figures: SimpleNamespace, typed: Any, tmp_path: Path) -> None:
+    table = f"{figures.name}.Session"
+    assert typed(f"write paper -o {tmp_path}/b --analysis fig2 --only \"{table}: project='X'\"")[0] == 0
+    code, out, _ = typed(f"verify {tmp_path}/b")
+    assert code == 0 and "\nrows equal; 0 of 1 statements could be compared" in out and "\nequal" not in out
+    assert "needs rows that were left out" in out and "can change by itself" not in out
+    guide = (tmp_path / "b" / "README.md").read_text()
+    assert "None of the captured queries could be compared" in guide and "gave the same result" not in guide
+    report = Bundle(tmp_path / "b").verify()
+    assert "rows equal; 0 of 1 statements" in repr(report) and "<pre>" in report._repr_html_()
+    assert typed(f"write paper -o {tmp_path}/c --only \"{table}: project='X'\"")[0] == 0
+    assert "\nrows equal; 1 of 2 statements could be compared" in typed(f"verify {tmp_path}/c")[1]
+    assert "(but for 1, whose results cannot be compared)" in (tmp_path / "c" / "README.md").read_text()
+
+
+def test_an_analysis_that_the_paper_does_not_have(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path
+) -> None:
+    for command in ("slice", "preview", "files", "show", f"write -o {tmp_path}/b"):
+        code, _, err = typed(f"{command} paper --analysis fig9")
+        assert (
+            code == 1 and err == "dj-sqlspy: The paper 'paper' has no analysis 'fig9'; it has fig1, fig2.\n"
+        )
+    code, _, err = typed("show nothing")
+    assert code == 1 and "Nothing was captured for the paper 'nothing'" in err
+
+
+def test_one_text_is_a_list_of_one(figures: SimpleNamespace, tmp_path: Path) -> None:
+    paper = sqlspy.Paper("paper")
+    member = f"{figures.name}.session__member (member) -> {figures.name}.trial (trial)"
+    with pytest.raises(sqlspy.SpyError, match=r"session__member"):
+        paper.slice(virtual=member + " nonsense")
+    with pytest.raises(SliceError, match="nothing"):
+        paper.write(tmp_path / "b", exclude=f"{figures.name}.Session.nothing")
+
+
+def test_virtual_and_scratch_are_typed_as_in_python(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path
+) -> None:
+    reference = f"{figures.name}.session (session) -> {figures.name}.pair (pair)"
+    code, out, _ = typed(f"slice paper --analysis fig1 --virtual '{reference}'")
+    assert code == 0 and ".Pair" in out
+    assert ".Pair" not in typed("slice paper --analysis fig1")[1]
+    assert typed(f"write paper -o {tmp_path}/b --scratch {figures.name}")[0] == 0
+    code, _, err = typed("slice paper --virtual nonsense")
+    assert code == 1 and "cannot be read" in err
+
+
+# ---------------------------------------------------------------- scripts are kind
+
+
+def test_scripts_are_kind(figures: SimpleNamespace, server: Any, typed: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    assert typed(f"write paper -o {folder}")[0] == 0
+
+    def script(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    for name in ("dump.sh", "restore.sh"):
+        ended = script("dash", name, "--host=nowhere")
+        assert (ended.returncode, ended.stderr) == (2, f"{name}: run me with bash: bash {name}\n")
+        for help_ in (script(f"./{name}", "--help"), script(f"./{name}", "--host=nowhere", "--help")):
+            assert help_.returncode == 0 and f"bash {name} --host=HOST" in help_.stdout
+    assert script("./dump.sh", "--jobs").stderr == "dump.sh: --jobs needs a value.\n"
+    with server.connect() as connection, backend_of(connection).client_options(connection) as account:
+        ended = script("./dump.sh", "--jobs", "2", "--file", f"{tmp_path}/rows.gz", *account)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "rows.gz").stat().st_size > 0 and not (folder / "dump.sql.gz").exists()
+    for command in ("dump", "restore"):
+        code, out, _ = typed(f"{command} {folder} --help")
+        assert code == 0 and f"dj-sqlspy {command}" in out
+    assert not (folder / "dump.sql.gz").exists()
+
+
+# ---------------------------------------------------------------- notebooks
+
+
+def test_code_that_is_not_known_is_named(figures: SimpleNamespace, typed: Any, tmp_path: Path) -> None:
+    code, out, _ = typed(f"write paper -o {tmp_path}/b --with-code")
+    assert code == 0 and "Code: none of fig1;" in out and "--code FILE" in out and "none of fig2" in out
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    notebook.cells[0].outputs = [nbformat.v4.new_output("stream", text="a row of another project")]
+    nbformat.write(notebook, tmp_path / "fig1.ipynb")
+    code, out, _ = typed(f"write paper -o {tmp_path}/b --code {tmp_path}/fig1.ipynb")
+    assert code == 0 and "Code: code/fig1.ipynb (unknown)" in out
+    copied = (tmp_path / "b" / "code" / "fig1.ipynb").read_text()
+    assert "1 + 1" in copied and "another project" not in copied
+    jsonschema.Draft202012Validator(manifest_schema()).validate(Bundle(tmp_path / "b").manifest)
+    code, _, err = typed(f"write paper -o {tmp_path}/c --code {tmp_path}/nowhere.py")
+    assert code == 1 and "there is no file" in err and not (tmp_path / "c").exists()
+
+
+# ---------------------------------------------------------------- help
+
+
+def test_each_command_has_an_example_that_is_right_and_what_comes_next(typed: Any) -> None:
+    commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    grouped = [name for group in GROUPS.values() for name in group]
+    assert sorted(grouped) == sorted(commands.choices)
+    for group in GROUPS.values():
+        for name, (example, after) in group.items():
+            for line in (example, after):
+                _parser().parse_args(shlex.split(line))  # exits where it is wrong
+            code, out, _ = typed(f"{name} --help")
+            assert code == 0 and f"Example: dj-sqlspy {example}\nNext:    dj-sqlspy {after}\n" in out
+    assert "several machines: merge, share" in typed("--help")[1]
+
+
+@pytest.mark.slow
+def test_inspect_fails_on_findings(figures: SimpleNamespace, typed: Any, tmp_path: Path) -> None:
+    figures.Session.insert1((9, "a@b.org"))
+    with sqlspy.export("mail", "fig"):
+        rows(figures.Session & "session=9")
+    for paper in ("paper", "mail"):
+        assert typed(f"write {paper} -o {tmp_path}/{paper}")[0] == 0
+        assert typed(f"dump {tmp_path}/{paper}")[0] == 0
+    found = typed(f"inspect {tmp_path}/mail")
+    assert found[0] == 0 and "0 findings" not in found[1]
+    assert typed(f"inspect {tmp_path}/mail --fail-on findings")[0] == 1
