@@ -12,7 +12,8 @@ import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.errors import LineageError
+from dj_sqlspy.cli import main
+from dj_sqlspy.errors import LineageError, SliceError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.rules import NOT_SENT, SKIPPED
@@ -448,7 +449,12 @@ STOPPING: list[tuple[str, Callable[[str], list[str]], str]] = [
 
 
 def test_statements_that_cannot_be_exported_are_named_together(
-    s: str, server: Server, connection: Any, dj_conn: Any, tmp_path: Path
+    s: str,
+    server: Server,
+    connection: Any,
+    dj_conn: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TABLE `{s}`.gone (id INT PRIMARY KEY)")
@@ -476,6 +482,14 @@ def test_statements_that_cannot_be_exported_are_named_together(
     assert f"--skip-statements {listed}" in said and "fig, 20" in said
     cut = sliced(server, session.statements, skip_statements=bad)
     assert {r.statement.number for r in cut.statements if SKIPPED in r.marks} == set(bad)
+    folder = tmp_path / "bundle"
+    assert main(["write", "paper", "-o", str(folder)]) == 1
+    assert "--skip-statements" in capsys.readouterr().err and not folder.exists()
+    assert main(["write", "paper", "-o", str(folder), "--skip-statements", listed]) == 0
+    warnings = (folder / "report.html").read_text().partition('id="warnings"')[2]
+    assert warnings.index("not part of this slice") < warnings.index("not replayed")
+    with pytest.raises(SliceError, match="Leaving out statement 99"):
+        sqlspy.Paper("paper").slice(skip_statements=99)
     assert cut.tables[f"`{s}`.`other`"].rows == 3
 
 
