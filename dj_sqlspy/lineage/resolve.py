@@ -31,7 +31,6 @@ from .tree import (
     Tree,
     Union,
     aggregates,
-    column,
     conjuncts,
     outer_references,
 )
@@ -66,8 +65,7 @@ def _query(node: Expr, place: Place) -> Query:
         case exp.Table(this=exp.Identifier()):
             return _select(exp.select("*").from_(node.copy()), place)
         case exp.Values():
-            opaque = values(node, place)
-            return Block(tuple(Output(name, column(opaque.alias, name)) for name in opaque.columns), opaque)
+            return _ordered(values(node, place), node, place)
     raise Unsupported(f"a query of the form {type(node).__name__} is not analysed")
 
 
@@ -254,6 +252,11 @@ def _number(node: Any) -> int | None:
     if node is None:
         return None
     value = node.expression
+    if isinstance(node, exp.Fetch):  # FETCH FIRST ROW ONLY is LIMIT 1
+        options = node.args.get("limit_options")
+        if options is not None and (options.args.get("with_ties") or options.args.get("percent")):
+            raise Unsupported("FETCH … WITH TIES is not analysed")
+        value = node.args.get("count") or exp.Literal.number(1)
     if isinstance(value, exp.Literal) and not value.is_string and str(value.this).isdigit():
         return int(value.this)
     raise Unsupported("LIMIT or OFFSET is not a plain number")

@@ -333,7 +333,7 @@ def select_of(statement: Expr) -> Expr | None:
                 source.set("with_", statement.args["with_"].copy())
             return source
         return None
-    if isinstance(statement, exp.Query):
+    if isinstance(statement, (exp.Query, exp.Values)):
         return statement
     if isinstance(statement, exp.Command):
         words = statement.sql(dialect="mysql").lstrip("( ").split(None, 1)
@@ -342,8 +342,6 @@ def select_of(statement: Expr) -> Expr | None:
             # sqlglot keeps REPLACE as an opaque command; it reads as the INSERT of the same words does
             return select_of(parse("INSERT " + words[1]))
         raise Unsupported(f"sqlglot reads it as an opaque {head} command")
-    if isinstance(statement, exp.Values):
-        return None
     raise Unsupported(f"it is a {type(statement).__name__.upper()} statement, not a SELECT")
 
 
