@@ -484,6 +484,8 @@ CONSTRUCTS = (
             "JSON_TABLE of a subquery",
             "SELECT j.site FROM JSON_TABLE((SELECT p.sites FROM lab.probe AS p WHERE p.probe = 1), '$[*]'"
             " COLUMNS (site INT PATH '$')) AS j",
+            NONE,
+            EXACT,
         ),
         (
             "brackets",
