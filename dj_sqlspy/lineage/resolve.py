@@ -18,7 +18,7 @@ from typing import Any
 from sqlglot import exp
 
 from ..servers.catalog import Catalog
-from ..servers.mysql.syntax import Expr, Unsupported
+from ..servers.mysql.syntax import Exact, Expr, Unsupported
 from .expressions import expression
 from .from_clause import derived, from_clause, values
 from .rewrite import with_new_aliases
@@ -49,8 +49,22 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     Unsupported
         Where a construct is not analysed, or a table is not in the catalog.
     """
+    if _depth(node) > _DEEPEST:
+        raise Unsupported("it is nested too deeply")
     numbers = itertools.count(1)
     return distinct_names(_query(node, Place(catalog, lambda: f"t{next(numbers)}", _query, default_schema)))
+
+
+# Levels of an expression that all passes can walk; it is sqlglot's own parser that sets a limit to parentheses.
+_DEEPEST = 100
+
+
+def _depth(node: Expr) -> int:
+    """The levels of an expression."""
+    level, count = [node], 0
+    while level:
+        level, count = [child for each in level for child in each.iter_expressions()], count + 1
+    return count
 
 
 def _query(node: Expr, place: Place) -> Query:
@@ -170,7 +184,7 @@ def _outputs(node: exp.Select, place: Place) -> Iterator[Output]:
 def _natural_name(item: Expr) -> str:
     if isinstance(item, exp.Column):
         return item.name
-    name: str = item.sql(dialect="mysql", comments=False)
+    name: str = item.sql(dialect=Exact, comments=False)
     return name[:64].strip() or "column"
 
 
