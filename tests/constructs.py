@@ -415,6 +415,24 @@ CONSTRUCTS = (
         ),
         ("LIMIT over groups", f"SELECT s.subject FROM {S} GROUP BY s.subject ORDER BY s.subject LIMIT 1"),
         ("LIMIT over DISTINCT", f"SELECT DISTINCT s.day FROM {S} ORDER BY s.day LIMIT 2"),
+        (
+            "FETCH FIRST",
+            f"SELECT * FROM {S} ORDER BY s.subject, s.session FETCH FIRST 2 ROWS ONLY",
+            NONE,
+            EXACT,
+        ),
+        (
+            "OFFSET … FETCH NEXT",
+            f"SELECT * FROM {S} ORDER BY s.subject, s.session OFFSET 1 ROW FETCH NEXT ROW ONLY",
+            NONE,
+            EXACT,
+        ),
+        (
+            "FETCH … WITH TIES",
+            f"SELECT * FROM {S} ORDER BY s.score FETCH FIRST 2 ROWS WITH TIES",
+            NONE,
+            "FETCH … WITH TIES is not analysed",
+        ),
         ("LIMIT without a total order", f"SELECT s.day FROM {S} ORDER BY s.score LIMIT 2", "marked limit"),
         ("ORDER BY alias, position, expression", f"SELECT s.score AS x FROM {S} ORDER BY -x, 1, s.day"),
     ),
@@ -448,6 +466,32 @@ CONSTRUCTS = (
             EXACT,
         ),
         ("TABLE", "TABLE lab.session", EXACT, NONE),
+        ("VALUES of subqueries", "VALUES ROW((SELECT MAX(s.score) FROM lab.session AS s), 1)", EXACT, NONE),
+        (
+            "(VALUES) of subqueries",
+            "VALUES ((SELECT MAX(s.score) FROM lab.session AS s WHERE s.subject = 1), 1)",
+            NONE,
+            EXACT,
+        ),
+        (
+            "VALUES of subqueries in FROM",
+            "SELECT v.n FROM (VALUES ROW((SELECT s.score FROM lab.session AS s WHERE s.subject = 1"
+            " ORDER BY s.session LIMIT 1)), ROW(3)) AS v (n) WHERE v.n > 1",
+            EXACT,
+            NONE,
+        ),
+        (
+            "JSON_TABLE of a subquery",
+            "SELECT j.site FROM JSON_TABLE((SELECT p.sites FROM lab.probe AS p WHERE p.probe = 1), '$[*]'"
+            " COLUMNS (site INT PATH '$')) AS j",
+            NONE,
+            EXACT,
+        ),
+        (
+            "brackets",
+            f"SELECT u.subject, s.score FROM ({U} JOIN ({S} CROSS JOIN lab.`#species` AS k) ON s.subject = u.subject)"
+            " WHERE k.species = u.species",
+        ),
         ("SELECT without FROM, DUAL", "SELECT 1 + 1 AS two FROM DUAL"),
         ("view", "SELECT * FROM lab.adults WHERE species = 'mouse'"),
         ("view on a view", "SELECT n FROM lab.counted WHERE species = 'rat'"),

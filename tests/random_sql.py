@@ -58,11 +58,36 @@ class Grammar:
         sql = self.query(depth, kinds, top=True)
         if choices.chance(6) and sql.startswith("SELECT"):
             sql = f"SELECT EXISTS({sql}) AS found"
+        elif choices.chance(4):
+            sql = self.bare(depth)
         elif choices.chance(4) and not sql.startswith("("):
             sql += choices.one([" FOR UPDATE", " LOCK IN SHARE MODE"])
         if choices.chance(4):
             sql = choices.one(["/* mine; not yours */ ", "-- a 'comment'\n", "# one\n", "\n\t"]) + sql
         return sql
+
+    def bare(self, depth: int) -> str:
+        """A statement without SELECT: VALUES or (MySQL) TABLE."""
+        choices = self.choices
+        if self.flavor == "mysql" and choices.chance(30):
+            return f"TABLE {choices.one(self.schema.tables).full}"
+        sql = self.values(None, depth)
+        return f"{sql} ORDER BY 1, 2 LIMIT 1" if self.flavor == "mysql" and choices.chance(20) else sql
+
+    def values(self, outer: Environment | None, depth: int, columns: int = 2) -> str:
+        """Rows of VALUES, of numbers and of subqueries."""
+        choices = self.choices
+        row = "ROW" if self.flavor == "mysql" else ""
+        rows = []
+        for _ in range(1 + choices.upto(2)):
+            items = [
+                f"({self.scalar_query(outer or [], 'i', depth)})"
+                if depth > 0 and choices.chance(25)
+                else str(choices.upto(4))
+                for _ in range(columns)
+            ]
+            rows.append(f"{row}({', '.join(items)})")
+        return f"VALUES {', '.join(rows)}"
 
     # -------------------------------------------------- sources
 
@@ -79,7 +104,11 @@ class Grammar:
             alias = self.alias()
             return f"{name} AS {alias}", Source(alias, columns)
         if choices.chance(4):
-            return self.literal_rows(lateral)
+            return self.literal_rows(lateral, depth)
+        if self.flavor == "mysql" and choices.chance(3):
+            table, alias = choices.one(self.schema.tables), self.alias()
+            columns = [(column.name, column.kind) for column in table.columns]
+            return f"(TABLE {table.full}) AS {alias}", Source(alias, columns)
         relations: list[Table | View] = [
             *self.schema.tables,
             *(self.schema.views if choices.chance(30) else ()),
@@ -117,21 +146,21 @@ class Grammar:
             return f"LATERAL ({sql}) AS {alias}", Source(alias, columns)
         return f"({self.query(depth - 1, kinds, names)}) AS {alias}", Source(alias, columns)
 
-    def literal_rows(self, lateral: Environment | None) -> tuple[str, Source]:
+    def literal_rows(self, lateral: Environment | None, depth: int) -> tuple[str, Source]:
         choices, alias = self.choices, self.alias()
-        values = [f"{choices.upto(4)}" for _ in range(1 + choices.upto(2))]
         if choices.chance(50):
-            document = f"'[{', '.join(values)}]'"
+            document = f"'[{', '.join(str(choices.upto(4)) for _ in range(1 + choices.upto(2)))}]'"
             json = self.column(lateral, "j") if lateral else None
             if json is not None and choices.chance(70):
                 document = json
+            elif self.flavor == "mariadb" and choices.chance(50):
+                document = f"({self.scalar_query(lateral or [], 'j', 1)})"
             sql = f"JSON_TABLE({document}, '$[*]' COLUMNS (o FOR ORDINALITY, c0 INT PATH '$')) AS {alias}"
             return sql, Source(alias, [("c0", "i"), ("o", "i")])
+        values = self.values(None, depth)
         if self.flavor == "mysql":
-            rows = ", ".join(f"ROW({value}, {choices.upto(3)})" for value in values)
-            return f"(VALUES {rows}) AS {alias} (c0, c1)", Source(alias, [("c0", "i"), ("c1", "i")])
-        rows = ", ".join(f"({value}, {choices.upto(3)})" for value in values)
-        sql = f"(WITH v{alias}(c0, c1) AS (VALUES {rows}) SELECT * FROM v{alias}) AS {alias}"
+            return f"({values}) AS {alias} (c0, c1)", Source(alias, [("c0", "i"), ("c1", "i")])
+        sql = f"(WITH v{alias}(c0, c1) AS ({values}) SELECT * FROM v{alias}) AS {alias}"
         return sql, Source(alias, [("c0", "i"), ("c1", "i")])
 
     def from_clause(self, depth: int) -> tuple[str, Environment]:
@@ -139,8 +168,10 @@ class Grammar:
         sql, first = self.source(depth)
         environment = [first]
         for _ in range(choices.one([0, 0, 0, 1, 1, 1, 2, 2])):
+            if choices.chance(6):
+                sql = f"({sql})"
             sql = self.join(sql, environment, depth)
-        return sql, environment
+        return f"({sql})" if choices.chance(4) else sql, environment
 
     def join(self, left: str, environment: Environment, depth: int) -> str:
         """One more source, joined to what is there; the environment gets it."""
@@ -371,6 +402,8 @@ class Grammar:
         self.in_condition += 1
         compared, self.compared = self.compared, not 45 <= form < 75
         try:
+            if form < 4 and kind == "i":
+                return f"{left} {choices.one(['IN', 'NOT IN'])} ({self.values(outer, depth - 1, 1)})"
             if form < 35:
                 query = self.query(depth - 1, [kind], outer=outer, limited=False)
                 return f"{left} {choices.one(['IN', 'NOT IN'])} ({query})"
@@ -484,6 +517,9 @@ class Grammar:
                 f"LIMIT {count}",
                 f"LIMIT {count} OFFSET {skipped}",
                 f"LIMIT {skipped}, {count}",
+                f"LIMIT {count}"
+                if self.flavor == "mysql"
+                else f"OFFSET {skipped} ROWS FETCH NEXT {count} ROWS ONLY",
             ]
         )
 

@@ -25,7 +25,7 @@ from .generate import to_sql
 from .inside import narrowed
 from .names import named_tables, qualify, through_views
 from .order import determined, marks_of
-from .predicates import demanded_occurrences, from_occurrences, predicates, standalone
+from .predicates import demanded_occurrences, from_occurrences, predicates, standalone, whole_tables
 from .rejection import witnesses
 from .resolve import resolve
 from .simplify import simplify
@@ -217,7 +217,7 @@ def _leaves(query: Query) -> Iterator[Leaf]:
         for branch in _branches(root):
             for base in demanded_occurrences(branch):
                 yield Leaf(base.table, to_sql(rows_behind(branch, base)))
-    for table in {base.table.full_name: base.table for base in occurrences(query) if base.whole}.values():
+    for table in whole_tables(query):
         yield Leaf(table, None)
 
 

@@ -22,6 +22,7 @@ from .tree import (
     Derived,
     Join,
     Opaque,
+    Output,
     Query,
     Tree,
     Union,
@@ -163,16 +164,12 @@ def derived(
     return Derived(alias, query, lateral)
 
 
-def _values(node: exp.Values, named: Expr, place: Place) -> Opaque:
-    opaque = values(node, place, _given_names(named))
-    place.scope.show(named.alias or opaque.alias, opaque.alias, opaque.columns)
-    return opaque
-
-
-def values(node: exp.Values, place: Place, names: Sequence[str] = ()) -> Opaque:
-    """The rows of VALUES, as a UNION ALL of SELECTs: VALUES ROW (…) is MySQL's, and VALUES (…) MariaDB's."""
+def _values(node: exp.Values, named: Expr, place: Place) -> Tree:
+    if not _is_of_literals(node):
+        query = place.outside().query(node)
+        return _subquery(query, named, place, lateral=bool(outer_references(query)))
     rows = [_row(row) for row in node.expressions]
-    names = names or [f"column_{i}" for i in range(len(rows[0]))]
+    names = _given_names(named) or _names_of_values(node)
     union: Expr | None = None
     for row in rows:
         items = zip(names, row, strict=True)
@@ -181,16 +178,37 @@ def values(node: exp.Values, place: Place, names: Sequence[str] = ()) -> Opaque:
         )
         union = select if union is None else exp.Union(this=union, expression=select, distinct=False)
     assert union is not None
-    return Opaque(place.alias(), exp.Subquery(this=union), tuple(names))
+    opaque = Opaque(place.alias(), exp.Subquery(this=union), tuple(names))
+    place.scope.show(named.alias or opaque.alias, opaque.alias, opaque.columns)
+    return opaque
+
+
+def values(node: exp.Values, place: Place) -> Query:
+    """The rows of VALUES, as a UNION ALL of SELECTs: VALUES ROW (…) is MySQL's, and VALUES (…) MariaDB's."""
+    inside, names = place.inside(), _names_of_values(node)
+    blocks = tuple(
+        Block(
+            tuple(Output(name, expression(item, inside)) for name, item in zip(names, _row(row), strict=True))
+        )
+        for row in node.expressions
+    )
+    return blocks[0] if len(blocks) == 1 else Union(blocks, distinct=False)
+
+
+def _names_of_values(node: exp.Values) -> list[str]:
+    return [f"column_{i}" for i in range(len(_row(node.expressions[0])))]
+
+
+def _is_of_literals(node: exp.Values) -> bool:
+    return node.find(exp.Column, exp.Query) is None and not any(
+        node.args.get(word) for word in exp.QUERY_MODIFIERS
+    )
 
 
 def _row(row: Expr) -> list[Expr]:
     items = list(row.expressions) if isinstance(row, exp.Tuple) else [row]
     if len(items) == 1 and is_row(items[0]):
         items = list(items[0].expressions)
-    for item in items:
-        if item.find(exp.Column, exp.Query) is not None:
-            raise Unsupported("VALUES with anything but literals is not analysed")
     return items
 
 

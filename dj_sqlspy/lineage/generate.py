@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
+from ..servers.mysql.lists import balanced
 from ..servers.mysql.syntax import Exact, Expr
 from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of
 
@@ -139,11 +140,7 @@ def _expression(node: Expr) -> Expr:
 
 
 def _and(conditions: Sequence[Expr]) -> Expr:
-    result: Expr
-    result, *others = (exp.Paren(this=_expression(condition)) for condition in conditions)
-    for other in others:
-        result = exp.And(this=result, expression=other)
-    return result
+    return balanced(exp.And, [exp.Paren(this=_expression(condition)) for condition in conditions])
 
 
 def _name(text: str) -> exp.Identifier:

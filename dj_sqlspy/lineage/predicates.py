@@ -13,18 +13,22 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr, is_row
+from ..servers.tables import Table
 from .tree import (
     Base,
     Block,
     Derived,
     Join,
     Query,
+    Source,
     Tree,
     Union,
+    children,
     expressions_of,
     is_not_false,
     is_not_true,
     is_plain,
+    occurrences,
     outer_references,
     query_of,
     sources,
@@ -224,6 +228,41 @@ def demanded_occurrences(query: Query) -> list[Base]:
             if predicate.polarity != "-" and not predicate.standalone:
                 found += demanded_occurrences(predicate.query)
     return found
+
+
+def whole_tables(query: Query) -> Iterator[Table]:
+    """Tables of which all rows are demanded, whatever they are read for, each once.
+
+    The relevance that MATCH … AGAINST tells is computed from all rows of its table: how many hold a word.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> query = tree("SELECT b.y FROM a JOIN b USING (id) WHERE MATCH (x) AGAINST ('one')")
+    >>> [table.name for table in whole_tables(query)]
+    ['a']
+    """
+    found = [base for base in occurrences(query) if base.whole]
+    by_alias = {source.alias: source for each in _all(query) for source in _sources(each)}
+    matches = (
+        match for each in _all(query) for e in expressions_of(each) for match in e.find_all(exp.MatchAgainst)
+    )
+    for alias in {column.table for match in matches for column in match.find_all(exp.Column)}:
+        source = by_alias.get(alias)
+        if isinstance(source, Base):
+            found.append(source)
+        elif isinstance(source, Derived):
+            found += occurrences(source.query)
+    yield from {base.table.full_name: base.table for base in found}.values()
+
+
+def _all(query: Query) -> Iterator[Query]:
+    """A query and all that are in it."""
+    yield query
+    for child in children(query):
+        yield from _all(child)
+
+
+def _sources(query: Query) -> Iterator[Source]:
+    return sources(query.tree) if isinstance(query, Block) else iter(())
 
 
 def rowless(tree: Tree | None) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from sqlglot import exp
 
 from ..servers.catalog import Catalog
-from ..servers.mysql.syntax import Expr, Unsupported
+from ..servers.mysql.syntax import Exact, Expr, Unsupported
 from .expressions import expression
 from .from_clause import derived, from_clause, values
 from .rewrite import with_new_aliases
@@ -31,7 +31,6 @@ from .tree import (
     Tree,
     Union,
     aggregates,
-    column,
     conjuncts,
     outer_references,
 )
@@ -50,8 +49,22 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     Unsupported
         Where a construct is not analysed, or a table is not in the catalog.
     """
+    if _depth(node) > _DEEPEST:
+        raise Unsupported("it is nested too deeply")
     numbers = itertools.count(1)
     return distinct_names(_query(node, Place(catalog, lambda: f"t{next(numbers)}", _query, default_schema)))
+
+
+# Levels of an expression that all passes can walk; it is sqlglot's own parser that sets a limit to parentheses.
+_DEEPEST = 100
+
+
+def _depth(node: Expr) -> int:
+    """The levels of an expression."""
+    level, count = [node], 0
+    while level:
+        level, count = [child for each in level for child in each.iter_expressions()], count + 1
+    return count
 
 
 def _query(node: Expr, place: Place) -> Query:
@@ -66,8 +79,7 @@ def _query(node: Expr, place: Place) -> Query:
         case exp.Table(this=exp.Identifier()):
             return _select(exp.select("*").from_(node.copy()), place)
         case exp.Values():
-            opaque = values(node, place)
-            return Block(tuple(Output(name, column(opaque.alias, name)) for name in opaque.columns), opaque)
+            return _ordered(values(node, place), node, place)
     raise Unsupported(f"a query of the form {type(node).__name__} is not analysed")
 
 
@@ -172,7 +184,7 @@ def _outputs(node: exp.Select, place: Place) -> Iterator[Output]:
 def _natural_name(item: Expr) -> str:
     if isinstance(item, exp.Column):
         return item.name
-    name: str = item.sql(dialect="mysql", comments=False)
+    name: str = item.sql(dialect=Exact, comments=False)
     return name[:64].strip() or "column"
 
 
@@ -254,6 +266,11 @@ def _number(node: Any) -> int | None:
     if node is None:
         return None
     value = node.expression
+    if isinstance(node, exp.Fetch):  # FETCH FIRST ROW ONLY is LIMIT 1
+        options = node.args.get("limit_options")
+        if options is not None and (options.args.get("with_ties") or options.args.get("percent")):
+            raise Unsupported("FETCH … WITH TIES is not analysed")
+        value = node.args.get("count") or exp.Literal.number(1)
     if isinstance(value, exp.Literal) and not value.is_string and str(value.this).isdigit():
         return int(value.this)
     raise Unsupported("LIMIT or OFFSET is not a plain number")

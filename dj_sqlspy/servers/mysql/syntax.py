@@ -19,6 +19,8 @@ from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
+from .lists import Listed, folded, unfolded
+
 Expr: TypeAlias = exp.Expr
 
 
@@ -103,6 +105,7 @@ class Exact(MySQL):
             **{node: f for node, f in MySQL.Generator.TRANSFORMS.items() if node is not exp.Select},
             # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
             exp.RegexpLike: lambda self, e: self.binary(e, "RLIKE"),
+            Listed: lambda self, e: e.args["terms"].written(self.sql(e, "this")),
         }
 
         VALUES_AS_TABLE = WRAP_DERIVED_VALUES = True
@@ -247,8 +250,9 @@ def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
     """
     dialect = _dialect_of(frozenset(modes))
     tokens, into = _without_into([_plain_hexadecimal(token, sql) for token in tokens_of(sql, modes)])
+    folded_tokens, lists = folded(tokens, lambda text: Exact().generate(exp.Literal.string(text)))
     try:
-        parsed = _parsed(dialect, tokens, sql)
+        parsed = _parsed(dialect, list(folded_tokens), sql)
     except SqlglotError as error:
         raise Unsupported(f"sqlglot cannot parse it: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
@@ -257,6 +261,8 @@ def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
     if "DUAL" in sql.upper():
         for statement in statements:
             _name_dual(statement)
+    for statement in statements:
+        unfolded(statement, lists)
     if into and statements:
         targets = [exp.Parameter(this=name) for name in into]
         statements[-1].set("into", exp.Into(this=exp.Tuple(expressions=targets)))

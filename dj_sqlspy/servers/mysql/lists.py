@@ -1,0 +1,279 @@
+"""Lists: conditions of thousands of keys, as one condition with a list of literals.
+
+In: the tokens of a statement, or its expression. Out: tokens in which terms of OR, AND or IN (…) that differ in
+literals only are one term; and expressions in which a `Listed` stands for it, which writes all of them. So a list of
+100,000 keys is resolved, copied and walked as one condition. Terms that are not alike stay, in a tree whose depth grows
+with the logarithm of their number. What AND and OR join is the same in any order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
+from sqlglot import exp
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
+
+# Fewer terms than this stay as they are.
+FEWEST = 64
+
+# What stands in a term for each of its literals, as tokens and as SQL.
+_MARKERS = {
+    TokenType.NUMBER: ("8804{:012d}4088", "{}"),
+    TokenType.STRING: ("8805{:012d}5088", "'{}'"),
+    TokenType.HEX_STRING: ("8806{:012d}6088", "x'{}'"),
+}
+_NAMES = frozenset({TokenType.IDENTIFIER, TokenType.VAR})
+# What terms may hold outside of parentheses; then AND and OR outside of parentheses are those that join the terms.
+_OUTSIDE = _NAMES.union(
+    _MARKERS,
+    (TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.GT, TokenType.LTE, TokenType.GTE),
+    (TokenType.NULLSAFE_EQ, TokenType.IS, TokenType.IN, TokenType.NOT, TokenType.LIKE, TokenType.EXISTS),
+    (TokenType.DOT, TokenType.DASH, TokenType.NULL, TokenType.TRUE, TokenType.FALSE),
+)
+_JOINING = {TokenType.OR: "OR", TokenType.AND: "AND", TokenType.COMMA: ","}
+_PARENTHESES = (TokenType.L_PAREN, TokenType.R_PAREN)
+# What terms of a list may hold.
+_INSIDE = (_OUTSIDE - {TokenType.EXISTS}).union(_JOINING, _PARENTHESES)
+# Up to one of these a WHERE or HAVING goes, if no parenthesis ends it.
+_ENDS = frozenset(
+    (TokenType.GROUP_BY, TokenType.ORDER_BY, TokenType.HAVING, TokenType.LIMIT, TokenType.WINDOW)
+).union((TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT, TokenType.SEMICOLON))
+_CALL = "\0listed"  # no function's name
+
+
+class Listed(exp.Expression, exp.Condition):
+    """Terms joined by one word: ``this`` with markers for its literals, and the `Terms`."""
+
+    arg_types = {"this": True, "terms": True}
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What the terms of a list differ in, and what joins them.
+
+    Attributes
+    ----------
+    word : {"OR", "AND", ","}
+    markers : tuple of str
+        As SQL, in the order of the literals.
+    literals : list of tuple of str
+        For each term, as SQL.
+    """
+
+    word: str
+    markers: tuple[str, ...]
+    literals: list[tuple[str, ...]] = field(repr=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Terms:
+        return self
+
+    def written(self, term: str) -> str:
+        """All terms as SQL, from that of one with the markers in it.
+
+        >>> Terms("OR", ("1", "2"), [("3", "'x'"), ("4", "'y'")]).written("a = 1 AND b = 2")
+        "((a = 3 AND b = 'x') OR (a = 4 AND b = 'y'))"
+        """
+        if not self.markers:
+            return term
+        places = {marker: f"{{{number}}}" for number, marker in enumerate(self.markers)}
+        pieces = re.split("(" + "|".join(map(re.escape, self.markers)) + ")", term)
+        form = "".join([places.get(piece) or piece.replace("{", "{{").replace("}", "}}") for piece in pieces])
+        every = [form.format(*row) for row in self.literals]
+        return ", ".join(every) if self.word == "," else "((" + f") {self.word} (".join(every) + "))"
+
+
+# ---------------------------------------------------------------- tokens
+
+
+@dataclass
+class _Group:
+    """What stands in parentheses, or after WHERE: its tokens so far, and where AND, OR and commas are among them."""
+
+    kind: str  # "", "IN" or "WHERE"
+    tokens: list[Token] = field(default_factory=list)
+    joins: dict[str, list[int]] = field(default_factory=lambda: {"OR": [], "AND": [], ",": []})
+    plain: bool = True
+
+    def add(self, token: Token) -> None:
+        word = _JOINING.get(token.token_type)
+        if word is not None:
+            self.joins[word].append(len(self.tokens))
+        elif token.token_type not in _OUTSIDE:
+            self.plain = False
+        self.tokens.append(token)
+
+    @property
+    def word(self) -> str:
+        """What joins its terms; "" where that cannot be told."""
+        either, both, comma = (bool(self.joins[word]) for word in ("OR", "AND", ","))
+        if not self.plain or comma != (self.kind == "IN") or (comma and (either or both)):
+            return ""
+        return "," if comma else "OR" if either else "AND"
+
+
+def folded(tokens: Sequence[Token], quoted: Callable[[str], str]) -> tuple[Sequence[Token], list[Terms]]:
+    """Tokens in which a list is a call of one of its terms, and the lists.
+
+    Parameters
+    ----------
+    tokens : sequence of Token
+    quoted : callable
+        Writes a text as SQL.
+    """
+    if len(tokens) < 3 * FEWEST:
+        return tokens, []
+    lists: list[Terms] = []
+    groups = [_Group("")]
+
+    def close() -> None:
+        group = groups.pop()
+        groups[-1].tokens += _folded(group, lists, quoted)
+
+    last: Token | None = None
+    for token in tokens:
+        type_ = token.token_type
+        if groups[-1].kind == "WHERE" and (type_ in _ENDS or type_ == TokenType.R_PAREN):
+            close()
+        if type_ == TokenType.R_PAREN and len(groups) > 1:
+            close()
+            groups[-1].tokens.append(token)
+        else:
+            if type_ == TokenType.L_PAREN:
+                groups[-1].tokens.append(token)
+            else:
+                groups[-1].add(token)
+            if type_ == TokenType.L_PAREN:
+                groups.append(_Group("IN" if last is not None and last.token_type == TokenType.IN else ""))
+            elif type_ in (TokenType.WHERE, TokenType.HAVING):
+                groups.append(_Group("WHERE"))
+        last = token
+    while len(groups) > 1:
+        close()
+    return groups[0].tokens, lists
+
+
+def _folded(group: _Group, lists: list[Terms], quoted: Callable[[str], str]) -> list[Token]:
+    """The tokens of a group, where terms that are alike are one."""
+    tokens, word = group.tokens, group.word
+    joins = group.joins[word] if word else []
+    if len(joins) + 1 < FEWEST:
+        return tokens
+    alike: dict[tuple[object, ...], list[Sequence[Token]]] = {}
+    apart: list[Sequence[Token]] = []
+    for start, end in zip([-1, *joins], [*joins, len(tokens)], strict=True):
+        term = tokens[start + 1 : end]
+        form = _form(term)
+        if form is None:
+            apart.append(term)
+        else:
+            alike.setdefault(form, []).append(term)
+    terms: list[Sequence[Token]] = []
+    for each in alike.values():
+        if len(each) < FEWEST:
+            terms += each
+        else:
+            terms.append(_listed(each, word, lists, quoted))
+    found: list[Token] = []
+    for joined in (*terms, *apart):
+        if found:
+            found.append(tokens[joins[0]])
+        found += joined
+    return found
+
+
+def _form(term: Sequence[Token]) -> tuple[object, ...] | None:
+    """What terms that are alike have in common; None for a term that can be none of a list."""
+    form: list[object] = []
+    last = None
+    for token in term:
+        type_ = token.token_type
+        if type_ not in _INSIDE:
+            return None
+        if (type_ == TokenType.L_PAREN and last == TokenType.VAR) or (
+            type_ == TokenType.STRING and (last == TokenType.STRING or last in _NAMES)
+        ):
+            return None  # a function, an introducer, or a text of two parts
+        form.append(type_ if type_ in _MARKERS else token.text)
+        last = type_
+    return tuple(form) or None
+
+
+def _listed(
+    terms: Sequence[Sequence[Token]], word: str, lists: list[Terms], quoted: Callable[[str], str]
+) -> list[Token]:
+    """The first of some terms, with markers for its literals, as an argument of a call that has the list's number."""
+    first = terms[0]
+    places = [place for place, token in enumerate(first) if token.token_type in _MARKERS]
+    found: list[Token] = list(first)
+    markers = []
+    for number, place in enumerate(places):
+        text, written = _MARKERS[first[place].token_type]
+        found[place] = _token(first[place], first[place].token_type, text.format(number))
+        markers.append(written.format(text.format(number)))
+    literals = [tuple([_literal(term[place], quoted) for place in places]) for term in terms]
+    lists.append(Terms(word, tuple(markers), literals))
+    at = first[0]
+    return [
+        _token(at, TokenType.VAR, _CALL),
+        _token(at, TokenType.L_PAREN, "("),
+        _token(at, TokenType.NUMBER, str(len(lists) - 1)),
+        _token(at, TokenType.COMMA, ","),
+        *found,
+        _token(at, TokenType.R_PAREN, ")"),
+    ]
+
+
+def _token(at: Token, type_: TokenType, text: str) -> Token:
+    return Token(type_, text, at.line, at.col, at.start, at.end)
+
+
+def _literal(token: Token, quoted: Callable[[str], str]) -> str:
+    if token.token_type == TokenType.NUMBER:
+        return str(token.text)
+    return quoted(token.text) if token.token_type == TokenType.STRING else f"x'{token.text}'"
+
+
+# ---------------------------------------------------------------- expressions
+
+
+def unfolded(statement: exp.Expr, lists: Sequence[Terms]) -> None:
+    """Put a `Listed` where the tokens call a list, and long chains of AND and OR in balance; in place."""
+    for call in list(statement.find_all(exp.Anonymous)) if lists else ():
+        if call.this == _CALL:
+            number, term = call.expressions
+            call.replace(Listed(this=term, terms=lists[int(number.this)]))
+    for node in list(statement.find_all(exp.And, exp.Or)):
+        if type(node.parent) is not type(node):
+            terms = list(_terms(node))
+            if len(terms) >= FEWEST:
+                node.replace(balanced(type(node), terms))
+
+
+def _terms(chain: exp.Expr) -> Iterator[exp.Expr]:
+    waiting = [chain]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is type(chain):
+            waiting += [node.expression, node.this]
+        else:
+            yield node
+
+
+def balanced(kind: type[exp.Expr], terms: Sequence[exp.Expr]) -> exp.Expr:
+    """Terms joined by AND or OR, in a tree of little depth.
+
+    >>> balanced(exp.Or, [exp.column(name) for name in "abc"]).sql()
+    'a OR b OR c'
+    """
+    found = list(terms)
+    while len(found) > 1:
+        pairs = zip(found[::2], found[1::2], strict=False)
+        rest = found[-1:] if len(found) % 2 else []
+        found = [kind(this=one, expression=other) for one, other in pairs] + rest
+    return found[0]

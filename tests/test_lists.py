@@ -1,0 +1,82 @@
+"""Lists of keys: conditions of many terms mean what they meant, and take no longer than their length."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+from dj_sqlspy.lineage import analyse
+from dj_sqlspy.lineage.example import CATALOG
+from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql import lists
+from dj_sqlspy.servers.mysql.lists import Listed
+from dj_sqlspy.servers.mysql.syntax import Exact, parse
+
+TEXTS = ["a", "it''s", "{0}", "b\\\\c", "%s", "x y", "Ä"]
+TERMS = {
+    "OR of dicts": " OR ".join(f"(`a`={i})AND(`b`='{TEXTS[i % 7]}')" for i in range(200)),
+    "NOT of them": "NOT (" + " OR ".join(f"(`a`={i})AND(`b`='{TEXTS[i % 7]}')" for i in range(200)) + ")",
+    "AND": " AND ".join(f"(NOT (`a`={i} and b='{TEXTS[i % 7]}'))" for i in range(100)),
+    "of several kinds": " OR ".join(
+        ["a = -3", "b = X'6162'", "a IS NULL", "a IN (SELECT 5)", "UPPER(b) = 'A'"]
+        + [f"a = {i} OR (a, b) = ({-i}, 'a') OR b = X'{i:04x}'" for i in range(100)]
+    ),
+    "IN": "a IN (" + ", ".join(map(str, range(100))) + ")",
+    "IN of rows": "(a, b) NOT IN (" + ", ".join(f"({i}, '{TEXTS[i % 7]}')" for i in range(100)) + ")",
+    "before AND": "(" + " OR ".join(f"a={i}" for i in range(100)) + ") AND b <> 'a' OR a = 150",
+}
+
+
+def test_examples() -> None:
+    assert doctest.testmod(lists).failed == 0
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_means_the_same(name: str, server: Server) -> None:
+    """The server finds the same rows by what is written of a list."""
+    rows = " UNION ALL ".join(
+        f"SELECT {i} AS a, '{text}' AS b"
+        for i in (-3, -1, 0, 1, 2, 5, 99, 150, 205)
+        for text in (*TEXTS, "ab")
+    )
+    sql = f"SELECT a, b FROM ({rows} UNION ALL SELECT NULL, 'a') AS t WHERE {TERMS[name]} ORDER BY a, b"
+    statement = parse(sql)
+    assert statement.find(Listed) is not None
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        expected = cursor.fetchall()
+        cursor.execute(statement.copy().sql(dialect=Exact, comments=False))
+        assert cursor.fetchall() == expected
+    assert expected
+
+
+@pytest.mark.parametrize("terms", ["(`id`={})AND(`n`=3)", "NOT (`id`={})", "id={} and n=3"])
+@pytest.mark.parametrize("word", [" OR ", " AND "])
+def test_many_keys(terms: str, word: str) -> None:
+    condition = word.join(f"({terms.format(i)})" for i in range(10_000))
+    found = analyse(f"SELECT * FROM s.b WHERE ({condition})", CATALOG)
+    assert found.fallback is None
+    (leaf,) = found.leaves
+    assert leaf.sql is not None and leaf.sql.count("`id`") >= 10_000
+
+
+def test_many_that_are_not_alike() -> None:
+    condition = " AND ".join(f"id NOT IN (SELECT id FROM s.a WHERE x = {i})" for i in range(150))
+    found = analyse(f"SELECT * FROM s.b WHERE {condition}", CATALOG)
+    assert (found.fallback, len(found.leaves), len(found.witnesses)) == (None, 1, 150)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id FROM s.a WHERE " + "(" * 300 + "id = 1" + ")" * 300,
+        "SELECT id FROM s.a WHERE " + "+".join(["id"] * 2000) + " = 3",
+        " UNION ".join(["SELECT id FROM s.a"] * 2000),
+    ],
+    ids=["parentheses", "sum", "UNION"],
+)
+def test_nested_too_deeply(sql: str) -> None:
+    found = analyse(sql, CATALOG)
+    assert found.fallback == "it is nested too deeply"
+    assert [(leaf.table.name, leaf.sql) for leaf in found.leaves] == [("a", None)]
