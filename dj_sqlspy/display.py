@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from rich.console import Console, RenderableType
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 # DataJoint's colours of the tiers: of what is drawn, and of names in a terminal
 COLOURS = {
@@ -63,6 +65,10 @@ def short(sql: str, length: int = 160) -> str:
 def as_text(lines: Iterable[RenderableType], width: int = 100) -> str:
     """What a terminal of some width would show, without colours."""
     out = io.StringIO()
+    # here, since the capture needs numbers and texts only, and is imported with every analysis
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
     for line in lines:
         console.print(line, soft_wrap=isinstance(line, Text))

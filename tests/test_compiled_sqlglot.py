@@ -16,7 +16,9 @@ from tests.lab import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.line("2.x"), pytest.mark.flavor("mariadb")]
 
 ANALYSE = """
-from dj_sqlspy.catalog import Catalog, Column, Table
+from dj_sqlspy.servers.catalog import Catalog
+from dj_sqlspy.servers.columns import Column
+from dj_sqlspy.servers.tables import Table
 from dj_sqlspy.lineage import analyse
 table = Table("lab", "subject", (Column("subject", "int", "int", False, None, ""),), ("subject",))
 lineage = analyse("SELECT * FROM lab.subject WHERE subject = 3", Catalog({table.full_name: table}, ()))

@@ -162,11 +162,35 @@ _LITERALS = frozenset({TokenType.STRING, TokenType.NUMBER, TokenType.HEX_STRING,
 def _single(sql: str, modes: Collection[str]) -> Expr:
     for token in tokens_of(sql, modes):
         for comment in token.comments:
-            if comment.lstrip().startswith(("!", "M!")):  # which the server runs
+            if comment.lstrip().startswith(("!", "M!")) and not _is_hint(comment):  # which the server runs
                 raise NotARead("a comment in it is run by the server")
             if "{#" in sql:  # which sqlglot reads as the start of one
                 raise NotARead("a comment in it may be none to the server")
     return parse(sql, modes)
+
+
+# Words of executed comments that change no result.
+_HINTS = frozenset(
+    {
+        "STRAIGHT_JOIN",
+        "SQL_NO_CACHE",
+        "HIGH_PRIORITY",
+        "SQL_SMALL_RESULT",
+        "SQL_BIG_RESULT",
+        "SQL_BUFFER_RESULT",
+    }
+)
+
+
+def _is_hint(comment: str) -> bool:
+    """Whether an executed comment is nothing but words that change no result.
+
+    >>> _is_hint("!40001 SQL_NO_CACHE "), _is_hint("! + 1")
+    (True, False)
+    """
+    words = comment.strip().lstrip("M").lstrip("!").upper().split()
+    words = words[1:] if words and words[0].isdecimal() else words
+    return bool(words) and _HINTS.issuperset(words)
 
 
 def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
@@ -223,7 +247,7 @@ def _effects(query: Expr, reads_only: ReadsOnly) -> Iterator[str]:
         elif isinstance(node, exp.Command):
             yield "a part of it cannot be parsed"
         name = function_name(node)
-        if name is None or name in _QUANTIFIERS:
+        if name is None or name in _QUANTIFIERS or node.find_ancestor(exp.Hint) is not None:
             continue
         schema = node.parent.this.name if isinstance(node.parent, exp.Dot) else ""
         if not schema and name in _EFFECTS:
