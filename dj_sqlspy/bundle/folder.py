@@ -34,15 +34,15 @@ from .. import atomic
 from ..errors import BundleError
 from ..progress import shown
 from ..servers import backend_of
-from ..version import __version__
 from . import texts
 from .code import FOLDER
-from .manifest import FORMAT_VERSION, read_manifest
+from .manifest import FILE, read_manifest
+from .reading import require_regular
 
 DUMP_FILE = "dump.sql.gz"
 DIGESTS_FILE = "digests.json"
 FILES = texts.FILES | {
-    "manifest.json",
+    FILE,
     "dump.sh",
     "restore.sh",
     DUMP_FILE,
@@ -62,19 +62,20 @@ class BundleFolder:
     Raises
     ------
     BundleError
-        If ``path`` is not such a folder.
+        If ``path`` is not such a folder, its manifest has not the form that it should have, or one of its files is a
+        symbolic link or a special file.
     """
 
     path: Path
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
-        if self.manifest.get("format_version") != FORMAT_VERSION:
+        code = [one["path"] for one in self.manifest["code"]]
+        if code and (self.path / FOLDER).is_symlink():
             raise BundleError(
-                f"Reading the bundle {self.path}: its format version is"
-                f" {self.manifest.get('format_version')}, and dj-sqlspy {__version__} reads {FORMAT_VERSION}."
-                " Use the dj-sqlspy that wrote it, or a newer one."
+                f"Reading {self.path / FOLDER}: it is a symbolic link, and no folder of a bundle."
             )
+        require_regular(self.path / name for name in (*sorted(FILES), *code))
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

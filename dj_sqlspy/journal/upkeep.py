@@ -6,6 +6,7 @@ In: folders that `journal` wrote. Out: the same records in another place or orde
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from .. import atomic, settings
 from ..errors import JournalError
 from .places import INCOMPLETE, SUFFIX, analysis_folder, folders, make_folder, run_folders, run_order
 from .runs import Analysis, newest_run, read_run
+
+MERGED = "merged"  # the file in the folder of a run that names those of its files which came from elsewhere
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ def merge(source: str | os.PathLike[str], home: str | os.PathLike[str] | None = 
     Raises
     ------
     JournalError
-        If there is no journal, one was written by a newer dj-sqlspy, a file can't be copied, or is another than
-        the one of this name that is here. What was merged before stays.
+        If there is no journal, one was written by a newer dj-sqlspy, a file can't be copied, is no regular file, or is
+        another than the one of this name that is here. What was merged before stays.
     """
     place, source = settings.home(home), settings.home(source)
     merged = []
@@ -80,14 +83,44 @@ def merge(source: str | os.PathLike[str], home: str | os.PathLike[str] | None = 
     ]
 
 
+def is_own(file: Path, home: Path) -> bool:
+    """Whether a file of a journal was written by this home's own capture, and was neither merged nor fetched."""
+    return home in file.parents and file.stem not in _merged(file.parent)
+
+
+def _merged(run: Path) -> list[str]:
+    """The names of those files of a run that came from elsewhere."""
+    try:
+        return (run / MERGED).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
 def _is_journal(path: Path) -> bool:
     return path.suffix in (SUFFIX, INCOMPLETE)
 
 
 def _all_runs(home: Path) -> Iterator[Path]:
-    for paper in folders(home):
-        for analysis in folders(paper):
-            yield from (run for run in run_folders(analysis) if any(map(_is_journal, run.iterdir())))
+    for paper in _real_folders(home):
+        for analysis in _real_folders(paper):
+            for run in run_folders(analysis):
+                if any(map(_is_journal, _real(run).iterdir())):
+                    yield run
+
+
+def _real_folders(path: Path) -> Iterator[Path]:
+    return map(_real, folders(path))
+
+
+def _real(path: Path) -> Path:
+    """A folder or file of another home, which may not stand for something elsewhere on this machine."""
+    mode = path.lstat().st_mode
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise JournalError(
+            f"Merging {path}: it is a symbolic link or a special file, and a home has only folders and regular files."
+            " Nothing of this run was merged."
+        )
+    return path
 
 
 def _target(run: Path, analysis: Path) -> Path:
@@ -111,8 +144,8 @@ def _started(run: Path) -> float:
 
 
 def _copy(file: Path, target: Path) -> int:
-    """Copy a file that only grows; whether there was something to copy."""
-    new = file.read_bytes()
+    """Copy a regular file that only grows; whether there was something to copy."""
+    new = _real(file).read_bytes()
     old = target.read_bytes() if target.exists() else None
     if old is not None and old.startswith(new):
         return 0
@@ -121,6 +154,9 @@ def _copy(file: Path, target: Path) -> int:
             f"Merging {file}: {target} has the same name and other contents. One of them is damaged: move the "
             "wrong one away, and merge again."
         )
+    atomic.write(
+        target.parent / MERGED, "".join(f"{name}\n" for name in [*_merged(target.parent), target.stem])
+    )
     atomic.write(target, new)
     return 1
 

@@ -142,7 +142,7 @@ class Captured:
     @property
     def code(self) -> list[Code]:
         """The scripts and notebooks of the analyses, as far as they are known (see `bundle.code`)."""
-        return code_of(self.runs)
+        return code_of(self.runs, self.home)
 
     def require_complete(self) -> None:
         """Raise where something is missing from the record: whoever writes a bundle calls this.
