@@ -23,6 +23,8 @@ folder or handed over on a command line.
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import atomic
+from .. import atomic, guarded
 from ..errors import BundleError
 from ..progress import shown
 from ..servers import backend_of
@@ -70,6 +72,7 @@ class BundleFolder:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
+        atomic.recover(self.path)
         code = [one["path"] for one in self.manifest["code"]]
         if code and (self.path / FOLDER).is_symlink():
             raise BundleError(
@@ -161,25 +164,45 @@ class BundleFolder:
             raise BundleError(
                 f"Running {script}: no password on a command line; use --defaults-extra-file=FILE."
             )
-        with shown() as told:  # how long it takes; in a terminal of its own the script says how far it is
+        with contextlib.ExitStack() as stack:
+            settings = dict(os.environ)
+            if {"-p", "--password"} & set(options):
+                asked = stack.enter_context(guarded.secret(f"{_password(script)}\n"))
+                settings["DJ_SQLSPY_PASSWORD_AT"] = str(asked)
+            told = stack.enter_context(shown())  # how long it takes; alone, the script says how far it is
             told(script, 0)
-            ended = subprocess.run(
-                ["bash", str(self.path / script), *options],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
+            process = stack.enter_context(
+                guarded.started(
+                    ["bash", str(self.path / script), *options],
+                    env=settings,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    errors="replace",
+                )
             )
-        if ended.returncode:
+            out, said = process.communicate()
+        if process.returncode:
             raise BundleError(
-                f"Running {self.path / script}: it ended with code {ended.returncode}.\n"
-                f"{ended.stderr.strip()}"
+                f"Running {self.path / script}: it ended with code {process.returncode}.\n{said.strip()}"
             )
-        return ended.stdout.strip()
+        return str(out).strip()
+
+
+def _password(script: str) -> str:
+    """Ask for the password that ``-p`` means: the script has no terminal, so that it can be ended with this process."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError as error:
+        raise BundleError(
+            f"Running {script}: there is no terminal to ask for a password at. Use --defaults-extra-file=FILE."
+        ) from error
+    return getpass.getpass("Password: ")
 
 
 def check_place(path: Path) -> None:
     """Raise where a folder holds something else than a bundle, which would be lost."""
+    atomic.recover(path)
     if not path.exists() and not path.is_symlink():
         return
     if path.is_symlink() or not path.is_dir():

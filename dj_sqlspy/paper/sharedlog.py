@@ -17,7 +17,6 @@ import hashlib
 import json
 import logging
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -26,7 +25,7 @@ from typing import Any, NamedTuple
 
 import datajoint
 
-from .. import compat, settings
+from .. import compat, guarded, settings
 from ..errors import JournalError, SpyError
 from ..journal import (
     INCOMPLETE,
@@ -426,7 +425,7 @@ class Reader:
 
     def __init__(self, paper: str) -> None:
         self.paper = paper
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: guarded.Folder | None = None
         self._read: list[Entry] = []
 
     def combined(
@@ -470,13 +469,13 @@ class Reader:
 
     def _place(self, entry: Entry) -> Path:
         assert self._folder is not None
-        return Path(self._folder.name, encode_name(self.paper), encode_name(entry.analysis), entry.run)
+        return Path(self._folder.path, encode_name(self.paper), encode_name(entry.analysis), entry.run)
 
     def _fetched(self, log: Log) -> list[Entry]:
         entries = _listed(log, self.paper)
         if entries != self._read:
             _require_plain(entries, self.paper)
-            self._folder = tempfile.TemporaryDirectory(prefix="dj-sqlspy-")  # mode 0700
+            self._folder = guarded.Folder()
             for entry in entries:
                 make_folder(self._place(entry))
                 for journal, _ in entry.sizes:

@@ -18,7 +18,6 @@ import shlex
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from typing import Any, Literal
 
 import pymysql
 
-from ... import atomic
+from ... import atomic, guarded
 from ...errors import ServerError
 
 Flavor = Literal["mysql", "mariadb"]
@@ -79,9 +78,6 @@ SIZE_OPTIONS: dict[str, tuple[str, ...]] = {
 
 # Options that a data directory is made with, and that a server then has to be started with as well.
 LASTING_OPTIONS = ("--lower-case-table-names=",)
-
-# Waits for a line on its input. End of file without one: the process that owns the server was killed.
-GUARDIAN = 'if ! read -r _; then kill -9 "$1"; sleep 0.3; rm -rf "$2"; fi'
 
 
 @dataclass(frozen=True)
@@ -216,15 +212,12 @@ def private_server(
             " conda: conda install -c conda-forge mysql-server)."
         )
     owner = os.getpid()
-    base = Path(tempfile.mkdtemp(prefix="dj-sqlspy-"))
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, base, ignore_errors=True)
+        base = stack.enter_context(guarded.Folder())
         lasting = tuple(option for option in options if option.startswith(LASTING_OPTIONS))
         shutil.copytree(template(program, lasting), base / "data")
         pins = () if own_defaults else PINS[program.flavor]
-        process, server = _start(program, base, (*pins, *options))
-        stack.callback(_stop, process)
-        stack.callback(_guard(process.pid, base).communicate, b"stopped\n")
+        server = stack.enter_context(_started(program, base, (*pins, *options)))
         try:
             yield server
         finally:
@@ -263,13 +256,10 @@ def template(program: Program, options: Sequence[str] = ()) -> Path:
     if place.is_dir():
         return place
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    work = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
-    try:
+    with guarded.Folder(place.parent) as work:
         _initialize(program, work, made_with)
         with contextlib.suppress(OSError):  # another process was first: its template is as good
             (work / "data").rename(place)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     if not place.is_dir():
         raise ServerError(f"Making a data directory for {program.path}: {place} could not be written.")
     return place
@@ -395,24 +385,8 @@ def _installer(program: Program) -> str:
     )
 
 
-def _guard(pid: int, base: Path) -> subprocess.Popen[bytes]:
-    """Have a shell kill the server and delete its data should this process end before the block does.
-
-    That covers SIGTERM and SIGKILL alike, and needs no signal handler in the user's process.
-    """
-    return subprocess.Popen(
-        ["/bin/sh", "-c", GUARDIAN, "dj-sqlspy-guardian", str(pid), str(base)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    )
-
-
-def _start(
-    program: Program, base: Path, options: Sequence[str] = ()
-) -> tuple[subprocess.Popen[bytes], Server]:
+@contextlib.contextmanager
+def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Iterator[Server]:
     """Start on a free port; another program may take the port between looking and starting, so try again."""
     log, datadir = base / "log", base / "data"
     # a server that starts deletes every temporary table that it finds in its tmpdir, also those of others
@@ -436,29 +410,27 @@ def _start(
             *SIZE_OPTIONS[program.flavor],
             *options,
         ]
-        with log.open("wb") as out:  # a session of its own: Ctrl-C in a terminal must not reach the server
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=base, start_new_session=True
-            )
         place = {"host": "127.0.0.1", "port": port, "socket": str(base / "sock"), "user": "root"}
-        try:
+        # killed in the end: the data goes next, so there is nothing that an orderly shutdown (one to two seconds) saves
+        with (
+            log.open("wb") as out,
+            guarded.started(command, ending="KILL", stdout=out, stderr=out, cwd=base) as process,
+        ):
             answer = _wait(process, log, place, password, program)
-        except BaseException:
-            _stop(process)
-            raise
-        if answer is not None:
-            (base / "init.sql").unlink()
-            return process, Server(
-                host="127.0.0.1",
-                port=port,
-                socket=str(base / "sock"),
-                user="root",
-                password=password,
-                flavor=program.flavor,
-                version=answer[0],
-                datadir=datadir,
-                tls=answer[1],
-            )
+            if answer is not None:
+                (base / "init.sql").unlink()
+                yield Server(
+                    host="127.0.0.1",
+                    port=port,
+                    socket=str(base / "sock"),
+                    user="root",
+                    password=password,
+                    flavor=program.flavor,
+                    version=answer[0],
+                    datadir=datadir,
+                    tls=answer[1],
+                )
+                return
     raise ServerError(f"Starting {program.path}: its port was taken {PORT_ATTEMPTS} times.\n{_end_of(log)}")
 
 
@@ -515,13 +487,6 @@ def _accounts(flavor: Flavor, password: str) -> str:
         "GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION;",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    # The data goes next, so there is nothing that an orderly shutdown (one to two seconds) would save.
-    if process.poll() is None:
-        process.kill()
-    process.wait()
 
 
 def _free_port() -> int:
