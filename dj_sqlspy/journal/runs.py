@@ -147,9 +147,8 @@ def _files(folder: Path) -> list[Path]:
 
 def newest_run(folder: Path) -> Path | None:
     """The run of an analysis that counts; also one of this process that could not be written."""
-    names = {
-        path.name for path in run_folders(folder) if any(path.iterdir())
-    }  # one may wait for its processes
+    filled = (path.name for path in reversed(run_folders(folder)) if any(path.iterdir()))
+    names = {name for name in (next(filled, None),) if name is not None}  # one may wait for its processes
     names |= {path.name for path in failures if path.parent == folder}
     return folder / max(names, key=run_order) if names else None
 
