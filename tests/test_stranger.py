@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
+import shutil
 import socket
 import zlib
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
@@ -24,11 +27,16 @@ from dj_sqlspy.bundle.folder import BundleFolder, check_place
 from dj_sqlspy.bundle.manifest import manifest_text
 from dj_sqlspy.bundle.texts import refresh
 from dj_sqlspy.cli import main
-from dj_sqlspy.errors import BundleError, JournalError
+from dj_sqlspy.errors import BundleError, JournalError, ServerError
 from dj_sqlspy.journal import Journal, journal_line, upkeep
 from dj_sqlspy.paper import sharedlog
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.replay.digests import read_digests
 from dj_sqlspy.rules import POLICIES
+from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql import scripts
+from dj_sqlspy.servers.mysql.connect import client_options
+from tests.conftest import user_schemas
 from tests.filled import INSPECTION, MANIFEST, REPLAY, leaves, put
 from tests.test_shared_log import lab, log, read
 
@@ -322,3 +330,136 @@ def test_blocks_of_a_shared_log_are_bounded(shared: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(sharedlog, "LARGEST", 5)
     with pytest.raises(JournalError, match="reads up to 0"):
         _ = paper.statements
+
+
+# --- what is run, and where ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bundle(lab: SimpleNamespace, tmp_path: Path) -> Bundle:
+    read(lab, "fig1", 1, 2)
+    made = sqlspy.Paper("paper").write(tmp_path / "bundle")
+    made.dump()
+    return made
+
+
+def test_scripts_that_differ_are_not_run(
+    bundle: Bundle, clean_scratch: Server, tmp_path: Path, capsys: Any
+) -> None:
+    """Of a script the words and the SQL can be a stranger's; what runs is the package's."""
+    mark = tmp_path / "mark"
+    script = bundle.path / "restore.sh"
+    text = script.read_text()
+    with clean_scratch.connect() as connection, client_options(connection) as options:
+        for old, new in (
+            ("set -euo pipefail", f"touch {mark}; set -euo pipefail"),
+            ("schemas() {\n", f"schemas() {{\n    touch {mark}\n"),
+            ("Loaded: ", f"$(touch {mark})Loaded: "),
+            ("-- Rows.\n}", f"-- Rows.\n}}\ntouch {mark}"),
+            ('    "$@" \'', f'    "$@" $(touch {mark}) \''),
+        ):
+            changed = text.replace(old, new, 1)
+            assert changed != text
+            script.write_text(changed)
+            for run in (lambda: bundle.restore(options), lambda: bundle.verify(alone=True), bundle.inspect):
+                with pytest.raises(BundleError, match=r"(?s)restore\.sh: it is not what .* changed it since"):
+                    run()
+        script.write_text(text)
+        (bundle.path / "dump.sh").write_text(f"touch {mark}\n")
+        with pytest.raises(BundleError, match=r"dump\.sh: it is not what"):
+            bundle.dump(options)
+        assert (
+            main(["dump", str(bundle.path), "--host=127.0.0.1"]) == 1
+            and "is not run" in capsys.readouterr().err
+        )
+        assert not mark.exists() and user_schemas(clean_scratch) == []
+        bundle.restore(options)
+    assert user_schemas(clean_scratch) != []
+
+
+@no_server
+def test_words_of_scripts_that_are_odd_are_still_words() -> None:
+    odd = ("it's\n", "\\", "`$(x)`", "\x01\x7f", "a'\\''b", "-- Rows.", "ü\u2028")
+    calls = scripts._calls([odd, odd])
+    assert re.fullmatch(scripts._HOLES["tables"], calls)
+    for other in ("    x", '    "$@" a', "    \"$@\" 'a' && x", '    "$@" "a"', "    \"$@\" $'\\x41'"):
+        assert not re.fullmatch(scripts._HOLES["tables"], other)
+
+
+def test_a_stranger_s_bundle_names_no_source(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: SimpleNamespace
+) -> None:
+    """Its tables are on the server of dj.config, which is sent nothing; where it was written, it is the source."""
+    assert bundle.verify().from_source
+    away = Bundle(shutil.copytree(bundle.path, tmp_path / "away"))
+    assert away.verify().from_source  # it is the same bundle
+    (away.path / "digests.json").unlink()
+    manifest = json.loads((away.path / "manifest.json").read_text())
+    manifest["problems"].append("of a stranger")
+    (away.path / "manifest.json").write_text(json.dumps(manifest))
+    statements = Statements(lab.connection)
+    report = Bundle(away.path).verify()
+    assert not report.from_source and "was not written here" in " ".join(report.unchecked)
+    with pytest.raises(BundleError, match="was not written here"):
+        Bundle(away.path).dump()
+    assert statements.sent() == []
+    assert Bundle(away.path).verify(source=lab.connection).from_source  # named
+    monkeypatch.setenv("DJ_SQLSPY_HOME", str(tmp_path / "other home"))
+    assert not bundle.verify().from_source
+
+
+class Statements:
+    """What others send to a server while one looks, by its general log."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        for sql in (
+            "SET GLOBAL log_output = 'TABLE'",
+            "TRUNCATE mysql.general_log",
+            "SET GLOBAL general_log = 1",
+        ):
+            connection.query(sql)
+
+    def sent(self) -> list[str]:
+        self.connection.query("SET GLOBAL general_log = 0")
+        own = self.connection.query("SELECT CONNECTION_ID()").fetchone()[0]
+        found = self.connection.query(
+            "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE thread_id <> %s", (own,)
+        )
+        return [text for (text,) in found.fetchall()]
+
+
+def test_the_account_that_loads_can_write_its_own_schemas_only(scratch: Server, tmp_path: Path) -> None:
+    limited = scratch.limited_to(["own_1", "od`d"])
+    with scratch.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE own21")
+        cursor.execute("CREATE TABLE own21.kept AS SELECT 1 AS n")
+        cursor.execute("SELECT @@secure_file_priv")
+        ((place,),) = cursor.fetchall()
+        assert place == "NULL" or list(Path(place).iterdir()) == []
+    mark = tmp_path / "mark"
+    with limited.connect() as connection, connection.cursor() as cursor:
+        for sql in (
+            "DELETE FROM own21.kept",
+            "DROP DATABASE own21",
+            f"SELECT 1 INTO OUTFILE '{mark}'",
+            "SET GLOBAL max_connections = 7",
+            "CREATE USER other",
+            "DELETE FROM mysql.user",
+            "CREATE DATABASE another",
+        ):
+            with pytest.raises(pymysql.MySQLError):
+                cursor.execute(sql)
+        cursor.execute("CREATE DATABASE own_1")
+        cursor.execute("CREATE DATABASE `od``d`")
+        cursor.execute("SELECT LOAD_FILE('/etc/hostname')")
+        assert cursor.fetchall() == ((None,),)
+        cursor.execute("DROP DATABASE own_1")
+        cursor.execute("DROP DATABASE `od``d`")
+    with scratch.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT n FROM own21.kept")
+        assert cursor.fetchall() == ((1,),) and not mark.exists()
+        cursor.execute("DROP DATABASE own21")
+        cursor.execute(f"DROP USER '{limited.user}'@'%'")
+    with pytest.raises(ServerError, match="server's own"):
+        scratch.limited_to(["MySQL"])

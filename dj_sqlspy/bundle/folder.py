@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import hashlib
 import os
 import subprocess
 from collections.abc import Sequence
@@ -32,14 +33,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import atomic, guarded
+from .. import atomic, guarded, settings
 from ..errors import BundleError
+from ..journal import make_folder
 from ..progress import shown
-from ..servers import backend_of
+from ..servers import backend_of, is_own_script
+from ..version import __version__
 from . import texts
 from .code import FOLDER
 from .manifest import FILE, read_manifest
-from .reading import require_regular
+from .reading import read_bytes, require_regular
 
 DUMP_FILE = "dump.sql.gz"
 DIGESTS_FILE = "digests.json"
@@ -109,7 +112,8 @@ class BundleFolder:
             Options of the client, such as ``["--defaults-extra-file=lab.cnf"]``. Without them the server
             and the account are those of ``source``.
         source : datajoint.Connection, optional
-            Default: ``dj.conn()``. Not used where there are options.
+            Default: ``dj.conn()``, if the bundle was written here and from that server. Not used where there are
+            options.
         jobs : int
             How many tables to read at once. The dump of mysqldump has the same bytes whatever this is.
         engine : "mysqldump" or "mydumper"
@@ -130,11 +134,22 @@ class BundleFolder:
         if options is not None:
             self._run("dump.sh", [*how, *options])
         else:
+            written = written_from(self.path)
+            if source is None and written is None:
+                raise BundleError(
+                    f"Dumping {self.path}: it was not written here, so the server of dj.config may not be its source."
+                    " Read dump.sh, and name the server: dj-sqlspy dump DIR --host=HOST --user=NAME -p"
+                )
             backend = backend_of(source)
             with (
                 contextlib.closing(backend.connect(source)) as connection,
                 backend.client_options(connection, backend.tls_options(source)) as own,
             ):
+                if source is None and backend.address(connection) != written:
+                    raise BundleError(
+                        f"Dumping {self.path}: it was written from {written}, and dj.config names"
+                        f" {backend.address(connection)}. Name it: dj-sqlspy dump DIR --host=HOST --user=NAME -p"
+                    )
                 self._run("dump.sh", [*how, *own])
         texts.refresh(self.path, self.manifest)
         return self.dump_file
@@ -164,6 +179,12 @@ class BundleFolder:
             raise BundleError(
                 f"Running {script}: no password on a command line; use --defaults-extra-file=FILE."
             )
+        text = read_bytes(self.path / script) or b""
+        if not is_own_script(script, text.decode("utf-8", "replace")):
+            raise BundleError(
+                f"Running {self.path / script}: it is not what dj-sqlspy {__version__} would write, so it is not run."
+                f" {self._written_by}If you have read it and trust it, run it yourself: bash {script} --help"
+            )
         with contextlib.ExitStack() as stack:
             settings = dict(os.environ)
             if {"-p", "--password"} & set(options):
@@ -188,6 +209,13 @@ class BundleFolder:
             )
         return str(out).strip()
 
+    @property
+    def _written_by(self) -> str:
+        version = self.manifest["versions"]["dj-sqlspy"]
+        if version == __version__:
+            return "Somebody changed it since. "
+        return f"The bundle says that dj-sqlspy {version!r} wrote it, which you can install. "
+
 
 def _password(script: str) -> str:
     """Ask for the password that ``-p`` means: the script has no terminal, so that it can be ended with this process."""
@@ -198,6 +226,26 @@ def _password(script: str) -> str:
             f"Running {script}: there is no terminal to ask for a password at. Use --defaults-extra-file=FILE."
         ) from error
     return getpass.getpass("Password: ")
+
+
+def note_written(path: Path, source: str) -> None:
+    """Note in the home that a bundle was written here, and from which server: what others write has no such note."""
+    noted = _note_of(path)
+    make_folder(noted.parent)
+    atomic.write(noted, f"{source}\n")
+
+
+def written_from(path: Path) -> str | None:
+    """The server that a bundle was written from, if it was written with this home, and its manifest is as it was."""
+    try:
+        return _note_of(path).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+
+
+def _note_of(path: Path) -> Path:
+    manifest = read_bytes(path / FILE) or b""
+    return settings.home(None) / ".bundles" / hashlib.sha256(manifest).hexdigest()
 
 
 def check_place(path: Path) -> None:

@@ -109,6 +109,11 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return manifest
 
 
+def schemas_of(manifest: Mapping[str, Any]) -> list[str]:
+    """The schemas that a bundle is loaded into."""
+    return [schema["name"] for schema in manifest["schemas"]]
+
+
 def replayable(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """The statements that can be replayed, by text: those that need nothing that was left out."""
     groups: dict[str, list[Mapping[str, Any]]] = {}

@@ -114,6 +114,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("bundle", metavar="DIR")
     verify.add_argument("--alone", action="store_true", help="do not look for the source")
+    verify.add_argument(
+        "--source",
+        action="store_true",
+        help="the server of dj.config is the source; the default for bundles that were written here from it",
+    )
     for name, command, text in (
         (
             "dump",
@@ -288,7 +293,12 @@ def _verify(options: argparse.Namespace) -> int:
         from .terminal import log_in
 
         log_in(needed=False)
-    report = Bundle(options.bundle).verify(alone=options.alone)
+    source = None
+    if options.source:
+        import datajoint
+
+        source = datajoint.conn()
+    report = Bundle(options.bundle).verify(source, alone=options.alone)
     Console(soft_wrap=True).print(report, markup=False)
     return 0 if report.equal and report.complete else 1
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import atomic, settings
 from ..bundle import texts
-from ..bundle.folder import BundleFolder, check_place
+from ..bundle.folder import BundleFolder, check_place, note_written
 from ..bundle.manifest import SHOWN, make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
 from ..cascade.leaves import StatementReport
@@ -60,7 +60,7 @@ class Bundle(BundleFolder):
         Parameters
         ----------
         source : datajoint.Connection, optional
-            Default: ``dj.conn()``, if that is set up and its server holds the tables.
+            Default: ``dj.conn()``, if the bundle was written here and from that server.
         progress : callable, optional
             Called with the number of statements done, and of all. Default: shown after two seconds, in a terminal
             or a notebook.
@@ -176,6 +176,12 @@ def write_bundle(
             atomic.write_folder(path, contents)
         except OSError as error:
             raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
+        try:
+            note_written(path, backend_of(connection).address(connection))
+        except OSError as error:
+            logger.warning(
+                "It could not be noted that %s was written here, so name its source later: %s", path, error
+            )
     return Bundle(path)
 
 

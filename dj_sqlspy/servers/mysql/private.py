@@ -19,8 +19,8 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,12 +47,12 @@ OPTIONS = (
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=0",
     "--loose-innodb-flush-method=nosync",
-    "--secure-file-priv=",
 )
 FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
-    "mysql": ("--mysqlx=OFF", "--disable-log-bin"),
+    "mysql": ("--mysqlx=OFF", "--disable-log-bin", "--secure-file-priv=NULL"),
     "mariadb": ("--skip-log-bin", "--loose-sync-frm=OFF", "--loose-aria-sync-log-dir=NEVER"),
 }
+SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 # What makes one MariaDB like another, unless it is to have its own defaults.
 PINS: dict[str, tuple[str, ...]] = {
     "mysql": (),
@@ -138,6 +138,28 @@ class Server:
         }
         settings.update(options)
         return pymysql.connect(**settings)
+
+    def limited_to(self, schemas: Iterable[str]) -> Server:
+        """The same server, as a new account that can do anything in these schemas, and nothing elsewhere.
+
+        It has no right of the server as a whole, such as FILE or SUPER.
+
+        Raises
+        ------
+        ServerError
+            If one of them is the server's own.
+        """
+        name, password = f"of_{secrets.token_hex(6)}", secrets.token_hex(16)
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE USER '{name}'@'%' IDENTIFIED BY '{password}'")
+            for schema in sorted(set(schemas)):
+                if schema.lower() in SYSTEM_SCHEMAS:
+                    raise ServerError(
+                        f"Loading into the schema {schema}: it is the server's own, and no bundle's."
+                    )
+                pattern = re.sub(r"([_%\\])", r"\\\1", schema).replace("`", "``")  # GRANT takes it for one
+                cursor.execute(f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO '{name}'@'%'")
+        return replace(self, user=name, password=password)
 
     def defaults_file(self) -> Path:
         """A client option file (readable by this user only) for ``mysql --defaults-extra-file=...``."""
@@ -392,6 +414,9 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
     # a server that starts deletes every temporary table that it finds in its tmpdir, also those of others
     temporary = base / "tmp"
     temporary.mkdir(exist_ok=True)
+    # statements read and write files in an empty folder, or nowhere where the server knows that word
+    nowhere = base / "nowhere"
+    nowhere.mkdir(mode=0o500, exist_ok=True)
     for _ in range(PORT_ATTEMPTS):
         port, password = _free_port(), secrets.token_hex(16)
         atomic.write(base / "init.sql", _accounts(program.flavor, password))
@@ -405,6 +430,7 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
             f"--pid-file={base / 'pid'}",
             f"--port={port}",
             f"--init-file={base / 'init.sql'}",
+            f"--secure-file-priv={nowhere}",
             *OPTIONS,
             *FLAVOR_OPTIONS[program.flavor],
             *SIZE_OPTIONS[program.flavor],

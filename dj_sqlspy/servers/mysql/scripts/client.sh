@@ -92,7 +92,7 @@ client() {
 
 # SQL on standard input; rows on standard output, columns apart by tabs.
 query() {
-    client "$mysql" --batch --skip-column-names --max-allowed-packet=1G
+    client "$mysql" --batch --skip-column-names --binary-mode --max-allowed-packet=1G # no commands of the client's
 }
 
 # A name as SQL writes it.
