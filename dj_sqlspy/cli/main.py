@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..display import visible
 from ..errors import SpyError
 from ..version import __version__
 from . import capture, publish
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options) or 0)
     except SpyError as error:
-        print(f"dj-sqlspy: {error}", file=sys.stderr)
+        print(visible(f"dj-sqlspy: {error}"), file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
         sys.stderr.close()
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = _said_by_server(error)
         if told is None:
             raise
-        print(f"dj-sqlspy: {told}", file=sys.stderr)
+        print(visible(f"dj-sqlspy: {told}"), file=sys.stderr)
         return 1
 
 
@@ -218,7 +219,7 @@ def _show(options: argparse.Namespace) -> None:
         ]
         print_table(("#", "analysis", "kind", "rows", "statement"), captured, right=(0, 3))
     for problem in paper.problems:
-        print(problem)
+        print(visible(problem))
 
 
 def _forget(options: argparse.Namespace) -> None:
@@ -248,11 +249,11 @@ def _write(options: argparse.Namespace) -> None:
     print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
     excluded = bundle.manifest["excluded"]
     for line in words(excluded):
-        print(f"Contents left out: {line}")
+        print(visible(f"Contents left out: {line}"))
     if any(one["statements"] for one in excluded):
         print("These statements cannot be replayed; the bundle has them without their values.")
     for one in bundle.manifest["code"]:
-        print(f"Code: {one['path']} ({one['state']})")
+        print(visible(f"Code: {one['path']} ({one['state']})"))
     if options.with_code and not bundle.manifest["code"]:
         print("Code: none; the analyses ran in no script or notebook that is known.")
     files = bundle.manifest["files"]
@@ -281,12 +282,13 @@ def _dump(options: argparse.Namespace) -> None:
 def _restore(options: argparse.Namespace) -> None:
     from ..paper.bundle import Bundle
 
-    print(Bundle(options.bundle).restore(options.options))
+    print(visible(Bundle(options.bundle).restore(options.options)))
 
 
 def _verify(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from ..display import Visible
     from ..paper.bundle import Bundle
 
     if not options.alone:
@@ -299,7 +301,7 @@ def _verify(options: argparse.Namespace) -> int:
 
         source = datajoint.conn()
     report = Bundle(options.bundle).verify(source, alone=options.alone)
-    Console(soft_wrap=True).print(report, markup=False)
+    Console(soft_wrap=True).print(Visible(report), markup=False)
     return 0 if report.equal and report.complete else 1
 
 

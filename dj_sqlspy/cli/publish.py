@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..display import Visible, visible
 from ..errors import SliceError
 
 if TYPE_CHECKING:
@@ -81,14 +82,14 @@ def _slice(options: argparse.Namespace) -> None:
     from .terminal import paper_of
 
     if options.plan:
-        print(paper_of(options).plan(parts=options.parts))
+        print(visible(str(paper_of(options).plan(parts=options.parts))))
         return
     cut = paper_of(options).slice(parts=options.parts, strict=options.strict)
     console = Console()
     if not console.is_terminal:
         console.width = 200
     for line in cut.lines():
-        console.print(line)
+        console.print(Visible(line))
 
 
 def _why(options: argparse.Namespace) -> None:
@@ -102,7 +103,7 @@ def _why(options: argparse.Namespace) -> None:
     name = find_table(cut.tables, options.table)
     key = key_of(cut.tables[name].table, dict(pair.split("=", 1) for pair in options.key))
     for line in cut.why(name, key):
-        print(line)
+        print(visible(line))
 
 
 def key_of(table: Table, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -132,9 +133,9 @@ def _inspect(options: argparse.Namespace) -> None:
         print_table(("where", "looks like", "values", "rows", "for example"), rows, right=(2, 3))
     print(f"{len(rows)} findings in {found.columns:,} columns of text.")
     if found.unread:
-        print(f"Not looked into, since they hold bytes: {', '.join(found.unread)}")
+        print(visible(f"Not looked into, since they hold bytes: {', '.join(found.unread)}"))
     if found.cut:
-        print(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}")
+        print(visible(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}"))
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -165,7 +166,7 @@ def _files(options: argparse.Namespace) -> int:
         with _progress("copying", "bytes") as (count, limit):
             limit(total(file for file in files if file.state in ("ok", "changed")))
             copied = copy_files(files, Path(options.copy), stores, link=not options.no_link, progress=count)
-        print(copied)
+        print(visible(str(copied)))
         return 0 if copied.complete else 1
     return 0 if all(file.state == "ok" for file in files) else 1
 
