@@ -26,6 +26,7 @@ from .measure import Figure, Place, figures, give_room, growth, line, table
 TOPICS = {
     "capture": "What capture costs an analysis",
     "journal_read": "Reading a journal",
+    "sessions": "The ten thousandth session",
     "loop": "A loop of single rows",
     "graph": "Many tables, few rows",
     "cascade": "Many rows, twelve tables deep",

@@ -6,15 +6,23 @@ new ones, also when the writer is killed. Nothing is synchronised with the disk:
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 # How names begin of what is being written. A killed process can leave such a file or folder behind.
 PARTIAL = ".dj-sqlspy-partial-"
+
+# And of a folder that is being replaced.
+_OLD = f"{PARTIAL}old-"
 
 _CURRENT_FOLDER, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
@@ -51,7 +59,8 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
     """Write a folder, in the place of one that may be there. Folders above it are made.
 
     Linux exchanges the two folders in one step. Where that does not work (other systems, some network file systems)
-    there is a moment between two renames when neither is in its place; the old one is beside it then.
+    there is a moment between two renames when neither is in its place; the old one is beside it then, and `recover`
+    puts it back. What killed processes left in the folder above is deleted.
 
     Parameters
     ----------
@@ -65,8 +74,9 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
         If it cannot be written. What was there before is there still.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))  # mode 0700
-    try:
+    recover(path)
+    _delete_abandoned(path.parent)
+    with _fresh_folder(path.parent) as fresh:
         for name, contents in files.items():
             (fresh / name).parent.mkdir(mode=0o700, exist_ok=True)
             write(fresh / name, contents, 0o700 if name.endswith(".sh") else 0o600)
@@ -74,8 +84,60 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
             fresh.rename(path)
         elif not _exchange(fresh, path):
             _replace(fresh, path)
+
+
+def recover(path: Path) -> None:
+    """Put back a folder that `write_folder` had moved away when it was killed."""
+    if not path.exists():
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            _place_of_old(path).rename(path)
+
+
+def _place_of_old(path: Path) -> Path:
+    return path.with_name(f"{_OLD}{path.name}")
+
+
+@contextlib.contextmanager
+def _fresh_folder(place: Path) -> Iterator[Path]:
+    """A new folder, locked for as long as this process writes it; what is at its path afterwards is deleted."""
+    while True:
+        fresh = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=place))  # mode 0700
+        lock = os.open(fresh, os.O_RDONLY)
+        _try_lock(lock)
+        if fresh.exists():  # else another process took it for abandoned before it was locked
+            break
+        os.close(lock)
+    try:
+        yield fresh
     finally:
         shutil.rmtree(fresh, ignore_errors=True)  # after an exchange, this is the old one
+        os.close(lock)
+
+
+def _delete_abandoned(place: Path) -> None:
+    for folder in place.glob(f"{PARTIAL}*"):
+        if folder.name.startswith(_OLD) or folder.is_symlink() or not folder.is_dir():
+            continue
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except OSError:  # another process is deleting it, or it is another user's
+            continue
+        try:
+            if _try_lock(lock):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock a folder for as long as it is open; False where it is locked, or the file system has no such locks."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -88,11 +150,12 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _replace(fresh: Path, path: Path) -> None:
-    old = fresh.with_name(f"{fresh.name}-old")
+    old = _place_of_old(path)
+    shutil.rmtree(old, ignore_errors=True)  # of a process that was killed here
     path.rename(old)
     try:
         fresh.rename(path)
     except OSError:
-        old.rename(path)
+        recover(path)
         raise
     shutil.rmtree(old)

@@ -7,6 +7,7 @@ version of DataJoint, but `spy.patches`, which patches each line as it is.
 from __future__ import annotations
 
 import inspect
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,10 +63,33 @@ def packed(contents: bytes) -> bytes:
     return packed
 
 
-def unpacked(contents: bytes) -> bytes:
-    """Inverse of `packed`."""
-    unpacked: bytes = datajoint.blob.unpack(contents)
+def unpacked(contents: bytes, limit: int) -> bytes:
+    """Inverse of `packed`, for a blob that anyone may have written: no other type, and no more bytes than ``limit``.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    head = len(_BYTES[0]) + 8  # and the number of bytes
+    if contents.startswith(_COMPRESSED):
+        inflating = zlib.decompressobj()
+        try:
+            contents = inflating.decompress(contents[len(_COMPRESSED) + 8 :], head + limit + 1)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+    unpacked = contents[head:]
+    if len(unpacked) > limit:
+        raise ValueError(f"it holds more than the {limit:,} bytes that it may")
+    known = contents.startswith(_BYTES) and len(contents) >= head
+    if not known or int.from_bytes(contents[head - 8 : head], "little") != len(unpacked):
+        raise ValueError("it is no whole blob of bytes")
     return unpacked
+
+
+# How DataJoint's blobs begin: compressed ones, and bytes, by the version of the format.
+_COMPRESSED = b"ZL123\0"
+_BYTES = (b"mYm\0\6", b"dj0\0\6")
 
 
 def as_expression(item: Any, connection: Any) -> Any:

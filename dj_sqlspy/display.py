@@ -1,18 +1,21 @@
 """Display: small texts, and tables for a terminal and a notebook.
 
-In: numbers, texts, rows of cells. Out: text for a person. Texts are escaped where they become HTML.
+In: numbers, texts, rows of cells. Out: text for a person. Texts are escaped where they become HTML,
+and control characters written out where they go to a terminal.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 # DataJoint's colours of the tiers: of what is drawn, and of names in a terminal
 COLOURS = {
@@ -24,8 +27,26 @@ COLOURS = {
 }
 SQL_SHOWN = 200
 
+# Control characters but for newline and tab; what separates lines or turns the direction of writing; half characters
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
 _STYLE = "text-align:left;padding:2px 12px 2px 0"
 _NUMBER = "text-align:right;padding:2px 12px 2px 0;font-variant-numeric:tabular-nums"
+
+
+def visible(text: str) -> str:
+    r"""The text with its control characters written out, but for newlines and tabs.
+
+    >>> print(visible("a\x1b[31m\r\nb\u202e"))
+    a\x1b[31m
+    b\u202e
+    """
+    if text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n")
+    return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def size_text(count: float) -> str:
@@ -52,14 +73,27 @@ def count(number: int, what: str) -> str:
 
 def one_line(text: str, length: int = SQL_SHOWN) -> str:
     """A text on one line, cut where it is long."""
-    line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+    line = visible(" ".join(text.split()))
     return line if len(line) <= length else f"{line[:length]} …"
 
 
 def short(sql: str, length: int = 160) -> str:
     """A statement on one line, cut in the middle where it is long."""
-    line = " ".join(sql.split())
+    line = visible(" ".join(sql.split()))
     return line if len(line) <= length else f"{line[: length * 2 // 3]} … {line[-length // 3 :]}"
+
+
+@dataclass(frozen=True)
+class Visible:
+    """What rich renders, with its control characters written out: a terminal would obey them."""
+
+    inner: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.segment import Segment
+
+        for segment in console.render(self.inner, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def as_text(lines: Iterable[RenderableType], width: int = 100) -> str:
@@ -71,7 +105,7 @@ def as_text(lines: Iterable[RenderableType], width: int = 100) -> str:
 
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
     for line in lines:
-        console.print(line, soft_wrap=isinstance(line, Text))
+        console.print(Visible(line), soft_wrap=isinstance(line, Text))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

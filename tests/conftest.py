@@ -18,7 +18,7 @@ from typing import Any
 import datajoint as dj
 import pytest
 
-from dj_sqlspy import servers
+from dj_sqlspy import guarded, servers
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.dialect import MYSQL
 
@@ -38,6 +38,10 @@ if FLAVOR == "mysql" and MYSQL_ROOT.is_dir():
     os.environ["PATH"] = f"{servers.root_programs(MYSQL_ROOT)}{os.pathsep}{os.environ['PATH']}"
 if MYDUMPER is not None:
     os.environ["MYDUMPER"] = MYDUMPER
+
+# a home for tests that have none of their own: nothing is written into the user's
+_home = guarded.Folder()
+os.environ["DJ_SQLSPY_HOME"] = str(_home.path)
 
 _numbers = itertools.count(1)
 

@@ -100,3 +100,59 @@ def whole(path: Path, kind: str) -> str:
         return whole(path, kind)
     finally:
         os.close(folder)
+
+
+# --- what killed processes leave ---------------------------------------------------------------------------------
+
+
+def test_a_folder_that_was_moved_away_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a kill between the two renames, where the system cannot exchange folders."""
+    monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+    path = tmp_path / "folder"
+    atomic.write_folder(path, {"a": "1"})
+
+    def killed(fresh: Path, target: Path) -> None:
+        os.rename(target, atomic._place_of_old(target))
+        os._exit(9)
+
+    def write() -> None:
+        atomic._replace = killed  # in the child only
+        atomic.write_folder(path, {"a": "2"})
+
+    writer = multiprocessing.get_context("fork").Process(target=write)
+    writer.start()
+    writer.join()
+    assert writer.exitcode == 9 and not path.exists()
+    atomic.recover(path)
+    assert (path / "a").read_text() == "1"
+    atomic.recover(path)
+    atomic.write_folder(path, {"a": "3"})
+    assert (path / "a").read_text() == "3" and os.listdir(tmp_path) == ["folder"]
+
+
+def test_what_was_being_written_is_deleted_by_the_next(tmp_path: Path) -> None:
+    writer = multiprocessing.get_context("fork").Process(
+        target=write_forever, args=(tmp_path / "a", "folder")
+    )
+    for number in range(30):
+        writer = multiprocessing.get_context("fork").Process(
+            target=write_forever, args=(tmp_path / "a", "folder")
+        )
+        writer.start()
+        time.sleep(0.02 + number / 1000)
+        writer.kill()
+        writer.join()
+        assert len(partial(tmp_path)) <= 2  # it may be one, with a file in it
+    atomic.write_folder(tmp_path / "b", {"one": "1"})
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+    with atomic._fresh_folder(tmp_path) as fresh:
+        writer = multiprocessing.get_context("fork").Process(
+            target=atomic.write_folder, args=(tmp_path / "b", {"one": "1"})
+        )
+        writer.start()
+        writer.join()
+        assert fresh.is_dir()
+    assert os.listdir(tmp_path) == ["b"]

@@ -19,6 +19,7 @@ from typing import Any
 import pymysql
 import pytest
 
+from dj_sqlspy.atomic import PARTIAL
 from dj_sqlspy.bundle.folder import DUMP_FILE, FILES
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.journal import Statement
@@ -532,7 +533,7 @@ def while_dumping(bundle: Bundle, server: Server, *more: str) -> tuple[subproces
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and running.poll() is None:
-        files = [*bundle.path.glob("dump.sql.gz.*"), *bundle.path.glob("dump.sql.gz.*/*.gz")]
+        files = [*bundle.path.glob(f"{PARTIAL}*"), *bundle.path.glob(f"{PARTIAL}*/*.gz")]
         partial = [file for file in files if file.stat().st_size > 1_000_000]
         found = [
             pid

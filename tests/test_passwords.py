@@ -7,8 +7,10 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -171,6 +173,45 @@ def test_option_files(
     extra = "--defaults-extra-file=extra.cnf"
     both_scripts(bundle, [suffix, *own], [extra, *scratch], cwd=tmp_path, env=environment)
     assert lab.name in user_schemas(clean_scratch)
+
+
+def test_a_password_that_is_asked_for_is_in_no_file(
+    bundle: Bundle, account: Callable[..., Server], tmp_path: Path, lab: SimpleNamespace, place: Any
+) -> None:
+    """At a terminal by the script and by dj-sqlspy; and a script that is killed leaves none behind."""
+    reader = account("reader", f"SELECT ON `{lab.name}`.*")
+    address = [f"--host={reader.host}", f"--port={reader.port}", "--protocol=TCP", "--user=reader", "-p"]
+    words = [*address, *no_tls(reader)]
+    for command in (["bash", bundle.path / "dump.sh"], [*COMMAND, "dump", bundle.path]):
+        bundle.dump_file.unlink(missing_ok=True)
+        ended, said = at_terminal(
+            [*command, *words], tmp_path, {**os.environ, **place(None)}, [("Password: ", reader.password)]
+        )
+        assert ended == 0 and bundle.dump_file.exists(), said
+    ended = subprocess.run(
+        [*COMMAND, "restore", bundle.path, "-p"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1 and "no terminal to ask for a password at" in ended.stderr, ended.stderr
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "asked").write_text(f"{reader.password}\n")
+    settings = {"TMPDIR": str(tmp_path / "tmp"), "DJ_SQLSPY_PASSWORD_AT": str(tmp_path / "asked")}
+    seen = 0
+    for number in range(12):
+        script = subprocess.Popen(
+            ["bash", bundle.path / "dump.sh", *words], env={**os.environ, **settings}, start_new_session=True
+        )
+        time.sleep(0.04 * number)
+        os.killpg(script.pid, signal.SIGKILL)
+        script.wait()
+        for file in (path for path in (tmp_path / "tmp").rglob("*") if path.is_file()):
+            seen += 1
+            assert reader.password.encode() not in file.read_bytes()
+    assert seen  # it was killed while it ran
 
 
 def test_unix_sockets(

@@ -103,7 +103,7 @@ def test_hosts_in_paths_of_files(bundle: Bundle, server: Server) -> None:
     bundle.dump([f"--defaults-file={server.defaults_file()}"])
     path = bundle.path / "manifest.json"
     manifest = json.loads(path.read_text())
-    about = {"size": 1, "state": "present", "needed_by": []}
+    about = {"kind": "blob", "size": 1, "checksum": None, "state": "ok", "columns": [], "rows": 0}
     manifest["files"] = [
         {"store": "raw", "path": "rig3.ephys.lab.edu/ada/1.nwb", **about},
         {"store": "raw", "path": "sessions/2.nwb", **about},

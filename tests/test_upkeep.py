@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,84 @@ def test_merge_command(
     assert texts(home) == ["a"]
     assert main(["merge", str(tmp_path / "none")]) == 1
     assert "no journal" in capsys.readouterr().err
+
+
+# --- which runs stay -------------------------------------------------------------------------------------------
+
+
+def numbers(home: Path) -> list[int]:
+    """The runs of the analysis that are on disk."""
+    return [int(run.name[:6]) for run in sorted((home / "p" / "fig").iterdir())]
+
+
+def test_old_runs_do_not_pile_up(home: Path) -> None:
+    for number in range(1, 40):
+        with sqlspy.export("p", "fig"):
+            pass
+        assert numbers(home) == list(range(max(1, number - upkeep.KEPT), number + 1))
+    assert upkeep.recover("p", "fig", 30, home).complete
+
+
+def test_the_last_good_run_stays(home: Path) -> None:
+    with sqlspy.export("p", "fig") as good:
+        pass
+    del good
+    for _ in range(30):
+        with pytest.raises(ZeroDivisionError), sqlspy.export("p", "fig"):
+            _ = 1 / 0
+    assert numbers(home) == [1, *range(21, 32)]
+    with sqlspy.export("p", "fig"):
+        pass
+    assert numbers(home) == list(range(22, 33))
+
+
+def test_runs_that_are_needed_stay(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that this process holds, one that a process writes, one of another machine that may be going on."""
+    with sqlspy.export("p", "fig") as held:
+        pass
+    with monkeypatch.context() as patch:  # by a process that is not this one and runs
+        patch.setattr(writer.os, "getpid", lambda: os.getppid())
+        running = Journal(home, "p", "fig", POLICIES)
+        running.start()
+    elsewhere = write(home, "a", host="cluster", monkeypatch=monkeypatch, end=False)
+    gone = write(home, "a", host="cluster", monkeypatch=monkeypatch, end=False)
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(writer.os, "getpid", lambda: killed.pid)
+        Journal(home, "p", "fig", POLICIES).start()
+    assert gone.path is not None and elsewhere.path is not None
+    os.utime(gone.path, (0, time.time() - upkeep.FORGOTTEN - 60))
+    for _ in range(20):
+        with sqlspy.export("p", "fig"):
+            pass
+    assert numbers(home) == [1, 2, 3, *range(15, 26)]
+    assert held.statements == []
+    running.statement("SELECT 1", 1, "data", "", 0)
+    running.end()
+    del held
+    with sqlspy.export("p", "fig"):
+        pass
+    assert numbers(home) == [3, *range(16, 27)]
+
+
+def test_many_that_have_piled_up_go_in_pieces(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(150):
+        write(home, "a", monkeypatch=monkeypatch)
+    left = home / "p" / "fig" / f"{upkeep._PRUNED}000001-x"  # as of a process that was killed
+    left.mkdir()
+    for runs in (51, 11):
+        with sqlspy.export("p", "fig"):
+            pass
+        assert len(numbers(home)) == runs
+
+
+def test_what_cannot_be_deleted_does_not_disturb(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(upkeep.Path, "rename", refused)
+    for _ in range(15):
+        with sqlspy.export("p", "fig"):
+            pass
+    assert len(numbers(home)) == 15 and sqlspy.Paper("p", home).complete

@@ -1,6 +1,7 @@
 """Code: the scripts and notebooks of a paper, copied when it is published.
 
-In: the headers of its journals. Out: the texts of the programs that these name, and no other files.
+In: the headers of its journals. Out: the texts of the programs that these name, and no other files. A journal that came
+from elsewhere, merged or from a shared log, is not believed: it could name any file of this machine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from ..journal.programs import NOTEBOOK
 from ..journal.runs import Run
+from ..journal.upkeep import is_own
 from .environment import git_state
 
 FOLDER = "code"  # of a bundle
@@ -34,7 +36,8 @@ class Code:
         That it is the program of.
     state : str
         ``as it ran``; ``changed`` since; ``unknown``: a notebook that was open while it was captured, or a file that
-        a person named; ``missing``.
+        a person named; ``missing``; ``elsewhere``: it was captured by another home, whose word is not taken for a file
+        here.
     git : dict or None
         ``commit`` and ``dirty`` of the repository that it lies in, now.
     """
@@ -57,34 +60,48 @@ class Code:
         }
 
 
-def code_of(runs: Iterable[Run], files: Iterable[str | os.PathLike[str]] = ()) -> list[Code]:
+def code_of(runs: Iterable[Run], home: Path, files: Iterable[str | os.PathLike[str]] = ()) -> list[Code]:
     """The programs of the runs of a paper, each once, by name.
 
     Parameters
     ----------
     runs : iterable of Run
+    home : Path
+        Where this machine captured.
     files : iterable of path
         Others that a person named: nobody knows whether they are as they ran.
     """
+    named = {os.path.abspath(file) for file in files}
     noted: dict[str, dict[str, Any]] = {
-        os.path.abspath(file): {"analyses": {}, "sums": {None}} for file in files
+        file: {"analyses": {}, "sums": {None}, "own": True} for file in sorted(named)
     }
     for run in runs:
         for file in run.files:
             program = file.header.get("program")
-            if program:
-                known = noted.setdefault(program["path"], {"analyses": {}, "sums": set()})
+            if program and _name(program["path"]):
+                known = noted.setdefault(program["path"], {"analyses": {}, "sums": set(), "own": True})
                 known["analyses"][run.analysis] = None
                 known["sums"].add(program["sha256"])
+                known["own"] &= program["path"] in named or is_own(file.path, home)
     found: list[Code] = []
     names: set[str] = set()
-    for path, known in sorted(noted.items(), key=lambda item: (os.path.basename(item[0]), item[0])):
-        name = _free_name(os.path.basename(path), names)
+    for path, known in sorted(noted.items(), key=lambda item: (_name(item[0]), item[0])):
+        name = _free_name(_name(path), names)
         names.add(name)
-        text, state = _read(Path(path), known["sums"])
+        text, state = _read(Path(path), known["sums"]) if known["own"] else (None, "elsewhere")
         git = None if text is None else git_state(Path(path).parent)
         found.append(Code(f"{FOLDER}/{name}", text, tuple(known["analyses"]), state, git))
     return found
+
+
+def _name(path: object) -> str:
+    """The name of a program in a bundle; empty where it can have none.
+
+    >>> _name("/lab/fig.py"), _name("/lab/..")
+    ('fig.py', '')
+    """
+    name = os.path.basename(path) if isinstance(path, str) else ""
+    return "" if name in (".", "..") or "\0" in name else name
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -102,8 +119,10 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 def _read(path: Path, sums: set[str | None]) -> tuple[bytes | None, str]:
     try:
-        text = path.read_bytes()
+        text = path.read_bytes() if path.is_file() else None
     except OSError:
+        text = None
+    if text is None:
         return None, "missing"
     if sums == {None}:
         state = "unknown"

@@ -23,6 +23,8 @@ folder or handed over on a command line.
 from __future__ import annotations
 
 import contextlib
+import getpass
+import hashlib
 import os
 import subprocess
 from collections.abc import Sequence
@@ -33,20 +35,22 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .. import atomic
+from .. import atomic, guarded, settings
 from ..display import count
 from ..errors import BundleError
+from ..journal import make_folder
 from ..progress import shown
-from ..servers import backend_of
+from ..servers import backend_of, is_own_script
 from ..version import __version__
 from . import texts
 from .code import FOLDER
-from .manifest import FORMAT_VERSION, read_manifest
+from .manifest import FILE, read_manifest
+from .reading import read_bytes, require_regular
 
 DUMP_FILE = "dump.sql.gz"
 DIGESTS_FILE = "digests.json"
 FILES = texts.FILES | {
-    "manifest.json",
+    FILE,
     "dump.sh",
     "restore.sh",
     DUMP_FILE,
@@ -66,19 +70,21 @@ class BundleFolder:
     Raises
     ------
     BundleError
-        If ``path`` is not such a folder.
+        If ``path`` is not such a folder, its manifest has not the form that it should have, or one of its files is a
+        symbolic link or a special file.
     """
 
     path: Path
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
-        if self.manifest.get("format_version") != FORMAT_VERSION:
+        atomic.recover(self.path)
+        code = [one["path"] for one in self.manifest["code"]]
+        if code and (self.path / FOLDER).is_symlink():
             raise BundleError(
-                f"Reading the bundle {self.path}: its format version is"
-                f" {self.manifest.get('format_version')}, and dj-sqlspy {__version__} reads {FORMAT_VERSION}."
-                " Use the dj-sqlspy that wrote it, or a newer one."
+                f"Reading {self.path / FOLDER}: it is a symbolic link, and no folder of a bundle."
             )
+        require_regular(self.path / name for name in (*sorted(FILES), *code))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r}): {'; '.join(self._about())}"
@@ -130,7 +136,8 @@ class BundleFolder:
             Options of the client, such as ``["--defaults-extra-file=lab.cnf"]``. Without them the server
             and the account are those of ``source``.
         source : datajoint.Connection, optional
-            Default: ``dj.conn()``. Not used where there are options.
+            Default: ``dj.conn()``, if the bundle was written here and from that server. Not used where there are
+            options.
         jobs : int
             How many tables to read at once. The dump of mysqldump has the same bytes whatever this is.
         engine : "mysqldump" or "mydumper"
@@ -151,11 +158,22 @@ class BundleFolder:
         if options is not None:
             self._run("dump.sh", [*how, *options])
         else:
+            written = written_from(self.path)
+            if source is None and written is None:
+                raise BundleError(
+                    f"Dumping {self.path}: it was not written here, so the server of dj.config may not be its source."
+                    " Read dump.sh, and name the server: dj-sqlspy dump DIR --host=HOST --user=NAME -p"
+                )
             backend = backend_of(source)
             with (
                 contextlib.closing(backend.connect(source)) as connection,
                 backend.client_options(connection, backend.tls_options(source)) as own,
             ):
+                if source is None and backend.address(connection) != written:
+                    raise BundleError(
+                        f"Dumping {self.path}: it was written from {written}, and dj.config names"
+                        f" {backend.address(connection)}. Name it: dj-sqlspy dump DIR --host=HOST --user=NAME -p"
+                    )
                 self._run("dump.sh", [*how, *own])
         texts.refresh(self.path, self.manifest)
         return self.dump_file
@@ -185,25 +203,78 @@ class BundleFolder:
             raise BundleError(
                 f"Running {script}: no password on a command line; use --defaults-extra-file=FILE."
             )
-        with shown() as told:  # how long it takes; in a terminal of its own the script says how far it is
-            told(script, 0)
-            ended = subprocess.run(
-                ["bash", str(self.path / script), *options],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-            )
-        if ended.returncode:
+        text = read_bytes(self.path / script) or b""
+        if not is_own_script(script, text.decode("utf-8", "replace")):
             raise BundleError(
-                f"Running {self.path / script}: it ended with code {ended.returncode}.\n"
-                f"{ended.stderr.strip()}"
+                f"Running {self.path / script}: it is not what dj-sqlspy {__version__} would write, so it is not run."
+                f" {self._written_by}If you have read it and trust it, run it yourself: bash {script} --help"
             )
-        return ended.stdout.strip()
+        with contextlib.ExitStack() as stack:
+            settings = dict(os.environ)
+            if {"-p", "--password"} & set(options):
+                asked = stack.enter_context(guarded.secret(f"{_password(script)}\n"))
+                settings["DJ_SQLSPY_PASSWORD_AT"] = str(asked)
+            told = stack.enter_context(shown())  # how long it takes; alone, the script says how far it is
+            told(script, 0)
+            process = stack.enter_context(
+                guarded.started(
+                    ["bash", str(self.path / script), *options],
+                    env=settings,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    errors="replace",
+                )
+            )
+            out, said = process.communicate()
+        if process.returncode:
+            raise BundleError(
+                f"Running {self.path / script}: it ended with code {process.returncode}.\n{said.strip()}"
+            )
+        return str(out).strip()
+
+    @property
+    def _written_by(self) -> str:
+        version = self.manifest["versions"]["dj-sqlspy"]
+        if version == __version__:
+            return "Somebody changed it since. "
+        return f"The bundle says that dj-sqlspy {version!r} wrote it, which you can install. "
+
+
+def _password(script: str) -> str:
+    """Ask for the password that ``-p`` means: the script has no terminal, so that it can be ended with this process."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError as error:
+        raise BundleError(
+            f"Running {script}: there is no terminal to ask for a password at. Use --defaults-extra-file=FILE."
+        ) from error
+    return getpass.getpass("Password: ")
+
+
+def note_written(path: Path, source: str) -> None:
+    """Note in the home that a bundle was written here, and from which server: what others write has no such note."""
+    noted = _note_of(path)
+    make_folder(noted.parent)
+    atomic.write(noted, f"{source}\n")
+
+
+def written_from(path: Path) -> str | None:
+    """The server that a bundle was written from, if it was written with this home, and its manifest is as it was."""
+    try:
+        return _note_of(path).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+
+
+def _note_of(path: Path) -> Path:
+    manifest = read_bytes(path / FILE) or b""
+    return settings.home(None) / ".bundles" / hashlib.sha256(manifest).hexdigest()
 
 
 def check_place(path: Path) -> None:
     """Raise where nothing can be written, or a folder holds something else than a bundle, which would be lost."""
+    atomic.recover(path)
     if not path.exists() and not path.is_symlink():
         above = next(folder for folder in path.absolute().parents if folder.exists())
         if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):

@@ -61,13 +61,17 @@ from typing import Any, NamedTuple
 from .. import compat
 from ..cascade.leaves import StatementReport
 from ..dump import foreign_keys
+from ..errors import BundleError
 from ..rules import NOT_REPLAYED
 from ..servers.source import Source
 from ..slices import Slice
 from ..version import __version__
+from .reading import parse, read_bytes, require_schema
 
 FORMAT = "dj-sqlspy bundle"
 FORMAT_VERSION = 1
+FILE = "manifest.json"
+SCHEMA = "manifest-1"
 
 # How many statements an error message or a table shows before it only counts the others.
 SHOWN = 10
@@ -81,12 +85,41 @@ def manifest_text(manifest: Mapping[str, Any]) -> str:
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest of the bundle in a folder, or None if there is none."""
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """The manifest of the bundle in a folder, or None if there is none.
+
+    Raises
+    ------
+    BundleError
+        If there is one that cannot be read, has another version, or has not the form that `SCHEMA` says.
+    """
+    file = path / FILE
+    contents = read_bytes(file)
+    if contents is None:
         return None
-    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+    manifest = parse(file, contents)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        return None
+    version = manifest.get("format_version")
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"Reading the bundle {path}: its format version is {version!r}, and dj-sqlspy {__version__} reads"
+            f" {FORMAT_VERSION}. Use the dj-sqlspy that wrote it, or a newer one."
+        )
+    require_schema(file, manifest, SCHEMA)
+    names = {table["name"] for table in manifest["tables"]}
+    for entry in manifest["foreign_keys"]:
+        if not {entry["child"], entry["parent"]} <= names or len(entry["columns"]) != len(
+            entry["parent_columns"]
+        ):
+            raise BundleError(
+                f"Reading {file}: the foreign key {entry['name']!r} does not fit the tables in it."
+            )
+    return manifest
+
+
+def schemas_of(manifest: Mapping[str, Any]) -> list[str]:
+    """The schemas that a bundle is loaded into."""
+    return [schema["name"] for schema in manifest["schemas"]]
 
 
 class Replayed(NamedTuple):

@@ -27,7 +27,7 @@ from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
 from .folder import BundleFolder
-from .manifest import SHOWN
+from .manifest import SHOWN, schemas_of
 from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
@@ -156,7 +156,7 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
     flavor = flavor if servers.find_server(flavor) else None
     with (
         servers.private_server(flavor) as private,
-        contextlib.closing(private.connect()) as connection,
+        contextlib.closing(private.limited_to(schemas_of(manifest)).connect()) as connection,
         backend_of(connection).client_options(connection) as options,
     ):
         bundle.restore(options)

@@ -15,13 +15,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..display import size_text
+from ..display import size_text, visible
 from ..errors import BundleError
-
-# Control characters but for newline and tab; what separates lines or turns the direction of writing; half characters
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
 
 
 def render(template: str, **values: Any) -> str:
@@ -67,19 +62,6 @@ def _environment(is_markdown: bool) -> Environment:
 
 
 # ---------------------------------------------------------------- characters
-
-
-def visible(text: str) -> str:
-    r"""The text with its control characters written out, but for newlines and tabs.
-
-    >>> print(visible("a\x1b[31m\r\nb\u202e"))
-    a\x1b[31m
-    b\u202e
-    """
-    if text.isprintable():
-        return text
-    text = text.replace("\r\n", "\n")
-    return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _shown(value: Any) -> Any:

@@ -8,7 +8,6 @@ bundle.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from . import environment
 from .about import read_about
 from .crate import CRATE_FILE, crate_text, is_available
 from .guide import FORMATS, README_FILE, readme_text
+from .reading import read_json
 from .report import report_html
 
 REPLAY_FILE = "replay.json"
@@ -78,7 +78,7 @@ def texts(
     folder : Path, optional
         Of the bundle, if it is there already: for what is in it beside these files.
     """
-    inspection = None if folder is None else _read(folder / INSPECTION_FILE)
+    inspection = None if folder is None else read_json(folder / INSPECTION_FILE, "inspection-1")
     out = {REPORT_FILE: report_html(manifest, replay, inspection)}
     if manifest.get("environment"):
         out |= environment.texts(manifest["environment"])
@@ -97,15 +97,7 @@ def texts(
 
 def read_replay(folder: Path) -> dict[str, Any] | None:
     """What the last replay of the bundle in a folder gave; None if there was none."""
-    return _read(folder / REPLAY_FILE)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return found
+    return read_json(folder / REPLAY_FILE, "replay-1")
 
 
 def refresh(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..display import visible
 from ..errors import SpyError
 from ..rules import LEAVE_OUT
 from ..version import __version__
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _require_folder(options.home)
         return int(options.command(options) or 0)
     except SpyError as error:
-        print(f"dj-sqlspy: {error}", file=sys.stderr)
+        print(visible(f"dj-sqlspy: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("dj-sqlspy: interrupted.", file=sys.stderr)
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = _said_by_server(error)
         if told is None:
             raise
-        print(f"dj-sqlspy: {told}", file=sys.stderr)
+        print(visible(f"dj-sqlspy: {told}"), file=sys.stderr)
         return 1
 
 
@@ -188,6 +189,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("bundle", metavar="DIR")
     verify.add_argument("--alone", action="store_true", help="do not look for the source")
+    verify.add_argument(
+        "--source",
+        action="store_true",
+        help="the server of dj.config is the source; the default for bundles that were written here from it",
+    )
     for name, command, text in (
         (
             "dump",
@@ -296,7 +302,7 @@ def _show(options: argparse.Namespace) -> None:
         ]
         print_table(("#", "analysis", "kind", "rows", "statement"), captured, right=(0, 3))
     for problem in paper.problems:
-        print(problem)
+        print(visible(problem))
 
 
 def _forget(options: argparse.Namespace) -> None:
@@ -344,11 +350,11 @@ def _write(options: argparse.Namespace) -> None:
         print(f"NOT FINISHED: {one['analysis']} ({one['state']}, {one['statements']} statements)")
     excluded = bundle.manifest["excluded"]
     for line in words(excluded):
-        print(f"Contents left out: {line}")
+        print(visible(f"Contents left out: {line}"))
     if any(one["statements"] for one in excluded):
         print("These statements cannot be replayed; the bundle has them without their values.")
     for one in bundle.manifest["code"]:
-        print(f"Code: {one['path']} ({one['state']})")
+        print(visible(f"Code: {one['path']} ({one['state']})"))
     known = {name for one in bundle.manifest["code"] for name in one["analyses"]}
     for analysis in paper.analyses if options.with_code else ():
         if analysis.name not in known:
@@ -386,20 +392,26 @@ def _restore(options: argparse.Namespace) -> None:
 
     if "--help" in options.options:
         return options.print_help()  # type: ignore[no-any-return]
-    print(Bundle(options.bundle).restore(options.options))
+    print(visible(Bundle(options.bundle).restore(options.options)))
 
 
 def _verify(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from ..display import Visible
     from ..paper.bundle import Bundle
 
     if not options.alone:
         from .terminal import log_in
 
         log_in(needed=False)
-    report = Bundle(options.bundle).verify(alone=options.alone)
-    Console(soft_wrap=True).print(report, markup=False)
+    source = None
+    if options.source:
+        import datajoint
+
+        source = datajoint.conn()
+    report = Bundle(options.bundle).verify(source, alone=options.alone)
+    Console(soft_wrap=True).print(Visible(report), markup=False)
     return 0 if report.equal and report.complete else 1
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..display import Visible, visible
 from ..errors import SliceError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _slice(options: argparse.Namespace) -> None:
     chosen = slice_options(options)
     if options.plan:
         del chosen["strict"]  # it shows when the statements are analysed on the server
-        print(paper_of(options).plan(**chosen))
+        print(visible(str(paper_of(options).plan(**chosen))))
         return
     _print_slice(paper_of(options).slice(**chosen))
 
@@ -171,7 +172,7 @@ def _print_slice(cut: Slice) -> None:
     if not console.is_terminal:
         console.width = 200
     for line in cut.lines():
-        console.print(line)
+        console.print(Visible(line))
 
 
 def _why(options: argparse.Namespace) -> None:
@@ -185,7 +186,7 @@ def _why(options: argparse.Namespace) -> None:
     name = find_table(cut.tables, options.table)
     key = key_of(cut.tables[name].table, dict(pair.split("=", 1) for pair in options.key))
     for line in cut.why(name, key):
-        print(line)
+        print(visible(line))
 
 
 def key_of(table: Table, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -238,9 +239,9 @@ def _inspect(options: argparse.Namespace) -> int:
         f"{len(rows)} findings in {found.columns:,} columns of text, the structure, and the texts of the bundle."
     )
     if found.unread:
-        print(f"Not looked into, since they hold bytes: {', '.join(found.unread)}")
+        print(visible(f"Not looked into, since they hold bytes: {', '.join(found.unread)}"))
     if found.cut:
-        print(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}")
+        print(visible(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}"))
     return 1 if found.findings and options.fail_on == "findings" else 0
 
 
@@ -272,7 +273,7 @@ def _files(options: argparse.Namespace) -> int:
         with _progress("copying", "bytes") as (count, limit):
             limit(total(file for file in files if file.state in ("ok", "changed")))
             copied = copy_files(files, Path(options.copy), stores, link=not options.no_link, progress=count)
-        print(copied)
+        print(visible(str(copied)))
         return 0 if copied.complete else 1
     return 0 if all(file.state == "ok" for file in files) else 1
 

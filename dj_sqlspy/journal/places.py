@@ -60,7 +60,8 @@ def analysis_folder(home: Path, paper: str, analysis: str) -> Path:
 def folders(path: Path) -> list[Path]:
     """The folders in ``path``, by name; none where it does not exist."""
     try:
-        return sorted(entry for entry in path.iterdir() if entry.is_dir())
+        with os.scandir(path) as entries:
+            return [path / name for name in sorted(entry.name for entry in entries if entry.is_dir())]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -71,15 +71,7 @@ class JournalFile:
     @property
     def alive(self) -> bool:
         """Whether its process runs on this host now."""
-        if self.end is not None or self.header.get("host") != socket.gethostname():
-            return False
-        try:
-            os.kill(int(self.header["pid"]), 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        return self.end is None and is_of_here(self.header) and is_alive(self.header)
 
     def records(self) -> Iterator[Record]:
         """The statements, read again from the file.
@@ -126,6 +118,22 @@ class JournalFile:
         for fields in waiting:
             if _settled(fields, ended.get(fields[_NUMBER]), defined):
                 yield fields
+
+
+def is_of_here(header: Mapping[str, Any]) -> bool:
+    """Whether a process of this machine wrote a file."""
+    return bool(header.get("host") == socket.gethostname())
+
+
+def is_alive(header: Mapping[str, Any]) -> bool:
+    """Whether the process of this machine that wrote a file runs now."""
+    try:
+        os.kill(int(header["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class _Defined:

@@ -1,19 +1,94 @@
 """Upkeep: journals that came from another machine, and runs that newer ones replaced.
 
 In: folders that `journal` wrote. Out: the same records in another place or order. It changes no record.
+
+Which runs stay
+---------------
+When a run of an analysis ends, `prune` deletes older ones. These stay: the run that counts and the `KEPT` before it,
+which `recover` can let count again; the newest that ended without an error and misses nothing; each that a process may
+still write, and each that this process holds a session of. So an analysis has a dozen runs however often it is run.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import shutil
+import stat
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import atomic, settings
 from ..errors import JournalError
 from .places import CHOSEN, INCOMPLETE, SUFFIX, analysis_folder, folders, make_folder, run_folders, run_order
+from .reading import is_alive, is_of_here
 from .runs import Analysis, newest_run, read_run
+
+KEPT = 10
+PRUNED_AT_ONCE = 100  # so that a session ends as quickly where very many have piled up before
+FORGOTTEN = (
+    30 * 86_400
+)  # seconds without a record after which a process on another machine is taken to be gone
+_PRUNED = ".pruned-"  # before the name of a run that is being deleted
+MERGED = "merged"  # the file in the folder of a run that names those of its files which came from elsewhere
+
+
+def prune(folder: Path, held: Collection[Path] = (), newest_is_good: bool = False) -> int:
+    """Delete runs of an analysis that newer ones replaced and nobody needs (see above); how many.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the analysis.
+    held : collection of Path
+        Runs that stay whatever they are.
+    newest_is_good : bool
+        The newest is known to have ended without an error and to miss nothing.
+
+    Raises
+    ------
+    OSError
+        If one cannot be deleted.
+    """
+    runs = run_folders(folder)
+    old = runs[: -KEPT - 1]
+    if not old:
+        return 0
+    good = None if newest_is_good else next(filter(_is_good, reversed(runs)), None)
+    count = 0
+    for run in old:
+        if count == PRUNED_AT_ONCE:
+            break
+        if run == good or run in held or any(map(_may_grow, filter(_is_journal, run.iterdir()))):
+            continue
+        run.rename(run.with_name(f"{_PRUNED}{run.name}"))  # in one step, so that nobody finds a half of it
+        count += 1
+    for leaving in folder.glob(f"{_PRUNED}*"):  # also what a killed process had left
+        shutil.rmtree(leaving, ignore_errors=True)
+    return count
+
+
+def _is_good(run: Path) -> bool:
+    found = Analysis.of(read_run(run))
+    return found.state == "ended" and found.complete and found.processes > 0
+
+
+def _may_grow(file: Path) -> bool:
+    """Whether a process may still add to a file; told from its first and last lines, however long it is."""
+    with file.open("rb") as journal:
+        first = journal.readline()
+        journal.seek(max(0, os.fstat(journal.fileno()).st_size - 4096))
+        last = journal.read().rstrip(b"\n").rpartition(b"\n")[2]
+        idle = time.time() - os.fstat(journal.fileno()).st_mtime
+    if last[9:].startswith(b'{"end":'):
+        return False
+    try:
+        header = json.loads(first[9:])
+    except ValueError:  # it is damaged
+        header = {}
+    return is_alive(header) if is_of_here(header) else idle < FORGOTTEN
 
 
 @dataclass(frozen=True)
@@ -54,8 +129,8 @@ def merge(source: str | os.PathLike[str], home: str | os.PathLike[str] | None = 
     Raises
     ------
     JournalError
-        If there is no journal, one was written by a newer dj-sqlspy, a file can't be copied, or is another than
-        the one of this name that is here. What was merged before stays.
+        If there is no journal, one was written by a newer dj-sqlspy, a file can't be copied, is no regular file, or is
+        another than the one of this name that is here. What was merged before stays.
     """
     place, source = settings.home(home), settings.home(source)
     merged = []
@@ -80,14 +155,44 @@ def merge(source: str | os.PathLike[str], home: str | os.PathLike[str] | None = 
     ]
 
 
+def is_own(file: Path, home: Path) -> bool:
+    """Whether a file of a journal was written by this home's own capture, and was neither merged nor fetched."""
+    return home in file.parents and file.stem not in _merged(file.parent)
+
+
+def _merged(run: Path) -> list[str]:
+    """The names of those files of a run that came from elsewhere."""
+    try:
+        return (run / MERGED).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
 def _is_journal(path: Path) -> bool:
     return path.suffix in (SUFFIX, INCOMPLETE)
 
 
 def _all_runs(home: Path) -> Iterator[Path]:
-    for paper in folders(home):
-        for analysis in folders(paper):
-            yield from (run for run in run_folders(analysis) if any(map(_is_journal, run.iterdir())))
+    for paper in _real_folders(home):
+        for analysis in _real_folders(paper):
+            for run in run_folders(analysis):
+                if any(map(_is_journal, _real(run).iterdir())):
+                    yield run
+
+
+def _real_folders(path: Path) -> Iterator[Path]:
+    return map(_real, folders(path))
+
+
+def _real(path: Path) -> Path:
+    """A folder or file of another home, which may not stand for something elsewhere on this machine."""
+    mode = path.lstat().st_mode
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise JournalError(
+            f"Merging {path}: it is a symbolic link or a special file, and a home has only folders and regular files."
+            " Nothing of this run was merged."
+        )
+    return path
 
 
 def _target(run: Path, analysis: Path) -> Path:
@@ -111,8 +216,8 @@ def _started(run: Path) -> float:
 
 
 def _copy(file: Path, target: Path) -> int:
-    """Copy a file that only grows; whether there was something to copy."""
-    new = file.read_bytes()
+    """Copy a regular file that only grows; whether there was something to copy."""
+    new = _real(file).read_bytes()
     old = target.read_bytes() if target.exists() else None
     if old is not None and old.startswith(new):
         return 0
@@ -121,6 +226,9 @@ def _copy(file: Path, target: Path) -> int:
             f"Merging {file}: {target} has the same name and other contents. One of them is damaged: move the "
             "wrong one away, and merge again."
         )
+    atomic.write(
+        target.parent / MERGED, "".join(f"{name}\n" for name in [*_merged(target.parent), target.stem])
+    )
     atomic.write(target, new)
     return 1
 

@@ -16,7 +16,7 @@ from typing import Any
 from .. import atomic, servers, settings
 from ..bundle import texts
 from ..bundle.code import code_of
-from ..bundle.folder import BundleFolder, check_place
+from ..bundle.folder import BundleFolder, check_place, note_written
 from ..bundle.manifest import SHOWN, make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
 from ..cascade.leaves import StatementReport
@@ -64,7 +64,7 @@ class Bundle(BundleFolder):
         Parameters
         ----------
         source : datajoint.Connection, optional
-            Default: ``dj.conn()``, if that is set up and its server holds the tables.
+            Default: ``dj.conn()``, if the bundle was written here and from that server.
         progress : callable, optional
             Called with the number of statements done, and of all. Default: shown after two seconds, in a terminal
             or a notebook.
@@ -203,6 +203,12 @@ def write_bundle(
             atomic.write_folder(path, contents)
         except OSError as error:
             raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
+        try:
+            note_written(path, backend_of(connection).address(connection))
+        except OSError as error:
+            logger.warning(
+                "It could not be noted that %s was written here, so name its source later: %s", path, error
+            )
     return Bundle(path)
 
 
@@ -237,7 +243,8 @@ def _contents(
     with counting("files looked at") as told:
         files = files_of(cut, connection, Stores(dj_connection), progress=told)
     texts.complete(manifest, excluding.needed_files(files, left_out), chosen.about)
-    code = code_of(paper.runs if chosen.with_code and paper is not None else (), chosen.code)
+    runs = paper.runs if chosen.with_code and paper is not None else ()
+    code = code_of(runs, settings.home(None) if paper is None else paper.home, chosen.code)
     manifest["code"] = [one.about() for one in code]
     schema = chosen.scratch or settings.get("scratch")
     keys = key_tables(cut, schema, connection) if schema else []

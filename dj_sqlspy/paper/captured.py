@@ -155,7 +155,7 @@ class Captured:
     @property
     def code(self) -> list[Code]:
         """The scripts and notebooks of the analyses, as far as they are known (see `bundle.code`)."""
-        return code_of(self.runs)
+        return code_of(self.runs, self.home)
 
     def require_any(self) -> None:
         """Raise where there is nothing to make a slice of.

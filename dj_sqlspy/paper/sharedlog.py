@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import datajoint
 
-from .. import compat, settings
+from .. import compat, guarded, settings
 from ..errors import JournalError, SpyError
 from ..journal import (
     INCOMPLETE,
@@ -44,6 +44,8 @@ from ..spy.session import Session, paused
 from .sharedschema import OF_EXPORT, OF_RESULT, SELECTION, STATEMENT, TABLES, declare
 
 BLOCK = 1 << 20  # bytes of a journal in one block, before they are compressed
+LARGEST_BLOCK = 64 << 20  # that one can have: its last line may be long
+LARGEST = 4 << 30  # bytes of the journals of one paper
 BATCH = 8  # blocks in one INSERT
 MARK = "shared"  # the file in the folder of a run that says which shared logs have it
 SECONDS = 30  # that the server may take to answer
@@ -289,6 +291,10 @@ def _append(log: Log, export_id: int, file: Path) -> None:
     )
     with log.connection.cursor() as cursor:
         for start, lines in _blocks(file, int(have)):
+            if len(lines) > LARGEST_BLOCK:
+                raise JournalError(
+                    f"A statement in {file} has {len(lines) >> 20} MiB, and a shared log takes {LARGEST_BLOCK >> 20}."
+                )
             # JSON escapes the quotes of a statement that holds these texts
             count = lines.count(b' {"number":') - lines.count(b',"failed"]')
             rows.append((export_id, file.stem, start, len(lines), count, compat.packed(lines)))
@@ -348,6 +354,11 @@ def forget(paper: str, analysis: str | None = None, connection: Any = None) -> i
 # --- reading ------------------------------------------------------------------------------------------------
 
 
+# As `journal` gives them.
+_RUN = re.compile(r"\d{6,}-\d{8}T\d{12}-[0-9a-f]{4}(\+[\w.~%-]{1,240})?", re.ASCII)
+_JOURNAL = re.compile(r"\d+-[0-9a-f]{8}")
+
+
 class Entry(NamedTuple):
     """A run in the shared log, and the bytes that are there of each file of it."""
 
@@ -394,12 +405,31 @@ def _listed(log: Log, paper: str) -> list[Entry]:
     return [Entry(*key, tuple(files)) for key, files in sizes.items()]
 
 
+def _require_plain(entries: Iterable[Entry], paper: str) -> None:
+    """Raise where what anyone with an account may have written is no name of a folder or file, or too large."""
+    total = 0
+    for entry in entries:
+        names = [name for name, _ in entry.sizes]
+        if not _RUN.fullmatch(entry.run) or not all(map(_JOURNAL.fullmatch, names)):
+            raise JournalError(
+                f"The shared log has the run {entry.run!r} of {paper!r}, {entry.analysis!r}, with the journals"
+                f" {names!r}, and not all of these are names that dj-sqlspy gives. Ask who stored it, and delete it:"
+                f" dj-sqlspy forget {paper} {entry.analysis}"
+            )
+        total += sum(size for _, size in entry.sizes)
+    if total > LARGEST:
+        raise JournalError(
+            f"The shared log has {total >> 30} GiB of journals for {paper!r}, and dj-sqlspy reads up to"
+            f" {LARGEST >> 30}. Delete what is not needed: dj-sqlspy forget {paper} ANALYSIS"
+        )
+
+
 class Reader:
     """What the shared log has of one paper, as journals in a temporary folder; read again where it changed."""
 
     def __init__(self, paper: str) -> None:
         self.paper = paper
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: guarded.Folder | None = None
         self._read: list[Entry] = []
 
     def combined(
@@ -443,12 +473,13 @@ class Reader:
 
     def _place(self, entry: Entry) -> Path:
         assert self._folder is not None
-        return Path(self._folder.name, encode_name(self.paper), encode_name(entry.analysis), entry.run)
+        return Path(self._folder.path, encode_name(self.paper), encode_name(entry.analysis), entry.run)
 
     def _fetched(self, log: Log) -> list[Entry]:
         entries = _listed(log, self.paper)
         if entries != self._read:
-            self._folder = tempfile.TemporaryDirectory(prefix="dj-sqlspy-")  # mode 0700
+            _require_plain(entries, self.paper)
+            self._folder = guarded.Folder()
             for entry in entries:
                 make_folder(self._place(entry))
                 for journal, _ in entry.sizes:
@@ -461,14 +492,17 @@ def _fetch(log: Log, export_id: int, journal: str, path: Path) -> None:
     """Write a file as its blocks have it; where one is missing, a line that says so to `runs`."""
     blocks = backend_of(log.connection).stream(
         log.connection,
-        f"SELECT start, contents FROM {log.table(STATEMENT)} WHERE export_id = %s AND journal = %s ORDER BY 1",
+        f"SELECT start, size, contents FROM {log.table(STATEMENT)} WHERE export_id = %s AND journal = %s ORDER BY 1",
         (export_id, journal),
     )
     with path.open("wb") as out:
         end = 0
-        for start, contents in blocks:
+        for start, size, contents in blocks:
             if start > end:
                 out.write(b"a block of the shared log is missing\n")
-            lines = compat.unpacked(contents)
+            try:
+                lines = compat.unpacked(contents, min(int(size), LARGEST_BLOCK))
+            except ValueError as error:
+                raise JournalError(f"A block of {journal} in the shared log is damaged: {error}.") from error
             out.write(lines)
             end = start + len(lines)

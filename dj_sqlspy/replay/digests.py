@@ -54,6 +54,7 @@ from typing import Any
 from .. import atomic
 from ..bundle.folder import DIGESTS_FILE
 from ..bundle.manifest import Replayed, replayable
+from ..bundle.reading import read_json
 from ..errors import BundleError
 from ..names import split_full_name
 from ..servers import backend_of
@@ -211,23 +212,14 @@ def read_digests(folder: Path) -> dict[str, Any] | None:
     Raises
     ------
     BundleError
-        If there is one that cannot be read.
+        If there is one that cannot be read, or has not the form that it should have.
     """
     path = folder / DIGESTS_FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"Reading {path}: {error}. Get the bundle again.") from error
-    if not isinstance(found, dict) or (found.get("format"), found.get("format_version")) != (
-        FORMAT,
-        FORMAT_VERSION,
+    found = read_json(path, "digests-1")
+    if found is not None and any(
+        len(entry["columns"]) != len(entry["forms"]) for entry in (*found["tables"], *found["statements"])
     ):
-        raise BundleError(
-            f"Reading {path}: it is not of version {FORMAT_VERSION} of the format. Use a newer dj-sqlspy, or get the"
-            " bundle again."
-        )
+        raise BundleError(f"Reading {path}: columns and their forms are not as many. Get the bundle again.")
     return found
 
 

@@ -22,8 +22,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from .. import atomic, servers
-from ..bundle.folder import DIGESTS_FILE, BundleFolder
-from ..bundle.manifest import SHOWN, replayable
+from ..bundle.folder import DIGESTS_FILE, BundleFolder, written_from
+from ..bundle.manifest import SHOWN, replayable, schemas_of
 from ..bundle.texts import REPLAY_FILE, refresh
 from ..dump.exclude import contents, words
 from ..errors import BundleError
@@ -156,7 +156,7 @@ def verify(
     bundle : Bundle
         Where the source can be reached it is dumped first, if that was not done yet.
     source : datajoint.Connection, optional
-        Default: ``dj.conn()``, if that is set up and its server holds the tables.
+        Default: ``dj.conn()``, if the bundle was written here and from that server.
     progress : callable, optional
         Called with the number of statements done, and of all.
     alone : bool
@@ -173,7 +173,7 @@ def verify(
     servers.require_server()  # said before the dump is made
     seconds: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
-        opened, why_not = (None, "it was not asked for") if alone else find_source(source, manifest)
+        opened, why_not = (None, "it was not asked for") if alone else find_source(source, bundle)
         if opened is not None:
             stack.enter_context(contextlib.closing(opened))
         if not bundle.dump_file.exists():
@@ -188,6 +188,7 @@ def verify(
         recorded = read_digests(bundle.path)
         clock = time.perf_counter()
         private = stack.enter_context(servers.private_server(_flavor(manifest), options=_options(manifest)))
+        private = private.limited_to(schemas_of(manifest))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         seconds["start a server"] = time.perf_counter() - clock
         with timed(seconds, "restore"):
@@ -229,13 +230,21 @@ def _options(manifest: Mapping[str, Any]) -> list[str]:
     return ["--lower-case-table-names=1"] if folds else []
 
 
-def find_source(source: Any, manifest: Mapping[str, Any]) -> tuple[Any, str]:
+def find_source(source: Any, bundle: BundleFolder) -> tuple[Any, str]:
     """A new connection to the source of a bundle, or None and why there is none.
 
-    Nobody is asked for a password. A server that holds only what ``restore.sh`` loaded is no source.
+    Nobody is asked for a password. A server that is not named is the source of bundles that were written here from it:
+    what a stranger's bundle says of itself is no reason to send its statements there. One that holds only what
+    ``restore.sh`` loaded is no source.
     """
     if source is not None:
         return backend_of(source).connect(source), ""
+    written = written_from(bundle.path)
+    if written is None:
+        return (
+            None,
+            "the bundle was not written here, and no source was named (--source, verify(source=dj.conn()))",
+        )
     account = datajoint.config["database.user"], datajoint.config["database.password"]
     if None in account and not hasattr(datajoint.conn, "connection"):
         return None, "dj.config names no account on a server"
@@ -243,7 +252,11 @@ def find_source(source: Any, manifest: Mapping[str, Any]) -> tuple[Any, str]:
         opened = backend_of().connect()
     except (*servers.DRIVER_ERRORS, datajoint.DataJointError, OSError) as error:
         return None, f"the server of dj.config cannot be reached ({error.args[-1] if error.args else error})"
-    why_not = _no_source(opened, manifest)
+    address = backend_of(opened).address(opened)
+    if address != written:
+        why_not = f"the bundle was written from {written}, and dj.config names {address}"
+    else:
+        why_not = _no_source(opened, bundle.manifest)
     if why_not:
         opened.close()
         return None, why_not

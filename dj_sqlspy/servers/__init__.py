@@ -57,6 +57,13 @@ def snapshot_of(connection: Any) -> Snapshot:
     return backend_of(connection).snapshot(connection)
 
 
+def is_own_script(name: str, text: str) -> bool:
+    """Whether a ``dump.sh`` or ``restore.sh`` is one that this version writes for some server (`mysql.scripts`)."""
+    from .mysql.scripts import is_own
+
+    return is_own(name, text)
+
+
 __all__ = [
     "DRIVER_ERRORS",
     "NAMES",
@@ -66,6 +73,7 @@ __all__ = [
     "backend_of",
     "cache_folder",
     "find_server",
+    "is_own_script",
     "private_server",
     "require_server",
     "root_programs",

@@ -47,6 +47,9 @@ class Backend(Protocol):
     def dialect(self) -> Dialect:
         """How it spells SQL."""
 
+    def address(self, connection: Any) -> str:
+        """Host and port of the server of a connection of the driver."""
+
     def connect(self, dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
         """A new connection of the driver, to the server and with the account of a DataJoint connection.
 

@@ -27,6 +27,7 @@ import os
 import secrets
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -82,6 +83,7 @@ class Session:
         twin = next((each for each in open_sessions if each.is_of(home, paper, analysis)), None)
         self.journal = self._journal(twin, run, append)
         # in a journal that several sessions write to, each has a number that no other process of the run uses
+        _sessions.add(self)
         self.number = number if number is not None else secrets.randbits(40) + 1 if twin else 0
 
     def _journal(self, twin: Session | None, run: str | None, append: str | bool) -> Journal:
@@ -136,6 +138,9 @@ class Session:
 open_sessions: tuple[Session, ...] = ()
 _lock = threading.RLock()
 
+# Every session that something in this process still refers to.
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
 
 # Called when a session opens, before it gets statements, and when one has ended and its journal with it.
 on_open: list[Callable[[], None]] = []
@@ -166,6 +171,19 @@ def end_session(session: Session, error: BaseException | None = None) -> None:
     for finish in on_end:
         finish(session)
     session.connection = None
+    if session.journal.process == "first":
+        _prune(session, error)
+
+
+def _prune(session: Session, error: BaseException | None) -> None:
+    """Delete runs of its analysis that nobody needs any more; what cannot be deleted stays."""
+    from ..journal import upkeep
+
+    held = {each.journal.folder for each in _sessions}
+    try:
+        upkeep.prune(session.journal.folder.parent, held, error is None and session.journal.problem is None)
+    except (OSError, SpyError) as failure:
+        logger.info("Older runs of %r were not deleted: %s", session, failure)
 
 
 def end_all() -> None:

@@ -56,6 +56,11 @@ class MySQLBackend:
         return MySQLSnapshot(connection)
 
     @staticmethod
+    def address(connection: Any) -> str:
+        """Host and port of the server of a PyMySQL connection."""
+        return f"{connection.host}:{connection.port}"
+
+    @staticmethod
     def connect(dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
         """A new PyMySQL connection to the server of a DataJoint connection."""
         if plain:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import datajoint
 import pymysql
 
-from ... import atomic
+from ... import guarded
 
 # What both lines set on each connection (datajoint.connection in 0.14, adapters.mysql in 2.x).
 SQL_MODE = (
@@ -87,7 +85,7 @@ def tls_options(dj_connection: Any = None) -> dict[str, Any]:
 def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({})) -> Iterator[list[str]]:
     """Options with which a client program reaches the server of a pymysql connection, as the same account.
 
-    The password is in an option file that only this user can read and that is gone after the block.
+    The password is in an option file that only this user can read, and that no disk has (`guarded.secret`).
 
     Parameters
     ----------
@@ -111,9 +109,7 @@ def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({}
     # it and from then on to do without.
     text += "[client-mariadb]\n" + ("ssl\n" if encrypted else "skip-ssl\n")
     text += _tls_options(tls) if encrypted else ""
-    with tempfile.TemporaryDirectory(prefix="dj-sqlspy-") as folder:  # made with mode 0700
-        file = Path(folder, "client.cnf")
-        atomic.write(file, text)
+    with guarded.secret(text) as file:
         yield [f"--defaults-file={file}"]
 
 

@@ -18,16 +18,15 @@ import shlex
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pymysql
 
-from ... import atomic
+from ... import atomic, guarded
 from ...errors import ServerError
 
 Flavor = Literal["mysql", "mariadb"]
@@ -48,12 +47,12 @@ OPTIONS = (
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=0",
     "--loose-innodb-flush-method=nosync",
-    "--secure-file-priv=",
 )
 FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
-    "mysql": ("--mysqlx=OFF", "--disable-log-bin"),
+    "mysql": ("--mysqlx=OFF", "--disable-log-bin", "--secure-file-priv=NULL"),
     "mariadb": ("--skip-log-bin", "--loose-sync-frm=OFF", "--loose-aria-sync-log-dir=NEVER"),
 }
+SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 # What makes one MariaDB like another, unless it is to have its own defaults.
 PINS: dict[str, tuple[str, ...]] = {
     "mysql": (),
@@ -79,9 +78,6 @@ SIZE_OPTIONS: dict[str, tuple[str, ...]] = {
 
 # Options that a data directory is made with, and that a server then has to be started with as well.
 LASTING_OPTIONS = ("--lower-case-table-names=",)
-
-# Waits for a line on its input. End of file without one: the process that owns the server was killed.
-GUARDIAN = 'if ! read -r _; then kill -9 "$1"; sleep 0.3; rm -rf "$2"; fi'
 
 
 @dataclass(frozen=True)
@@ -142,6 +138,28 @@ class Server:
         }
         settings.update(options)
         return pymysql.connect(**settings)
+
+    def limited_to(self, schemas: Iterable[str]) -> Server:
+        """The same server, as a new account that can do anything in these schemas, and nothing elsewhere.
+
+        It has no right of the server as a whole, such as FILE or SUPER.
+
+        Raises
+        ------
+        ServerError
+            If one of them is the server's own.
+        """
+        name, password = f"of_{secrets.token_hex(6)}", secrets.token_hex(16)
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE USER '{name}'@'%' IDENTIFIED BY '{password}'")
+            for schema in sorted(set(schemas)):
+                if schema.lower() in SYSTEM_SCHEMAS:
+                    raise ServerError(
+                        f"Loading into the schema {schema}: it is the server's own, and no bundle's."
+                    )
+                pattern = re.sub(r"([_%\\])", r"\\\1", schema).replace("`", "``")  # GRANT takes it for one
+                cursor.execute(f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO '{name}'@'%'")
+        return replace(self, user=name, password=password)
 
     def defaults_file(self) -> Path:
         """A client option file (readable by this user only) for ``mysql --defaults-extra-file=...``."""
@@ -228,15 +246,12 @@ def private_server(
     """
     program = require_server(flavor, root)
     owner = os.getpid()
-    base = Path(tempfile.mkdtemp(prefix="dj-sqlspy-"))
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, base, ignore_errors=True)
+        base = stack.enter_context(guarded.Folder())
         lasting = tuple(option for option in options if option.startswith(LASTING_OPTIONS))
         shutil.copytree(template(program, lasting), base / "data")
         pins = () if own_defaults else PINS[program.flavor]
-        process, server = _start(program, base, (*pins, *options))
-        stack.callback(_stop, process)
-        stack.callback(_guard(process.pid, base).communicate, b"stopped\n")
+        server = stack.enter_context(_started(program, base, (*pins, *options)))
         try:
             yield server
         finally:
@@ -275,13 +290,10 @@ def template(program: Program, options: Sequence[str] = ()) -> Path:
     if place.is_dir():
         return place
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    work = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
-    try:
+    with guarded.Folder(place.parent) as work:
         _initialize(program, work, made_with)
         with contextlib.suppress(OSError):  # another process was first: its template is as good
             (work / "data").rename(place)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     if not place.is_dir():
         raise ServerError(f"Making a data directory for {program.path}: {place} could not be written.")
     return place
@@ -407,29 +419,16 @@ def _installer(program: Program) -> str:
     )
 
 
-def _guard(pid: int, base: Path) -> subprocess.Popen[bytes]:
-    """Have a shell kill the server and delete its data should this process end before the block does.
-
-    That covers SIGTERM and SIGKILL alike, and needs no signal handler in the user's process.
-    """
-    return subprocess.Popen(
-        ["/bin/sh", "-c", GUARDIAN, "dj-sqlspy-guardian", str(pid), str(base)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    )
-
-
-def _start(
-    program: Program, base: Path, options: Sequence[str] = ()
-) -> tuple[subprocess.Popen[bytes], Server]:
+@contextlib.contextmanager
+def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Iterator[Server]:
     """Start on a free port; another program may take the port between looking and starting, so try again."""
     log, datadir = base / "log", base / "data"
     # a server that starts deletes every temporary table that it finds in its tmpdir, also those of others
     temporary = base / "tmp"
     temporary.mkdir(exist_ok=True)
+    # statements read and write files in an empty folder, or nowhere where the server knows that word
+    nowhere = base / "nowhere"
+    nowhere.mkdir(mode=0o500, exist_ok=True)
     for _ in range(PORT_ATTEMPTS):
         port, password = _free_port(), secrets.token_hex(16)
         atomic.write(base / "init.sql", _accounts(program.flavor, password))
@@ -443,34 +442,33 @@ def _start(
             f"--pid-file={base / 'pid'}",
             f"--port={port}",
             f"--init-file={base / 'init.sql'}",
+            f"--secure-file-priv={nowhere}",
             *OPTIONS,
             *FLAVOR_OPTIONS[program.flavor],
             *SIZE_OPTIONS[program.flavor],
             *options,
         ]
-        with log.open("wb") as out:  # a session of its own: Ctrl-C in a terminal must not reach the server
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=base, start_new_session=True
-            )
         place = {"host": "127.0.0.1", "port": port, "socket": str(base / "sock"), "user": "root"}
-        try:
+        # killed in the end: the data goes next, so there is nothing that an orderly shutdown (one to two seconds) saves
+        with (
+            log.open("wb") as out,
+            guarded.started(command, ending="KILL", stdout=out, stderr=out, cwd=base) as process,
+        ):
             answer = _wait(process, log, place, password, program)
-        except BaseException:
-            _stop(process)
-            raise
-        if answer is not None:
-            (base / "init.sql").unlink()
-            return process, Server(
-                host="127.0.0.1",
-                port=port,
-                socket=str(base / "sock"),
-                user="root",
-                password=password,
-                flavor=program.flavor,
-                version=answer[0],
-                datadir=datadir,
-                tls=answer[1],
-            )
+            if answer is not None:
+                (base / "init.sql").unlink()
+                yield Server(
+                    host="127.0.0.1",
+                    port=port,
+                    socket=str(base / "sock"),
+                    user="root",
+                    password=password,
+                    flavor=program.flavor,
+                    version=answer[0],
+                    datadir=datadir,
+                    tls=answer[1],
+                )
+                return
     raise ServerError(f"Starting {program.path}: its port was taken {PORT_ATTEMPTS} times.\n{_end_of(log)}")
 
 
@@ -527,13 +525,6 @@ def _accounts(flavor: Flavor, password: str) -> str:
         "GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION;",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    # The data goes next, so there is nothing that an orderly shutdown (one to two seconds) would save.
-    if process.poll() is None:
-        process.kill()
-    process.wait()
 
 
 def _free_port() -> int:

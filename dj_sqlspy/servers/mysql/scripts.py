@@ -7,6 +7,7 @@ password.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -191,9 +192,67 @@ def _one_line(text: str) -> str:
 
 def _fill(script: str, **values: str) -> str:
     """The script with its ``@words@`` replaced, in one pass: what is put in is not looked at again."""
-    folder = resources.files(__package__).joinpath("scripts")
-    text = folder.joinpath(script).read_text(encoding="utf-8")
-    for part in ("client", "mydumper"):
-        values[part] = folder.joinpath(f"{part}.sh").read_text(encoding="utf-8")
+    values |= {part: _template(f"{part}.sh") for part in ("client", "mydumper")}
     values["version"] = __version__
-    return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], text)
+    return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], _template(script))
+
+
+def _template(name: str) -> str:
+    return resources.files(__package__).joinpath("scripts").joinpath(name).read_text(encoding="utf-8")
+
+
+# ---- scripts that anyone may have written ----------------------------------------------------------------------
+
+_WORD = r"(?:'[^'\n]*'|\$'(?:[^'\\\n]|\\['\\n]|\\[0-7]{3})*')"
+_CALLS = rf'(?:    :|    "\$@"(?: {_WORD})+(?:\n    "\$@"(?: {_WORD})+)*)'
+_LISTS = r"\w+_of_(?:MySQL|MariaDB)\(\) \{\n" + _CALLS + r"\n\}"
+
+
+def _lines_before(end: str) -> str:
+    """Lines of which none is the one that ends them."""
+    return rf"(?!{re.escape(end)}\n).*(?:\n(?!{re.escape(end)}\n).*)*"
+
+
+# What can stand in the place of each word: lists of quoted words, SQL that is only printed, or plain text.
+_HOLES = {
+    "title": ".*",
+    "structure": _lines_before("-- Rows."),
+    "finish": _lines_before("-- Finished."),
+    "rows": _CALLS,
+    "tables": _CALLS,
+    "schemas": _CALLS,
+    "views": _CALLS,
+    "foreign_keys": _CALLS,
+    "demands": rf"{_LISTS}(?:\n+{_LISTS})*",
+    "source": "(?:MySQL|MariaDB)",
+    "other": "(?:MySQL|MariaDB)",
+    "generated": "(?:yes)?",
+    "scratch": r"(?:\n#.*)*",
+    "total": r"\d+",
+    "summary": r"[\w ,.]*",
+    "version": r"[\w.+-]*",
+    "version_of_source": r"[\w.:+~ -]*",
+}
+
+
+def is_own(script: str, text: str) -> bool:
+    """Whether a text is one that `dump_script` or `restore_script` of this version can write.
+
+    Then all that runs is the fixed part, which is the package's, and what stands in its gaps are words and SQL.
+
+    Parameters
+    ----------
+    script : str
+        ``dump.sh`` or ``restore.sh``.
+    text : str
+    """
+    return _form(script).fullmatch(text) is not None
+
+
+@functools.cache
+def _form(script: str) -> re.Pattern[str]:
+    parts = re.split(r"@([a-z_]+)@", _template(script))
+    holes = _HOLES | {part: re.escape(_template(f"{part}.sh")) for part in ("client", "mydumper")}
+    if script == "dump.sh":
+        holes["tables"] = r"\d+"
+    return re.compile("".join(holes[part] if i % 2 else re.escape(part) for i, part in enumerate(parts)))

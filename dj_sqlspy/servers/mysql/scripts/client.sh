@@ -63,8 +63,14 @@ option_value() {
 }
 
 if [[ $ask ]]; then # asked for once, here, and handed on in an option file that only this user can read
-    IFS= read -rsp 'Password: ' password </dev/tty
-    printf '\n' >/dev/tty
+    IFS= read -rsp 'Password: ' password <"${DJ_SQLSPY_PASSWORD_AT:-/dev/tty}"
+    [[ ${DJ_SQLSPY_PASSWORD_AT-} ]] || printf '\n' >/dev/tty
+    login=$work/client.cnf
+    exec 9<>"$login"
+    if [[ -e /proc/$$/fd/9 ]]; then # it needs no name, and so is gone with this script, however that ends
+        rm -f -- "$login"
+        login=/proc/$$/fd/9
+    fi
     how=--defaults-extra-file
     others=()
     for option in ${first[@]+"${first[@]}"}; do
@@ -73,13 +79,13 @@ if [[ $ask ]]; then # asked for once, here, and handed on in an option file that
                 how=${option%%=*}
                 given=${option#*=}
                 [[ $given == /* ]] || given=$PWD/$given
-                printf '!include %s\n' "$given" >>"$work/client.cnf" ;;
+                printf '!include %s\n' "$given" >&9 ;;
             --no-defaults) how=--defaults-file ;;
             *) others+=("$option") ;;
         esac
     done
-    printf '[client]\npassword=%s\n' "$(option_value "$password")" >>"$work/client.cnf"
-    first=("$how=$work/client.cnf" ${others[@]+"${others[@]}"})
+    printf '[client]\npassword=%s\n' "$(option_value "$password")" >&9
+    first=("$how=$login" ${others[@]+"${others[@]}"})
     unset password
 fi
 
@@ -92,7 +98,7 @@ client() {
 
 # SQL on standard input; rows on standard output, columns apart by tabs.
 query() {
-    client "$mysql" --batch --skip-column-names --max-allowed-packet=1G
+    client "$mysql" --batch --skip-column-names --binary-mode --max-allowed-packet=1G # no commands of the client's
 }
 
 # A name as SQL writes it.

@@ -1,0 +1,142 @@
+"""Guarded: programs, folders and secrets that do not outlive this process, by whatever signal it ends.
+
+In: a command, a text. Out: a program that runs, a folder that is there, a path that the text can be read at. The
+operating system sees to the end of each: a shell waits for a line on a pipe that only this process holds, and the end
+of file without that line says that this process is gone. It needs no handler of signals in the user's process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+# The command takes the place of the first shell; the second waits beside it, in the session that the two have to
+# themselves. What is asked to end by TERM may take a minute to clean up.
+_LIFELINE = """
+ending=$1
+shift
+exec 3<&0
+(
+    read -r _ <&3 && exit
+    trap '' TERM
+    kill -"$ending" 0
+    seconds=0
+    while kill -0 "$$" && [ "$seconds" -lt 60 ]; do sleep 1; seconds=$((seconds + 1)); done
+    kill -KILL 0
+) >/dev/null 2>&1 &
+exec "$@" 3<&- </dev/null
+"""
+
+# A server that was killed at the same time may still write into its folder.
+_REMOVAL = """
+read -r _ && exit
+tries=0
+while [ -e "$1" ] && [ "$tries" -lt 50 ]; do rm -rf -- "$1"; sleep 0.2; tries=$((tries + 1)); done
+"""
+
+
+@contextlib.contextmanager
+def started(
+    command: Sequence[Any], *, ending: str = "TERM", **options: Any
+) -> Iterator[subprocess.Popen[Any]]:
+    """Start a program, and end it with the block, or when this process ends before that.
+
+    Parameters
+    ----------
+    command : sequence
+    ending : "TERM" or "KILL"
+        The signal that it and all that it has started get, unless it has ended by itself. After TERM it has a minute.
+    **options
+        Of `subprocess.Popen`. The program has a session of its own, and nothing on its standard input.
+    """
+    reading, writing = os.pipe()
+    words = ["/bin/sh", "-c", _LIFELINE, "dj-sqlspy-lifeline", ending, *command]
+    try:
+        process = subprocess.Popen(words, stdin=reading, start_new_session=True, **options)
+    except BaseException:
+        os.close(writing)
+        raise
+    finally:
+        os.close(reading)
+    owner = os.getpid()
+    try:
+        yield process
+    finally:
+        if os.getpid() == owner:  # a forked child that leaves the block must not end its parent's program
+            if process.poll() is not None:
+                with contextlib.suppress(BrokenPipeError):  # nobody waits any more
+                    os.write(writing, b"ended\n")
+            os.close(writing)
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+            process.wait()
+
+
+class Folder:
+    """A temporary folder of this user alone, deleted at the end of a block, with this object, or with this process.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    def __init__(self, place: Path | None = None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="dj-sqlspy-", dir=place))  # mode 0700
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", _REMOVAL, "dj-sqlspy-guardian", str(self.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        self._finalizer = weakref.finalize(self, _delete, self.path, guard, os.getpid())
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *error: object) -> None:
+        self.delete()
+
+    def delete(self) -> None:
+        """Delete it now."""
+        self._finalizer()
+
+
+def _delete(path: Path, guard: subprocess.Popen[bytes], owner: int) -> None:
+    if os.getpid() == owner:  # not a forked child
+        shutil.rmtree(path, ignore_errors=True)
+        guard.communicate(b"deleted\n")
+
+
+@contextlib.contextmanager
+def secret(text: str) -> Iterator[Path]:
+    """A path that programs of this user can read a text at, as often as they like, and that no disk has.
+
+    On Linux it is memory of this process, and gone with it; elsewhere a file in a `Folder`.
+
+    Parameters
+    ----------
+    text : str
+        Bytes that Python decoded with ``surrogateescape`` are there as they came.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+        with os.fdopen(os.memfd_create("dj-sqlspy"), "wb", buffering=0) as memory:
+            os.fchmod(memory.fileno(), 0o600)  # clients take no option file that others could write to
+            memory.write(data)
+            yield Path(f"/proc/{os.getpid()}/fd/{memory.fileno()}")
+    else:
+        with Folder() as folder:
+            path = folder / "secret"
+            path.touch(0o600)
+            path.write_bytes(data)
+            yield path

@@ -1,0 +1,17 @@
+"""Kills at random points of the commands leave nothing behind (`tests.kills` has 200)."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from tests.conftest import FLAVOR
+from tests.kills import as_table, run
+
+
+@pytest.mark.slow
+def test_kills_leave_nothing_behind(server: object) -> None:
+    counts, faults = run(FLAVOR, 20, 1)
+    Console(width=120).print(as_table(counts))
+    assert faults == []
+    assert sum(found["killed"] for found in counts.values()) >= 5
