@@ -22,6 +22,7 @@ from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot, plain_decoders
 from dj_sqlspy.servers.snapshot import ConnectionLost
 from dj_sqlspy.servers.tables import Table
 from dj_sqlspy.slices import Slice
+from dj_sqlspy.slices.making import on_server
 from tests.lab import make_lab, rows
 
 
@@ -174,3 +175,22 @@ def test_killed_while_an_answer_is_read(server: Any, connection: Any) -> None:
         assert 1 <= len(pieces) < 30
         del asker
         gc.collect()
+
+
+def test_a_table_that_is_changed_meanwhile(lab: SimpleNamespace, connection: Any) -> None:
+    """ALTER by another client after the snapshot began: its first query fails, and all is done again."""
+    table, snapshots = f"`{lab.name}`.subject", []
+
+    def work(raw: Any) -> int:
+        with MySQLSnapshot(raw) as snapshot:
+            snapshots.append(snapshot)
+            if len(snapshots) == 1:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"ALTER TABLE {table} COMMENT = 'changed', ALGORITHM = COPY")
+            return snapshot.count(f"SELECT COUNT(*) FROM {table}")
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT COUNT(*) FROM {table}")
+        (expected,) = cursor.fetchone()
+    assert on_server(lab.connection, work) == expected
+    assert len(snapshots) == 2

@@ -169,7 +169,7 @@ def reconnecting(connect: Callable[[], Any], work: Callable[[Any], T]) -> T:
                         "net_write_timeout and max_execution_time."
                     ) from error
                 logger.warning(
-                    "The connection dropped (%s), and its snapshot is lost. The slice is computed again.",
+                    "The snapshot is lost (%s). The slice is computed again.",
                     error,
                 )
     raise AssertionError("not reached")

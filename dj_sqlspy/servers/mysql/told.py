@@ -9,7 +9,7 @@ from typing import Any
 import pymysql
 
 from ..snapshot import ConnectionLost, Interrupted, Refused
-from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, UNKNOWN, code_of
+from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, REDEFINED, UNKNOWN, code_of
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def told() -> Iterator[None]:
         yield
     except pymysql.MySQLError as error:
         code, text = code_of(error), str(error.args[-1]) if error.args else ""
-        if code in LOST:
+        if code in LOST | REDEFINED:
             raise ConnectionLost(text or "it is closed") from error
         if 2000 <= code < 3000 or code in INTERRUPTED:
             raise Interrupted(text) from error
