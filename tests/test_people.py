@@ -130,7 +130,8 @@ class Terminal:
 
 
 _NO_TLS = """
-import sys, datajoint
+import os, sys, datajoint
+datajoint.config["database.port"] = int(os.environ["DJ_PORT"])  # which 0.14 does not read
 datajoint.config["database.use_tls"] = False
 from dj_sqlspy.cli import main
 sys.exit(main())
@@ -312,7 +313,7 @@ def test_a_run_that_is_open_or_was_killed_is_not_written_in_silence(
     account |= {"DJ_USER": dj.config["database.user"], "DJ_PASS": dj.config["database.password"]}
     program = (
         "import os, signal, datajoint as dj, dj_sqlspy\n"
-        "dj.config['database.use_tls'] = False\n"
+        "dj.config['database.use_tls'] = False; dj.config['database.port'] = int(os.environ['DJ_PORT'])\n"
         "dj_sqlspy.start_export('paper', 'fig')\n"
         f"len(dj.FreeTable(dj.conn(), {projects.Session.full_table_name!r}))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
