@@ -72,7 +72,7 @@ _COMMANDS: dict[str, tuple[Any, dict[str, str], set[str]]] = {
     ),
     "share": (sqlspy.Paper.share, {}, {"paper"}),
     "forget": (sqlspy.Paper.forget, {}, {"paper", "yes"}),
-    "verify": (Bundle.verify, {}, {"bundle"}),
+    "verify": (Bundle.verify, {}, {"bundle", "source"}),  # in Python a connection is given
     "inspect": (Bundle.inspect, {}, {"bundle", "fail_on"}),
     "merge": (upkeep.merge, {"source": "source folder"}, set()),
     "recover": (upkeep.recover, {}, set()),
