@@ -24,7 +24,8 @@ def run(place: Place) -> list[Figure]:
     connection = place.datajoint()
     prepare(place, rows=sizes[-1])
     joins = [join(place, connection, rows, last=rows == sizes[-1]) for rows in sizes]
-    return [fetch1(place, connection), outside(place, connection), *joins, imports(place)]
+    digests = [digest_of_fetch1(place, connection), digest_of_join(place, connection, sizes[-1])]
+    return [fetch1(place, connection), outside(place, connection), *joins, *digests, imports(place)]
 
 
 def prepare(place: Place, rows: int) -> None:
@@ -125,6 +126,64 @@ def outside(place: Place, connection: Any) -> Figure:
         found,
         "at most 1 µs more",
         found.added <= 1e-6,
+    )
+
+
+@contextlib.contextmanager
+def undigested() -> Iterator[None]:
+    """Capture as it is with ``sqlspy.digests`` switched off."""
+    from dj_sqlspy.spy import observe
+
+    observe.digests = False
+    try:
+        yield
+    finally:
+        observe.digests = True
+
+
+def digest_of_fetch1(place: Place, connection: Any) -> Figure:
+    sessions, _ = tables(connection)
+    rows = len(sessions)
+    rounds = 4 if place.quick else 600
+    counter = iter(range(10**9))
+
+    def call() -> None:
+        (sessions & {"session": next(counter) % rows}).fetch1("note", "weight")
+
+    with tempfile.TemporaryDirectory() as folder, session(folder):
+        found = short_pairs(call, undigested, rounds)
+    return _short(
+        "the digest of a fetch1, beside capture without it",
+        f"{rounds} × 10 calls",
+        found,
+        "at most 1.03 times",
+        found.ratio <= 1.03,
+    )
+
+
+def digest_of_join(place: Place, connection: Any, rows: int) -> Figure:
+    sessions, trials = tables(connection)
+    wanted = sessions.proj("weight") * (trials & f"session < {rows // 100}")
+    rounds = 3 if place.quick else 15
+
+    def ours() -> None:
+        assert len(wanted.fetch()) == rows
+
+    def without() -> None:
+        with undigested():
+            ours()
+
+    with tempfile.TemporaryDirectory() as folder, session(folder):
+        found = pairs(without, ours, rounds)
+    return Figure(
+        "the digest of a join, beside capture without it",
+        f"{rows:,} rows, {rounds} calls",
+        found.baseline,
+        found.ours,
+        "at most 1.05 times",
+        found.ratio <= 1.05,
+        found.ratio,
+        note=f"{found.added * 1e6:+.0f} µs",
     )
 
 
