@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,6 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # a shell starts what runs in the background with SIGINT ignored, and programs of the tests would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--no-server"):
         sys.addaudithook(refuse_servers)
 

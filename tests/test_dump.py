@@ -607,6 +607,33 @@ def test_a_database_that_has_changed(family: Any, server: Server, tmp_path: Path
     assert bundle.dump_file.read_bytes() == before
 
 
+def test_values_that_have_changed(family: Any, server: Server, tmp_path: Path, prefix: str) -> None:
+    """As many rows as before: noticed by their values, by an account that may only SELECT."""
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    grants = [f"SELECT ON `{schema}`.*" for schema in (family.name, f"{prefix}other")]
+    family("UPDATE lab.session SET room = 1 WHERE id = 1 AND day = '2024-01-02'")
+    with (
+        account(server, PASSWORD, *grants) as user,
+        server.connect(user=user, password=PASSWORD) as connection,
+        client_options(connection) as own,
+    ):
+        with pytest.raises(BundleError, match=r"(?s)has changed.*`session`: other values in its 2 rows"):
+            bundle.dump(own)
+        assert not left_over(bundle)
+        family("UPDATE lab.session SET room = NULL")
+        bundle.dump(own)
+
+
+def test_values_that_change_while_dumping(large: Bundle, server: Server, lab: Any, engine: str) -> None:
+    """A transaction between the snapshots of two tables, or of one that is read: the dump is not kept."""
+    running, _ = while_dumping(large, server, f"--engine={engine}")
+    lab("UPDATE lab.big SET b = 'other' WHERE id = 39")
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode != 0
+    assert "changed while it was read" in said and f"`{lab.name}`.`big`: other values in its 40 rows" in said
+    assert not left_over(large)
+
+
 def test_help(family: Any, server: Server, tmp_path: Path) -> None:
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
     for script in ("dump.sh", "restore.sh"):

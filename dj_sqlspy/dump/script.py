@@ -57,6 +57,7 @@ def dump_script(
     source: Source,
     title: str,
     contents: Mapping[str, Mapping[str, str]],
+    connection: Any,
     keys: Sequence[KeyTable] = (),
 ) -> str:
     """The text of ``dump.sh``.
@@ -69,15 +70,17 @@ def dump_script(
         In words what is dumped.
     contents : mapping
         By full table name and column, SQL to select in the place of the column (see `exclude`).
+    connection : connection of the driver, to the source
+        That the checksums of the rows are read by.
     keys : sequence of KeyTable, optional
         Tables of keys that long restrictions were written into (see `keytables`).
 
     Raises
     ------
     BundleError
-        If rows of a table cannot be told by conditions that fit into a command.
+        If rows of a table cannot be told by conditions that fit into a command, or are not those of the slice any more.
     """
-    backend, short = backend_of(cut.connection), {one.table: one.condition for one in keys}
+    backend, short = backend_of(connection), {one.table: one.condition for one in keys}
     parts = []
     for entry in _base(cut):
         instead = contents.get(entry.name, {})
@@ -90,7 +93,14 @@ def dump_script(
                 f" be used ({len(conditions)} conditions, {len(too_long)} too long for one command)."
             )
         parts.append(Rows(entry.table, entry.rows, tuple(conditions), instead))
-    return backend.dump_script(parts, source, title, summary(cut), [(one.table, one.name) for one in keys])
+    checked = backend.with_checksums(connection, parts)
+    for part, now in zip(parts, checked, strict=True):
+        if part.rows != now.rows:
+            raise BundleError(
+                f"Writing dump.sh: the database changed since the slice was made: {part.table.full_name} has"
+                f" {now.rows} of its {part.rows} rows. Write it again."
+            )
+    return backend.dump_script(checked, source, title, summary(cut), [(one.table, one.name) for one in keys])
 
 
 def restore_script(cut: Slice, source: Source, title: str) -> str:

@@ -250,7 +250,7 @@ def _contents(
     keys = key_tables(cut, schema, connection) if schema else []
     title = f"The slice of the database behind {name or '(hand-picked)'}: {summary(cut)}."
     return {
-        "dump.sh": dump_script(cut, source, f"Dump. {title}", excluding.contents(manifest), keys),
+        "dump.sh": dump_script(cut, source, f"Dump. {title}", excluding.contents(manifest), connection, keys),
         "restore.sh": restore_script(cut, source, f"Restore. {title}"),
         "manifest.json": manifest_text(manifest),
         **texts.texts(manifest),

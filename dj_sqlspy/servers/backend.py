@@ -95,6 +95,9 @@ class Backend(Protocol):
     def longest_condition(self, table: Table, contents: Mapping[str, str]) -> int:
         """Bytes that a condition on rows of a table may have in the dump script."""
 
+    def with_checksums(self, connection: Any, parts: Sequence[Rows]) -> list[Rows]:
+        """Rows of tables with their checksums, and the numbers of rows that are there now."""
+
     def dump_script(
         self,
         rows: Sequence[Rows],

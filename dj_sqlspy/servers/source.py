@@ -85,13 +85,15 @@ class Texts:
 class Rows:
     """Rows of one table that are dumped: ``conditions`` are disjoint and select ``rows`` rows together.
 
-    ``contents`` is SQL that is selected in the place of a column, by its name.
+    ``contents`` is SQL that is selected in the place of a column, by its name. ``checksum`` is that of the rows, if it
+    was made.
     """
 
     table: Table
     rows: int
     conditions: tuple[str, ...]
     contents: Mapping[str, str] = field(default_factory=dict)
+    checksum: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..snapshot import Snapshot
-from . import catalog, connect, literals, results, scripts, session, structure
+from . import catalog, checksums, connect, literals, results, scripts, session, structure
 from .dialect import MYSQL as DIALECT
 from .replayer import MySQLReplayer
 from .snapshot import MySQLSnapshot, plain_decoders, told
@@ -24,6 +24,7 @@ class MySQLBackend:
     unique_columns = staticmethod(structure.unique_columns)
     fill_key_table = staticmethod(structure.fill_key_table)
     longest_condition = staticmethod(scripts.longest_condition)
+    with_checksums = staticmethod(checksums.with_checksums)
     dump_script = staticmethod(scripts.dump_script)
     restore_script = staticmethod(scripts.restore_script)
     orphans = staticmethod(scripts.orphans)

@@ -15,6 +15,7 @@ from importlib import resources
 from ...version import __version__
 from ..source import Rows, Schema, Source, Structure
 from ..tables import ForeignKey, Table
+from .checksums import row_checksum
 from .collations import NAMES
 from .dialect import MYSQL
 
@@ -52,6 +53,7 @@ def dump_script(
         title=_one_line(title),
         structure=_structure_text(source.structures[0], source.schemas),
         rows=_calls(_row_words(part) for part in dumped),
+        sums=_calls(_sum_words(part) for part in dumped),
         generated="yes" if has_generated else "",
         scratch="".join(
             f"\n# The keys of {_one_line(table)} are in {_one_line(name)}, which can be dropped afterwards."
@@ -143,6 +145,12 @@ def _row_words(part: Rows) -> tuple[str, ...]:
     return (table.schema, table.name, str(part.rows), columns, _key(table), *part.conditions)
 
 
+def _sum_words(part: Rows) -> tuple[str, str]:
+    if part.checksum is None:
+        return "0", "0"
+    return row_checksum(part.table, part.contents), str(part.checksum)
+
+
 def _columns(table: Table, contents: Mapping[str, str]) -> str:
     """What to select: all, or every column by name, with FLOAT as DOUBLE and excluded contents replaced.
 
@@ -219,6 +227,7 @@ _HOLES = {
     "structure": _lines_before("-- Rows."),
     "finish": _lines_before("-- Finished."),
     "rows": _CALLS,
+    "sums": _CALLS,
     "tables": _CALLS,
     "schemas": _CALLS,
     "views": _CALLS,

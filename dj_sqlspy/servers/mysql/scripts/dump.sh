@@ -12,8 +12,8 @@
 # options are handed to mysql and mysqldump as they are. The environment variables MYSQL, MYSQLDUMP and MYDUMPER name
 # these programs where they are not to be found by themselves.
 #
-# The rows of each table are counted before and after: if the database no longer holds what the slice was made
-# from, there is no dump. The output appears when it is complete, or not at all.
+# The rows of each table are counted before and after, and their values summed up: if the database no longer holds
+# what the slice was made from, there is no dump. The output appears when it is complete, or not at all.
 # shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
 [ -n "${BASH_VERSION-}" ] || { echo "$0: run me with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
@@ -36,6 +36,11 @@ structure() {
 # their place. In a word that begins with $' a quote is written as \'.@scratch@
 rows() {
 @rows@
+}
+
+# For each table above: what the server makes of a row, and the sum over its rows, which tells that no value changed.
+sums() {
+@sums@
 }
 
 # Not empty if a table has generated columns.
@@ -91,6 +96,14 @@ count_all() {
     } | query
 }
 
+sum_sql=()
+sum_then=()
+take_sum() {
+    sum_sql+=("$1")
+    sum_then+=("$2")
+}
+sums take_sum
+
 number=0
 count_sql() {
     local name
@@ -98,7 +111,8 @@ count_sql() {
     shift 5
     local condition
     for condition in "$@"; do
-        printf 'SELECT %d, COUNT(*) FROM %s WHERE %s;\n' "$number" "$name" "$condition"
+        printf 'SELECT %d, COUNT(*), COALESCE(SUM(%s), 0) FROM %s WHERE %s;\n' \
+            "$number" "${sum_sql[number]}" "$name" "$condition"
     done
     number=$((number + 1))
 }
@@ -107,16 +121,20 @@ compare() { # of the table with this number: schema, table, rows
     local found=${counted[number]:-0}
     if [[ $found != "$3" ]]; then
         printf '    %s.%s: %s rows in the slice, %s now\n' "$(quoted "$1")" "$(quoted "$2")" "$3" "$found"
+    elif [[ ${summed[number]:-0} != "${sum_then[number]}" ]]; then
+        printf '    %s.%s: other values in its %s rows\n' "$(quoted "$1")" "$(quoted "$2")" "$3"
     fi
     number=$((number + 1))
 }
 
 check_counts() { # $1: what to say if they differ
-    local table rows
+    local table rows sum
     count_all >"$work/counts"
     counted=()
-    while IFS=$'\t' read -r table rows; do
+    summed=()
+    while IFS=$'\t' read -r table rows sum; do
         counted[table]=$((${counted[table]:-0} + rows))
+        summed[table]=$((${summed[table]:-0} + sum))
     done <"$work/counts"
     number=0
     rows compare >"$work/differences"

@@ -181,7 +181,7 @@ load() {
     local status=0
     statements | client "$mysql" --batch --skip-column-names --raw --unbuffered --binary-mode --local-infile=0 \
         --max-allowed-packet=1G >"$work/made" 2>"$work/said" || status=$?
-    cut -c 1-500 "$work/said" >&2 # a client may repeat a whole statement
+    sed 's/^\(.\{500\}\).*/\1/' "$work/said" >&2 # a client may repeat a whole statement
     return "$status"
 }
 
