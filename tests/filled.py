@@ -140,9 +140,20 @@ MANIFEST: dict[str, Any] = {
         statement(5, "SELECT subject FROM lab.subject", "left-out", "odd mark"),
         statement(6, "SELECT odd(subject) FROM lab.subject", fallback="odd() is unknown", rows_now=None),
         statement(7, "SELECT DISTINCT subject FROM lab.subject", rows_then=4),
-        statement(8, "SELECT max(subject) FROM lab.subject"),
+        statement(
+            *(8, "SELECT max(subject) FROM lab.subject", "not-sent"),
+            **{"time": 1.5, "state": ["SET @a = 1"], "digest": "0" * 16, "unsent": "it sets a variable"},
+        ),
     ],
-    "drift": [{"number": 7, "then": 4, "now": 3}],
+    "drift": [{"number": 7, "then": 4, "now": 3, "change": "other rows"}, {"number": 8, "then": 4, "now": 3}],
+    "unfinished": [
+        {
+            "analysis": "fig 3",
+            "state": "failed",
+            "statements": 4,
+            "started": "2026-01-02T03:04:05+00:00",
+        }
+    ],
     "excluded": [{"table": SUBJECT, "column": "note", "value": "NULL", "statements": [4], "held": [8]}],
     "code": [code("fig.py", "changed"), code("fig.ipynb", "missing")],
     "files": [file(f"a/{state}", state) for state in ("ok", "missing", "changed", "outside", "unreachable")],

@@ -252,9 +252,9 @@ def _password(script: str) -> str:
     return getpass.getpass("Password: ")
 
 
-def note_written(path: Path, source: str) -> None:
-    """Note in the home that a bundle was written here, and from which server: what others write has no such note."""
-    noted = _note_of(path)
+def note_written(manifest: str | bytes, source: str) -> None:
+    """Note in the home that a bundle is written here, and from which server: what others write has no such note."""
+    noted = _note_of(manifest if isinstance(manifest, bytes) else manifest.encode("utf-8", "surrogateescape"))
     make_folder(noted.parent)
     atomic.write(noted, f"{source}\n")
 
@@ -262,13 +262,12 @@ def note_written(path: Path, source: str) -> None:
 def written_from(path: Path) -> str | None:
     """The server that a bundle was written from, if it was written with this home, and its manifest is as it was."""
     try:
-        return _note_of(path).read_text(encoding="utf-8").strip()
+        return _note_of(read_bytes(path / FILE) or b"").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
 
 
-def _note_of(path: Path) -> Path:
-    manifest = read_bytes(path / FILE) or b""
+def _note_of(manifest: bytes) -> Path:
     return settings.home(None) / ".bundles" / hashlib.sha256(manifest).hexdigest()
 
 

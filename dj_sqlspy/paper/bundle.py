@@ -199,16 +199,16 @@ def write_bundle(
             opened = backend_of(dj_connection).connect(dj_connection)
             connection = stack.enter_context(contextlib.closing(opened))
         contents = _contents(cut, paper, dj_connection, connection, chosen)
+        try:  # before there is a bundle that a kill could leave without it
+            note_written(contents["manifest.json"], backend_of(connection).address(connection))
+        except OSError as error:
+            logger.warning(
+                "It cannot be noted that %s is written here, so name its source later: %s", path, error
+            )
         try:
             atomic.write_folder(path, contents)
         except OSError as error:
             raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
-        try:
-            note_written(path, backend_of(connection).address(connection))
-        except OSError as error:
-            logger.warning(
-                "It could not be noted that %s was written here, so name its source later: %s", path, error
-            )
     return Bundle(path)
 
 
