@@ -1,0 +1,77 @@
+"""Checksums: what tells that the rows of a slice are as they were, for an account that may only SELECT.
+
+In: the rows of tables. Out: for each table SQL that makes a number of a row, and the sum of these over its rows. The
+sum does not depend on the order of rows, and the server makes it: CRC32 of the CRC32 of each value, so that one change
+in four thousand million goes unseen. Generated columns and those whose contents are left out do not count. Values are
+as mysqldump reads them: without a sql_mode, time stamps in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..columns import Column
+from ..source import Rows
+from ..tables import Table
+from .dialect import MYSQL
+from .session import one_moment, reading_tables
+from .told import told
+
+_GEOMETRY = frozenset(
+    """
+geometry point linestring polygon multipoint multilinestring multipolygon geometrycollection geomcollection
+""".split()  # noqa: SIM905
+)
+
+
+def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
+    """Rows of tables with their checksums, all read in one snapshot, and the numbers of rows that are there now.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+        Its session is as it was afterwards.
+    parts : sequence of Rows
+    """
+    found = []
+    with told(), connection.cursor() as cursor:
+        cursor.execute("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")
+        mode, zone = cursor.fetchone()
+        reading_tables(connection)
+        try:
+            with one_moment(connection):
+                for part in parts:
+                    rows, total = 0, 0
+                    for condition in part.conditions:
+                        sql = f"SELECT COUNT(*), COALESCE(SUM({row_checksum(part.table, part.contents)}), 0)"
+                        cursor.execute(f"{sql} FROM {part.table.full_name} WHERE {condition}")
+                        number, checksum = cursor.fetchone()
+                        rows, total = rows + int(number), total + int(checksum)
+                    found.append(replace(part, rows=rows, checksum=total))
+        finally:
+            cursor.execute("SET SESSION sql_mode = %s, time_zone = %s", (mode, zone))
+    return found
+
+
+def row_checksum(table: Table, contents: Mapping[str, str]) -> str:
+    """SQL for the number of a row.
+
+    >>> from ..columns import Column
+    >>> row_checksum(Table("s", "t", (Column("a", "int", "int", False, None, ""),), ("a",)), {})
+    "CRC32(CONCAT_WS(',', IFNULL(CRC32(`a`), 'N')))"
+    """
+    kept = (c for c in table.columns if not c.generated and c.name not in contents)
+    values = [f"IFNULL(CRC32({_value(column)}), 'N')" for column in kept]
+    return f"CRC32(CONCAT_WS(',', {', '.join(values) or '0'}))"
+
+
+def _value(column: Column) -> str:
+    """A value as text or bytes, with all that it holds."""
+    name = MYSQL.quote(column.name)
+    if column.data_type == "float":  # which servers print with six digits
+        return f"{name} * 1e0"
+    if column.data_type in _GEOMETRY:
+        return f"ST_AsBinary({name})"
+    return f"HEX({name})" if column.data_type == "vector" else name
