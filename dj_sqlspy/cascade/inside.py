@@ -146,7 +146,7 @@ class Inside(Mapping[str, str]):
         key = dialect.expressions(columns, alias)
         found = []
         if name in self._named:
-            found.append(_any(f"({key}) IN ({sql})" for sql in self._named[name]))
+            found.append(_any(dialect.returned_by(sql, key) for sql in self._named[name]))
         for fk in self._leading(name):
             if not self._to_key(fk):
                 on = dialect.equal(fk.columns, alias, fk.parent_columns, self._alias(fk.parent))
@@ -197,7 +197,7 @@ class Inside(Mapping[str, str]):
         own = [table.column(column) for column in columns]
         nulls = [f"{dialect.columns([column.name], alias)} IS NULL" for column in own if column.nullable]
         key = dialect.expressions(own, alias)
-        return _any([*nulls, *(f"({key}) IN ({sql})" for sql in self._decided(other))])
+        return _any([*nulls, *(dialect.returned_by(sql, key) for sql in self._decided(other))])
 
     def _decided(self, name: str) -> list[str]:
         """Queries for the keys of the rows that are inside, but for what the primary key alone tells."""

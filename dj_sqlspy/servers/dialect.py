@@ -42,6 +42,9 @@ class Dialect(Protocol):
     def equal(self, columns: Sequence[str], alias: str, others: Sequence[str], other_alias: str) -> str:
         """The condition that columns of two tables are equal, pair by pair: the ON of a foreign key."""
 
+    def returned_by(self, query: str, expressions: str) -> str:
+        """The condition that some expressions are a row of what a query returns."""
+
     def string(self, value: str) -> str:
         """A string literal that holds in any session and survives a shell file."""
 
