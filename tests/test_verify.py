@@ -168,12 +168,15 @@ def test_without_source_and_digests(bundle: Bundle, capsys: Any) -> None:
         bundle.verify(alone=True)
 
 
-def test_a_new_dump_gets_new_digests(published: Bundle, trials: Any) -> None:
+def test_a_new_dump_gets_new_digests(published: Bundle, trials: Any, server: Server) -> None:
     before = recorded(published)
     trials("UPDATE lab.subject SET name = 'Zoe' WHERE id = 1")
     report = published.verify()
     assert table_states(report)["subject"] == "differs"  # the dump is older than the source
     assert recorded(published) == before
+    with pytest.raises(BundleError, match="other values in its"):  # dump.sh is older too
+        published.dump()
+    published = bundle_of(server, published.path, *trials.statements)
     published.dump()
     assert published.verify().equal
     changed = recorded(published)

@@ -55,11 +55,11 @@ class Read(NamedTuple):
     answers: bool
 
 
-# Functions of the servers' own that lock, wait, change a sequence or what a session says later, or read files.
+# Functions of the servers' own that lock, wait for others, change a sequence or what a session says, or read files.
 _EFFECTS = frozenset(
     """
 BENCHMARK GET_LOCK LASTVAL LOAD_FILE MASTER_GTID_WAIT MASTER_POS_WAIT NEXTVAL RELEASE_ALL_LOCKS RELEASE_LOCK
-REMOVE_DD_PROPERTY_KEY SETVAL SLEEP SOURCE_POS_WAIT WAIT_FOR_EXECUTED_GTID_SET WSREP_SYNC_WAIT_UPTO_GTID
+REMOVE_DD_PROPERTY_KEY SETVAL SOURCE_POS_WAIT WAIT_FOR_EXECUTED_GTID_SET WSREP_SYNC_WAIT_UPTO_GTID
 """.split()  # noqa: SIM905
 )
 
