@@ -25,7 +25,7 @@ from ..progress import Progress
 from ..rules import NOT_SENT, SKIPPED
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
-from ..servers.results import Answer
+from ..servers.results import Answer, names_of
 from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
 from ..shapes import Binding, Shape
@@ -91,9 +91,10 @@ class StatementReport(NamedTuple):
             return f"{self.rows_then} rows then, {self.rows_now} now"
         if self.digest_now is None or self.statement.digest is None:
             return ""
-        names = tuple(name for name, _, _ in self.statement.columns)
-        if names != self.columns_now:
-            return f"columns {', '.join(names)} then, {', '.join(self.columns_now)} now"
+        names, now = names_of(self.statement.columns), self.columns_now
+        # a text that was written anew shows expressions without an alias under names of its own
+        if names != now if self.own else len(names) != len(now):
+            return f"columns {', '.join(names)} then, {', '.join(now)} now"
         if self.statement.digest != self.digest_now:
             return f"other values in its {self.rows_now} rows now"
         return ""
@@ -197,7 +198,6 @@ def _reports(made: _Made, session: Session) -> Iterator[StatementReport]:
     marks = lineage.marks | ({NOT_SENT} if lineage.unsent else frozenset())
     tables = tuple(table.full_name for table in lineage.tables)
     for statement, answer in made.answers:
-        known = answer is not None and lineage.answers
         yield StatementReport(
             statement,
             statement.sql if lineage.own else lineage.sql,
@@ -205,10 +205,10 @@ def _reports(made: _Made, session: Session) -> Iterator[StatementReport]:
             lineage.ordered,
             lineage.fallback,
             statement.rows if lineage.answers else None,
-            answer.rows if answer is not None and known else None,
+            None if answer is None else answer.rows,
             tables,
-            answer.digest if answer is not None and known else None,
-            tuple(name for name, _, _ in answer.columns) if answer is not None and known else (),
+            None if answer is None else answer.digest,
+            () if answer is None else answer.names,
             session,
             lineage.own,
             lineage.unsent,
@@ -442,14 +442,14 @@ def _agreeing(
     empty = reader.snapshot.answer(found.nothing, session, own=False) if found.nothing else None
     agreeing: list[Part] = []
     answers: dict[Binding, Answer] = {}
-    named = [tuple(name for name, _, _ in s.columns) for s in [shape.first] if s.columns]
+    names = names_of(shape.first.columns)
     pending = list(parts(then, found))[::-1]
     while pending:
         part = pending.pop()
         sums, columns = reader.snapshot.answers(
             with_keys(found.answers, part.condition), session, len(found.order)
         )
-        if named not in ([], [tuple(name for name, _, _ in columns)]):
+        if names and names != names_of(columns):
             return [], {}  # a column has another name now, or an expression has one here
         wrong = [b for b in part.bindings if not then[b].agrees(sums.get(then[b].first), empty)]
         if not wrong and len(sums) == sum(then[b].first in sums for b in part.bindings):
