@@ -13,8 +13,8 @@ not generated:
   ``NOT IN (… WITH ROLLUP)``, since the index lookup that they turn it into does not see the rolled-up rows;
 - ROLLUP stands in no branch of MySQL's INTERSECT and EXCEPT: the NULLs that it makes are compared as 0 or '' where
   the first branch has no NULL;
-- INTERSECT and EXCEPT are compared with by IN, ANY or ALL on MySQL only: MariaDB 10.11 puts the comparison into both
-  branches, which is wrong where NULL is compared.
+- INTERSECT and EXCEPT are not compared with by IN, ANY or ALL: both servers put the comparison into the branches, which
+  is wrong where NULL is compared: ``0 IN (SELECT NULL INTERSECT SELECT …)`` is NULL where the second side is empty.
 """
 
 from __future__ import annotations
@@ -614,7 +614,7 @@ class Grammar:
             operators = operators[:3]
         if self.flavor == "mysql" and any("ROLLUP" in branch for branch in branches):
             operators = operators[:3]
-        if self.flavor == "mariadb" and self.compared:
+        if self.compared:
             operators = operators[:3]
         bare = not any(" LIMIT " in branch or branch.startswith(("(", "WITH")) for branch in branches)
         bare = bare and choices.chance(30)
