@@ -171,6 +171,7 @@ def test_what_can_be_left_out(
     assert {n for n, each in marks.items() if "excluded" in each} == {4}
     assert {table["total_rows"] for table in bundle.manifest["tables"]} == {None}
     assert "analyses of the paper read: 3 rows of 2 tables" in (bundle.path / "README.md").read_text()
+    assert "3 rows in 2 tables" in repr(bundle)
     report = bundle.verify()
     assert report.equal and report.complete, as_text(report)
     assert "stands without its values, not replayed" in as_text(report)

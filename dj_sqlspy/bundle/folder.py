@@ -46,6 +46,7 @@ from . import texts
 from .code import FOLDER
 from .manifest import FILE, read_manifest
 from .reading import read_bytes, require_regular
+from .render import total_of
 
 DUMP_FILE = "dump.sql.gz"
 DIGESTS_FILE = "digests.json"
@@ -96,10 +97,11 @@ class BundleFolder:
     def _about(self) -> list[str]:
         """What it holds, in words."""
         manifest, tables = self.manifest, self.manifest["tables"]
-        rows, total = (sum(table[key] for table in tables) for key in ("rows", "total_rows"))
+        rows, total = sum(table["rows"] for table in tables), total_of(t["total_rows"] for t in tables)
+        of_total = "" if total is None else f" of {total:,}"
         found = [
             f"paper {manifest['paper']}" if manifest["paper"] else "rows picked by hand",
-            f"{rows:,} of {total:,} rows in {count(len(tables), 'table')}",
+            f"{rows:,}{of_total} rows in {count(len(tables), 'table')}",
             count(len(manifest["statements"]), "statement"),
             "dumped" if self.dump_file.exists() else "not dumped yet",
         ]
