@@ -93,12 +93,21 @@ def lift(sql: str) -> tuple[str, tuple[str, ...]]:
     return "".join(parts), tuple(literals)
 
 
-def without_literals(sql: str) -> str:
+def is_moded(state: Iterable[str]) -> bool:
+    """Whether a statement may have been read in another sql_mode than the servers' own, with other literals."""
+    return any("sql_mode" in text.lower() for text in state)
+
+
+def without_literals(sql: str, state: Iterable[str] = ()) -> str:
     """The statement with a question mark for each literal, and without comments: it tells no value.
+
+    ``state`` is what its connection had set (`Statement.state`).
 
     >>> without_literals("SELECT `a` FROM t WHERE b = 'x' GROUP BY `a` HAVING `a` > 3 LIMIT 5 -- y")
     'SELECT `a` FROM t WHERE b = ? GROUP BY `a` HAVING `a` > ? LIMIT ? '
     """
+    if is_moded(state):
+        return "?"
     parts = _TOKENS.split(sql)
     for index in range(1, len(parts), 2):
         token = parts[index]
@@ -184,7 +193,7 @@ def group(
     shapes: dict[tuple[str, str, str, tuple[str, ...]], Shape] = {}
     lifter = Lifter()
     for statement in statements:
-        moded = any("sql_mode" in text.lower() for text in statement.state)
+        moded = is_moded(statement.state)
         template, binding = (statement.sql, ()) if moded else lifter.lift(statement.sql)
         key = (template, kind_of(statement), statement.database, statement.state)
         shape = shapes.get(key)

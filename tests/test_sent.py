@@ -486,11 +486,38 @@ def test_statements_that_cannot_be_exported_are_named_together(
     assert main(["write", "paper", "-o", str(folder)]) == 1
     assert "--skip-statements" in capsys.readouterr().err and not folder.exists()
     assert main(["write", "paper", "-o", str(folder), "--skip-statements", listed]) == 0
+    for path in folder.iterdir():  # what is not here has no values here
+        assert b"id = 1" not in path.read_bytes(), path
     warnings = (folder / "report.html").read_text().partition('id="warnings"')[2]
     assert warnings.index("not part of this slice") < warnings.index("not replayed")
     with pytest.raises(SliceError, match="Leaving out statement 99"):
         sqlspy.Paper("paper").slice(skip_statements=99)
     assert cut.tables[f"`{s}`.`other`"].rows == 3
+
+
+def test_values_of_a_session_tell_as_those_of_its_statement_do(
+    s: str, connection: Any, dj_conn: Any, tmp_path: Path
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE `{s}`.t SET x = 4711.25 WHERE id = 1")
+    connection.commit()
+    fresh = sqlspy.compat.second_connection(dj_conn)
+    fresh.query("SET @weight = '4711.25'")
+    (statement,) = (
+        x
+        for x in captured(f"SELECT id FROM `{s}`.t WHERE @weight > id", connection=fresh)
+        if "t WHERE" in x.sql
+    )
+    fresh.close()
+    paper = sqlspy.Paper("paper", connection=dj_conn)
+    excluded = [f"`{s}`.`t`.x"]
+    bundle = paper.write(tmp_path / "told", exclude=excluded)
+    assert bundle.manifest["excluded"][0]["held"] == [statement.number]
+    bundle.dump()
+    told = {found.what: found.examples for found in bundle.inspect().findings}
+    assert "4711.25" in told["values, of an excluded column"]
+    bundle = paper.write(tmp_path / "untold", exclude=excluded, leave_out=["values"])
+    assert not [path for path in bundle.path.iterdir() if b"4711.25" in path.read_bytes()]
 
 
 def test_a_variable_from_a_result_is_not_guessed(s: str, server: Server, dj_conn: Any) -> None:

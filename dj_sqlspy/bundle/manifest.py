@@ -62,8 +62,9 @@ from .. import compat
 from ..cascade.leaves import StatementReport
 from ..dump import foreign_keys
 from ..errors import BundleError
-from ..rules import NOT_REPLAYED
+from ..rules import NOT_REPLAYED, SKIPPED
 from ..servers.source import Source
+from ..shapes import without_literals
 from ..slices import Slice
 from ..version import __version__
 from .reading import parse, read_bytes, require_schema
@@ -249,6 +250,8 @@ def _statement(report: StatementReport) -> dict[str, Any]:
         "fallback": report.fallback,
         "tables": list(report.tables),
     }
+    if SKIPPED in report.marks:  # it is not here, and so are not its values
+        return entry | {"sql": without_literals(report.sql, report.statement.state), "unsent": report.unsent}
     if report.statement.sql != report.sql:
         entry["captured"] = report.statement.sql
     if report.statement.time:

@@ -305,11 +305,16 @@ def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Findi
     found: dict[str, tuple[list[int], dict[str, None]]] = {}
     for one in manifest["statements"]:
         texts = backend.texts_of(one.get("captured", one["sql"]))
+        stated = backend.texts_of("; ".join(one.get("state", ())))
         told = {
-            "secret": texts.secrets,
-            "values, about rows left out": texts.literals if LEFT_OUT in one["marks"] else (),
+            "secret": (*texts.secrets, *stated.secrets),
+            "values, about rows left out": (
+                (*texts.literals, *stated.literals) if LEFT_OUT in one["marks"] else ()
+            ),
             "values, of an excluded column": (
-                (*texts.literals, *texts.names, *texts.comments) if one["number"] in held else ()
+                (*stated.literals, *texts.literals, *texts.names, *texts.comments)
+                if one["number"] in held
+                else ()
             ),
             "comment": texts.comments,
         }

@@ -126,12 +126,15 @@ def note(manifest: dict[str, Any], excluded: Sequence[Excluded], withhold: bool,
             mark = WITHHELD
         else:
             continue
-        entry["sql"] = without_literals(backend.without_names(entry["sql"], words) if words else entry["sql"])
+        sql = backend.without_names(entry["sql"], words) if words else entry["sql"]
+        entry["sql"] = without_literals(sql, entry.get("state", ()))
         for told in ("captured", "state", "digest"):
             entry.pop(told, None)
         entry["marks"] = sorted({*entry["marks"], mark})
         if entry["fallback"]:
             entry["fallback"] = "it could not be analysed (the reason may quote a value, and is left out)"
+        if "unsent" in entry:
+            entry["unsent"] = "the reason may quote a value, and is left out"
 
 
 def contents(manifest: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -296,7 +299,8 @@ def _with_words(cut: Slice, one: Excluded, connection: Any) -> Excluded:
     names |= {column.name.lower() for each in cut.tables.values() for column in each.table.columns}
     texts: dict[int, set[str]] = {}
     for report in cut.statements:
-        found = backend.texts_of(report.statement.sql)
+        # what its connection had set stands in the manifest as well
+        found = backend.texts_of("; ".join((*report.statement.state, report.statement.sql)))
         inside = {word for comment in found.comments for word in (comment, *comment.split())}
         aliases = {name for name in found.names if name.lower() not in names}
         each = {text.lower() for text in (*found.literals, *aliases, *inside) if len(text) >= SHORTEST}
