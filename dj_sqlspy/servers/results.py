@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -19,6 +19,11 @@ RESULT_DIGITS = 12
 Column: TypeAlias = "tuple[str, int, int]"
 
 
+def names_of(columns: Iterable[Column]) -> tuple[str, ...]:
+    """The names of columns."""
+    return tuple(name for name, _, _ in columns)
+
+
 class Answer(NamedTuple):
     """What a server answers a query.
 
@@ -33,6 +38,11 @@ class Answer(NamedTuple):
     rows: int
     digest: str | None
     columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of its columns."""
+        return names_of(self.columns)
 
 
 # By the first values of rows, as they are sent: how many rows begin so, and the sum of the hashes of what follows.

@@ -23,6 +23,7 @@ from ..catalog import Catalog
 from ..columns import Column
 from ..tables import ForeignKey, Table
 from .dialect import MYSQL
+from .told import text_of
 
 
 @gc_paused()
@@ -160,12 +161,12 @@ def _rows(
     out: list[list[Any]] = []
     for count, text in cursor.fetchall():
         try:
-            rows = json.loads(f"[{_text(text)}]")
+            rows = json.loads(f"[{text_of(text)}]")
         except ValueError:
             rows = []
         if len(rows) != int(count):
             cursor.execute(f"SELECT JSON_ARRAY({columns}) {where}", schemas)
-            return [json.loads(_text(row)) for (row,) in cursor.fetchall()]
+            return [json.loads(text_of(row)) for (row,) in cursor.fetchall()]
         out += rows
     return out
 
@@ -259,7 +260,7 @@ def _read_schemas(
             f" WHERE table_schema IN ({_marks(schemas)})",
             schemas,
         )
-        views = {(schema, table): _text(sql or "") for schema, table, sql in cursor.fetchall()}
+        views = {(schema, table): text_of(sql or "") for schema, table, sql in cursor.fetchall()}
     ends = _row_ends(cursor, schemas) if any(kind == "SYSTEM VERSIONED" for _, _, kind, *_ in heads) else {}
     tables: list[Table] = []
     foreign_keys: list[ForeignKey] = []
@@ -340,7 +341,3 @@ def _referring_schemas(cursor: Any, schemas: Sequence[str]) -> set[str]:
         schemas,
     )
     return {schema for (schema,) in cursor.fetchall()}
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

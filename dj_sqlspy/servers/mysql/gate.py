@@ -18,10 +18,9 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
-from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from .functions import SERVER_FUNCTIONS
-from .syntax import Expr, Unsupported, function_name, parse, tokens_of
+from .syntax import LITERALS, Expr, Unsupported, function_name, parse, tokens_of
 
 
 class NotARead(Unsupported):
@@ -142,7 +141,7 @@ class Gate:
     def require(self, sql: str, modes: frozenset[str] = frozenset()) -> None:
         """Raise `NotARead` or `Unsupported` unless a text may be sent as it is."""
         tokens = [
-            (t.token_type, None if t.token_type in _LITERALS else t.text, *t.comments)
+            (t.token_type, None if t.token_type in LITERALS else t.text, *t.comments)
             for t in tokens_of(sql, modes)
         ]
         key = modes, tuple(tokens)
@@ -154,9 +153,6 @@ class Gate:
                 self._known[key] = str(error)
         if self._known[key]:
             raise NotARead(self._known[key])
-
-
-_LITERALS = frozenset({TokenType.STRING, TokenType.NUMBER, TokenType.HEX_STRING, TokenType.BIT_STRING})
 
 
 def _single(sql: str, modes: Collection[str]) -> Expr:

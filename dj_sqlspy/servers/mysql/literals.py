@@ -16,7 +16,7 @@ from .definition import Definition, Tokens, beside_type, name_of, value_of, valu
 from .definition import tokens_of as definition_tokens
 from .dialect import MYSQL
 from .structure import read_definition
-from .syntax import Unsupported, tokens_of
+from .syntax import LITERALS, Unsupported, tokens_of
 
 # isort: split
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
@@ -33,16 +33,6 @@ AES_DECRYPT AES_ENCRYPT DECODE DES_DECRYPT DES_ENCRYPT ENCODE ENCRYPT OLD_PASSWO
 # Parts of names and comments beside which a secret may stand.
 SECRET_WORDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "api_key", "apikey")
 
-_LITERALS = frozenset(
-    {
-        TokenType.STRING,
-        TokenType.NUMBER,
-        TokenType.HEX_STRING,
-        TokenType.BIT_STRING,
-        TokenType.BYTE_STRING,
-        TokenType.NATIONAL_STRING,
-    }
-)
 _NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
 
 
@@ -62,7 +52,7 @@ def texts_of(sql: str) -> Texts:
     except Unsupported:
         return Texts((sql,), (), (), ())
     comments = tuple(dict.fromkeys(text.strip() for token in tokens for text in token.comments))
-    literals = tuple(dict.fromkeys(token.text for token in tokens if token.token_type in _LITERALS))
+    literals = tuple(dict.fromkeys(token.text for token in tokens if token.token_type in LITERALS))
     names = tuple(dict.fromkeys(token.text for token in tokens if token.token_type in _NAMES))
     return Texts(literals, names, comments, tuple(dict.fromkeys(_secrets(tokens, names, literals, comments))))
 

@@ -17,7 +17,7 @@ from .dialect import MYSQL
 from .functions import SERVER_FUNCTIONS
 from .gate import ReadsOnly
 from .syntax import Unsupported, tokens_of
-from .told import told
+from .told import text_of, told
 
 Name = tuple[str, str]
 
@@ -52,7 +52,7 @@ def reads_only(connection: Any) -> ReadsOnly:
                 " WHERE routine_type = 'FUNCTION' AND routine_name = %s AND %s IN ('', routine_schema)",
                 (name, schema),
             )
-            found = [tuple(map(_text, row)) for row in cursor.fetchall()]
+            found = [tuple(map(text_of, row)) for row in cursor.fetchall()]
             return bool(found) and all(
                 access in ("NO SQL", "READS SQL DATA")
                 or isinstance(stored_functions(cursor, [(of, function)])[of, function], Created)
@@ -60,10 +60,6 @@ def reads_only(connection: Any) -> ReadsOnly:
             )
 
     return known
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def stored_functions(cursor: Any, names: Iterable[Name]) -> dict[Name, Created | str]:
@@ -128,7 +124,7 @@ def _shown(cursor: Any, schema: str, name: str) -> tuple[str | None, set[str], s
             _, modes, text, _, collation, _ = cursor.fetchone()
     except Refused:
         return None, set(), ""
-    return None if text is None else _text(text), set(_text(modes).split(",")), _text(collation)
+    return None if text is None else text_of(text), set(text_of(modes).split(",")), text_of(collation)
 
 
 def _of_schema(cursor: Any, schema: str, names: Sequence[str]) -> list[Name]:
@@ -140,4 +136,4 @@ def _of_schema(cursor: Any, schema: str, names: Sequence[str]) -> list[Name]:
         f" AND routine_schema = %s AND routine_name IN ({', '.join(['%s'] * len(names))})",
         [schema, *names],
     )
-    return [(str(a), str(b)) for a, b in cursor.fetchall()]
+    return [(text_of(a), text_of(b)) for a, b in cursor.fetchall()]

@@ -108,17 +108,22 @@ class MySQLSnapshot:
 
     def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
         """What the server answers the text of a statement, which passed the gate."""
-        return self._sums(sql, session, own, lambda text: wire.answer(self.connection, text))
+        sums, columns = self.answers(sql, session, own=own)
+        rows, total = sums.get(b"", (0, 0))
+        return Answer(rows, wire.digest_text(total), columns)
 
-    def answers(self, sql: str, session: Session, first: int) -> tuple[Sums, tuple[Column, ...]]:
+    def answers(
+        self, sql: str, session: Session, first: int = 0, *, own: bool = False
+    ) -> tuple[Sums, tuple[Column, ...]]:
         """The rows of a query, summed up by the first of their values, and the columns behind these."""
-        return self._sums(sql, session, False, lambda text: wire.sums_of(self.connection, text, first))
-
-    def _sums(self, sql: str, session: Session, own: bool, ask: Callable[[bytes], T]) -> T:
         with told():
             self._keeper.use(session, rewritten=not own)
             require_reading(self.connection)
-            return self.send(ask, sql, session.encoding if own else "utf-8")
+            return self.send(
+                lambda text: wire.sums_of(self.connection, text, first),
+                sql,
+                session.encoding if own else "utf-8",
+            )
 
     def rows(self, sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN) -> Rows:
         """What a query returns."""

@@ -20,9 +20,10 @@ from sqlglot import exp
 
 from ..session import PLAIN, Session
 from ..snapshot import Refused
+from .dialect import MYSQL
 from .functions import SERVER_FUNCTIONS
 from .syntax import SYNTAX_MODES, Exact, Expr, Unsupported, function_name, statements_of
-from .told import told
+from .told import text_of, told
 
 # What `spy.state` writes behind the character set that the driver was given.
 DRIVER = "/* the driver */"
@@ -150,7 +151,7 @@ def _read_item(item: Expr, text: str, found: _Found) -> None:
         if reason:
             found.assigned(target.name, reason)
         else:
-            found.settings.append(f"SET @{_identifier(target.name)} = {Exact().generate(value)}")
+            found.settings.append(f"SET @{MYSQL.quote(target.name)} = {Exact().generate(value)}")
             found.is_set(target.name)
         return
     name = target.name.lower()
@@ -177,10 +178,6 @@ def _why_not(value: Expr, found: _Found) -> str:
         if name is not None and name not in SERVER_FUNCTIONS:
             return f"the stored function {name.lower()} was called for it"
     return ""
-
-
-def _identifier(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _short(text: str) -> str:
@@ -261,7 +258,7 @@ class Keeper:
         self.use(session, rewritten=False)
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT @@sql_mode, @@sql_select_limit")
-            mode, limit = map(_text, cursor.fetchone())
+            mode, limit = map(text_of, cursor.fetchone())
         return replace(
             session,
             modes=frozenset(word for word in mode.upper().split(",") if word),
@@ -274,12 +271,12 @@ class Keeper:
         items += [f"SESSION {name} = DEFAULT" for name in self._own if name not in known]
         cursor.execute(f"SET {', '.join(items)}", list(known.values()))
         if self._dirty:
-            cursor.execute("SET " + ", ".join(f"@{_identifier(name)} = NULL" for name in sorted(self._dirty)))
+            cursor.execute("SET " + ", ".join(f"@{MYSQL.quote(name)} = NULL" for name in sorted(self._dirty)))
             self._dirty.clear()
 
     def _plainly(self, cursor: Any) -> None:
         cursor.execute("SELECT @@sql_mode")
-        words = [word for word in _text(cursor.fetchone()[0]).split(",") if word]
+        words = [word for word in text_of(cursor.fetchone()[0]).split(",") if word]
         left = [word for word in words if word.upper() not in _NOT_REWRITTEN]
         cursor.execute(
             "SET SESSION sql_mode = %s, SESSION character_set_client = %s, SESSION character_set_results = %s,"
@@ -292,7 +289,7 @@ def _variables(cursor: Any) -> dict[str, Any]:
     """The values of the variables that sessions set, as this server has them; None stands for its default."""
     marks = ", ".join(["%s"] * len(MEANING))
     cursor.execute(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({marks})", sorted(MEANING))
-    found: dict[str, str | None] = {_text(name): _text(value) for name, value in cursor.fetchall()}
+    found: dict[str, str | None] = {text_of(name): text_of(value) for name, value in cursor.fetchall()}
     # a time that stands still, or none
     found |= {name: None for name in ("timestamp", "system_versioning_asof") if name in found}
     # numbers and switches are shown as texts, and a server takes no text for them
@@ -301,7 +298,3 @@ def _variables(cursor: Any) -> dict[str, Any]:
 
 def _typed(value: str) -> str | int:
     return {"ON": 1, "OFF": 0}.get(value, int(value) if value.isdecimal() else value)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

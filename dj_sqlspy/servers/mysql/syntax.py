@@ -195,6 +195,19 @@ def _dialect_of(modes: frozenset[str]) -> Exact:
 # ---------------------------------------------------------------- parsing
 
 
+# The kinds of tokens that are values.
+LITERALS = frozenset(
+    {
+        TokenType.STRING,
+        TokenType.NUMBER,
+        TokenType.HEX_STRING,
+        TokenType.BIT_STRING,
+        TokenType.BYTE_STRING,
+        TokenType.NATIONAL_STRING,
+    }
+)
+
+
 def tokens_of(sql: str, modes: Collection[str] = ()) -> list[Token]:
     """The tokens of a text, with the comments before and behind each.
 

@@ -32,6 +32,11 @@ def told() -> Iterator[None]:
         ) from error
 
 
+def text_of(value: Any) -> str:
+    """A value that is text, also where the connection leaves bytes as they are sent."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 # What a server says of itself with each answer: a transaction is open, and it cannot write.
 _READING = 0x0001 | 0x2000
 

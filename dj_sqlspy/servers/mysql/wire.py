@@ -2,7 +2,7 @@
 
 In: the packets of rows, as the server sends them. Out: for each result its digest and its columns. Nothing of the
 result is held. A user's connection gets what PyMySQL makes of it all the same (`reader_of`); where only the digest is
-asked for, no row is made (`answer`).
+asked for, no row is made (`sums_of`).
 
 The digest of a result
 ----------------------
@@ -22,7 +22,7 @@ import xxhash
 from pymysql.connections import MySQLResult
 from pymysql.constants import COMMAND, FIELD_TYPE
 
-from ..results import Answer, Column, Sums
+from ..results import Column, Sums
 
 MODULUS = 1 << 64
 _FLOATS = frozenset({FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE})
@@ -87,51 +87,6 @@ def row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
     return rounded
 
 
-class _Summed(MySQLResult):  # type: ignore[misc]
-    """A result of which only sums are made, for each list of values that rows begin with."""
-
-    connection: Any
-    first = 0  # how many values of a row these are
-
-    def _read_rowdata_packet(self) -> None:
-        read, ends, first = self.connection._read_packet, self._check_packet_is_eof, self.first
-        hashed = row_hash(self.fields[first:])
-        sums: Sums = {}
-        self.sums = sums
-        while True:
-            packet = read()
-            data = packet._data
-            if data[0] == _EOF and ends(packet):
-                self.server_status = int.from_bytes(data[3:5], "little")
-                self.connection = None
-                break
-            place = _end_of(data, first)
-            rows, total = sums.get(data[:place], (0, 0))
-            sums[data[:place]] = rows + 1, (total + hashed(data[place:] if place else data)) % MODULUS
-
-
-def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
-    """Send a query, and read its result: the sums of its rows, and its columns behind the first ones.
-
-    Parameters
-    ----------
-    raw : pymysql connection
-        Its ``server_status`` is what the server says behind the last row.
-    sql : bytes
-    first : int
-        Rows are told apart by so many of their first values, which are not hashed.
-    """
-    raw._execute_command(COMMAND.COM_QUERY, sql)
-    result = _Summed(raw)
-    result.first = first
-    result.sums = {}
-    raw._result = result
-    result.read()
-    if result.server_status is not None:
-        raw.server_status = result.server_status
-    return result.sums, _columns(result.fields[first:])
-
-
 def stream(raw: Any, sql: bytes) -> Iterator[Any]:
     """Send a query, and read its result as it comes: first the fields of its columns, then each row as it is sent."""
     raw._execute_command(COMMAND.COM_QUERY, sql)
@@ -148,11 +103,26 @@ def stream(raw: Any, sql: bytes) -> Iterator[Any]:
         yield data
 
 
-def answer(raw: Any, sql: bytes) -> Answer:
-    """Send a query, and read what the server answers."""
-    sums, columns = sums_of(raw, sql)
-    rows, total = sums.get(b"", (0, 0))
-    return Answer(rows, digest_text(total), columns)
+def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
+    """Send a query, and read its result: the sums of its rows, and its columns behind the first ones.
+
+    Parameters
+    ----------
+    raw : pymysql connection
+        Its ``server_status`` is what the server says behind the last row.
+    sql : bytes
+    first : int
+        Rows are told apart by so many of their first values, which are not hashed.
+    """
+    packets = stream(raw, sql)
+    fields = next(packets)[first:]
+    hashed = row_hash(fields)
+    sums: Sums = {}
+    for row in packets:
+        place = _end_of(row, first)
+        rows, total = sums.get(row[:place], (0, 0))
+        sums[row[:place]] = rows + 1, (total + hashed(row[place:] if place else row)) % MODULUS
+    return sums, _columns(fields)
 
 
 def digest_text(total: int) -> str:
@@ -173,15 +143,7 @@ def _end_of(row: bytes, values: int) -> int:
     """Where so many values of a row end."""
     place = 0
     for _ in range(values):
-        length = row[place]
-        place += 1
-        if length == 0xFB:  # NULL
-            continue
-        if length > 0xFB:
-            size = _SIZES[length]
-            length = int.from_bytes(row[place : place + size], "little")
-            place += size
-        place += length
+        _, place = _span(row, place)
     return place
 
 
@@ -194,18 +156,22 @@ def values_of(row: bytes) -> list[bytes | None]:
     values: list[bytes | None] = []
     place = 0
     while place < len(row):
-        length = row[place]
-        place += 1
-        if length == 0xFB:
-            values.append(None)
-            continue
-        if length > 0xFB:
-            size = _SIZES[length]
-            length = int.from_bytes(row[place : place + size], "little")
-            place += size
-        values.append(row[place : place + length])
-        place += length
+        start, place = _span(row, place)
+        values.append(None if start is None else row[start:place])
     return values
+
+
+def _span(row: bytes, place: int) -> tuple[int | None, int]:
+    """Where the value starts whose length stands at a place, and where it ends; NULL starts nowhere."""
+    length = row[place]
+    place += 1
+    if length == 0xFB:
+        return None, place
+    if length > 0xFB:
+        size = _SIZES[length]
+        length = int.from_bytes(row[place : place + size], "little")
+        place += size
+    return place, place + length
 
 
 def _length(value: bytes) -> bytes:
