@@ -10,7 +10,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .data import fresh_schema, numbers
@@ -98,6 +99,21 @@ def unwrapped() -> Iterator[None]:
 
 
 def fetch1(place: Place, connection: Any) -> Figure:
+    found, work = fetch1_beside(place, connection, unwrapped)
+    met = found.ratio <= 1.02 and found.added <= 10e-6
+    return _short("a fetch1 in an export session", work, found, "at most 1.02 times and 10 µs more", met)
+
+
+def digest_of_fetch1(place: Place, connection: Any) -> Figure:
+    found, work = fetch1_beside(place, connection, undigested)
+    what = "the digest of a fetch1, beside capture without it"
+    return _short(what, work, found, "at most 1.03 times", found.ratio <= 1.03)
+
+
+def fetch1_beside(
+    place: Place, connection: Any, without: Callable[[], AbstractContextManager[Any]]
+) -> tuple[Pairs, str]:
+    """A fetch1 in an export session, and inside of ``without()``; and how much was done."""
     sessions, _ = tables(connection)
     rows = len(sessions)
     rounds = 4 if place.quick else 600
@@ -107,14 +123,7 @@ def fetch1(place: Place, connection: Any) -> Figure:
         (sessions & {"session": next(counter) % rows}).fetch1("note", "weight")
 
     with tempfile.TemporaryDirectory() as folder, session(folder):
-        found = short_pairs(call, unwrapped, rounds)
-    return _short(
-        "a fetch1 in an export session",
-        f"{rounds} × 10 calls",
-        found,
-        "at most 1.02 times and 10 µs more",
-        found.ratio <= 1.02 and found.added <= 10e-6,
-    )
+        return short_pairs(call, without, rounds), f"{rounds} × 10 calls"
 
 
 def outside(place: Place, connection: Any) -> Figure:
@@ -141,75 +150,17 @@ def undigested() -> Iterator[None]:
         observe.digests = True
 
 
-def digest_of_fetch1(place: Place, connection: Any) -> Figure:
-    sessions, _ = tables(connection)
-    rows = len(sessions)
-    rounds = 4 if place.quick else 600
-    counter = iter(range(10**9))
-
-    def call() -> None:
-        (sessions & {"session": next(counter) % rows}).fetch1("note", "weight")
-
-    with tempfile.TemporaryDirectory() as folder, session(folder):
-        found = short_pairs(call, undigested, rounds)
-    return _short(
-        "the digest of a fetch1, beside capture without it",
-        f"{rounds} × 10 calls",
-        found,
-        "at most 1.03 times",
-        found.ratio <= 1.03,
-    )
-
-
-def digest_of_join(place: Place, connection: Any, rows: int) -> Figure:
-    sessions, trials = tables(connection)
-    wanted = sessions.proj("weight") * (trials & f"session < {rows // 100}")
-    rounds = 3 if place.quick else 15
-
-    def ours() -> None:
-        assert len(wanted.fetch()) == rows
-
-    def without() -> None:
-        with undigested():
-            ours()
-
-    with tempfile.TemporaryDirectory() as folder, session(folder):
-        found = pairs(without, ours, rounds)
-    return Figure(
-        "the digest of a join, beside capture without it",
-        f"{rows:,} rows, {rounds} calls",
-        found.baseline,
-        found.ours,
-        "at most 1.05 times",
-        found.ratio <= 1.05,
-        found.ratio,
-        note=f"{found.added * 1e6:+.0f} µs",
-    )
-
-
 def _short(what: str, work: str, found: Pairs, goal: str, met: bool) -> Figure:
     note = f"{found.added * 1e6:+.2f} µs a call; of processor time {(found.cpu or 0) * 1e6:+.2f} µs"
     return Figure(what, work, found.baseline, found.ours, goal, met, found.ratio, note=note)
 
 
 def join(place: Place, connection: Any, rows: int, last: bool) -> Figure:
-    sessions, trials = tables(connection)
-    wanted = sessions.proj("weight") * (trials & f"session < {rows // 100}")
-    rounds = 3 if place.quick else 15 if last else 30
-
-    def ours() -> None:
-        assert len(wanted.fetch()) == rows
-
-    def without() -> None:
-        with unwrapped():
-            ours()
-
-    with tempfile.TemporaryDirectory() as folder, session(folder):
-        found = pairs(without, ours, rounds)
+    found, work = join_beside(place, connection, rows, 3 if place.quick else 15 if last else 30, unwrapped)
     memory = [in_process("capture:memory_of_join", place, rows=rows, captured=flag) for flag in (False, True)]
     return Figure(
         "a join in an export session",
-        f"{rows:,} rows, {rounds} calls",
+        work,
         found.baseline,
         found.ours,
         "at most 1.02 times, no copy of the result held" if last else "",
@@ -219,6 +170,38 @@ def join(place: Place, connection: Any, rows: int, last: bool) -> Figure:
         f"peak without dj-sqlspy {memory[0] / 2**20:,.0f} MiB; {found.added * 1e6:+.0f} µs",
         rows,
     )
+
+
+def digest_of_join(place: Place, connection: Any, rows: int) -> Figure:
+    found, work = join_beside(place, connection, rows, 3 if place.quick else 15, undigested)
+    return Figure(
+        "the digest of a join, beside capture without it",
+        work,
+        found.baseline,
+        found.ours,
+        "at most 1.05 times",
+        found.ratio <= 1.05,
+        found.ratio,
+        note=f"{found.added * 1e6:+.0f} µs",
+    )
+
+
+def join_beside(
+    place: Place, connection: Any, rows: int, rounds: int, without: Callable[[], AbstractContextManager[Any]]
+) -> tuple[Pairs, str]:
+    """A join in an export session, and inside of ``without()``; and how much was done."""
+    sessions, trials = tables(connection)
+    wanted = sessions.proj("weight") * (trials & f"session < {rows // 100}")
+
+    def ours() -> None:
+        assert len(wanted.fetch()) == rows
+
+    def baseline() -> None:
+        with without():
+            ours()
+
+    with tempfile.TemporaryDirectory() as folder, session(folder):
+        return pairs(baseline, ours, rounds), f"{rows:,} rows, {rounds} calls"
 
 
 def memory_of_join(place: Place, rows: int, captured: bool) -> int:

@@ -39,6 +39,13 @@ class Feature:
     collation: bool = False
 
 
+_TO_A_PART = (
+    "CREATE TABLE T (a INT, b INT, PRIMARY KEY (a, b))",
+    "CREATE TABLE T_child (c INT PRIMARY KEY, a INT, FOREIGN KEY (a) REFERENCES T (a))",
+    "INSERT INTO T VALUES (1, 1), (1, 2)",
+    "INSERT INTO T_child VALUES (1, 1)",
+)
+
 FEATURES: tuple[Feature, ...] = (
     # ------------------------------------------------------------ types
     Feature(
@@ -376,12 +383,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "foreign keys to a part of a key",
         MARIADB,
-        (
-            "CREATE TABLE T (a INT, b INT, PRIMARY KEY (a, b))",
-            "CREATE TABLE T_child (c INT PRIMARY KEY, a INT, FOREIGN KEY (a) REFERENCES T (a))",
-            "INSERT INTO T VALUES (1, 1), (1, 2)",
-            "INSERT INTO T_child VALUES (1, 1)",
-        ),
+        _TO_A_PART,
         ("SELECT * FROM T_child",),
     ),
     Feature(
@@ -389,10 +391,7 @@ FEATURES: tuple[Feature, ...] = (
         (MYSQL,),
         (
             "SET SESSION restrict_fk_on_non_standard_key = OFF",
-            "CREATE TABLE T (a INT, b INT, PRIMARY KEY (a, b))",
-            "CREATE TABLE T_child (c INT PRIMARY KEY, a INT, FOREIGN KEY (a) REFERENCES T (a))",
-            "INSERT INTO T VALUES (1, 1), (1, 2)",
-            "INSERT INTO T_child VALUES (1, 1)",
+            *_TO_A_PART,
         ),
         ("SELECT * FROM T_child",),
     ),

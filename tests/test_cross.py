@@ -204,6 +204,13 @@ ONLY = (
 )
 
 
+def leave_mariadb_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PATH without the programs of MySQL."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    without = [folder for folder in folders if folder != str(servers.root_programs(MYSQL_ROOT))]
+    monkeypatch.setenv("PATH", os.pathsep.join(without))
+
+
 def test_verify_where_only_mariadb_is(
     server: Server,
     dj_conn: Any,
@@ -221,9 +228,7 @@ def test_verify_where_only_mariadb_is(
         """INSERT INTO cross_lab.t VALUES (1, 'ä', '{"a": [1, 2.50]}', 1.1)""",
         "INSERT INTO cross_lab.t VALUES (2, 'b', NULL, 2), (3, 'b ', '[1]', NULL)",
     )
-    folders = os.environ["PATH"].split(os.pathsep)
-    without = [folder for folder in folders if folder != str(servers.root_programs(MYSQL_ROOT))]
-    monkeypatch.setenv("PATH", os.pathsep.join(without))
+    leave_mariadb_alone(monkeypatch)
     try:
         with server.connect() as connection, connection.cursor() as cursor:
             cursor.execute("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci")
@@ -257,9 +262,7 @@ def test_write_names_what_only_the_source_can_hold(
         "CREATE TABLE cross_lab.t (u VARCHAR(9) COLLATE utf8mb4_ja_0900_as_cs_ks PRIMARY KEY)",
         "INSERT INTO cross_lab.t VALUES ('x')",
     )
-    folders = os.environ["PATH"].split(os.pathsep)
-    without = [folder for folder in folders if folder != str(servers.root_programs(MYSQL_ROOT))]
-    monkeypatch.setenv("PATH", os.pathsep.join(without))
+    leave_mariadb_alone(monkeypatch)
     try:
         with server.connect() as connection:
             write_bundle(cut(server, "SELECT * FROM cross_lab.t"), tmp_path / "b", connection=connection)

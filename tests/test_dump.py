@@ -450,16 +450,22 @@ def account(server: Server, password: str, *grants: str) -> Iterator[str]:
 PASSWORD = 'it\'s "a" #back\\slash\\n;'
 
 
+@contextlib.contextmanager
+def options_of_account(server: Server, rights: str, *schemas: str) -> Iterator[list[str]]:
+    """What a script is given to connect as an account that has some rights on schemas, and no others."""
+    with (
+        account(server, PASSWORD, *(f"{rights} ON `{schema}`.*" for schema in schemas)) as user,
+        server.connect(user=user, password=PASSWORD) as connection,
+        client_options(connection) as own,
+    ):
+        yield own
+
+
 def test_an_account_that_may_only_select(
     family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str, engine: str
 ) -> None:
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
-    grants = [f"SELECT ON `{schema}`.*" for schema in (family.name, f"{prefix}other")]
-    with (
-        account(server, PASSWORD, *grants) as user,
-        server.connect(user=user, password=PASSWORD) as connection,
-        client_options(connection) as own,
-    ):
+    with options_of_account(server, "SELECT", family.name, f"{prefix}other") as own:
         bundle.dump(own, engine=engine)
     bundle.restore(options(clean_scratch))
 
@@ -610,13 +616,8 @@ def test_a_database_that_has_changed(family: Any, server: Server, tmp_path: Path
 def test_values_that_have_changed(family: Any, server: Server, tmp_path: Path, prefix: str) -> None:
     """As many rows as before: noticed by their values, by an account that may only SELECT."""
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
-    grants = [f"SELECT ON `{schema}`.*" for schema in (family.name, f"{prefix}other")]
     family("UPDATE lab.session SET room = 1 WHERE id = 1 AND day = '2024-01-02'")
-    with (
-        account(server, PASSWORD, *grants) as user,
-        server.connect(user=user, password=PASSWORD) as connection,
-        client_options(connection) as own,
-    ):
+    with options_of_account(server, "SELECT", family.name, f"{prefix}other") as own:
         with pytest.raises(BundleError, match=r"(?s)has changed.*`session`: other values in its 2 rows"):
             bundle.dump(own)
         assert not left_over(bundle)
@@ -681,11 +682,8 @@ def test_a_load_that_fails_leaves_nothing(
         cursor.execute(f"CREATE TABLE `{family.name}`.own (mine INT)")
     before = schemas_of(clean_scratch)
     rights = "CREATE, DROP, SELECT, REFERENCES, ALTER, CREATE VIEW"
-    grants = [f"{rights} ON `{name}`.*" for name in (family.name, f"{prefix}other")]
     with (
-        account(clean_scratch, PASSWORD, *grants) as user,
-        clean_scratch.connect(user=user, password=PASSWORD) as connection,
-        client_options(connection) as own,
+        options_of_account(clean_scratch, rights, family.name, f"{prefix}other") as own,
         pytest.raises(BundleError, match=r"(?s)INSERT command denied.*has been removed again"),
     ):
         bundle.restore(own)
@@ -702,11 +700,8 @@ def test_a_view_that_cannot_be_made(
     bundle.dump(options(server))
     before = schemas_of(clean_scratch)
     rights = "CREATE, DROP, SELECT, INSERT, REFERENCES, ALTER"  # and not CREATE VIEW
-    grants = [f"{rights} ON `{name}`.*" for name in (family.name, f"{prefix}other")]
     with (
-        account(clean_scratch, PASSWORD, *grants) as user,
-        clean_scratch.connect(user=user, password=PASSWORD) as connection,
-        client_options(connection) as own,
+        options_of_account(clean_scratch, rights, family.name, f"{prefix}other") as own,
         pytest.raises(BundleError, match=rf"(?s)failed at VIEW `{family.name}`\.`mice`.*has been removed"),
     ):
         bundle.restore(own)
