@@ -1,10 +1,13 @@
 """What the Python in the scripts beside this file shares: connections to the servers that `server` started.
 
 ``servers()`` is named by the variables that a script exports: MARIADB, MARIADB_11 and MYSQL, each a port.
+``datajoint_at(port)`` is DataJoint, which is there in the environments that have it.
 """
 
+import logging
 import os
 import sys
+import warnings
 
 import pymysql
 
@@ -33,3 +36,21 @@ def ask(cursor, statement):
         return list(cursor.fetchall())
     except pymysql.MySQLError as error:
         return f"error {error.args[0]}: {error.args[1][:45]}…"
+
+
+def datajoint_at(port):
+    """DataJoint without its warnings, with the account on a server."""
+    warnings.simplefilter("ignore")
+    import datajoint
+
+    datajoint.logger.setLevel(logging.CRITICAL)
+    options = {
+        "host": "127.0.0.1",
+        "port": int(port),
+        "user": "tester",
+        "password": "tester",
+        "use_tls": False,
+    }
+    for name, value in options.items():
+        datajoint.config[f"database.{name}"] = value
+    return datajoint

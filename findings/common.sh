@@ -101,6 +101,13 @@ END
     not_started "$log"
 }
 
+# all_servers: one of each kind; their ports are in MARIADB, MARIADB_11 and MYSQL, as common.py wants them
+all_servers() {
+    server mariadb && export MARIADB=$port
+    server mariadb-trixie && export MARIADB_11=$port
+    server mysql && export MYSQL=$port
+}
+
 not_started() {
     tail -n 20 "$1" >&2
     echo "no server: the end of its log is above" >&2

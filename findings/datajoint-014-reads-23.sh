@@ -20,15 +20,11 @@ server mariadb
 export port
 
 cat >"$work/connect.py" <<'END'
-import logging, os, sys, warnings
+import os, sys
 
-warnings.simplefilter("ignore")
-import datajoint as dj
+from common import datajoint_at
 
-dj.logger.setLevel(logging.CRITICAL)
-options = {"host": "127.0.0.1", "port": int(os.environ["port"]), "user": "tester", "password": "tester", "use_tls": False}
-for name, value in options.items():
-    dj.config[f"database.{name}"] = value
+dj = datajoint_at(os.environ["port"])
 dj.config["safemode"] = False
 print("DataJoint", dj.__version__, dj.conn().query("SELECT VERSION()").fetchone()[0], file=sys.stderr)
 END

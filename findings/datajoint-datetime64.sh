@@ -18,18 +18,14 @@ environment new datajoint==2.3.5 pymysql==1.2.4 numpy==2.4.6 pandas==3.1.1
 server mariadb
 
 cat >"$work/try.py" <<'END'
-import datetime, logging, sys, warnings
+import datetime, sys
 
-warnings.simplefilter("ignore")
-import datajoint as dj
 import numpy as np
 import pandas as pd
+from common import datajoint_at
 
-dj.logger.setLevel(logging.CRITICAL)
+dj = datajoint_at(sys.argv[1])
 two = dj.__version__.startswith("2")
-options = {"host": "127.0.0.1", "port": int(sys.argv[1]), "user": "tester", "password": "tester", "use_tls": False}
-for name, value in options.items():
-    dj.config[f"database.{name}"] = value
 print("DataJoint", dj.__version__, "numpy", np.__version__, "pandas", pd.__version__, file=sys.stderr)
 schema = dj.Schema("lab_new" if two else "lab_old")
 line = "2.3" if two else "0.14"

@@ -17,17 +17,13 @@ environment new datajoint==2.3.5 pymysql==1.2.4 numpy==2.4.6
 server mariadb
 
 cat >"$work/try.py" <<'END'
-import logging, sys, warnings
+import sys
 
-warnings.simplefilter("ignore")
-import datajoint as dj
 import numpy as np
+from common import datajoint_at
 
-dj.logger.setLevel(logging.CRITICAL)
+dj = datajoint_at(sys.argv[1])
 two = dj.__version__.startswith("2")
-options = {"host": "127.0.0.1", "port": int(sys.argv[1]), "user": "tester", "password": "tester", "use_tls": False}
-for name, value in options.items():
-    dj.config[f"database.{name}"] = value
 if two:
     dj.config.stores = {"default": "main", "main": {"protocol": "file", "location": sys.argv[2]}}
 print("DataJoint", dj.__version__, "numpy", np.__version__, dj.conn().query("SELECT VERSION()").fetchone()[0], file=sys.stderr)

@@ -22,15 +22,12 @@ server mariadb && before=$port
 server mariadb-trixie && after=$port
 
 cat >"$work/try.py" <<'END'
-import logging, sys, warnings
+import sys
 
-warnings.simplefilter("ignore")
-import datajoint as dj
+from common import datajoint_at
 
-dj.logger.setLevel(logging.CRITICAL)
+dj = datajoint_at(sys.argv[1])
 line = "2.3" if dj.__version__.startswith("2") else "0.14"
-for name, value in {"host": "127.0.0.1", "port": int(sys.argv[1]), "user": "tester", "password": "tester", "use_tls": False}.items():
-    dj.config[f"database.{name}"] = value
 other = dj.Connection("127.0.0.1", "tester", "tester", port=int(sys.argv[1]), use_tls=False)  # the other worker
 (version,) = dj.conn().query("SELECT VERSION()").fetchone()
 print("DataJoint", dj.__version__, version, file=sys.stderr)

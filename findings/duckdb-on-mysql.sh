@@ -13,9 +13,7 @@
 # Source: the extension's documentation names the settings; not that they change results.
 . "$(dirname "$0")/common.sh"
 environment duck duckdb==1.5.5 duckdb-extension-mysql-scanner==1.5.5 pymysql==1.2.4
-server mariadb && export MARIADB=$port
-server mariadb-trixie && export MARIADB_11=$port
-server mysql && export MYSQL=$port
+all_servers
 
 cat >"$work/try.py" <<'END'
 import os, sys

@@ -15,9 +15,7 @@
 #   for MD5 and SHA1.
 . "$(dirname "$0")/common.sh"
 environment plain pymysql==1.2.4
-server mariadb && export MARIADB=$port
-server mariadb-trixie && export MARIADB_11=$port
-server mysql && export MYSQL=$port
+all_servers
 
 cat >"$work/try.py" <<'END'
 from common import ask, servers

@@ -14,9 +14,7 @@
 #   TIME_TRUNCATE_FRACTIONAL.
 . "$(dirname "$0")/common.sh"
 environment glot sqlglot==30.30.0 pymysql==1.2.4
-server mariadb && export MARIADB=$port
-server mariadb-trixie && export MARIADB_11=$port
-server mysql && export MYSQL=$port
+all_servers
 
 cat >"$work/try.py" <<'END'
 import sqlglot
