@@ -307,7 +307,7 @@ def _nothing_exported(paper: Captured) -> str:
     """Why a paper's slice has no statement."""
     kinds = Counter(statement.kind for statement in paper.statements)
     seen = ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items()))
-    message = f"nothing that the analyses of paper {paper.name!r} read is exported: they sent {seen or 'no'} statements."
+    message = f"nothing that the analyses of paper {paper.name!r} read is exported. Their statements: {seen or 'none'}."
     if kinds["preview"]:
         message += (
             " Displays of tables (preview) export no rows by default. To export what was displayed, run the analysis"

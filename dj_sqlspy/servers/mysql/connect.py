@@ -58,16 +58,14 @@ def raw_connection(dj_connection: Any = None, **overrides: Any) -> Any:
 def _tls(connection: Any) -> dict[str, Any]:
     """The TLS arguments of pymysql.connect that give what the DataJoint connection really has.
 
-    DataJoint falls back to a connection without TLS where its setting is None and the server has none; so the
-    open connection is looked at, and not the setting alone.
+    DataJoint falls back to a connection without TLS where its setting is None and the server has none, and does not
+    keep PyMySQL from TLS where it is False. So the open connection is looked at, and not the setting alone.
     """
     asked = connection.conn_info.get("ssl_input")
-    if asked is False:
-        return {"ssl_disabled": True}
     if isinstance(asked, dict):
         return {"ssl": asked}
     socket = getattr(connection._conn, "_sock", None)
-    if socket is None and asked is None:
+    if socket is None and not asked:
         return {}  # closed: PyMySQL's own preference, TLS where the server has it
     if socket is None or isinstance(socket, ssl.SSLSocket):
         return {"ssl": {"ssl": {}}}  # a dict that is not empty: TLS without a named CA
