@@ -125,6 +125,24 @@ def test_a_paper_that_exports_nothing_is_not_written(
     assert sqlspy.Paper("paper").write(folder).manifest["tables"][0]["rows"] == 3
 
 
+def test_a_name_that_ends_with_a_backtick_is_found_again(
+    dj_conn: Any, prefix: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema, name = f"{prefix}lab`", f"`{prefix}lab```.`odd```"
+    dj_conn.query(f"CREATE DATABASE `{schema.replace('`', '``')}`")
+    dj_conn.query(f"CREATE TABLE {name} (id INT PRIMARY KEY, `x``` INT)")
+    dj_conn.query(f"INSERT INTO {name} VALUES (1, 10), (2, 20), (3, 30)")
+    with sqlspy.export("paper", "fig"):
+        dj_conn.query(f"SELECT `x``` FROM {name} WHERE id < 3").fetchall()
+    paper = sqlspy.Paper("paper")
+    assert paper.slice().keys(name) == {(1,), (2,)}
+    assert main(["why", "paper", name, "id=2"]) == 0 and "read by" in capsys.readouterr().out
+    bundle = paper.write(tmp_path / "bundle", exclude=[f"{name}.`x```"])
+    bundle.dump()
+    found = bundle.verify()
+    assert found.equal and not found.different_tables, str(found)
+
+
 def test_drift_names_a_statement_once(paper: sqlspy.Paper, table: Any, tmp_path: Path) -> None:
     with sqlspy.export("paper", "loop"):
         for number in range(3):
