@@ -1,7 +1,7 @@
 """Virtual foreign keys: references that the database does not declare, as a lab writes them in its settings.
 
-In: texts such as ``lab.session (rig) -> lab.rig (rig)``. Out: virtual `ForeignKey`s, which the cascade follows as it
-does the database's own. It does not look whether the tables are there: the server's catalog says.
+In: texts such as ``lab.session (rig) -> lab.rig (rig)``. Out: virtual `ForeignKey`s, which the cascade follows like
+those of the database. It does not check that the tables exist; `servers.mysql.catalog` does.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def reference(text: str) -> ForeignKey:
 
 
 def references(given: Iterable[str | ForeignKey]) -> tuple[ForeignKey, ...]:
-    """References from texts; those that are `ForeignKey`s already stay as they are."""
+    """References from texts; `ForeignKey`s stay as they are."""
     return tuple(reference(each) if isinstance(each, str) else each for each in given)
 
 
@@ -63,7 +63,7 @@ class _Words:
             tokens = MySQL().tokenize(text)
         except TokenError:
             raise self.error("a quote is not closed") from None
-        # a quoted name is told from a sign by its quotes, which the tokenizer took away
+        # keep the source beside the token: only its quotes tell a quoted name from a sign
         self.words = [(text[token.start : token.end + 1], token.text) for token in tokens]
 
     def error(self, problem: str) -> SpyError:
