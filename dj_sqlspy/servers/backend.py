@@ -150,7 +150,7 @@ class Backend(Protocol):
         """Give text columns of tables that DataJoint declared a collation that tells case and accents apart."""
 
     def try_lock(self, connection: Any, name: str, seconds: int) -> bool:
-        """Try to take a named lock of the server, which is held until the connection closes."""
+        """Take a named lock of the server until the connection closes; False after waiting for ``seconds``."""
 
     def stream(self, connection: Any, sql: str, arguments: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Rows of a query as they arrive."""
