@@ -115,7 +115,7 @@ def _unescaped(text: str) -> str:
 
 
 def forget_history(work: Translated) -> None:
-    """Keep the current rows of a table with SYSTEM VERSIONING. Its period columns become plain and keep their values."""
+    """Keep the current rows of a table with SYSTEM VERSIONING. Its period columns become plain columns."""
     options = dict(work.definition.options)
     if options.pop("WITH SYSTEM VERSIONING", None) is None and not any(
         column.get("WITH SYSTEM VERSIONING") for column in work.definition.columns
