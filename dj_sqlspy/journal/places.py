@@ -86,7 +86,9 @@ def new_run_name(folder: Path) -> str:
     except OSError:
         count = 999_999  # cannot be listed and probably not written, which `Journal.start` reports; sorts as newest
     now = datetime.now(timezone.utc)
-    return f"{count:06d}-{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"  # microseconds: others may start one too
+    return (
+        f"{count:06d}-{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"  # microseconds: others may start one too
+    )
 
 
 def run_to_append(home: Path, paper: str, analysis: str, name: str | bool) -> str:

@@ -28,9 +28,7 @@ from .runs import Analysis, newest_run, read_run
 
 KEPT = 10
 PRUNED_AT_ONCE = 100  # so that a session ends quickly even after very many runs have piled up
-FORGOTTEN = (
-    30 * 86_400
-)  # seconds without a record after which a process on another machine counts as gone
+FORGOTTEN = 30 * 86_400  # seconds without a record after which a process on another machine counts as gone
 _PRUNED = ".pruned-"  # prefix of a run that is being deleted
 MERGED = "merged"  # the file in a run's folder with the names of its files from elsewhere
 

@@ -300,9 +300,7 @@ class Journal:
         if descriptor is None or self.path is None:
             raise FileNotFoundError("no journal is open")
         links = self._links()
-        if (
-            links is None
-        ):  # the analysis closed it, as daemons do; another file may have this number now
+        if links is None:  # the analysis closed it, as daemons do; another file may have this number now
             descriptor = self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         elif links == 0:
             raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")

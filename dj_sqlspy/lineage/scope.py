@@ -36,9 +36,7 @@ class Scope:
     star: list[Visible] = field(
         default_factory=list
     )  # the columns in order, also those that are not in SELECT *
-    sources: dict[str, Sequence[str]] = field(
-        default_factory=dict
-    )  # the columns of each source in order
+    sources: dict[str, Sequence[str]] = field(default_factory=dict)  # the columns of each source in order
     schemas: dict[str, str] = field(default_factory=dict)  # of sources that are tables or views
     # columns of sources outside of the part of FROM that is being resolved, which LATERAL can use
     enclosing: list[list[Visible]] = field(default_factory=list)
