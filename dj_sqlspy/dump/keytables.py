@@ -44,7 +44,7 @@ def key_tables(cut: Slice, schema: str, connection: Any) -> list[KeyTable]:
     schema : str
         An existing schema for the key tables.
     connection : pymysql connection
-        To the source, with ``GRANT CREATE, INSERT, SELECT, DROP`` on the schema.
+        To the source, with ``GRANT CREATE, INSERT, DELETE, SELECT`` on the schema.
 
     Raises
     ------
