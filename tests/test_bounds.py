@@ -440,4 +440,4 @@ def test_the_report_says_it(lab: Any, server: Server, home: Path, tmp_path: Path
     report = (bundle.path / "report.html").read_text()
     assert "all rows of the tables named there are here, but for those outside of a boundary." in report
     assert "a master brings its parts, but for those outside of a boundary" in report
-    assert "and what would be here for their\nsake" in (bundle.path / "README.md").read_text()
+    assert "and what only they need" in (bundle.path / "README.md").read_text()
