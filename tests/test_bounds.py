@@ -1,4 +1,4 @@
-"""Bounds: what is in a bounded slice, what is not, and which statements say so; exact rows, written out.
+"""Bounds: the exact rows of bounded slices, and the statements that are marked.
 
 One lab for all. Sessions 1 and 3 are of project P, sessions 2 and 4 of project X; only=[session & "project='P'"].
 """
