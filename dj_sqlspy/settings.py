@@ -103,7 +103,7 @@ def checked(name: str, value: Any) -> Any:
     if name == "home" and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str) or not value or "\0" in value:
-        raise SpyError(f"sqlspy.{name} is a string that is not empty, or None, not {value!r}.")
+        raise SpyError(f"sqlspy.{name} must be a non-empty string or None, not {value!r}.")
     return value
 
 

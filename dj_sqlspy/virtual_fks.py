@@ -12,7 +12,7 @@ from .errors import SpyError
 from .servers.mysql.dialect import MYSQL
 from .servers.tables import ForeignKey
 
-FORM = "schema.table (column, …) -> schema.table (column, …), with names in backticks where they need them"
+FORM = "schema.table (column, …) -> schema.table (column, …), with backticks around names that need them"
 
 
 def reference(text: str) -> ForeignKey:
@@ -68,19 +68,19 @@ class _Words:
 
     def error(self, problem: str) -> SpyError:
         return SpyError(
-            f"The reference {self.text!r} cannot be read: {problem}. Write it as {FORM}; of a name such as #rig the "
-            "backticks are needed."
+            f"The reference {self.text!r} cannot be read: {problem}. Write it as {FORM}; a name such as #rig needs "
+            "backticks."
         )
 
     def take(self, sign: str) -> None:
         found = self.words.pop(0)[0] if self.words else "its end"
         if found != sign:
-            raise self.error(f"{sign!r} was expected where {found} stands")
+            raise self.error(f"{sign!r} was expected instead of {found}")
 
     def name(self) -> str:
         source, name = self.words.pop(0) if self.words else ("its end", "")
         if not name or not (source.startswith("`") or name.replace("$", "_").isidentifier()):
-            raise self.error(f"a name was expected where {source} stands")
+            raise self.error(f"a name was expected instead of {source}")
         return name
 
     def table(self) -> tuple[str, tuple[str, ...]]:
@@ -97,4 +97,4 @@ class _Words:
 
     def end(self) -> None:
         if self.words:
-            raise self.error(f"nothing was expected where {self.words[0][0]} stands")
+            raise self.error(f"nothing was expected after that, but there is {self.words[0][0]}")

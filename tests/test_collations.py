@@ -275,10 +275,10 @@ def why_not(collation: str, here: Behaviour, source: str, target: str, there: Ma
 
 HEAD = f"""# Collations
 
-The collation of a column decides which texts are equal, and how they are sorted. If a server does not have a collation, or
-has one of the same name with another meaning, `restore.sh` uses one with the same padding (`'a' = 'a '` or not) and the
-same treatment of case and accents, and says so. If there is none, it refuses the bundle before anything is loaded. This
-page is written by `tests/test_collations.py`, which compares every collation of each server on {len(WORDS)} words: which
-are equal, and their order. Korean is left out of the order, because MySQL's newer collations sort it before Chinese, and
-MariaDB's after it.
+The collation of a column decides which texts are equal, and how they are sorted. If a server does not have a
+collation, or has one of the same name with another meaning, `restore.sh` uses one with the same padding (`'a' = 'a
+'` or not) and the same treatment of case and accents, and says so. If there is none, it refuses the bundle before
+anything is loaded. This page is written by `tests/test_collations.py`, which compares every collation of each
+server on {len(WORDS)} words: which are equal, and their order. Korean is left out of the order, because MySQL's
+newer collations sort it before Chinese, and MariaDB's after it.
 """

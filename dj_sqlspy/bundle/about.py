@@ -45,7 +45,7 @@ def read_about(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
         try:
             found = json.loads(Path(source).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise BundleError(f"Reading what is said of the paper in {source}: {error}") from error
+            raise BundleError(f"Reading the description of the paper in {source}: {error}") from error
     said: dict[str, Any] = dict(found) if isinstance(found, Mapping) else {"": found}
     for name, value in said.items():
         if name in TEXTS:
@@ -56,10 +56,10 @@ def read_about(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
             good = isinstance(value, list) and all(map(_is_author, value))
         else:
             known = ", ".join((*TEXTS, "keywords", "authors"))
-            raise BundleError(f"What is said of the paper has an entry {name!r}; there are {known}.")
+            raise BundleError(f"The description of the paper has an entry {name!r}; there are {known}.")
         if not good:
             raise BundleError(
-                f"What is said of the paper has for {name!r} {value!r}; see dj_sqlspy.bundle.about."
+                f"The description of the paper has for {name!r} {value!r}; see dj_sqlspy.bundle.about."
             )
     if "doi" in said:
         said["doi"] = re.sub(

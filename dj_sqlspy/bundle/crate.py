@@ -138,8 +138,8 @@ def _description(manifest: Mapping[str, Any]) -> str:
     rows = sum(table["rows"] for table in manifest["tables"])
     return (
         f"A slice of a DataJoint database: the {rows:,} rows of {len(manifest['tables']):,} tables that the analyses "
-        f"of the paper read, and that these rows stand on, with {len(manifest['statements']):,} captured statements "
-        f"that return the same rows from it as from the source."
+        f"of the paper read, and the rows that these refer to, with {len(manifest['statements']):,} captured "
+        f"statements that return the same rows from it as from the source."
     )
 
 

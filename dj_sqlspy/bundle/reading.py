@@ -38,7 +38,7 @@ def read_bytes(path: Path) -> bytes | None:
         with os.fdopen(descriptor, "rb") as file:
             if os.fstat(descriptor).st_size > LARGEST:
                 raise BundleError(
-                    f"Reading {path}: it is larger than {LARGEST >> 20} MiB, which none of a bundle is."
+                    f"Reading {path}: it is larger than {LARGEST >> 20} MiB, and no file of a bundle is that large."
                 )
             return file.read(LARGEST)
     except (FileNotFoundError, NotADirectoryError):
@@ -111,7 +111,8 @@ def require_schema(path: Path, value: Any, schema: str) -> None:
         _validator(schema)(value)
     except fastjsonschema.JsonSchemaValueException as error:
         raise BundleError(
-            f"Reading {path}: it has not the form that dj-sqlspy writes: {error.message[:500]}. Get the bundle again."
+            f"Reading {path}: it does not have the form that dj-sqlspy writes: {error.message[:500]}. "
+            "Get the bundle again."
         ) from error
 
 

@@ -111,7 +111,7 @@ def whole(value: Any) -> int:
     """
     if type(value) is not int:
         raise BundleError(
-            f"Making the report of a bundle: {value!r:.60} stands where a whole number belongs."
+            f"Making the report of a bundle: {value!r:.60} is not a whole number."
             " The bundle is damaged, or was made by something else."
         )
     return value

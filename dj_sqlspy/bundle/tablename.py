@@ -44,7 +44,7 @@ class TableName:
         try:
             schema, table = split_full_name(full)
         except (ValueError, AttributeError) as error:
-            raise BundleError(f"Reading a bundle: {full!r:.60} is no full name of a table.") from error
+            raise BundleError(f"Reading a bundle: {full!r:.60} is not the full name of a table.") from error
         return cls(full, schema, table, class_name(table))
 
     @property

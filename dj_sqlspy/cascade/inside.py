@@ -262,7 +262,7 @@ def _bounded(catalog: Catalog, bound: Bound) -> Table:
     if table is None:
         why = "there is no such table in the database, or this account may not see it"
     elif table.is_view:
-        why = "it is a view, which holds no rows. Give the table whose rows it shows"
+        why = "it is a view, which has no rows of its own. Give the table whose rows it shows"
     elif not table.primary_key:
         why = "it has no primary key, so that nothing tells its rows apart. Give a table that it refers to"
     else:

@@ -44,7 +44,7 @@ def look(wanted: Wanted, stores: Stores, check: str) -> list[File]:
     if wanted.note:
         return [replace(file, state="unreachable", note=wanted.note)]
     if not all(map(is_inside, wanted.paths)):
-        note = "its path leads out of the store, where a copy of the store would not have it"
+        note = "its path leads out of the store, so a copy of the store would not contain it"
         return [replace(file, state="outside", note=note)]
     try:
         store = stores[wanted.store]

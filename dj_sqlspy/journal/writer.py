@@ -108,7 +108,7 @@ class Journal:
             if not self._broken:
                 self._open()
         except OSError as error:
-            self.fault(f"the journal cannot be made in {self.folder}: {error}", broken=True)
+            self.fault(f"the journal cannot be created in {self.folder}: {error}", broken=True)
 
     def statement(
         self,
@@ -232,7 +232,7 @@ class Journal:
                 self._rename()
             message = (
                 f"The export of {self.paper!r}, {self.analysis!r} is incomplete: {reason}. Your analysis "
-                f"goes on; mend this and run it again."
+                f"goes on; fix this and run it again."
             )
             logger.error(message)
             with suppress(Warning):  # raised if the analysis turns warnings into errors

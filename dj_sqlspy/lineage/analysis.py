@@ -317,7 +317,7 @@ def _whole_tables(
             if not table.is_view:
                 tables[table.full_name] = table
         elif (schema or "").lower() in catalog.dialect.system_schemas:
-            raise LineageError(f"it reads `{schema}`.`{name}`, which describes the server: no slice has it")
+            raise LineageError(f"it reads `{schema}`.`{name}`, which describes the server and is in no slice")
         elif parsed or schema is None:  # else only tokens were found, which could be alias.column
             raise LineageError(
                 f"`{schema or default_schema or '?'}`.`{name}` is not in the database. It may have been dropped or "
@@ -327,7 +327,7 @@ def _whole_tables(
         raise LineageError(f"no table can be told from it: {error}")
     about = (tuple(Leaf(table, None) for table in tables.values()), (), tuple(tables.values()))
     if read is None or read.query is None:
-        why = "" if isinstance(error, NotARead) else "what is not understood is not sent: "
+        why = "" if isinstance(error, NotARead) else "what cannot be parsed is not sent: "
         return Lineage(sql, *about, fallback=str(error), answers=False, unsent=f"{why}{error}")
     text, own = _text(sql, read, default_schema)
     unsent = str(error) if isinstance(error, _Unknown) else ""

@@ -90,7 +90,7 @@ def batch(query: Query) -> Batch | str:
     if not compared or values != sorted(compared) or markers(to_sql(asked)):
         return "a value stands elsewhere than in `column = value`"
     if query.rollup or (query.group is not None and query.distinct):
-        return "the results of several cannot be told apart"
+        return "the results of several values cannot be separated"
     if not alike and (query.group is not None or query.distinct):
         return "a column and a value are of different types, so that rows of several values can be one"
     return Batch(

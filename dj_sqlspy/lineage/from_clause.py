@@ -117,7 +117,7 @@ def _source(node: Expr, place: Place) -> Tree:
         alone.set("joins", None)
         return from_clause(alone, node.args["joins"], place)
     if node.args.get("sample") or node.args.get("pivots"):
-        raise Unsupported("TABLESAMPLE and PIVOT are not MySQL's")
+        raise Unsupported("TABLESAMPLE and PIVOT do not exist in MySQL")
     match node:
         case exp.Subquery(this=exp.Table() | exp.Lateral() as joined):
             return _source(joined, place)  # parentheses around joined tables

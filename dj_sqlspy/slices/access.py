@@ -150,5 +150,5 @@ def _message(missing: dict[str, str], snapshot: Snapshot) -> str:
         f"Reading what the slice needs: the account {account} may not read all of it, and nothing was written. Ask "
         "the administrator for:\n"
         + "\n".join(grants)
-        + "\nWhat these tables refer to in turn can be seen only then; a grant on a schema covers all that lies in it."
+        + "\nAfter this grant, run it again: more may be asked for. A grant on a schema covers all of its tables."
     )

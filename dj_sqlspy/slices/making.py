@@ -177,7 +177,7 @@ def _taken(
     unknown = skip - {statement.number for statement in statements}
     if unknown:
         raise SliceError(
-            f"Leaving out statement {min(unknown)}: the slice has none of this number. `show --statements` lists them."
+            f"Leaving out statement {min(unknown)}: no statement has this number. `show --statements` lists them."
         )
     return [s for s in statements if s.number not in skip], [s for s in statements if s.number in skip]
 

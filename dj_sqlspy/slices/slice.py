@@ -157,7 +157,7 @@ class Slice:
         table = self.catalog.name_of(table)
         if table not in self.tables:
             raise SliceError(
-                f"Explaining a row: {table} is not part of the slice; it has {', '.join(self.tables)}."
+                f"Explaining a row: {table} is not in the slice, which has {', '.join(self.tables)}."
             )
         with self._asking() as ask:
             return self.explain(table, stored_key(self.tables[table].table, key, self._sets.rows(table), ask))

@@ -58,7 +58,7 @@ def require_one_server(statements: Sequence[Statement], connection: Any) -> None
     raise SliceError(
         f"Making a slice on {here}: statements were sent to another server, whose rows are not here:\n"
         + "\n".join(lines)
-        + "\nMake the slice of a paper that was read there alone (Paper(…, connection=…), or dj.config), leave these "
+        + "\nMake the slice on the server that was read (Paper(…, connection=…), or dj.config), leave these "
         "statements out, or, where these are names of one server, declare it: "
         f'dj.config["sqlspy.same_server"] = [["{here}", "{next(iter(elsewhere))}"]].'
     )

@@ -161,7 +161,7 @@ def _single(sql: str, modes: Collection[str]) -> Expr:
             if comment.lstrip().startswith(("!", "M!")) and not _is_hint(comment):  # the server executes it
                 raise NotARead("a comment in it is run by the server")
             if "{#" in sql:  # sqlglot reads it as the start of a comment
-                raise NotARead("a comment in it may be none to the server")
+                raise NotARead("a comment in it may not be a comment for the server")
     return parse(sql, modes)
 
 

@@ -28,7 +28,7 @@ def import_sources() -> None:
         if _is_compiled(sys.modules["sqlglot.parser"]):
             raise LineageError(
                 "Analysing statements: sqlglot's compiled build (sqlglotc) was imported before dj_sqlspy needed "
-                "sqlglot, and it cannot be refined. Make the slice in a process of its own (`dj-sqlspy slice PAPER`, "
+                "sqlglot, and it cannot be refined. Make the slice in a separate process (`dj-sqlspy slice PAPER`, "
                 "`dj-sqlspy write PAPER`), or `pip uninstall sqlglotc`."
             )
         return

@@ -173,7 +173,7 @@ def _why_not(value: Expr, found: _Found) -> str:
         if isinstance(node, exp.Parameter) and (reason := found.why_unknown(node.name)):
             return reason
         if isinstance(node, (exp.PropertyEQ, exp.Command)):
-            return "it does more than set a value"
+            return "it does more than setting a value"
         name = function_name(node)
         if name is not None and name not in SERVER_FUNCTIONS:
             return f"the stored function {name.lower()} was called for it"
@@ -220,7 +220,7 @@ class Keeper:
                 with told():
                     found = self.complete(found)
             except Refused as error:
-                found = replace(found, problem=f"this server does not take what was set: {error}")
+                found = replace(found, problem=f"this server does not accept a setting: {error}")
             self._sessions[key] = found
         return self._sessions[key]
 
