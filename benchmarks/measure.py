@@ -1,4 +1,4 @@
-"""Measuring: two ways of doing one thing, in one run, and the memory that each needs.
+"""Measuring: times and memory of two ways to do the same work, in one run.
 
 In: functions that do the same work, one of them with dj-sqlspy. Out: `Figure` objects, a line of the table each.
 Times are wall-clock seconds, ratios are taken between calls that follow each other, and what is kept is the

@@ -1,4 +1,4 @@
-"""The analysis behind a paper on place cells, as its author wrote it: nothing in it knows of dj-sqlspy.
+"""The analysis of a paper on place cells, as its author wrote it, without dj-sqlspy.
 
 In: the lab's pipeline, with the rows of all its projects. Out: numbers on standard output, and a computed table of
 the author's own, in a schema of their own.

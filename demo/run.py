@@ -1,8 +1,8 @@
 """``make demo``: a paper's analysis of a public pipeline, unchanged, and the slice of the database behind it.
 
-A private server is started, the DataJoint Elements declare their tables in it, three projects are filled in, the
-analysis runs inside ``sqlspy.export``, its slice is written and dumped, loaded into a second private server, and every
-captured statement is replayed there. It ends with a table; exit code 0 says that all was equal.
+It starts a private server, declares the tables of the DataJoint Elements there, fills in three projects, and runs the
+analysis inside ``sqlspy.export``. It writes and dumps the slice, loads it into a second private server, and replays
+every captured statement there. It prints a table at the end; exit code 0 means that all results were equal.
 """
 
 from __future__ import annotations

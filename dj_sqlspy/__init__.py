@@ -38,7 +38,7 @@ __all__ = [
     "stop_export",
 ]
 
-# What needs sqlglot, networkx or rich is imported where it is first used.
+# These need sqlglot, networkx or rich, so they are imported on first use.
 _LAZY = {
     "Bundle": "paper.bundle",
     "Paper": "paper",
@@ -66,6 +66,6 @@ def load_ipython_extension(shell: Any) -> None:
 
 patches.install()
 session.on_end.append(sharedlog.after_session)
-session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
+session.join(os.environ.get(session.ENVIRONMENT))  # before the settings, which may ask for this same session
 settings.on_change += [observe.follow_settings, capture.follow_settings]
 patches.attach_config()

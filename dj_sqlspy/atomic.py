@@ -1,7 +1,7 @@
 """Atomic: files and folders that appear whole or not at all.
 
-In: a path, and what is to stand there. Out: nothing. A reader of the path sees all of the old contents or all of the
-new ones, also when the writer is killed. Nothing is synchronised with the disk: a power cut can still lose a file.
+In: a path and its new contents. Out: nothing. A reader of the path sees all of the old contents or all of the new ones,
+even if the writer is killed. Nothing is synchronised with the disk: a power cut can still lose a file.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-# How names begin of what is being written. A killed process can leave such a file or folder behind.
+# Prefix of files and folders that are being written. A killed process can leave one behind.
 PARTIAL = ".dj-sqlspy-partial-"
 
-# And of a folder that is being replaced.
+# Prefix of a folder that is being replaced.
 _OLD = f"{PARTIAL}old-"
 
 _CURRENT_FOLDER, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def write(path: Path, contents: str | bytes, mode: int = 0o600) -> None:
-    """Write a file. A symbolic link in its place is replaced, and not followed.
+    """Write a file. A symbolic link at the path is replaced, not followed.
 
     Parameters
     ----------
     path : Path
     contents : str or bytes
-        Text is written as UTF-8. Bytes that Python decoded with ``surrogateescape`` go out as they came.
+        Text is written as UTF-8. Bytes that Python decoded with ``surrogateescape`` are written unchanged.
     mode : int
         Permissions of the file.
 
@@ -56,17 +56,17 @@ def write(path: Path, contents: str | bytes, mode: int = 0o600) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write a folder, in the place of one that may be there. Folders above it are made.
+    """Write a folder, and replace the one at the path if there is one. Parent folders are created.
 
-    Linux exchanges the two folders in one step. Where that does not work (other systems, some network file systems)
-    there is a moment between two renames when neither is in its place; the old one is beside it then, and `recover`
-    puts it back. What killed processes left in the folder above is deleted.
+    Linux exchanges the two folders in one step. Other systems and some network file systems need two renames. Between
+    them neither folder is at the path; if the process is killed there, `recover` puts the old one back. What killed
+    processes left in the parent folder is deleted.
 
     Parameters
     ----------
     path : Path
     files : mapping of str to str or bytes
-        Contents by name; a name can have a folder before it. Scripts (``.sh``) can be executed.
+        Contents by name; a name may start with a subfolder. Scripts (``.sh``) are made executable.
 
     Raises
     ------
@@ -99,12 +99,12 @@ def _place_of_old(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _fresh_folder(place: Path) -> Iterator[Path]:
-    """A new folder, locked for as long as this process writes it; what is at its path afterwards is deleted."""
+    """A new folder, locked while this process writes it. Whatever is at its path at the end is deleted."""
     while True:
         fresh = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=place))  # mode 0700
         lock = os.open(fresh, os.O_RDONLY)
         _try_lock(lock)
-        if fresh.exists():  # else another process took it for abandoned before it was locked
+        if fresh.exists():  # else another process deleted it as abandoned before the lock
             break
         os.close(lock)
     try:
@@ -130,7 +130,7 @@ def _delete_abandoned(place: Path) -> None:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Lock a folder for as long as it is open; False where it is locked, or the file system has no such locks."""
+    """Lock an open folder. False if another process holds the lock, or the file system has no such locks."""
     if sys.platform == "win32":
         return False
     try:
@@ -141,7 +141,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step; False where the system cannot do that."""
+    """Exchange two folders in one step; False if the system cannot."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None)  # glibc 2.28
     if rename is None:
         return False
@@ -151,7 +151,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _replace(fresh: Path, path: Path) -> None:
     old = _place_of_old(path)
-    shutil.rmtree(old, ignore_errors=True)  # of a process that was killed here
+    shutil.rmtree(old, ignore_errors=True)  # left by a process that was killed here
     path.rename(old)
     try:
         fresh.rename(path)

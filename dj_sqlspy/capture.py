@@ -1,7 +1,7 @@
 """Capture: open and end export sessions.
 
-In: the names of a paper and an analysis, in code or in ``dj.config``. Out: a `Session` that is open for a block, a
-function, until `stop_export`, or for as long as the settings ask for it. It records nothing itself: `spy` does.
+In: the names of a paper and an analysis, in code or in ``dj.config``. Out: a `Session` that is open for a block or a
+function, until `stop_export`, or while the settings ask for it. `spy` does the recording.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Session(session.Session):
-    """One captured run of an analysis, as `export` gives it: with what follows in the way of the data."""
+    """One captured run of an analysis, with shortcuts to its paper and leaves."""
 
     def as_paper(self, connection: Any = None) -> Paper:
-        """The paper, with this analysis only; ``connection`` as of `Paper`."""
+        """The paper with this analysis only. ``connection`` is that of `Paper`."""
         from .paper import Paper
 
         return Paper(self.paper, home=self.home, connection=connection, analyses=[self.analysis])
@@ -58,7 +58,7 @@ def _named(
             "An export session needs the names of a paper and an analysis: give them to export(), or set "
             'dj.config["sqlspy.paper"] and dj.config["sqlspy.analysis"].'
         )
-    encode_name(paper), encode_name(analysis)  # raise now what is wrong with them
+    encode_name(paper), encode_name(analysis)  # raises if one is not valid
     return paper, analysis, settings.home(home)
 
 
@@ -80,8 +80,8 @@ def _checked(policies: Mapping[str, str]) -> dict[str, str]:
 class export:
     """Capture what runs in a ``with`` block, or in the decorated function, as the analysis of a paper.
 
-    The analysis is not changed. Running it again replaces what was captured before; inside of an open session
-    of the same paper and analysis it adds to that one.
+    The analysis is not changed. Running it again replaces the previous run. Inside of an open session of the same
+    paper and analysis, it adds to that session.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ class export:
     home : path, optional
         Where the journal lives; default `settings.home`.
     append : bool or str, optional
-        For independent processes, such as the tasks of a SLURM array: do not replace what was captured before,
-        but add to it. A str names the run that is added to: all processes that give the same name make one
-        run, and the first of another name starts a new one. Default: ``dj.config["sqlspy.append"]``.
+        Add to the previous run instead of replacing it, for independent processes such as the tasks of a SLURM
+        array. A str names the run: processes that give the same name form one run, and the first process with a
+        new name starts a new run. Default: ``dj.config["sqlspy.append"]``.
 
     Raises
     ------
@@ -192,9 +192,9 @@ def start_export(
     append: bool | str | None = None,
     **policies: str,
 ) -> Session:
-    """Open a session that gets the statements of all threads until `stop_export`, or the end of the process.
+    """Open a session that records all threads until `stop_export` or the end of the process.
 
-    Where it is open already (a notebook cell run twice), it goes on.
+    If it is already open (a notebook cell run twice), it continues.
 
     Parameters
     ----------
@@ -257,8 +257,8 @@ _configured: session.Session | None = None
 def follow_settings() -> None:
     """Open, change or end the session that ``dj.config`` asks for (`settings.on_change`).
 
-    Its journal is made by its first statement, so that settings can be set one after the other. What the
-    parent process has open and this one has joined is not opened again.
+    Its first statement creates its journal, so settings can be set one after the other. A session that this process
+    joined from its parent is not opened again.
     """
     global _configured
     paper = settings.get("paper") if settings.get("enabled") else None

@@ -1,7 +1,7 @@
 """Compat: every difference between DataJoint 0.14 and 2.x in one place.
 
-In: whichever DataJoint is installed. Out: the same few functions on both lines. No other module asks for the
-version of DataJoint, but `spy.patches`, which patches each line as it is.
+In: the installed DataJoint. Out: the same few functions on both lines. Only this module and `spy.patches` look at the
+version of DataJoint.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ IS_V2: bool = int(DATAJOINT_VERSION.split(".")[0]) >= 2
 
 
 def backend_of(connection: Any) -> str:
-    """The kind of server that a DataJoint connection is to: ``mysql`` (also for MariaDB) or ``postgresql``."""
+    """The kind of a DataJoint connection's server: ``mysql`` (also for MariaDB) or ``postgresql``."""
     adapter = getattr(connection, "adapter", None)
     return "mysql" if adapter is None else str(adapter.backend)
 
 
 def open_connection() -> Any:
-    """``dj.conn()`` if it is open already, else None: asking for it could ask the user for a password."""
+    """``dj.conn()`` if it is open, else None. Calling ``dj.conn()`` could ask the user for a password."""
     if IS_V2:
         found = datajoint.instance._singleton_connection
         if found is not None:
@@ -37,7 +37,7 @@ def open_connection() -> Any:
 
 
 def second_connection(connection: Any) -> Any:
-    """Another DataJoint connection with the account of one, to declare tables outside of its transaction."""
+    """A second DataJoint connection with the same account, to declare tables outside of a transaction."""
     info = connection.conn_info
     options = {} if IS_V2 else {"init_fun": connection.init_fun}
     return datajoint.Connection(
@@ -58,13 +58,13 @@ def columns(expression: Any, *names: str) -> list[list[Any]]:
 
 
 def packed(contents: bytes) -> bytes:
-    """Bytes as DataJoint stores them in a blob, compressed: what 0.14 fetches from a ``longblob`` is them again."""
+    """Bytes as a compressed DataJoint blob: 0.14 fetches the same bytes from a ``longblob``."""
     packed: bytes = datajoint.blob.pack(contents, compress=True)
     return packed
 
 
 def unpacked(contents: bytes, limit: int) -> bytes:
-    """Inverse of `packed`, for a blob that anyone may have written: no other type, and no more bytes than ``limit``.
+    """Inverse of `packed`, for a blob from an untrusted source: only bytes, and at most ``limit`` of them.
 
     Raises
     ------
@@ -80,10 +80,10 @@ def unpacked(contents: bytes, limit: int) -> bytes:
             raise ValueError(str(error)) from error
     unpacked = contents[head:]
     if len(unpacked) > limit:
-        raise ValueError(f"it holds more than the {limit:,} bytes that it may")
+        raise ValueError(f"it has more than the allowed {limit:,} bytes that it may")
     known = contents.startswith(_BYTES) and len(contents) >= head
     if not known or int.from_bytes(contents[head - 8 : head], "little") != len(unpacked):
-        raise ValueError("it is no whole blob of bytes")
+        raise ValueError("it is not a complete blob of bytes")
     return unpacked
 
 
@@ -93,7 +93,7 @@ _BYTES = (b"mYm\0\6", b"dj0\0\6")
 
 
 def as_expression(item: Any, connection: Any) -> Any:
-    """A query expression from what a user names: a table, an expression, or a dict with ``table_name``."""
+    """A query expression from a table, an expression, or a dict with ``table_name``."""
     if isinstance(item, Mapping):
         if "table_name" not in item:
             raise SliceError(f"Picking a slice: the dict {dict(item)!r} lacks 'table_name'.")

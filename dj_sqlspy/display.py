@@ -1,7 +1,7 @@
 """Display: small texts, and tables for a terminal and a notebook.
 
-In: numbers, texts, rows of cells. Out: text for a person. Texts are escaped where they become HTML,
-and control characters written out where they go to a terminal.
+In: numbers, texts, rows of cells. Out: text for a person. Text is escaped for HTML, and control characters are written
+out for a terminal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-# DataJoint's colours of the tiers: of what is drawn, and of names in a terminal
+# DataJoint's colours of the tiers: for drawings, and for names in a terminal
 COLOURS = {
     "manual": ("#00c000", "green"),
     "lookup": ("#808080", "default"),
@@ -27,7 +27,7 @@ COLOURS = {
 }
 SQL_SHOWN = 200
 
-# Control characters but for newline and tab; what separates lines or turns the direction of writing; half characters
+# Control characters except newline and tab, line separators, direction marks and surrogates.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -37,7 +37,7 @@ _NUMBER = "text-align:right;padding:2px 12px 2px 0;font-variant-numeric:tabular-
 
 
 def visible(text: str) -> str:
-    r"""The text with its control characters written out, but for newlines and tabs.
+    r"""The text with its control characters, except newlines and tabs, written out.
 
     >>> print(visible("a\x1b[31m\r\nb\u202e"))
     a\x1b[31m
@@ -72,20 +72,20 @@ def count(number: int, what: str) -> str:
 
 
 def one_line(text: str, length: int = SQL_SHOWN) -> str:
-    """A text on one line, cut where it is long."""
+    """A text on one line, cut at the end if it is too long."""
     line = visible(" ".join(text.split()))
     return line if len(line) <= length else f"{line[:length]} …"
 
 
 def short(sql: str, length: int = 160) -> str:
-    """A statement on one line, cut in the middle where it is long."""
+    """A statement on one line, cut in the middle if it is too long."""
     line = visible(" ".join(sql.split()))
     return line if len(line) <= length else f"{line[: length * 2 // 3]} … {line[-length // 3 :]}"
 
 
 @dataclass(frozen=True)
 class Visible:
-    """What rich renders, with its control characters written out: a terminal would obey them."""
+    """A rich renderable whose control characters are written out, so that no terminal obeys them."""
 
     inner: RenderableType
 
@@ -99,7 +99,7 @@ class Visible:
 def as_text(lines: Iterable[RenderableType], width: int = 100) -> str:
     """What a terminal of some width would show, without colours."""
     out = io.StringIO()
-    # here, since the capture needs numbers and texts only, and is imported with every analysis
+    # imported here: the capture, which every analysis imports, does not need rich
     from rich.console import Console
     from rich.text import Text
 

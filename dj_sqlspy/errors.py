@@ -1,4 +1,4 @@
-"""Every error that dj-sqlspy raises. Each says what was being done, on what, and what to do about it."""
+"""Every error that dj-sqlspy raises. A message says what was being done, on what, and what the user can do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class JournalError(SpyError):
 
 
 class LineageError(SpyError):
-    """A statement cannot be analysed (raised where ``strict`` asks for it, or its tables are unknown)."""
+    """A statement cannot be analysed. Raised with ``strict``, or if not even its tables can be told."""
 
 
 class CatalogError(SpyError):
@@ -28,7 +28,7 @@ class BundleError(SpyError):
 
 
 class FilesError(SpyError):
-    """A file behind the slice, or the store that it is in, cannot be read or copied."""
+    """A file of the slice, or its store, cannot be read or copied."""
 
 
 class ServerError(SpyError):

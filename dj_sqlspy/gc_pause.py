@@ -1,7 +1,7 @@
 """GC pause: raise the thresholds of Python's garbage collector while many long-lived objects are built.
 
-The collector looks through all objects again and again while their number grows. That is half of the time that it
-takes to read a long journal. Young objects are still looked through, less often, so cycles are found.
+The collector scans all objects again and again while their number grows: half of the time that reading a long journal
+takes. Young objects are still scanned, less often, so cycles are found.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 
 _NEVER = 1 << 30
-_SELDOM = 50_000  # objects made between two searches among the young; Python's default is 700
+_SELDOM = 50_000  # new objects between two scans of the young generation; Python's default is 700
 
 _lock = threading.Lock()
 _blocks = 0  # that run now, in all threads
@@ -21,7 +21,7 @@ _before = (0, 0, 0)  # the thresholds that the first of them found
 
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
-    """Run a block, or a decorated function, without full collections, and with few of young objects."""
+    """Run a block or a decorated function without full collections and with few collections of young objects."""
     global _blocks, _before
     with _lock:
         if not _blocks:

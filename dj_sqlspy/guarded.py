@@ -1,8 +1,8 @@
-"""Guarded: programs, folders and secrets that do not outlive this process, by whatever signal it ends.
+"""Guarded: programs, folders and secrets that end with this process, even if it is killed.
 
-In: a command, a text. Out: a program that runs, a folder that is there, a path that the text can be read at. The
-operating system sees to the end of each: a shell waits for a line on a pipe that only this process holds, and the end
-of file without that line says that this process is gone. It needs no handler of signals in the user's process.
+In: a command or a text. Out: a running program, a folder, or a path from which the text can be read. A shell waits for
+a line on a pipe that only this process holds. End of file without that line means that this process is gone, and the
+shell cleans up. So the user's process needs no signal handler.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-# The command takes the place of the first shell; the second waits beside it, in the session that the two have to
-# themselves. What is asked to end by TERM may take a minute to clean up.
+# The command replaces the first shell. The second shell waits beside it, in the same session. After TERM the command
+# has a minute to clean up.
 _LIFELINE = """
 ending=$1
 shift
@@ -46,15 +46,15 @@ while [ -e "$1" ] && [ "$tries" -lt 50 ]; do rm -rf -- "$1"; sleep 0.2; tries=$(
 def started(
     command: Sequence[Any], *, ending: str = "TERM", **options: Any
 ) -> Iterator[subprocess.Popen[Any]]:
-    """Start a program, and end it with the block, or when this process ends before that.
+    """Start a program, and end it with the block or with this process, whichever comes first.
 
     Parameters
     ----------
     command : sequence
     ending : "TERM" or "KILL"
-        The signal that it and all that it has started get, unless it has ended by itself. After TERM it has a minute.
+        The signal for it and its children, unless it has ended by itself. After TERM it has a minute.
     **options
-        Of `subprocess.Popen`. The program has a session of its own, and nothing on its standard input.
+        Of `subprocess.Popen`. The program runs in a new session with an empty standard input.
     """
     reading, writing = os.pipe()
     words = ["/bin/sh", "-c", _LIFELINE, "dj-sqlspy-lifeline", ending, *command]
@@ -119,19 +119,19 @@ def _delete(path: Path, guard: subprocess.Popen[bytes], owner: int) -> None:
 
 @contextlib.contextmanager
 def secret(text: str) -> Iterator[Path]:
-    """A path that programs of this user can read a text at, as often as they like, and that no disk has.
+    """A path at which programs of this user can read a text, any number of times.
 
-    On Linux it is memory of this process, and gone with it; elsewhere a file in a `Folder`.
+    On Linux it is memory of this process, never on a disk; elsewhere a file in a `Folder`.
 
     Parameters
     ----------
     text : str
-        Bytes that Python decoded with ``surrogateescape`` are there as they came.
+        Bytes that Python decoded with ``surrogateescape`` are written unchanged.
     """
     data = text.encode("utf-8", "surrogateescape")
     if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
         with os.fdopen(os.memfd_create("dj-sqlspy"), "wb", buffering=0) as memory:
-            os.fchmod(memory.fileno(), 0o600)  # clients take no option file that others could write to
+            os.fchmod(memory.fileno(), 0o600)  # clients refuse an option file that others can write
             memory.write(data)
             yield Path(f"/proc/{os.getpid()}/fd/{memory.fileno()}")
     else:

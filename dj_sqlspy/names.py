@@ -1,7 +1,7 @@
-"""Names: how tables are named, as DataJoint and people do.
+"""Names of tables, as DataJoint and people write them.
 
-In: names of schemas and tables. Out: full names and back, the tier and the class that a name tells, the table that a
-person means. It asks no server.
+In: names of schemas and tables. Out: full names and their parts, the tier and class behind a name, the table that a
+user means. It asks no server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .errors import SliceError
 
 
 def quoted(name: str, mark: str) -> str:
-    """An identifier between quotation marks, which it may hold.
+    """An identifier in quotation marks; marks inside it are doubled.
 
     >>> quoted("a`b", "`"), quoted("session", '"')
     ('`a``b`', '"session"')
@@ -40,7 +40,7 @@ _FULL = re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`")
 
 
 def split_restricted(text: str) -> tuple[str, str | None]:
-    """The name of a table and the restriction behind it, of a text ``TABLE: restriction``.
+    """Split ``TABLE: restriction`` into the table name and the restriction.
 
     >>> split_restricted("lab.Session: project = 'a:b'"), split_restricted("`lab`.`a:b`: x=1")
     (('lab.Session', "project = 'a:b'"), ('`lab`.`a:b`', 'x=1'))
@@ -54,7 +54,7 @@ def split_restricted(text: str) -> tuple[str, str | None]:
 
 
 def listed(given: Any) -> list[Any]:
-    """What a user gives where a list belongs: one text or one table is a list of one.
+    """An argument as a list: a single text or table becomes a list of one.
 
     >>> listed("lab.session.note"), listed(("a", "b")), listed({"table_name": "`lab`.`session`"})
     (['lab.session.note'], ['a', 'b'], [{'table_name': '`lab`.`session`'}])
@@ -88,7 +88,7 @@ def class_name(table: str) -> str:
 
 
 def find_table(names: Iterable[str], text: str, where: str = "of the slice") -> str:
-    """The full name of the table that a person means.
+    """The full name of the table that a user means.
 
     >>> names = ["`lab`.`subject`", "`lab`.`_ephys__unit`"]
     >>> [find_table(names, t) for t in ("`lab`.`subject`", "lab.subject", "Subject", "lab.Ephys.Unit")]

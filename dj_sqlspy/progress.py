@@ -1,8 +1,7 @@
-"""Progress: what is being done and how much of it, shown where a person waits for more than two seconds.
+"""Progress: shows the current step and how far it is, once a person has waited for two seconds.
 
-In: the steps of a slice, a bundle or a verification as they are done, with how many there are where that was
-counted. Out: a bar on the standard error where that is a terminal, a line in a notebook, nothing anywhere else. It
-does not measure, and what is computed does not depend on it.
+In: the steps of a slice, a bundle or a verification, with their totals where known. Out: a bar on the standard error
+if that is a terminal, a line in a notebook, else nothing. No result depends on it.
 """
 
 from __future__ import annotations
@@ -20,34 +19,34 @@ INTERVAL = 0.5
 
 
 class Progress:
-    """Is told what is done. This one hands it on to a function, or to nobody.
+    """Receives progress. This base class passes it on to a function, or ignores it.
 
     Parameters
     ----------
     told : callable, optional
-        Called with what is being done and how much of it was done now.
+        Called with the name of the step and the number of parts that were done just now.
     """
 
     def __init__(self, told: Callable[[str, int], None] | None = None) -> None:
         self._told = told
 
     def __call__(self, what: str, count: int = 1) -> None:
-        """So much of a step was done now."""
+        """``count`` more parts of a step are done."""
         if self._told is not None:
             self._told(what, count)
 
     def expect(self, what: str, total: int) -> None:
-        """A step has so many parts; what was done of it before counts no more."""
+        """A step starts, or starts again, with ``total`` parts."""
 
     def at(self, what: str, done: int, of: int) -> None:
-        """So much of a step is done by now."""
+        """``done`` of the parts of a step are done in all."""
 
     def finish(self) -> None:
         """Nothing more is done."""
 
 
 class _Steps(Progress):
-    """Keeps what was done, from the first call on; `_show` is called where it may be shown."""
+    """Keeps count of the steps, and calls `_show` when it is time to display them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,14 +71,14 @@ class _Steps(Progress):
 
 
 class _Terminal(_Steps):
-    """A bar for each step, with the time that is left where the number of parts is known; gone at the end."""
+    """A bar for each step, with the time left if the total is known; removed at the end."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
         self._bar: Any = None
         self._tasks: dict[str, Any] = {}
-        # a thread of its own, since a single query can take long
+        # a separate thread, since a single query can take long
         self._timer: threading.Timer | None = threading.Timer(DELAY, self._begin)
         self._timer.daemon = True
         self._timer.start()
@@ -174,7 +173,7 @@ def shown(told: Callable[[str, int], None] | None = None) -> Iterator[Progress]:
     Parameters
     ----------
     told : callable, optional
-        Is told instead: a `Progress`, or a function of what is being done and how much of it was done now.
+        Called instead: a `Progress`, or a function of the step and the number of parts that were done just now.
     """
     if told is not None:
         yield told if isinstance(told, Progress) else Progress(told)
@@ -196,13 +195,13 @@ def shown(told: Callable[[str, int], None] | None = None) -> Iterator[Progress]:
 def counting(
     what: str, told: Callable[[int, int], None] | None = None
 ) -> Iterator[Callable[[int, int], None]]:
-    """As `shown`, for one step: gives a function of how many of its parts are done, and of all.
+    """As `shown`, for one step: yields a function of the number of parts done and the total.
 
     Parameters
     ----------
     what : str
     told : callable, optional
-        Is told instead.
+        Called instead.
     """
     if told is not None:
         yield told

@@ -1,12 +1,12 @@
-"""Rules: the words for what statements of a kind export, why a row is in a slice, and how a statement is marked.
+"""Rules: the words for policies (what a kind of statement exports), reasons (why a row is in a slice) and marks.
 
-They stand together since many rooms use them, from the capture to the report.
+They are together because many rooms use them, from the capture to the report.
 """
 
 from __future__ import annotations
 
-# What the statements of each kind export, which a session can choose. "rows": all rows that the result depends on;
-# "witness": one of them. Data exports its rows and metadata nothing. The default first.
+# Policies a session can choose for each kind, the default first. "rows": all rows that the result depends on;
+# "witness": one of them. Statements of kind data always export their rows, metadata never.
 POLICY_CHOICES: dict[str, tuple[str, ...]] = {
     "preview": ("ignore", "rows"),
     "count": ("rows", "ignore"),  # a count is often a result (n = 37)
@@ -14,7 +14,7 @@ POLICY_CHOICES: dict[str, tuple[str, ...]] = {
 }
 POLICIES: dict[str, str] = {kind: choices[0] for kind, choices in POLICY_CHOICES.items()}
 
-# Why a row is in a slice; rules of witnesses have reasons of their own.
+# Why a row is in a slice. The rules of witnesses have further reasons.
 READ = "read by a statement"
 PARENT = "foreign key"
 PART = "part of a master"
@@ -24,14 +24,14 @@ WHOLE = "all rows (statement not analysed)"
 WHOLE_INSIDE = "all rows inside (statement not analysed)"  # of a table that a bound is about
 
 # Marks of statements, beside those of lineage (``now``, ``rand`` …).
-LEFT_OUT = "left-out"  # needs rows that a bound kept out
-EXCLUDED = "excluded"  # reads a column whose contents are left out
+LEFT_OUT = "left-out"  # needs rows outside of the bounds
+EXCLUDED = "excluded"  # reads an excluded column
 ROUTINE = "routine"  # calls a stored function that the bundle does not have
-NOT_SENT = "not-sent"  # more than a read, or a value of its session is gone
-SKIPPED = "skipped"  # the user leaves it out
-WITHHELD = "withheld"  # its values, which can tell of what was left out, are not in the bundle
+NOT_SENT = "not-sent"  # does more than read, or a value of its session cannot be restored
+SKIPPED = "skipped"  # the user left it out
+WITHHELD = "withheld"  # its values are not in the bundle, since they can reveal what was left out
 NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, NOT_SENT, SKIPPED, WITHHELD})
 
-# What a bundle can do without, and a lab may leave out: how many rows there are at the lab, comments of tables and
-# columns, and the values of statements that need rows outside of bounds or hold a value of an excluded column.
+# What a lab may leave out of a bundle: how many rows its tables have, comments of tables and columns, and the values
+# of statements that need rows outside of the bounds or contain a value of an excluded column.
 LEAVE_OUT = ("totals", "comments", "values")

@@ -1,14 +1,14 @@
 """Settings: ``sqlspy.*`` in ``dj.config``, and the environment.
 
-In: ``dj.config`` (code, ``dj_local_conf.json`` or ``datajoint.json``, ``override``/``config(…)``) and
-environment variables ``DJ_SQLSPY_…``. Out: checked values; who follows them is told of each change (`on_change`). How
-the two lines of DataJoint keep them is in `spy.patches`.
+In: ``dj.config`` (code, ``dj_local_conf.json`` or ``datajoint.json``, ``override``/``config(…)``) and environment
+variables ``DJ_SQLSPY_…``. Out: checked values, and a call of each function in `on_change` after a change. `spy.patches`
+stores them in ``dj.config`` on both lines of DataJoint.
 
 ======================  ======================  =============================================================
 setting                 environment
 ======================  ======================  =============================================================
 ``sqlspy.enabled``      ``DJ_SQLSPY_ENABLED``   capture everything that this process reads
-``sqlspy.paper``        ``DJ_SQLSPY_PAPER``     for this paper (needed where enabled)
+``sqlspy.paper``        ``DJ_SQLSPY_PAPER``     for this paper (required if enabled)
 ``sqlspy.analysis``     ``DJ_SQLSPY_ANALYSIS``  as this analysis; default: the name of the script or notebook
 ``sqlspy.home``         ``DJ_SQLSPY_HOME``      where journals live; default: ``$XDG_DATA_HOME/dj-sqlspy``
 ``sqlspy.append``       ``DJ_SQLSPY_APPEND``    true: add to the newest run of the analysis; else: to the run of
@@ -22,8 +22,8 @@ setting                 environment
 ``sqlspy.scratch``      ``DJ_SQLSPY_SCRATCH``   a database schema for tables of keys (`dump.keytables`); none by default
 ======================  ======================  =============================================================
 
-The environment overrides a file, as for DataJoint's own settings. The last change wins: an assignment in code, or a
-variable that was changed later.
+The environment overrides a file, as for DataJoint's own settings. Of an assignment in code and a changed environment
+variable, the later one wins.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def variable(name: str) -> str:
 
 
 def checked(name: str, value: Any) -> Any:
-    """The value as it is kept.
+    """The value in the form in which it is stored.
 
     >>> checked("enabled", "true"), checked("home", "/data")
     (True, '/data')
@@ -102,7 +102,7 @@ def checked(name: str, value: Any) -> Any:
     if name == "home" and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str) or not value or "\0" in value:
-        raise SpyError(f"sqlspy.{name} is a string that is not empty, or None, not {value!r}.")
+        raise SpyError(f"sqlspy.{name} must be a non-empty string or None, not {value!r}.")
     return value
 
 
@@ -137,7 +137,7 @@ def _is_address(value: Any) -> bool:
 
 
 class Settings:
-    """The values, by attribute; assigning checks, and opens or ends the session that they ask for.
+    """The values as attributes. An assignment is checked, and opens or ends the session that the settings ask for.
 
     On DataJoint 2.x this is ``dj.config.sqlspy``.
     """
@@ -171,14 +171,14 @@ _seen: dict[str, str | None] = {}
 
 
 def attach(read: Callable[[str], Any], write: Callable[[str, Any], None]) -> None:
-    """Use ``dj.config`` from now on, with what the environment says (called once, by `spy.patches`)."""
+    """Use ``dj.config`` and the environment from now on. `spy.patches` calls this once."""
     global _read, _write
     _read, _write = read, write
     try:
         changed()
         if get("enabled") and not get("paper"):
             logger.warning("sqlspy.enabled is set and sqlspy.paper is not: nothing is captured until it is.")
-    except SpyError as error:  # importing must not break an analysis that does not ask for us
+    except SpyError as error:  # importing must not break an analysis that does not use us
         logger.error("dj-sqlspy captures nothing: %s", error)
         with suppress(Warning):
             warnings.warn(f"dj-sqlspy captures nothing: {error}", RuntimeWarning, stacklevel=2)
@@ -217,19 +217,19 @@ def home(given: str | os.PathLike[str] | None = None) -> Path:
     return Path(os.path.abspath(os.path.expanduser(chosen)))
 
 
-# Called after every change, once `attach` was called: `capture` opens and ends sessions, `spy` needs the shared schema.
+# Called after every change since `attach`: `capture` opens and ends sessions, `spy` needs the shared schema.
 on_change: list[Callable[[], None]] = []
 
 
 def changed() -> None:
-    """Tell those who follow the settings that one was changed."""
+    """Call the functions in `on_change`."""
     if _write is not None:
         for follow in on_change:
             follow()
 
 
 def declared_references(given: str | ForeignKey | Iterable[str | ForeignKey] = ()) -> tuple[ForeignKey, ...]:
-    """The references of ``dj.config["sqlspy.references"]``, and those that are given beside them."""
+    """The references of ``dj.config["sqlspy.references"]`` and the given ones."""
     from .virtual_fks import references
 
     return references((*get("references"), *listed(given)))

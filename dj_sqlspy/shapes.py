@@ -1,11 +1,11 @@
 """Shapes: statements with their literals lifted out.
 
-In: captured statements. Out: `Shape` objects, each the statements that differ in literals only, with the literals
-of each (its bindings). A loop of a hundred thousand ``fetch1`` is one shape with a hundred thousand bindings, so
-lineage is compiled once for it. Lifting is lexical and never parses; it does not know the catalog.
+In: captured statements. Out: `Shape` objects. A shape groups the statements that differ in literals only, and keeps
+the literals of each (its binding). A loop of 100,000 ``fetch1`` is one shape with 100,000 bindings, so its lineage is
+computed once. Lifting works on tokens, without a parser and without the catalog.
 
-A shape can be written with markers in place of its literals (`Shape.marked`), analysed, and the outcome filled in
-with any binding (`fill`). A marker is a literal of the same type as what it stands for, and unlike any other.
+`Shape.marked` writes a shape with markers in place of its literals. It is analysed in this form, and `fill` puts any
+binding into the outcome. A marker is a unique literal of the same type as the literal that it replaces.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import TypeAlias
 
 from .journal import Statement
 
-# The literals of a statement, as they stand there.
+# The literals of a statement, as written there.
 Binding: TypeAlias = "tuple[str, ...]"
 
-# Tokens that lifting has to tell apart: what may hold quotes or digits that are no literals (comments, quoted
-# identifiers), and literals. MySQL 9 reference manual, sections 11.1 (literals), 11.7 (comments). Each alternative
-# starts with the characters it can start with, which lets the search skip all others.
+# Literals, and the tokens that may contain quotes or digits without being literals (comments, quoted identifiers).
+# MySQL 9 reference manual, sections 11.1 (literals), 11.7 (comments). Each alternative names its first characters, so
+# the search can skip all others.
 _TOKENS = re.compile(
     r"""(
       `[^`]*`                                                # quoted identifier; of one with `` each half
@@ -38,23 +38,23 @@ _TOKENS = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-# From here on a number can be a position or a limit, which is no value.
+# After one of these words a number can be a position or a limit, not a value.
 _POSITIONS = re.compile(r"\b(?:BY|LIMIT|OFFSET|RETURNING|ROWS|RANGE)\b|->", re.IGNORECASE)
-# What stands before a JSON path: an operator or a comma, and perhaps the path's character set.
+# The text before a JSON path: an operator or a comma, then perhaps a character set.
 _BEFORE_PATH = re.compile(r"(?:->>?|\$|,)\s*(?:_\w+\s*)?$")
 
-# Aliases that DataJoint numbers through a whole process, so that no two statements of a loop have the same.
+# Aliases that DataJoint numbers per process, so each statement of a loop has a different one.
 _NUMBERED = re.compile(r"`(\$|_u)[0-9a-f]+`")
 _DERIVED = re.compile(r"\)\s*(?:as\s*)?$", re.IGNORECASE)
 
-_MARKER = "771{:014d}177"  # 20 digits: as bytes, a whole number of them
+_MARKER = "771{:014d}177"  # 20 digits, an even number, as hexadecimal literals need
 _MARKED = re.compile(r"(?:[xX]'771(\d{14})177')|(?:'771(\d{14})177')|(?:771(\d{14})177)")
 
 
 def lift(sql: str) -> tuple[str, tuple[str, ...]]:
     """Split a statement into its template and its literals.
 
-    Aliases that DataJoint numbers are numbered anew.
+    Aliases that DataJoint numbers are renumbered from 0.
 
     >>> lift("SELECT * FROM `t1` WHERE a=3 AND b IN ('x', \\"y\\") LIMIT 5")
     ('SELECT * FROM `t1` WHERE a=\\x00n AND b IN (\\x00s, \\x00s) LIMIT 5', ('3', "'x'", '"y"'))
@@ -94,12 +94,12 @@ def lift(sql: str) -> tuple[str, tuple[str, ...]]:
 
 
 def is_moded(state: Iterable[str]) -> bool:
-    """Whether a statement may have been read in another sql_mode than the servers' own, with other literals."""
+    """Whether the sql_mode of a statement may change which tokens are literals."""
     return any("sql_mode" in text.lower() for text in state)
 
 
 def without_literals(sql: str, state: Iterable[str] = ()) -> str:
-    """The statement with a question mark for each literal, and without comments: it tells no value.
+    """The statement with question marks for literals and without comments, so that it reveals no value.
 
     ``state`` is what its connection had set (`Statement.state`).
 
@@ -121,7 +121,7 @@ def without_literals(sql: str, state: Iterable[str] = ()) -> str:
 
 
 def _renumber(parts: list[str], numbered: Sequence[int]) -> None:
-    """Number aliases in order of appearance, if each is that of a derived table and so no name of the user's."""
+    """Number aliases in order of appearance, if all belong to derived tables and so are not the user's names."""
     names = {parts[index]: "" for index in numbered}
     if not _all_derived(parts, numbered):
         return
@@ -150,7 +150,7 @@ class Shape:
     state : tuple of str
         What their connections had set (`Statement.state`).
     bindings : dict of tuple of str to list of Statement
-        The statements by their literals, as SQL text, in order of first appearance.
+        Statements by their literals (SQL text), in order of first appearance.
     """
 
     template: str
@@ -161,7 +161,7 @@ class Shape:
 
     @cached_property
     def marked(self) -> str:
-        """The statement with a marker for each literal that is not the same in all bindings."""
+        """The statement with a marker for each literal that differs between bindings."""
         parts = re.split("\0([snx])", self.template)
         text = [parts[0]]
         every = list(zip(*self.bindings, strict=True)) if len(self.bindings) > 1 else []
@@ -188,7 +188,7 @@ def group(
 ) -> list[Shape]:
     """Group statements of one kind into shapes, in order of first appearance.
 
-    What was sent in another mode than the servers' own may have other literals: such a statement stays as it is.
+    A statement whose sql_mode may change its literals (`is_moded`) is not lifted.
     """
     shapes: dict[tuple[str, str, str, tuple[str, ...]], Shape] = {}
     lifter = Lifter()
@@ -207,11 +207,11 @@ def group(
     return list(shapes.values())
 
 
-# A template becomes a regular expression once so many statements have it, and only with so few literals: making
-# one takes about as long as lifting a hundred statements.
+# A template becomes a regular expression once _OFTEN statements have it, if it has few literals. Compiling one takes
+# about as long as lifting a hundred statements.
 _OFTEN = 16
 _FEW = 24
-# Text that can follow a literal so that the literal cannot end elsewhere.
+# Characters after a literal that fix where it ends.
 _ENDS = re.compile(r"[),;\s<>=*/%&|^!+-]")
 _PIECES = re.compile(r"(\0[snx]|`(?:\$|_u)[0-9a-f]+`)")
 _PATTERNS = {
@@ -223,7 +223,7 @@ _PATTERNS = {
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A template, what matches its statements, and which groups of a match are literals and which aliases."""
+    """A template, the pattern that matches its statements, and the groups that are literals and aliases."""
 
     template: str
     match: Callable[[str], re.Match[str] | None]
@@ -232,7 +232,7 @@ class _Known:
 
 
 class Lifter:
-    """Lifts many statements: those of a template that it has seen often in one match of a regular expression."""
+    """Lifts many statements. For a frequent template it needs one match of a regular expression."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
@@ -247,7 +247,7 @@ class Lifter:
             if match is not None:
                 if not known.aliases:
                     return known.template, match.groups()
-                # two tables of one alias are another template than two of two
+                # two uses of one alias make another template than two different aliases
                 if len({match[i] for i in known.aliases}) == len(known.aliases):
                     return known.template, tuple([match[i] for i in known.literals])
         template, binding = lift(sql)
@@ -259,9 +259,9 @@ class Lifter:
 
 
 def _known(template: str) -> _Known | None:
-    """What matches a statement if and only if `lift` makes this template of it.
+    """The pattern that matches a statement exactly if `lift` gives this template for it.
 
-    None where that cannot be told so simply: where a literal could end at more than one place.
+    None if a literal could end at more than one place.
 
     >>> _known(lift("SELECT 1 = 'x'")[0]).match("SELECT 25 = 'y'").groups()
     ('25', "'y'")
@@ -295,10 +295,10 @@ def _known(template: str) -> _Known | None:
 
 
 def markers(text: str) -> list[int]:
-    """The numbers of the markers in a text, in its order, each as often as it stands there."""
+    """The numbers of all markers in a text, in order, with repeats."""
     return [int(a or b or c) for a, b, c in _MARKED.findall(text)]
 
 
 def fill(text: str, binding: Sequence[str]) -> str:
-    """Put the literals of a binding in the place of the markers of a text."""
+    """Replace the markers of a text by the literals of a binding."""
     return _MARKED.sub(lambda match: binding[int(match[1] or match[2] or match[3])], text)

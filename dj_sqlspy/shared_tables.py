@@ -1,8 +1,8 @@
 """Shared tables: the shared log as DataJoint tables, to query, restrict and delete like any other.
 
-In: ``sqlspy.schema``, or a connection and the name of a schema. Out: `ExportSelection` and `Export`, declared
-there. What is in `ExportSelection.Statement` comes and goes through `paper.sharedlog`; what a Spyglass user calls on
-these tables is done by `capture` and `Paper`.
+In: ``sqlspy.schema``, or a connection and the name of a schema. Out: `ExportSelection` and `Export`, declared there.
+`paper.sharedlog` reads and writes `ExportSelection.Statement`. The methods that Spyglass users know call `capture` and
+`Paper`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def __getattr__(name: str) -> Any:
 
 
 def tables(connection: Any, schema: str | None = None) -> SimpleNamespace:
-    """The tables of the shared log; what is not there yet is declared.
+    """The tables of the shared log; missing ones are declared.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def tables(connection: Any, schema: str | None = None) -> SimpleNamespace:
 
 
 def _paper(selection: Any, key: Mapping[str, Any]) -> Paper:
-    """The paper that a key and the restrictions of the table name, with those of its analyses."""
+    """The paper and analyses that a key and the restrictions of the table select."""
     if not selection.restriction and set(key) <= {"paper_id", "analysis_id"} and "paper_id" in key:
         only = [key["analysis_id"]] if "analysis_id" in key else None  # perhaps not stored yet
         return Paper(key["paper_id"], connection=selection.connection, analyses=only)
@@ -76,7 +76,7 @@ class _Selection:
     connection: Any
 
     def start_export(self, paper_id: str, analysis_id: str, **options: Any) -> None:
-        """Start to capture (`dj_sqlcapture.start_export`)."""
+        """Start to capture (`capture.start_export`)."""
         capture.start_export(paper_id, analysis_id, **options)
 
     def stop_export(self) -> None:
@@ -85,7 +85,7 @@ class _Selection:
         ended.as_paper(self.connection).share()
 
     def preview_tables(self, **key: Any) -> list[Any]:
-        """Restricted FreeTables of what was read, before the cascade (`Paper.leaves`).
+        """Restricted FreeTables that were read, before the cascade (`Paper.leaves`).
 
         ``paper_id=…``, and ``analysis_id=…`` or ``export_id=…`` where not all analyses of a paper are meant.
         """
@@ -124,7 +124,7 @@ class _Export:
         return self._selection() & [{"export_id": number} for number in newest.values()]
 
     def populate_paper(self, paper_id: str | Mapping[str, Any]) -> None:
-        """Compute the slice of a paper anew: of all of its analyses, and of the database as it is now."""
+        """Compute the slice of a paper again, from all of its analyses and the present database."""
         name = paper_id if isinstance(paper_id, str) else paper_id["paper_id"]
         Paper(name, connection=self.connection).share(describe=False)
         newest = self.key_source & {"paper_id": name}

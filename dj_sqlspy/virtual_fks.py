@@ -1,7 +1,7 @@
 """Virtual foreign keys: references that the database does not declare, as a lab writes them in its settings.
 
-In: texts such as ``lab.session (rig) -> lab.rig (rig)``. Out: virtual `ForeignKey`s, which the cascade follows as it
-does the database's own. It does not look whether the tables are there: the server's catalog says.
+In: texts such as ``lab.session (rig) -> lab.rig (rig)``. Out: virtual `ForeignKey`s, which the cascade follows like
+those of the database. It does not check that the tables exist; `servers.mysql.catalog` does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .errors import SpyError
 from .servers.mysql.dialect import MYSQL
 from .servers.tables import ForeignKey
 
-FORM = "schema.table (column, …) -> schema.table (column, …), with names in backticks where they need them"
+FORM = "schema.table (column, …) -> schema.table (column, …), with backticks around names that need them"
 
 
 def reference(text: str) -> ForeignKey:
@@ -45,7 +45,7 @@ def reference(text: str) -> ForeignKey:
 
 
 def references(given: Iterable[str | ForeignKey]) -> tuple[ForeignKey, ...]:
-    """References from texts; those that are `ForeignKey`s already stay as they are."""
+    """References from texts; `ForeignKey`s stay as they are."""
     return tuple(reference(each) if isinstance(each, str) else each for each in given)
 
 
@@ -63,24 +63,24 @@ class _Words:
             tokens = MySQL().tokenize(text)
         except TokenError:
             raise self.error("a quote is not closed") from None
-        # a quoted name is told from a sign by its quotes, which the tokenizer took away
+        # keep the source beside the token: only its quotes tell a quoted name from a sign
         self.words = [(text[token.start : token.end + 1], token.text) for token in tokens]
 
     def error(self, problem: str) -> SpyError:
         return SpyError(
-            f"The reference {self.text!r} cannot be read: {problem}. Write it as {FORM}; of a name such as #rig the "
-            "backticks are needed."
+            f"The reference {self.text!r} cannot be read: {problem}. Write it as {FORM}; a name such as #rig needs "
+            "backticks."
         )
 
     def take(self, sign: str) -> None:
         found = self.words.pop(0)[0] if self.words else "its end"
         if found != sign:
-            raise self.error(f"{sign!r} was expected where {found} stands")
+            raise self.error(f"{sign!r} was expected instead of {found}")
 
     def name(self) -> str:
         source, name = self.words.pop(0) if self.words else ("its end", "")
         if not name or not (source.startswith("`") or name.replace("$", "_").isidentifier()):
-            raise self.error(f"a name was expected where {source} stands")
+            raise self.error(f"a name was expected instead of {source}")
         return name
 
     def table(self) -> tuple[str, tuple[str, ...]]:
@@ -97,4 +97,4 @@ class _Words:
 
     def end(self) -> None:
         if self.words:
-            raise self.error(f"nothing was expected where {self.words[0][0]} stands")
+            raise self.error(f"nothing was expected after that, but there is {self.words[0][0]}")

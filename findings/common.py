@@ -1,7 +1,7 @@
-"""What the Python in the scripts beside this file shares: connections to the servers that `server` started.
+"""Shared Python of the scripts beside this file: connections to the servers that `server` started.
 
-``servers()`` is named by the variables that a script exports: MARIADB, MARIADB_11 and MYSQL, each a port.
-``datajoint_at(port)`` is DataJoint, which is there in the environments that have it.
+``servers()`` uses the variables that a script exports: MARIADB, MARIADB_11 and MYSQL, each a port.
+``datajoint_at(port)`` is DataJoint, in environments that have it.
 """
 
 import logging

@@ -1,9 +1,9 @@
-# What the scripts beside this file share. It is sourced, not run.
+# Shared functions of the scripts beside this file. It is sourced, not run.
 #
-# A script makes environments with `environment`, servers with `server`, prints what it sees with
-# `see COMMAND…`, and ends with `compare`, which has what was seen before on its input: it exits 1 where
-# that is not what was seen now. Everything lies in one temporary folder, which is gone afterwards, as are
-# the servers. Servers are those that tests/machine.py finds or gets; dj_sqlspy is not used.
+# A script makes environments with `environment` and servers with `server`, prints its observations with
+# `see COMMAND…`, and ends with `compare`, which reads the earlier observations and exits 1 if they differ.
+# Everything is in one temporary folder, which is deleted at the end; the servers are stopped. tests/machine.py
+# finds or installs the servers. dj_sqlspy is not used.
 
 set -euo pipefail
 

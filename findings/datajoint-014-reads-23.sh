@@ -1,17 +1,15 @@
 #!/usr/bin/env bash
-# DataJoint 0.14.10 cannot open a table that DataJoint 2.3.5 declared, even where it has its types.
+# DataJoint 0.14.10 cannot open a table that DataJoint 2.3.5 declared, even if it knows the types.
 #
 # Guess: 0.14 has int, varchar and json itself, and columns with an underscore are hidden from it, so it
 #   opens a table of these, and only <blob> is an error.
-# Seen: "Unknown attribute type" for varchar(30) as for float64: 2.3 writes its name for a type into the
-#   comment (`:varchar(30):`), and 0.14 looks such a comment up among the few types that it writes there
-#   itself. Keys alone cannot be read either. One hidden column is enough: after add_job_metadata_columns
-#   of 2.3, 0.14 cannot open a table that it declared itself. Only a table of native types with a plain
-#   comment opens.
+# Seen: "Unknown attribute type" for varchar(30) and for float64. 2.3 writes its name of a type into the
+#   comment (`:varchar(30):`), and 0.14 knows only the few types that it writes there itself. Keys alone
+#   cannot be read either. One hidden column is enough: after add_job_metadata_columns of 2.3, 0.14 cannot
+#   open a table that it declared itself. Only a table of native types with a plain comment opens.
 # Versions: DataJoint 0.14.10 and 2.3.5, MariaDB 10.11.19 (the comments are the same on MySQL 9.7.4).
-# Why it matters: a slice of a 2.3 pipeline is loaded as it is, comments too. A reader on 0.14 (Spyglass,
-#   the Elements) can read it by SQL only; a lab that adds 2.3's hidden columns shuts out its own 0.14
-#   users.
+# Why it matters: a slice of a 2.3 pipeline is loaded with its comments. A reader on 0.14 (Spyglass, the
+#   Elements) can read it with SQL only. A lab that adds 2.3's hidden columns shuts out its own 0.14 users.
 # Source: none found; the migration guide of 2.x is about the other direction.
 . "$(dirname "$0")/common.sh"
 environment old datajoint==0.14.10 pymysql==1.2.4 numpy==2.4.6

@@ -9,9 +9,9 @@
 #   file was written; nothing removes it. On MySQL they work; and a row that was inserted there and copied
 #   into MariaDB is read as usual, also under another name.
 # Versions: DataJoint 2.3.5, PyMySQL 1.2.4, MariaDB 10.11.19 (11.8.9 by hand), MySQL 9.7.4.
-# Why it matters: a slice of a MySQL lab is loaded into MariaDB and read there, but the reader cannot add
-#   rows to it; a lab on MariaDB has files in its store that no row names, which a list of "all files in
-#   the store" would publish.
+# Why it matters: a slice of a MySQL lab can be loaded into MariaDB and read there, but the reader cannot
+#   add rows. A lab on MariaDB has files in its store that no row names, and publishing "all files in the
+#   store" would include them.
 # Source: none found. 2.3.5 warns that MariaDB is not officially supported.
 . "$(dirname "$0")/common.sh"
 environment new datajoint==2.3.5 pymysql==1.2.4 numpy==2.4.6

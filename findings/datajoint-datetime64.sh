@@ -9,8 +9,8 @@
 #   of day, and so for each DataFrame that has one (pandas holds times as datetime64), it is a syntax
 #   error, also for the frame that DataJoint itself made. The list of dicts of the same frame works.
 # Versions: DataJoint 0.14.10 and 2.3.5, numpy 2.4.6, pandas 3.1.1, MariaDB 10.11.19.
-# Why it matters: a captured statement says what was sent; a slice of such an analysis is empty, rightly,
-#   and its owner thinks that the export lost the rows. Sessions of the Elements are keyed by a time.
+# Why it matters: the slice of such an analysis is empty, because that is what was sent, but its owner
+#   thinks that the export lost the rows. Sessions of the Elements have a time in their key.
 # Source: none found. https://docs.datajoint.com names DataFrames among what restricts a table.
 . "$(dirname "$0")/common.sh"
 environment old datajoint==0.14.10 pymysql==1.2.4 numpy==2.4.6 pandas==3.1.1

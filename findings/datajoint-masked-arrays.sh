@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# DataJoint takes a numpy masked array, and gives back the masked values: as they were from <npy@>, as
-#   999999 from a blob.
+# DataJoint stores a numpy masked array without its mask: <npy@> returns the masked values, a blob 999999.
 #
 # Guess: an error, as for other arrays that a codec cannot hold; or the same from each codec.
-# Seen: no error and no warning. <npy@> of 2.3.5 returns the data without the mask, so that what was
-#   masked out is back. <blob> of 2.3.5, and longblob of 0.14.10, return numpy's fill value 999999 (1e20
-#   for floats) in its place. Both are plain arrays.
+# Seen: no error and no warning. <npy@> of 2.3.5 returns the data without the mask, so the masked values
+#   are back. <blob> of 2.3.5, and longblob of 0.14.10, return numpy's fill value 999999 (1e20 for floats)
+#   instead. Both are plain arrays.
 # Versions: DataJoint 0.14.10 and 2.3.5, numpy 2.4.6, MariaDB 10.11.19.
-# Why it matters: artifacts are masked in traces before they are stored. A mean over the fetched array
-#   counts them, and a figure made again from a slice shows values that were never measured, although
-#   every statement returns the same rows.
+# Why it matters: labs mask artifacts in traces before they store them. A mean over the fetched array
+#   counts them, and a figure from a slice shows values that were never measured, although every statement
+#   returns the same rows.
 # Source: none found.
 . "$(dirname "$0")/common.sh"
 environment old datajoint==0.14.10 pymysql==1.2.4 numpy==2.4.6

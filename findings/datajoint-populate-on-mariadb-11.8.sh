@@ -6,13 +6,12 @@
 #   (innodb_snapshot_isolation is on since 11.6.2 and known for UPDATEs of a row that was read.)
 # Seen: make() runs in a transaction with a snapshot. If another worker inserts the row of a lookup table
 #   meanwhile, INSERT … ON DUPLICATE KEY UPDATE of it fails with "Record has changed since last read", and
-#   that key has no result. More: an INSERT fails if the row that its foreign key refers to was changed
-#   meanwhile, in whatever column; and the message names the table of the INSERT, in which nobody changed
-#   anything.
+#   that key has no result. An INSERT also fails if its parent row was changed meanwhile, in any column. The
+#   message then names the table of the INSERT, in which nobody changed anything.
 # Versions: DataJoint 0.14.10 and 2.3.5, MariaDB 10.11.19 and 11.8.9 (MySQL 9.7.4 is like 10.11).
-# Why it matters: after a lab upgrades its server, results are missing from a table; analyses, and slices
-#   of them, are complete by every check, with fewer rows. In a shared log or any own table that several
-#   people insert into, retry 1020 like a deadlock.
+# Why it matters: after a lab upgrades its server, results are missing from a table. Analyses and their
+#   slices pass every check, with fewer rows. If several people insert into a table (a shared log, for
+#   example), retry 1020 like a deadlock.
 # Source: MDEV-35124 turned innodb_snapshot_isolation on; other applications report 1020 since November
 #   2024 (magento2 issue 41047), none for the parent of an INSERT, nor for DataJoint.
 . "$(dirname "$0")/common.sh"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# DuckDB on an attached MySQL or MariaDB answers = by the server's collation, and IN by its own: a value
-#   is equal and not in the list.
+# DuckDB on an attached MySQL or MariaDB compares = by the server's collation, and IN by its own: a value
+#   can equal a member of a list and not be in the list.
 #
 # Guess: one engine compares. Either all conditions go to the server (no case), or none does (case).
 # Seen: with the extension's defaults, `=` and ORDER BY are sent to the server, IN and DISTINCT are not.
-#   So `s = 'ada'` finds 'Ada' (and on MariaDB 'ADA '), `s IN ('ada', 'bob')` does not, and the first row
-#   of ORDER BY s is another one on MySQL than on MariaDB. `f = 0.1` on a FLOAT finds nothing, by the
-#   server's rule; with mysql_experimental_filter_pushdown off it finds two rows, by DuckDB's.
+#   So `s = 'ada'` finds 'Ada' (and on MariaDB 'ADA '), `s IN ('ada', 'bob')` does not, and MySQL and
+#   MariaDB differ in the first row of ORDER BY s. `f = 0.1` on a FLOAT finds nothing, by the server's rule;
+#   with mysql_experimental_filter_pushdown off it finds two rows, by DuckDB's.
 # Versions: DuckDB 1.5.5 with mysql_scanner of the same version, MariaDB 10.11.19 and 11.8.9, MySQL 9.7.4.
 # Why it matters: labs count rows of a loaded slice with DuckDB. Two ways to write a condition give two
-#   numbers, neither wrong by its engine, and both look like rows that the export lost or added.
+#   numbers. Each is right for its engine, but it looks as if the export lost or added rows.
 # Source: the extension's documentation names the settings; not that they change results.
 . "$(dirname "$0")/common.sh"
 environment duck duckdb==1.5.5 duckdb-extension-mysql-scanner==1.5.5 pymysql==1.2.4

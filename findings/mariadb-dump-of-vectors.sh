@@ -8,8 +8,8 @@
 #   6136, "Value of type 'string, size: 12' cannot be converted to 'vector' type". mysqldump 9.7 and
 #   mariadb-dump 11.8 write 0x…, which loads.
 # Versions: mariadb-dump 10.11.19 and 11.8.9, mysqldump and MySQL 9.7.4.
-# Why it matters: Debian 12 has no other client, so `mysqldump` there is this one. The dump is made on the
-#   day of the paper, and found broken on the reader's.
+# Why it matters: Debian 12 has no other client, so `mysqldump` is this one. Only the reader finds out that
+#   the dump is broken.
 # Source: none found.
 . "$(dirname "$0")/common.sh"
 server mysql

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# MySQL 9.7 forgets USING when it stores a view: CHAR(77 USING utf8mb4) in a view is bytes, and no longer
-#   a text without case.
+# MySQL 9.7 drops USING when it stores a view: CHAR(77 USING utf8mb4) in a view is bytes, not a
+#   case-insensitive text.
 #
 # Guess: a view returns what its SELECT returns.
 # Seen: SHOW CREATE VIEW has char(77), the column is VARBINARY, PyMySQL returns bytes, and `= 'm'` is
 #   false where the SELECT says true. MariaDB keeps USING.
 # Versions: MySQL 9.7.4, MariaDB 10.11.19.
-# Why it matters: a dump carries the changed text to every reader; and a statement on the view is not what
-#   its author wrote, so that reading rows through the view and through its SELECT gives two slices.
+# Why it matters: a dump carries the changed text to every reader. The view is not what its author wrote,
+#   so reading rows through the view and through its SELECT gives two different slices.
 # Source: none found.
 . "$(dirname "$0")/common.sh"
 environment plain pymysql==1.2.4

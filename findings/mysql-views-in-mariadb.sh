@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MySQL 9.7 writes a view's REGEXP and JSON_VALUE in words that MariaDB does not have; the same SELECT
+# MySQL 9.7 prints REGEXP and JSON_VALUE of a view in a form that MariaDB does not know. The same SELECT
 #   runs on both.
 #
 # Guess: a view made of what both servers take can be carried from one to the other as SHOW CREATE VIEW,
@@ -9,10 +9,9 @@
 #   have, as json_detailed(…). In each case CREATE VIEW fails, and with it the load of a dump. INTERSECT
 #   and windows are carried.
 # Versions: MySQL 9.7.4, MariaDB 10.11.19 and 11.8.9.
-# Why it matters: labs keep views such as "sessions whose name matches"; a bundle with one loads on MySQL
-#   only, though nothing in the view looks special.
-# Source: MySQL's manual says that REGEXP is a synonym of REGEXP_LIKE(); what that means for dumps is not
-#   said.
+# Why it matters: labs have views such as "sessions whose name matches". A bundle with one loads only on
+#   MySQL, although nothing in the view looks special.
+# Source: MySQL's manual says that REGEXP is a synonym of REGEXP_LIKE(), but not what that means for dumps.
 . "$(dirname "$0")/common.sh"
 environment plain pymysql==1.2.4
 all_servers

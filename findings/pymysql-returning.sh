@@ -4,12 +4,12 @@
 #
 # Guess: executemany joins the rows to one INSERT, as it does without RETURNING, and fetchall has all that
 #   it returned.
-# Seen: what follows VALUES (…) must be ON DUPLICATE KEY or nothing for that, so each row is a statement
-#   of its own; rowcount adds up to 3, fetchall has 1. lastrowid is None, for execute as well. DELETE …
-#   RETURNING is as expected.
+# Seen: PyMySQL joins rows only if nothing or ON DUPLICATE KEY follows VALUES (…), so each row is a
+#   separate statement. rowcount adds up to 3, fetchall has 1 row. lastrowid is None, also for execute.
+#   DELETE … RETURNING works as expected.
 # Versions: PyMySQL 1.2.4, MariaDB 10.11.19 (MySQL does not have RETURNING).
-# Why it matters: scripts that fill a table and note the new keys note one; whoever exports by these keys
-#   leaves out the others. What DataJoint sends as one query is not affected.
+# Why it matters: a script that fills a table and notes the new keys notes only one. An export by these
+#   keys leaves out the others. Statements that DataJoint sends as one query are not affected.
 # Source: none found.
 . "$(dirname "$0")/common.sh"
 environment plain pymysql==1.2.4

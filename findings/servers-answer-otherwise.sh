@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# The same row and the same SELECT: MariaDB and MySQL compute another number, without a warning.
+# From the same row and the same SELECT, MariaDB and MySQL compute different numbers, without a warning.
 #
 # Guess: plain functions of numbers and times that both servers have give the same value.
 # Seen: EXTRACT(HOUR …) of a TIME over a day is the rest of the day on MariaDB and all hours on MySQL
 #   (HOUR() is all hours on both); 8 / (4 / 3) is 6.0000 and 6.0002, since MySQL keeps four digits of 4 /
 #   3; PERCENT_RANK() of MariaDB has ten digits; TIME_TO_SEC keeps or drops fractions; a subquery of no
 #   table with LIMIT 0 has a row on MariaDB; a double below zero is 0 or 2^64 - 2 as UNSIGNED;
-#   JSON_CONTAINS of a path that is not there is 0 or NULL. MD5() and SHA1() are not there on MySQL 9.7 as
-#   it is installed; SHA2() is.
+#   JSON_CONTAINS of a missing path is 0 or NULL. A default MySQL 9.7 does not have MD5() and SHA1(), but
+#   SHA2().
 # Versions: MariaDB 10.11.19 and 11.8.9 (alike), MySQL 9.7.4.
-# Why it matters: a bundle of one server that is loaded into the other, row for row the same, replays
-#   these statements to other results. That is the server's doing, and no row is missing.
+# Why it matters: if a bundle of one server is loaded into the other, these statements replay with
+#   different results, although the rows are the same and none is missing.
 # Source: the manuals of each server describe their own; MySQL's of 9.6 on the Legacy Hashing Component
 #   for MD5 and SHA1.
 . "$(dirname "$0")/common.sh"

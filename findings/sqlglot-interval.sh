@@ -8,7 +8,7 @@
 #   quotes, so the result changes without an error. With SECOND both mean the same. TIMESTAMPADD(HOUR,
 #   0.5, t) is written without quotes, but what SHOW CREATE VIEW makes of it is not.
 # Versions: sqlglot 30.30.0, MariaDB 10.11.19 and 11.8.9, MySQL 9.7.4.
-# Why it matters: `start + INTERVAL 1.5 HOUR` is a usual restriction of trials and sessions. A tool that
+# Why it matters: `start + INTERVAL 1.5 HOUR` is a common restriction of trials and sessions. A tool that
 #   sends sqlglot's text selects other rows than the analysis read.
 # Source: none found.
 . "$(dirname "$0")/common.sh"

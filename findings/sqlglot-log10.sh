@@ -3,15 +3,15 @@
 #
 # Guess: parsed as MySQL and written as MySQL again, a statement may look different, but returns the same
 #   rows.
-# Seen: LOG(10, x) is the quotient of two logarithms, so that it misses whole powers: `LOG10(x) >= 3`
-#   loses the row of 1000. LOG2(x) becomes LOG(2, x), which differs on MySQL only; LOG2 of MySQL and
-#   MariaDB differ from each other in the last bit as well.
+# Seen: LOG(10, x) is the quotient of two logarithms, so it is not exact for powers of ten: `LOG10(x) >= 3`
+#   loses the row of 1000. LOG2(x) becomes LOG(2, x), which differs only on MySQL. LOG2 of MySQL and
+#   MariaDB also differ in the last bit.
 # Versions: sqlglot 30.30.0, MariaDB 10.11.19 and 11.8.9, MySQL 9.7.4.
-# Why it matters: log-scaled thresholds (power, firing rate) sit on powers of ten. A slice by sqlglot's
-#   text lacks the very row at the threshold; a replay that compares doubles bit by bit calls others
-#   changed.
-# Source: sqlglot's pull request 3139 (March 2024) makes LOG10 and LOG2 a LOG of two arguments; that the
-#   value changes is said nowhere.
+# Why it matters: log-scaled thresholds (power, firing rate) are often powers of ten. A slice from
+#   sqlglot's text lacks the row at the threshold. A replay that compares doubles bit by bit reports other
+#   rows as changed.
+# Source: sqlglot's pull request 3139 (March 2024) makes LOG10 and LOG2 a LOG of two arguments; it does not
+#   mention that the value changes.
 . "$(dirname "$0")/common.sh"
 environment glot sqlglot==30.30.0 pymysql==1.2.4
 all_servers

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# sqlglot's optimizer computes comparisons of texts itself, with case and trailing spaces, whatever
-#   dialect it is told.
+# sqlglot's optimizer compares texts itself, with case and trailing spaces, in every dialect.
 #
 # Guess: simplify(…, dialect="mysql") leaves a comparison of two texts to the server, or compares as MySQL
 #   does ('Mouse' = 'mouse').
@@ -8,9 +7,9 @@
 #   the servers say the opposite. 'a' = 'a ' becomes FALSE, which MariaDB's default collation says is true
 #   and MySQL's false. And `i = 3 = 1`, to both servers (i = 3) = 1, becomes i = FALSE.
 # Versions: sqlglot 30.30.0, MariaDB 10.11.19, MySQL 9.7.4.
-# Why it matters: a restriction by a constant that proj() put there, `proj(kind="'Mouse'") & "kind = 'mouse'"`,
-#   is such a comparison once subqueries are merged; a tool that optimizes before it finds the rows behind a
-#   result finds none.
+# Why it matters: a restriction by a constant of proj(), `proj(kind="'Mouse'") & "kind = 'mouse'"`, becomes
+#   such a comparison when subqueries are merged. A tool that optimizes first then finds no rows behind the
+#   result.
 # Source: none found.
 . "$(dirname "$0")/common.sh"
 environment glot sqlglot==30.30.0 pymysql==1.2.4

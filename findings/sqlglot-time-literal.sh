@@ -4,12 +4,12 @@
 #
 # Guess: parsed as MySQL and written as MySQL again, a statement may look different, but returns the same
 #   rows; and if not, both servers agree.
-# Seen: the literal has the digits that are written, CAST AS TIME has none; so a row at 10:11:12.5 is not
-#   found any more, and the two servers name different seconds. TIMESTAMP literals keep theirs, since
-#   sqlglot writes them as a call of TIMESTAMP().
+# Seen: the literal keeps its fraction, CAST AS TIME does not. So a row at 10:11:12.5 is not found any more,
+#   and the two servers name different seconds. TIMESTAMP literals keep theirs, because sqlglot writes a
+#   call of TIMESTAMP().
 # Versions: sqlglot 30.30.0, MariaDB 10.11.19 and 11.8.9, MySQL 9.7.4.
-# Why it matters: event times with fractions are what trial tables are restricted by; the SQL stays valid
-#   and finds nothing.
+# Why it matters: trial tables are often restricted by event times with fractions. The SQL stays valid and
+#   finds nothing.
 # Source: none found. Rounding in MariaDB's and MySQL's manuals: TIME_ROUND_FRACTIONAL,
 #   TIME_TRUNCATE_FRACTIONAL.
 . "$(dirname "$0")/common.sh"

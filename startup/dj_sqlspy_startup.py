@@ -1,9 +1,8 @@
-"""Start-up hook: a process that only says ``import datajoint`` is captured where its settings ask for it.
+"""Start-up hook: captures a process that only says ``import datajoint``, if its settings ask for it.
 
-In: the environment, and DataJoint's configuration file as DataJoint has read it. Out: ``import dj_sqlspy``
-after ``import datajoint``, or nothing. ``dj_sqlspy.pth`` imports this module whenever Python starts, so it
-imports nothing itself, neither DataJoint nor dj_sqlspy (which imports DataJoint). It is not part of the
-package for the same reason. ``DJ_SQLSPY_STARTUP=off`` turns it off.
+In: the environment, and DataJoint's configuration. Out: ``import dj_sqlspy`` after ``import datajoint``, or nothing.
+``dj_sqlspy.pth`` imports this module whenever Python starts. So it imports neither DataJoint nor dj_sqlspy, and is not
+part of the package, whose import would import DataJoint. ``DJ_SQLSPY_STARTUP=off`` turns it off.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 
 def wanted(datajoint: Any) -> bool:
-    """Whether the settings name us; dj_sqlspy itself reads and checks what they say."""
+    """Whether the settings name us. dj_sqlspy itself reads and checks their values."""
     if os.environ.get("DJ_SQLSPY_ENABLED") or os.environ.get("DJ_SQLSPY_SESSION"):
         return True
     config = sys.modules[datajoint.__name__ + ".settings"].config  # dj.config refuses in thread-safe mode
@@ -25,7 +24,7 @@ def wanted(datajoint: Any) -> bool:
 
 
 class Finder:
-    """Finds datajoint where the others find it, and has its module looked at once it is there."""
+    """Leaves finding datajoint to the other finders, and looks at the module after it is loaded."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != "datajoint":
@@ -39,7 +38,7 @@ class Finder:
         return None
 
     def follow(self, loader: Any) -> None:
-        """Have this loader, the one of this import only, call us when the module is there."""
+        """Make the loader of this import call us after the module is loaded."""
         execute = loader.exec_module
 
         def exec_module(module: Any) -> None:

@@ -1,4 +1,4 @@
-"""Certificates for a server and a client, signed by an authority of their own.
+"""Certificates for a server and a client, signed by their own authority.
 
 In: a folder. Out: paths of ``ca.pem``, ``server.pem``, ``client.pem`` and their keys, good for a day.
 """

@@ -1,4 +1,4 @@
-"""Kills at random points of write, dump, restore, verify, files --copy and share, and what they leave behind.
+"""Kills write, dump, restore, verify, files --copy and share at random points, and looks for leftovers.
 
 In: how many, a seed and a server. Out: the table of what was left; exit code 0 only if that is nothing. A command runs
 on a bundle, a home, stores and servers of this program's own and gets a signal at a random moment; then everything is

@@ -1,4 +1,4 @@
-"""What the tests and the demo need of a machine, got where it is missing.
+"""Installs what the tests and the demo need, if it is missing.
 
 In: nothing but python3 (3.10 or later), pip and, on Debian, root or sudo. Out: a MariaDB server program, a
 folder with a real MySQL 9, and a Python environment for each DataJoint line with this checkout installed.

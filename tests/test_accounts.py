@@ -1,4 +1,4 @@
-"""Accounts with the exact grants named: what they can do, and what they are told to ask for."""
+"""Accounts with exact grants: what they can do, and which grants they are told to ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: also for who reads meanwhile, and when the writer is killed."""
+"""Files and folders appear whole or not at all, also for concurrent readers and after a kill of the writer."""
 
 from __future__ import annotations
 

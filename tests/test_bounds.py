@@ -1,4 +1,4 @@
-"""Bounds: what is in a bounded slice, what is not, and which statements say so; exact rows, written out.
+"""Bounds: the exact rows of bounded slices, and the statements that are marked.
 
 One lab for all. Sessions 1 and 3 are of project P, sessions 2 and 4 of project X; only=[session & "project='P'"].
 """
@@ -440,4 +440,4 @@ def test_the_report_says_it(lab: Any, server: Server, home: Path, tmp_path: Path
     report = (bundle.path / "report.html").read_text()
     assert "all rows of the tables named there are here, but for those outside of a boundary." in report
     assert "a master brings its parts, but for those outside of a boundary" in report
-    assert "and what would be here for their\nsake" in (bundle.path / "README.md").read_text()
+    assert "and what only they need" in (bundle.path / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""Foreign keys and parts: what each form of them brings into the slice, to the row.
+"""Foreign keys and parts: the exact rows that each form of them brings into the slice.
 
 Each test declares tables (with DataJoint where it can, else with SQL), captures a real DataJoint call, and compares
 the rows of the slice with those written here. Then the slice goes the whole way: dumped with the real client, loaded
@@ -591,7 +591,7 @@ def test_hidden_columns_of_computed_tables(lab: Lab, monkeypatch: pytest.MonkeyP
 
 
 def test_witnesses_to_a_fixpoint(lab: Lab) -> None:
-    """A row that is read brings what rejects it elsewhere; that row, what rejects it in turn, and so on."""
+    """A row that is read brings the row that rejects it elsewhere, which brings its own witness, and so on."""
     schema = lab.schema()
 
     @schema

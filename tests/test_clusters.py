@@ -178,7 +178,7 @@ def run(code: str, lab: SimpleNamespace, server: Any, home: Path, folder: Path) 
 
 
 def test_workers_of_dask(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
-    """Of clusters older than the session, of other programs, and started in it; what is given outside counts not."""
+    """Clusters older than the session, of other programs, and started in it. Tasks from outside do not count."""
     run(SINGLE, lab, server, home, tmp_path)
     run(DASK, lab, server, home, tmp_path)
     single = captured("single")
@@ -191,7 +191,7 @@ def test_workers_of_dask(lab: SimpleNamespace, server: Any, home: Path, tmp_path
 
 
 def test_asynchronous_clients_of_dask(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
-    """What they send waits for the workers to be told; where these cannot be told, the record says so."""
+    """Their tasks wait until the workers have the plugin. If that fails, the record says so."""
     run(SINGLE, lab, server, home, tmp_path)
     run(ASYNCHRONOUS, lab, server, home, tmp_path)
     assert captured("older") == captured("inside") == captured("single")

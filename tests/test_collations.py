@@ -193,7 +193,7 @@ def test_words_are_equal_and_in_order(
 
 
 def test_a_name_alone_says_nothing(known: dict[str, dict[str, Behaviour]]) -> None:
-    """MariaDB 11.8 has collations under MySQL's names that find other words equal; they become nothing."""
+    """Some collations of MariaDB 11.8 with MySQL's names find other words equal, so they have no equivalent."""
     differ = {
         name
         for name, there in known["MariaDB 11.8"].items()
@@ -275,10 +275,10 @@ def why_not(collation: str, here: Behaviour, source: str, target: str, there: Ma
 
 HEAD = f"""# Collations
 
-A text is equal to another, and sorts before another, by the collation of its column. Where a bundle is loaded into a
-server that does not have a collation, or has one of the same name that means something else, `restore.sh` takes one
-that pads texts alike (`'a' = 'a '` or not) and tells case and accents alike, and says so; where there is none, it
-refuses the bundle before anything is loaded. This page is written by `tests/test_collations.py`, which compares every
-collation of each server on {len(WORDS)} words: which are equal, and their order. Korean is left out of the order, which
-MySQL's newer collations sort before Chinese, and MariaDB's after it.
+The collation of a column decides which texts are equal, and how they are sorted. If a server does not have a
+collation, or has one of the same name with another meaning, `restore.sh` uses one with the same padding (`'a' = 'a
+'` or not) and the same treatment of case and accents, and says so. If there is none, it refuses the bundle before
+anything is loaded. This page is written by `tests/test_collations.py`, which compares every collation of each
+server on {len(WORDS)} words: which are equal, and their order. Korean is left out of the order, because MySQL's
+newer collations sort it before Chinese, and MariaDB's after it.
 """

@@ -1,4 +1,4 @@
-"""Where sqlglot's compiled build is installed, lineage works on, or says what to do."""
+"""With sqlglot's compiled build, lineage works or says what to do."""
 
 from __future__ import annotations
 

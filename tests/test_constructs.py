@@ -85,7 +85,7 @@ def test_strict(bench: Bench, server: Any) -> None:
 
 
 def test_procedure(bench: Bench) -> None:
-    """Of CALL not even the tables can be told: an error that says what to do."""
+    """The tables of CALL are unknown: an error that says what to do."""
     statement = Statement(bench.text(SCHEMA, "CALL SCHEMA_A.report()"), 5, number=1)
     with pytest.raises(Exception, match="CALL"):
         make_slice([statement], bench.slicer)

@@ -1,4 +1,4 @@
-"""The corpus: each statement that DataJoint's two lines were seen to send gets a lineage, or a stated fall-back.
+"""The corpus: each recorded statement of DataJoint's two lines gets a lineage, or a stated fall-back.
 
 The tables behind the corpus are gone (they are those of DataJoint's own tests). What they must have been is told
 from the statements: DataJoint writes the columns of a table out, so the SELECTs of one table name them.

@@ -1,4 +1,4 @@
-"""dump.sh and restore.sh on real servers: every value comes back, and what fails leaves nothing behind."""
+"""dump.sh and restore.sh on real servers: every value comes back, and a failure leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -614,7 +614,7 @@ def test_a_database_that_has_changed(family: Any, server: Server, tmp_path: Path
 
 
 def test_values_that_have_changed(family: Any, server: Server, tmp_path: Path, prefix: str) -> None:
-    """As many rows as before: noticed by their values, by an account that may only SELECT."""
+    """The number of rows is the same. The values show the change, for an account that may only SELECT."""
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
     family("UPDATE lab.session SET room = 1 WHERE id = 1 AND day = '2024-01-02'")
     with options_of_account(server, "SELECT", family.name, f"{prefix}other") as own:
@@ -626,7 +626,7 @@ def test_values_that_have_changed(family: Any, server: Server, tmp_path: Path, p
 
 
 def test_values_that_change_while_dumping(large: Bundle, server: Server, lab: Any, engine: str) -> None:
-    """A transaction between the snapshots of two tables, or of one that is read: the dump is not kept."""
+    """A transaction between the snapshots of two tables, or while one is read: there is no dump."""
     running, _ = while_dumping(large, server, f"--engine={engine}")
     lab("UPDATE lab.big SET b = 'other' WHERE id = 39")
     said = running.communicate(timeout=60)[1]

@@ -1,4 +1,4 @@
-"""Columns whose contents stay at the lab: what is in their place, what is refused, what can then not be replayed."""
+"""Excluded columns: what replaces their contents, what is refused, and which statements cannot be replayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs, folders and secrets that do not outlive the process that made them, by whatever signal it ends."""
+"""Programs, folders and secrets end with the process that made them, even if it is killed."""
 
 from __future__ import annotations
 

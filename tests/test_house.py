@@ -1,4 +1,4 @@
-"""The house: no module imports one that stands above it, wherever in the module the import stands."""
+"""The house: no module imports one from a higher floor, at any place in the module."""
 
 from __future__ import annotations
 

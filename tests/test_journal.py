@@ -1,4 +1,4 @@
-"""The record on disk: what it survives, and what is said where it does not."""
+"""The record on disk: what it survives, and what it reports otherwise."""
 
 from __future__ import annotations
 
@@ -430,7 +430,7 @@ if CAN_MOUNT:
             assert list((tmp_path / "small").rglob("*" + INCOMPLETE))
 
     def test_a_home_that_is_read_only(lab: SimpleNamespace, tmp_path: Path) -> None:
-        """What was captured before can be read; what cannot be captured is told, and the analysis goes on."""
+        """Earlier captures can be read. A failed capture is reported, and the analysis goes on."""
         place = tmp_path / "small"
         with small_disk(place) as mounted:
             assert mounted
@@ -487,7 +487,7 @@ def test_a_statement_that_cannot_be_recorded(lab: SimpleNamespace, home: Path) -
 
 
 def test_closed_descriptors(lab: SimpleNamespace, home: Path, tmp_path: Path) -> None:
-    """A daemon closes all files, and the numbers go to others: the journal is opened again, theirs is left alone."""
+    """A daemon closes all files and reuses the numbers. The journal is opened again; the other file is untouched."""
     with sqlspy.export("paper", "fig") as opened:
         rows(lab.Subject & "subject = 1")
         descriptor = opened.journal._descriptor

@@ -1,4 +1,4 @@
-"""Key sets: against a dict of tuples, whatever the keys hold."""
+"""Key sets, compared with a dict of tuples for keys of all kinds."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_key_set_is_a_dict(case: tuple[Table, list[list[Key]]]) -> None:
 
 
 def test_keys_wider_than_63_bits_together() -> None:
-    """They are packed as long as they fit, then numbered; neither loses one or takes one for another."""
+    """They are packed while they fit, then numbered. Neither form loses or confuses keys."""
     table, coder = table_of(["bigint", "bigint"]), Coder()
     found = KeySet(table, coder)
     first = [(n, -n) for n in range(100)]

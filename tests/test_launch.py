@@ -1,4 +1,4 @@
-"""``dj-sqlspy run`` and the start-up hook: programs that never heard of dj-sqlspy, in processes of their own."""
+"""``dj-sqlspy run`` and the start-up hook: programs without dj-sqlspy in their code, in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of keys: conditions of many terms mean what they meant, and take no longer than their length."""
+"""Lists of keys: conditions of many terms keep their meaning, and take linear time."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_a_statement_that_was_running_is_recorded_once(lab: SimpleNamespace, con
 
 
 def test_a_transaction_that_was_lost(lab: SimpleNamespace, connection: Any) -> None:
-    """What was read in it was read; the statement that failed was not."""
+    """Statements before the loss are recorded; the one that failed is not."""
     with sqlspy.export("paper", "fig") as opened:
         with pytest.raises(dj.errors.LostConnectionError), lab.connection.transaction:
             rows(lab.Subject & "subject = 1")
@@ -108,7 +108,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, connection: Any, when: Callable[[in
 def test_killed_before_each_query_of_the_cascade(
     lab: SimpleNamespace, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slice is the same, and no statement is said to be unanalysed or drifted for it."""
+    """The slice is the same, and no statement counts as unanalysed or drifted because of it."""
     with sqlspy.export("paper", "fig"):
         rows(lab.Session & "subject = 2")
         rows(lab.Subject - (lab.Session & "score > 30"))
@@ -154,7 +154,7 @@ def test_hand_picked_slices(lab: SimpleNamespace, connection: Any, monkeypatch: 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_killed_while_an_answer_is_read(server: Any, connection: Any) -> None:
-    """Of an answer that is read in pieces the rest is gone with the connection, and nothing waits for it."""
+    """The rest of a streamed answer is lost with the connection, and nothing waits for it."""
     table = Table("s", "t", (Column("a", "char", "char(150)", False, None, ""),), ("a",))
     counted = "WITH RECURSIVE d AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM d WHERE n < 300000)"
     with server.connect(conv=plain_decoders()) as victim, victim.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What a bundle says never becomes markup: not in report.html, not in README.md, whoever wrote the bundle.
+"""No value of any bundle becomes markup in report.html or README.md.
 
 In every field of a filled bundle something is put that would be markup if it were not escaped. The page and the
 guide then have the elements that they have with a harmless text in its place, and no others.

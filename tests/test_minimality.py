@@ -1,4 +1,4 @@
-"""Random statements take no row too many: a slice holds what the rules of docs/semantics.md say, and nothing else.
+"""Random statements bring no row too many: a slice has exactly the rows of the rules in docs/semantics.md.
 
 The rules are evaluated by `tests.reference` on lists. `SQLSPY_RANDOM_SETS` says how many sets of statements to try
 (200 by default), `SQLSPY_RANDOM_SEED` where to start.

@@ -1,4 +1,4 @@
-"""Statements as MySQL 8.0 has them, also what later versions call deprecated: captured, and the rows behind each."""
+"""Statements in MySQL 8.0's syntax, also parts that are now deprecated: captured, with the rows behind each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DataJoint's operators: what each call of an analysis reads, and so exports, to the row.
+"""DataJoint's operators: the exact rows that each call of an analysis exports.
 
 Each case is one call (or a few that bear on each other), captured as its own analysis. Its slice must hold exactly
 the rows written beside it, and must give every captured statement the result that the source gives. The cases of

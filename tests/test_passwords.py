@@ -1,4 +1,4 @@
-"""How people log in: a password that is asked for, option files, login paths. At a real terminal where there is one."""
+"""How people log in: typed passwords, option files, login paths, at a real terminal if there is one."""
 
 from __future__ import annotations
 

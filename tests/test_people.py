@@ -1,4 +1,4 @@
-"""What a person meets on the command line, as it is typed; and that it can do what the library can."""
+"""What a person sees on the command line; and it can do what the library can."""
 
 from __future__ import annotations
 

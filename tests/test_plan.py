@@ -1,4 +1,4 @@
-"""The plan of a cascade says what is then asked, in that order, and asks none of it."""
+"""The plan of a cascade lists the queries that are then sent, in order, and sends none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--with-code``: the scripts and notebooks that were captured, in the bundle as they ran, and nothing beside them."""
+"""``--with-code``: the bundle has the captured scripts and notebooks as they ran, and no other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replay on real servers: what is equal is found equal, and every kind of difference is found and shown."""
+"""Replay on real servers: equal results are found equal, and every kind of difference is found and shown."""
 
 from __future__ import annotations
 

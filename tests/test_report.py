@@ -1,4 +1,4 @@
-"""report.html: what it says, that all of it is escaped, and where its diagram puts things."""
+"""report.html: its contents, their escaping, and the layout of its diagram."""
 
 from __future__ import annotations
 

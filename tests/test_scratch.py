@@ -1,4 +1,4 @@
-"""Very many scattered keys: dump.sh holds them all for an account that may only SELECT, or names a table of keys."""
+"""Very many scattered keys: dump.sh contains them all if the account may only SELECT, or uses a table of keys."""
 
 from __future__ import annotations
 

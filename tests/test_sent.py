@@ -1,4 +1,4 @@
-"""What is sent to a server again: nothing but reads, each in its session, and what they return is compared."""
+"""What is sent to a server again: only reads, each in its session, with compared results."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ OF_ONE_SERVER = {
 
 
 def test_the_source_is_as_it_was(s: str, connection: Any, dj_conn: Any, tmp_path: Path) -> None:
-    """Over every kind of statement: what was captured is run once, by the analysis, and never again."""
+    """Captured statements of every kind are run once, by the analysis, and change nothing afterwards."""
     texts = [text.replace("{s}", s) for text in (*KINDS, *OF_ONE_SERVER[FLAVOR])]
     with sqlspy.export("paper", "fig"):
         for text in texts:
@@ -381,7 +381,7 @@ def test_drift_is_told_by_value_and_by_statement(
 
 
 def test_a_loop_whose_sum_stays_is_seen_to_have_changed(s: str, server: Server, connection: Any) -> None:
-    """A row goes and another comes: as many rows as before, over the loop."""
+    """One row is deleted and another inserted, so the number of rows over the loop is the same."""
     with connection.cursor() as cursor:
         cursor.executemany(
             f"INSERT INTO `{s}`.other VALUES (%s, %s)", [(n, f"n{n}") for n in range(100, 400)]

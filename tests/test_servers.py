@@ -1,4 +1,4 @@
-"""Private servers: they start, they are private, and nothing of them is left."""
+"""Private servers: they start, they are private, and they leave nothing behind."""
 
 from __future__ import annotations
 

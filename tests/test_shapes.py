@@ -1,4 +1,4 @@
-"""Shapes: literals lifted out and filled in again; a loop asked for at once gives what one by one gives."""
+"""Shapes: literals lifted out and filled in again; a loop in one query gives the same as one by one."""
 
 from __future__ import annotations
 

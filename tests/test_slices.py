@@ -1,4 +1,4 @@
-"""Slices: why a row is there, restricted tables to go on with, reports, drift, policies, previews."""
+"""Slices: why a row is there, restricted tables, reports, drift, policies, previews."""
 
 from __future__ import annotations
 
@@ -382,7 +382,7 @@ def test_preview_and_leaves(lab: SimpleNamespace, home: Path) -> None:
 
 
 def test_a_reference_to_a_row_that_is_not_there_is_refused(connection: Any, prefix: str) -> None:
-    """Else the missing row would be counted for another one, which would leave in its place."""
+    """Otherwise another row could be exported instead of the missing one, with an equal count."""
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {prefix}orphans")
         cursor.execute(f"CREATE TABLE {prefix}orphans.p (id INT PRIMARY KEY)")

@@ -1,4 +1,4 @@
-"""What is captured, to which session it belongs, and that DataJoint behaves as without."""
+"""What is captured, and for which session; DataJoint behaves the same as without dj-sqlspy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What belongs to a statement beside its text: what its connection had set, and the digest of what it returned."""
+"""The settings of a statement's connection, and the digest of its result."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a stranger may have written: the files of a bundle, a home to merge, a shared log.
+"""Untrusted input: the files of a bundle, a home to merge, a shared log.
 
-All of it is refused in a sentence, before anything is read, written or run elsewhere.
+Anything invalid is refused in a sentence, before anything is read, written or run elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What structure, statements and hidden columns tell of others: found with its place, and left out where it can be."""
+"""What structure, statements and hidden columns reveal: it is found with its place, and can be left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of a trial find what they are there for: an orphan, a part that is missing, a row too few or too many."""
+"""The checks of a trial find faults: an orphan, a missing part, a row too few or too many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verify on real servers: by the author, who leaves digests, and by a reader who has the bundle and no more."""
+"""Verify on real servers: by the author, who writes digests, and by a reader who has only the bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way that a lab runs code, with real processes: what is captured is what a single process captures."""
+"""Every way in which a lab runs code, with real processes, captures the same as a single process."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Bundle: the folder that a lab publishes.
 
-`manifest` says what is in it, `folder` writes it and runs its scripts, `texts` makes what readers see (`guide`,
-`report`, `crate`), `privacy` looks for what it tells of people.
+`manifest` describes its contents, `folder` writes it and runs its scripts, `texts` makes the texts for readers
+(`guide`, `report`, `crate`), `privacy` looks for personal data in it.
 """

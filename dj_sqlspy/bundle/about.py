@@ -1,6 +1,6 @@
-"""About: what a lab says of the paper that a bundle belongs to, for its README and its metadata.
+"""About: the lab's description of the paper, for a bundle's README and metadata.
 
-In: a JSON file or a mapping. Out: the same, checked. Every entry may be left out::
+In: a JSON file or a mapping. Out: the same, checked. All entries are optional::
 
     {
       "title": "Place cells remember", "description": "…", "license": "CC-BY-4.0",
@@ -8,7 +8,7 @@ In: a JSON file or a mapping. Out: the same, checked. Every entry may be left ou
       "doi": "10.1000/xyz", "url": "https://…", "citation": "Lovelace A (1843) …", "keywords": ["…"]
     }
 
-``doi`` and ``url`` are the paper's. ``license`` is that of the data, as SPDX names it, or a URL.
+``doi`` and ``url`` are the paper's. ``license`` is that of the data: an SPDX identifier or a URL.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _ADDRESS = re.compile(r"[!#-;=?-\[\]_a-z~]+", re.IGNORECASE | re.ASCII)  # no sp
 
 
 def read_about(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
-    """What was said, checked.
+    """The description, checked.
 
     Raises
     ------
     BundleError
-        If the file can't be read, or an entry is unknown or of another form.
+        If the file cannot be read, or an entry is unknown or not valid.
     """
     if source is None:
         return {}
@@ -45,7 +45,7 @@ def read_about(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
         try:
             found = json.loads(Path(source).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise BundleError(f"Reading what is said of the paper in {source}: {error}") from error
+            raise BundleError(f"Reading the description of the paper in {source}: {error}") from error
     said: dict[str, Any] = dict(found) if isinstance(found, Mapping) else {"": found}
     for name, value in said.items():
         if name in TEXTS:
@@ -56,10 +56,10 @@ def read_about(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
             good = isinstance(value, list) and all(map(_is_author, value))
         else:
             known = ", ".join((*TEXTS, "keywords", "authors"))
-            raise BundleError(f"What is said of the paper has an entry {name!r}; there are {known}.")
+            raise BundleError(f"The description of the paper has an entry {name!r}; there are {known}.")
         if not good:
             raise BundleError(
-                f"What is said of the paper has for {name!r} {value!r}; see dj_sqlspy.bundle.about."
+                f"The description of the paper has for {name!r} {value!r}; see dj_sqlspy.bundle.about."
             )
     if "doi" in said:
         said["doi"] = re.sub(
@@ -77,13 +77,13 @@ def _is_author(value: Any) -> bool:
 
 
 def orcid_link(author: Mapping[str, Any]) -> str | None:
-    """The address of an author at ORCID; None where there is no identifier, or something else in its place."""
+    """The ORCID address of an author; None without a valid identifier."""
     found = str(author.get("orcid"))
     return f"https://orcid.org/{found}" if _ORCID.fullmatch(found) else None
 
 
 def paper_link(about: Mapping[str, Any]) -> str | None:
-    """The address of the paper: by its DOI, else its URL where that is one of the web.
+    """The web address of the paper, from its DOI or else its URL.
 
     >>> paper_link({"doi": "10.1000/x<1>"}), paper_link({"url": "javascript:alert(1)"})
     ('https://doi.org/10.1000/x%3C1%3E', None)
@@ -95,7 +95,7 @@ def paper_link(about: Mapping[str, Any]) -> str | None:
 
 
 def web_link(text: str | None) -> str | None:
-    """The text if it is an address of the web, else None.
+    """The text if it is a web address, else None.
 
     >>> web_link("https://lab.org/data?x=1"), web_link("https://"), web_link("file:///etc")
     ('https://lab.org/data?x=1', None, None)

@@ -1,7 +1,7 @@
-"""Code: the scripts and notebooks of a paper, copied when it is published.
+"""Code: copies the scripts and notebooks of a paper into its bundle.
 
-In: the headers of its journals. Out: the texts of the programs that these name, and no other files. A journal that came
-from elsewhere, merged or from a shared log, is not believed: it could name any file of this machine.
+In: the headers of its journals. Out: the texts of the programs that these name, and no other files. Journals from
+elsewhere (merged, or from a shared log) are not trusted, since they could name any file of this machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..journal.runs import Run
 from ..journal.upkeep import is_own
 from .environment import git_state
 
-FOLDER = "code"  # of a bundle
+FOLDER = "code"  # in a bundle
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Code:
     Attributes
     ----------
     path : str
-        In the bundle.
+        Path in the bundle.
     text : bytes or None
-        What is copied there: the file, of a notebook without its outputs. None if it is not there any more.
+        Its contents, for a notebook without outputs. None if the file does not exist any more.
     analyses : tuple of str
-        That it is the program of.
+        Analyses that ran it.
     state : str
         ``as it ran``; ``changed`` since; ``unknown``: a notebook that was open while it was captured, or a file that
-        a person named; ``missing``; ``elsewhere``: it was captured by another home, whose word is not taken for a file
+        the user named; ``missing``; ``elsewhere``: it was captured in another home, which is not trusted to name a file
         here.
     git : dict or None
-        ``commit`` and ``dirty`` of the repository that it lies in, now.
+        Present ``commit`` and ``dirty`` of its repository.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Code:
     git: Mapping[str, Any] | None
 
     def about(self) -> dict[str, Any]:
-        """What the manifest says of it."""
+        """Its entry in the manifest."""
         return {
             "path": self.path,
             "analyses": list(self.analyses),
@@ -61,15 +61,15 @@ class Code:
 
 
 def code_of(runs: Iterable[Run], home: Path, files: Iterable[str | os.PathLike[str]] = ()) -> list[Code]:
-    """The programs of the runs of a paper, each once, by name.
+    """The distinct programs of a paper's runs, by name.
 
     Parameters
     ----------
     runs : iterable of Run
     home : Path
-        Where this machine captured.
+        This machine's home.
     files : iterable of path
-        Others that a person named: nobody knows whether they are as they ran.
+        Further files that the user named. It is unknown whether they are as they ran.
     """
     named = {os.path.abspath(file) for file in files}
     noted: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ def code_of(runs: Iterable[Run], home: Path, files: Iterable[str | os.PathLike[s
 
 
 def _name(path: object) -> str:
-    """The name of a program in a bundle; empty where it can have none.
+    """The name of a program in a bundle; "" if its path has no valid name.
 
     >>> _name("/lab/fig.py"), _name("/lab/..")
     ('fig.py', '')
@@ -132,7 +132,7 @@ def _read(path: Path, sums: set[str | None]) -> tuple[bytes | None, str]:
 
 
 def without_outputs(text: bytes) -> bytes:
-    """A notebook without what its cells printed: that can be rows which are not in the slice.
+    """A notebook without outputs, which could contain rows that are not in the slice.
 
     >>> without_outputs(b'{"cells": [{"cell_type": "code", "source": "1", "outputs": ["1"]}]}')
     b'{"cells": [{"cell_type": "code", "source": "1", "outputs": [], "execution_count": null}]}'

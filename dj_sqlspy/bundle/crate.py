@@ -1,8 +1,7 @@
-"""Crate: ``ro-crate-metadata.json``, by which archives and search engines know what a bundle is.
+"""Crate: ``ro-crate-metadata.json``, which describes a bundle to archives and search engines.
 
-In: a manifest, and the names of the files that are in the bundle. Out: the text of the file (RO-Crate;
-Soiland-Reyes et al., 2022), or None where the library that writes it (rocrate, of the extra ``publish``) is not
-installed.
+In: a manifest, and the names of the files in the bundle. Out: the text of the file (RO-Crate; Soiland-Reyes et al.,
+2022), or None if the library for it (rocrate, in the extra ``publish``) is not installed.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ def crate_text(
     ----------
     manifest : mapping
     sizes : mapping of str to int or None
-        Files of the bundle, each with its bytes if that is known.
+        Files of the bundle, with their sizes in bytes if known.
     folder : Path, optional
-        Where they are, for the checksum of the dump.
+        Folder of the bundle, for the checksum of the dump.
     """
     if not is_available():
         return None
@@ -81,7 +80,7 @@ def _add(crate: Any, identifier: str, properties: Mapping[str, Any]) -> Any:
 
 
 def _describe(crate: Any, manifest: Mapping[str, Any]) -> None:
-    """What the data set is, who made it, and which paper it belongs to."""
+    """Describe the data set, its authors and its paper."""
     about = manifest.get("about") or {}
     crate.name = title_of(manifest)
     crate.description = about.get("description") or _description(manifest)
@@ -139,8 +138,8 @@ def _description(manifest: Mapping[str, Any]) -> str:
     rows = sum(table["rows"] for table in manifest["tables"])
     return (
         f"A slice of a DataJoint database: the {rows:,} rows of {len(manifest['tables']):,} tables that the analyses "
-        f"of the paper read, and that these rows stand on, with {len(manifest['statements']):,} captured statements "
-        f"that return the same rows from it as from the source."
+        f"of the paper read, and the rows that these refer to, with {len(manifest['statements']):,} captured "
+        f"statements that return the same rows from it as from the source."
     )
 
 

@@ -1,10 +1,9 @@
-"""Diagram: the tables of a slice as DataJoint draws them, as SVG.
+"""Diagram: draws the tables of a slice in DataJoint's style, as SVG.
 
-In: the tables and foreign keys of a bundle's manifest. Out: text of an SVG element. Tiers have DataJoint's colours
-and shapes (manual: green box, lookup: grey box, imported: blue, computed: red, with round ends), parts stand in the
-box of their master, an edge leads down from a table to what refers to it: thick where it is the whole primary key,
-thin where it is a part of it, dashed where it is secondary. Colours are classes, so that the page decides between
-light and dark. It decides nothing about the slice.
+In: the tables and foreign keys of a bundle's manifest. Out: an SVG element. Tiers have DataJoint's colours and shapes
+(manual: green box, lookup: grey box, imported: blue, computed: red, with round ends). Parts are in the box of their
+master. An edge leads down from a parent to a child: thick if it is the child's whole primary key, thin if it is a part
+of it, dashed if it is secondary. Colours are CSS classes, so the page chooses between light and dark.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ MARGIN = 6.0
 
 @dataclass(frozen=True)
 class Box:
-    """A table, and the parts that it is master of."""
+    """A table and its parts."""
 
     name: str
     tier: str
@@ -48,7 +47,7 @@ class Box:
 
     @property
     def counts(self) -> str:
-        """The rows of it, in words."""
+        """Its numbers of rows, in words."""
         if not self.rows:
             return "structure only"
         if self.total is None:
@@ -57,7 +56,7 @@ class Box:
 
     @property
     def share(self) -> float:
-        """Rows here of rows in the database; 1 where these are not told."""
+        """The share of the database's rows that are here; 1 if unknown."""
         return self.rows / max(self.total or 0, self.rows, 1)
 
     @property
@@ -86,7 +85,7 @@ class Box:
 
 
 def text_width(text: str, size: float) -> float:
-    """About how wide a text is in a sans-serif font, in the unit of its size."""
+    """The approximate width of a text in a sans-serif font, in the unit of its size."""
     narrow, wide = sum(text.count(c) for c in "fijlrtI.,:;'|! ()[]·"), sum(text.count(c) for c in "mwMW@%")
     capitals = sum(character.isupper() for character in text)
     return size * (0.62 * (len(text) - narrow - wide) + 0.37 * narrow + 0.95 * wide + 0.1 * capitals)
@@ -100,9 +99,9 @@ def boxes_of(
     Parameters
     ----------
     tables, foreign_keys : sequence of mapping
-        Of a manifest.
+        From a manifest.
     along : sequence of str
-        Names of the rules whose rows came along, without a statement that read them.
+        Rules that brought rows which no statement had read.
     """
     names = {table["name"] for table in tables}
     masters = {key["child"]: key["parent"] for key in foreign_keys if key["part"]}
@@ -130,7 +129,7 @@ def boxes_of(
 
 
 def _master(name: str, masters: Mapping[str, str], names: set[str]) -> str | None:
-    """The master that a part stands with; a part of a part, with the master of both."""
+    """The master in whose box a part is drawn; for a part of a part, the master of both."""
     passed = [name]
     while passed[-1] in masters and masters[passed[-1]] not in passed:
         passed.append(masters[passed[-1]])
@@ -149,14 +148,12 @@ def draw(
 
     Parameters
     ----------
-    tables, foreign_keys : sequence of mapping
-        Of a manifest.
-    along : sequence of str
-        Names of the rules whose rows came along.
+    tables, foreign_keys, along
+        As of `boxes_of`.
     width : float
-        That a row of boxes should not exceed, in pixels.
+        Largest width of a row of boxes, in pixels.
     links : mapping, optional
-        For full table names, where a click leads to.
+        Targets of links, by full table name.
     """
     boxes = boxes_of(tables, foreign_keys, along)
     number = {member.name: i for i, box in enumerate(boxes) for member in (box, *box.parts)}

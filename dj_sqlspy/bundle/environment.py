@@ -1,7 +1,7 @@
-"""Environment: the Python that an analysis ran in, as far as the process that writes the bundle can tell.
+"""Environment: the Python environment of the process that writes the bundle.
 
-In: nothing but the process. Out: a dict for the manifest (`environment`), and from it the text of files that pip and
-conda read. It runs no program but git. It records no path, no address and no name of a machine or person.
+In: the process. Out: a dict for the manifest (`environment`), and from it the texts of files for pip and conda. The
+only program that it runs is git. It records no path, address, or name of a machine or person.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ CONDA_FILE = "environment.yml"
 
 
 def environment(folder: str | Path | None = None) -> dict[str, Any]:
-    """What this process can tell of its environment.
+    """The environment of this process.
 
     Parameters
     ----------
     folder : path, optional
-        Where the code of the analysis is, for git; default: the current one.
+        Folder of the analysis' code, for git; default: the current one.
 
     Returns
     -------
@@ -49,14 +49,14 @@ def environment(folder: str | Path | None = None) -> dict[str, Any]:
 
 
 def _conda() -> list[dict[str, str]] | None:
-    """The packages of the conda environment that Python runs in, from what conda notes of each."""
+    """The packages of Python's conda environment, from conda's own records."""
     notes = Path(sys.prefix, "conda-meta")
     if not notes.is_dir():
         return None
     found = []
     for note in sorted(notes.glob("*.json")):
         about = json.loads(note.read_text(encoding="utf-8"))
-        # a channel can be an address with a token in it: its last part is its name
+        # a channel can be an address with a token in it; its name is the last part
         channel = str(about.get("channel", "")).rstrip("/").split("/")
         named = [part for part in channel if part and part != about.get("subdir")]
         found.append(
@@ -71,7 +71,7 @@ def _conda() -> list[dict[str, str]] | None:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """The commit that is checked out, and whether a file that git knows has been changed since."""
+    """The checked-out commit, and whether a tracked file has changed since."""
     commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
     said = []
     for command in commands:
@@ -93,7 +93,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def texts(about: Mapping[str, Any]) -> dict[str, str]:
-    """Files that install the environment again, by name. No text of the environment makes a line of its own."""
+    """Files with which pip and conda install the environment, by name. No value can add a line to them."""
     head = [f"# {about['implementation']} {about['python']} on {about['system']}"]
     if about["git"]:
         dirty = ", with changes that were not committed" if about["git"]["dirty"] else ""

@@ -1,23 +1,22 @@
-"""Folder: the folder of a bundle, how it is written, and the running of the scripts in it.
+"""Folder: writes the folder of a bundle, and runs the scripts in it.
 
 The folder has
 
 ==================  =============================================================================
-``manifest.json``   what is in the slice and where it comes from (see `manifest`)
+``manifest.json``   what is in the slice, and its origin (see `manifest`)
 ``dump.sh``         reads the slice from the source into ``dump.sql.gz``
 ``restore.sh``      loads that into another server and checks it
-``dump.sql.gz``     the rows, once `Bundle.dump` or ``dump.sh`` was run
-``….cksum``         its POSIX checksum, with which ``restore.sh`` is quicker
-``digests.json``    what to compare with where there is no source, once `Bundle.verify` was run
+``dump.sql.gz``     the rows, after `Bundle.dump` or ``dump.sh``
+``….cksum``         its POSIX checksum, which makes ``restore.sh`` faster
+``digests.json``    digests for a comparison without the source, after `Bundle.verify`
 ``README.md``       for the reader of the paper (see `guide`); others of `texts.FILES` for archives
-``code/``           the scripts and notebooks of the analyses, if asked for (see `code`)
-``report.html``     all of this for a person to look at (see `report`)
-``replay.json``     what the last `Bundle.verify` gave
+``code/``           the scripts and notebooks of the analyses, if requested (see `code`)
+``report.html``     all of this on one page (see `report`)
+``replay.json``     the outcome of the last `Bundle.verify`
 ``inspection.json`` where the last `Bundle.inspect` found something
 ==================  =============================================================================
 
-It appears whole or not at all. Nothing here decides what is in the slice, and no password is ever written into the
-folder or handed over on a command line.
+It appears whole or not at all. No password is ever written into the folder or put on a command line.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ FILES = texts.FILES | {
 
 @dataclass(frozen=True, repr=False)
 class BundleFolder:
-    """A folder that a bundle is in.
+    """The folder of a bundle.
 
     Attributes
     ----------
@@ -71,8 +70,8 @@ class BundleFolder:
     Raises
     ------
     BundleError
-        If ``path`` is not such a folder, its manifest has not the form that it should have, or one of its files is a
-        symbolic link or a special file.
+        If ``path`` is not such a folder, its manifest is not valid, or one of its files is a symbolic link or a special
+        file.
     """
 
     path: Path
@@ -95,7 +94,7 @@ class BundleFolder:
         return Markup("<div><b>{}</b> {}<br>{}</div>").format(type(self).__name__, self.path, lines)
 
     def _about(self) -> list[str]:
-        """What it holds, in words."""
+        """Its contents, in words."""
         manifest, tables = self.manifest, self.manifest["tables"]
         rows, total = sum(table["rows"] for table in tables), total_of(t["total_rows"] for t in tables)
         of_total = "" if total is None else f" of {total:,}"
@@ -111,7 +110,7 @@ class BundleFolder:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What ``manifest.json`` says."""
+        """The contents of ``manifest.json``."""
         manifest = read_manifest(self.path)
         if manifest is None:
             raise BundleError(f"Reading the bundle {self.path}: there is no manifest.json of a bundle in it.")
@@ -119,7 +118,7 @@ class BundleFolder:
 
     @property
     def dump_file(self) -> Path:
-        """Where the rows are once they were dumped."""
+        """The path of the dump, which exists after `dump`."""
         return self.path / DUMP_FILE
 
     def dump(
@@ -138,12 +137,11 @@ class BundleFolder:
             Options of the client, such as ``["--defaults-extra-file=lab.cnf"]``. Without them the server
             and the account are those of ``source``.
         source : datajoint.Connection, optional
-            Default: ``dj.conn()``, if the bundle was written here and from that server. Not used where there are
-            options.
+            Default: ``dj.conn()``, if the bundle was written here and from that server. Not used with options.
         jobs : int
-            How many tables to read at once. The dump of mysqldump has the same bytes whatever this is.
+            How many tables to read at once. It does not change the bytes of mysqldump's dump.
         engine : "mysqldump" or "mydumper"
-            What reads the rows. mydumper (1.0 or later) also reads one table in several pieces at once.
+            The program that reads the rows. mydumper (1.0 or later) also reads parts of one table in parallel.
 
         Returns
         -------
@@ -153,8 +151,7 @@ class BundleFolder:
         Raises
         ------
         BundleError
-            If the script fails; what it said is in the message. No dump is there then, or the old one still
-            is.
+            If the script fails. The message has its output. Then there is no dump, or still the old one.
         """
         how = [f"--jobs={jobs}", f"--engine={engine}"]
         if options is not None:
@@ -186,17 +183,17 @@ class BundleFolder:
         Parameters
         ----------
         options : sequence of str
-            Options of the client that say which server and account: there is no default.
+            Options of the client with server and account; there is no default.
 
         Returns
         -------
         str
-            What the script said.
+            The output of the script.
 
         Raises
         ------
         BundleError
-            If the server already holds a table of the slice (nothing is changed then), or loading fails.
+            If the server already has a table of the slice (then nothing is changed), or loading fails.
         """
         return self._run("restore.sh", options)
 
@@ -216,7 +213,7 @@ class BundleFolder:
             if {"-p", "--password"} & set(options):
                 asked = stack.enter_context(guarded.secret(f"{_password(script)}\n"))
                 settings["DJ_SQLSPY_PASSWORD_AT"] = str(asked)
-            told = stack.enter_context(shown())  # how long it takes; alone, the script says how far it is
+            told = stack.enter_context(shown())  # shows the time; without it, the script shows its progress
             told(script, 0)
             process = stack.enter_context(
                 guarded.started(
@@ -244,7 +241,7 @@ class BundleFolder:
 
 
 def _password(script: str) -> str:
-    """Ask for the password that ``-p`` means: the script has no terminal, so that it can be ended with this process."""
+    """Ask for the password of ``-p``. The script has no terminal, because it must end with this process."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR))
     except OSError as error:
@@ -255,14 +252,14 @@ def _password(script: str) -> str:
 
 
 def note_written(manifest: str | bytes, source: str) -> None:
-    """Note in the home that a bundle is written here, and from which server: what others write has no such note."""
+    """Note in the home that a bundle is written here, and from which server. Bundles of others have no such note."""
     noted = _note_of(manifest if isinstance(manifest, bytes) else manifest.encode("utf-8", "surrogateescape"))
     make_folder(noted.parent)
     atomic.write(noted, f"{source}\n")
 
 
 def written_from(path: Path) -> str | None:
-    """The server that a bundle was written from, if it was written with this home, and its manifest is as it was."""
+    """The source of a bundle, if it was written with this home and its manifest has not changed."""
     try:
         return _note_of(read_bytes(path / FILE) or b"").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -274,7 +271,7 @@ def _note_of(manifest: bytes) -> Path:
 
 
 def check_place(path: Path) -> None:
-    """Raise where nothing can be written, or a folder holds something else than a bundle, which would be lost."""
+    """Raise if nothing can be written, or the folder has other contents than a bundle, which would be lost."""
     atomic.recover(path)
     if not path.exists() and not path.is_symlink():
         above = next(folder for folder in path.absolute().parents if folder.exists())

@@ -1,7 +1,7 @@
-"""Guide: the README.md of a bundle, for the reader of the paper, who has none of our software.
+"""Guide: the README.md of a bundle, for readers of the paper without our software.
 
-In: the manifest, what the last replay gave, the names of the files in the bundle. Out: Markdown. This module decides
-what the page says. The wording is in ``templates/README.md.j2``. The tests run the commands of the page.
+In: the manifest, the outcome of the last replay, the names of the files in the bundle. Out: Markdown. This module
+chooses the contents, ``templates/README.md.j2`` has the wording. The tests run the commands of the page.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SERVERS = {"mysql": "MySQL", "mariadb": "MariaDB"}
 README_FILE = "README.md"
 DUMP_FILE = "dump.sql.gz"
 
-# Each file of a bundle: what it is, and its media type.
+# For each file of a bundle, a description and its media type.
 FORMATS = {
     README_FILE: ("what this is and how to use it", "text/markdown"),
     "report.html": ("the slice to look at: diagram, tables, statements, and what to know first", "text/html"),
@@ -40,7 +40,7 @@ FORMATS = {
 
 
 def title_of(manifest: Mapping[str, Any]) -> str:
-    """What the data set is called."""
+    """The title of the data set."""
     about = manifest.get("about") or {}
     if about.get("title"):
         return f"Data behind “{about['title']}”"
@@ -58,12 +58,12 @@ def readme_text(
     names : iterable of str
         Files of the bundle.
     replay : mapping, optional
-        What ``replay.json`` holds.
+        The contents of ``replay.json``.
 
     Raises
     ------
     BundleError
-        If something else stands where a number, a table, a version or a kind of server belongs.
+        If a number, table, version or kind of server is not valid.
     """
     present = set(names) | {README_FILE, DUMP_FILE}
     about = {**dict.fromkeys(TEXTS), "authors": [], **(manifest.get("about") or {})}
@@ -104,8 +104,8 @@ def readme_text(
 
 
 def _server(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """The server that the data come from: what people call it, its version without the packager's part, the official
-    Docker image that is closest to it, and the variable by which this is told the password.
+    """The source server: its name, its version without the packager's suffix, the closest official Docker image, and
+    the variable with which that image takes the password.
     """
     flavor, version = manifest["server"]["flavor"], str(manifest["server"]["version"])
     if flavor not in SERVERS:
@@ -120,7 +120,7 @@ def _server(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def container_name(manifest: Mapping[str, Any]) -> str:
-    """A name for a container, from the paper's.
+    """A name for a container, from the name of the paper.
 
     >>> container_name({"paper": "Place cells, 2024"})
     'place-cells-2024'
@@ -129,14 +129,14 @@ def container_name(manifest: Mapping[str, Any]) -> str:
 
 
 def _version(text: Any) -> str:
-    """A version of a Python package, which stands in a command."""
+    """A version of a Python package, checked because it is used in a command."""
     if not isinstance(text, str) or not re.fullmatch(r"[\w.!+-]+", text, re.ASCII):
         raise BundleError(f"Making the README of a bundle: {text!r:.60} is no version.")
     return text
 
 
 def _variable(schema: str) -> str:
-    """A name in Python for a schema.
+    """A Python variable name for a schema.
 
     >>> _variable("lab-ephys"), _variable("2024")
     ('lab_ephys', 'schema_2024')
@@ -146,7 +146,7 @@ def _variable(schema: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """A text in Python, in double quotes where that is the same.
+    """A Python string literal, with double quotes if possible.
 
     >>> _literal("lab"), _literal("grün")
     ('"lab"', "'gr\\\\xfcn'")
@@ -155,7 +155,7 @@ def _literal(text: str) -> str:
 
 
 def _example(tables: Iterable[Mapping[str, Any]], modules: Mapping[str, str]) -> str:
-    """A table with rows, as Python names it; empty if none has a plain name."""
+    """The Python name of a table with rows; "" if none has a plain name."""
     for table in tables:
         name = TableName.of(table["name"])
         plain = re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name.table)

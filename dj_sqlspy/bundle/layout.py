@@ -1,8 +1,8 @@
-"""Layout: where the boxes of a diagram go, so that every edge leads down.
+"""Layout: places the boxes of a diagram so that every edge leads down.
 
-In: sizes of boxes, and edges between them. Out: a place for each box and the points that each edge runs through.
+In: sizes of boxes, and edges between them. Out: a place for each box, and the points of each edge.
 The steps are those of Sugiyama, Tagawa and Toda (1981): rows, an order within each row with few crossings, and
-positions that keep to the order. It draws nothing and knows nothing of tables.
+positions that keep the order. It draws nothing and knows nothing of tables.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Rows = list[list[Node]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is; x to the right, y down.
+    """The coordinates of boxes and edges; x to the right, y down.
 
     Attributes
     ----------
     places : list of (float, float)
         The upper left corner of each box.
     routes : dict of (int, int) to list of (float, float)
-        For each edge the points that it runs through, its upper end first.
+        The points of each edge, its upper end first.
     width, height : float
     """
 
@@ -53,9 +53,9 @@ def lay_out(sizes: Sequence[Point], edges: Iterable[tuple[int, int]], width: flo
     ----------
     sizes : sequence of (width, height)
     edges : iterable of (upper box, lower box)
-        May hold cycles: some edges of one then lead up.
+        They may form cycles, in which some edges then lead up.
     width : float
-        That the boxes of a row should not exceed; a row with more is split.
+        Largest width of a row; a wider row is split.
 
     >>> layout = lay_out([(10, 5), (10, 5)], [(0, 1)])
     >>> layout.places[0][1] < layout.places[1][1]
@@ -81,7 +81,7 @@ def lay_out(sizes: Sequence[Point], edges: Iterable[tuple[int, int]], width: flo
 
 
 def _acyclic(count: int, pairs: Sequence[tuple[int, int]]) -> nx.DiGraph:
-    """The graph with those edges turned round that close a cycle."""
+    """The graph with the edges that close a cycle reversed."""
     condensed = nx.condensation(nx.DiGraph(pairs))
     order = [
         box for part in nx.topological_sort(condensed) for box in sorted(condensed.nodes[part]["members"])
@@ -94,7 +94,7 @@ def _acyclic(count: int, pairs: Sequence[tuple[int, int]]) -> nx.DiGraph:
 
 
 def _rows(graph: nx.DiGraph, sizes: Sequence[Point], width: float) -> Rows:
-    """Boxes by row: each below all that lead to it, and not far above what it leads to."""
+    """Boxes by row: each below its predecessors, and not far above its successors."""
     generations = [sorted(boxes) for boxes in nx.topological_generations(graph)]
     depth = {box: row for row, boxes in enumerate(generations) for box in boxes}
     for box in itertools.chain(*generations[::-1]):
@@ -103,7 +103,7 @@ def _rows(graph: nx.DiGraph, sizes: Sequence[Point], width: float) -> Rows:
     found: dict[float, list[int]] = {}
     for box in sorted(depth):
         found.setdefault(depth[box] if graph.degree(box) else math.inf, []).append(box)
-    # of a row that is split, what leads nowhere stands above, near to what leads to it
+    # if a row is split, boxes without successors come first, near their predecessors
     ordered = [sorted(found[row], key=lambda box: graph.out_degree(box) > 0) for row in sorted(found)]
     return [part for row in ordered for part in _split(row, sizes, width)]
 
@@ -118,7 +118,7 @@ def _split(row: Sequence[int], sizes: Sequence[Point], width: float) -> Rows:
 
 
 def _ordered(rows: Rows, ways: nx.DiGraph) -> Rows:
-    """Orders within the rows with few crossings: barycentres, downwards and upwards in turn."""
+    """Orders within rows with few crossings, by barycentres, downwards and upwards in turn."""
     tried = [rows]
     for sweep in range(SWEEPS):
         near, step = (ways.pred, 1) if sweep % 2 == 0 else (ways.succ, -1)
@@ -137,7 +137,7 @@ def _crossings(rows: Rows, ways: nx.DiGraph) -> int:
     count = 0
     for upper, lower in itertools.pairwise(rows):
         place = {node: i for i, node in enumerate(lower)}
-        ends: list[int] = []  # of the edges that begin further to the left
+        ends: list[int] = []  # of edges that start further left
         for node in upper:
             found = [place[n] for n in ways.succ[node]]
             count += sum(len(ends) - bisect.bisect_right(ends, end) for end in found)
@@ -146,14 +146,14 @@ def _crossings(rows: Rows, ways: nx.DiGraph) -> int:
 
 
 def _columns(rows: Rows, ways: nx.DiGraph, sizes: Sequence[Point]) -> dict[Node, float]:
-    """Centres of boxes and lanes: each near to the mean of its neighbours, as far apart as the order needs."""
+    """Centres of boxes and lanes, near the mean of their neighbours and as far apart as the order needs."""
     gaps = [[_apart(a, b, sizes) for a, b in itertools.pairwise(row)] for row in rows]
     spaced = list(zip(rows, gaps, strict=True))
     x: dict[Node, float] = {}
     for row, apart in spaced:
         x |= zip(row, itertools.accumulate(apart, initial=-sum(apart) / 2), strict=True)
     for sweep in range(2 * SWEEPS):
-        # from above, from below, and in the end from both sides
+        # from above, from below, and at the end from both sides
         sides = (ways.pred, ways.succ) if sweep > SWEEPS else (ways.pred,) if sweep % 2 == 0 else (ways.succ,)
         for row, apart in spaced[:: 1 if sweep % 2 == 0 else -1]:
             near = [[x[n] for side in sides for n in side[node]] for node in row]
@@ -167,13 +167,13 @@ def _columns(rows: Rows, ways: nx.DiGraph, sizes: Sequence[Point]) -> dict[Node,
 
 
 def _apart(one: Node, other: Node, sizes: Sequence[Point]) -> float:
-    """How far apart the centres of neighbours have to be."""
+    """The smallest distance between the centres of neighbours."""
     boxes = [node for node in (one, other) if isinstance(node, int)]
     return sum(sizes[box][0] for box in boxes) / 2 + (GAP if len(boxes) == 2 else LANE_GAP)
 
 
 def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """Positions that are apart by the gaps and nearest to those wanted, by the sum of weighted squares.
+    """Positions at least the gaps apart and nearest to the wanted ones, by the sum of weighted squares.
 
     That is isotonic regression, by pooling of adjacent violators (Ayer and others, 1955).
 
@@ -194,12 +194,12 @@ def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[fl
 
 
 def _straighten(rows: Rows, ways: nx.DiGraph, sizes: Sequence[Point], x: dict[Node, float]) -> None:
-    """Put below one another what only one edge connects, as far as what is beside it allows."""
+    """Align nodes that are connected by a single edge vertically, if their neighbours leave room."""
     left = {b: a for row in rows for a, b in itertools.pairwise(row)}
     right = {a: b for b, a in left.items()}
     links = nx.DiGraph((a, b) for a, b in ways.edges if ways.out_degree(a) == ways.in_degree(b) == 1)
     for path in map(links.subgraph, list(nx.weakly_connected_components(links))):
-        runs: list[tuple[list[Node], float, float]] = []  # nodes, and between which places all have room
+        runs: list[tuple[list[Node], float, float]] = []  # nodes, and the range in which all have room
         for node in nx.topological_sort(path):
             low = x[left[node]] + _apart(left[node], node, sizes) if node in left else -math.inf
             high = x[right[node]] - _apart(node, right[node], sizes) if node in right else math.inf

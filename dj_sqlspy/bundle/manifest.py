@@ -1,9 +1,8 @@
-"""Manifest: what a bundle says about itself, as ``manifest.json``.
+"""Manifest: a bundle's description of itself, ``manifest.json``.
 
-In: a `Slice`, what was read of its source, and the `Paper`. Out: JSON text; and back, from a folder. It
-holds all that a replay needs, so that a bundle can be verified without the `Slice`. It holds no password.
-Checksums of the tables and digests of the statements' results are beside it in ``digests.json`` (see `digests` for
-the format, and for how others can compute them), since they are known only once the slice was dumped and replayed.
+In: a `Slice`, its `Source`, and the name of the paper. Out: JSON text; it also reads the file of a bundle. The manifest
+has everything that a replay needs, so a bundle can be verified without the `Slice`. It has no password. Digests of
+tables and results are in ``digests.json`` (see `replay.digests`), because they are known only after a replay.
 
 Format, version 1. An object with
 
@@ -12,10 +11,10 @@ format              "dj-sqlspy bundle"
 format_version      1
 paper               its name (null: the slice was picked by hand)
 complete, problems  whether all that the analyses read is on record, and what is not
-unfinished          analyses that did not come to their end: analysis, state ("failed",
-                    "interrupted", "open"), statements, started
+unfinished          analyses that did not finish: analysis, state ("failed", "interrupted", "open"),
+                    statements, started
 created             when, ISO 8601 in UTC
-versions            of dj-sqlspy and what it stands on
+versions            of dj-sqlspy and the packages that it uses
 server              flavor, version and settings of the source
 parts               "all" if a master brings all of its parts, "inside" if bounds keep some of them
                     out, else "referenced"
@@ -25,24 +24,23 @@ tables              parents first: name, rows in the slice, total_rows in the da
                     with name, type, nullable, comment
 lineage_tables      DataJoint's ``~lineage`` tables: name, rows about tables of the slice
 views               name and definition of those that statements read
-views_left_out      names of those that also read tables which are not in the slice
+views_left_out      names of views that read tables outside of the slice
 foreign_keys        name, child, columns, parent, parent_columns; part: the child is a part of it
-statements          number, analysis, kind, sql (to replay), captured (if that is another), rows_then,
-                    rows_now, ordered, marks, fallback, tables; where they are: time (when it ran, seconds
+statements          number, analysis, kind, sql (to replay), captured (if different), rows_then,
+                    rows_now, ordered, marks, fallback, tables; optional: time (when it ran, seconds
                     since 1970 in UTC), state (what its connection had set before, in order), digest (of
                     the rows that the analysis received; `servers.mysql.wire`), unsent (why it is not sent
-                    to a server again: it is marked "not-sent", or "skipped" where the lab leaves it out)
-drift               number, then, now (rows), change: statements that returned something else when
-                    captured
-excluded            columns whose contents were left out: table, column, value (SQL for what is in
-                    their place), statements (numbers of those that read it: they are marked
-                    "excluded", have "?" in the place of values, and cannot be replayed; nor can those
-                    marked "withheld", which have no values either, and those marked "routine", which call
-                    a stored function that is not in the bundle), held (numbers of others that hold a
-                    value of it)
+                    to a server again; marked "not-sent", or "skipped" if the lab left it out)
+drift               number, then, now (rows), change: statements whose results have changed since they
+                    were captured
+excluded            columns whose contents were left out: table, column, value (SQL that replaces them),
+                    statements (numbers of those that read it), held (numbers of others that contain a
+                    value of it). Not replayed are statements marked "excluded" or "withheld", which have
+                    "?" in place of values, and "routine", which call a stored function that is not in the
+                    bundle
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
-files               outside of the database: store, path in it, kind, size, checksum, state, and
-                    columns and number of rows that need it
+files               outside of the database: store, path in it, kind, size, checksum, state, columns that
+                    need it, and their number of rows
 ==================  =================================================================================
 """
 
@@ -74,14 +72,14 @@ FORMAT_VERSION = 1
 FILE = "manifest.json"
 SCHEMA = "manifest-1"
 
-# How many statements an error message or a table shows before it only counts the others.
+# How many statements an error message or a table shows; it counts the others.
 SHOWN = 10
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
     """The text of ``manifest.json``."""
     text = json.dumps(manifest, indent=1, ensure_ascii=False)
-    # bytes of a statement that are no UTF-8 (PyMySQL writes binary literals so) are lone surrogates in its text
+    # lone surrogates: bytes in a statement that are not UTF-8 (PyMySQL's binary literals)
     return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
@@ -91,7 +89,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     Raises
     ------
     BundleError
-        If there is one that cannot be read, has another version, or has not the form that `SCHEMA` says.
+        If it cannot be read, has another version, or does not match its JSON Schema.
     """
     file = path / FILE
     contents = read_bytes(file)
@@ -119,12 +117,12 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 
 
 def schemas_of(manifest: Mapping[str, Any]) -> list[str]:
-    """The schemas that a bundle is loaded into."""
+    """The database schemas of a bundle."""
     return [schema["name"] for schema in manifest["schemas"]]
 
 
 class Replayed(NamedTuple):
-    """What is replayed once for all statements that have it in common.
+    """The key of statements that are replayed together, once.
 
     Attributes
     ----------
@@ -132,7 +130,7 @@ class Replayed(NamedTuple):
     state : tuple of str
         What their connections had set before.
     own : bool
-        True if the text is that which was captured.
+        True if the text is as captured.
     """
 
     sql: str
@@ -141,7 +139,7 @@ class Replayed(NamedTuple):
 
 
 def replayable(manifest: Mapping[str, Any]) -> dict[Replayed, list[Mapping[str, Any]]]:
-    """The statements that can be replayed, by what is sent: those that need nothing that was left out."""
+    """The statements that can be replayed because they need nothing that was left out."""
     groups: dict[Replayed, list[Mapping[str, Any]]] = {}
     for entry in manifest["statements"]:
         if NOT_REPLAYED.isdisjoint(entry["marks"]):
@@ -158,7 +156,7 @@ def make_manifest(
     comments: bool = True,
     totals: bool = True,
 ) -> dict[str, Any]:
-    """What there is to say of a slice, as JSON has it; `texts.complete` adds to it.
+    """The manifest of a slice, to which `texts.complete` adds.
 
     Parameters
     ----------
@@ -167,9 +165,9 @@ def make_manifest(
     paper : str or None
         Its name.
     problems : sequence of str
-        What is missing from its record, or odd about it.
+        What is missing from its record, and oddities.
     comments, totals : bool
-        Whether it has the comments of tables and columns, and the numbers of their rows in the database.
+        Whether to include comments of tables and columns, and numbers of rows in the database.
     """
     masters = cut.catalog.masters
     return {
@@ -250,7 +248,7 @@ def _statement(report: StatementReport) -> dict[str, Any]:
         "fallback": report.fallback,
         "tables": list(report.tables),
     }
-    if SKIPPED in report.marks:  # it is not here, and so are not its values
+    if SKIPPED in report.marks:  # the bundle has neither the statement nor its values
         return entry | {"sql": without_literals(report.sql, report.statement.state), "unsent": report.unsent}
     if report.statement.sql != report.sql:
         entry["captured"] = report.statement.sql

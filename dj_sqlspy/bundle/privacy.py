@@ -1,10 +1,10 @@
-"""Privacy: what a bundle tells about people, machines, folders and rows that are not in it.
+"""Privacy: finds what a bundle reveals about people, machines, folders and rows outside of it.
 
-In: a bundle with its dump. Out: `Finding` objects: columns and files with e-mail addresses, names, paths, addresses
-of machines, dates of birth, and free text that a person has to read; values in structure and statements, which can be
-about rows that stayed at the lab. The dump is loaded into a private server; its distinct values and its structure are
-looked at. It only points at what looks like something. A person decides. `record` writes into the bundle where
-something was found and how much, for a section of the report. It writes no value.
+In: a bundle with its dump. Out: `Finding` objects: columns and files with e-mail addresses, names, paths, addresses of
+machines, dates of birth, and free text that a person must read; values in structure and statements, which can be about
+rows that stayed at the lab. It loads the dump into a private server and looks at the distinct values and the structure.
+It only points out what may be private; a person decides. `record` writes the places and numbers of findings into the
+bundle for the report, but no values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .texts import INSPECTION_FILE, refresh
 EXAMPLES = 3
 EXAMPLE_LENGTH = 80
 VALUES = 200_000  # distinct values of a column that are looked at
-LONG_TEXT = 60  # characters: from here on a value is text to read, and no label
+LONG_TEXT = 60  # characters from which on a value counts as text, not as a label
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
 _PATH = re.compile(
@@ -53,17 +53,17 @@ _SECRET = re.compile(
     r"(?:password|passwd|passphrase|pwd|secret|api_?key|access_?token)\w*[\"'\])]*\s*(?:=>?|:)\s*[^\s=]+",
     re.IGNORECASE,
 )
-# what values tell by themselves, and in which order
+# patterns of values, in order
 _TELLS: Sequence[tuple[str, re.Pattern[str]]] = (
     ("e-mail address", _EMAIL),
     ("path", _PATH),
     ("address of a machine", _ADDRESS),
     ("telephone number", _PHONE),
 )
-_TELLS_IN_TEXT = (*_TELLS, ("secret", _SECRET))  # in SQL a tokenizer finds them
-# what the name of a column tells of its values
+_TELLS_IN_TEXT = (*_TELLS, ("secret", _SECRET))  # in SQL a tokenizer finds secrets
+# patterns of column names
 _COLUMNS: Sequence[tuple[str, re.Pattern[str]]] = (
-    ("hidden column", re.compile(r"^_")),  # DataJoint keeps there who made a row, and where
+    ("hidden column", re.compile(r"^_")),  # DataJoint stores there who made a row, and where
     ("secret", re.compile(r"(?:^|_)(?:password|passwd|passphrase|pwd|secret|token)(?:_|$)", re.IGNORECASE)),
     (
         "person",
@@ -86,24 +86,24 @@ _COLUMNS: Sequence[tuple[str, re.Pattern[str]]] = (
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that looks as if it told about a person, a machine, a folder, or a row that is not in the bundle.
+    """Something that may reveal a person, a machine, a folder, or a row that is not in the bundle.
 
     Attributes
     ----------
     where : str
-        Full table name and column, a table, view or function, or a file of the bundle and what of it.
+        Full table name and column; a table, view or function; or a file of the bundle and a place in it.
     what : str
-        Of values: ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``,
-        ``date of birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``. Of
+        In values: ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``,
+        ``date of birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``. In
         structure: ``values of a type``, ``default``, ``condition``, ``generated column``, ``comments``,
-        ``partitions``, ``view``, ``stored function``. Of statements: ``values, about rows left out``,
-        ``values, of an excluded column``, ``secret``, ``comment``. ``rows at the lab``: their numbers are told.
+        ``partitions``, ``view``, ``stored function``. In statements: ``values, about rows left out``,
+        ``values, of an excluded column``, ``secret``, ``comment``. ``rows at the lab``: the bundle has their numbers.
     values : int
-        Distinct values.
+        Number of distinct values.
     rows : int or None
-        Rows that have one of them; None in a file.
+        Number of rows with one of them; None in a file.
     examples : tuple of str
-        Some of them.
+        Some of the values.
     """
 
     where: str
@@ -115,17 +115,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect_bundle` found.
+    """The result of `inspect_bundle`.
 
     Attributes
     ----------
     findings : tuple of Finding
     columns : int
-        Columns of text that were looked at.
+        Number of text columns that were looked at.
     unread : tuple of str
-        Columns that hold bytes, which were not looked into.
+        Columns of bytes, which were not looked at.
     cut : tuple of str
-        Columns with more distinct values than were looked at.
+        Columns with too many distinct values to look at all.
     """
 
     findings: tuple[Finding, ...]
@@ -140,9 +140,9 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
     Parameters
     ----------
     bundle : Bundle
-        With its dump.
+        A bundle with its dump.
     progress : callable, optional
-        Called with the number of columns looked at, and of all.
+        Called with the number of columns done, and the total.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
 def inspect_tables(
     connection: Any, manifest: Mapping[str, Any], progress: Callable[[int, int], None] | None = None
 ) -> Inspection:
-    """Look at the texts in a server that the slice was loaded into."""
+    """Look at the texts in a server with the loaded slice."""
     texts, unread, quote = [], [], backend_of(connection).dialect.quote
     for table in manifest["tables"]:
         for column in table["columns"] if table["rows"] else ():
@@ -197,7 +197,7 @@ def inspect_tables(
 
 
 def record(bundle: BundleFolder, found: Inspection) -> None:
-    """Write where something was found into the folder of a bundle, and make its texts again.
+    """Write the places of findings into the folder of a bundle, and write its texts again.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def _finding(where: str, what: str, values: Sequence[tuple[str, int]]) -> Findin
 
 
 def _files(bundle: BundleFolder) -> Iterator[Finding]:
-    """What the texts of the bundle itself tell: values in captured statements, paths of files."""
+    """Findings in the bundle's own texts: values in captured statements, paths of files."""
     manifest = bundle.manifest
     statements = [s.get("captured", s["sql"]) for s in manifest["statements"]]
     yield from _texts("manifest.json: statements", statements)
@@ -292,7 +292,7 @@ def _texts(
 
 
 def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding]:
-    """Values in the definitions of tables, views and functions: they can be about rows that are not here."""
+    """Values in definitions of tables, views and functions, which can be about rows that are not here."""
     views = {view["name"] for view in manifest["views"]} | set(manifest["views_left_out"])
     tables = [table["name"] for table in manifest["tables"] if table["name"] not in views]
     for where, what, values in backend_of(connection).structure_texts(connection, tables):
@@ -300,7 +300,7 @@ def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding
 
 
 def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Finding]:
-    """What statements say of rows and contents that were left out, secrets and comments in them."""
+    """Values in statements about rows or contents that were left out, and secrets and comments."""
     held = {number for one in manifest["excluded"] for number in one["held"]}
     found: dict[str, tuple[list[int], dict[str, None]]] = {}
     for one in manifest["statements"]:

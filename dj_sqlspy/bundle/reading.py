@@ -1,8 +1,8 @@
-"""Reading: the JSON files of a bundle, which anyone may have written.
+"""Reading: reads the JSON files of a bundle, which can come from an untrusted source.
 
-In: a path in the folder of a bundle. Out: what the file holds, once it has the form that its JSON Schema says
-(``schemas/``); else an error. It follows no symbolic link, opens nothing but regular files, and reads none that is
-larger than any bundle has. What the values mean is not looked at here.
+In: a path in the folder of a bundle. Out: the contents of the file if they match its JSON Schema (``schemas/``), else
+an error. It follows no symbolic links, opens only regular files, and refuses files larger than any bundle needs. It
+does not check the meaning of values.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_bytes(path: Path) -> bytes | None:
         with os.fdopen(descriptor, "rb") as file:
             if os.fstat(descriptor).st_size > LARGEST:
                 raise BundleError(
-                    f"Reading {path}: it is larger than {LARGEST >> 20} MiB, which none of a bundle is."
+                    f"Reading {path}: it is larger than {LARGEST >> 20} MiB, and no file of a bundle is that large."
                 )
             return file.read(LARGEST)
     except (FileNotFoundError, NotADirectoryError):
@@ -48,7 +48,7 @@ def read_bytes(path: Path) -> bytes | None:
 
 
 def require_regular(paths: Iterable[Path]) -> None:
-    """Raise where one of these is there and is not a regular file, such as a symbolic link or a named pipe.
+    """Raise if one of these exists and is not a regular file, but for example a symbolic link or a named pipe.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def _kind(mode: int) -> str:
 
 
 def parse(path: Path, contents: bytes) -> Any:
-    """The value of a text of JSON.
+    """The value of a JSON text.
 
     Raises
     ------
     BundleError
-        If it is none, or too deep.
+        If it is not JSON, or nested too deeply.
     """
     try:
         return json.loads(contents.decode("utf-8"), parse_constant=_refuse)
@@ -93,15 +93,15 @@ def _refuse(word: str) -> None:
 
 
 def require_schema(path: Path, value: Any, schema: str) -> None:
-    """Raise unless a value has the form that a schema says.
+    """Raise unless a value matches a schema.
 
     Parameters
     ----------
     path : Path
-        Where it was read, for the message.
+        The file of the value, for the message.
     value : object
     schema : str
-        Its name in ``schemas/``, without ``.schema.json``.
+        Name of the schema in ``schemas/``, without ``.schema.json``.
 
     Raises
     ------
@@ -111,7 +111,8 @@ def require_schema(path: Path, value: Any, schema: str) -> None:
         _validator(schema)(value)
     except fastjsonschema.JsonSchemaValueException as error:
         raise BundleError(
-            f"Reading {path}: it has not the form that dj-sqlspy writes: {error.message[:500]}. Get the bundle again."
+            f"Reading {path}: it does not have the form that dj-sqlspy writes: {error.message[:500]}. "
+            "Get the bundle again."
         ) from error
 
 
@@ -124,12 +125,12 @@ def _validator(schema: str) -> Callable[[Any], Any]:
 
 
 def read_json(path: Path, schema: str) -> dict[str, Any] | None:
-    """What a file of JSON holds, or None if there is none.
+    """The value in a JSON file, or None if there is no file.
 
     Raises
     ------
     BundleError
-        If it cannot be read, or has not the form that ``schema`` says.
+        If it cannot be read, or does not match ``schema``.
     """
     contents = read_bytes(path)
     if contents is None:

@@ -1,8 +1,7 @@
-"""Render: texts from the templates of this package, in which nothing that a bundle says can become markup.
+"""Render: fills templates so that no value of a bundle can become markup.
 
-In: the name of a template, and values. Out: HTML or Markdown. A value is escaped where a template puts it out, for
-HTML by Jinja2, for Markdown by `markdown`; only what a filter or a macro of ours made is taken as it is. Control
-characters are shown and never written. It decides nothing about what is shown.
+In: the name of a template, and values. Out: HTML or Markdown. Every value is escaped on output, for HTML by Jinja2, for
+Markdown by `markdown`, except the results of our own filters and macros. Control characters are written out.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from ..errors import BundleError
 
 
 def render(template: str, **values: Any) -> str:
-    """The text that a template gives.
+    """The text of a template with values.
 
     Parameters
     ----------
     template : str
         A file in ``templates/``. ``.md.j2`` is Markdown, all others are HTML.
     **values
-        What the template names.
+        Variables of the template.
 
     Raises
     ------
     BundleError
-        If a value is no number where a number belongs.
+        If a value that must be a number is not.
     """
     return _environment(template.endswith(".md.j2")).get_template(template).render(values)
 
@@ -69,7 +68,7 @@ def _shown(value: Any) -> Any:
 
 
 def markdown(value: Any) -> Markup:
-    r"""One line, in which no character means anything to Markdown or HTML.
+    r"""One line without any markup of Markdown or HTML.
 
     >>> print(markdown("- a_b\n1. <i>*x*</i>"), markdown("1. x"), markdown("1.5"))
     \- a\_b 1. &lt;i&gt;\*x\*&lt;/i&gt; 1\. x 1.5
@@ -84,7 +83,7 @@ def markdown(value: Any) -> Markup:
 
 
 def code(value: Any) -> Markup:
-    """A span of code in Markdown; text, where code could not hold it.
+    """A code span in Markdown, or plain text if a code span cannot contain it.
 
     >>> print(code("lab.session"), code("a`b|c"))
     `lab.session` a\\`b\\|c
@@ -95,7 +94,7 @@ def code(value: Any) -> Markup:
 
 
 def verbatim(value: Any) -> Markup:
-    """A part of a line in a fenced block of Markdown; the template puts something before it."""
+    """A part of a line in a fenced block of Markdown. The template must write something before it."""
     return Markup(visible(" ".join(str(value).split())))
 
 
@@ -103,28 +102,28 @@ def verbatim(value: Any) -> Markup:
 
 
 def whole(value: Any) -> int:
-    """A number that comes from a bundle.
+    """A number from a bundle.
 
     Raises
     ------
     BundleError
-        If it is something else.
+        If it is not a number.
     """
     if type(value) is not int:
         raise BundleError(
-            f"Making the report of a bundle: {value!r:.60} stands where a whole number belongs."
+            f"Making the report of a bundle: {value!r:.60} is not a whole number."
             " The bundle is damaged, or was made by something else."
         )
     return value
 
 
 def known(value: Any) -> int | None:
-    """A number that a bundle may leave out."""
+    """A number from a bundle that may be left out."""
     return None if value is None else whole(value)
 
 
 def total_of(values: Iterable[Any]) -> int | None:
-    """The sum of numbers of a bundle; None where one is left out.
+    """The sum of numbers from a bundle; None if one is left out.
 
     >>> total_of([1, 2]), total_of([1, None])
     (3, None)
@@ -150,7 +149,7 @@ def rows(value: Any) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """A text with its middle left out where it is long."""
+    """A text, cut in the middle if it is too long."""
     if len(text) <= length:
         return text
     return (

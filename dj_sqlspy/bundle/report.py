@@ -1,10 +1,9 @@
 """Report: one page that shows a bundle to a person.
 
-In: the manifest of a bundle, what its last replay gave, and what the last look for personal data found. Out: the
-text of ``report.html``: what to know first, the diagram, the tables, the statements, the reasons, the files, what
-looks personal. This module chooses what the page shows. Its form is in ``templates/report.html.j2``. The page needs
-nothing from elsewhere. It reads well without its script, which only searches, sorts and highlights. All that it says
-is in ``manifest.json``, ``replay.json`` and ``inspection.json``.
+In: the manifest of a bundle, the outcome of its last replay, and the findings of its last inspection. Out: the text of
+``report.html``: notices, diagram, tables, statements, reasons, files, findings. This module chooses the contents,
+``templates/report.html.j2`` has the form. The page is self-contained, and readable without its script, which only
+searches, sorts and highlights. Everything on it is in ``manifest.json``, ``replay.json`` and ``inspection.json``.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ from .diagram import draw
 from .render import known, render, rows, total_of, whole
 from .tablename import Place, TableName
 
-ALONG = (PARENT, PART)  # rules whose rows came along, without a statement that read them
+ALONG = (PARENT, PART)  # rules that bring rows which no statement has read
 BINDINGS = 60  # statements of one shape that are shown one by one
 
-# What each rule means, for a reader who has not seen the documentation.
+# Explanations of the rules for a reader who does not know the documentation.
 RULES = {
     READ: "The result of a captured statement depends on the row.",
     WHOLE: "A statement could not be analysed, so all rows of the tables that it names are here.",
@@ -56,7 +55,7 @@ WITNESS = (
     "It keeps other rows out of a result, as in the source: without it a statement would return too many."
 )
 
-# What each mark of a statement means: why its result can change by itself.
+# Explanations of the marks: why the result of a statement can change by itself.
 MARKS = {
     "now": "asks for the time",
     "rand": "asks for random numbers",
@@ -74,16 +73,16 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
     Parameters
     ----------
     manifest : mapping
-        Of the bundle.
+        The manifest of the bundle.
     replay : mapping, optional
-        What ``replay.json`` holds, once the bundle was verified.
+        The contents of ``replay.json``, after a verification.
     inspection : mapping, optional
-        What ``inspection.json`` holds, once the bundle was looked through for personal data.
+        The contents of ``inspection.json``, after an inspection.
 
     Raises
     ------
     BundleError
-        If something else stands where a number or the name of a table belongs.
+        If a number or the name of a table is not valid.
     """
     style, script = _page("report.css"), _page("report.js")
     tables = manifest["tables"]
@@ -141,7 +140,7 @@ def _head(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
 
 
 def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
-    """What to know first. What is empty is as it should be."""
+    """What a reader must know first. Empty entries need no notice."""
     statements = manifest["statements"]
     results = replay or {}
     marked = {one["number"] for one in statements if one["marks"]}
@@ -155,7 +154,7 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
     return {
         "unfinished": manifest.get("unfinished") or (),
         "complete": manifest["complete"] is True,
-        # results that differ, of statements that should give the same each time
+        # different results of statements that should always give the same
         "different": [
             one
             for one in results.get("statements", ())
@@ -179,7 +178,7 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
 
 
 def _tables(manifest: Entry) -> Iterator[Entry]:
-    """Each table, with what the page says of it beside what the manifest has."""
+    """Each table with its texts on the page."""
     readers = Counter(name for one in manifest["statements"] for name in one.get("tables") or ())
     masters = {key["child"]: key["parent"] for key in manifest["foreign_keys"] if key["part"]}
     left_out = contents(manifest)
@@ -200,7 +199,7 @@ def _tables(manifest: Entry) -> Iterator[Entry]:
             "why": why or "structure only",
             "master": masters.get(name.full),
             "readers": readers[name.full],
-            "instead": left_out.get(name.full, {}),  # what is there without contents, by column
+            "instead": left_out.get(name.full, {}),  # SQL that replaces excluded contents, by column
         }
 
 
@@ -233,7 +232,7 @@ def _size(files: Iterable[Entry]) -> int:
 
 
 def _groups(manifest: Entry, replay: Entry | None) -> Iterator[Entry]:
-    """Statements that differ only in their values stand together; what the page says of them."""
+    """Groups of statements that differ only in their values, with their texts on the page."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for one in manifest["statements"]:
         groups.setdefault((lift(one["sql"])[0], one["analysis"], one["kind"]), []).append(one)
@@ -254,13 +253,13 @@ def _groups(manifest: Entry, replay: Entry | None) -> Iterator[Entry]:
             "fallback": any(one["fallback"] for one in members),
             "rows": [whole(count) for count in now if count is not None],
             "state": state,  # in a word
-            "states": said,  # with counts, where it is not the same for all
+            "states": said,  # with counts, unless it is the same for all
             "sql": first["sql"],
             "gist": " ".join(first["sql"].split())[:300],
             "captured": first.get("captured", ""),
             "notes": _notes(members, states),
             "bindings": _bindings(members) if len(members) > 1 else (),
-            # of a long loop only those that the page names elsewhere
+            # for a long loop only those that the page names elsewhere
             "anchors": [
                 whole(one["number"]) for i, one in enumerate(members) if i < BINDINGS or _is_odd(one, states)
             ],
@@ -268,7 +267,7 @@ def _groups(manifest: Entry, replay: Entry | None) -> Iterator[Entry]:
 
 
 def _states(replay: Entry | None) -> dict[int, Entry]:
-    """The result of the replay of each statement, by its number."""
+    """The replay result of each statement, by number."""
     return {number: one for one in (replay or {}).get("statements", ()) for number in one["numbers"]}
 
 
@@ -326,7 +325,7 @@ def _bindings(members: Sequence[Entry]) -> list[Entry]:
 
 
 def outcome(result: Entry) -> str:
-    """What the replay of a statement gave, where it was not equal."""
+    """The replay result of a statement if it was not equal."""
     if result["message"]:
         return str(result["message"])
     there, here = rows(result["source_rows"]), rows(result["slice_rows"])

@@ -1,6 +1,6 @@
-"""Names: tables and places as texts for people name them.
+"""Names of tables and places in texts for people.
 
-In: a full name of a table, or where something was found. Out: the parts of it that are shown.
+In: a full table name, or the place of a finding. Out: the parts that are shown.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ class TableName:
         Raises
         ------
         BundleError
-            If it is no name of a table.
+            If it is not a table name.
         """
         try:
             schema, table = split_full_name(full)
         except (ValueError, AttributeError) as error:
-            raise BundleError(f"Reading a bundle: {full!r:.60} is no full name of a table.") from error
+            raise BundleError(f"Reading a bundle: {full!r:.60} is not the full name of a table.") from error
         return cls(full, schema, table, class_name(table))
 
     @property
     def anchor(self) -> str:
-        """The identifier of what the page says of it."""
+        """The identifier of its section on the page."""
         return f"t-{hashlib.sha256(self.full.encode('utf-8', 'backslashreplace')).hexdigest()[:10]}"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something was found: a column of a table, or (``table`` is None) a file, a table or a view."""
+    """The place of a finding: a column of a table, or (``table`` is None) a file, a table or a view."""
 
     table: str | None
     name: str

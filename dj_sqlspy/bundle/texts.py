@@ -1,9 +1,8 @@
-"""Texts: what a bundle holds for its readers beside the rows.
+"""Texts: the files for readers of a bundle.
 
-In: the manifest of a bundle, the files behind the slice. Out: additions to the
-manifest, and the texts of the files that are made from it (`FILES`). They are made again from ``manifest.json``,
-``replay.json`` and ``inspection.json`` whenever one of these changes, also by a reader who has nothing but the
-bundle.
+In: the manifest of a bundle, the files behind the slice. Out: additions to the manifest, and the texts of the files
+that are made from it (`FILES`). They are written again when ``manifest.json``, ``replay.json`` or ``inspection.json``
+changes, also by a reader who has only the bundle.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ def complete(
     files: Sequence[File],
     about: str | Path | Mapping[str, Any] | None = None,
 ) -> None:
-    """Add to a manifest the files behind the slice, what the lab says of its paper, and the environment.
+    """Add the files behind the slice, the lab's description of the paper, and the environment to a manifest.
 
     Parameters
     ----------
     manifest : dict
     files : sequence of File
-        Behind the slice.
+        Files behind the slice.
     about : path or mapping, optional
-        What the lab says of its paper (see `about`).
+        The lab's description of the paper (see `about`).
     """
     manifest["about"] = read_about(about)
     manifest["environment"] = environment.environment()
-    # no note: it can name a folder or a host of the lab
+    # without notes, which can name a folder or a host of the lab
     manifest["files"] = [
         {
             "store": file.store,
@@ -74,9 +73,9 @@ def texts(
     ----------
     manifest : mapping
     replay : mapping, optional
-        What ``replay.json`` holds.
+        The contents of ``replay.json``.
     folder : Path, optional
-        Of the bundle, if it is there already: for what is in it beside these files.
+        Folder of the bundle, if it exists, for its other files.
     """
     inspection = None if folder is None else read_json(folder / INSPECTION_FILE, "inspection-1")
     out = {REPORT_FILE: report_html(manifest, replay, inspection)}
@@ -96,11 +95,11 @@ def texts(
 
 
 def read_replay(folder: Path) -> dict[str, Any] | None:
-    """What the last replay of the bundle in a folder gave; None if there was none."""
+    """The outcome of a bundle's last replay; None if there was none."""
     return read_json(folder / REPLAY_FILE, "replay-1")
 
 
 def refresh(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Make the texts of a bundle again."""
+    """Write the texts of a bundle again."""
     for name, text in texts(manifest, read_replay(folder), folder).items():
         atomic.write(folder / name, text)

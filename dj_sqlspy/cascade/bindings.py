@@ -1,8 +1,8 @@
-"""Bindings: what tells the results of a loop's statements apart where they are asked for together.
+"""Bindings: separates the results of a loop's statements after one query has returned all of them.
 
-In: the literals of a statement, and what it returned. Out: how the rows of its result begin in the answer to all
-(`batch.Batch.answers`), and whether they are what they were. A literal counts only if servers surely print the value
-as it stands there; a statement with another one is asked for alone. It asks nothing.
+In: the literals of a statement, and its captured result. Out: the beginning of its rows in the common answer
+(`batch.Batch.answers`), and whether the result is the same as then. It uses a literal only if servers certainly print
+its value exactly so; a statement with any other literal needs its own query. It sends nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ..servers.tables import Table
 from ..shapes import Binding
 from .keysets import Coder, Columns
 
-# Digits that a 64-bit integer surely has room for.
+# Digits that always fit into a 64-bit integer.
 _DIGITS = 18
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the statements of a binding returned.
+    """The captured result of the statements of a binding.
 
     Attributes
     ----------
     first : bytes
-        How rows of theirs begin.
+        The beginning of their rows.
     rows : int
     digest : str or None
     """
@@ -39,14 +39,14 @@ class Expected:
     digest: str | None
 
     def agrees(self, found: tuple[int, int] | None, empty: Answer | None) -> bool:
-        """Whether they return the same now.
+        """Whether the result is the same now.
 
         Parameters
         ----------
         found : (int, int) or None
-            Their rows now, and the sum of the rows' hashes.
+            The number of their rows now, and the sum of the rows' hashes.
         empty : Answer or None
-            What a statement returns that finds no row, if that is not nothing.
+            The result of a statement that finds no row, unless it is empty.
         """
         now = sent(found, empty, ())
         return self.rows == now.rows and self.digest in (None, now.digest)
@@ -63,7 +63,7 @@ def sent(
 
 
 def expected(binding: Binding, found: Batch, members: Sequence[Statement]) -> Expected | None:
-    """What the statements of a binding returned; None if that is not known, or how their rows begin."""
+    """The captured result of a binding; None if it, or the beginning of its rows, is unknown."""
     rows, digest = members[0].rows, members[0].digest
     if rows is None or any((s.rows, s.digest) != (rows, digest) for s in members):
         return None
@@ -74,7 +74,7 @@ def expected(binding: Binding, found: Batch, members: Sequence[Statement]) -> Ex
 
 
 def printed(literal: str) -> bytes | None:
-    """A literal as a server prints it from a column of its type; None where that is not sure.
+    """A literal as a server prints it from a column of its type; None if that is not certain.
 
     >>> printed("12"), printed("'it''s'"), printed("X'00ff'"), printed("'a\\\\b'")
     (b'12', b"it's", b'\\x00\\xff', None)
@@ -88,7 +88,7 @@ def printed(literal: str) -> bytes | None:
 
 
 def keys_of(bindings: Sequence[Binding], point: Sequence[int], table: Table, coder: Coder) -> Columns | None:
-    """The primary keys that bindings of a loop are; None where that of one of them takes the server to tell."""
+    """The primary keys in the bindings of a loop; None if only the server can tell one of them."""
     columns = [[binding[place] for binding in bindings] for place in point]
     if not bindings or not all(map(_told, columns)):
         return None
@@ -96,6 +96,6 @@ def keys_of(bindings: Sequence[Binding], point: Sequence[int], table: Table, cod
 
 
 def _told(texts: Sequence[str]) -> bool:
-    """Whether all of these are integers as Python and the server write them."""
+    """Whether all texts are integers in the form of both Python and the server."""
     together = "".join(texts)
     return together.isascii() and together.isdecimal() and max(map(len, texts)) <= _DIGITS

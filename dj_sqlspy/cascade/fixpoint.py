@@ -1,15 +1,15 @@
 """Fixpoint: leaves closed over foreign keys, parts and negative witnesses, until nothing is new.
 
-Cost. A statement costs a query for the keys of each table that it reads, one to check it, and itself once more, for
-what it returns now. Statements that differ in literals share these where they can; of rows by key the keys are known
-then. A foreign key whose columns lie in the child's primary key costs no query: the parent's key is a projection of the
-child's, in memory (texts that a collation finds equal are looked up once). Other foreign keys, and parts, cost one
-query for each list of new keys (`dialect.LIST_BYTES`). Tables are followed children first, so that in a graph without
-cycles each is followed once, with all of its keys. A witness rule costs one query for each list of new keys of each
-of its outer tables. Every key is asked about once: rules see only what is new since they last ran (semi-naive
-evaluation: Bancilhon, 1986). At the end each table of the slice is counted, and the rows that foreign keys led to.
-`plan` prints all of it. Memory: 12 bytes a key, and 8 for each column of a key that is still to be followed
-(`keysets`); answers are read in pieces.
+Queries. A statement needs a query for the keys of each table that it reads, a check of these queries, and one more
+execution for its present result. Statements that differ only in literals share these queries where possible; if they
+select rows by key, the keys need no query. A foreign key within the child's primary key needs no query: the parent's
+key is a projection of the child's (texts that a collation finds equal are looked up once). Other foreign keys, and
+parts, need one query for each list of new keys (`dialect.LIST_BYTES`). Children are followed first, so without cycles
+each table is followed once, with all of its keys. A witness rule needs one query for each list of new keys of each
+outer table. Each key is used once: rules see only what is new since they last ran (semi-naive evaluation: Bancilhon,
+1986). At the end the rows of each table, and those that foreign keys led to, are counted. `plan` prints all of this.
+Memory: 12 bytes a key, and 8 for each column of a key that is still to be followed (`keysets`). Answers are read in
+blocks.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from .reader import Reader
 
 @dataclass(frozen=True)
 class Reason:
-    """Why rows are in the slice: a rule, and what it applied to.
+    """Why rows are in the slice: a rule and its origin.
 
     Attributes
     ----------
     rule : str
         `READ`, `WHOLE`, `PARENT`, `PART`, or the reason of a witness rule.
     statements : tuple of int
-        Numbers of the statements that it stems from (leaves and witnesses).
+        Numbers of the statements behind it (leaves and witnesses).
     foreign_key : ForeignKey or None
-        The one that was followed (parents and parts).
+        The foreign key that was followed (parents and parts).
     """
 
     rule: str
@@ -57,11 +57,11 @@ class Reason:
 
 @dataclass
 class KeySets:
-    """Keys of the slice's rows by full table name; their numbers are the places of their reasons in ``reasons``.
+    """Keys of the slice's rows by full table name; the number of a key is its position in ``reasons``.
 
-    ``refused``: by the number of a statement, why the server did not answer a query for it; all rows of the
-    tables that the query was about are in the slice then. ``left_out``: rows that statements, rules or masters ask for
-    and that bounds keep out; ``cut``: the numbers of the statements that need such rows.
+    ``refused``: by statement number, why the server refused a query for it. Then the slice has all rows of the query's
+    tables. ``left_out``: rows that statements, rules or masters need and that are outside of the bounds. ``cut``:
+    numbers of the statements that need such rows.
     """
 
     catalog: Catalog
@@ -73,7 +73,7 @@ class KeySets:
     cut: set[int] = field(default_factory=set)
 
     def rows(self, name: str) -> KeySet:
-        """Those of one table, which may be none."""
+        """The keys of one table, perhaps none."""
         found = self.keys.get(name)
         return KeySet(self.catalog.tables[name], self.coder) if found is None else found
 
@@ -87,7 +87,7 @@ class Demand:
     witnesses: tuple[Witness, ...]
 
 
-# Rows that are asked for and that bounds may keep out: the statements that ask, the table, the keys.
+# Needed rows that may be outside of the bounds: the statements that need them, the table, the keys.
 _Missed: TypeAlias = "tuple[tuple[int, ...], Table, Columns]"
 
 
@@ -101,7 +101,7 @@ class Cascade:
     options : Options
     progress : Progress, optional
     inside : Inside, optional
-        Of ``options.only``.
+        For ``options.only``.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Cascade:
                     self._witness(number, rule, reason, name, of_table)
 
     def _leaves(self, demands: Sequence[Demand]) -> list[tuple[Witness, int]]:
-        """Add the rows that statements read; their witness rules, each with its reason."""
+        """Add the rows that statements read. Returns their witness rules, each with its reason."""
         rules: list[tuple[Witness, int]] = []
         self.progress.expect("leaves", sum(len(demand.numbers) for demand in demands))
         for demand in demands:
@@ -194,7 +194,7 @@ class Cascade:
         name = table.full_name
         known = self.sets.keys.setdefault(name, self.sets.rows(name))
         if not table.primary_key and length(keys):
-            # nothing tells its rows apart: one of them brings all
+            # its rows cannot be distinguished, so one of them brings all
             if known:
                 return self.reader.coder.of(table, ())
             keys = self.reader.keys(table, whole_keys(table, self.inside.get(name)))
@@ -214,7 +214,7 @@ class Cascade:
         numbers: tuple[int, ...],
         session: Session = PLAIN,
     ) -> Columns:
-        """Those of the keys that a second query returns, which is about rows inside only; the others are noted."""
+        """The keys that a second query, for rows inside only, returns too. The others are noted."""
         there = KeySet(table, self.reader.coder)
         there.add(self.reader.keys(table, inside, session), 0)
         kept = there.among(keys)
@@ -224,7 +224,7 @@ class Cascade:
         return chosen(keys, kept)
 
     def _tell_missed(self) -> None:
-        """Of the rows that bounds may have kept out, those that nothing else has brought."""
+        """Note rows outside of the bounds as left out, unless something else brought them."""
         for numbers, table, keys in self._missed:
             missing = chosen(keys, ~self.sets.rows(table.full_name).among(keys))
             if length(missing):
@@ -268,7 +268,7 @@ class Cascade:
 
     def _close(self) -> None:
         while self._pending:
-            # those that refer to others first: then most tables have all of their rows when they are followed
+            # children first, so that most tables are complete when they are followed
             name = max(self._pending, key=self.catalog.position)
             keys = joined(self._pending.pop(name))
             self.progress("keys of rows", length(keys))
@@ -279,7 +279,7 @@ class Cascade:
                     self._referring(fk, keys, self._reason(Reason(PART, (), fk)))
 
     def _parents(self, fk: ForeignKey, keys: Columns) -> None:
-        """Add the rows that given rows refer to: those of a row inside are inside as well."""
+        """Add the rows to which given rows refer. Parents of a row inside are inside too."""
         child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
         reason = self._reason(Reason(PARENT, (), fk))
         follow = to_parent(self.catalog, fk)
@@ -293,8 +293,8 @@ class Cascade:
     def _stored(self, table: Table, keys: Columns, virtual: bool) -> Columns:
         """The keys as the table itself stores them.
 
-        A reference may differ from what it refers to where the collation finds both equal ("Ann" and "ann"), and
-        a virtual one may refer to nothing.
+        A reference may differ from the parent's key if the collation finds them equal ("Ann" and "ann"). A virtual
+        reference may have no parent.
         """
         columns = key_columns(table)
         if not virtual and not any(column.folds for column in columns):
@@ -308,7 +308,7 @@ class Cascade:
         return joined(found) if found else unknown
 
     def _referring(self, fk: ForeignKey, keys: Columns, reason: int) -> list[Columns]:
-        """Add the rows of the child that refer to given rows of the parent; returns those that are new."""
+        """Add the rows of the child that refer to given rows of the parent. Returns the new ones."""
         child, added = self.catalog.tables[fk.child], []
         follow = to_children(self.catalog, fk)
         inside = None if self.inside.follows(fk) else to_children(self.catalog, fk, self.inside[fk.child])
@@ -322,7 +322,7 @@ class Cascade:
     # -------------------------------------------------- witnesses
 
     def _rowless(self, number: int, rule: Witness, reason: int) -> None:
-        """Ask for the combination of no rows, which no new key brings up."""
+        """Query the combination without rows, to which no new key leads."""
 
         def asked(rule: Witness) -> str:
             names = [name for _, columns in rule.asks for name in columns.split(", ") if name]
@@ -347,7 +347,7 @@ class Cascade:
                 self._answer(number, rule, reason, asked)
 
     def _answer(self, number: int, rule: Witness, reason: int, asked: Callable[[Witness], str]) -> None:
-        """Add the rows that a rule wants; where only some rows count, those that it wants of these."""
+        """Add the rows that a rule wants; with bounds, only those that it wants inside."""
         numbers = self.sets.reasons[reason].statements
         try:
             wanted = self._wanted((number, False), rule, asked(rule))
@@ -362,7 +362,7 @@ class Cascade:
             self._add(table, keys, reason)
 
     def _keys_in(self, rule: Witness, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Table, Columns]]:
-        """The keys in an answer of the rows that a rule wants, by their tables."""
+        """The keys of wanted rows in an answer, by table."""
         start = 0
         for base in rule.wanted if rows else ():
             end = start + len(base.table.key)
@@ -370,13 +370,13 @@ class Cascade:
             start = end
 
     def _refused(self, tables: Iterable[Table], numbers: tuple[int, ...], error: Refused) -> None:
-        """All rows of tables for a query that the server does not answer, though it had accepted it."""
+        """Add all rows of tables, because the server refused a query that it had accepted before."""
         self.sets.refused.update(dict.fromkeys(numbers, str(error)))
         for table in tables:
             self._leaf(Leaf(table, None), numbers)
 
     def _wanted(self, rule_id: tuple[int, bool], rule: Witness, sql: str) -> Sequence[tuple[Any, ...]]:
-        """Keys of the rows that a rule wants for combinations that are in the slice, one combination a row."""
+        """Keys of the rows that a rule wants for combinations in the slice, one combination a row."""
         rows = self._available(rule, self.reader.snapshot.rows(sql, session=rule.session))
         if rule.group_sql:
             return self._groups(rule_id, rule, rows)
@@ -384,7 +384,7 @@ class Cascade:
         return [tuple(row[start:]) for row in rows]
 
     def _available(self, rule: Witness, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """Those rows of an answer whose outer rows are all in the slice."""
+        """The rows of an answer whose outer rows are all in the slice."""
         start = 0
         for base in rule.outer:
             table, end = base.table, start + len(base.table.key)
@@ -400,7 +400,7 @@ class Cascade:
     def _groups(
         self, rule_id: tuple[int, bool], rule: Witness, rows: Sequence[Sequence[Any]]
     ) -> list[tuple[Any, ...]]:
-        """All rows of the groups of given combinations, of each group once."""
+        """All rows of the groups of given combinations, each group once."""
         done = self._groups_done.setdefault(rule_id, set())
         columns = [column for base in rule.outer for column in key_columns(base.table)]
         representatives = []

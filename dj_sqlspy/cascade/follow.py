@@ -1,7 +1,7 @@
-"""Follow: how the cascade gets from rows of one table to those of another, along a foreign key.
+"""Follow: goes from rows of one table to those of another, along a foreign key.
 
-In: the `Catalog` and a foreign key. Out: a `Follow`: a projection of keys in memory, or the text of a query. It runs
-no query; the cascade does, and its plan prints them.
+In: the `Catalog` and a foreign key. Out: a `Follow`: a projection of keys in memory, or the text of a query. The
+cascade sends the queries, and its plan prints them.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from ..servers.tables import ForeignKey, Table
 
 @dataclass(frozen=True)
 class Follow:
-    """One way from rows to rows.
+    """One way from rows of a table to rows of another.
 
     Attributes
     ----------
     dialect : Dialect
     projection : tuple of int or None
-        Where the key of the other table is part of the key: the positions of its columns. Then no query is sent.
+        If the key of the other table is part of the key: the positions of its columns. Then no query is sent.
     columns : tuple of Column
-        Those that the keys asked about have.
+        Columns of the given keys.
     names : str
-        What is compared with these keys.
+        Expressions to compare with these keys.
     sql : str
-        With `KEYS` in the place of the condition.
+        The query, with `KEYS` in place of the condition.
     stored : bool
-        Whether the keys that come out are those that the other table stores (`Cascade._stored` looks them up else).
+        Whether the resulting keys are as the other table stores them. If not, `Cascade._stored` looks them up.
     """
 
     dialect: Dialect
@@ -49,12 +49,12 @@ class Follow:
 
 
 def _targets(fk: ForeignKey) -> dict[str, str]:
-    """The columns of the child by those of the parent that they refer to, in lower case."""
+    """For each column of the parent, in lower case, the column of the child that refers to it."""
     return dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
 
 
 def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
-    """From rows of the child to those that they refer to."""
+    """From rows of the child to their parents."""
     child, parent, dialect = catalog.tables[fk.child], catalog.tables[fk.parent], catalog.dialect
     target = _targets(fk)
     refers_to_key = set(target) == {c.lower() for c in parent.key}
@@ -78,9 +78,9 @@ def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
 
 
 def to_children(catalog: Catalog, fk: ForeignKey, rows: str | None = None) -> Follow:
-    """From rows of the parent to those of the child that refer to them.
+    """From rows of the parent to the rows of the child that refer to them.
 
-    ``rows`` is what stands in FROM for the child where only some of its rows count (`inside`).
+    ``rows`` replaces the child in FROM if only some of its rows count (`inside`).
     """
     child, parent, dialect = catalog.tables[fk.child], catalog.tables[fk.parent], catalog.dialect
     target = _targets(fk)
@@ -97,17 +97,17 @@ def to_children(catalog: Catalog, fk: ForeignKey, rows: str | None = None) -> Fo
 
 
 def whole_keys(table: Table, rows: str | None = None) -> str:
-    """The query for the keys of all rows of a table, or of those that ``rows`` stands for in FROM."""
+    """The query for the keys of all rows of a table, or of the ``rows`` that replace it in FROM."""
     source = table.full_name if rows is None else f"{rows} AS `inside~`"
     return f"SELECT {table.dialect.expressions(key_columns(table))} FROM {source}"
 
 
 def keys_among(table: Table, keys: Sequence[Key]) -> str:
-    """The query for those of given keys that a table has, as it stores them."""
+    """The query for the given keys that a table has, as it stores them."""
     return f"{whole_keys(table)} WHERE {is_among(table, keys)}"
 
 
 def is_among(table: Table, keys: Sequence[Key]) -> str:
-    """The condition that the key of a row of a table is one of these."""
+    """The condition that the key of a row is one of these."""
     columns = key_columns(table)
     return table.dialect.condition(table.dialect.expressions(columns), columns, keys)

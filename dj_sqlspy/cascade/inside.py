@@ -1,13 +1,12 @@
-"""Inside: which rows lie inside of the bounds of a slice, as SQL.
+"""Inside: the SQL of the rows inside of the bounds of a slice.
 
-In: the `Catalog` and `Bound`s. Out: for each table that bounds are about, the SQL of its rows inside. A row is
-*outside* if its table is bounded and no bound on it names the row, or if it refers to a row that is outside. NULLs
-refer to nothing. A part can be outside though its master is inside, since it refers to more.
+In: the `Catalog` and `Bound`s. Out: for each table that bounds affect, the SQL of its rows inside. A row is *outside*
+if its table is bounded and no bound on it names the row, or if it refers to a row that is outside. NULLs refer to
+nothing. A part can be outside although its master is inside, because it may refer to further rows.
 
-A foreign key to a primary key that is a foreign key itself leads further up: a trial refers to its session, and by the
-same columns to whatever the session's key refers to. Such a way becomes one condition on the trial's own columns,
-however many tables it passes. Ways with equal conditions are one. Tables that refer to each other in a
-circle are followed row by row, to a fixpoint.
+A foreign key can lead to a primary key that is a foreign key itself: a trial refers to its session, and by the same
+columns to the session's parents. Such a way becomes one condition on the trial's own columns, however many tables it
+passes. Ways with equal conditions are merged. Tables in a circle of references are followed row by row, to a fixpoint.
 """
 
 from __future__ import annotations
@@ -33,18 +32,18 @@ from .keysets import Columns, KeySet, chosen, length
 from .options import Bound
 from .reader import Reader
 
-# Columns of a table, in lower case, that refer to the primary key of another one, which is named by its full name.
+# Columns of a table, in lower case, that refer to a primary key, and the full name of the table with this key.
 _Way: TypeAlias = "tuple[tuple[str, ...], str]"
 
 
 class Inside(Mapping[str, str]):
-    """For each table that bounds are about, by full name: what stands in FROM for its rows inside.
+    """For each table that bounds affect, by full name: the SQL that replaces it in FROM by its rows inside.
 
     Parameters
     ----------
     catalog : Catalog
     bounds : sequence of Bound
-        Those on one table add up; those on several tables must all hold.
+        Bounds on one table add up; bounds on several tables must all hold.
     reader : Reader
 
     Raises
@@ -57,7 +56,7 @@ class Inside(Mapping[str, str]):
         self._catalog, self._reader = catalog, reader
         self._named: dict[
             str, list[str]
-        ] = {}  # of each bounded table, queries for the keys that its bounds name
+        ] = {}  # for each bounded table, queries for the keys that its bounds name
         for bound in bounds:
             table = _bounded(catalog, bound)
             self._named.setdefault(table.full_name, []).append(_keys_named(catalog, bound, table, reader))
@@ -99,7 +98,7 @@ class Inside(Mapping[str, str]):
     # -------------------------------------------------- rows
 
     def among(self, table: Table, keys: Columns) -> Columns:
-        """Those of given keys of rows that lie inside."""
+        """The given keys whose rows are inside."""
         if table.full_name not in self:
             return keys
         there, sql = KeySet(table, self._reader.coder), whole_keys(table, self[table.full_name])
@@ -108,18 +107,18 @@ class Inside(Mapping[str, str]):
         return chosen(keys, there.among(keys))
 
     def follows(self, fk: ForeignKey) -> bool:
-        """Whether a row of the child is inside wherever the row is that it refers to by this foreign key."""
+        """Whether a row of the child is always inside if its parent by this foreign key is."""
         leading = [other for other in self._catalog.parents(fk.child) if other.parent in self]
         return fk.child not in self or (leading == [fk] and fk.child not in self._named)
 
     def columns(self, name: str) -> tuple[tuple[Column, ...], str]:
-        """What tells whether a row of a table without a primary key is inside: its references.
+        """For a table without a primary key, the references that decide whether a row is inside.
 
         Returns
         -------
         columns : tuple of Column
         sql : str
-            Returns what they hold in rows inside, each list of values once.
+            A query for the distinct values of these columns in rows inside.
         """
         table = self._catalog.tables[name]
         names = [c.lower() for fk in self._catalog.parents(name) if fk.parent in self for c in fk.columns]
@@ -136,11 +135,11 @@ class Inside(Mapping[str, str]):
         return f"{name} AS {self._catalog.dialect.quote(self._alias(name))}"
 
     def _conditions(self, name: str) -> list[str]:
-        """What a row of a table inside meets."""
+        """The conditions that a row inside meets."""
         return [*self._own(name), *(self._meets(name, way) for way in self._above(name))]
 
     def _own(self, name: str) -> list[str]:
-        """That of it which is not about a way up."""
+        """The conditions of `_conditions` that are not about a way up."""
         table, alias = self._catalog.tables[name], self._alias(name)
         dialect, columns = table.dialect, key_columns(table)
         key = dialect.expressions(columns, alias)
@@ -158,18 +157,18 @@ class Inside(Mapping[str, str]):
         return found
 
     def _leading(self, name: str) -> Iterator[ForeignKey]:
-        """The foreign keys of a table that lead to bounds, but for those in a circle."""
+        """The foreign keys of a table that lead to bounds, except those in a circle."""
         for fk in self._catalog.parents(name):
             if fk.parent in self and fk.parent not in self._circles.get(name, ()):
                 yield fk
 
     def _to_key(self, fk: ForeignKey) -> bool:
-        """Whether a foreign key surely refers to one row, by its primary key."""
+        """Whether a foreign key always refers to exactly one row, by its primary key."""
         key = self._catalog.tables[fk.parent].primary_key
         return not fk.virtual and sorted(map(str.lower, fk.parent_columns)) == sorted(map(str.lower, key))
 
     def _above(self, name: str) -> dict[_Way, None]:
-        """The ways from a table to tables of which more than the primary key tells whether a row is inside."""
+        """The ways from a table to tables in which not only the primary key decides whether a row is inside."""
         if name in self._ways:
             return self._ways[name]
         found = self._ways[name] = {}
@@ -186,12 +185,12 @@ class Inside(Mapping[str, str]):
         return found
 
     def _beside_key(self, name: str) -> list[_Way]:
-        """The ways that start beside the primary key: what refers to the table does not have their columns."""
+        """The ways that start outside of the primary key, whose columns a referring table does not have."""
         key = set(map(str.lower, self._catalog.tables[name].primary_key))
         return [way for way in self._above(name) if not key.issuperset(way[0])]
 
     def _meets(self, name: str, way: _Way) -> str:
-        """The condition that a row of a table refers to a row that is inside, or to none."""
+        """The condition that a row refers to a row inside, or to none."""
         columns, other = way
         table, dialect, alias = self._catalog.tables[name], self._catalog.dialect, self._alias(name)
         own = [table.column(column) for column in columns]
@@ -200,7 +199,7 @@ class Inside(Mapping[str, str]):
         return _any([*nulls, *(dialect.returned_by(sql, key) for sql in self._decided(other))])
 
     def _decided(self, name: str) -> list[str]:
-        """Queries for the keys of the rows that are inside, but for what the primary key alone tells."""
+        """Queries for the keys of rows inside, without the conditions on the primary key alone."""
         if name not in self._deciding:
             own, ways = self._own(name), self._beside_key(name)
             if name in self._named and len(own) == 1 and not ways:
@@ -215,7 +214,7 @@ class Inside(Mapping[str, str]):
     # -------------------------------------------------- circles
 
     def _in_circle(self, name: str) -> Iterable[tuple[object, ...]]:
-        """The keys of rows outside of a table that refers to itself, through others or not."""
+        """The keys of rows outside of a table that refers to itself, directly or not."""
         if name in self._circles and name not in self._outside:
             self._follow_circle(self._circles[name])
         return self._outside.get(name, ())
@@ -224,7 +223,7 @@ class Inside(Mapping[str, str]):
         catalog, reader = self._catalog, self._reader
         tables = {name: catalog.tables[name] for name in sorted(circle)}
         found = {name: KeySet(table, reader.coder) for name, table in tables.items()}
-        self._outside.update(found)  # none yet: then conditions are those of what lies above the circle
+        self._outside.update(found)  # still empty, so conditions are those from above the circle
         pending: list[tuple[str, Columns]] = []
 
         def add(name: str, sql: str) -> None:
@@ -258,12 +257,12 @@ def _any(conditions: Iterable[str]) -> str:
 
 
 def _bounded(catalog: Catalog, bound: Bound) -> Table:
-    """The table that a bound is on."""
+    """The table of a bound."""
     table = catalog.tables.get(catalog.name_of(bound.table))
     if table is None:
         why = "there is no such table in the database, or this account may not see it"
     elif table.is_view:
-        why = "it is a view, which holds no rows. Give the table whose rows it shows"
+        why = "it is a view, which has no rows of its own. Give the table whose rows it shows"
     elif not table.primary_key:
         why = "it has no primary key, so that nothing tells its rows apart. Give a table that it refers to"
     else:
@@ -292,6 +291,6 @@ def _keys_named(catalog: Catalog, bound: Bound, table: Table, reader: Reader) ->
         raise SliceError(f"{about}: the server refuses it: {error}\n{sql}") from error
     if not lineage.marks:
         return sql
-    # what can change by itself is asked once
+    # a bound that can change by itself is evaluated once
     keys = list(reader.coder.keys(table, reader.keys(table, sql)))
     return f"{whole_keys(table)} WHERE {is_among(table, keys)}"

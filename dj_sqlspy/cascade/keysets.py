@@ -1,12 +1,12 @@
-"""Key sets: the keys of the rows of one table in a slice, a few bytes each.
+"""Key sets: stores the keys of a table's rows in a few bytes each.
 
-In: keys, as rows of a server's answer or as tuples. Out: sets that are added to, looked up and gone through, each key
-with a number (the cascade's reason). It asks nothing and knows no rules.
+In: keys, as rows of a server's answer or as tuples. Out: sets for adding, lookup and iteration, in which each key has
+a number (the cascade's reason). It sends no query and knows no rules.
 
-Keys are held as Arrow holds dictionary-encoded columns: 64-bit integers for each column of the key, where a value that
-is no integer is its number in a dictionary that all tables of a slice share (`Coder`). In a set the columns are packed
-into one integer a key, each as wide as its values ask for, and these integers are sorted: 12 bytes a key with its
-number. A tuple in a dict takes 150 to 300. Keys that ask for more than 63 bits are numbered as a whole.
+Keys are stored like dictionary-encoded columns of Arrow: each column of the key is an array of 64-bit integers. A value
+that is not an integer is represented by its number in a dictionary that all tables of a slice share (`Coder`). A set
+packs the columns of a key into one integer, each as wide as its values need, and sorts these integers: 12 bytes a key
+with its number. A tuple in a dict takes 150 to 300. Keys that need more than 63 bits are numbered as a whole.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from ..servers.tables import Table
 
 Integers: TypeAlias = "npt.NDArray[np.int64]"
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
-# The keys of some rows of a table: the values of each column of the key, coded. All are as long as there are rows.
+# The keys of some rows of a table: for each column of the key, an array with the coded value of each row.
 Columns: TypeAlias = "tuple[Integers, ...]"
 
-# Keys that are made tuples at a time.
+# Number of keys that are converted to tuples at a time.
 _BLOCK = 10_000
-# Bits of a packed key, and the largest: the integers are signed.
+# Bits of a packed key, and its largest value; the integers are signed.
 _BITS = 63
 _MOST = (1 << _BITS) - 1
 
 
 def length(keys: Columns) -> int:
-    """How many keys these are."""
+    """The number of keys."""
     return len(keys[0])
 
 
 def chosen(keys: Columns, which: Mask) -> Columns:
-    """Those of the keys that are marked."""
+    """The marked keys."""
     return tuple(column[which] for column in keys)
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
-    """Lists of keys of one table, one after the other."""
+    """Concatenated lists of keys of one table."""
     if len(parts) == 1:
         return parts[0]
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
 class _Numbers(dict[Any, int]):
-    """Numbers values in the order in which they are first asked for."""
+    """Numbers values in the order of their first lookup."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,20 +65,20 @@ class _Numbers(dict[Any, int]):
 
 
 class Coder:
-    """Makes integers of the values of keys, and values of integers."""
+    """Converts the values of keys to integers and back."""
 
     def __init__(self) -> None:
         self._numbers = _Numbers()
 
     def plain(self, table: Table) -> tuple[bool, ...]:
-        """For each column of the key, whether its values are integers that stand for themselves."""
+        """For each column of the key, whether its integers are the values themselves."""
         return tuple(bool(table.primary_key) and _fits(column) for column in key_columns(table))
 
     def read(self, table: Table, rows: Sequence[Sequence[Any]]) -> Columns:
-        """The keys that rows of a server's answer are; a row of NULLs is none, where the table has a primary key."""
+        """The keys in rows of a server's answer. With a primary key, a row of NULLs is not a key."""
         columns, plain = key_columns(table), self.plain(table)
         if not table.primary_key:
-            nothing = (None,) * len(columns)  # a row that holds nothing
+            nothing = (None,) * len(columns)
             return self.of(table, [convert(columns, row) or nothing for row in rows])
         if any(row[0] is None for row in rows):
             rows = [row for row in rows if row[0] is not None]
@@ -94,7 +94,7 @@ class Coder:
         )
 
     def of(self, table: Table, keys: Iterable[Key]) -> Columns:
-        """Given keys."""
+        """The given keys, coded."""
         keys, number = list(keys), self._numbers.__getitem__
         return tuple(
             np.array([key[i] if plain else number(key[i]) for key in keys], np.int64)
@@ -113,7 +113,7 @@ class Coder:
             )
 
     def projected(self, child: Table, keys: Columns, places: Sequence[int], parent: Table) -> Columns:
-        """The keys of another table that columns of keys are (those at ``places``); a NULL refers to none."""
+        """The keys of another table in the columns at ``places``, without those that contain a NULL."""
         plain = self.plain(child)
         if child.primary_key and tuple(plain[place] for place in places) == self.plain(parent):
             return tuple(keys[place] for place in places)
@@ -121,7 +121,7 @@ class Coder:
         return self.of(parent, [key for key in tuples if None not in key])
 
     def known(self, table: Table, key: Key) -> Columns | None:
-        """One key; None where it holds a value that no key has had."""
+        """One key, coded; None if it contains a value that no key has had."""
         found = [
             value if plain else self._numbers.get(value)
             for value, plain in zip(key, self.plain(table), strict=True)
@@ -150,7 +150,7 @@ def _fits(column: Column) -> bool:
 
 
 def _integers(texts: Sequence[str], count: int) -> Integers:
-    """The integers in texts, of which some may hold several with commas between."""
+    """The integers in texts. A text may contain several, separated by commas."""
     found = np.fromstring(",".join(texts), np.int64, sep=",") if texts else np.empty(0, np.int64)
     if len(found) != count:
         raise ValueError(f"{count} integers were expected in {texts[:3]}")
@@ -169,9 +169,9 @@ class KeySet(Mapping[Key, int]):
 
     def __init__(self, table: Table, coder: Coder) -> None:
         self.table, self.coder = table, coder
-        self._codes = np.empty(0, np.int64)  # sorted, all different
+        self._codes = np.empty(0, np.int64)  # sorted, distinct
         self._values = np.empty(0, np.int32)
-        # of each column the values that there is room for; None: keys are numbered as a whole
+        # for each column the range of values that fit; None: keys are numbered as a whole
         self._room: list[range] | None = [range(0)] * len(table.key)
 
     @classmethod
@@ -182,7 +182,7 @@ class KeySet(Mapping[Key, int]):
         return made
 
     def add(self, keys: Columns, value: int) -> Columns:
-        """Add keys with a number; those that are there keep theirs. Returns the new ones, each once and in order."""
+        """Add keys with a number; known keys keep theirs. Returns the new keys, distinct and in order."""
         if not length(keys):
             return keys
         self._make_room(keys)
@@ -215,7 +215,7 @@ class KeySet(Mapping[Key, int]):
         return self._unpacked(codes)
 
     def prefixes(self, width: int, most: float) -> list[Key] | None:
-        """What the leading columns of the keys hold, each once; None where that is more than ``most``."""
+        """The distinct values of the keys' leading columns; None if there are more than ``most``."""
         if self._room is None:
             found = {key[:width] for key in self}
             return list(found) if len(found) <= most else None
@@ -225,12 +225,12 @@ class KeySet(Mapping[Key, int]):
         return [key[:width] for key in self.coder.keys(self.table, self._unpacked(self._codes[differs]))]
 
     def counts(self) -> dict[int, int]:
-        """How many keys each number has."""
+        """The number of keys for each number."""
         counted = np.bincount(self._values) if len(self._values) else np.empty(0, np.int64)
         return {value: int(count) for value, count in enumerate(counted) if count}
 
     def without(self, keys: Iterable[Key]) -> KeySet:
-        """The set less some keys."""
+        """The set without some keys."""
         left = KeySet(self.table, self.coder)
         stays = ~KeySet.of(self.table, self.coder, keys).among(self.columns())
         left._codes, left._values = self._codes[stays], self._values[stays]
@@ -264,7 +264,7 @@ class KeySet(Mapping[Key, int]):
     # ---------------------------------------------- packing
 
     def _make_room(self, keys: Columns) -> None:
-        """See to it that keys can be packed with those that are there."""
+        """Widen the columns so that new keys can be packed with the present ones."""
         if self._room is None:
             return
         asked = [range(int(column.min()), int(column.max()) + 1) for column in keys]
@@ -276,7 +276,7 @@ class KeySet(Mapping[Key, int]):
             held = [range(int(column.min()), int(column.max()) + 1) for column in there]
             room = [_both(one, other) for one, other in zip(asked, held, strict=True)]
         self._room = None if sum(map(_bits, room)) > _BITS else [_rounded(one) for one in room]
-        self._codes = self._packed(there)  # in the same order, unless they are numbered now
+        self._codes = self._packed(there)  # in the same order, unless they are now numbered as a whole
         if self._room is None:
             order = np.argsort(self._codes)
             self._codes, self._values = self._codes[order], self._values[order]
@@ -305,7 +305,7 @@ def _bits(room: range) -> int:
 
 
 def _rounded(room: range) -> range:
-    """Room for as many values as its bits can tell apart."""
+    """A range extended to all values that its bits can represent."""
     return range(room.start, room.start + (1 << _bits(room)))
 
 
@@ -320,13 +320,13 @@ def _both(one: range, other: range) -> range:
 
 
 def _distinct(codes: Integers) -> Integers:
-    """Sorted, each once (`numpy.unique` hashes, which takes ten times as long)."""
+    """Sorted distinct integers. `numpy.unique` hashes, which takes ten times as long."""
     codes = np.sort(codes)
     return codes[_differs(codes)]
 
 
 def _differs(codes: Integers) -> Mask:
-    """Which of sorted integers differ from the one before."""
+    """Which of the sorted integers differ from their predecessor."""
     differs = np.ones(len(codes), np.bool_)
     np.not_equal(codes[1:], codes[:-1], out=differs[1:])
     return differs

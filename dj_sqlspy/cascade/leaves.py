@@ -1,9 +1,9 @@
-"""Leaves: from statements to what the cascade is asked for.
+"""Leaves: turns statements into demands for the cascade.
 
 In: shapes of captured statements, the `Catalog` and a `Reader`. Out: for each statement a `StatementReport`, and the
-`Demand`s of all: leaves and witness rules that the server has accepted. Lineage is compiled once for a shape and,
-where it can be, asked in one query for all of its bindings. Each statement is answered once more, in the session that
-it was sent in, and what it returns now is compared with the digest of what the analysis received. It closes nothing.
+`Demand`s of all: leaves and witness rules that the server has accepted. Lineage is computed once for a shape. If
+possible, one query serves all of its bindings. Each statement is run once more, in its session, and its result is
+compared with the digest of what the analysis received. Nothing is closed here.
 """
 
 from __future__ import annotations
@@ -37,35 +37,35 @@ from .reader import Reader
 
 
 class StatementReport(NamedTuple):
-    """What became of one captured statement.
+    """The outcome for one captured statement.
 
     Attributes
     ----------
     statement : Statement
-        As captured.
+        The captured statement.
     sql : str
-        What is replayed: the text, or its SELECT part (of INSERT … SELECT).
+        The text to replay: the statement, or its SELECT (of INSERT … SELECT).
     marks : frozenset of str
         Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``), or why it is not
         replayed.
     ordered : bool
-        True if it orders its result totally: a replay is compared as a list.
+        True if ORDER BY is total, so that a replay is compared in order.
     fallback : str or None
-        Why it was not analysed and all rows of its tables are exported.
+        Why it was not analysed, so that all rows of its tables are exported.
     rows_then, rows_now : int or None
-        Rows that it returned when it was captured, and now.
+        Number of rows that it returned when it was captured, and now.
     tables : tuple of str
         Full names of the base tables that it reads.
     digest_now : str or None
-        Of what it returns now.
+        Digest of its present result.
     columns_now : tuple of str
-        Names of the columns of that, where it has a digest.
+        Names of the columns of its present result, if that has a digest.
     session : Session
-        That it was sent in.
+        Session in which it was sent.
     own : bool
         True if ``sql`` is the text as captured.
     unsent : str
-        Why it is not sent to any server again; else "".
+        Why it may not be sent to a server again, or "".
     """
 
     statement: Statement
@@ -84,7 +84,7 @@ class StatementReport(NamedTuple):
 
     @property
     def change(self) -> str:
-        """What is different in its result now, in words; "" for nothing, or where that can change by itself."""
+        """How its result has changed, in words; "" if it has not, or can change by itself."""
         if self.marks or self.rows_now is None:
             return ""
         if self.rows_then is not None and self.rows_then != self.rows_now:
@@ -92,7 +92,7 @@ class StatementReport(NamedTuple):
         if self.digest_now is None or self.statement.digest is None:
             return ""
         names, now = names_of(self.statement.columns), self.columns_now
-        # a text that was written anew shows expressions without an alias under names of its own
+        # in a rewritten text, expressions without an alias have other names
         if names != now if self.own else len(names) != len(now):
             return f"columns {', '.join(names)} then, {', '.join(now)} now"
         if self.statement.digest != self.digest_now:
@@ -101,12 +101,12 @@ class StatementReport(NamedTuple):
 
     @property
     def drifted(self) -> bool:
-        """True where it returns something else now than the analysis received."""
+        """True if its present result differs from what the analysis received."""
         return bool(self.change)
 
 
 class _Made(NamedTuple):
-    """Statements that share their lineage, what they need, and what each returns now."""
+    """Statements with the same lineage, what they need, and the present result of each."""
 
     lineage: Lineage
     demand: Demand
@@ -114,7 +114,7 @@ class _Made(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """Statements that stop a slice, and why."""
+    """Statements that prevent a slice, and why."""
 
     statements: tuple[Statement, ...]
     reason: str
@@ -129,14 +129,14 @@ def analyse_all(
     inside: Inside,
     unanswered: Sequence[Unanswered] = (),
 ) -> tuple[list[StatementReport], list[Demand]]:
-    """Lineage of all statements: compiled once for a shape, asked in one query for its bindings where possible.
+    """The reports and demands of all statements.
 
-    ``unanswered`` are those of which not even the tables are known.
+    ``unanswered`` are statements whose tables are unknown.
 
     Raises
     ------
     LineageError
-        Once for all statements that the slice cannot have; with what to do.
+        One error for all statements that the slice cannot have, with what to do.
     """
     reports: list[StatementReport] = []
     demands: list[Demand] = []
@@ -163,12 +163,12 @@ def analyse_all(
 
 
 def require_all(stopping: Sequence[Unanswered]) -> None:
-    """Raise where statements stop a slice.
+    """Raise if statements prevent a slice.
 
     Raises
     ------
     LineageError
-        It names each, when and where it ran, and the reason.
+        It names each statement, when and where it ran, and the reason.
     """
     if not stopping:
         return
@@ -189,7 +189,7 @@ def require_all(stopping: Sequence[Unanswered]) -> None:
 
 
 def skipped(statement: Statement) -> StatementReport:
-    """The report of a statement that the user leaves out."""
+    """The report of a statement that the user left out."""
     return StatementReport(statement, statement.sql, frozenset({SKIPPED}), unsent="it was left out")
 
 
@@ -244,8 +244,8 @@ def _alone(
 ) -> _Made:
     """The lineage of one binding, after the server has accepted its queries.
 
-    A query that the server refuses was rewritten wrongly: the statement falls back to whole tables, with the server's
-    word as the reason.
+    If the server refuses a query, it was rewritten wrongly. Then the statement falls back to whole tables, with the
+    server's message as the reason.
     """
     members = shape.bindings[binding]
     numbers = tuple(s.number for s in members)
@@ -291,7 +291,7 @@ def _queries(leaves: Iterable[Leaf], rules: Iterable[Witness]) -> Iterator[str]:
 def _answer(
     lineage: Lineage, members: Sequence[Statement], session: Session, reader: Reader
 ) -> Answer | None:
-    """What a statement returns now; of one without a digest the number of rows alone, if that is as it was."""
+    """The present result of a statement. Without a captured digest, just the number of rows if it is the same."""
     if not lineage.answers:
         reader.snapshot.require_accepted(lineage.sql, session)
         return None
@@ -306,7 +306,7 @@ def _answer(
 
 
 def loop_of(shape: Shape, catalog: Catalog, session: Session) -> tuple[Lineage, Batch] | str:
-    """The lineage of a shape and how to ask for all of its bindings at once, or why that cannot be."""
+    """The lineage of a shape and the batch for all of its bindings, or why there is none."""
     if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
         return "there is one binding"
     try:
@@ -328,7 +328,7 @@ def loop_of(shape: Shape, catalog: Catalog, session: Session) -> tuple[Lineage, 
 def _together(
     shape: Shape, lineage: Lineage, found: Batch, session: Session, reader: Reader, inside: Inside
 ) -> tuple[list[_Made], set[Binding]]:
-    """The lineage of a loop, asked for all bindings at once; and the bindings that could be asked so."""
+    """The lineage of a loop from common queries, and the bindings that these covered."""
     within: Batch | None = None
     if lineage.query is not None and any(table.full_name in inside for table in lineage.tables):
         asked_inside = batch(narrowed(lineage.query, inside))
@@ -337,7 +337,7 @@ def _together(
         within = asked_inside
     try:
         if found.leaves:
-            # one binding is like another, and to explain a long list takes the server as long as to answer it
+            # one binding is enough: explaining a long list takes the server as long as running it
             example = next(parts([next(iter(shape.bindings))], found)).condition
             reader.snapshot.require_accepted(with_keys(found.leaves[0], example), session)
         agreeing, answers = _agreeing(shape, lineage, found, session, reader)
@@ -365,9 +365,9 @@ def _leaves_of(part: Part, lineage: Lineage, found: Batch) -> list[Leaf]:
 def _apart(
     agreeing: Sequence[Part], lineage: Lineage, found: Batch, within: Batch, reader: Reader
 ) -> Iterator[list[tuple[Part, list[Leaf]]]]:
-    """The bindings whose statements depend on rows inside alone, and each of the others by itself.
+    """The bindings whose statements depend only on rows inside, and each of the others by itself.
 
-    A list of bindings of which some depend on other rows is halved until it is known which.
+    A list in which some bindings depend on other rows is halved until these are found.
     """
     kept: list[tuple[Part, list[Leaf]]] = []
     pending = list(agreeing)[::-1]
@@ -396,7 +396,7 @@ def _apart(
 
 
 class Part(NamedTuple):
-    """Some bindings of a shape: the condition that names them, and the keys of its only leaf if they are known."""
+    """Some bindings of a shape: the condition that selects them, and the keys of the only leaf if known."""
 
     condition: str
     bindings: list[Binding]
@@ -404,7 +404,7 @@ class Part(NamedTuple):
 
 
 def parts(bindings: Iterable[Binding], found: Batch) -> Iterator[Part]:
-    """The bindings in lists of at most about `LIST_BYTES`."""
+    """The bindings in lists of about `LIST_BYTES` at most."""
     rows: list[str] = []
     named: list[Binding] = []
     size = 0
@@ -421,18 +421,18 @@ def parts(bindings: Iterable[Binding], found: Batch) -> Iterator[Part]:
         yield Part(f"({found.columns}) IN ({', '.join(rows)})", named)
 
 
-# Of a list of bindings of which so many are not as they were (one in …), each is asked for alone.
+# If more than one in _MANY bindings of a list have changed, each gets its own query.
 _MANY = 8
 
 
 def _agreeing(
     shape: Shape, lineage: Lineage, found: Batch, session: Session, reader: Reader
 ) -> tuple[list[Part], dict[Binding, Answer]]:
-    """The bindings whose statements return now what they returned, and their answers.
+    """The bindings whose results have not changed, and their answers.
 
-    One query returns the rows of many bindings, each row after the values that tell whose it is. A list counts only if
-    each of its bindings has what it had, and no row is left over: else it is halved, until it is known which bindings
-    are to be asked for alone. (A row can be left over since a server finds texts equal that are not the same.)
+    One query returns the rows of many bindings, each row after the values that identify its binding. A list is accepted
+    only if no result has changed and no row is left over. Otherwise it is halved until the bindings that need their
+    own queries are found. (A row can be left over because different texts can be equal.)
     """
     then = {
         binding: wanted
@@ -450,7 +450,7 @@ def _agreeing(
             with_keys(found.answers, part.condition), session, len(found.order)
         )
         if names and names != names_of(columns):
-            return [], {}  # a column has another name now, or an expression has one here
+            return [], {}  # a column was renamed, or the rewritten text names an expression differently
         wrong = [b for b in part.bindings if not then[b].agrees(sums.get(then[b].first), empty)]
         if not wrong and len(sums) == sum(then[b].first in sums for b in part.bindings):
             agreeing.append(part._replace(keys=_keys(part, lineage, found, sums, reader)))
@@ -465,7 +465,7 @@ def _agreeing(
 def _keys(
     part: Part, lineage: Lineage, found: Batch, sums: Mapping[bytes, tuple[int, int]], reader: Reader
 ) -> Columns | None:
-    """The keys of the only leaf where each binding is the primary key of a row that is there."""
+    """The keys of the only leaf, if each binding is the primary key of an existing row."""
     if found.point is None or len(sums) < len(part.bindings):
         return None
     return keys_of(part.bindings, found.point, lineage.leaves[0].table, reader.coder)
@@ -476,9 +476,9 @@ def _without_keys(sql: str) -> str:
 
 
 def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
-    """SQL for the number of rows of a statement, if nothing else is known of what it returned.
+    """SQL for the number of rows of a statement, if only their number is known from the capture.
 
-    Its output names are made to differ, to be a derived table.
+    Its output names are made distinct, as a derived table needs.
     """
     if lineage.query is None or any(statement.digest is not None for statement in members):
         return None

@@ -1,4 +1,4 @@
-"""Options: what a user chooses of a slice."""
+"""Options: a user's choices for a slice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARTS = ("all", "referenced")
 
 @dataclass(frozen=True)
 class Bound:
-    """Rows of ``table`` (full name) that may leave: those that the SELECT ``sql`` reads."""
+    """The rows of ``table`` (full name) that may leave the lab: those that the SELECT ``sql`` reads."""
 
     table: str
     sql: str
@@ -21,27 +21,27 @@ class Bound:
 
 @dataclass(frozen=True)
 class Options:
-    """What is chosen of a slice.
+    """The choices for a slice.
 
     Attributes
     ----------
     parts : {"all", "referenced"}
         Whether a master brings all of its parts.
     strict : bool
-        Raise where a statement cannot be analysed, instead of exporting its tables whole.
+        Raise if a statement cannot be analysed, instead of exporting its whole tables.
     closed : bool
-        False leaves out the cascade: only the rows that statements read.
+        False leaves out the cascade, so that the slice has only rows that statements read.
     down : bool
-        Take also all rows that refer to rows that were read, and so on down.
+        Also take all rows that refer to rows that were read, and so on.
     virtual : tuple of ForeignKey
         References that the database does not declare.
     only : tuple of Bound
-        Keep the slice inside of them: rows of the bounded tables that these do not name, and all that descends from
-        such rows, are outside, and so is what would be there for their sake.
+        Bounds of the slice. Rows of a bounded table that no bound names, and all their descendants, are left out, and
+        so is everything that only they need.
     skip_statements : sequence of int
-        Numbers of statements to leave out of it.
+        Numbers of statements to leave out.
     guard : tuple of Bound
-        Refuse where rows outside of these are in the slice.
+        Raise if the slice has rows outside of these bounds.
     """
 
     parts: str = "all"

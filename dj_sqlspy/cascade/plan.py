@@ -1,8 +1,8 @@
-"""Plan: what a cascade will ask of the server, in which order, before any of it is asked.
+"""Plan: the queries of a cascade in order, before any is sent.
 
-In: shapes of captured statements and the `Catalog`. Out: a `Plan`, a list of steps with their queries, which prints.
-It asks nothing. How many keys there are is not known yet: a query that is sent once for each list of new keys
-(`keys.LIST_BYTES`) says so, and is sent only if there are any.
+In: shapes of captured statements and the `Catalog`. Out: a `Plan`, a list of steps with their queries, for printing.
+The number of keys is still unknown. A query that is sent once for each list of new keys (`dialect.LIST_BYTES`) says so,
+and is sent only if there are any.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EACH_LIST = f"once for every {LIST_BYTES // 1000} kB of new keys"
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is done.
+    """One step.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Step:
     how_often : str
         How often ``sql`` is sent.
     sql : tuple of str
-        Queries; ``…`` stands where keys or values are filled in.
+        Queries, with ``…`` in place of keys or values.
     """
 
     what: str
@@ -45,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a cascade in their order."""
+    """The steps of a cascade in order."""
 
     steps: tuple[Step, ...]
 
@@ -126,7 +126,7 @@ def plan(
 def included_tables(
     catalog: Catalog, filled: Collection[str], reports: Sequence[StatementReport], parts: str
 ) -> set[str]:
-    """Tables with rows, tables that statements name, what these refer to, and the parts of them."""
+    """Tables with rows, tables that statements name, their ancestors, and the parts of all these."""
     names = set(filled) | {name for report in reports for name in report.tables}
     while True:
         more = catalog.ancestors(names)
@@ -138,7 +138,7 @@ def included_tables(
 
 
 def _of_shape(shape: Shape, session: Session, catalog: Catalog) -> tuple[Lineage, Step]:
-    """The lineage of a shape, and how its leaves are asked for."""
+    """The lineage of a shape, and the step that reads its leaves."""
     bindings, loop = len(shape.bindings), loop_of(shape, catalog, session)
     lineage = analyse(
         shape.first.sql, catalog, kind=shape.kind, default_schema=shape.database or None, session=session
@@ -146,7 +146,7 @@ def _of_shape(shape: Shape, session: Session, catalog: Catalog) -> tuple[Lineage
     what = f"rows that {_numbers(shape)} depend{'s' if len(shape.numbers) == 1 else ''} on"
     if not isinstance(loop, str):
         found = loop[1]
-        leaves = () if found.point else found.leaves  # by its key a row is known once it was answered
+        leaves = () if found.point else found.leaves  # the answer already tells the keys
         often = f"once for every {LIST_BYTES // 1000} kB of its {bindings:,} lists of values"
         return lineage, Step(what, often, tuple(_shown(text) for text in (found.answers, *leaves)))
     often = ONCE if bindings == 1 else f"once for each of its {bindings:,} lists of values ({loop}), such as"
@@ -158,7 +158,7 @@ def _of_shape(shape: Shape, session: Session, catalog: Catalog) -> tuple[Lineage
 
 
 def _closure(catalog: Catalog, reached: set[str], seen: set[str], parts: str) -> Iterator[Step]:
-    """What is asked to close the rows of the tables in ``reached``, to which it adds those that these lead to."""
+    """The steps that close the rows of the tables in ``reached``, to which it adds those that they lead to."""
     while reached - seen:
         name = max(reached - seen, key=catalog.position)
         seen.add(name)

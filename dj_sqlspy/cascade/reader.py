@@ -1,6 +1,6 @@
-"""Reader: keys of rows, read in one snapshot.
+"""Reader: reads keys of rows in one snapshot.
 
-In: a `Snapshot`, and queries for keys. Out: the keys as `keysets` holds them. It knows nothing of slices.
+In: a `Snapshot`, and queries for keys. Out: the keys in the form of `keysets`. It knows nothing of slices.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .keysets import Coder, Columns, joined
 
 
 class Reader:
-    """Reads keys, all with one coder, so that keys of several queries can be compared.
+    """Reads keys with one coder, so that keys of several queries can be compared.
 
     Attributes
     ----------
@@ -29,10 +29,10 @@ class Reader:
         self.coder = Coder()
 
     def keys(self, table: Table, sql: str, session: Session = PLAIN) -> Columns:
-        """The keys that a query returns; its answer is read in pieces, since it can be large."""
+        """The keys that a query returns. The answer can be large, so it is read in blocks."""
         parts = [self.coder.read(table, rows) for rows in self.snapshot.blocks(sql, session)]
         return joined(parts) if parts else self.coder.read(table, ())
 
     def lists(self, table: Table, keys: Columns) -> Iterator[list[Key]]:
-        """The keys as tuples, in lists that a query can hold."""
+        """The keys as tuples, in lists that fit into a query."""
         return table.dialect.chunks(key_columns(table), self.coder.keys(table, keys))

@@ -1,7 +1,7 @@
 """Command line: ``dj-sqlspy``, a thin layer over the library; a command for a method.
 
-`main` has the parser and what looks at papers and bundles, `capture` what captures, `publish` what is published beside
-the rows; `launch` runs programs, `notebook` has the magics of IPython, `terminal` asks and shows.
+`main` has the parser and the commands for papers and bundles, `capture` those that capture, `publish` the others.
+`launch` runs programs, `notebook` has the magics of IPython, `terminal` asks and shows.
 """
 
 from .main import main

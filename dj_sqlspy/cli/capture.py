@@ -1,7 +1,7 @@
 """Commands that capture, and commands for journals.
 
-In: arguments. Out: what the started program does, or what was done to journals. A command is a thin layer over a
-function, and imports what it needs itself.
+In: arguments. Out: a program that runs, or changed journals. A command is a thin layer over a function, and imports
+what it needs itself.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def add_commands(add: Add) -> None:
 def _run(options: argparse.Namespace) -> int:
     from .launch import run
 
-    # argparse ends what belongs to an option at "--", and has the rest for the program
+    # argparse ends the arguments of an option at "--"; the rest is for the program
     return run(
         options.program if options.module is None else ["-m", *options.module, *options.program],
         paper=options.paper,

@@ -37,7 +37,7 @@ def run(
     paper, analysis, home, append
         As of `export`; the analysis' default is also the name of the program.
     kernel : str, optional
-        For a notebook; default: the one that it names, else ``python3``.
+        The kernel of a notebook; default: the one that it names, else ``python3``.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def run(
     }
     environment = os.environ | {settings.variable(name): str(value) for name, value in wanted.items()}
     command = [sys.executable, *program]
-    if sys.platform == "win32":  # there is no way to take the place of a process
+    if sys.platform == "win32":  # a process cannot replace itself there
         return subprocess.call(command, env=environment)
     sys.stdout.flush()
     sys.stderr.flush()

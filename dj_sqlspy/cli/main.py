@@ -1,8 +1,8 @@
 """Command line: ``dj-sqlspy``, a thin layer over the library: one command for each method.
 
-In: arguments. Out: tables for a terminal, and an exit code: 0, or 1 with one message where a `SpyError` says
-what is wrong (2 for wrong arguments, as argparse has it). It holds no logic. What a command needs is imported
-by it, so that ``dj-sqlspy papers`` needs no sqlglot.
+In: arguments. Out: tables for a terminal, and an exit code: 0; 1 with the message of a `SpyError`; 2 for wrong
+arguments, as in argparse. It has no logic of its own. Each command imports what it needs, so ``dj-sqlspy papers`` does
+not import sqlglot.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dj-sqlspy: interrupted.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
+    except BrokenPipeError:  # the reader of the pipe has ended, such as `head`
         sys.stderr.close()
         return 1
     except Exception as error:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-# Groups of commands; for each command an example, and what one does next.
+# Groups of commands; for each command an example and the next step.
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "capture": {
         "run": ("run --paper paper1 --analysis fig2 fig2.py", "show paper1"),
@@ -89,7 +89,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 
 
 def _groups() -> str:
-    """The commands by what they are for, as the help of ``dj-sqlspy`` ends."""
+    """The end of the help of ``dj-sqlspy``: the commands by purpose."""
     return "\n".join(f"{group + ':':18}{', '.join(commands)}" for group, commands in GROUPS.items())
 
 
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_groups(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    # not abbreviated: what stands behind the name of a script is not ours
+    # no abbreviations: options after the name of a script are not ours
     parser.allow_abbrev = False
     parser.add_argument("--version", action="version", version=f"dj-sqlspy {__version__}")
     parser.add_argument(
@@ -215,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# Commands that write journals, and so make the folder that they are in.
+# Commands that write journals and so create their folder.
 _MAKES_HOME = ("run", "merge")
 
 
@@ -225,7 +225,7 @@ def _require_folder(home: str) -> None:
 
 
 def _said_by_server(error: Exception) -> str | None:
-    """A message where a server cannot be reached or refuses an account; None for any other error."""
+    """The message if a server cannot be reached or refuses the account; None for any other error."""
     import datajoint
 
     from ..servers import DRIVER_ERRORS
@@ -378,7 +378,7 @@ def _dump(options: argparse.Namespace) -> None:
     own = argparse.ArgumentParser(prog="dj-sqlspy dump", add_help=False, allow_abbrev=False)
     own.add_argument("--jobs", type=int, default=1)
     own.add_argument("--engine", default="mysqldump")
-    # after the folder, where argparse takes all for options of the client
+    # options of ours after the folder, where argparse takes everything as options of the client
     chosen, rest = own.parse_known_args(options.options)
     if not rest:
         from .terminal import log_in

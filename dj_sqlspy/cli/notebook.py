@@ -45,7 +45,7 @@ def load(shell: Any) -> None:
     """Register the magics with an IPython shell (``%load_ext dj_sqlspy`` calls this)."""
 
     def sqlspy(line: str, cell: str | None = None) -> None:
-        __tracebackhide__ = True  # an error in the cell is shown from the cell on
+        __tracebackhide__ = True  # so that the traceback of an error starts in the cell
         try:
             words = shlex.split(line)
         except ValueError as error:
@@ -71,7 +71,7 @@ def load(shell: Any) -> None:
 
 
 def _run(shell: Any, cell: str) -> None:
-    """Run a cell, and raise what it raises: it is then shown once, by the cell around."""
+    """Run a cell and raise its error, which the outer cell then shows once."""
     __tracebackhide__ = True
     shown = ("showtraceback", "showsyntaxerror")
     for name in shown:

@@ -1,7 +1,7 @@
-"""Commands for what is published beside the rows.
+"""Commands for slices, files, inspections and reports.
 
-In: arguments. Out: tables for a terminal. As in `cli`, a command is a thin layer over a method, and imports
-what it needs itself.
+In: arguments. Out: tables for a terminal. As in `cli`, a command is a thin layer over a method, and imports what it
+needs itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
 
-SHOWN = 30  # files that are named one by one before they are only counted
+SHOWN = 30  # files that are named; further ones are only counted
 
 
 def add_commands(add: Add) -> None:
@@ -81,7 +81,7 @@ def add_commands(add: Add) -> None:
 
 
 def add_paper(parser: argparse.ArgumentParser) -> None:
-    """The paper of a command, and which of its analyses."""
+    """Add the arguments for a paper and its analyses."""
     parser.add_argument("paper", metavar="PAPER")
     parser.add_argument(
         "--analysis",
@@ -92,7 +92,7 @@ def add_paper(parser: argparse.ArgumentParser) -> None:
 
 
 def add_slice_options(parser: argparse.ArgumentParser) -> None:
-    """The paper, and the options of `Paper.slice`."""
+    """Add the arguments for a paper and the options of `Paper.slice`."""
     add_paper(parser)
     parser.add_argument(
         "--parts",
@@ -153,7 +153,7 @@ def _slice(options: argparse.Namespace) -> None:
 
     chosen = slice_options(options)
     if options.plan:
-        del chosen["strict"]  # it shows when the statements are analysed on the server
+        del chosen["strict"]  # it matters only when statements are analysed on the server
         print(visible(str(paper_of(options).plan(**chosen))))
         return
     _print_slice(paper_of(options).slice(**chosen))
@@ -190,12 +190,12 @@ def _why(options: argparse.Namespace) -> None:
 
 
 def key_of(table: Table, texts: Mapping[str, str]) -> dict[str, Any]:
-    """A primary key from the texts that a person typed for its values.
+    """A primary key from typed texts of its values.
 
     Raises
     ------
     SliceError
-        If a name is not that of a column of the primary key, or a value is of another type.
+        If a name is not a column of the primary key, or a value has the wrong type.
     """
     out: dict[str, Any] = {}
     for name, text in texts.items():
@@ -317,7 +317,7 @@ def _show_files(files: list[File], all_of_them: bool) -> None:
 
 @contextlib.contextmanager
 def _progress(text: str, unit: str) -> Iterator[tuple[Callable[[int], Any], Callable[[int], Any]]]:
-    """A progress bar on the standard error where that is a terminal; how to advance it, and to tell its end."""
+    """A progress bar on the standard error if that is a terminal. Yields functions that advance it and set its end."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 

@@ -1,7 +1,7 @@
-"""Terminal: how the command line asks and shows.
+"""Terminal: questions and tables of the command line.
 
-In: what a command has found, and the account that ``dj.config`` lacks. Out: tables as wide as the terminal, and
-questions at it.
+In: the results of commands, and a ``dj.config`` that may lack an account. Out: tables as wide as the terminal, and
+questions.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from ..display import one_line
 from ..errors import SpyError
 from ..paper import Paper
 
-# Characters of one cell.
+# Longest text of one cell, in characters.
 _LONGEST = 1 << 20
 
 
 def log_in(needed: bool = True) -> None:
-    """Ask on the terminal for what ``dj.config`` lacks of an account, as both lines then find it there.
+    """Ask on the terminal for the parts of an account that ``dj.config`` lacks, and set them there.
 
     Parameters
     ----------
     needed : bool
-        Whether it is an error that there is no terminal, or that no user is known.
+        Whether it is an error if there is no terminal, or the user is unknown.
 
     Raises
     ------
     SpyError
-        If there is no account, and no terminal to ask at.
+        If there is neither an account nor a terminal.
     """
     host = datajoint.config["database.host"]
     missing = [name for name in ("user", "password") if datajoint.config[f"database.{name}"] is None]
@@ -72,7 +72,7 @@ def agreed(question: str) -> bool:
 
 
 def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
-    """The paper that is named; with ``server``, an account is asked for where there is none."""
+    """The named paper. With ``server``, ask for a missing account."""
     paper = Paper(options.paper, home=options.home, analyses=getattr(options, "analysis", None))
     if settings.get("schema") or (server and paper.captured_here):
         log_in()
@@ -80,7 +80,7 @@ def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
-    """A table as wide as the terminal, long text cut; all of it where the output is no terminal."""
+    """Print a table as wide as the terminal, with long texts cut; all of it if the output is not a terminal."""
     console = Console(soft_wrap=not sys.stdout.isatty())
     if not console.is_terminal:
         console.width = 10_000
@@ -101,5 +101,5 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: S
 
 
 def time_text(when: datetime | None) -> str:
-    """A moment in the time of this place."""
+    """A time in the local time zone."""
     return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"

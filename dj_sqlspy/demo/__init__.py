@@ -1,6 +1,6 @@
 """A demonstration that ships with the package: ``dj-sqlspy demo``.
 
-`pipeline` is a small laboratory of three projects, `analysis` what a paper of one of them reads, `show` goes the
-whole way of the data and prints what came of it, `run` puts these together. ``make demo`` in a checkout does the
-same with a public pipeline of 68 tables, and uses `show` too.
+`pipeline` is a small laboratory of three projects, `analysis` reads for a paper on one of them, `show` exports, loads
+and replays it and prints the outcome, `run` combines these. ``make demo`` in a checkout does the same with a public
+pipeline of 68 tables, and also uses `show`.
 """

@@ -1,4 +1,4 @@
-"""What a paper on one project of the small laboratory reads: ordinary DataJoint, nothing of dj-sqlspy.
+"""The analysis of a paper on one project of the small laboratory: ordinary DataJoint without dj-sqlspy.
 
 In: the `Pipeline`. Out: numbers on standard output, and rows of the computed table ``Response``.
 """

@@ -1,7 +1,7 @@
 """A small laboratory: animals of three projects, their sessions, trials with recorded traces.
 
-In: a DataJoint connection and a prefix for schema names. Out: a `Pipeline` with the tables declared in two schemas
-and filled. It is written for DataJoint 0.14 and 2.x alike, and knows nothing of dj-sqlspy's capture.
+In: a DataJoint connection and a prefix for schema names. Out: a `Pipeline` with declared and filled tables in two
+schemas. It works with DataJoint 0.14 and 2.x, and does not use dj-sqlspy.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from ..compat import IS_V2
 
 PROJECTS = ("attention", "memory", "reward")
-ANIMALS, SESSIONS, TRIALS, SAMPLES = 4, 3, 40, 60  # of each project, animal, session, trial
+ANIMALS, SESSIONS, TRIALS, SAMPLES = 4, 3, 40, 60  # per project, animal, session, trial
 
-# The two lines name column types differently; a blob of 2.x without <> holds bytes only.
+# The two lines name column types differently; in 2.x a blob without <> contains only bytes.
 TYPES = (
     {"int": "int32", "float": "float64", "blob": "<blob>"}
     if IS_V2
@@ -29,7 +29,7 @@ TYPES = (
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The table classes, as a lab's module would hold them, and the schema for one's own results."""
+    """The table classes, as in a lab's module, and the schema for the user's own results."""
 
     Project: Any
     Animal: Any
@@ -115,7 +115,7 @@ def declare(connection: Any, prefix: str) -> Pipeline:
 
 
 def fill(pipeline: Pipeline, seed: int = 1) -> None:
-    """Insert the synthetic rows; a seed gives the same rows each time."""
+    """Insert synthetic rows; the same seed gives the same rows."""
     numbers, traces = random.Random(seed), np.random.default_rng(seed)
     for project in PROJECTS:
         for animal in range(1, ANIMALS + 1):

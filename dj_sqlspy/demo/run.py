@@ -1,8 +1,7 @@
-"""``dj-sqlspy demo``: the small laboratory, a paper's analysis of it, and the slice behind that.
+"""``dj-sqlspy demo``: the small laboratory, a paper's analysis, and its slice.
 
-In: nothing, or the folder to write the bundle to. Out: the table that `show` prints. It runs on a private server where
-there is a program for one; else on the server of ``dj.config``, in schemas with a prefix of its own that it removes
-again.
+In: nothing, or the folder for the bundle. Out: the table that `show` prints. It runs on a private server if there is a
+program for one. Otherwise it uses the server of ``dj.config``, in schemas with its own prefix, which it removes again.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def run(folder: Path | None = None) -> Outcome:
     Parameters
     ----------
     folder : path, optional
-        Where the bundle is written, to be looked at; by default it is gone at the end.
+        A folder to keep the bundle in; by default it is deleted at the end.
 
     Raises
     ------
@@ -55,7 +54,7 @@ def run(folder: Path | None = None) -> Outcome:
         private = servers.find_server() is not None
         with steps("start a server" if private else "connect"):
             connection = stack.enter_context(_private() if private else _configured())
-        # on a server with other schemas, a name that none of them has
+        # on a server with other schemas, a prefix that none of them has
         prefix = "demo_" if private else f"sqlspy_demo_{secrets.token_hex(4)}_"
         stack.enter_context(_removed(connection, prefix))
         with steps("declare and fill"):
@@ -84,7 +83,7 @@ def run(folder: Path | None = None) -> Outcome:
 
 
 def _rows_of_others(cut: Slice, lab: Pipeline) -> int:
-    """Rows of the slice that belong to an animal or a project that is not the paper's."""
+    """The number of rows of the slice that belong to an animal or project of another paper."""
     projects = (lab.Project - PAPER).proj()
     animals = (lab.Animal - PAPER).proj()
     count = 0
@@ -111,7 +110,7 @@ def _configured() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _removed(connection: Any, prefix: str) -> Iterator[None]:
-    """Drop the schemas with the prefix at the end, whatever happened."""
+    """Drop the schemas with the prefix at the end, also after an error."""
     try:
         yield
     finally:

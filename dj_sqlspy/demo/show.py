@@ -1,8 +1,8 @@
-"""The whole way of the data: slice, bundle, dump, load, replay, and a table of the outcome.
+"""All steps from the slice on: slice, bundle, dump, load, replay, and a table of the outcome.
 
-In: a paper that something was captured for. Out: an `Outcome`, which prints as a table: rows exported of rows in
-the database, statements that gave an equal result, orphans, rows of other projects, seconds for each step. It
-captures nothing and knows no pipeline.
+In: a paper with captured analyses. Out: an `Outcome`, which prints as a table: rows exported of rows in the database,
+statements with equal results, orphans, rows of other projects, seconds for each step. It captures nothing and knows no
+pipeline.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ full_name, quote = MYSQL.full_name, MYSQL.quote
 
 
 class Steps(dict[str, float]):
-    """Seconds that each step took, and a line on the terminal when one is done."""
+    """Seconds of each step, and a line on the terminal after each."""
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -43,20 +43,20 @@ class Steps(dict[str, float]):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an export.
+    """The outcome of an export.
 
     Attributes
     ----------
     cut : Slice
     bundle : Bundle
     report : ReplayReport or None
-        None where there was no program to start a second server with.
+        None if there was no program for a second server.
     captured : mapping of str to int
-        Statements in the record of the paper, for each kind.
+        Number of captured statements of each kind.
     totals : mapping of str to int
-        Rows in the database, for each table of the pipeline's schemas.
+        Number of rows in the database, for each table of the pipeline's schemas.
     of_others : int
-        Rows of other projects in the slice.
+        Number of rows of other projects in the slice.
     steps : mapping of str to float
         Seconds.
     """
@@ -71,7 +71,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Whether the slice is sufficient, intact and minimal, as far as this run can tell."""
+        """Whether the slice is sufficient, intact and minimal according to this run."""
         return self.report is not None and self.report.equal and not self.of_others
 
     def __rich__(self) -> RenderableType:
@@ -123,12 +123,12 @@ def connect(server: Server) -> Any:
         datajoint.config[f"database.{name}"] = getattr(server, name)
     datajoint.config["database.use_tls"] = False
     datajoint.config["safemode"] = False
-    datajoint.logger.setLevel("WARNING")  # no line about each connection
+    datajoint.logger.setLevel("WARNING")  # without a line for each connection
     return datajoint.conn(reset=True)
 
 
 def row_counts(connection: Any, prefix: str) -> dict[str, int]:
-    """Rows of each table in the schemas whose name starts with ``prefix``, DataJoint's own tables left out."""
+    """Number of rows of each table in the schemas with ``prefix``, without DataJoint's own tables."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_schema, table_name FROM information_schema.tables"
@@ -152,21 +152,21 @@ def show(
     *,
     replay: bool = True,
 ) -> Outcome:
-    """Export a paper's slice, load it elsewhere, replay its statements, and print what came of it.
+    """Export a paper's slice, load it elsewhere, replay its statements, and print the outcome.
 
     Parameters
     ----------
     paper : Paper
     folder : Path
-        Where the bundle is written.
+        Folder for the bundle.
     totals : mapping of str to int
-        As `row_counts` gives them.
+        From `row_counts`.
     count_of_others : callable
-        How many rows of a slice belong to projects that the paper is not about.
+        Counts the rows of a slice that belong to other projects than the paper's.
     steps : Steps
-        With the steps that came before.
+        The previous steps.
     replay : bool
-        False where no second server can be started.
+        False if no second server can be started.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def show(
     outcome = Outcome(cut, bundle, report, captured, totals, count_of_others(cut), dict(steps))
     console = Console(soft_wrap=True)
     if not console.is_terminal:
-        console.width = 200  # a file has no width to keep to
+        console.width = 200  # a file has no width of its own
     console.print()
     console.print(outcome, markup=False, highlight=False)
     if report is not None and not report.equal:

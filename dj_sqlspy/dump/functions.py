@@ -1,6 +1,6 @@
-"""Functions: the stored functions that captured statements and their views call, and what cannot be replayed without.
+"""Functions: the stored functions that captured statements and their views call.
 
-In: a `Slice`. Out: the names of the functions; views that are left out because a function is; a mark on each statement
+In: a `Slice`. Out: the names of the functions; views that are left out for lack of a function; a mark on each statement
 that calls a function which is not in the bundle. The server's backend says which functions a bundle can have.
 """
 
@@ -25,14 +25,14 @@ Name = tuple[str, str]
 
 
 def called(sql: str, schema: str | None) -> set[Name]:
-    """Schema and name of each stored function that a statement calls; one without a schema is of ``schema``.
+    """Schema and name of each stored function that a statement calls. The default schema is ``schema``.
 
     >>> called("SELECT lab.twice(x), UPPER(y), thrice(x) FROM t", "own") == {("lab", "twice"), ("own", "thrice")}
     True
     """
     try:
         statement = parse(sql)
-    except Unsupported:  # of which lineage has told already
+    except Unsupported:  # lineage has reported it
         return set()
     found = set()
     for node in statement.find_all(exp.Anonymous):
@@ -44,7 +44,7 @@ def called(sql: str, schema: str | None) -> set[Name]:
 
 
 def called_functions(cut: Slice) -> list[Name]:
-    """The stored functions that statements call, themselves or through a view."""
+    """The stored functions that statements call, directly or through a view."""
     found = {name for _, names in _callers(cut) for name in names}
     for view in needed_views(cut).whole:
         table = cut.catalog.tables[view]
@@ -53,7 +53,7 @@ def called_functions(cut: Slice) -> list[Name]:
 
 
 def without_functions(cut: Slice, missing: Collection[Name]) -> Views:
-    """The views that a slice can hold if it lacks some stored functions."""
+    """The views that a slice can contain without some stored functions."""
     views = needed_views(cut)
     left_out: set[str] = set()
     for view in views.whole:  # each after those that it reads
@@ -68,7 +68,7 @@ def without_functions(cut: Slice, missing: Collection[Name]) -> Views:
 
 
 def note(manifest: dict[str, Any], cut: Slice, missing: Collection[Name]) -> list[int]:
-    """Mark the statements of a manifest that cannot be replayed for lack of a function; their numbers."""
+    """Mark statements of a manifest that cannot be replayed for lack of a function. Returns their numbers."""
     if not missing:
         return []
     views = set(without_functions(cut, missing).left_out) - set(needed_views(cut).left_out)
@@ -85,7 +85,7 @@ def note(manifest: dict[str, Any], cut: Slice, missing: Collection[Name]) -> lis
 
 def _callers(cut: Slice) -> Iterator[tuple[int, set[Name]]]:
     """The number of each statement that calls stored functions, and these."""
-    known: dict[tuple[str, str], set[Name]] = {}  # statements that differ in literals only call the same
+    known: dict[tuple[str, str], set[Name]] = {}  # by template, since literals do not matter
     for report in cut.statements:
         key = lift(report.sql)[0], report.statement.database
         if key not in known:

@@ -1,9 +1,9 @@
-"""Key tables, so that very many scattered keys need one mysqldump and not hundreds.
+"""Key tables: write many scattered keys into a table, so that one mysqldump is enough instead of hundreds.
 
-In: a `Slice`, a connection whose account may create tables in one schema, and the name of that schema. Out: tables in
-it that hold the primary keys of the slice's rows, and for each the condition that reads these rows. Nothing is made
-anywhere else. If no schema is named, nothing is made and ``dump.sh`` holds all keys. The tables must be there while
-``dump.sh`` runs. It says which can be dropped afterwards.
+In: a `Slice`, a connection whose account may create tables in one schema, and the name of that schema. Out: tables with
+primary keys of the slice's rows, and for each the condition that selects these rows. Nothing is created elsewhere.
+Without a schema nothing is created, and ``dump.sh`` contains all keys. The tables must exist while ``dump.sh`` runs.
+The script says which can be dropped afterwards.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ..servers.snapshot import Refused
 from ..servers.tables import Table
 from ..slices import Slice, TableSlice
 
-# Restrictions of more bytes than this are worth a key table: they would take four commands and more.
+# Restrictions longer than this, in bytes, get a key table: they would need at least four commands.
 WORTH = 512 * 1024
 _LIST_BYTES = 400_000
 
 
 @dataclass(frozen=True)
 class KeyTable:
-    """Keys of the rows of ``table``, in the table ``name`` (full)."""
+    """The keys of some rows of ``table``, in the table ``name`` (full name)."""
 
     name: str
     table: str
@@ -34,22 +34,22 @@ class KeyTable:
 
 
 def key_tables(cut: Slice, schema: str, connection: Any) -> list[KeyTable]:
-    """Make a key table for each table of the slice whose restriction is long.
+    """Create a key table for each table of the slice whose restriction is long.
 
-    Its name tells its contents, so one that was made for the same rows before is used again.
+    Its name contains a digest of its contents, so a table for the same rows is used again.
 
     Parameters
     ----------
     cut : Slice
     schema : str
-        Where they are made; it must exist.
+        An existing schema for the key tables.
     connection : pymysql connection
-        To the source, with ``GRANT CREATE, INSERT, SELECT, DROP`` on the schema.
+        To the source, with ``GRANT CREATE, INSERT, DELETE, SELECT`` on the schema.
 
     Raises
     ------
     BundleError
-        If the server refuses it, or the rows are not the slice's any more.
+        If the server refuses it, or the rows have changed since the slice was made.
     """
     made = []
     for entry in cut.tables.values():

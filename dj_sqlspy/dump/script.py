@@ -1,6 +1,6 @@
 """Script: a slice becomes the text of two shell scripts, ``dump.sh`` and ``restore.sh``.
 
-In: a `Slice`, and the `Source` that was read of its server. Out: text. What a script looks like is the server's own.
+In: a `Slice`, and the `Source` from its server. Out: text. The server's backend writes the scripts.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .keytables import KeyTable
 
 
 def read_source(connection: Any, cut: Slice, comments: bool = True) -> Source:
-    """Read what the scripts need to know of the source.
+    """Read what the scripts need to know about the source.
 
     Parameters
     ----------
     connection : connection of the driver, to the source
     cut : Slice
     comments : bool
-        Whether tables and columns keep their comments.
+        Whether to keep comments of tables and columns.
 
     Raises
     ------
@@ -67,18 +67,18 @@ def dump_script(
     cut : Slice
     source : Source
     title : str
-        In words what is dumped.
+        What is dumped, in words.
     contents : mapping
-        By full table name and column, SQL to select in the place of the column (see `exclude`).
+        By full table name and column, SQL to select instead of the column (see `exclude`).
     connection : connection of the driver, to the source
-        That the checksums of the rows are read by.
+        Reads the checksums of the rows.
     keys : sequence of KeyTable, optional
-        Tables of keys that long restrictions were written into (see `keytables`).
+        Tables of keys that replace long restrictions (see `keytables`).
 
     Raises
     ------
     BundleError
-        If rows of a table cannot be told by conditions that fit into a command, or are not those of the slice any more.
+        If the conditions for a table do not fit into commands, or the rows have changed since the slice was made.
     """
     backend, short = backend_of(connection), {one.table: one.condition for one in keys}
     parts = []
@@ -104,7 +104,7 @@ def dump_script(
 
 
 def restore_script(cut: Slice, source: Source, title: str) -> str:
-    """The text of ``restore.sh``; ``title`` says in words what is loaded."""
+    """The text of ``restore.sh``. ``title`` says what is loaded, in words."""
     parts = [Rows(entry.table, entry.rows, ()) for entry in _base(cut)]
     backend = backend_of(cut.connection)
     return backend.restore_script(parts, source, foreign_keys(cut), title, summary(cut))
@@ -115,7 +115,7 @@ def _base(cut: Slice) -> list[TableSlice]:
 
 
 def foreign_keys(cut: Slice) -> list[ForeignKey]:
-    """The foreign keys of the tables of the slice, without those that only configuration declares."""
+    """The foreign keys of the slice's tables, without virtual ones."""
     return [fk for name in cut.tables for fk in cut.catalog.parents(name) if not fk.virtual]
 
 

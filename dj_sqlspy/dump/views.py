@@ -1,6 +1,6 @@
-"""Views: those that captured statements name, and that the slice can hold.
+"""Views: the views that captured statements name, and whether the slice can contain them.
 
-In: a `Slice`. Out: the views, each after those that it reads; and those that read a table which is not in the slice.
+In: a `Slice`. Out: the views, each after those that it reads; and those that read a table outside of the slice.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Views:
     Attributes
     ----------
     whole : tuple of str
-        Whose tables are all in the slice, in the order to create them.
+        Views whose tables are all in the slice, in the order to create them.
     left_out : tuple of str
-        The others.
+        The other views.
     """
 
     whole: tuple[str, ...]
@@ -47,7 +47,7 @@ def needed_views(cut: Slice) -> Views:
     def is_held(table: Table) -> bool:
         return is_whole(table) if table.is_view else table.full_name in cut.tables
 
-    # statements that differ in literals only name the same tables
+    # statements that differ only in literals name the same tables
     for report in {(lift(r.sql)[0], r.statement.database): r for r in cut.statements}.values():
         for table in named(cut, report.sql, report.statement.database or None):
             if table is not None and table.is_view:
@@ -58,6 +58,6 @@ def needed_views(cut: Slice) -> Views:
 
 def named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
     """The tables and views that a statement or view names; None for one that is not in the catalog."""
-    with suppress(LineageError):  # of which lineage has told already
+    with suppress(LineageError):  # lineage has reported it
         return [cut.catalog.find(own, name, schema) for own, name in named_tables(sql, guess=False)]
     return []

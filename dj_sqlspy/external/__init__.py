@@ -1,6 +1,6 @@
 """External: the files outside of the database that rows of a slice need.
 
-`needed` reads from the database which files there are, `look` finds them in their stores, `copies` copies them.
+`needed` reads from the database which files are needed, `look` finds them in their stores, `copies` copies them.
 """
 
 from .file import File, Row, total

@@ -1,6 +1,6 @@
-"""Copies: the files behind a slice, copied into a folder that DataJoint can use as its stores.
+"""Copies: copies the files of a slice into a folder that DataJoint can use as its stores.
 
-In: a list of `File` and the `Stores` that they are in. Out: a folder with
+In: a list of `File` and their `Stores`. Out: a folder with
 
 =================  ==============================================================================
 ``STORE/PATH``     each file, at the path that it has in its store
@@ -8,9 +8,9 @@ In: a list of `File` and the `Stores` that they are in. Out: a folder with
 ``stores.json``    for ``dj.config["stores"]``, with locations relative to the folder
 =================  ==============================================================================
 
-A file appears under its name only once all of it was read and its checksum was what the database says. What
-was copied is not copied again, and a file that was copied in part goes on where it ended. On one disk a copy
-shares its blocks with the original where the file system can (reflink), else it is a hard link.
+A file gets its name only after it was read completely and its checksum agreed with the database. Files that were copied
+before are not copied again, and a partial copy is continued. On the same disk a copy shares its blocks with the
+original if the file system can (reflink); otherwise it is a hard link.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ LISTS = ("rsync", "rclone", "s5cmd")
 
 @dataclass(frozen=True)
 class Copied:
-    """What became of a copy.
+    """The result of copying.
 
     Attributes
     ----------
     folder : Path
     copied, linked, kept : int
-        Files that were copied, that share the contents of their original, and that were there already.
+        Number of files that were copied, that share the contents of their original, and that existed before.
     bytes : int
-        Of all files that are there now.
+        Size of all files in the copy.
     failed : tuple of (File, str)
-        Files that are not there, each with the reason.
+        Files that are not in the copy, each with the reason.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ class Copied:
 
     @property
     def complete(self) -> bool:
-        """True if every file is there."""
+        """True if no file is missing."""
         return not self.failed
 
     def __str__(self) -> str:
@@ -87,16 +87,16 @@ def copy_files(
     Parameters
     ----------
     files : sequence of File
-        Of `files_of`. Those that are not in their store are reported as failed.
+        From `files_of`. Those that are not in their store are reported as failed.
     folder : path
-        Made where it is not there. What another run copied into it is kept.
+        It is created if needed. Files of earlier copies stay.
     stores : Stores, optional
         Default: those of ``dj.config``.
     link : bool
-        Share blocks or make hard links where the file is on the same disk. A program that changes a hard link in
-        place changes the original too.
+        Share blocks or make hard links for files on the same disk. A program that changes a hard link in place changes
+        the original too.
     progress : callable, optional
-        Called with the bytes that were read, or need not be, as they go by.
+        Called with the number of bytes just done, also of files that need not be read.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def copy_files(
                 failed.append((file, file.note))
                 continue
             queue[pool.submit(_copy_one, file, folder, stores, link, done.get(_name(file)), told)] = file
-            if len(queue) >= 4 * WORKERS:  # so that a long list does not wait in memory
+            if len(queue) >= 4 * WORKERS:  # so that the memory does not fill with waiting files
                 finish(wait(queue, return_when=FIRST_COMPLETED).done)
         finish(wait(queue).done)
     _write_sums(folder / SUMS, folder, done)
@@ -152,7 +152,7 @@ def copy_files(
 
 
 def file_list(files: Sequence[File], program: str, stores: Stores, target: str = "files") -> str:
-    """A list of files for a program that copies many.
+    """A list of files as input of a copy program.
 
     ========  ==================================================================================
     rsync     ``rsync -a --files-from=LIST LOCATION/ TARGET/STORE/``; files of one store
@@ -166,12 +166,12 @@ def file_list(files: Sequence[File], program: str, stores: Stores, target: str =
     program : {"rsync", "rclone", "s5cmd"}
     stores : Stores
     target : str
-        The folder that s5cmd copies to.
+        The target folder of s5cmd.
 
     Raises
     ------
     FilesError
-        If the program is another one, or can't take these files.
+        If the program is unknown, or cannot copy these files.
     """
     if program not in LISTS:
         raise FilesError(f"Listing files for {program!r}: the programs are {', '.join(LISTS)}.")
@@ -194,7 +194,7 @@ def file_list(files: Sequence[File], program: str, stores: Stores, target: str =
                 f"Listing files for {program}: a list is of one store, and these are in {', '.join(names)};"
                 " choose one (--store NAME)."
             )
-        # rsync takes a line that starts with # or ; for a comment
+        # rsync reads a line that starts with # or ; as a comment
         lines = [f"./{file.path}" if program == "rsync" else file.path for file in there]
     return "".join(f"{line}\n" for line in dict.fromkeys(lines))
 
@@ -217,7 +217,7 @@ def _place(folder: Path, file: File) -> Path:
 def _copy_one(
     file: File, folder: Path, stores: Stores, link: bool, done: str | None, told: Callable[[int], None]
 ) -> tuple[str, str]:
-    """Copy one file; how it was done, and its SHA-256.
+    """Copy one file. Returns how it was done, and its SHA-256.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def _copy_one(
         return _fetch(file, place, stores, link, told)
     except FilesError:
         raise
-    except Exception as error:  # of the disk, minio, fsspec and what these stand on
+    except Exception as error:  # from the disk, minio, fsspec or their libraries
         raise FilesError(f"copying it: {error}") from error
 
 
@@ -273,7 +273,7 @@ def _fetch(
         partial.unlink()
         raise FilesError(wrong)
     os.replace(partial, place)
-    partial.unlink(missing_ok=True)  # to rename a hard link to another of the same file does nothing
+    partial.unlink(missing_ok=True)  # renaming one hard link to another of the same file does nothing
     return "linked" if linked else "copied", digests.sha256.hexdigest()
 
 
@@ -302,8 +302,8 @@ class _Digests:
 
 
 def _share(original: Path, place: Path) -> bool:
-    """Make ``place`` a reflink or a hard link of a file; False where the disks or file systems do not allow it."""
-    original = original.resolve()  # a link to a symbolic link would be one, too
+    """Make ``place`` a reflink or a hard link of a file; False if disks or file systems do not allow it."""
+    original = original.resolve()  # a hard link to a symbolic link would be a symbolic link
     with contextlib.suppress(ImportError):  # Windows has neither
         import fcntl
 
@@ -338,7 +338,7 @@ def _read_sums(path: Path) -> dict[str, str]:
     if path.exists():
         for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
             match = re.fullmatch(r"(\\?)([0-9a-f]{64})  (.+)", line)
-            if match:  # the last line may have been cut off
+            if match:  # the last line may be incomplete
                 name = match[3]
                 if match[1]:
                     name = re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), name)
@@ -359,7 +359,7 @@ def _write_configuration(path: Path, files: Sequence[File], stores: Stores) -> N
 
 
 def configuration(files: Sequence[File], stores: Stores) -> dict[str, Any]:
-    """What ``dj.config["stores"]`` has to be for a copy, with locations relative to the folder of the copy."""
+    """``dj.config["stores"]`` for a copy, with locations relative to its folder."""
     about: dict[str, Any] = {}
     for name in sorted({file.store for file in files}):
         try:
@@ -368,7 +368,7 @@ def configuration(files: Sequence[File], stores: Stores) -> dict[str, Any]:
             layout = {}
         about[name] = {"protocol": "file", "location": name, **layout}
         if any(file.kind == "filepath" and file.store == name for file in files):
-            about[name]["stage"] = name  # DataJoint 0.14 copies from a store to here when it fetches a path
+            about[name]["stage"] = name  # DataJoint 0.14 copies a file here when it fetches its path
         if stores.is_default(name):
             about["default"] = name
     return about

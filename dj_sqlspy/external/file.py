@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the slice that needs a file. ``dict(row.key)`` is its primary key, as `Slice.why` takes it."""
+    """A row of the slice that needs a file. ``dict(row.key)`` is its primary key, for `Slice.why`."""
 
     table: str
     column: str
@@ -27,25 +27,25 @@ class File:
     store : str
         Name of the store in DataJoint's configuration.
     path : str
-        In the store, below its location.
+        Path relative to the store's location.
     kind : str
         ``blob``, ``attach``, ``filepath``, ``hash``, ``npy``, ``object``, or the name of a lab's own codec.
     size : int or None
-        Bytes: as the database says, else as the store says; None if neither does.
+        Bytes according to the database, or else to the store; None if neither knows.
     checksum : str or None
-        ``md5:`` and 32 hexadecimal digits, as the database says; None where DataJoint keeps none.
+        ``md5:`` and 32 hexadecimal digits, from the database; None if DataJoint stores none.
     state : str
-        ``ok``; ``missing``; ``changed``: it has another size, or (where contents were read) another checksum
-        than the database says; ``outside``: its path leads out of the store; ``unreachable``: its store is.
+        ``ok``; ``missing``; ``changed``: its size, or (if contents were read) its checksum, differs from the
+        database; ``outside``: its path leads out of the store; ``unreachable``: its store cannot be reached.
     needed_by : tuple of Row
     note : str
         What is wrong if the state is not ``ok``.
     hashed_before : bytes
-        What the checksum takes in before the contents (0.14 hashes the name of an attachment, too).
+        Bytes that are hashed before the contents (0.14 also hashes the name of an attachment).
     folder : str or None
-        The folder that it is a part of, where the row refers to a folder.
+        The folder with this file, if the row refers to a folder.
     version : str
-        Of the file in its store: another once it was written again.
+        A mark of the file in its store that changes when it is written again.
     """
 
     store: str
@@ -62,7 +62,7 @@ class File:
 
 
 def digest_of(chunks: Iterable[bytes], before: bytes = b"") -> str:
-    """The MD5 checksum of contents, as `File.checksum` has it.
+    """The MD5 checksum of contents, in the form of `File.checksum`.
 
     >>> digest_of([b"abc"])
     'md5:900150983cd24fb0d6963f7d28e17f72'
@@ -74,12 +74,12 @@ def digest_of(chunks: Iterable[bytes], before: bytes = b"") -> str:
 
 
 def total(files: Iterable[File]) -> int:
-    """Bytes of all files together."""
+    """Total size of files in bytes."""
     return sum(file.size or 0 for file in files)
 
 
 def json_of(stored: Any) -> Any:
-    """What a column or a file holds as JSON; None where it holds none, as text or bytes of a codec."""
+    """The JSON value in a column or file; None for anything else, such as a codec's text or bytes."""
     try:
         return json.loads(stored)
     except (TypeError, ValueError):

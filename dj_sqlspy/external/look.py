@@ -1,7 +1,7 @@
-"""Look: whether a file that the database names is in its store, and unchanged.
+"""Look: checks whether a file is in its store and unchanged.
 
-In: what the database says of a file or folder, and the `Stores`. Out: the file, or the files of the folder, as `File`.
-It copies nothing.
+In: the database's description of a file or folder, and the `Stores`. Out: the file, or the files of the folder, as
+`File`. It copies nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .stores import Stat, Store, Stores
 
 @dataclass
 class Wanted:
-    """What the database says of one file or folder, before the store was looked at."""
+    """The database's description of one file or folder."""
 
     store: str
-    paths: tuple[str, ...]  # where it can be, the first that is there counts
+    paths: tuple[str, ...]  # possible places; the first that exists counts
     kind: str
     size: int | None = None
     checksum: str | None = None
@@ -44,7 +44,7 @@ def look(wanted: Wanted, stores: Stores, check: str) -> list[File]:
     if wanted.note:
         return [replace(file, state="unreachable", note=wanted.note)]
     if not all(map(is_inside, wanted.paths)):
-        note = "its path leads out of the store, where a copy of the store would not have it"
+        note = "its path leads out of the store, so a copy of the store would not contain it"
         return [replace(file, state="outside", note=note)]
     try:
         store = stores[wanted.store]
@@ -62,7 +62,7 @@ def look(wanted: Wanted, stores: Stores, check: str) -> list[File]:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path stays in the store that it starts from.
+    """Whether a path stays inside of its store.
 
     >>> is_inside("a/b.nwb"), is_inside("../b.nwb"), is_inside("/etc/passwd"), is_inside("c:\\\\b")
     (True, False, False, False)
@@ -85,7 +85,7 @@ def _compared(file: File, stat: Stat, store: Store, check: str) -> File:
 
 
 def _members(folder: File, store: Store, check: str) -> Iterator[File]:
-    """The files of a folder, and what DataJoint keeps beside it: a list of them with their sizes."""
+    """The files of a folder, and the list of files and sizes that DataJoint stores beside it."""
     sidecar = f"{folder.path}.manifest.json"
     listed: dict[str, int] = {}
     stat = store.stat(sidecar)
@@ -104,7 +104,7 @@ def _members(folder: File, store: Store, check: str) -> Iterator[File]:
 
 
 def _whole(folder: File, members: list[File]) -> list[File]:
-    """The files of a folder, compared with the size that the database says the folder has."""
+    """The files of a folder, after a comparison with the folder's size in the database."""
     contents = [file for file in members if file.path != f"{folder.path}.manifest.json"]
     if folder.size is None or total(contents) == folder.size or any(f.state != "ok" for f in contents):
         return members if contents else []

@@ -1,13 +1,13 @@
-"""Needed: what lies outside of the database and belongs to the rows of a slice.
+"""Needed: finds the files that belong to the rows of a slice.
 
-In: a `Slice`, a connection to its source, and the `Stores` of DataJoint's configuration. Out: a list of `File`:
-where each file is, how large it is and what its checksum should be, the rows that need it, and whether it is
-there and unchanged. It copies nothing (see `copies`) and reads no row beside those of the slice.
+In: a `Slice`, a connection to its source, and the `Stores` of DataJoint's configuration. Out: a list of `File`: the
+place, size and expected checksum of each file, the rows that need it, and whether it exists and is unchanged. It copies
+nothing (see `copies`) and reads only rows of the slice.
 
-DataJoint 0.14 (``blob@store``, ``attach@store``, ``filepath@store``) keeps a row about each file in a table
-``~external_<store>`` that the column refers to by a foreign key; these tables are ordinary tables of the slice.
-DataJoint 2.x (``<blob@>``, ``<attach@>``, ``<filepath@>``, ``<npy@>``, ``<object@>`` and codecs of a lab's own)
-keeps JSON in the column itself. What the database holds decides which is read, whichever line of DataJoint runs.
+DataJoint 0.14 (``blob@store``, ``attach@store``, ``filepath@store``) stores a row about each file in a table
+``~external_<store>``, to which the column refers by a foreign key. These tables are ordinary tables of the slice.
+DataJoint 2.x (``<blob@>``, ``<attach@>``, ``<filepath@>``, ``<npy@>``, ``<object@>`` and a lab's own codecs) stores
+JSON in the column itself. The contents of the database decide which is read, not the line of DataJoint that runs.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from .file import File, Row, json_of
 from .look import Wanted, look
 from .stores import Stores, paths_of
 
-EXTERNAL = "~external_"  # name of a table in which DataJoint 0.14 keeps a row about each file of a store
+EXTERNAL = "~external_"  # prefix of tables in which DataJoint 0.14 stores a row about each file of a store
 CONDITION_BYTES = 400_000
 WORKERS = 8
 
-# The type that a column was declared with opens its comment: ":blob@raw:" (0.14), ":<blob@raw>:" (2.x).
+# A column's comment starts with its declared type: ":blob@raw:" (0.14), ":<blob@raw>:" (2.x).
 _DECLARED = re.compile(r":(<?)([\w.]+)(@\w*)?>?:")
 
 
@@ -53,14 +53,14 @@ def files_of(
     stores : Stores, optional
         Default: those of ``dj.config``.
     check : {"size", "contents"}
-        Whether files are only looked for, or also read to compare their checksums.
+        Whether to compare only sizes, or also to read the files and compare their checksums.
     progress : callable, optional
-        Called with the number of files and folders looked at, and of all.
+        Called with the number of files and folders done, and the total.
 
     Raises
     ------
     FilesError
-        If ``check`` is something else, or a column holds what DataJoint does not write.
+        If ``check`` is something else, or a column contains what DataJoint would not write.
     """
     if check not in ("size", "contents"):
         raise FilesError(f'Listing files: check is "size" or "contents", not {check!r}.')
@@ -76,7 +76,7 @@ def files_of(
 
 
 def _merged(files: Iterable[File]) -> list[File]:
-    """One entry for each file, also where rows of several tables or schemas refer to it."""
+    """One entry for each file, even if rows of several tables or schemas refer to it."""
     by_place: dict[tuple[str, str], File] = {}
     for file in files:
         place = (file.store, file.path)
@@ -98,7 +98,7 @@ def _merged(files: Iterable[File]) -> list[File]:
 
 
 def _read(connection: Any, entry: TableSlice, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Columns of the rows of a table that are in the slice."""
+    """Columns of a table's rows in the slice."""
     for condition in entry.conditions(CONDITION_BYTES):
         with connection.cursor() as cursor:
             cursor.execute(
@@ -141,7 +141,7 @@ def _external(cut: Slice, connection: Any, stores: Stores) -> Iterator[Wanted]:
             else:
                 suffix = f".{attachment}" if wanted.kind == "attach" else ""
                 wanted.paths = (opened.hash_path(table.schema, digest, suffix),)
-                if filepath is not None:  # blobs migrated from DataJoint 0.11 stay where they were
+                if filepath is not None:  # blobs migrated from DataJoint 0.11 keep their old path
                     wanted.paths += (filepath,)
             yield wanted
 
@@ -149,7 +149,7 @@ def _external(cut: Slice, connection: Any, stores: Stores) -> Iterator[Wanted]:
 def _references(
     cut: Slice, connection: Any, external: str, kinds_of: dict[tuple[str, str], str]
 ) -> tuple[dict[bytes, list[Row]], dict[bytes, set[str]]]:
-    """Rows of the slice by the hash in an ``~external_*`` table that they refer to, and what these are declared as."""
+    """For each hash in an ``~external_*`` table, the rows of the slice that refer to it, and their declared types."""
     rows: dict[bytes, list[Row]] = {}
     declared: dict[bytes, set[str]] = {}
     for name, entry in cut.tables.items():
@@ -189,7 +189,7 @@ def _described(cut: Slice, connection: Any, stores: Stores) -> Iterator[Wanted]:
 
 
 def _from_json(path: str, store: str | None, kind: str, value: Any, stores: Stores) -> Wanted:
-    # the size and the hash are of the value's own path, not of others that a codec may add
+    # size and hash belong to the value's own path, not to others that a codec may add
     about = value if isinstance(value, dict) and value.get("path") == path else {}
     size, digest = about.get("size"), about.get("hash")
     wanted = Wanted("", (path,), kind, size if isinstance(size, int) else None)
@@ -203,7 +203,7 @@ def _from_json(path: str, store: str | None, kind: str, value: Any, stores: Stor
 
 
 def _md5_of_base32(text: str) -> str | None:
-    """The checksum that DataJoint 2.x writes as 26 characters.
+    """The checksum in DataJoint 2.x's form of 26 characters.
 
     >>> _md5_of_base32("saavbgb42jh3bvuwh56sryl7oi")
     'md5:900150983cd24fb0d6963f7d28e17f72'
@@ -214,7 +214,7 @@ def _md5_of_base32(text: str) -> str | None:
 
 
 def _declared(cut: Slice) -> Iterator[tuple[str, str, re.Match[str]]]:
-    """Table, column and declaration of the columns that were declared with a type of DataJoint's own."""
+    """Table, column and declaration of the columns with one of DataJoint's own types."""
     for name, entry in cut.tables.items():
         for column in entry.table.columns:
             match = _DECLARED.match(column.comment)

@@ -1,9 +1,8 @@
-"""Stores: one way to look into the file stores that DataJoint is configured with, on both of its lines.
+"""Stores: reads the file stores in DataJoint's configuration, on both of its lines.
 
-In: ``dj.config["stores"]``. Out: for a path in a store its size, its contents as chunks, the files below it.
-Stores are opened with DataJoint's own code and clients (0.14: ``external.py`` and minio; 2.x: ``storage.py``
-and fsspec), so that a path means here what it means to DataJoint. Nothing is ever written into a store. It
-does not know which files a slice needs.
+In: ``dj.config["stores"]``. Out: for a path in a store its size, its contents in chunks, the files below it. It opens
+stores with DataJoint's own code and clients (0.14: ``external.py`` and minio; 2.x: ``storage.py`` and fsspec), so a
+path means the same here as in DataJoint. It never writes into a store, and does not know which files a slice needs.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ CHUNK = 1 << 20
 
 DEFAULT_SUBFOLDING = (2, 2)  # of DataJoint 0.14
 
-# What a configuration of a copy needs to hold: where files are found below the location. No name of a host or
-# bucket, no folder of the lab, no secret.
+# Settings that the configuration of a copy needs: how paths below the location are built. They contain no host,
+# bucket, folder of the lab or secret.
 LAYOUT = (
     *("subfolding", "hash_prefix", "schema_prefix", "filepath_prefix", "partition_pattern", "token_length"),
 )
@@ -36,7 +35,7 @@ LAYOUT = (
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """A file as its store has it now. ``version`` is another once the file was written again."""
+    """A file in its store now. ``version`` changes when the file is written again."""
 
     size: int
     version: str
@@ -64,14 +63,14 @@ class Store(ABC):
 
     @abstractmethod
     def address(self, path: str = "") -> str:
-        """What other programs call it: a path of the local disk, or a URL such as ``s3://bucket/key``."""
+        """The address for other programs: a path on the local disk, or a URL such as ``s3://bucket/key``."""
 
     def local(self, path: str) -> Path | None:
-        """Where the file is on the local disk, if it is."""
+        """The path of the file on the local disk, if it is there."""
         return None
 
     def hash_path(self, schema: str, hexadecimal: str, suffix: str = "") -> str:
-        """Where DataJoint 0.14 puts what it names by a hash (``ExternalTable._make_uuid_path``).
+        """The path that DataJoint 0.14 derives from a hash (``ExternalTable._make_uuid_path``).
 
         >>> LocalStore("raw", {"protocol": "file", "location": "."}).hash_path("lab", "0123456789", ".a.txt")
         'lab/01/23/0123456789.a.txt'
@@ -84,7 +83,7 @@ class Store(ABC):
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What another store needs to be configured with to have the same paths below its location."""
+        """The settings with which another store has the same paths below its location."""
         return {key: self.spec[key] for key in LAYOUT if self.spec.get(key) is not None}
 
 
@@ -141,7 +140,7 @@ class MinioStore(Store):
     def _key(self, path: str) -> str:
         from datajoint.external import ExternalTable
 
-        # of the table it reads nothing but the configuration of its store
+        # it only uses the table's store configuration
         return str(ExternalTable._make_external_filepath(SimpleNamespace(spec=self.spec), path))
 
     def stat(self, path: str) -> Stat | None:
@@ -167,7 +166,7 @@ class MinioStore(Store):
 
 
 class FsspecStore(Store):
-    """Whatever DataJoint 2.x reaches through fsspec that is not a local disk."""
+    """A store that DataJoint 2.x reaches through fsspec, other than a local disk."""
 
     def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
         from datajoint.storage import StorageBackend
@@ -175,7 +174,7 @@ class FsspecStore(Store):
         super().__init__(name, spec)
         self._backend = StorageBackend(spec)
         self._fs = self._backend.fs
-        # names are listed once and remembered by fsspec: what was there when this was opened
+        # fsspec caches lists of names; read them again
         self._fs.invalidate_cache()
 
     def stat(self, path: str) -> Stat | None:
@@ -210,12 +209,12 @@ class FsspecStore(Store):
 
 
 class Stores:
-    """The stores of a DataJoint configuration, each opened when it is first asked for.
+    """The stores of a DataJoint configuration, each opened on first use.
 
     Parameters
     ----------
     connection : datajoint.Connection, optional
-        Whose configuration; default ``dj.config``. Only DataJoint 2.x has one for each connection.
+        The connection with the configuration; default ``dj.config``. Only DataJoint 2.x has one per connection.
     """
 
     def __init__(self, connection: Any = None) -> None:
@@ -224,7 +223,7 @@ class Stores:
         self._lock = threading.Lock()
 
     def name(self, name: str | None) -> str:
-        """The name of a store; that of the default one for None or an empty name.
+        """The name of a store; for None or "", that of the default store.
 
         Raises
         ------
@@ -241,7 +240,7 @@ class Stores:
         return str(name)
 
     def is_default(self, name: str) -> bool:
-        """Whether a store is the one that is meant where none is named."""
+        """Whether a store is the default one."""
         stores = self._config.get("stores", None) or {}
         return bool(stores.get("default") == name)
 
@@ -259,7 +258,7 @@ class Stores:
                     self._opened[name] = self._open(name)
                 except FilesError as error:
                     self._opened[name] = error
-                except Exception as error:  # of DataJoint, minio, fsspec and what these stand on
+                except Exception as error:  # from DataJoint, minio, fsspec or their libraries
                     self._opened[name] = FilesError(f"Opening the store {name!r}: {error}")
             found = self._opened[name]
         if isinstance(found, FilesError):
@@ -280,9 +279,9 @@ class Stores:
 
 
 def paths_of(codec: str, stored: Any) -> list[tuple[str, str | None]]:
-    """The paths, each with its store, that the stored value of a codec refers to (2.x).
+    """The paths, each with its store, in a codec's stored value (2.x).
 
-    A codec that is registered in this process is asked; of another one DataJoint's usual form is read.
+    A codec that is registered in this process tells its paths. For others DataJoint's usual form is assumed.
     """
     from datajoint.codecs import Codec, lookup_codec  # only 2.x has it
 

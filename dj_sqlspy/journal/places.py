@@ -1,4 +1,4 @@
-"""Places: the folders that journals lie in, and the names of runs.
+"""Places: the folders of journals, and the names of runs.
 
 In: the names of a paper and an analysis. Out: paths. It reads no journal.
 """
@@ -21,11 +21,11 @@ from ..errors import SpyError
 
 SUFFIX = ".journal"
 INCOMPLETE = ".incomplete"
-CHOSEN = "chosen"  # the file in the folder of a run that failed and is to count all the same
+CHOSEN = "chosen"  # the file that marks a failed run as counting nevertheless
 
 
 def encode_name(name: str) -> str:
-    """A paper's or analysis' name as the name of a folder.
+    """The folder name of a paper or an analysis.
 
     >>> encode_name("Fig. 2/ä")
     'Fig.%202%2F%C3%A4'
@@ -43,7 +43,7 @@ def encode_name(name: str) -> str:
         encoded = quote(name, safe="")
     except UnicodeEncodeError as error:
         raise SpyError(f"The name {name!r} is not text that a file system can hold: {error}.") from error
-    if encoded.startswith("."):  # neither hidden nor the folder above
+    if encoded.startswith("."):  # neither hidden nor the parent folder
         encoded = "%2E" + encoded[1:]
     if len(encoded) > 240:
         raise SpyError(
@@ -53,12 +53,12 @@ def encode_name(name: str) -> str:
 
 
 def analysis_folder(home: Path, paper: str, analysis: str) -> Path:
-    """Where the runs of an analysis are."""
+    """The folder of an analysis' runs."""
     return home / encode_name(paper) / encode_name(analysis)
 
 
 def folders(path: Path) -> list[Path]:
-    """The folders in ``path``, by name; none where it does not exist."""
+    """The folders in ``path``, by name; none if it does not exist."""
     try:
         with os.scandir(path) as entries:
             return [path / name for name in sorted(entry.name for entry in entries if entry.is_dir())]
@@ -67,7 +67,7 @@ def folders(path: Path) -> list[Path]:
 
 
 def run_order(name: str) -> tuple[int, str]:
-    """What the runs of an analysis are sorted by, from the name of their folder; negative where it is none."""
+    """The sort key of a run, from its folder's name; negative if that is not the name of a run."""
     count = name.split("-")[0]
     return (int(count) if count.isdigit() else -1), name
 
@@ -84,28 +84,30 @@ def new_run_name(folder: Path) -> str:
     except FileNotFoundError:
         count = 1
     except OSError:
-        count = 999_999  # can't be listed, and likely not be written: `Journal.start` will say so; it is the newest
+        count = 999_999  # cannot be listed and probably not written, which `Journal.start` reports; sorts as newest
     now = datetime.now(timezone.utc)
-    return f"{count:06d}-{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"  # microseconds: others may run it too
+    return (
+        f"{count:06d}-{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"  # microseconds: others may start one too
+    )
 
 
 def run_to_append(home: Path, paper: str, analysis: str, name: str | bool) -> str:
-    """The run that an independent process adds to; made where there is none.
+    """The run to which an independent process adds. It is created if it does not exist.
 
     Parameters
     ----------
     home, paper, analysis
     name : str or True
-        Of the run; True: the newest, whatever its name.
+        Name of the run. True: the newest run, whatever its name.
 
     Raises
     ------
     OSError
-        If the folder can't be made or read.
+        If the folder cannot be created or read.
     """
     folder = analysis_folder(home, paper, analysis)
     make_folder(folder)
-    with _locked(folder / ".lock"):  # tasks of an array start at once
+    with _locked(folder / ".lock"):  # tasks of an array start at the same time
         names = [path.name for path in run_folders(folder)]
         if isinstance(name, str):
             names = [each for each in names if each.partition("+")[2] == encode_name(name)]
@@ -117,7 +119,7 @@ def run_to_append(home: Path, paper: str, analysis: str, name: str | bool) -> st
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock in a file; on file systems that have none, go on without."""
+    """Lock a file; on file systems without locks, go on without."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         if sys.platform != "win32":
@@ -129,7 +131,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make ``path`` and what it lies in, for this user only (os.makedirs gives the mode to the last only)."""
+    """Create ``path`` and its parents for this user only. os.makedirs would set the mode of the last one only."""
     if not path.is_dir():
         make_folder(path.parent)
         with suppress(FileExistsError):

@@ -1,7 +1,7 @@
-"""Programs: the script or notebook that an analysis is, noted when it is captured.
+"""Programs: the script or notebook of an analysis, noted at its capture.
 
-In: the process that is captured. Out: path and checksum for the header of its journal. What lies in Python's own
-folders (pytest, a kernel, a console script) is no program of the lab's.
+In: the captured process. Out: path and checksum for the header of its journal. Files in Python's own folders (pytest, a
+kernel, a console script) do not count as programs of the lab.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 NOTEBOOK = ".ipynb"
-LARGEST = 32 << 20  # bytes; what is larger is no program
+LARGEST = 32 << 20  # bytes; larger files do not count as programs
 
-# What a process was told that its program is, where its own __main__ does not say it (`launch` runs notebooks).
+# The program of a process whose __main__ does not tell it (`cli.launch` runs notebooks).
 told: Path | None = None
 
 
@@ -28,8 +28,8 @@ def current() -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``path``, and ``sha256`` of the file as it is now (None for a notebook that is being edited: it is saved later);
-        None where there is no file, as in an interactive session.
+        ``path`` and the present ``sha256`` of the file (None for a notebook that is being edited, which is saved
+        later). None if there is no file, as in an interactive session.
     """
     named = told or _file()
     if named is not None:
@@ -57,7 +57,7 @@ def _notebook() -> str | None:
 
 @cache
 def _noted(path: str) -> dict[str, Any] | None:
-    # where this cannot be told, nothing is noted, and the analysis goes on
+    # on an error nothing is noted, and the analysis goes on
     with suppress(OSError, ValueError):
         if not _is_python_s_own(path) and os.path.getsize(path) <= LARGEST:
             return {"path": path, "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}

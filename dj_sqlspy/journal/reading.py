@@ -1,4 +1,4 @@
-"""Reading: one file of a journal, as statements and what is missing from it.
+"""Reading: one file of a journal, as statements and problems.
 
 In: a file that `writer` wrote. Out: a `JournalFile`. It changes nothing on disk.
 """
@@ -33,23 +33,23 @@ class JournalFile:
     ----------
     path : Path
     header : dict
-        Empty where it is damaged.
+        Empty if it is damaged.
     lines : int
-        Whole lines, as many as were there when it was read.
+        Number of complete lines when the file was read.
     statements : int
-        Of these, the statements that are not damaged and did not fail.
+        Number of statements that are not damaged and did not fail.
     damaged : frozenset of int
         Lines to leave out, counted from 1.
     end : dict or None
-        The last record; None where the process was stopped before it.
+        The last record; None if the process was stopped before it.
     problems : list of str
-        What is missing or may be.
+        What is or may be missing.
     notes : list of str
-        What is odd but loses nothing.
+        Oddities that lose nothing.
     size : int
         Bytes.
     defined : dict
-        Values that records refer to by a number.
+        Values to which records refer by number.
     """
 
     path: Path
@@ -76,18 +76,18 @@ class JournalFile:
     def records(self) -> Iterator[Record]:
         """The statements, read again from the file.
 
-        No more are held in memory than had been sent when the first of them ended: one for each thread that reads.
+        It holds only statements that wait for their result: about one for each thread that reads.
 
         Raises
         ------
         JournalError
-            If the file can't be read any more.
+            If the file cannot be read any more.
         """
         return map(Record._make, self.fields())
 
     def fields(self) -> Iterator[list[Any]]:
-        """`records`, each as the list of its fields, which is quicker made."""
-        # those whose result a later record has, and those behind them; and what that record says
+        """`records` as lists of fields, which are faster to build."""
+        # statements that wait for a later record with their result, and those after them; then these results
         waiting: deque[list[Any]] = deque()
         ended: dict[int, Sequence[Any]] = {}
         damaged, defined = self.damaged, _Defined(self)
@@ -99,7 +99,7 @@ class JournalFile:
                     if line.startswith(_STATEMENT, 9):
                         fields, before = _statement(line, defined)
                         if len(before) == len(waiting) == 1 and before[0][0] == waiting[0][_NUMBER]:
-                            first = waiting.popleft()  # nearly always: one thread reads
+                            first = waiting.popleft()  # nearly always, since mostly one thread reads
                             if _settled(first, before[0], defined):
                                 yield first
                         else:
@@ -121,12 +121,12 @@ class JournalFile:
 
 
 def is_of_here(header: Mapping[str, Any]) -> bool:
-    """Whether a process of this machine wrote a file."""
+    """Whether a process on this machine wrote a file."""
     return bool(header.get("host") == socket.gethostname())
 
 
 def is_alive(header: Mapping[str, Any]) -> bool:
-    """Whether the process of this machine that wrote a file runs now."""
+    """Whether the process that wrote a file runs on this machine now."""
     try:
         os.kill(int(header["pid"]), 0)
     except ProcessLookupError:
@@ -137,7 +137,7 @@ def is_alive(header: Mapping[str, Any]) -> bool:
 
 
 class _Defined:
-    """What the numbers in a file stand for."""
+    """The values of the numbers that a file defines."""
 
     def __init__(self, file: JournalFile) -> None:
         self.states = {0: ()} | {n: tuple(v) for n, v in file.defined.items() if _is_state(v)}
@@ -149,7 +149,7 @@ def _is_state(value: Sequence[Any]) -> bool:
 
 
 class Record(NamedTuple):
-    """A statement as a journal has it (`journal`, Format)."""
+    """A statement in a journal (`journal`, Format)."""
 
     number: int
     time: float
@@ -172,10 +172,10 @@ _DEFINE = b'{"define":'
 
 _FAILED = "failed"
 
-_AWAITED = -2  # in the place of rows: another record has them
+_AWAITED = -2  # instead of rows, which a later record has
 
-# The part of a statement before its text where JSON escapes no character, as in nearly all. What a statement shares
-# with others, here and behind its text, is one piece, and read once.
+# The part of a statement's record before its SQL, if it contains no JSON escapes, as nearly always. The parts before
+# and after the SQL that are the same in many records are parsed once.
 _HEAD = re.compile(
     r'\{"number":(\d+)(?:,"before":\[\[(\d+),(-?\d+)(?:,"([0-9a-f]+)",(\d+))?\]\])?,"time":([\d.e+-]+)'
     r'(?:,"rows":(-?\d+|null)(?:,"digest":"([0-9a-f]+)","columns":(\d+))?)?,("kind":[^\\]*)'
@@ -199,7 +199,7 @@ def _behind_text(piece: str) -> tuple[str, tuple[int, ...], int]:
 
 
 def _statement(line: bytes, defined: _Defined) -> tuple[list[Any], Sequence[Sequence[Any]]]:
-    """The fields of a `Record`, and what the line says of statements before it."""
+    """The fields of a `Record`, and the line's results of earlier statements."""
     text = line.decode("ascii")
     head, _, tail = text.partition(',"sql":"')
     match = _HEAD.fullmatch(head, 9) if "\\" not in tail else None
@@ -237,7 +237,7 @@ def _statement(line: bytes, defined: _Defined) -> tuple[list[Any], Sequence[Sequ
 
 
 def _settled(fields: list[Any], ended: Sequence[Any] | None, defined: _Defined) -> bool:
-    """Put what is known of its result into a statement; whether it has one, and did not fail."""
+    """Add the known result to a statement. Returns whether it has one and did not fail."""
     if fields[_ROWS] == _AWAITED:
         fields[_ROWS] = ended[1] if ended else None
         if ended and len(ended) > 2:
@@ -251,13 +251,13 @@ def read_file(path: Path) -> JournalFile:
     Raises
     ------
     JournalError
-        If it was written in a newer format, or can't be read at all.
+        If it has a newer format, or cannot be read at all.
     """
     header: dict[str, Any] = {}
     defined: dict[int, Any] = {}
     end = None
     size = lines = statements = 0
-    cut_off = False  # something follows the last newline
+    cut_off = False  # there is text after the last newline
     damaged = set()
     problems: list[str] = []
     notes: list[str] = []

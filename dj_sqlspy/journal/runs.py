@@ -1,7 +1,7 @@
-"""Runs: journals read back, and combined over the processes of a run and the analyses of a paper.
+"""Runs: reads journals, and combines the processes of a run and the analyses of a paper.
 
-In: the folders that `journal` wrote. Out: statements in one order, and what is missing from the record. It
-changes nothing on disk.
+In: the folders of the journals. Out: statements in one order, and what is missing from the record. It changes nothing
+on disk.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Run:
 
     folder: Path
     files: tuple[JournalFile, ...]
-    failure: str | None = None  # noted in this process, perhaps not on disk
-    broken: tuple[Path, ...] = ()  # newer runs that failed, and do not count
+    failure: str | None = None  # noted by this process, perhaps not on disk
+    broken: tuple[Path, ...] = ()  # newer runs that failed and so do not count
 
     @property
     def paper(self) -> str:
@@ -45,13 +45,13 @@ class Run:
 
     @property
     def problems(self) -> list[str]:
-        """What is missing from the record, or may be."""
+        """What is or may be missing from the record."""
         found = [problem for file in self.files for problem in file.problems]
         return found if found or self.failure is None else [f"{self.folder}: {self.failure}"]
 
     @property
     def notes(self) -> list[str]:
-        """What is odd about the record but loses nothing."""
+        """Oddities of the record that lose nothing."""
         numbers = [run_order(folder.name)[0] for folder in self.broken]
         return [
             *(note for file in self.files for note in file.notes),
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def policies(self) -> dict[str, str]:
-        """Kind to policy; empty where no header could be read."""
+        """Kind to policy; empty if no header could be read."""
         headers = [file.header for file in sorted(self.files, key=lambda file: not file.first) if file.header]
         return dict(headers[0]["policies"]) if headers else {}
 
@@ -77,23 +77,23 @@ class Analysis:
     ----------
     name : str
     state : str
-        ``ended``; ``failed``: by an exception of the analysis; ``open``: it is running; ``interrupted``: its
-        process was killed. What it had read is captured in each case.
+        ``ended``; ``failed``: an exception of the analysis ended it; ``open``: it is running; ``interrupted``: its
+        process was killed. In each case, what it had read is captured.
     started, ended : datetime or None
-        UTC; None where the record of it is missing.
+        UTC; None if the record is missing.
     statements : int
     processes : int
-        That read something.
+        Number of processes that read something.
     size : int
         Bytes of its journal.
     policies : dict
-        Kind to policy, of the session.
+        Kind to policy.
     problems : list of str
-        What could not be recorded, or was damaged since. It is complete where there is none.
+        What could not be recorded, or was damaged later. If empty, the run is complete.
     notes : list of str
-        What is odd but loses nothing.
+        Oddities that lose nothing.
     folder : Path
-        Where the run is.
+        The folder of the run.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Analysis:
 
     @property
     def finished(self) -> bool:
-        """Whether the analysis came to its end: it did not fail, is not running, and was not killed."""
+        """Whether the analysis has ended without failing."""
         return self.state == "ended"
 
     @classmethod
@@ -153,7 +153,7 @@ def _when(seconds: float | None) -> datetime | None:
 
 
 def read_run(folder: Path, *copies: Path) -> Run:
-    """Read all files of a run; where a copy of it has more of a file, from there."""
+    """Read all files of a run. If a copy of the run has a longer version of a file, read that one."""
     longest: dict[str, Path] = {}
     for path in (path for place in (folder, *copies) for path in _files(place)):
         if path.suffix in (SUFFIX, INCOMPLETE):
@@ -177,9 +177,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def newest_run(folder: Path) -> Path | None:
-    """The run of an analysis that counts; also one of this process that could not be written.
+    """The run of an analysis that counts, which may be one that this process could not write.
 
-    It is the newest one. One that failed does not replace one that ended, unless it was chosen (`upkeep.recover`).
+    It is the newest one. A failed run does not replace one that ended, unless it was chosen (`upkeep.recover`).
     """
     names = {
         path.name for path in run_folders(folder) if any(path.iterdir())
@@ -194,7 +194,7 @@ def newest_run(folder: Path) -> Path | None:
 
 
 def ended_before(folder: Path) -> int | None:
-    """The number of the newest run of the same analysis before this one that ended; None where there is none."""
+    """The number of the newest earlier run of the same analysis that ended; None if there is none."""
     number = run_order(folder.name)
     before = [
         run for run in run_folders(folder.parent) if run_order(run.name) < number and _state(run) == "ended"
@@ -203,12 +203,12 @@ def ended_before(folder: Path) -> int | None:
 
 
 def has_failed(folder: Path) -> bool:
-    """Whether a run ended by an exception of the analysis."""
+    """Whether an exception of the analysis ended a run."""
     return _state(folder) == "failed"
 
 
 def _state(folder: Path) -> str | None:
-    """The state of a run as its files say, without what this process noted; None where it has no file."""
+    """The state of a run from its files alone; None if it has no file."""
     files = [path for path in _files(folder) if path.suffix in (SUFFIX, INCOMPLETE)]
     return _state_of(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
@@ -220,7 +220,7 @@ def _state_of(files: tuple[tuple[Path, int, int], ...]) -> str | None:
 
 
 def _how_it_ended(files: Sequence[JournalFile]) -> tuple[str, list[float]]:
-    """The state of a run, and when its processes ended."""
+    """The state of a run, and the times when its processes ended."""
     firsts = [file for file in files if file.first] or list(files)
     ends = [file.end for file in firsts if file.end is not None]
     times = [end["end"] for end in ends]
@@ -233,17 +233,17 @@ def _how_it_ended(files: Sequence[JournalFile]) -> tuple[str, list[float]]:
 def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     """The statements of several runs and processes in one order, numbered from 1.
 
-    Ordered by time; within one file by the order of the file, also where a clock went backwards.
+    They are ordered by time, and within one file by its order, even if a clock went backwards.
 
     Parameters
     ----------
     runs : iterable of Run
     session : int, optional
-        Only what this session of each run received (0: the one that started it). Default: everything.
+        Only statements of this session of each run (0: the one that started it). Default: all.
     """
     transactions: dict[tuple[int, int], int] = {}
     out: list[Statement] = []
-    make = Statement._make  # which is quicker than the class
+    make = Statement._make  # faster than the class
     files = [(file, run.analysis) for run in runs for file in run.files]
     for analysis, position, fields in _in_order(files, session):
         _, time, rows, kind, server, transaction, sql, database, _, *more = fields

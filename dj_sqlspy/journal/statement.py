@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import NamedTuple, TypeAlias
 
-# Name of a column of a result, its type as the protocol numbers it, and its number of decimals.
+# Name, type (its number in the protocol) and number of decimals of a column of a result.
 Column: TypeAlias = "tuple[str, int, int]"
 
 
@@ -17,7 +17,7 @@ class Statement(NamedTuple):
     sql : str
         The statement as the server received it (arguments merged).
     rows : int or None
-        Rows that it returned; None where the driver could not tell, or the process was killed before it could.
+        Number of rows that it returned; None if the driver could not tell, or the process was killed before.
     time : float
         When it was sent or had ended, seconds since the epoch (UTC).
     kind : str
@@ -31,15 +31,15 @@ class Statement(NamedTuple):
     number : int
         Position in its session's order, from 1 (unique within a paper once combined).
     database : str
-        The schema that names without one were looked up in (``USE schema``), where that is known; else empty.
+        The default schema (``USE schema``), or "" if it is unknown.
     state : tuple of str
-        What the connection had sent before that changes the meaning of a statement (``SET …``, temporary tables), in
+        What the connection had sent before that changes the meaning of statements (``SET …``, temporary tables), in
         order.
     digest : str or None
-        Of the rows that it returned, whatever their order (`servers.mysql.wire`); None where they were not read to
-        their end, or digests are switched off.
+        Digest of the returned rows in any order (`servers.mysql.wire`). None if they were not read to their end, or
+        digests are switched off.
     columns : tuple of (str, int, int)
-        Of its result, where it has a digest.
+        Columns of its result, if it has a digest.
     """
 
     sql: str
@@ -57,7 +57,7 @@ class Statement(NamedTuple):
 
     @property
     def where(self) -> str:
-        """The statement in words: its number, its analysis, when it ran, and on which server.
+        """The statement's number, analysis, time and server, in words.
 
         >>> Statement("SELECT 1", server="db:3306", analysis="fig2", number=3, time=1767225600.0).where
         'statement 3 (fig2, 2026-01-01 00:00:00 UTC, db:3306)'

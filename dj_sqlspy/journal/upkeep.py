@@ -1,12 +1,12 @@
-"""Upkeep: journals that came from another machine, and runs that newer ones replaced.
+"""Upkeep: merges journals from another machine, and deletes or recovers older runs.
 
-In: folders that `journal` wrote. Out: the same records in another place or order. It changes no record.
+In: folders of journals. Out: the same records in another place or order. It changes no record.
 
 Which runs stay
 ---------------
-When a run of an analysis ends, `prune` deletes older ones. These stay: the run that counts and the `KEPT` before it,
-which `recover` can let count again; the newest that ended without an error and misses nothing; each that a process may
-still write, and each that this process holds a session of. So an analysis has a dozen runs however often it is run.
+When a run of an analysis ends, `prune` deletes older ones. These stay: the run that counts and the `KEPT` runs before
+it, which `recover` can make count again; the newest run that ended without an error and is complete; runs that a
+process may still write; and runs of this process' sessions. So an analysis has about a dozen runs at most.
 """
 
 from __future__ import annotations
@@ -27,25 +27,23 @@ from .reading import is_alive, is_of_here
 from .runs import Analysis, newest_run, read_run
 
 KEPT = 10
-PRUNED_AT_ONCE = 100  # so that a session ends as quickly where very many have piled up before
-FORGOTTEN = (
-    30 * 86_400
-)  # seconds without a record after which a process on another machine is taken to be gone
-_PRUNED = ".pruned-"  # before the name of a run that is being deleted
-MERGED = "merged"  # the file in the folder of a run that names those of its files which came from elsewhere
+PRUNED_AT_ONCE = 100  # so that a session ends quickly even after very many runs have piled up
+FORGOTTEN = 30 * 86_400  # seconds without a record after which a process on another machine counts as gone
+_PRUNED = ".pruned-"  # prefix of a run that is being deleted
+MERGED = "merged"  # the file in a run's folder with the names of its files from elsewhere
 
 
 def prune(folder: Path, held: Collection[Path] = (), newest_is_good: bool = False) -> int:
-    """Delete runs of an analysis that newer ones replaced and nobody needs (see above); how many.
+    """Delete runs of an analysis that are not needed any more (see above). Returns how many.
 
     Parameters
     ----------
     folder : Path
-        Of the analysis.
+        Folder of the analysis.
     held : collection of Path
-        Runs that stay whatever they are.
+        Runs that stay in any case.
     newest_is_good : bool
-        The newest is known to have ended without an error and to miss nothing.
+        Whether the newest run is known to have ended without an error and to be complete.
 
     Raises
     ------
@@ -63,9 +61,9 @@ def prune(folder: Path, held: Collection[Path] = (), newest_is_good: bool = Fals
             break
         if run == good or run in held or any(map(_may_grow, filter(_is_journal, run.iterdir()))):
             continue
-        run.rename(run.with_name(f"{_PRUNED}{run.name}"))  # in one step, so that nobody finds a half of it
+        run.rename(run.with_name(f"{_PRUNED}{run.name}"))  # in one step, so that nobody finds half of it
         count += 1
-    for leaving in folder.glob(f"{_PRUNED}*"):  # also what a killed process had left
+    for leaving in folder.glob(f"{_PRUNED}*"):  # also those that a killed process left
         shutil.rmtree(leaving, ignore_errors=True)
     return count
 
@@ -76,7 +74,7 @@ def _is_good(run: Path) -> bool:
 
 
 def _may_grow(file: Path) -> bool:
-    """Whether a process may still add to a file; told from its first and last lines, however long it is."""
+    """Whether a process may still add to a file. It reads only the first and last lines."""
     with file.open("rb") as journal:
         first = journal.readline()
         journal.seek(max(0, os.fstat(journal.fileno()).st_size - 4096))
@@ -93,15 +91,15 @@ def _may_grow(file: Path) -> bool:
 
 @dataclass(frozen=True)
 class Merged:
-    """What became of one run of another home.
+    """The outcome of merging one run of another home.
 
     Attributes
     ----------
     paper, analysis : str
     folder : Path
-        Where it is now.
+        Its folder now.
     files : int
-        Files of it that were copied now: 0 where all were there.
+        Number of files that were copied; 0 if all existed.
     counts : bool
         Whether it is the run of the analysis that counts.
     """
@@ -114,10 +112,10 @@ class Merged:
 
 
 def merge(source: str | os.PathLike[str], home: str | os.PathLike[str] | None = None) -> list[Merged]:
-    """Take over the journals of another home, such as one copied from another machine.
+    """Copy the journals of another home, such as one from another machine.
 
-    The run that started last, by the clocks of the machines, is the one of its analysis that counts; runs
-    that processes add to under one name (``append="…"``) become one. Merging again takes over what is new.
+    The run of an analysis that started last, by the machines' clocks, counts. Runs with the same ``append`` name become
+    one run. Merging again copies what is new.
 
     Parameters
     ----------
@@ -129,8 +127,8 @@ def merge(source: str | os.PathLike[str], home: str | os.PathLike[str] | None = 
     Raises
     ------
     JournalError
-        If there is no journal, one was written by a newer dj-sqlspy, a file can't be copied, is no regular file, or is
-        another than the one of this name that is here. What was merged before stays.
+        If there is no journal, a newer dj-sqlspy wrote one, or a file cannot be copied, is not a regular file, or
+        differs from the one of the same name here. Runs that were merged before stay.
     """
     place, source = settings.home(home), settings.home(source)
     merged = []
@@ -156,12 +154,12 @@ def merge(source: str | os.PathLike[str], home: str | os.PathLike[str] | None = 
 
 
 def is_own(file: Path, home: Path) -> bool:
-    """Whether a file of a journal was written by this home's own capture, and was neither merged nor fetched."""
+    """Whether a capture in this home wrote a file of a journal, so that it was neither merged nor fetched."""
     return home in file.parents and file.stem not in _merged(file.parent)
 
 
 def _merged(run: Path) -> list[str]:
-    """The names of those files of a run that came from elsewhere."""
+    """The names of a run's files that came from elsewhere."""
     try:
         return (run / MERGED).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -185,7 +183,7 @@ def _real_folders(path: Path) -> Iterator[Path]:
 
 
 def _real(path: Path) -> Path:
-    """A folder or file of another home, which may not stand for something elsewhere on this machine."""
+    """A folder or file of another home. A link to something elsewhere on this machine is refused."""
     mode = path.lstat().st_mode
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise JournalError(
@@ -196,7 +194,7 @@ def _real(path: Path) -> Path:
 
 
 def _target(run: Path, analysis: Path) -> Path:
-    """Where a run of another home belongs: beside it, or in it where it came before."""
+    """The folder for a run of another home: the one of an earlier merge, or else a new one."""
     here = run_folders(analysis)
     _, _, label = run.name.partition("+")
     for known in here:
@@ -216,7 +214,7 @@ def _started(run: Path) -> float:
 
 
 def _copy(file: Path, target: Path) -> int:
-    """Copy a regular file that only grows; whether there was something to copy."""
+    """Copy a regular file that only grows. Returns 1 if there was something to copy."""
     new = _real(file).read_bytes()
     old = target.read_bytes() if target.exists() else None
     if old is not None and old.startswith(new):
@@ -234,7 +232,7 @@ def _copy(file: Path, target: Path) -> int:
 
 
 def runs_of(paper: str, analysis: str, home: str | os.PathLike[str] | None = None) -> list[Analysis]:
-    """All runs of an analysis that are on disk, oldest first (`newest_run` tells which of them counts).
+    """All runs of an analysis on disk, oldest first. `newest_run` tells which of them counts.
 
     Raises
     ------
@@ -253,7 +251,7 @@ def runs_of(paper: str, analysis: str, home: str | os.PathLike[str] | None = Non
 
 
 def recover(paper: str, analysis: str, run: int, home: str | os.PathLike[str] | None = None) -> Analysis:
-    """Let a run of an analysis count that does not: one that a newer one replaced, or one that failed.
+    """Make a run of an analysis count again that was replaced by a newer one or failed.
 
     Parameters
     ----------
@@ -264,7 +262,7 @@ def recover(paper: str, analysis: str, run: int, home: str | os.PathLike[str] | 
     Raises
     ------
     JournalError
-        If there is no such run, a run of the analysis is open, or its folder can't be renamed.
+        If there is no such run, a run of the analysis is open, or its folder cannot be renamed.
     """
     known = runs_of(paper, analysis, home)
     numbers = {run_order(each.folder.name)[0]: each for each in known}

@@ -1,7 +1,6 @@
-"""Writer: the file that one process appends to for one run.
+"""Writer: the file to which one process appends for one run.
 
-In: statements with their row counts. Out: lines, as `journal` states their format. It does not know SQL and does not
-know DataJoint.
+In: statements with their row counts. Out: lines in the format of `journal`. It knows neither SQL nor DataJoint.
 """
 
 from __future__ import annotations
@@ -39,26 +38,24 @@ _text = json.encoder.encode_basestring_ascii
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a user without an entry, as in a container
+    except (KeyError, OSError):  # a user without a name, as in a container
         return str(os.getuid())
 
 
-# Runs that this process could not record as it should, by folder: where even a mark on disk may be
-# impossible.
+# Faults of this process' runs, by folder. They are also kept here since the disk may refuse even a mark.
 failures: dict[Path, str] = {}
 
 
 # The digest of a result, and its columns (`Statement`).
 Received = tuple[str, tuple[Column, ...]]
-# Number and rows ("failed" for none) of a statement; its digest, and the number that its columns are defined by.
+# Number and rows ("failed" for none) of a statement; its digest and the number of its columns' definition.
 Ended = tuple[int, int | str] | tuple[int, int | str, str, int]
 
 
 class Journal:
-    """The file that one process appends to for one run.
+    """The file to which one process appends for one run.
 
-    It is made when the first record needs it, so that a process that reads nothing leaves no file. `start`
-    makes it at once.
+    The first record creates it, so a process that reads nothing leaves no file. `start` creates it at once.
 
     Parameters
     ----------
@@ -66,11 +63,11 @@ class Journal:
         Where journals live.
     paper, analysis : str
     policies : mapping of kind to policy
-        Stored for those who read the journal.
+        Stored in the header.
     run : str, optional
         Join this run; default: a new one.
     append : str or bool
-        Add to a run as a process of its own (`run_to_append`).
+        Add to a run as an independent process (`run_to_append`).
     """
 
     def __init__(
@@ -88,7 +85,7 @@ class Journal:
         self.policies = dict(policies)
         self.process = "joined" if run else "first"
         if append and run is None:
-            with suppress(OSError):  # it can't be written either: `start` will say so
+            with suppress(OSError):  # it cannot be written either, which `start` reports
                 run = run_to_append(home, paper, analysis, append)
         self.folder = analysis_folder(home, paper, analysis) / (
             run or new_run_name(analysis_folder(home, paper, analysis))
@@ -99,19 +96,19 @@ class Journal:
         self._inode = 0
         self._number = 0
         self._around: tuple[Any, str, str] = (None, "", "")
-        self._ended: list[Ended] = []  # what the next record says of those before it
-        self._defined: dict[Any, int] = {}  # what records refer to by a number
+        self._ended: list[Ended] = []  # results of earlier statements for the next record
+        self._defined: dict[Any, int] = {}  # numbers of values that are defined
         self._broken = False
-        self._cut_off = False  # the last write failed, perhaps in the middle of a line
+        self._cut_off = False  # the last write failed, perhaps within a line
         self._lock = threading.RLock()  # a signal handler may read from the database too
 
     def start(self) -> None:
-        """Make the file now; a fault is noted and not raised."""
+        """Create the file now. A fault is noted, not raised."""
         try:
             if not self._broken:
                 self._open()
         except OSError as error:
-            self.fault(f"the journal cannot be made in {self.folder}: {error}", broken=True)
+            self.fault(f"the journal cannot be created in {self.folder}: {error}", broken=True)
 
     def statement(
         self,
@@ -126,23 +123,23 @@ class Journal:
         state: tuple[str, ...] = (),
         received: Received | None = None,
     ) -> int:
-        """Append a statement that has been sent or has ended now.
+        """Append a statement that was just sent or has just ended.
 
         Parameters
         ----------
         sql, rows, kind, server, transaction, database, state
             As of `Statement`.
         sessions : sequence of int
-            The numbers of those sessions that write to this journal and received it.
+            Numbers of the sessions of this journal that received it.
         has_ended : bool
             False: ``rows`` is not known yet, and `ended` or `failed` will follow.
         received : (digest, columns), optional
-            As of `Statement`, where it has ended.
+            As of `Statement`, if it has ended.
 
         Returns
         -------
         int
-            Its number, for `ended` and `failed`; 0 where nothing can be written any more.
+            Its number, for `ended` and `failed`; 0 if nothing can be written any more.
 
         Raises
         ------
@@ -153,7 +150,7 @@ class Journal:
             return 0
         if self._descriptor is None:
             self._open()
-        # Written by hand, and what statements have in common once for them: this is paid for each statement.
+        # JSON by hand, with the common parts cached, because this runs for each statement.
         about = kind, server, transaction, database, sessions, state
         around = self._around
         if around[0] != about:
@@ -172,14 +169,14 @@ class Journal:
         return number
 
     def ended(self, number: int, rows: int, received: Received | None = None) -> None:
-        """Note what a statement returned; the next record will have it.
+        """Note the result of a statement for the next record.
 
-        Pools end their workers without a word, and so what a worker did last is written at once.
+        A pool may kill its workers at any time, so a worker writes its last result at once.
 
         Raises
         ------
         OSError
-            If what it refers to cannot be written.
+            If a value to which it refers cannot be written.
         """
         with self._lock:
             if received is None:
@@ -187,11 +184,11 @@ class Journal:
             else:
                 self._ended.append((number, rows, received[0], self._define(received[1])))
             if self.process != "first":
-                with suppress(OSError):  # only the number would be missing
+                with suppress(OSError):  # at worst the number of rows is missing
                     self.flush()
 
     def failed(self, number: int) -> None:
-        """Take a statement back: it was sent, and has no result.
+        """Take back a statement that was sent and has no result.
 
         Raises
         ------
@@ -203,7 +200,7 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is known of statements that have ended.
+        """Write the results that are not yet written.
 
         Raises
         ------
@@ -222,7 +219,7 @@ class Journal:
         ----------
         reason : str
         broken : bool
-            True where nothing more can be written to this file.
+            True if nothing more can be written to this file.
         """
         first, self.problem = self.problem is None, self.problem or reason
         failures.setdefault(self.folder, reason)
@@ -235,14 +232,14 @@ class Journal:
                 self._rename()
             message = (
                 f"The export of {self.paper!r}, {self.analysis!r} is incomplete: {reason}. Your analysis "
-                f"goes on; mend this and run it again."
+                f"goes on; fix this and run it again."
             )
             logger.error(message)
-            with suppress(Warning):  # raised where the analysis turns warnings into errors
+            with suppress(Warning):  # raised if the analysis turns warnings into errors
                 warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def end(self, error: str | None = None) -> None:
-        """Write the last record and close. Raises nothing: all statements are there already."""
+        """Write the last record and close the file. Raises nothing: all statements are already written."""
         if self._descriptor is None:
             return
         try:
@@ -254,7 +251,7 @@ class Journal:
         self._close()
 
     def forked(self) -> None:
-        """In the child of a fork: leave the parent's file; its own is made when it reads something."""
+        """In a forked child, leave the parent's file. The child's first read creates its own."""
         self._lock = threading.RLock()  # another thread of the parent may have held it
         self._close()
         self.path, self._number, self._ended, self.process = None, 0, [], "fork"
@@ -289,7 +286,7 @@ class Journal:
             self._append(_json(header))
 
     def _define(self, value: tuple[Any, ...]) -> int:
-        """The number that records of this file refer to a value by, which is written once."""
+        """The number of a value in this file, which is written once."""
         number = self._defined.get(value)
         if number is None:
             with self._lock:
@@ -303,9 +300,7 @@ class Journal:
         if descriptor is None or self.path is None:
             raise FileNotFoundError("no journal is open")
         links = self._links()
-        if (
-            links is None
-        ):  # the analysis closed it, as daemons close all; another file may have its number now
+        if links is None:  # the analysis closed it, as daemons do; another file may have this number now
             descriptor = self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         elif links == 0:
             raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")
@@ -319,7 +314,7 @@ class Journal:
         self._cut_off = False
 
     def _links(self) -> int | None:
-        """How many names the open file has; None where the descriptor is not that of the journal any more."""
+        """The number of names of the open file; None if the descriptor is not the journal's any more."""
         try:
             state = os.fstat(self._descriptor if self._descriptor is not None else -1)
         except OSError:
@@ -332,7 +327,7 @@ class Journal:
         self._descriptor = None
 
     def _rename(self) -> None:
-        """Mark a file of this run by its name, which needs no space on the disk."""
+        """Mark a file of this run by renaming it, which needs no disk space."""
         try:
             path = self.path or next(iter(sorted(self.folder.glob("*" + SUFFIX))))
             self.path = path.rename(path.with_suffix(INCOMPLETE))
@@ -350,7 +345,7 @@ def _pairs(ended: Sequence[Ended]) -> str:
 def _around(
     kind: str, server: str, transaction: int, database: str, sessions: Sequence[int], state: int
 ) -> tuple[str, str]:
-    """What stands before and behind the text of a statement in its record, up to its end."""
+    """The parts of a statement's record before and after its SQL."""
     before = f',"kind":"{kind}","server":{_text(server)},"transaction":{transaction},"sql":'
     after = f',"database":{_text(database)}' if database else ""
     if sessions != (0,):
@@ -361,7 +356,7 @@ def _around(
 
 
 def versions() -> dict[str, str]:
-    """Versions of what wrote a journal."""
+    """Versions of the programs that write a journal."""
     datajoint = getattr(sys.modules.get("datajoint"), "__version__", "")
     return {"dj_sqlspy": __version__, "datajoint": datajoint, "python": platform.python_version()}
 

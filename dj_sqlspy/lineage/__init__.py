@@ -1,4 +1,4 @@
-"""Lineage: which rows of which base tables the result of a statement depends on.
+"""Lineage: finds the base rows on which the result of a statement depends.
 
 In: the text of one captured SELECT and the `Catalog`. Out: a `Lineage`: for each occurrence of a base table a
 query for the primary keys of the rows that it needs (`Leaf`), rules for rows that keep others rejected
@@ -9,7 +9,7 @@ query for the primary keys of the rows that it needs (`Leaf`), rules for rows th
         ->  rejection (tree -> rules for rejected rows)
         ->  order (does the statement determine its result, and its order?)
 
-`analysis` runs them. The modules import one another in one direction, from `syntax` and `tree` up to it.
+`analysis` runs them. Modules import in one direction, from `syntax` and `tree` up to `analysis`.
 """
 
 from ..servers.mysql import interpreted as interpreted  # before anything that imports sqlglot

@@ -1,4 +1,4 @@
-"""Analysis: one statement through all passes.
+"""Analysis: runs one statement through all passes.
 
 In: the text of one captured SELECT and the `Catalog`. Out: its `Lineage`. A statement that cannot be analysed falls
 back to all rows of every table that it names, with the reason.
@@ -41,14 +41,13 @@ class Leaf:
     ----------
     table : Table
     sql : str or None
-        Returns their keys. None: all rows.
+        A query for their keys. None: all rows.
     keys : tuple of array or None
-        The keys, where they are known already, as the cascade holds them.
+        The keys in the cascade's form, if they are already known.
     inside : str or None
-        Where only some rows of the statement's tables count: returns the keys that it would need if there were no
-        other rows.
+        With bounds, a query for the keys that the statement would need if only the rows inside existed.
     session : Session
-        That the queries are asked in.
+        Session for the queries.
     """
 
     table: Table
@@ -65,25 +64,25 @@ class Lineage:
     Attributes
     ----------
     sql : str
-        What it reads by: the text itself, or the SELECT of INSERT … SELECT; "" for a statement that reads nothing.
+        The part that reads: the text itself, or the SELECT of INSERT … SELECT; "" if it reads nothing.
     leaves, witnesses : tuple
         Queries for keys, and rules.
     tables : tuple of Table
-        Every base table that the statement names, through views and CTEs.
+        Every base table that the statement names, also through views and CTEs.
     marks : frozenset of str
         Why its result could change by itself: ``now``, ``rand``, ``session``, ``variable``, ``limit``.
     ordered : bool
-        True if the statement orders its result totally.
+        True if ORDER BY is total.
     fallback : str or None
         Why it was not analysed. Then the leaves are whole tables.
     query : Query or None
-        The resolved tree, None for a fall-back.
+        The resolved tree; None for a fall-back.
     own : bool
-        True if ``sql`` is the text as captured. Else it is a part of it, or names schemas that it left to USE.
+        True if ``sql`` is the text as captured. False if it is a part of it, or the schemas of USE were added.
     answers : bool
-        True if ``sql`` returns what the statement does (False for INSERT … SELECT).
+        True if ``sql`` returns what the statement returns (False for INSERT … SELECT).
     unsent : str
-        Why ``sql`` may not be sent to a server again; else "".
+        Why ``sql`` may not be sent to a server again, or "".
     """
 
     sql: str
@@ -117,14 +116,14 @@ def analyse(
     catalog : Catalog
         Has every table that the statement names.
     kind : str
-        "exists" asks for one witness row of ``SELECT EXISTS (…)``; any other for all rows.
+        "exists" needs one witness row of ``SELECT EXISTS (…)``; any other kind needs all rows.
     default_schema : str, optional
         Schema of unqualified table names.
     inside : mapping, optional
-        For tables of which only some rows count, by full name, SQL that stands for these rows in FROM. The leaves and
-        rules of a statement that reads one then have their like about a database without the other rows.
+        For bounded tables, by full name, SQL that replaces the table in FROM. If a statement reads one, its leaves and
+        rules have a second form for a database with only these rows.
     session : Session, optional
-        That it was sent in.
+        Session in which it was sent.
 
     >>> from dj_sqlspy.lineage.example import CATALOG
     >>> for leaf in analyse("SELECT x FROM s.a NATURAL JOIN s.b WHERE y > 3", CATALOG).leaves:
@@ -135,7 +134,7 @@ def analyse(
     Raises
     ------
     LineageError
-        If it is not known what the statement needs, or no slice can have it: the reason, of the statement alone.
+        If it is unknown what the statement needs, or no slice can contain it. The message is about the statement only.
     """
     if session.problem:
         raise LineageError(f"its session cannot be set again: {session.problem}")
@@ -151,7 +150,7 @@ def analyse(
         _require_lasting(read.query, session, default_schema)
         _require_known(read.query, session)
         if session.limit is not None and read.answers and read.query.args.get("limit") is None:
-            # a SELECT without LIMIT returns so many rows at most
+            # sql_select_limit applies to a SELECT without LIMIT
             read.query.set("limit", exp.Limit(expression=exp.Literal.number(session.limit)))
         query = simplify(resolve(read.query, catalog, default_schema))
         demanded = first_row(query) if kind == "exists" else query
@@ -161,7 +160,7 @@ def analyse(
             leaves, rules = _with_those_inside(leaves, rules, narrowed(demanded, inside))
         text, own = _text(sql, read, default_schema)
         marks = marks_of(query)
-        if session.texts:  # all that it uses have the values that the session gives them
+        if session.texts:  # then the session sets all variables that it uses
             marks -= {"variable"}
         return Lineage(
             text,
@@ -179,11 +178,11 @@ def analyse(
 
 
 class _Unknown(Unsupported):
-    """A statement uses what only its own connection had."""
+    """A statement uses something that only its own connection had."""
 
 
 def _require_lasting(query: Expr, session: Session, default_schema: str | None) -> None:
-    """Raise where a statement reads what is in no slice: temporary tables, old versions of rows."""
+    """Raise if a statement reads what no slice can contain: temporary tables, old versions of rows."""
     for table in query.find_all(exp.Table):
         if isinstance(table.this, exp.Identifier) and session.is_temporary(
             (table.db or default_schema or "").lower() or None, table.name
@@ -203,7 +202,7 @@ def _require_lasting(query: Expr, session: Session, default_schema: str | None) 
 
 
 def _require_known(query: Expr, session: Session) -> None:
-    """Raise where a statement uses a user variable whose value cannot be had again."""
+    """Raise if a statement uses a user variable whose value cannot be restored."""
     for variable in query.find_all(exp.Parameter):
         why = session.why_unknown(variable.name)
         if why is not None:
@@ -224,7 +223,7 @@ def _leaves(query: Query) -> Iterator[Leaf]:
 def _with_those_inside(
     leaves: Iterable[Leaf], rules: Iterable[Witness], narrow: Query
 ) -> tuple[tuple[Leaf, ...], tuple[Witness, ...]]:
-    """Leaves and rules, each with its like of the same query about rows inside."""
+    """Leaves and rules, each with its second form for the rows inside."""
     return (
         tuple(replace(leaf, inside=other.sql) for leaf, other in zip(leaves, _leaves(narrow), strict=True)),
         tuple(replace(rule, inside=other) for rule, other in zip(rules, witnesses(narrow), strict=True)),
@@ -240,7 +239,7 @@ def _branches(query: Query) -> Iterator[Query]:
 
 
 def _tables(query: Query, select: Expr, catalog: Catalog, default_schema: str | None) -> tuple[Table, ...]:
-    """The tables that it reads, and those in CTEs that it does not use: a server may want to see them too."""
+    """The tables that it reads, and those of unused CTEs, which a server may need too."""
     named = [found.table for found in through_views(table_names(select), catalog, default_schema)]
     tables = [base.table for base in occurrences(query)]
     tables += [table for table in named if table is not None and not table.is_view]
@@ -248,7 +247,7 @@ def _tables(query: Query, select: Expr, catalog: Catalog, default_schema: str | 
 
 
 def _text(sql: str, read: Read, default_schema: str | None) -> tuple[str, bool]:
-    """The text that a statement reads by, with the schemas that USE gave; and whether it is the statement's own."""
+    """The reading part of a statement with the schemas of USE, and whether it is the text as captured."""
     assert read.query is not None
     qualified = qualify(read.query, default_schema)
     if read.own and not qualified:
@@ -260,7 +259,7 @@ def _text(sql: str, read: Read, default_schema: str | None) -> tuple[str, bool]:
 
 
 def first_row(query: Query) -> Query:
-    """Of ``SELECT EXISTS (q)``, the query for one row of q: the first one by key. Any other query stays as it is.
+    """For ``SELECT EXISTS (q)``, the query for the first row of q by key. Any other query stays as it is.
 
     >>> from dj_sqlspy.lineage.example import show, tree
     >>> show(first_row(tree("SELECT EXISTS (SELECT x FROM a WHERE x > 3)")))
@@ -270,19 +269,19 @@ def first_row(query: Query) -> Query:
     if tested is None:
         return query
     if tested.limit is not None or (isinstance(tested, Block) and tested.rollup):
-        return tested  # MariaDB does not order rows of ROLLUP; all rows stand behind its last row anyway
+        return tested  # MariaDB does not order rows of ROLLUP; its last row depends on all rows anyway
     if isinstance(tested, Union):
         return replace(tested, limit=1)
     if is_plain(tested) and all(isinstance(source, Base) for source in sources(tested.tree)):
         keys: list[Expr] = [
             column(base.alias, name) for base in from_occurrences(tested.tree) for name in base.table.key
         ]
-        # what it shows does not matter, and the rows of its subqueries are those of equal outputs
+        # the outputs do not matter, and the rows of its subqueries are those of equal outputs
         tested = replace(tested, outputs=tuple(Output(f"k~{i}", key.copy()) for i, key in enumerate(keys)))
     elif tested.group:
         keys = [key.copy() for key in tested.group]
     elif any(True for output in tested.outputs for _ in predicates(output.expr)):
-        return tested  # its subqueries would stand there twice
+        return tested  # its subqueries would occur twice
     else:
         keys = [output.expr.copy() for output in tested.outputs]
     order = tuple(exp.Ordered(this=key, desc=False, nulls_first=True) for key in keys)
@@ -309,7 +308,7 @@ def _whole_tables(
     session: Session,
     read: Read | None,
 ) -> Lineage:
-    """All rows of the tables that a statement names, since it is not analysed."""
+    """The fall-back: all rows of the tables that a statement names."""
     tables: dict[str, Table] = {}
     parsed = read is not None and read.query is not None
     names = named_tables(sql, modes=session.modes)
@@ -318,8 +317,8 @@ def _whole_tables(
             if not table.is_view:
                 tables[table.full_name] = table
         elif (schema or "").lower() in catalog.dialect.system_schemas:
-            raise LineageError(f"it reads `{schema}`.`{name}`, which describes the server: no slice has it")
-        elif parsed or schema is None:  # else it was found by tokens only, as alias.column would be
+            raise LineageError(f"it reads `{schema}`.`{name}`, which describes the server and is in no slice")
+        elif parsed or schema is None:  # else only tokens were found, which could be alias.column
             raise LineageError(
                 f"`{schema or default_schema or '?'}`.`{name}` is not in the database. It may have been dropped or "
                 "renamed since the analysis ran"
@@ -328,7 +327,7 @@ def _whole_tables(
         raise LineageError(f"no table can be told from it: {error}")
     about = (tuple(Leaf(table, None) for table in tables.values()), (), tuple(tables.values()))
     if read is None or read.query is None:
-        why = "" if isinstance(error, NotARead) else "what is not understood is not sent: "
+        why = "" if isinstance(error, NotARead) else "what cannot be parsed is not sent: "
         return Lineage(sql, *about, fallback=str(error), answers=False, unsent=f"{why}{error}")
     text, own = _text(sql, read, default_schema)
     unsent = str(error) if isinstance(error, _Unknown) else ""

@@ -1,8 +1,8 @@
 """Batches: one query for all bindings of a shape.
 
-In: the query tree of a shape written with markers. Out: a `Batch` where each marker stands in a condition
-``column = marker`` on the rows of the outermost SELECT. The rows behind all bindings together are then those with
-``(columns) IN (bindings)``. Any other shape is asked once for each binding; then the outcome is the reason.
+In: the query tree of a shape with markers. Out: a `Batch` if each marker occurs in a condition ``column = marker`` on
+rows of the outermost SELECT. Then the rows behind all bindings are those with ``(columns) IN (bindings)``. Any other
+shape needs one query for each binding; then the result is the reason.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .witness import keys_here
 
 @dataclass(frozen=True)
 class Batch:
-    """How to ask for all bindings of a shape at once.
+    """How to query all bindings of a shape at once.
 
     Attributes
     ----------
@@ -35,13 +35,13 @@ class Batch:
     leaves : tuple of str
         For each demanded occurrence, SQL with `witness.KEYS` in place of the condition on the columns.
     answers : str
-        SQL for the results of all bindings together: each row after the values of the compared columns, which tell
-        whose it is. The marker as above.
+        SQL, also with `witness.KEYS`, for the results of all bindings: before each row the values of the compared
+        columns, which identify the binding.
     nothing : str
-        SQL for what a binding returns that finds no row; "" if that is no row.
+        SQL for the result of a binding that finds no row; "" if that is empty.
     point : tuple of int or None
-        Where each binding is the primary key of a row, all integers, and there is no other condition: for each key
-        column in the order of the key, the number of the marker.
+        If each binding is an integer primary key and there is no other condition: for each key column, in order, the
+        number of its marker.
     """
 
     columns: str
@@ -53,7 +53,7 @@ class Batch:
 
 
 def rows_of_one_table(query: Query | None) -> Table | None:
-    """The table whose rows a statement returns as they are, each once; None if it does anything else."""
+    """The table whose rows a statement returns unchanged, each once; None if it does anything else."""
     if not isinstance(query, Block) or not isinstance(query.tree, Base) or query.limit is not None:
         return None
     if query.group is not None or query.distinct or query.having or query.rollup or windows_of(query):
@@ -62,7 +62,7 @@ def rows_of_one_table(query: Query | None) -> Table | None:
 
 
 def batch(query: Query) -> Batch | str:
-    """The batch of a shape's query, or why its bindings must be asked for one by one.
+    """The batch of a shape's query, or why each binding needs its own query.
 
     >>> from dj_sqlspy.lineage.example import tree
     >>> marker = 77100000000000000177
@@ -90,7 +90,7 @@ def batch(query: Query) -> Batch | str:
     if not compared or values != sorted(compared) or markers(to_sql(asked)):
         return "a value stands elsewhere than in `column = value`"
     if query.rollup or (query.group is not None and query.distinct):
-        return "the results of several cannot be told apart"
+        return "the results of several values cannot be separated"
     if not alike and (query.group is not None or query.distinct):
         return "a column and a value are of different types, so that rows of several values can be one"
     return Batch(
@@ -104,7 +104,7 @@ def batch(query: Query) -> Batch | str:
 
 
 def _alone(query: Query) -> str | None:
-    """What keeps a query from being asked for many bindings at once, if anything does."""
+    """Why a query cannot be batched, or None."""
     if not isinstance(query, Block):
         return "it is a set operation"
     if query.limit is not None:
@@ -130,7 +130,7 @@ def _point(query: Block, compared: dict[int, Expr]) -> tuple[int, ...] | None:
 
 
 def _answers(asked: Block, compared: tuple[Expr, ...]) -> Block:
-    """The results of all bindings, the compared columns first; each value and each group once for each binding."""
+    """A query for the results of all bindings: compared columns first, distinct and grouped for each binding."""
     first = tuple(Output(f"b~{i}", expression.copy()) for i, expression in enumerate(compared))
     group = None if asked.group is None else (*compared, *asked.group)
     return replace(asked, outputs=(*first, *asked.outputs), group=group)
@@ -148,8 +148,8 @@ def _comparison(condition: Expr) -> tuple[int, Expr] | None:
     return None
 
 
-# Types that are compared with a literal of the kind in a list as they are alone. Others are not on every server: a
-# YEAR of two digits, a text with a number, an unsigned BIGINT with a text, an ENUM with a number.
+# Types that compare with a fitting literal in a list as they do with the literal alone. Other comparisons differ on
+# some servers: a YEAR of two digits, a text with a number, an unsigned BIGINT with a text, an ENUM with a number.
 _TEMPORAL = frozenset({"date", "datetime", "timestamp", "time"})
 _ALIKE: dict[str, frozenset[str]] = {
     "number": NUMERIC_TYPES - {"year"},
@@ -159,7 +159,7 @@ _ALIKE: dict[str, frozenset[str]] = {
 
 
 def _compares_alike(query: Block, condition: Expr) -> bool:
-    """True if ``column = literal`` and ``column IN (literal, …)`` mean the same whatever the literals are."""
+    """True if ``column = literal`` and ``column IN (literal, …)`` mean the same for all literals."""
     assert isinstance(condition, exp.EQ)
     name, literal = condition.this, condition.expression
     if not isinstance(name, exp.Column):

@@ -1,8 +1,8 @@
-"""Columns: the columns of base tables whose contents the result of a query depends on.
+"""Columns: finds the columns of base tables on which the result of a query depends.
 
-In: a resolved and simplified query tree. Out: (full table name, column name) pairs. A column that a derived table only
-passes on counts if the query above asks for it: ``SELECT COUNT(*) FROM (SELECT * FROM t) AS x`` reads none. It runs
-down the tree from the outputs, as demand does. All columns of a source that is not resolved count.
+In: a resolved and simplified query tree. Out: (full table name, column name) pairs. A column of a derived table counts
+if the query above uses it: ``SELECT COUNT(*) FROM (SELECT * FROM t) AS x`` reads none. It goes down the tree from the
+outputs, as demand does. All columns of an unresolved source count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .tree import Base, Block, Derived, Opaque, Query, Source, expressions_of, q
 
 
 def columns_read(query: Query) -> set[tuple[str, str]]:
-    """Full table name and name of each column, names of columns in lower case.
+    """Full table name and lower-case name of each column.
 
     >>> from dj_sqlspy.lineage.example import tree
     >>> sorted(columns_read(tree("SELECT COUNT(*) FROM (SELECT * FROM a) AS d WHERE x > 1")))
@@ -35,7 +35,7 @@ class _Reader:
         self._done: set[tuple[int, int | None]] = set()
 
     def query(self, query: Query, wanted: Iterable[int] | None) -> None:
-        """Read a query for some of its outputs, by position; None for all."""
+        """Read what some outputs of a query need, by position; None for all."""
         if isinstance(query, Block):
             self._block(query, None if query.distinct else wanted)
             return
@@ -49,7 +49,7 @@ class _Reader:
                 self._sources[source.alias] = source
             for source in sources(block.tree):
                 if isinstance(source, Derived):
-                    self.query(source.query, ())  # its conditions decide which rows there are
+                    self.query(source.query, ())  # its conditions decide which rows exist
                 elif isinstance(source, Opaque):
                     for base in source.whole:
                         self.found.update((base.table.full_name, name) for name in base.table.by_name)

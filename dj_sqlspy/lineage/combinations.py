@@ -1,7 +1,7 @@
-"""Combinations: the rows that a condition is evaluated for, one of each source in scope.
+"""Combinations: the rows for which a condition is evaluated, one of each source in scope.
 
-In: a part of a resolved tree, and the `Combinations` of the queries around it. Out: the `Combinations` that this part
-is evaluated for. The rules of `rejection` are about them.
+In: a part of a resolved tree, and the `Combinations` of the queries around it. Out: the `Combinations` for which this
+part is evaluated. The rules of `rejection` are about them.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Combinations:
     Attributes
     ----------
     read : Input
-        The sources joined, the conditions that the combinations meet, and the keys that they carry.
+        The joined sources, the conditions that the combinations meet, and the keys that they carry.
     bases : tuple of Base
-        The occurrences of which a combination is known by its keys.
+        The occurrences whose keys identify a combination.
     rowless : bool
-        True if a combination can be made of no row of any table.
+        True if a combination can exist without any row of a table.
     """
 
     read: Input = field(default_factory=lambda: Input(None))
@@ -60,23 +60,23 @@ class Combinations:
     def joined(
         self, tree: Tree | None, where: tuple[Expr, ...] = (), also: Iterable[Base] = ()
     ) -> Combinations:
-        """Each combination with each row of another FROM clause. They carry the keys of ``also`` too."""
+        """Each combination with each row of another FROM clause, also carrying the keys of ``also``."""
         bases = (*self.bases, *from_occurrences(tree))
         carried, keys = carry(tree, {base.alias for base in (*bases, *also)})
         read = Input(cross(self.read.tree, carried), self.read.where + where, {**self.read.keys, **keys})
         return Combinations(read, bases, self.rowless and rowless(tree))
 
     def meeting(self, *conditions: Expr) -> Combinations:
-        """Those that meet more conditions."""
+        """The combinations that also meet some conditions."""
         return replace(self, read=replace(self.read, where=(*self.read.where, *conditions)))
 
     def attached(self, predicate: Predicate, bases: Iterable[Base]) -> Combinations:
-        """Each with the rows of a subquery that matter for it, which carry the keys of ``bases``."""
+        """Each combination with the subquery's rows that matter for it, which carry the keys of ``bases``."""
         return replace(self, read=attach(self.read, predicate, {base.alias for base in bases}))
 
 
 def beside(block: Block, part: Tree, around: Combinations) -> Combinations:
-    """Those that a part of FROM is evaluated for: with what stands left of it, where it refers to that (LATERAL)."""
+    """The combinations for a part of FROM, with the sources on its left if it refers to them (LATERAL)."""
     left: list[Tree] = []
     tree = block.tree
     while isinstance(tree, Join) and tree is not part:
@@ -95,15 +95,15 @@ def beside(block: Block, part: Tree, around: Combinations) -> Combinations:
 
 
 def of_lateral(block: Block, source: Source, around: Combinations) -> Combinations:
-    """Those that a source is evaluated for: of the rows beside it, also where it has no row for them."""
+    """The combinations of rows beside a source, also those for which the source has no row."""
     found = beside(block, source, around)
     return found.meeting(*without_subqueries(block, source, found.aliases))
 
 
 def of_join(block: Block, join: Join, around: Combinations, keeps: Callable[[Expr], bool]) -> Combinations:
-    """Those that ON is evaluated for: rows of both sides, also those that it does not join.
+    """The combinations for an ON: rows of both sides, also those that it does not join.
 
-    They meet the conditions of ON that ``keeps`` says, and of WHERE those about the kept side.
+    They meet the conditions of ON for which ``keeps`` is true, and the conditions of WHERE about the kept side.
     """
     found = beside(block, join, around)
     on = tuple(condition for condition in join.on if keeps(condition))
@@ -112,9 +112,9 @@ def of_join(block: Block, join: Join, around: Combinations, keeps: Callable[[Exp
 
 
 def without_subqueries(block: Block, part: Tree, visible: frozenset[str]) -> tuple[Expr, ...]:
-    """The conditions of WHERE that have no subquery and are about the ``visible`` sources alone, for a part of FROM.
+    """For a part of FROM, the conditions of WHERE without subqueries about ``visible`` sources only.
 
-    Conditions on the side of a LEFT JOIN that the part stands in are left out: NULLs in the place of its rows may pass.
+    If the part is on the filled side of a LEFT JOIN, conditions on that side are left out, since NULLs may pass them.
     """
     visible -= _filled(block.tree, part)
     return tuple(
@@ -125,7 +125,7 @@ def without_subqueries(block: Block, part: Tree, visible: frozenset[str]) -> tup
 
 
 def _filled(tree: Tree | None, part: Tree) -> frozenset[str]:
-    """The sources of the side of a LEFT JOIN around a part of FROM that NULLs can stand in the place of."""
+    """The sources on the filled side of a LEFT JOIN, if a part of FROM is on that side."""
     while isinstance(tree, Join) and tree is not part:
         if not _holds(tree.right, part):
             tree = tree.left
@@ -141,10 +141,10 @@ def _holds(tree: Tree, part: Tree) -> bool:
 
 
 def apart(tree: Tree | None) -> tuple[Output, ...]:
-    """Columns that tell apart rows of a FROM clause that are made of the same rows of tables.
+    """Columns that distinguish rows of a FROM clause which come from the same rows of tables.
 
-    These are columns of sources that are made of no table (VALUES, JSON_TABLE), or that have several rows for one of a
-    table (ROLLUP, windows).
+    They belong to sources without a table (VALUES, JSON_TABLE), or with several rows for one row of a table (ROLLUP,
+    windows).
     """
     found: list[Output] = []
     for source in sources(tree):
@@ -158,7 +158,7 @@ def apart(tree: Tree | None) -> tuple[Output, ...]:
 
 
 def _told_by_keys(query: Query) -> bool:
-    """True where the rows that a row of a query is made of are those of no other."""
+    """True if no two rows of a query are made of the same base rows."""
     if isinstance(query, Union):
         return all(_told_by_keys(branch) for branch in query.branches)
     return (

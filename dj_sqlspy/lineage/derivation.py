@@ -45,13 +45,13 @@ _fresh = itertools.count(1)
 
 
 def fresh(prefix: str) -> str:
-    """An alias that no statement has."""
+    """An alias that no statement uses."""
     return f"{prefix}~{next(_fresh)}"
 
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """What a block reads before it groups: joined sources, conditions, and the keys that they carry."""
+    """The input of a block before grouping: joined sources, conditions, and the keys that they carry."""
 
     tree: Tree | None
     where: tuple[Expr, ...] = ()
@@ -60,7 +60,7 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class RowsBehind(Join):
-    """The rows of a SELECT (left), each joined with the rows that it is made of (right)."""
+    """Rows of a SELECT (left), each joined with the rows from which it was made (right)."""
 
     left: Derived
     right: Derived
@@ -79,7 +79,7 @@ def key_outputs(keys: Keys) -> tuple[Output, ...]:
 
 
 def _carried(source: str, columns: Mapping[str, Sequence[object]]) -> Keys:
-    """The keys that a derived table carries, each with as many columns as ``columns`` has for its occurrence."""
+    """The keys that a derived table carries, with as many columns for each occurrence as in ``columns``."""
     return {
         alias: tuple(column(source, f"{alias}.{i}") for i in range(len(key)))
         for alias, key in columns.items()
@@ -87,12 +87,12 @@ def _carried(source: str, columns: Mapping[str, Sequence[object]]) -> Keys:
 
 
 def _among(query: Query, wanted: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """The key columns of the wanted occurrences that a query demands rows of, by alias."""
+    """The key columns, by alias, of the wanted occurrences of which a query demands rows."""
     return {base.alias: base.table.key for base in demanded_occurrences(query) if base.alias in wanted}
 
 
 def _key_expression(base: Base, name: str) -> Expr:
-    """A key column as the cascade reads it: TIMESTAMP in seconds of UTC, FLOAT as the double it stands for."""
+    """A key column as the cascade reads it: TIMESTAMP as UTC seconds, FLOAT as the equal DOUBLE."""
     node = column(base.alias, name)
     data_type = base.table.column(name).data_type
     if data_type == "timestamp":
@@ -110,7 +110,7 @@ def carry(tree: Tree, wanted: Collection[str]) -> tuple[Tree, Keys]: ...
 @overload
 def carry(tree: None, wanted: Collection[str]) -> tuple[None, Keys]: ...
 def carry(tree: Tree | None, wanted: Collection[str]) -> tuple[Tree | None, Keys]:
-    """The same join tree, with the keys of wanted occurrences carried out of derived tables."""
+    """The same join tree, in which derived tables return the keys of wanted occurrences."""
     if isinstance(tree, Join):
         left, left_keys = carry(tree.left, wanted)
         right, right_keys = carry(tree.right, wanted)
@@ -123,7 +123,7 @@ def carry(tree: Tree | None, wanted: Collection[str]) -> tuple[Tree | None, Keys
 
 
 def inputs(block: Block, wanted: Collection[str]) -> Input:
-    """What a block reads, carrying the keys of wanted occurrences of its sources and of its subqueries."""
+    """The input of a block, with the keys of wanted occurrences of its sources and subqueries."""
     tree, keys = carry(block.tree, wanted)
     result = Input(tree, block.where, keys)
     for expression in expressions_of(block):
@@ -134,11 +134,11 @@ def inputs(block: Block, wanted: Collection[str]) -> Input:
 
 
 def attach(outer: Input, predicate: Predicate, wanted: Collection[str]) -> Input:
-    """Join the rows of a subquery that matter for a row of the outer block to that row.
+    """Join each row of the outer block with the rows of a subquery that matter for it.
 
     A subquery that only selects is merged into the outer FROM clause. One that groups or limits becomes a derived
-    table if it is not correlated. If it is, all rows that it could read for the outer row count; so do those of an
-    EXCEPT or INTERSECT that was not rewritten.
+    table if it is not correlated. If it is correlated, or an EXCEPT or INTERSECT that was not rewritten, all rows that
+    it could read for the outer row count.
     """
     query, match = predicate.query, predicate.match
     if isinstance(query, Union) and (query.limit is None or outer_references(query)):
@@ -170,8 +170,8 @@ def annotate(query: Query, wanted: Collection[str]) -> Query:
 
     | block | rows |
     |---|---|
-    | plain | the same rows; DISTINCT then tells rows by their keys too: all rows behind a value |
-    | aggregate | each demanded group joined with all rows that it was made of |
+    | plain | the same rows; DISTINCT then includes the keys: all rows behind a value |
+    | aggregate | each demanded group joined with all its rows |
     | window | each row joined with all rows of its partitions |
     | LIMIT | the first offset + limit rows |
     | UNION | all branches |
@@ -204,12 +204,12 @@ def annotate(query: Query, wanted: Collection[str]) -> Query:
     if not query.distinct and set(read.keys) <= direct:
         return replace(_from_the_first(query), outputs=outputs)
     group = tuple(output.expr for output in query.outputs)
-    # rows with the same values differ in what they were made of; DISTINCT takes them for one
+    # rows with equal values come from different base rows; DISTINCT merges them
     return _joined_back(query, group if query.distinct else group + _identity(query.tree), read)
 
 
 def _identity(tree: Tree | None) -> tuple[Expr, ...]:
-    """What tells the rows of a FROM clause apart: the keys of tables, and all values of derived ones."""
+    """What distinguishes the rows of a FROM clause: keys of tables, and all columns of derived tables."""
     found: list[Expr] = []
     for source in sources(tree):
         if isinstance(source, Base):
@@ -220,9 +220,9 @@ def _identity(tree: Tree | None) -> tuple[Expr, ...]:
 
 
 def _joined_back(block: Block, group: Sequence[Expr], read: Input) -> Block:
-    """Rows of the block joined with the rows that it read, on the values that group them.
+    """Rows of the block joined with the rows that it read, on the grouping values.
 
-    An aggregate over all rows has a value even of none: its row is there without keys then.
+    An aggregate over no rows still has a value. Its row is then returned without keys.
     """
     alias = fresh("g")
     values = tuple(Output(f"{alias}.{i}", expression) for i, expression in enumerate(group))
@@ -258,7 +258,7 @@ def _with_rows_behind(
     keys: Mapping[str, Sequence[object]],
     left_outer: bool = False,
 ) -> Block:
-    """Rows under their names, each with the keys of the rows behind it: those with equal values."""
+    """Rows under their names, each with the keys of the rows behind it, which have equal values."""
     right = fresh("r")
     on = tuple(same(column(rows.alias, name), column(right, name)) for name in equal)
     return Block(
@@ -268,7 +268,7 @@ def _with_rows_behind(
 
 
 def _from_the_first(query: QueryT) -> QueryT:
-    """A query with LIMIT and OFFSET also with the rows that OFFSET leaves out."""
+    """A query with LIMIT and OFFSET, extended by the rows that OFFSET skips."""
     return query if query.limit is None else replace(query, limit=query.limit + query.offset, offset=0)
 
 
@@ -276,7 +276,7 @@ def _from_the_first(query: QueryT) -> QueryT:
 
 
 def rows_behind(query: Query, base: Base) -> Block:
-    """The keys of one occurrence behind all rows that a query returns, each once."""
+    """The distinct keys of one occurrence behind all rows of a query."""
     if _shows_what_it_reads(query):
         read = inputs(query, {base.alias})
     else:
@@ -288,14 +288,14 @@ def rows_behind(query: Query, base: Base) -> Block:
 
 
 def _shows_what_it_reads(query: Query) -> TypeGuard[Block]:
-    """True if each row that a SELECT reads is behind one of its rows."""
+    """True if each row that a SELECT reads is behind a row of its result."""
     if not isinstance(query, Block) or query.group is None:
         return is_plain(query)
     return not query.having and query.limit is None and not windows_of(query)
 
 
 def _once_a_partition(block: Block) -> Block:
-    """The same keys, read once for each partition where they are those of a window's partitions.
+    """The same keys; keys of a window's partitions are read only once for each partition.
 
     >>> from dj_sqlspy.lineage.example import show, tree
     >>> query = tree("SELECT x FROM (SELECT x, MAX(x) OVER (PARTITION BY t) AS most FROM a) AS w WHERE x = most")
@@ -305,8 +305,9 @@ def _once_a_partition(block: Block) -> Block:
     t2.most)) AS d3 JOIN (SELECT t1.t AS g2.0, t1.id AS t1.0 FROM s.a AS t1) AS r1 ON ((d3.g2.0) <=>
     (r1.g2.0))
 
-    A partition of n rows gives n² rows if each is joined with all of them; so the partitions are made distinct first.
-    Not where a LEFT JOIN may put NULLs in the place of the window's rows: they would find the partition of NULL.
+    If each row of a partition is joined with all of its n rows, the result has n² rows. So the partitions are made
+    distinct first. This is not done if a LEFT JOIN can fill the window's rows with NULLs, which would match the
+    partition of NULL.
     """
     found = _window_source(block)
     if block.tree is None or found is None:
@@ -334,7 +335,7 @@ def _once_a_partition(block: Block) -> Block:
 
 
 def _window_source(block: Block) -> tuple[Derived, RowsBehind] | None:
-    """The source that all keys come from, if it holds rows with windows, joined with the rows behind them."""
+    """The source of all keys, if it joins rows that have windows with the rows behind them."""
     aliases = {o.expr.table if isinstance(o.expr, exp.Column) else None for o in block.outputs}
     for source in sources(block.tree):
         if {source.alias} == aliases and isinstance(source, Derived) and isinstance(source.query, Block):

@@ -1,6 +1,6 @@
-"""Example: the catalog and the two functions that the examples in docstrings use.
+"""Example: the catalog and functions for examples in docstrings.
 
-In: SQL on the tables ``a``, ``b`` and ``c`` of the schema ``s``, and its view ``big``. Out: its tree, and back to text.
+In: SQL on the tables ``a``, ``b`` and ``c`` and the view ``big`` of the schema ``s``. Out: its tree, and a tree's SQL.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def tree(sql: str) -> Block:
 
 
 def show(query: Query) -> None:
-    """Print the SQL of a tree without backticks. Aliases that a pass made are numbered from 1."""
+    """Print the SQL of a tree without backticks. Aliases from passes are numbered from 1."""
     text = parse(to_sql(query))
     numbers: dict[str, int] = {}
     for node in text.find_all(exp.Identifier, bfs=False):

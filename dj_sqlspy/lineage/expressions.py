@@ -1,7 +1,7 @@
-"""Expressions: resolve the names in a scalar expression.
+"""Expressions: resolves the names in a scalar expression.
 
-In: an expression of a parsed statement and its `Place`. Out: a copy of it in which each column names its source, and
-a placeholder that carries a resolved `Query` stands for each subquery.
+In: an expression of a parsed statement and its `Place`. Out: a copy in which each column names its source, and each
+subquery is a placeholder with a resolved `Query`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _QUANTIFIERS = {"EXISTS": exp.Exists, "ANY": exp.Any, "SOME": exp.Any, "ALL": ex
 
 
 def expression(node: Expr, place: Place, before: Lookup | None = None, after: Lookup | None = None) -> Expr:
-    """Copy of an expression with its columns resolved and its subqueries as placeholders.
+    """A copy of an expression with resolved columns and subqueries as placeholders.
 
-    ``before`` is asked before the FROM clause for names outside of aggregates, ``after`` after it.
+    Names outside of aggregates are looked up with ``before``, then in the FROM clause, then with ``after``.
 
     Raises
     ------
     Unsupported
-        For a column that is in none of the scopes, and the call of a stored function.
+        For an unknown column, or a call of a stored function.
     """
 
     def visit(item: Any, in_aggregate: bool) -> Any:
@@ -77,7 +77,7 @@ def _column(item: exp.Column, place: Place, before: Lookup | None, after: Lookup
 
 
 def _refuse_stored(item: Expr) -> None:
-    """Raise for the call of a stored function: what it reads cannot be told from the statement."""
+    """Raise for a call of a stored function, since the statement does not tell what it reads."""
     if isinstance(item, exp.Dot):
         raise Unsupported(
             f"what the stored function {item.sql('mysql')} reads cannot be told from the statement"

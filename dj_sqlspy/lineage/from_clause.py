@@ -1,7 +1,7 @@
-"""FROM: resolve the sources of a SELECT and the joins between them.
+"""FROM: resolves the sources of a SELECT and the joins between them.
 
-In: a FROM clause and its `Place`. Out: a join tree in which NATURAL and USING have become ON, RIGHT joins LEFT joins,
-and CTEs and views derived tables. The scope of the place shows the columns from then on.
+In: a FROM clause and its `Place`. Out: a join tree in which NATURAL and USING have become ON, RIGHT JOINs have become
+LEFT JOINs, and CTEs and views have become derived tables. The columns are added to the scope of the place.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from .tree import (
 
 
 def from_clause(first: Expr, joins: Sequence[exp.Join], place: Place) -> Tree:
-    """Sources and joins of a FROM clause, or of parentheses in one.
+    """The tree of a FROM clause, or of parentheses in one.
 
-    A comma binds less than a JOIN: NATURAL, USING and RIGHT see only the sources between two commas.
+    A comma binds less tightly than a JOIN: NATURAL, USING and RIGHT see only the sources between two commas.
     """
     scope = place.scope
     enclosing, scope.star = scope.star, []
@@ -89,7 +89,7 @@ def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
 def _merge(
     scope: Scope, before: list[Visible], after: list[Visible], using: list[str], keep_right: bool
 ) -> list[Expr]:
-    """Columns that NATURAL and USING join by: one visible column each, first in ``SELECT *``."""
+    """Merge the columns of NATURAL or USING into one visible column each, first in ``SELECT *``."""
     on: list[Expr] = []
     merged: list[Visible] = []
     for name in using:
@@ -111,20 +111,20 @@ def _merge(
 
 
 def _source(node: Expr, place: Place) -> Tree:
-    """One source, with the joins that hang on it."""
+    """One source with the joins attached to it."""
     if node.args.get("joins"):
         alone = node.copy()
         alone.set("joins", None)
         return from_clause(alone, node.args["joins"], place)
     if node.args.get("sample") or node.args.get("pivots"):
-        raise Unsupported("TABLESAMPLE and PIVOT are not MySQL's")
+        raise Unsupported("TABLESAMPLE and PIVOT do not exist in MySQL")
     match node:
         case exp.Subquery(this=exp.Table() | exp.Lateral() as joined):
             return _source(joined, place)  # parentheses around joined tables
         case exp.Subquery(this=exp.Subquery() as inner) if not node.alias:
             return _source(inner, place)
         case exp.Subquery():
-            # MySQL lets it refer to the queries around its own; next to their sources it is LATERAL then
+            # MySQL lets it refer to outer queries; beside their sources it is then LATERAL
             query = place.outside().query(node.this)
             return _subquery(query, node, place, lateral=bool(outer_references(query)))
         case exp.Lateral():
@@ -132,7 +132,7 @@ def _source(node: Expr, place: Place) -> Tree:
             return _subquery(place.query(inner), node, place, lateral=True)
         case exp.Values():
             return _values(node, node, place)
-        case exp.Table(this=exp.Values() as rows):  # in parentheses of their own
+        case exp.Table(this=exp.Values() as rows):  # in parentheses
             return _values(rows, node, place)
         case exp.Table(this=exp.JSONTable()):
             return _json_table(node, place)
@@ -158,7 +158,7 @@ def derived(
     not_null: Collection[str] = (),
     lateral: bool = False,
 ) -> Derived:
-    """A derived table of a query, which was parsed as ``node``; the scope shows it as ``shown``."""
+    """A derived table for a query that was parsed from ``node``; the scope names it ``shown``."""
     alias = place.alias()
     place.scope.show(shown or alias, alias, query.names, schema, not_null, _computed(query, node))
     return Derived(alias, query, lateral)
@@ -184,7 +184,7 @@ def _values(node: exp.Values, named: Expr, place: Place) -> Tree:
 
 
 def values(node: exp.Values, place: Place) -> Query:
-    """The rows of VALUES, as a UNION ALL of SELECTs: VALUES ROW (…) is MySQL's, and VALUES (…) MariaDB's."""
+    """VALUES as a UNION ALL of SELECTs, because MySQL writes VALUES ROW (…) and MariaDB VALUES (…)."""
     inside, names = place.inside(), _names_of_values(node)
     blocks = tuple(
         Block(
@@ -265,9 +265,9 @@ def _cte(cte: Cte, shown: str, place: Place) -> Derived:
 
 
 def _recursive(cte: Cte, shown: str, place: Place) -> Opaque:
-    """A recursive CTE: its text as it is, and all rows of the tables that it reads.
+    """A recursive CTE: its unchanged text, and all rows of the tables that it reads.
 
-    Which rows a step of the recursion adds depends on all that the steps before it added.
+    Each step of the recursion depends on all rows of the earlier steps.
     """
     names = cte.columns
     if not names:
@@ -289,7 +289,7 @@ def _recursive(cte: Cte, shown: str, place: Place) -> Opaque:
 
 
 def _definition(cte: Cte, place: Place) -> tuple[exp.CTE, list[Base]]:
-    """A CTE as it is written, with the schemas of its tables, and these tables."""
+    """The text of a CTE with the schemas of its tables, and these tables."""
     body = cte.node.copy()
     known = {*cte.visible, cte.name.lower(), *(c.alias.lower() for c in body.find_all(exp.CTE))}
     whole = list[Base]()
@@ -308,7 +308,7 @@ def _definition(cte: Cte, place: Place) -> tuple[exp.CTE, list[Base]]:
 
 
 def _with_those_read(cte: Cte) -> list[Cte]:
-    """A CTE, after those that it reads, itself or through others; MySQL does not look into the rest."""
+    """A CTE after those that it reads, directly or not; MySQL ignores the others."""
     found: dict[str, Cte] = {}
 
     def visit(each: Cte) -> None:
@@ -330,14 +330,14 @@ def _with_those_read(cte: Cte) -> list[Cte]:
 
 
 def _never_null(query: Query) -> set[str]:
-    """Outputs that are columns which cannot be NULL."""
+    """Outputs that are NOT NULL columns."""
     if isinstance(query, Union) or query.rollup:
         return set()
     return {output.name for output in query.outputs if output.expr.meta.get("not_null")}
 
 
 def _computed(query: Query, node: Expr) -> set[str]:
-    """Outputs of a derived table that are expressions once MySQL has merged it into the query around it."""
+    """Outputs of a derived table that become expressions when MySQL merges it into the outer query."""
     while isinstance(node, (exp.Lateral, exp.Subquery)):
         node = node.this
     if (
@@ -359,7 +359,7 @@ def _computed(query: Query, node: Expr) -> set[str]:
 
 
 def _given_names(node: Expr) -> list[str]:
-    """The names of columns that an alias gives."""
+    """The column names in an alias."""
     alias = node.args.get("alias")
     return [] if alias is None else [c.name for c in alias.args.get("columns") or ()]
 

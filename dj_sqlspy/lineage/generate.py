@@ -1,6 +1,6 @@
-"""Generation: a query tree back to SQL text, with every identifier quoted.
+"""Generation: writes a query tree as SQL with quoted identifiers.
 
-In: a `Query`, or an expression of one. Out: text that MySQL and MariaDB read with the meaning of the tree.
+In: a `Query`, or an expression of one. Out: SQL that means the same in MySQL and MariaDB.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def _set_operation(query: Union) -> Expr:
 def _branch(query: Query, around: Union, first: bool = False) -> Expr:
     """A branch of a set operation.
 
-    A set operation within one stands without parentheses where that means the same: MariaDB makes a derived table of
-    parentheses, and such a table cannot refer to the query around it.
+    An inner set operation is written without parentheses if that means the same. MariaDB makes a derived table of
+    parentheses, which cannot refer to the outer query.
     """
     node = _query(query)
     if isinstance(query, Union) and not query.order and query.limit is None:
@@ -81,14 +81,14 @@ def _select(block: Block) -> Expr:
 
 
 def _no_position(expression: Expr) -> Expr:
-    """A number in GROUP BY would be read as a position; as a string it is the constant that it stands for."""
+    """Write a number in GROUP BY as a string, or it would be read as a position."""
     if isinstance(expression, exp.Literal) and not expression.is_string:
         return exp.Literal.string(expression.this)
     return expression
 
 
 def _from(tree: Tree) -> tuple[Expr, list[Expr]]:
-    """The first source, and the joins that follow it; a join on the right is put in parentheses."""
+    """The first source and the joins after it; a join on the right gets parentheses."""
     if not isinstance(tree, Join):
         return _source(tree), []
     first, joins = _from(tree.left)
@@ -130,7 +130,7 @@ def _expression(node: Expr) -> Expr:
         return item if query is None else exp.Subquery(this=_query(query))
 
     copied = node.copy()
-    # a subquery within EXISTS stands without parentheses of its own
+    # a subquery in EXISTS has no further parentheses
     for exists in list(copied.find_all(exp.Exists)):
         query = query_of(exists.this)
         if query is not None:

@@ -1,7 +1,7 @@
-"""Inside: the same query about a database that holds only some rows of some tables.
+"""Inside: the same query for a database with only some rows of some tables.
 
-In: a resolved `Query`, and for tables of which only some rows count the SQL of these rows. Out: the query with that
-SQL in the place of each occurrence of such a table. Nothing else about it changes: aliases, names and structure stay.
+In: a resolved `Query`, and for bounded tables the SQL of the rows that count. Out: the query with this SQL instead of
+each occurrence of such a table. Aliases, names and structure stay the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .tree import Base, Join, Opaque, Query, Tree, Union, has_subquery
 
 
 def narrowed(query: Query, rows: Mapping[str, str]) -> Query:
-    """The query about the rows that count.
+    """The query for the rows that count.
 
     >>> from dj_sqlspy.lineage.example import show, tree
     >>> show(narrowed(tree("SELECT x FROM a NATURAL JOIN b"), {"`s`.`b`": "(SELECT * FROM s.b LIMIT 9)"}))
@@ -54,7 +54,7 @@ def _tree(tree: Tree, rows: Mapping[str, str]) -> Tree:
 
 
 def _recursive(tree: Opaque, hidden: Expr, rows: Mapping[str, str]) -> Opaque:
-    """A recursive CTE, which is kept as text, with that SQL in its text."""
+    """A recursive CTE, which is kept as text, with the SQL inserted into its text."""
     named = {(base.table.schema, base.table.name): rows.get(base.table.full_name) for base in tree.whole}
     text = hidden.copy()
     for table in list(text.find_all(exp.Table)):

@@ -1,7 +1,7 @@
-"""Names: the tables that a statement names, and those behind the views among them.
+"""Names: the tables that a statement names, and those behind its views.
 
-In: the text of a statement, or names from one, and the `Catalog`. Out: names. It resolves no column, so it also serves
-statements that are not analysed.
+In: the text of a statement, or names from one, and the `Catalog`. Out: names. It resolves no column, so it also works
+for statements that cannot be analysed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Name = tuple[str | None, str]  # schema, if the statement names one, and table
 
 
 def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> list[Name]:
-    """(schema or None, name) of each table that a statement reads (of INSERT … SELECT, that its SELECT names).
+    """(schema or None, name) of each table that a statement reads (for INSERT … SELECT, in its SELECT).
 
-    With ``guess``, every ``x.y`` in a statement that cannot be parsed counts as a table, also where it is a column.
+    With ``guess``, every ``x.y`` in a statement that cannot be parsed counts as a table, although it may be a column.
 
     >>> named_tables("SELECT * FROM `lab`.`#species` JOIN lab.subject USING (species)")
     [('lab', '#species'), ('lab', 'subject')]
@@ -36,7 +36,7 @@ def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> l
     names: list[Name] = []
     try:
         statement = parse(sql, modes)
-        names = table_names(statement)  # if it is not known what it reads by, all that it names
+        names = table_names(statement)  # all names, if the reading part is unknown
         query = query_of(statement, modes)
         return [] if query is None else table_names(query)
     except Unsupported as error:
@@ -47,10 +47,10 @@ def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> l
 
 
 def _names_by_tokens(sql: str, modes: Collection[str]) -> list[Name]:
-    """Schema-qualified names in a text that does not parse: two names joined by a dot."""
+    """Qualified names in a text that cannot be parsed: two names with a dot between them."""
     try:
         tokens = tokens_of(sql, modes)
-    except Unsupported:  # the tokenizer itself gives up: there is nothing to find
+    except Unsupported:  # not even the tokenizer can read it
         return []
     names: dict[Name, None] = {}
     for first, dot, second in zip(tokens, tokens[1:], tokens[2:], strict=False):
@@ -60,12 +60,12 @@ def _names_by_tokens(sql: str, modes: Collection[str]) -> list[Name]:
 
 
 class Named(NamedTuple):
-    """A table or view that is named.
+    """A named table or view.
 
     Attributes
     ----------
     schema : str or None
-        None where the name stands without one.
+        None if not given.
     name : str
     table : Table or None
         None if the catalog does not have it.
@@ -82,7 +82,7 @@ class Named(NamedTuple):
 def through_views(
     names: Iterable[Name], catalog: Catalog, default_schema: str | None = None, partial: bool = False
 ) -> Iterator[Named]:
-    """All tables and views that are named, also by views. What a view names comes before the view, which comes once.
+    """All tables and views that are named, also by views. A view comes once, after what it names.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def through_views(
     default_schema : str, optional
         Schema of names without one. Within a view it is the view's own.
     partial : bool
-        Leave out what a view names where that cannot be told.
+        Leave out what a view names if that is unknown.
 
     >>> from dj_sqlspy.lineage.example import CATALOG
     >>> [(found.name, found.view and found.view.name) for found in through_views([("s", "big")], CATALOG)]
@@ -103,7 +103,7 @@ def through_views(
     Raises
     ------
     LineageError
-        If it cannot be told what a view names, unless ``partial``.
+        If it is unknown what a view names, unless ``partial``.
     """
     seen: set[str] = set()
 
@@ -130,7 +130,7 @@ def _names_in(view: Table, partial: bool) -> list[Name]:
 
 
 def qualify(select: Expr, schema: str | None) -> bool:
-    """Put the schema of USE before the names without one, in place. Returns whether there were any."""
+    """Add the schema of USE to names without one, in place. Returns whether there were any."""
     if schema is None:
         return False
     names = {name for found, name in table_names(select) if found is None}

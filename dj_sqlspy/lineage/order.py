@@ -1,7 +1,7 @@
-"""Order: does a statement determine its result, and the order of it?
+"""Order: tells whether a statement determines its result and its order.
 
-In: a resolved `Query`. Out: marks for what can change by itself, and whether ORDER BY is total (by closure of
-functional dependencies: Armstrong, IFIP 1974: keys determine rows, equalities carry over).
+In: a resolved `Query`. Out: marks for what can change by itself, and whether ORDER BY is total. That is the closure of
+functional dependencies (Armstrong, IFIP 1974): keys determine rows, equalities carry over.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .tree import (
 
 ColumnId: TypeAlias = tuple[str, str]  # alias of its source, and name in lower case
 
-# Functions whose value changes by itself, by the mark that they give.
+# Functions whose value changes by itself, by mark.
 _CHANGING = {
     "now": "NOW CURRENT_TIMESTAMP CURRENT_DATE CURRENT_TIME CURRENTDATETIME CURDATE CURTIME LOCALTIME LOCALTIMESTAMP "
     "SYSDATE UNIX_TIMESTAMP UTC_DATE UTC_TIME UTC_TIMESTAMP",
@@ -40,12 +40,12 @@ _CHANGING = {
     "VERSION DATABASE SCHEMA CURRENT_ROLE GET_LOCK RELEASE_LOCK IS_FREE_LOCK IS_USED_LOCK SLEEP BENCHMARK "
     "LOAD_FILE LASTVAL NEXTVAL",
 }
-# sqlglot knows some by a name without underscores
+# sqlglot names some without underscores
 _MARKS = {name.replace("_", ""): mark for mark, names in _CHANGING.items() for name in names.split()}
 
 
 def marks_of(query: Query) -> frozenset[str]:
-    """Why the result of a query could change although no row that it reads does."""
+    """Why the result of a query could change although its rows do not."""
     found = {"limit"} if query.limit is not None and not determined(query) else set[str]()
     expressions = list(expressions_of(query))
     if isinstance(query, Block):
@@ -63,16 +63,16 @@ def _mark(node: Expr) -> str | None:
         return None
     name = str(node.this).upper() if isinstance(node, exp.Anonymous) else node.sql_name().upper()
     if name == "UNIX_TIMESTAMP" and node.expressions:
-        return None  # with an argument it is a function of it
+        return None  # with an argument it depends only on that
     if name == "RAND" and node.find(exp.Column) is not None:
-        return None  # a constant starts a sequence over the rows, a column gives each row its own number
+        return None  # with a column, a row determines its number; with a constant, the order of rows does
     return _MARKS.get(name.replace("_", ""))
 
 
 def changes(node: Expr) -> bool:
-    """True where the value of a call, placeholder or variable may change from call to call."""
+    """True if the value of a call, placeholder or variable may change from call to call."""
     if isinstance(node, exp.Anonymous):
-        # what sqlglot has no name for may be a stored function
+        # a function that sqlglot does not know may be a stored function
         return str(node.this).upper() not in MySQL.Parser.FUNCTIONS or _mark(node) is not None
     return isinstance(node, (exp.Placeholder, exp.Parameter, exp.SessionParameter))
 
@@ -84,7 +84,7 @@ def determined(query: Query) -> bool:
     >>> [determined(tree(f"SELECT x FROM a ORDER BY {key}")) for key in ("x", "id")]
     [False, True]
 
-    Collations that find different texts equal do no harm: keys are unique under the same collation.
+    Texts that are different and compare equal do no harm, since keys are unique under the same collation.
     """
     if isinstance(query, Union):
         ordered = {key[1] for e in query.order if (key := column_id(e)) is not None}
@@ -102,7 +102,7 @@ def determined(query: Query) -> bool:
 
 
 def column_id(expression: Expr) -> ColumnId | None:
-    """Source and name of an expression that is nothing but a column; None for any other."""
+    """Source and name of an expression that is just a column; None for any other."""
     if isinstance(expression, exp.Ordered):
         expression = expression.this
     bare = expression.unnest()
@@ -137,7 +137,7 @@ def _columns(source: Source) -> set[ColumnId]:
 
 
 def _identity(source: Source) -> set[ColumnId] | None:
-    """Columns that tell the rows of a source apart, or None where none do."""
+    """Columns that identify the rows of a source, or None."""
     if isinstance(source, Base):
         return {(source.alias, name.lower()) for name in source.table.primary_key} or None
     names = _identifying_outputs(source.query) if isinstance(source, Derived) else None
@@ -163,7 +163,7 @@ def _identifying_outputs(query: Query) -> set[str] | None:
         if identity is None:
             return None
         wanted |= identity
-    # as few as will do, so that an ORDER BY around it that names them is seen to be total
+    # as few as possible, so that an outer ORDER BY by them is recognised as total
     for ids in ((wanted - constants) & set(shown), set(shown)):
         if wanted <= closure(ids | constants, query):
             return {shown[i] for i in ids}
@@ -171,7 +171,7 @@ def _identifying_outputs(query: Query) -> set[str] | None:
 
 
 def _constants(block: Block) -> set[ColumnId]:
-    """Columns that equal a constant, or a column of a query around this one, which is as constant to it."""
+    """Columns that equal a constant, or a column of an outer query, which is constant here."""
     own = tree_aliases(block.tree)
     return {
         key
@@ -184,10 +184,10 @@ def _constants(block: Block) -> set[ColumnId]:
 
 
 def _equalities(block: Block) -> Iterator[tuple[ColumnId, ColumnId]]:
-    """Pairs of columns of which the first one determines the second, as they are equal."""
+    """Pairs of equal columns of which the first determines the second."""
     conditions: list[tuple[tuple[Expr, ...], frozenset[str]]] = [(block.where, frozenset())]
     conditions += [
-        # in a LEFT JOIN only the kept side determines the other: an unmatched NULL tells nothing
+        # in a LEFT JOIN only the kept side determines the other, which may be NULL for lack of a match
         (join.on, tree_aliases(join.right) if join.left_outer else frozenset())
         for join in joins(block.tree)
     ]

@@ -1,8 +1,7 @@
-"""Predicates: how a query depends on the rows of its subqueries, and what of it is demanded.
+"""Predicates: how a query depends on the rows of its subqueries, and what it demands.
 
-In: a resolved tree. Out: a `Predicate` for each subquery that stands in an expression; the occurrences of base tables
-that demanded rows need rows of; the queries that are demanded for themselves. `derivation` decides how to ask for the
-rows.
+In: a resolved tree. Out: a `Predicate` for each subquery in an expression; the occurrences of base tables whose rows
+are demanded; the queries that are demanded for themselves. `derivation` builds the queries for the rows.
 """
 
 from __future__ import annotations
@@ -43,13 +42,12 @@ class Predicate:
     ----------
     query : Query
     polarity : {"+", "-", "~"}
-        "+": more rows of the subquery can only turn the expression towards true (EXISTS, IN). "-": they can only turn
-        it away from true (NOT EXISTS, NOT IN, ALL). "~": both are possible.
+        "+": more rows of the subquery can only make the expression true (EXISTS, IN). "-": they can only make it
+        untrue (NOT EXISTS, NOT IN, ALL). "~": both are possible.
     match : callable
-        Takes the outputs of one row of the subquery. Returns the condition under which the row matters, None if each
-        row does.
+        From the outputs of one row of the subquery, the condition under which the row matters; None if always.
     scalar : bool
-        True if its value is used, not whether it has a row.
+        True if its value is used, False if only the existence of rows is.
     """
 
     query: Query
@@ -59,12 +57,12 @@ class Predicate:
 
     @property
     def standalone(self) -> bool:
-        """A scalar subquery whose value is one for all rows: it is demanded for itself."""
+        """True for a scalar subquery with one value for all rows, which is demanded for itself."""
         return self.scalar and not outer_references(self.query)
 
     @property
     def branches(self) -> Iterator[Predicate]:
-        """A predicate for each branch of a UNION, without its LIMIT; of any other subquery, itself."""
+        """A predicate for each branch of a UNION, without its LIMIT; for any other subquery, itself."""
         if isinstance(self.query, Union) and self.query.limit is None:
             for branch in self.query.branches:
                 yield from replace(self, query=branch).branches
@@ -83,8 +81,8 @@ _FLIP = {"+": "-", "-": "+", "~": "~"}
 def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
     """The subqueries of an expression, each with its polarity.
 
-    AND, OR and parentheses keep the polarity, and NOT turns it. Anything else loses it ("~"): comparisons with a
-    scalar subquery, CASE, functions, IS, XOR.
+    AND, OR and parentheses keep the polarity, NOT reverses it. Anything else makes it unknown ("~"): comparisons with
+    a scalar subquery, CASE, functions, IS, XOR.
 
     >>> from dj_sqlspy.lineage.example import tree
     >>> block = tree("SELECT x FROM a WHERE id IN (SELECT id FROM b) OR NOT (id IN (SELECT id FROM c))")
@@ -113,7 +111,7 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
 
 
 def _correlated(predicate: Predicate) -> Predicate:
-    """A correlated subquery that groups or limits is asked for all rows it could read: its polarity is lost."""
+    """The polarity of a correlated subquery that groups or limits is unknown: it needs all rows it could read."""
     if _only_selects(predicate.query) or not outer_references(predicate.query):
         return predicate
     return replace(predicate, polarity="~")
@@ -147,7 +145,7 @@ def _quantified(expression: Expr, polarity: str) -> Predicate | None:
     def match(outputs: Sequence[Expr]) -> Expr | None:
         compared: Expr = type(expression)(this=expression.this.copy(), expression=outputs[0].copy())
         if universal:
-            # x > ALL (…) fails by a row for which x > y is not true
+            # a row y makes x > ALL (…) untrue if x > y is not true
             return exp.Not(this=exp.Paren(this=compared)) if turned == "+" else is_not_true(compared)
         return compared if turned == "+" else is_not_false(compared)
 
@@ -161,11 +159,11 @@ def _inner(node: Expr | None) -> Query | None:
 
 
 def _equal(left: Expr, outputs: Sequence[Expr], polarity: str) -> Expr | None:
-    """The condition that a row of an IN subquery equals the left side (negated: is not known to differ)."""
+    """The condition that a row of an IN subquery equals the left side (negated: may equal it)."""
     condition: Expr | None = None
     for one, other in zip(_components(left), outputs, strict=True):
         equal: Expr = exp.EQ(this=exp.Paren(this=one.copy()), expression=exp.Paren(this=other.copy()))
-        # where neither side can be NULL, the comparison itself says it, and an index can serve it
+        # if neither side can be NULL, a plain comparison is enough, and it can use an index
         if polarity != "+" and not (_never_null(one) and _never_null(other)):
             equal = is_not_false(equal)
         condition = equal if condition is None else exp.And(this=condition, expression=equal)
@@ -173,7 +171,7 @@ def _equal(left: Expr, outputs: Sequence[Expr], polarity: str) -> Expr | None:
 
 
 def _components(expression: Expr) -> list[Expr]:
-    """The components of a row constructor; of any other expression, itself."""
+    """The components of a row constructor; for any other expression, itself."""
     if isinstance(expression, exp.Paren):
         return _components(expression.this)
     return (
@@ -193,7 +191,7 @@ def _never_null(expression: Expr) -> bool:
 
 
 def from_occurrences(tree: Tree | None) -> list[Base]:
-    """Base tables that the rows of a FROM clause are made of, through derived tables."""
+    """Base tables behind the rows of a FROM clause, also through derived tables."""
     found: list[Base] = []
     for source in sources(tree):
         if isinstance(source, Base):
@@ -210,7 +208,7 @@ def _query_occurrences(query: Query) -> list[Base]:
 
 
 def demanded_occurrences(query: Query) -> list[Base]:
-    """Base tables that demanded rows need rows of: all but those below a negation.
+    """Base tables of which demanded rows need rows: all except those below a negation.
 
     >>> from dj_sqlspy.lineage.example import tree
     >>> query = tree("SELECT x FROM a WHERE id IN (SELECT id FROM b) AND id NOT IN (SELECT id FROM c)")
@@ -231,9 +229,9 @@ def demanded_occurrences(query: Query) -> list[Base]:
 
 
 def whole_tables(query: Query) -> Iterator[Table]:
-    """Tables of which all rows are demanded, whatever they are read for, each once.
+    """Tables of which all rows are demanded in any case, each once.
 
-    The relevance that MATCH … AGAINST tells is computed from all rows of its table: how many hold a word.
+    The relevance of MATCH … AGAINST depends on all rows of the table: on how many contain a word.
 
     >>> from dj_sqlspy.lineage.example import tree
     >>> query = tree("SELECT b.y FROM a JOIN b USING (id) WHERE MATCH (x) AGAINST ('one')")
@@ -255,7 +253,7 @@ def whole_tables(query: Query) -> Iterator[Table]:
 
 
 def _all(query: Query) -> Iterator[Query]:
-    """A query and all that are in it."""
+    """A query and all queries inside of it."""
     yield query
     for child in children(query):
         yield from _all(child)
@@ -266,7 +264,7 @@ def _sources(query: Query) -> Iterator[Source]:
 
 
 def rowless(tree: Tree | None) -> bool:
-    """True if FROM can have a row that no row of a table is part of: one of VALUES, or COUNT(*) over no rows."""
+    """True if FROM can have a row without any row of a table: one of VALUES, or COUNT(*) over no rows."""
     if isinstance(tree, Join):
         return rowless(tree.left) and (tree.left_outer or rowless(tree.right))
     if isinstance(tree, Derived):
@@ -283,8 +281,8 @@ def _rowless_query(query: Query) -> bool:
 def standalone(query: Query) -> Iterator[Query]:
     """Queries that are demanded for themselves.
 
-    These are queries with LIMIT below the top (which rows are first must not change), aggregates over all rows in a
-    derived table (they have a value even of no rows), and scalar subqueries that are not correlated.
+    These are queries with LIMIT below the top (their first rows must not change), aggregates over all rows in a
+    derived table (they have a value even for no rows), and uncorrelated scalar subqueries.
 
     >>> from dj_sqlspy.lineage.example import show, tree
     >>> for query in standalone(tree("SELECT x FROM a WHERE x > (SELECT MAX(y) FROM b)")):
@@ -321,5 +319,5 @@ def _at(query: Query) -> Iterator[Query]:
 
 
 def _of_all_rows(query: Query) -> Query:
-    """An aggregate over all rows without its HAVING: also one that is rejected is computed from them."""
+    """An aggregate over all rows without its HAVING, because a rejected value also depends on the rows."""
     return replace(query, having=()) if isinstance(query, Block) and query.totals else query

@@ -1,18 +1,17 @@
-"""Rejection: what must come along so that a rejected row stays rejected.
+"""Rejection: finds the rows that keep a rejected row rejected.
 
-In: a resolved `Query`. Out: `Witness` rules. A slice can hold rows that one statement rejects and another one
-reads. Where the rejection can be undone by rows that are missing, a rule names the rows that must then be there:
+In: a resolved `Query`. Out: `Witness` rules. A slice can contain rows that one statement rejects and another one
+reads. If missing rows could undo the rejection, a rule names the rows that must come along:
 
-- a subquery under a negation (NOT IN, NOT EXISTS, ALL, EXCEPT): the first row that it rejects by;
-- a LEFT JOIN: the first match of a row that would otherwise be extended with NULLs and pass; and what its ON
-  rejects a pair of rows by;
-- a subquery with an unknown effect (scalar, CASE): all rows that its value is computed from;
-- a group or a window partition of which the slice holds a row and whose value the statement goes on to test:
-  all rows of it.
+- a subquery under a negation (NOT IN, NOT EXISTS, ALL, EXCEPT): the first row that causes the rejection;
+- a LEFT JOIN: the first match of a row that would otherwise be filled with NULLs and pass; and the rows because of
+  which ON rejects a pair of rows;
+- a subquery with an unknown effect (scalar, CASE): all rows from which its value is computed;
+- a group or window partition with a row in the slice, if the statement tests its value: all of its rows.
 
-Each rule is about combinations of rows that the slice holds (`Combinations`). The cascade evaluates the rules to a
-fixpoint, asking only for rows that are new (semi-naive). By induction over the tree, a block then accepts a
-combination that the slice holds if and only if it accepts it in the source (docs/semantics.md).
+Each rule is about combinations of rows in the slice (`Combinations`). The cascade applies the rules until nothing is
+new, and asks only for new rows (semi-naive). By induction over the tree, a block then accepts a combination of rows in
+the slice if and only if it accepts it in the source (docs/semantics.md).
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ from .tree import (
 )
 from .witness import Witness, first_rule, group_rule, of_first, rule
 
-_NOWHERE = Combinations()  # what a query that refers to no other is evaluated for
+_NOWHERE = Combinations()  # for a query that refers to no outer query
 
 
 def witnesses(query: Query) -> tuple[Witness, ...]:
@@ -86,18 +85,18 @@ def _block(block: Block, root: bool, around: Combinations) -> Iterator[Witness]:
     yield from _left_joins(block, around)
     yield from _lateral(block, around)
     yield from _groups(block, root, here)
-    # the rules inside of a positive subquery hold also where it is untrue: they keep it so
+    # rules inside of a positive subquery also apply if it is untrue, and keep it untrue
     inner = joined.meeting(*(condition for condition in block.where if is_monotone(condition)))
     yield from _inside(block, root, inner, around)
 
 
 def is_stable(condition: Expr) -> bool:
-    """True for a condition that, false in the source, cannot become true in a slice that keeps all rules."""
+    """True for a condition that is false in the source and cannot become true in a slice that keeps all rules."""
     return all(predicate.polarity == "+" for predicate in predicates(condition))
 
 
 def is_monotone(condition: Expr) -> bool:
-    """True for a condition that, false in the source, cannot become true by leaving any rows out."""
+    """True for a condition that is false in the source and cannot become true by leaving out rows."""
     return all(
         predicate.polarity == "+" and _is_monotone(predicate.query) for predicate in predicates(condition)
     )
@@ -118,7 +117,7 @@ def _inside(block: Block, root: bool, here: Combinations, around: Combinations) 
     """The rules of the queries inside of a block."""
     for source in sources(block.tree):
         if isinstance(source, Derived):
-            # where nothing around it picks among its rows, all of them are demanded
+            # if nothing outside selects among its rows, all of them are demanded
             passed = root and block.tree is source and not (block.where or block.having or block.limit)
             if outer_references(source.query):
                 yield from _query(source.query, passed, of_lateral(block, source, around))
@@ -158,7 +157,7 @@ def _conditions(block: Block, root: bool, here: Combinations) -> Iterator[Witnes
 
 
 def _rejected(here: Combinations, condition: Expr) -> Iterator[Witness]:
-    """What a condition rejects combinations by."""
+    """The rules for rows because of which a condition rejects combinations."""
     for predicate in predicates(condition):
         if predicate.polarity == "-":
             yield from _rejecting(here, condition, predicate)
@@ -169,8 +168,8 @@ def _rejected(here: Combinations, condition: Expr) -> Iterator[Witness]:
 def _rejecting(here: Combinations, condition: Expr, predicate: Predicate) -> Iterator[Witness]:
     """The first row of a negated subquery for each combination that the condition rejects.
 
-    With it come all rows that make the conditions of the subquery true for it. Each of those has a rule of its own:
-    under OR the row can be there without them.
+    All rows that make the subquery's conditions true for this row come along. Each of them has its own rule, because
+    under OR the row can be in the result without them.
     """
     reason = "keeps a row rejected (anti-join)"
     rejected, told = here.meeting(is_not_true(condition)), apart(here.read.tree)
@@ -189,7 +188,7 @@ def _rejecting(here: Combinations, condition: Expr, predicate: Predicate) -> Ite
 
 
 def _whole_value(here: Combinations, predicate: Predicate) -> Iterator[Witness]:
-    """All rows that the value of a subquery is computed from, for each combination that is there."""
+    """All rows from which the value of a subquery is computed, for each combination in the slice."""
     if predicate.standalone:
         return
     for branch in predicate.branches:
@@ -201,9 +200,9 @@ def _whole_value(here: Combinations, predicate: Predicate) -> Iterator[Witness]:
 
 
 def _lateral(block: Block, around: Combinations) -> Iterator[Witness]:
-    """What a source is computed from, for each row beside it that it refers to.
+    """The rows from which a source is computed, for each row beside it to which it refers.
 
-    That is all rows of a derived table that groups or limits, and of the subqueries in JSON_TABLE.
+    These are all rows of a derived table that groups or limits, and of the subqueries in JSON_TABLE.
     """
     for source in sources(block.tree):
         values: Iterable[Predicate] = ()
@@ -220,17 +219,17 @@ def _left_joins(block: Block, around: Combinations) -> Iterator[Witness]:
         if join.left_outer:
             yield from _matched(block, join, beside(block, join, around))
             if any(map(has_subquery, join.on)):
-                # each row of the kept side with each of the other that ON rejects: what it is rejected by
+                # for each pair of rows that ON rejects, the rows that cause the rejection
                 pairs = of_join(block, join, around, is_stable)
                 for condition in join.on:
                     yield from _rejected(pairs, condition)
 
 
 def _matched(block: Block, join: Join, left: Combinations) -> Iterator[Witness]:
-    """The first match of each row on the kept side, where the NULLs in its place would pass the conditions.
+    """The first match of each row on the kept side, if NULLs instead of it would pass the conditions.
 
-    With it come all rows that make the conditions of its derived tables and of ON true. ``left`` are the combinations
-    that the join is evaluated for.
+    All rows that make the conditions of its derived tables and of ON true come along. The join is evaluated for the
+    combinations ``left``.
     """
     reason = "keeps a LEFT JOIN matched"
     filled = tree_aliases(join.right)
@@ -243,7 +242,7 @@ def _matched(block: Block, join: Join, left: Combinations) -> Iterator[Witness]:
     told = (*apart(left.read.tree), *apart(join.left))
 
     def with_match(*also: Base) -> Combinations:
-        """Each row of the kept side with each match of it."""
+        """Each row of the kept side with each of its matches."""
         both = left.joined(replace(join, left_outer=False), passing, also)
         kept = (*left.bases, *from_occurrences(join.left))
         return replace(both, bases=kept, rowless=left.rowless and rowless(join.left))
@@ -263,7 +262,7 @@ def _matched(block: Block, join: Join, left: Combinations) -> Iterator[Witness]:
 
 
 def _below(join: Join, known: tuple[Base, ...]) -> Iterator[Base]:
-    """What the derived tables on the right side of a join demand, other than the tables its rows are made of."""
+    """What the derived tables on the right side of a join demand besides the tables behind their rows."""
     aliases = {base.alias for base in known}
     for source in sources(join.right):
         for base in demanded_occurrences(source.query) if isinstance(source, Derived) else ():
@@ -275,9 +274,9 @@ def _below(join: Join, known: tuple[Base, ...]) -> Iterator[Base]:
 
 
 def _groups(block: Block, root: bool, here: Combinations) -> Iterator[Witness]:
-    """All rows of each group (or window partition) that the slice holds a row of."""
+    """All rows of each group or window partition that has a row in the slice."""
     if outer_references(block):
-        return  # all rows that it could read are demanded for each outer row, see `_whole_value`
+        return  # `_whole_value` demands all rows that it could read for each outer row
     tested = not root or block.limit is not None
     partitions: list[tuple[Expr, ...]] = []
     if block.group and (tested or block.having or windows_of(block)):

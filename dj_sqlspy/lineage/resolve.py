@@ -1,11 +1,9 @@
-"""Name resolution: a parsed SELECT and a catalog to a query tree.
+"""Name resolution: turns a parsed SELECT and a catalog into a query tree.
 
-In: one statement and the `Catalog`. Out: a `Query` in which every table occurrence has an alias of its own, every
-column names its source, stars are expanded, and aliases in GROUP BY, HAVING and ORDER BY are the expressions that they
-stand for (by MySQL's rules of precedence). What stands in FROM is resolved by `from_clause`, EXCEPT and INTERSECT by
-`set_operations`. It decides nothing about which rows are needed.
-
-Anything that it does not know raises `Unsupported` with a reason, never a guess.
+In: one statement and the `Catalog`. Out: a `Query` in which every table occurrence has its own alias, every column
+names its source, stars are expanded, and aliases in GROUP BY, HAVING and ORDER BY are replaced by their expressions (by
+MySQL's rules of precedence). `from_clause` resolves FROM, `set_operations` EXCEPT and INTERSECT. It does not decide
+which rows are needed. For anything unknown it raises `Unsupported` with a reason and never guesses.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     Raises
     ------
     Unsupported
-        Where a construct is not analysed, or a table is not in the catalog.
+        If a construct is unknown, or a table is not in the catalog.
     """
     if _depth(node) > _DEEPEST:
         raise Unsupported("it is nested too deeply")
@@ -55,7 +53,7 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     return distinct_names(_query(node, Place(catalog, lambda: f"t{next(numbers)}", _query, default_schema)))
 
 
-# Levels of an expression that all passes can walk; it is sqlglot's own parser that sets a limit to parentheses.
+# Levels of an expression that all passes can walk. sqlglot's parser limits the levels of parentheses.
 _DEEPEST = 100
 
 
@@ -84,7 +82,7 @@ def _query(node: Expr, place: Place) -> Query:
 
 
 def _with_ctes(node: Expr, place: Place) -> Place:
-    """The place of a query that its own WITH adds CTEs to."""
+    """The place of a query, with the CTEs of its WITH."""
     with_ = node.args.get("with_")
     if with_ is None:
         return place
@@ -114,7 +112,7 @@ def _set_operation(node: exp.SetOperation, place: Place) -> Query:
 
 
 def _ordered(query: Query, node: Expr, place: Place) -> Query:
-    """The query with the ORDER BY and LIMIT that follow it in parentheses, or a set operation."""
+    """The query with the ORDER BY and LIMIT after its parentheses or set operation."""
     if not any(node.args.get(word) for word in ("order", "limit", "offset")):
         return query
     if isinstance(query, Union) and not isinstance(node, exp.Subquery):
@@ -125,7 +123,7 @@ def _ordered(query: Query, node: Expr, place: Place) -> Query:
         source = derived(query, node, "", place, lateral=correlated)
         outputs = tuple(Output(visible.name, visible.expr.copy()) for visible in place.scope.star)
         return _with_order(Block(outputs, source), node, place)
-    # it can be no derived table
+    # it cannot become a derived table
     if isinstance(query, Block):
         return _with_order(query, node, place)
     names = tuple(Output(x, exp.Column(this=exp.to_identifier(x, quoted=True))) for x in query.names)
@@ -153,7 +151,7 @@ def _select(node: exp.Select, place: Place) -> Block:
     if group is None and any(map(aggregates, (*(output.expr for output in outputs), *tested))):
         group = ()
     if group is None:
-        # HAVING without aggregation restricts rows, as WHERE does
+        # HAVING without aggregation restricts rows, like WHERE
         conditions, tested = conditions + tested, ()
     block = Block(outputs, tree, conditions, group, rollup, tested, distinct is not None)
     return _with_order(block, node, place)
@@ -191,13 +189,13 @@ def _natural_name(item: Expr) -> str:
 def _group(
     node: exp.Select, place: Place, outputs: tuple[Output, ...]
 ) -> tuple[tuple[Expr, ...] | None, bool]:
-    """The keys of GROUP BY, None without one, and whether WITH ROLLUP stands there."""
+    """The keys of GROUP BY (None without one), and whether it has WITH ROLLUP."""
     group = node.args.get("group")
     if group is None:
         return None, False
     items, rollup = list(group.expressions), bool(group.args.get("rollup"))
     if len(items) == 1 and isinstance(items[0], exp.Rollup):
-        # GROUP BY ROLLUP (a, b), of MySQL 9, is GROUP BY a, b WITH ROLLUP
+        # MySQL 9's GROUP BY ROLLUP (a, b) is GROUP BY a, b WITH ROLLUP
         items, rollup = list(items[0].expressions), True
     grouping = (exp.Rollup, exp.Cube, exp.GroupingSets)
     if any(group.args.get(name) for name in ("cube", "grouping_sets", "all")) or any(
@@ -209,7 +207,7 @@ def _group(
         plain = item.this if isinstance(item, exp.Ordered) else item
         shown = _position(plain, outputs)
         if shown is None and isinstance(plain, exp.Column) and not plain.table:
-            # a column comes before an alias, but an alias before an error that the column is ambiguous
+            # a column has precedence over an alias, unless the column is ambiguous
             shown = None if place.scope.shows(plain.name) else _named(outputs, plain.name)
         keys.append(expression(plain, place) if shown is None else with_new_aliases(shown, place.alias))
     return tuple(keys), rollup
@@ -217,8 +215,8 @@ def _group(
 
 def _having(node: Expr, place: Place, outputs: tuple[Output, ...], keys: tuple[Expr, ...]) -> Expr:
     def before(name: str) -> Expr | None:
-        # a GROUP BY column comes first, also of a name that is ambiguous in FROM; then the select list; then
-        # (MariaDB, and inside aggregates) FROM. MySQL sees no column there that merging made an expression.
+        # precedence: GROUP BY columns, even if ambiguous in FROM; then the select list; then (MariaDB, and inside
+        # aggregates) FROM. MySQL does not find columns there that became expressions when a table was merged.
         output = _named(outputs, name)
         seen = [key for key in keys if output is None or not key.meta.get("computed")]
         grouped = [k for k in seen if isinstance(k, exp.Column) and k.name.lower() == name.lower()]

@@ -1,6 +1,6 @@
-"""Rewriting: the small steps that passes build new trees with.
+"""Rewriting: small steps with which passes build new trees.
 
-A tree is never changed in place. What a function does not name stays as it was, shared with the old tree.
+A tree is never changed in place. Unchanged parts are shared with the old tree.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .tree import (
 def map_block(
     block: Block, f: Callable[[Expr], Expr], inside: Callable[[Query], Query] | None = None
 ) -> Block:
-    """Apply ``f`` to the expressions of a block itself, and ``inside`` to the queries of its derived tables."""
+    """Apply ``f`` to a block's own expressions, and ``inside`` to the queries of its derived tables."""
     return replace(
         block,
         outputs=tuple(Output(output.name, f(output.expr)) for output in block.outputs),
@@ -67,7 +67,7 @@ def substitute(
     mapping: Callable[[exp.Column], Expr | None],
     inside: Callable[[Query], Query] | None = None,
 ) -> Expr:
-    """Copy of an expression with each column ``c`` replaced by ``mapping(c)`` where that is not None.
+    """A copy of an expression with each column ``c`` replaced by ``mapping(c)`` unless that is None.
 
     ``inside`` makes the new query of a subquery. By default its columns are replaced too.
     """
@@ -86,9 +86,9 @@ def substitute(
 
 
 def with_new_aliases(expression: Expr, new: Callable[[], str]) -> Expr:
-    """Copy of an expression in which every source of its subqueries has another alias.
+    """A copy of an expression in which every source of its subqueries has a new alias.
 
-    An expression that stands in a second place (an alias in HAVING) needs them to be told apart.
+    It is needed if an expression is used twice (an alias in HAVING), because aliases must be unique.
     """
     names = {alias: new() for query in subqueries(expression) for alias in all_aliases(query)}
     return _with_aliases(expression, names) if names else expression.copy()
@@ -118,7 +118,7 @@ def _with_aliases(expression: Expr, names: dict[str, str]) -> Expr:
 
 
 def with_names(query: Query, names: Collection[str]) -> Query:
-    """The same query with other names of its outputs."""
+    """The same query with other output names."""
     if isinstance(query, Union):
         return replace(query, branches=tuple(with_names(branch, names) for branch in query.branches))
     outputs = zip(names, query.outputs, strict=True)
@@ -126,7 +126,7 @@ def with_names(query: Query, names: Collection[str]) -> Query:
 
 
 def put(tree: Tree, alias: str, new: Tree) -> Tree:
-    """The tree with another source in the place of the one of that alias."""
+    """The tree with another source in place of the one with that alias."""
     if isinstance(tree, Join):
         return replace(tree, left=put(tree.left, alias, new), right=put(tree.right, alias, new))
     return new if tree.alias == alias else tree
@@ -137,7 +137,7 @@ def cross(left: Tree | None, right: Tree) -> Tree: ...
 @overload
 def cross(left: Tree | None, right: None) -> Tree | None: ...
 def cross(left: Tree | None, right: Tree | None) -> Tree | None:
-    """Both trees side by side; a left-deep right tree is unrolled so that its ON may refer to the left."""
+    """The CROSS JOIN of both trees. A left-deep right tree is unrolled, so that its ON may refer to the left."""
     if left is None or right is None:
         return left if right is None else right
     if isinstance(right, Join) and not isinstance(right.right, Join):

@@ -1,7 +1,7 @@
 """Scopes: what the names in a statement can refer to.
 
-A `Scope` holds the columns that the FROM clause of one SELECT shows. A `Place` is what is handed down while a
-statement is resolved: the scope, the CTEs and the windows that can be named there, and what is the same everywhere.
+A `Scope` has the columns of one SELECT's FROM clause. A `Place` is passed down while a statement is resolved: it has
+the scope, the visible CTEs and windows, and what is the same everywhere.
 """
 
 from __future__ import annotations
@@ -17,34 +17,32 @@ from .tree import Query, column
 
 @dataclass(frozen=True)
 class Visible:
-    """One column that a scope shows."""
+    """One column in a scope."""
 
     name: str
     expr: Expr
-    source: str  # the name that can qualify it, in lower case; "" for a column that NATURAL or USING merged
-    hidden: bool = False  # an invisible column, which only its name shows
+    source: str  # its qualifier in lower case; "" for a column that NATURAL or USING merged
+    hidden: bool = False  # an invisible column, not in SELECT *
 
 
 @dataclass
 class Scope:
-    """The columns of one SELECT's sources. They come in while its FROM clause is resolved."""
+    """The columns of one SELECT's sources. They are added while its FROM clause is resolved."""
 
-    parent: Scope | None  # that of the query around
+    parent: Scope | None  # of the outer query
     qualified: dict[tuple[str, str], Expr] = field(
         default_factory=dict
     )  # by source and column, in lower case
     star: list[Visible] = field(
         default_factory=list
-    )  # the columns in their order, with those that SELECT * hides
-    sources: dict[str, Sequence[str]] = field(
-        default_factory=dict
-    )  # the columns of each source in their order
+    )  # the columns in order, also those that are not in SELECT *
+    sources: dict[str, Sequence[str]] = field(default_factory=dict)  # the columns of each source in order
     schemas: dict[str, str] = field(default_factory=dict)  # of sources that are tables or views
-    # columns of the sources around the part of FROM that is being resolved: LATERAL sees them
+    # columns of sources outside of the part of FROM that is being resolved, which LATERAL can use
     enclosing: list[list[Visible]] = field(default_factory=list)
 
     def lookup(self, name: str, table: str | None) -> Expr | None:
-        """The expression of a column of this scope, or None. Raises `Unsupported` where it is ambiguous."""
+        """The expression of a column of this scope, or None. Raises `Unsupported` if it is ambiguous."""
         key = name.lower()
         if table is not None:
             return self.qualified.get((table.lower(), key))
@@ -56,7 +54,7 @@ class Scope:
         return matches[0].expr if matches else None
 
     def shows(self, name: str) -> bool:
-        """True if ``SELECT *`` has one column of that name."""
+        """True if ``SELECT *`` has exactly one column of that name."""
         return sum(visible.name.lower() == name.lower() for visible in self.star) == 1
 
     def show(
@@ -69,12 +67,12 @@ class Scope:
         computed: Collection[str] = (),
         hidden: Collection[str] = (),
     ) -> None:
-        """Add the columns of a source, which the statement calls ``shown`` and the tree ``alias``."""
+        """Add the columns of a source that is named ``shown`` in the statement and ``alias`` in the tree."""
         key = shown.lower()
         if key in self.sources:
             if self.schemas.get(key) == schema:
                 raise Unsupported(f"the table name {shown!r} stands twice in one FROM clause")
-            # the same table name of two schemas: only schema.table.column can tell them apart
+            # two schemas with the same table name: only schema.table.column would be unique
             raise Unsupported(f"two tables named {shown!r} of different schemas stand in one FROM clause")
         self.sources[key] = [name for name in names if name not in hidden]
         if schema is not None:
@@ -91,7 +89,7 @@ class Scope:
 
 @dataclass(frozen=True, eq=False)
 class Cte:
-    """A common table expression: its query, the names of its columns if it gives any, and the CTEs that it sees."""
+    """A common table expression: its query, its column names if given, and the CTEs visible in it."""
 
     name: str
     node: Expr
@@ -102,36 +100,36 @@ class Cte:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A place in a statement, and what can be named there."""
+    """A place in a statement, and the names that are visible there."""
 
     catalog: Catalog
     alias: Callable[[], str]  # makes an alias that no other source of the statement has
-    resolve: Callable[[Expr, Place], Query]  # resolves a query; modules below `resolve` reach it by this
+    resolve: Callable[[Expr, Place], Query]  # resolves a query, for the modules below `resolve`
     default_schema: str | None  # of table names without one
-    views: tuple[str, ...] = ()  # full names of the views around
-    ctes: Mapping[str, Cte] = field(default_factory=dict)  # in sight, by name in lower case
+    views: tuple[str, ...] = ()  # full names of the enclosing views
+    ctes: Mapping[str, Cte] = field(default_factory=dict)  # visible ones, by lower-case name
     scope: Scope = field(default_factory=lambda: Scope(None))
-    windows: Mapping[str, Expr] = field(default_factory=dict)  # named ones, by name in lower case
+    windows: Mapping[str, Expr] = field(default_factory=dict)  # named ones, by lower-case name
 
     def query(self, node: Expr) -> Query:
-        """The tree of a query that stands here."""
+        """The tree of a query at this place."""
         return self.resolve(node, self)
 
     def inside(self, windows: Mapping[str, Expr] | None = None) -> Place:
-        """In a SELECT that stands here; its scope shows nothing yet."""
+        """The place inside of a SELECT here; its scope is empty."""
         return replace(self, scope=Scope(self.scope), windows=windows or {})
 
     def outside(self) -> Place:
-        """Around the SELECT that this is in: where its derived tables look names up."""
+        """The place around this SELECT, in which its derived tables look up names."""
         return replace(self, scope=self.scope.parent or Scope(None))
 
     def closed(self, ctes: Mapping[str, Cte]) -> Place:
-        """Where no column is in sight: in a CTE or a view."""
+        """A place where no column is visible: in a CTE or a view."""
         return replace(self, ctes=ctes, scope=Scope(None), windows={})
 
 
 def distinct_names(query: Query) -> Query:
-    """The same query with output names that differ, as a derived table needs them."""
+    """The same query with distinct output names, as a derived table needs."""
     seen: dict[str, int] = {}
     names = []
     for name in query.names:
@@ -142,7 +140,7 @@ def distinct_names(query: Query) -> Query:
 
 
 def renamed(query: Query, names: Collection[str]) -> Query:
-    """The same query with output names that the statement gives."""
+    """The same query with output names from the statement."""
     if len(names) != len(query.names):
         raise Unsupported(f"{len(names)} column names are given for {len(query.names)} columns")
     return with_names(query, names)

@@ -1,7 +1,7 @@
-"""Set operations: EXCEPT and INTERSECT as conditions on rows.
+"""Set operations: rewrites EXCEPT and INTERSECT as conditions on rows.
 
-In: the two resolved sides of one. Out: a query with the same rows, in which the other side stands in a subquery or is
-counted; or a `Union` of that operator where there is no such query.
+In: the two resolved sides. Out: a query with the same rows, in which the other side is a subquery or is counted; or a
+`Union` with that operator if there is no such query.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def compared(
     SELECT DISTINCT t3.x AS x FROM (SELECT t1.x AS x FROM s.a AS t1) AS t3 WHERE (NOT EXISTS(SELECT
     1 AS one FROM (SELECT t6.x AS x FROM s.c AS t6) AS t5 WHERE ((t3.x) <=> (t5.x))))
 
-    A query that refers to one around it can be no derived table. Where it only selects, the condition is put into it.
-    Where it does not, or each of equal rows counts, the set operation stays as it is.
+    A correlated query cannot become a derived table. If it only selects, the condition is added to it. Otherwise, and
+    for ALL, the set operation stays as it is.
     """
     similar = _alike(left, right)
     if not outer_references(left) | outer_references(right):
@@ -67,7 +67,7 @@ def compared(
 
 
 def _plain_blocks(query: Query, alias: Callable[[], str]) -> tuple[Block, ...]:
-    """Blocks that only select and whose rows are those of the query, as a set; none if there are no such."""
+    """Blocks that only select and together have the same set of rows as the query; none if impossible."""
     if not outer_references(query):
         return (_around(query, alias()),)
     if isinstance(query, Union) and query.adds_up:
@@ -82,13 +82,13 @@ def _around(query: Query, alias: str, where: tuple[Expr, ...] = ()) -> Block:
 
 
 def _equal_rows(row: Block, other: Block) -> Block:
-    """The rows of one block that equal a row of another one, NULL for NULL."""
+    """The rows of one block that equal a row of another one, with NULL equal to NULL."""
     equal = (same(x.expr, y.expr) for x, y in zip(row.outputs, other.outputs, strict=True))
     return Block((Output("one", exp.Literal.number(1)),), other.tree, (*other.where, *equal))
 
 
 def _of_one_type(query: Query, other: Query, alias: Callable[[], str]) -> Query:
-    """The query with the types that a set operation with another one makes of its columns.
+    """The query with the column types that it has in a set operation with another one.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> a, b = resolved("SELECT x FROM a"), resolved("SELECT t FROM a")
@@ -104,7 +104,7 @@ def _of_one_type(query: Query, other: Query, alias: Callable[[], str]) -> Query:
 def _of_multisets(
     operator: type[exp.SetOperation], left: Query, right: Query, alias: Callable[[], str]
 ) -> Block:
-    """EXCEPT ALL and INTERSECT ALL by numbers: the n-th of equal rows is compared with how many there are.
+    """EXCEPT ALL and INTERSECT ALL by row numbers: the n-th of equal rows is compared with the other side's count.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> show(resolved("SELECT x FROM a EXCEPT ALL SELECT x FROM c"))
@@ -136,17 +136,17 @@ _ANY = frozenset({"number", "text", "bytes", "moment"})
 
 
 def _alike(left: Query, right: Query) -> bool:
-    """Whether each column of one query is known to have the type of that of the other in its place.
+    """Whether corresponding columns of two queries are known to have the same type.
 
-    ``<=>`` compares such columns as a set operation does. That first makes one type of both: of a number and a text it
-    makes texts, where ``<=>`` makes numbers of both. A column that is not one of a table, or a simple expression of
-    some, can be of any type.
+    Then ``<=>`` compares them like a set operation. A set operation first converts both to one type: it converts a
+    number and a text to texts, but ``<=>`` converts them to numbers. The type of a column is unknown unless it is a
+    table's column or a simple expression of some.
     """
     return all(len(_of_output(left, i) | _of_output(right, i)) < 2 for i in range(len(left.names)))
 
 
 def _of_output(query: Query, position: int) -> frozenset[str]:
-    """The classes that a column of a query can have values of."""
+    """The possible classes of a query's column."""
     if isinstance(query, Union):
         return frozenset[str]().union(*(_of_output(branch, position) for branch in query.branches))
     return _of(query.outputs[position].expr, query)
@@ -164,7 +164,7 @@ def _of(expression: Expr, block: Block) -> frozenset[str]:
         case exp.Coalesce():
             return _of_results([expression.this, *expression.expressions], block)
         case exp.Null():
-            return frozenset()  # of the type of the other
+            return frozenset()  # it takes the type of the other
         case exp.Introducer() if expression.name in ("DATE", "TIMESTAMP"):
             return frozenset({"moment"})
         case exp.Literal():
@@ -191,7 +191,7 @@ def _of_source(item: exp.Column, block: Block) -> frozenset[str]:
 
 def _of_column(item: Column) -> str:
     if item.data_type in ("binary", "bit"):
-        # padded to its length; bits are bytes beside bytes and numbers beside numbers
+        # BINARY is padded to its length; BIT acts as bytes with bytes, as a number with numbers
         return item.column_type
     if item.data_type in BINARY_TYPES:
         return "bytes"

@@ -1,7 +1,7 @@
-"""Simplification: rewritings that make demand more precise and the queries shorter, and change no result.
+"""Simplification: rewrites queries without changing results, for more precise demand and shorter SQL.
 
-In: a resolved `Query`. Out: one with the same result. The passes are named in `PASSES`. Each takes a block and is
-stated with the case in which it is safe; anything else it leaves as it is.
+In: a resolved `Query`. Out: one with the same result. `PASSES` lists the passes. Each takes a block, says when it is
+safe, and otherwise changes nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .tree import (
 
 
 def simplify(query: Query) -> Query:
-    """Simplify a query by all `PASSES`, innermost blocks first: a pass can rely on what stands below."""
+    """Simplify a query by all `PASSES`, innermost blocks first, so that inner blocks are already simplified."""
     if isinstance(query, Union):
         return replace(query, branches=tuple(simplify(branch) for branch in query.branches))
     block = map_block(query, _subqueries, simplify)
@@ -48,7 +48,7 @@ def _subqueries(expression: Expr) -> Expr:
 
 
 def on_to_where(block: Block) -> Block:
-    """Move ON conditions of inner joins that hold a subquery to WHERE, where the rules of `rejection` see them.
+    """Move ON conditions with a subquery from inner joins to WHERE, where `rejection` looks for them.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> query = resolved("SELECT x FROM a JOIN b ON a.id = b.id AND EXISTS (SELECT id FROM c)")
@@ -56,8 +56,8 @@ def on_to_where(block: Block) -> Block:
     SELECT t1.x AS x FROM s.a AS t1 JOIN s.b AS t2 ON (t1.id = t2.id) WHERE (EXISTS(SELECT t3.id AS
     id FROM s.c AS t3))
 
-    Below the side of a LEFT JOIN that is filled with NULLs they move to ON of that join: ``a LEFT JOIN (b JOIN c ON x)
-    ON y`` means ``a LEFT JOIN (b CROSS JOIN c) ON y AND x``.
+    On the filled side of a LEFT JOIN they move to its ON: ``a LEFT JOIN (b JOIN c ON x) ON y`` means ``a LEFT JOIN (b
+    CROSS JOIN c) ON y AND x``.
     """
     if block.tree is None:
         return block
@@ -78,15 +78,15 @@ def _lifted(tree: Tree) -> tuple[Tree, tuple[Expr, ...]]:
 
 
 def having_to_where(block: Block) -> Block:
-    """Move conditions that are constant within each group from HAVING to WHERE: they restrict rows, not groups.
+    """Move conditions that are constant within each group from HAVING to WHERE.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> show(having_to_where(resolved("SELECT id, x, COUNT(*) AS n FROM a GROUP BY id HAVING x > 3 AND n > 1")))
     SELECT t1.id AS id, t1.x AS x, COUNT(*) AS n FROM s.a AS t1 WHERE (t1.x > 3) GROUP BY t1.id
     HAVING (COUNT(*) > 1)
 
-    A condition without aggregates is constant if the key of the group determines its columns: then all rows of a group
-    meet it or none does. DataJoint sends this form. Not with ROLLUP, whose extra rows have other keys.
+    A condition without aggregates is constant if the key of the group determines its columns: all rows of a group meet
+    it, or none. DataJoint sends this form. It is not safe with ROLLUP, whose extra rows have other keys.
     """
     if not block.group or block.rollup or not block.having:
         return block
@@ -101,15 +101,14 @@ def having_to_where(block: Block) -> Block:
 
 
 def merge_derived(block: Block) -> Block:
-    """Merge derived tables that only select into the block.
+    """Merge derived tables that only select into the outer block.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> show(merge_derived(resolved("SELECT y FROM (SELECT x + 1 AS y FROM a WHERE x > 1) AS d WHERE y < 9")))
     SELECT (t1.x + 1) AS y FROM s.a AS t1 WHERE (t1.x > 1) AND ((t1.x + 1) < 9)
 
-    Safe where the derived table is neither on the side of a LEFT JOIN that is filled with NULLs (its conditions
-    would have to move into ON) nor computes anything that changes from call to call or that GROUP BY and ORDER BY
-    would read as a position.
+    It is not safe on the filled side of a LEFT JOIN (conditions would have to move into ON), nor if the derived table
+    computes something that changes from call to call or that GROUP BY and ORDER BY would read as a position.
     """
     for source in list(sources(block.tree)):
         if (
@@ -143,7 +142,7 @@ def _merged(block: Block, source: Derived) -> Block:
 
 
 def tell_apart(block: Block) -> Block:
-    """Give an output of a derived table another name where its GROUP BY has two columns of that name.
+    """Rename an output of a derived table if its GROUP BY has two columns of that name.
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> grouped = "SELECT a.id AS id, COUNT(*) AS n FROM a JOIN b ON a.x = b.y GROUP BY a.id, b.id"
@@ -200,7 +199,7 @@ def _grouped(block: Block) -> set[tuple[str, str]]:
 
 
 def _in_having(block: Block, source: Derived) -> bool:
-    """True where HAVING names an output that is no column: MySQL finds only columns of GROUP BY there."""
+    """True if HAVING names an output that is not a column: MySQL finds only columns of GROUP BY there."""
     assert isinstance(source.query, Block)
     computed = {o.name.lower() for o in source.query.outputs if not isinstance(o.expr, exp.Column)}
     return any(
@@ -211,7 +210,7 @@ def _in_having(block: Block, source: Derived) -> bool:
 
 
 def _twice_in_having(block: Block) -> bool:
-    """True where HAVING names a column of which GROUP BY has two by that name: MariaDB finds neither there."""
+    """True if HAVING names a column whose name occurs twice in GROUP BY: MariaDB finds neither."""
     names = [name for _, name in _grouped(block)]
     return any(names.count(name) > 1 for condition in block.having for _, name in column_ids(condition))
 

@@ -1,9 +1,9 @@
-"""Query trees: what a SELECT means once every name in it is resolved.
+"""Query trees: a SELECT with all names resolved.
 
 A `Query` is a `Block` (one SELECT) or a `Union`. A block reads from a join tree of sources. Every source has an alias
 that is unique in the whole statement, every column is written ``alias.column``, and a subquery in an expression is a
-placeholder that carries a `Query`. Scalar expressions stay sqlglot expressions. Nodes are immutable: the passes build
-new ones (`rewrite`). Here are the nodes, the small expressions that passes build, and the walks over a tree.
+placeholder with a `Query`. Scalar expressions are sqlglot expressions. Nodes are immutable: passes build new ones
+(`rewrite`). This module has the nodes, small expressions for passes, and walks over a tree.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..servers.tables import Table
 
 
 class _Immutable:
-    """Trees are shared, never copied: sqlglot copies the ``meta`` of a node deeply."""
+    """Prevents copies: trees are shared, but sqlglot deep-copies the ``meta`` of a node."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self
@@ -29,8 +29,8 @@ class _Immutable:
 class Base(_Immutable):
     """One occurrence of a base table.
 
-    ``whole`` asks for all of its rows, whatever they are read for. ``rows`` is SQL that stands in FROM in its place,
-    where only some of its rows count (`inside`).
+    ``whole`` demands all of its rows in any case. ``rows`` is SQL that replaces it in FROM if only some of its rows
+    count (`inside`).
     """
 
     alias: str
@@ -50,10 +50,10 @@ class Derived(_Immutable):
 
 @dataclass(frozen=True, eq=False)
 class Opaque(_Immutable):
-    """A source that is not looked into: JSON_TABLE, VALUES, a recursive CTE.
+    """A source that is not analysed further: JSON_TABLE, VALUES, a recursive CTE.
 
-    ``whole`` are the tables that it reads; all of their rows are demanded, so it stays as it is. ``hidden`` is its
-    parsed text, where ``node`` holds it only as SQL.
+    ``whole`` are the tables that it reads; all of their rows are demanded, so its result stays the same. ``hidden`` is
+    its parsed text if ``node`` has it only as SQL.
     """
 
     alias: str
@@ -106,7 +106,7 @@ class Block(_Immutable):
 
     @property
     def totals(self) -> bool:
-        """True if it has a row even where it reads none: an aggregate without GROUP BY, or (MySQL) WITH ROLLUP."""
+        """True if it returns a row even for no input: an aggregate without GROUP BY, or (MySQL) WITH ROLLUP."""
         return self.group == () or self.rollup
 
 
@@ -114,7 +114,7 @@ class Block(_Immutable):
 class Union(_Immutable):
     """Branches with equally many columns; ``distinct`` removes duplicate rows.
 
-    It is an EXCEPT or INTERSECT (``operator``) where `set_operations` could not rewrite one.
+    It is an EXCEPT or INTERSECT (``operator``) if `set_operations` could not rewrite it.
     """
 
     branches: tuple[Query, ...]
@@ -171,7 +171,7 @@ def is_not_false(condition: Expr) -> Expr:
 
 
 def same(left: Expr, right: Expr) -> Expr:
-    """Equality under which NULL equals NULL."""
+    """Equality with NULL equal to NULL."""
     return exp.NullSafeEQ(this=exp.Paren(this=left.copy()), expression=exp.Paren(this=right.copy()))
 
 
@@ -207,7 +207,7 @@ def joins(tree: Tree | None) -> Iterator[Join]:
 
 
 def supplied(tree: Tree | None, alias: str, inside: bool = False) -> bool:
-    """Whether a source is on the side of a LEFT JOIN that is filled with NULLs."""
+    """Whether a source is on the filled side of a LEFT JOIN, where rows can become NULLs."""
     if isinstance(tree, Join):
         return supplied(tree.left, alias, inside) or supplied(tree.right, alias, inside or tree.left_outer)
     return tree is not None and tree.alias == alias and inside
@@ -229,7 +229,7 @@ def expressions_of(query: Query) -> Iterator[Expr]:
 
 
 def subqueries(expression: Expr) -> Iterator[Query]:
-    """The queries that stand directly in an expression."""
+    """The queries directly in an expression."""
     for node in expression.walk():
         query = query_of(node)
         if query is not None:
@@ -275,7 +275,7 @@ def all_aliases(query: Query) -> Iterator[str]:
 
 
 def references(item: Expr | Query) -> frozenset[str]:
-    """The aliases that an expression, or a query with all that is in it, refers to."""
+    """The aliases to which an expression or a whole query refers."""
     if isinstance(item, (Block, Union)):
         expressions, inner = expressions_of(item), children(item)
     else:
@@ -285,12 +285,12 @@ def references(item: Expr | Query) -> frozenset[str]:
 
 
 def outer_references(query: Query) -> frozenset[str]:
-    """The aliases of outer queries that a query refers to (empty: it is not correlated)."""
+    """The aliases of outer queries to which a query refers; empty if it is not correlated."""
     return references(query) - frozenset(all_aliases(query))
 
 
 def lateral_references(tree: Tree) -> frozenset[str]:
-    """The aliases that the sources of a tree refer to, of those beside it in FROM."""
+    """The aliases beside a tree in FROM to which its sources refer."""
     found: set[str] = set()
     for source in sources(tree):
         if isinstance(source, Opaque):
@@ -308,11 +308,11 @@ def is_aggregate(node: Expr) -> bool:
 
 
 def aggregates(expression: Expr) -> bool:
-    """True where an expression holds an aggregate function outside of a subquery and of a window."""
+    """True if an expression has an aggregate function outside of subqueries and windows."""
     return any(is_aggregate(n) for n in expression.walk(prune=lambda n: isinstance(n, exp.Window)))
 
 
-# Aggregate functions of MySQL and MariaDB that sqlglot keeps as anonymous functions.
+# Aggregate functions of MySQL and MariaDB that sqlglot parses as anonymous functions.
 AGGREGATE_NAMES = frozenset(
     """
 ANY_VALUE BIT_AND BIT_OR BIT_XOR GROUP_CONCAT JSON_ARRAYAGG JSON_OBJECTAGG MEDIAN PERCENTILE_CONT PERCENTILE_DISC STD
@@ -336,7 +336,7 @@ def windows_of(block: Block) -> list[tuple[Expr, ...]]:
 
 
 def is_plain(query: Query) -> TypeGuard[Block]:
-    """True for a SELECT that makes one row of each row that it reads (with DISTINCT, equal ones are one)."""
+    """True for a SELECT that returns one row for each row that it reads (DISTINCT merges equal ones)."""
     return (
         isinstance(query, Block)
         and query.group is None

@@ -1,7 +1,7 @@
-"""Witnesses: a rule that adds rows to a slice so that a rejected row stays rejected, as SQL.
+"""Witnesses: SQL of the rules that add rows to a slice so that a rejected row stays rejected.
 
-In: a FROM clause that carries keys (`derivation.Input`), and the occurrences that a rule is about. Out: a `Witness`.
-Which rules a query needs is decided in `rejection`.
+In: a FROM clause that carries keys (`derivation.Input`), and the occurrences of a rule. Out: a `Witness`. `rejection`
+decides which rules a query needs.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from .generate import expression_sql, to_sql
 from .rewrite import cross
 from .tree import Base, Block, Derived, Join, Output, column, same
 
-# Stands in a rule's SQL for the condition that restricts it to keys that are new.
+# The place in a rule's SQL for the condition that restricts it to new keys.
 KEYS = "KEYS~HERE"
 
 
 def with_keys(sql: str, condition: str) -> str:
-    """A rule's SQL, or that of a batch, with a condition in the place of `KEYS`."""
+    """The SQL of a rule or batch with a condition in place of `KEYS`."""
     return sql.replace(f"`{KEYS}`", condition)
 
 
 def keys_here() -> Expr:
-    """The condition that `KEYS` stands for in a tree."""
+    """`KEYS` as a condition in a tree."""
     return exp.Column(this=exp.Identifier(this=KEYS, quoted=True))
 
 
 @dataclass(frozen=True)
 class Witness:
-    """Rows of ``wanted`` that must be there for combinations of rows of ``outer`` that are there.
+    """Rows of ``wanted`` that the slice needs for its combinations of rows of ``outer``.
 
     Attributes
     ----------
     reason : str
-        What the rule is for, in plain words.
+        The purpose of the rule, in words.
     outer, wanted : tuple of Base
         Occurrences whose keys the query returns, in this order.
     asks : tuple of (str, str)
-        For each outer occurrence: SQL with the marker `KEYS`, and the comma-separated key columns that the
-        condition put there is about. Without outer occurrences: one SQL to be asked once.
+        For each outer occurrence: SQL with the marker `KEYS`, and the comma-separated key columns for the condition
+        there. Without outer occurrences: one SQL that is sent once.
     group_sql, group_columns : str
-        For groups: the rows of the groups of given combinations, asked for in a second step.
+        For groups: the second query, for the rows of the groups of given combinations.
     rowless : bool
-        True if a combination can be of no rows at all: no new key asks for it, so it is asked for at the start.
+        True if a combination can exist without rows. No new key leads to it, so it is queried at the start.
     inside : Witness or None
-        The same rule about a database without the rows that do not count (`Leaf.inside`).
+        The same rule for a database with only the rows that count (`Leaf.inside`).
     session : Session
-        That the queries are asked in.
+        Session for the queries.
     """
 
     reason: str
@@ -68,13 +68,13 @@ class Witness:
 
 
 def in_session(rule: Witness, session: Session) -> Witness:
-    """The rule, asked in a session."""
+    """The rule with a session for its queries."""
     inside = None if rule.inside is None else in_session(rule.inside, session)
     return replace(rule, inside=inside, session=session)
 
 
 def rule(reason: str, here: Combinations, wanted: tuple[Base, ...]) -> Witness:
-    """All rows of ``wanted`` that stand beside each combination."""
+    """All rows of ``wanted`` beside each combination."""
     pairs = Block(
         _outputs(here.read, here.bases, "o") + _outputs(here.read, wanted, "w"),
         here.read.tree,
@@ -87,7 +87,7 @@ def rule(reason: str, here: Combinations, wanted: tuple[Base, ...]) -> Witness:
 def first_rule(
     reason: str, here: Combinations, wanted: tuple[Base, ...], apart: tuple[Output, ...]
 ) -> Witness:
-    """The first row of ``wanted``, by key, beside each combination. ``apart`` tells combinations of one key apart."""
+    """The first row of ``wanted``, by key, beside each combination. ``apart`` distinguishes those with equal keys."""
     left, right = _outputs(here.read, here.bases, "o"), _outputs(here.read, wanted, "w")
     number = Output("n", _row_number(left + apart, right))
     numbered = Block((*left, *right, number), here.read.tree, here.read.where)
@@ -102,7 +102,7 @@ def first_rule(
 def of_first(
     here: Combinations, first: Combinations, wanted: tuple[Base, ...], apart: tuple[Output, ...]
 ) -> Combinations:
-    """Of combinations with rows of ``wanted`` beside them, those with the row that `first_rule` takes."""
+    """Combinations with rows of ``wanted``, restricted to the rows that `first_rule` chooses."""
     left, right = _outputs(first.read, here.bases, "o"), _outputs(first.read, wanted, "w")
     number = Output("n", _row_number(left + apart, right))
     where = (*first.read.where, keys_here()) if here.bases else first.read.where
@@ -118,10 +118,10 @@ def of_first(
 def group_rule(
     reason: str, here: Combinations, partition: Sequence[Expr], read: Input, base: Base
 ) -> Witness:
-    """All rows of ``base`` that are read, of each group that a combination is in: one of equal ``partition``."""
+    """All rows of ``base`` in the group of each combination: those with equal ``partition`` that are read."""
     values = tuple(Output(f"v.{i}", expression) for i, expression in enumerate(partition))
     rows = Block((*values, *_outputs(read, (base,), "w")), read.tree, read.where, distinct=True)
-    # one group of rows of no table has neither a value nor a key
+    # a single group of rows without tables has neither a value nor a key
     some = (*_outputs(here.read, here.bases, "o"), *values) or (Output("one", exp.Literal.number(1)),)
     groups = Block(some, here.read.tree, here.read.where, distinct=True)
     left, right = fresh("s"), fresh("w")
@@ -158,6 +158,6 @@ def _row_number(partition: tuple[Output, ...], order: tuple[Output, ...]) -> Exp
     return exp.Window(
         this=exp.RowNumber(),
         partition_by=[output.expr.copy() for output in partition],
-        order=exp.Order(expressions=ordered) if ordered else None,  # rows of no table have no first one
+        order=exp.Order(expressions=ordered) if ordered else None,  # without tables, no row is the first
         over="OVER",
     )

@@ -1,7 +1,7 @@
-"""Paper: what users call. A `Paper` has all analyses that were captured for it, and makes slice and bundle of them.
+"""Paper: the interface for users. A `Paper` has all captured analyses, and makes a slice and a bundle from them.
 
-`captured` reads the journals; `sharedlog` and `sharedtables` are the log that several people share through a database;
-`bundle` writes and checks what is published.
+`captured` reads the journals. `sharedlog` and `sharedschema` are the log that several people share through a database.
+`bundle` writes and checks bundles.
 """
 
 from .paper import Paper, papers

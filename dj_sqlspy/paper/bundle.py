@@ -1,7 +1,7 @@
-"""Bundle: what a lab publishes, written from a slice, and checked.
+"""Bundle: writes a bundle from a slice, and checks it.
 
-In: a `Slice` and the paper that it was made for. Out: the folder (see `bundle.folder`), and what its verification and
-its inspection find. It does not decide what is in the slice.
+In: a `Slice` and its paper. Out: the folder (see `bundle.folder`), and the results of its verification and inspection.
+It does not decide what is in the slice.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ class Bundle(BundleFolder):
     ) -> Verification:
         """Load the bundle into a private server and check structure, rows, foreign keys and captured statements.
 
-        Where the source can be reached, it is compared with that, and ``digests.json`` is left in the bundle;
-        elsewhere with these digests.
+        If the source can be reached, the slice is compared with it, and ``digests.json`` is written into the bundle.
+        Otherwise it is compared with these digests.
 
         Parameters
         ----------
         source : datajoint.Connection, optional
             Default: ``dj.conn()``, if the bundle was written here and from that server.
         progress : callable, optional
-            Called with the number of statements done, and of all. Default: shown after two seconds, in a terminal
+            Called with the number of statements done, and the total. Default: shown after two seconds, in a terminal
             or a notebook.
         alone : bool
-            Do not look for a source: what a reader does who has the bundle and no more.
+            Do not look for a source, as for a reader who has only the bundle.
 
         Raises
         ------
@@ -87,15 +87,15 @@ class Bundle(BundleFolder):
         return report
 
     def inspect(self, progress: Callable[[int, int], None] | None = None) -> Inspection:
-        """Look for what the bundle tells of people, machines, folders and rows that are not in it.
+        """Look for what the bundle reveals about people, machines, folders and rows that are not in it.
 
-        The dump is loaded into a private server. Where something was found, and in how many values and rows, is
-        noted in ``report.html``; the values are only in what is returned.
+        The dump is loaded into a private server. ``report.html`` notes where something was found, and in how many
+        values and rows. Only the returned object has the values.
 
         Parameters
         ----------
         progress : callable, optional
-            Called with the number of columns looked at, and of all.
+            Called with the number of columns done, and the total.
 
         Raises
         ------
@@ -111,33 +111,33 @@ class Bundle(BundleFolder):
 
 @dataclass(frozen=True)
 class Writing:
-    """What is chosen of writing a bundle.
+    """The choices for writing a bundle.
 
     Attributes
     ----------
     accept_drift : bool
-        Write even if statements return something else now than when they were captured.
+        Write even if results of statements have changed since they were captured.
     allow_incomplete : bool
         Write even if the capture missed statements.
     allow_unfinished : bool
         Write even if an analysis failed, was interrupted, or is still running.
     about : path or mapping, optional
-        What the lab says of the paper: title, authors, license and others (see `about`).
+        The lab's description of the paper: title, authors, license and others (see `about`).
     exclude : sequence of str, optional
         Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
     with_code : bool
         Copy the scripts and notebooks of the analyses (see `bundle.code`); it needs a paper.
     code : sequence of path
-        Scripts and notebooks to copy beside those.
+        Further scripts and notebooks to copy.
     scratch : str, optional
         A schema of the source for tables of keys (see `keytables`). Default: ``dj.config["sqlspy.scratch"]``, none.
     leave_out : collection of str, optional
-        What the bundle can do without (`rules.LEAVE_OUT`).
+        What to leave out of the bundle (`rules.LEAVE_OUT`).
 
     Raises
     ------
     BundleError
-        If it cannot do without something that is to be left out.
+        If something in ``leave_out`` cannot be left out.
     """
 
     accept_drift: bool = False
@@ -164,9 +164,9 @@ def write_bundle(
     ----------
     cut : Slice
     path : path
-        A folder that is not there yet, is empty, or is an older bundle (which is replaced).
+        A folder that does not exist, is empty, or is an older bundle, which is replaced.
     paper : Paper, optional
-        What the slice was made for.
+        The paper of the slice.
     connection : connection of the driver, optional
         To the source. Default: a new one from ``paper.connection`` or ``dj.conn()``.
     **options
@@ -177,7 +177,7 @@ def write_bundle(
     BundleError
         If the capture was incomplete, the database has drifted, or ``path`` is something else.
     JournalError
-        If an analysis did not come to its end.
+        If an analysis did not finish.
     SliceError
         If the contents of a column cannot be left out.
     """
@@ -203,7 +203,7 @@ def write_bundle(
             opened = backend_of(dj_connection).connect(dj_connection)
             connection = stack.enter_context(contextlib.closing(opened))
         contents = _contents(cut, paper, dj_connection, connection, chosen)
-        try:  # before there is a bundle that a kill could leave without it
+        try:  # before the bundle, so that a kill cannot leave a bundle without the note
             note_written(contents["manifest.json"], backend_of(connection).address(connection))
         except OSError as error:
             logger.warning(
@@ -264,7 +264,7 @@ def _contents(
 
 
 def _other_server(source: Source) -> str:
-    """What verify will lack where this machine has no server program of the source's flavor; nothing where it has."""
+    """What verify cannot do because this machine has no server program of the source's flavor, or ""."""
     flavor: Any = source.flavor
     if servers.find_server(flavor) is not None:
         return ""
@@ -287,14 +287,14 @@ def _other_server(source: Source) -> str:
 
 
 def require_files(code: Sequence[str | Path]) -> None:
-    """Raise where a script or notebook that is to be copied is not there."""
+    """Raise if a script or notebook to copy does not exist."""
     for file in code:
         if not Path(file).is_file():
             raise BundleError(f"Copying code into a bundle: there is no file {file}.")
 
 
 def _about(analysis: Analysis) -> dict[str, Any]:
-    """What the manifest says of an analysis that did not come to its end."""
+    """The manifest's entry of an analysis that did not finish."""
     return {
         "analysis": analysis.name,
         "state": analysis.state,

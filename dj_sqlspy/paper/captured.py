@@ -1,8 +1,7 @@
 """Captured: what was captured for one paper.
 
 In: the name of a paper, and the folder where journals live. Out: its analyses and statements, and whether they are
-complete. It reads journals, and writes none. With the setting ``sqlspy.schema`` it takes those of the shared log for
-its own.
+complete. It reads journals, and writes none. With the setting ``sqlspy.schema`` it also reads those of the shared log.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from ..names import listed
 from ..spy import reads
 from . import sharedlog
 
-# What happened to an analysis that is not finished, by its state.
+# What happened to an unfinished analysis, by its state.
 HOW = {"failed": "failed", "interrupted": "was interrupted", "open": "is still running"}
 
 
@@ -38,9 +37,9 @@ class Captured:
     home : path, optional
         Where journals live; default `settings.home`.
     connection : datajoint.Connection, optional
-        To the server that the analyses read; default ``dj.conn()``.
+        Connection to the server that the analyses read; default ``dj.conn()``.
     analyses : str or iterable of str, optional
-        Only these; default: all of the paper.
+        Only these analyses; default: all.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Captured:
 
     @property
     def runs(self) -> list[Run]:
-        """The newest run of each analysis; read again only where a file has changed."""
+        """The newest run of each analysis; read again only if a file has changed."""
         chosen = self._shared.combined(self.newest(), lambda: self.connection, self._only)
         places = [folder for run in chosen for folder in run if folder.is_dir()]
         files = [path for folder in places for path in sorted(folder.iterdir())]
@@ -109,7 +108,7 @@ class Captured:
 
     @property
     def statements(self) -> list[Statement]:
-        """The statements of all analyses in order of time, numbered from 1; of every kind.
+        """The statements of all analyses and kinds in order of time, numbered from 1.
 
         Raises
         ------
@@ -120,7 +119,7 @@ class Captured:
 
     @property
     def tables(self) -> dict[str, set[tuple[str, str]]]:
-        """For each analysis, schema and name of the tables that its statements name, told from their text."""
+        """For each analysis, schema and name of the tables in the texts of its statements."""
         return {
             run.analysis: {
                 table
@@ -134,12 +133,12 @@ class Captured:
 
     @property
     def policies(self) -> dict[str, dict[str, str]]:
-        """For each analysis, how each kind of its statements is exported."""
+        """For each analysis, the policy of each kind of statement."""
         return {run.analysis: run.policies for run in self.runs}
 
     @property
     def problems(self) -> list[str]:
-        """What is missing from the record of an analysis, and what is odd about it but loses nothing."""
+        """What is missing from the record of an analysis, and oddities that lose nothing."""
         return [line for run in self.runs for line in (*run.problems, *run.notes)]
 
     @property
@@ -149,21 +148,21 @@ class Captured:
 
     @property
     def unfinished(self) -> list[Analysis]:
-        """The analyses that failed, were interrupted, or are still running: not all that they read is here."""
+        """The analyses that failed, were interrupted, or are still running, so that their reads are not complete."""
         return [analysis for analysis in self.analyses if not analysis.finished]
 
     @property
     def code(self) -> list[Code]:
-        """The scripts and notebooks of the analyses, as far as they are known (see `bundle.code`)."""
+        """The known scripts and notebooks of the analyses (see `bundle.code`)."""
         return code_of(self.runs, self.home)
 
     def require_any(self) -> None:
-        """Raise where there is nothing to make a slice of.
+        """Raise if there is nothing for a slice.
 
         Raises
         ------
         JournalError
-            If nothing was captured, or an analysis that was asked for was not.
+            If nothing was captured, or a requested analysis was not.
         """
         there = {run.analysis for run in self.runs}
         lacking = sorted({unquote(name) for name in self._only or ()} - there)
@@ -181,12 +180,12 @@ class Captured:
             )
 
     def require_complete(self) -> None:
-        """Raise where something is missing from the record: whoever writes a bundle calls this.
+        """Raise if something is missing from the record, before a bundle is written.
 
         Raises
         ------
         JournalError
-            With what is missing; also if nothing was captured at all.
+            The message says what is missing. Also raised if nothing was captured.
         """
         self.require_any()
         missing = [line for run in self.runs for line in run.problems]
@@ -197,12 +196,12 @@ class Captured:
             )
 
     def require_finished(self) -> None:
-        """Raise where an analysis did not come to its end: whoever writes a bundle calls this.
+        """Raise if an analysis did not finish, before a bundle is written.
 
         Raises
         ------
         JournalError
-            With what happened to it, and the earlier run of it that ended, if there is one.
+            The message says what happened, and names an earlier run that ended, if there is one.
         """
         lines = []
         for analysis in self.unfinished:

@@ -1,4 +1,4 @@
-"""Describe: what the shared log says of an export beside its statements: tables, and files that their rows need."""
+"""Describe: the tables and files of an export in the shared log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sharedschema import RESTRICTION, SELECTION
 
 
 def table_rows(cut: Slice) -> list[dict[str, Any]]:
-    """Rows for a part `Table`, of a slice or of what was read."""
+    """Rows for a part `Table`, from a slice or from the tables that were read."""
     found = [(name, part) for name, t in cut.tables.items() for part in t.conditions(RESTRICTION)]
     return [
         {"table_id": number, "table_name": name, "restriction": restriction}
@@ -40,7 +40,7 @@ def file_rows(files: Iterable[File], connection: Any) -> list[dict[str, Any]]:
 
 
 def describe(connection: Any, paper: str, analysis: str, read: Slice, files: Iterable[File]) -> None:
-    """Fill the parts `Table` and `File` of an analysis in the shared log anew."""
+    """Replace the parts `Table` and `File` of an analysis in the shared log."""
     full_name, schema = backend_of(connection).dialect.full_name, settings.get("schema")
 
     def table(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Paper: all analyses that were captured for one paper, and what follows in the data's way: leaves, slice, bundle."""
+"""Paper: all captured analyses of one paper, and its leaves, slice and bundle."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Paper(Captured):
     home : path, optional
         Where journals live; default `settings.home`.
     connection : datajoint.Connection, optional
-        To the server that the analyses read; default ``dj.conn()``.
+        Connection to the server that the analyses read; default ``dj.conn()``.
     analyses : str or iterable of str, optional
-        Only these; default: all of the paper.
+        Only these analyses; default: all.
     """
 
     def _repr_html_(self) -> str:
@@ -67,29 +67,28 @@ class Paper(Captured):
         skip_statements: int | Iterable[int] = (),
         progress: Callable[[str, int], None] | None = None,
     ) -> Slice:
-        """The exact rows that the paper needs, of the database as it is now.
+        """The exact rows of the present database that the paper needs.
 
         Parameters
         ----------
         parts : {"all", "referenced"}
             Whether a master brings all of its parts.
         strict : bool
-            Raise where a statement cannot be analysed, instead of exporting its tables whole.
+            Raise if a statement cannot be analysed, instead of exporting its whole tables.
         virtual : str, ForeignKey, or iterable of these
-            References that the database does not declare as foreign keys (`virtual_fks.reference`), beside those of
+            References that the database does not declare as foreign keys (`virtual_fks.reference`), in addition to
             ``dj.config["sqlspy.references"]``.
         only : restricted table, str, or iterable of these, optional
-            Keep the slice inside of them (``Session & "project='X'"``, or as text ``"lab.Session: project='X'"``):
-            other rows of these tables, and all that descends from such rows, are outside. No row is in the slice
-            because of a row outside, and the statements that would need one are marked ``left-out``.
+            Bounds of the slice (``Session & "project='X'"``, or as text ``"lab.Session: project='X'"``). Other rows of
+            these tables, and all their descendants, are outside. No row is in the slice because of a row outside.
+            Statements that need a row outside are marked ``left-out``.
         guard : restricted table, str, or iterable of these, optional
-            Refuse where a row outside of these is in the slice, with the reason that it is there.
+            Raise if the slice has a row outside of these bounds, and say why it is there.
         skip_statements : int or iterable of int, optional
-            Numbers of statements to leave out, where these cannot be exported. The report says first that they are
-            missing.
+            Numbers of statements to leave out because they cannot be exported. The report says so first.
         progress : callable, optional
-            Called with what is being done and how much of it was done now. Default: shown after two seconds, in a
-            terminal or a notebook.
+            Called with the name of the step and the number of parts that were done just now. Default: shown after two
+            seconds, in a terminal or a notebook.
 
         Raises
         ------
@@ -106,7 +105,7 @@ class Paper(Captured):
         )
 
     def preview(self, *, only: Any = (), guard: Any = ()) -> Slice:
-        """What the statements read, before the cascade: a slice to look at.
+        """The rows that the statements read, before the cascade, as a slice to look at.
 
         Parameters
         ----------
@@ -128,9 +127,9 @@ class Paper(Captured):
         guard: Any = (),
         skip_statements: int | Iterable[int] = (),
     ) -> Plan:
-        """What `slice` will ask of the server, in which order; the arguments are its own.
+        """The queries that `slice` will send, in order. The arguments are those of `slice`.
 
-        No row is read for it, only the catalog.
+        It reads only the catalog, and no rows.
         """
         from ..slices import make_plan
         from ..slices.making import on_server
@@ -163,7 +162,7 @@ class Paper(Captured):
         )
 
     def _chosen(self, virtual: Any, only: Any, guard: Any) -> dict[str, Any]:
-        """Options of a slice from what a user gives."""
+        """Options of a slice from a user's arguments."""
         from ..slices.bounds import bounds_of
 
         bounds = [bounds_of(given, self.connection if listed(given) else None) for given in (only, guard)]
@@ -182,11 +181,11 @@ class Paper(Captured):
         Parameters
         ----------
         check : {"size", "contents"}
-            Whether files are only looked for, or also read to compare their checksums.
+            Whether to compare only sizes, or also to read the files and compare their checksums.
         exclude : str or iterable of str, optional
-            Columns whose contents are left out, as of `write`: their files are not needed.
+            Columns whose contents are left out, as of `write`, so that their files are not needed.
         progress : callable, optional
-            Called with the number of files looked at, and of all.
+            Called with the number of files done, and the total.
         **options
             Of `slice`.
         """
@@ -224,7 +223,7 @@ class Paper(Captured):
         path : path
             The folder to write; it appears whole or not at all.
         accept_drift : bool
-            Write although statements return another number of rows now than when they were captured.
+            Write although results of statements have changed since they were captured.
         about : path or dict, optional
             Title, authors, license and others of the paper, for README.md and the metadata (see `about`).
         exclude : str or iterable of str, optional
@@ -234,14 +233,14 @@ class Paper(Captured):
         with_code : bool
             Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
         code : path or iterable of path, optional
-            Scripts and notebooks to copy beside those, such as one whose name Jupyter did not tell.
+            Further scripts and notebooks to copy, such as one whose name Jupyter did not tell.
         scratch : str, optional
-            A schema of the source where tables of keys can be made, so that a million scattered rows are one short
-            command in dump.sh and not hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
+            A schema of the source for tables of keys, so that a million scattered rows need one short command in
+            dump.sh instead of hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
         leave_out : collection of {"totals", "comments", "values"}, optional
-            What the bundle can do without: how many rows the tables have at the lab; comments of tables and columns
-            (but for the types that DataJoint keeps there); the values of statements that need rows outside of bounds or
-            hold a value of an excluded column, which then cannot be replayed.
+            What to leave out: how many rows the tables have at the lab; comments of tables and columns (except the
+            types that DataJoint stores there); the values of statements that need rows outside of bounds or contain a
+            value of an excluded column. These statements then cannot be replayed.
         allow_incomplete : bool
             Write although the capture has gaps; the manifest and the report say so.
         allow_unfinished : bool
@@ -252,11 +251,11 @@ class Paper(Captured):
         Raises
         ------
         JournalError
-            If the record of an analysis is incomplete, or an analysis did not come to its end.
+            If the record of an analysis is incomplete, or an analysis did not finish.
         BundleError
             If the folder holds something else, or the database has drifted.
         SliceError
-            If the structure does not allow to leave out the contents of a column.
+            If the contents of a column cannot be left out.
         """
         from ..bundle.folder import check_place
         from .bundle import require_files, write_bundle
@@ -291,15 +290,15 @@ class Paper(Captured):
         Parameters
         ----------
         analysis : str, optional
-            Only this one, and also where the log has a newer run or had it deleted. Default: those that are newer
-            than what the log has.
+            Only this one, even if the log has a newer run or this one was deleted there. Default: all that are newer
+            than in the log.
         describe : bool
-            Fill the parts `Table` and `File` of `ExportSelection` too, which takes as long as a slice.
+            Also fill the parts `Table` and `File` of `ExportSelection`, which takes as long as a slice.
 
         Returns
         -------
         list of str
-            The analyses of which the log has the run of this home now.
+            The analyses whose run in the log is now that of this home.
 
         Raises
         ------
@@ -323,7 +322,7 @@ class Paper(Captured):
         return stored
 
     def forget(self, analysis: str | None = None) -> list[str]:
-        """Delete what was captured: all runs of one analysis, or of the whole paper; also from the shared log.
+        """Delete all runs of one analysis or of the whole paper, also from the shared log.
 
         Returns
         -------
@@ -333,9 +332,9 @@ class Paper(Captured):
         Raises
         ------
         SpyError
-            If a run of it is open, in this process or another one of this machine, or there is no such analysis.
+            If a run of it is open in any process on this machine, or there is no such analysis.
         JournalError
-            If its files can't be deleted.
+            If its files cannot be deleted.
         """
         for each in session.open_sessions:
             if (each.home, each.paper) == (self.home, self.name) and analysis in (None, each.analysis):
@@ -380,7 +379,7 @@ class Paper(Captured):
             name = unquote(folder.name)
             try:
                 runs = [Analysis.of(read_run(run)) for run in run_folders(folder) if any(run.iterdir())]
-            except JournalError as error:  # of a newer dj-sqlspy: it can be deleted all the same
+            except JournalError as error:  # written by a newer dj-sqlspy; it can still be deleted
                 lines.append(f"{name}: {error}")
                 continue
             if any(run.state == "open" for run in runs):
@@ -394,7 +393,7 @@ class Paper(Captured):
 
 
 def papers(home: Any = None) -> list[Paper]:
-    """All papers that something was captured for, by name."""
+    """All papers with captured analyses, by name."""
     folder = settings.home(home)
     names = {unquote(path.name) for path in folders(folder) if folders(path)}
     return [Paper(name, home=folder) for name in sorted(names | set(sharedlog.papers()))]

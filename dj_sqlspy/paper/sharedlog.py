@@ -1,4 +1,4 @@
-"""Shared log: sessions stored in the database, for papers that several people on several machines work on.
+"""Shared log: stores sessions in the database, for papers of several people on several machines.
 
 In: journals of this home, and ``sqlspy.schema``. Out: their lines in the tables of that schema (`sharedschema`
 declares them), and back, as journals that `runs` reads. Without the setting it does nothing. It sends plain SQL
@@ -44,11 +44,11 @@ from ..spy.session import Session, paused
 from .sharedschema import OF_EXPORT, OF_RESULT, SELECTION, STATEMENT, TABLES, declare
 
 BLOCK = 1 << 20  # bytes of a journal in one block, before they are compressed
-LARGEST_BLOCK = 64 << 20  # that one can have: its last line may be long
+LARGEST_BLOCK = 64 << 20  # largest possible block, since its last line may be long
 LARGEST = 4 << 30  # bytes of the journals of one paper
 BATCH = 8  # blocks in one INSERT
 MARK = "shared"  # the file in the folder of a run that says which shared logs have it
-SECONDS = 30  # that the server may take to answer
+SECONDS = 30  # time limit of the server's answers
 LOCK_SECONDS = 20
 
 logger = logging.getLogger("dj_sqlspy")
@@ -64,7 +64,7 @@ class Log(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What tells it from other shared logs."""
+        """A name that distinguishes it from other shared logs."""
         return f"{self.server}/{self.schema}"
 
     def table(self, name: str) -> str:
@@ -86,7 +86,7 @@ def opened(dj_connection: Any = None) -> Iterator[Log | None]:
     Raises
     ------
     JournalError
-        For whatever the server refuses, with what to do about it.
+        If the server refuses something. The message says what to do.
     """
     schema = settings.get("schema")
     if schema is None:
@@ -113,7 +113,7 @@ def opened(dj_connection: Any = None) -> Iterator[Log | None]:
 
 
 def identity(run: str) -> str:
-    """What tells a run from others, on every machine.
+    """The part of a run's name that identifies it on every machine.
 
     >>> identity("000003-20260102T030405678901-ab12"), identity("000001-20260102T030405678901-ab12+4711")
     ('20260102T030405678901-ab12', '+4711')
@@ -123,7 +123,7 @@ def identity(run: str) -> str:
 
 
 def is_newer(run: Path, other: str) -> bool:
-    """Whether a run of this home came after another: by their numbers where both are here, else by their times."""
+    """Whether a run of this home came after another: by number if both are here, else by time."""
     here = {identity(folder.name): run_order(folder.name)[0] for folder in run_folders(run.parent)}
     if identity(other) in here:
         return run_order(run.name)[0] > here[identity(other)]
@@ -151,7 +151,7 @@ def _mark(run: Path, log: str) -> None:
 
 
 def after_session(ended: Session) -> None:
-    """Store what a session captured, where there is a shared log. Raises nothing: it is in the journal already."""
+    """Store a session in the shared log, if there is one. Raises nothing, since the journal has the session."""
     try:
         if settings.get("schema") is None:
             return
@@ -185,7 +185,7 @@ def store(
     replace: str = "older",
     revive: bool = True,
 ) -> bool:
-    """Store what the shared log does not have yet of a run of this home, and of none that it replaced.
+    """Store what the shared log lacks of a run of this home, unless it replaced that run.
 
     Parameters
     ----------
@@ -197,16 +197,16 @@ def store(
     own : Path, optional
         Only this file of it.
     replace : {"older", "new", "any"}
-        Which run of this analysis that is there it replaces: one that started earlier, by the clocks of the machines;
-        any where the log has never had this one, as of a session that ends now, whatever the clocks say; or any. A run
-        that failed replaces none, but for "any".
+        Which run of the analysis it may replace in the log. "older": one that started earlier, by the machines'
+        clocks. "new": any, if the log never had this run, as for a session that ends now. "any": any. A failed run
+        replaces none, except with "any".
     revive : bool
-        Store it also where the log had it and has it no more.
+        Store it even if it was deleted from the log.
 
     Returns
     -------
     bool
-        Whether this run is the one that counts there now.
+        Whether this run now counts in the log.
 
     Raises
     ------
@@ -244,14 +244,14 @@ def _declare(log: Log, connection: Any) -> None:
 
 
 def _lock(log: Log, paper: str, analysis: str) -> None:
-    """One process at a time stores something of an analysis; the lock ends with the connection."""
+    """Lock an analysis, so that one process at a time stores something. The lock ends with the connection."""
     name = hashlib.sha256(json.dumps([log.schema, paper, analysis]).encode()).hexdigest()[:40]
     if not backend_of(log.connection).try_lock(log.connection, f"dj-sqlspy {name}", LOCK_SECONDS):
         raise JournalError(f"Another process has been storing this analysis for {LOCK_SECONDS} seconds.")
 
 
 def _entry(log: Log, run: Path, paper: str, analysis: str, replace: str, revive: bool) -> int | None:
-    """The number of the run in the log; None where it does not belong there (see `store`)."""
+    """The number of the run in the log; None if it does not belong there (see `store`)."""
     selection = log.table(SELECTION)
     found = log.rows(
         f"SELECT export_id, run FROM {selection} WHERE paper_id = %s AND analysis_id = %s", paper, analysis
@@ -278,7 +278,7 @@ def _entry(log: Log, run: Path, paper: str, analysis: str, replace: str, revive:
 
 
 def _append(log: Log, export_id: int, file: Path) -> None:
-    """Store the whole lines of a file that are not there yet."""
+    """Store the complete lines of a file that the log lacks."""
     statement = log.table(STATEMENT)
     ((have,),) = log.rows(
         f"SELECT COALESCE(MAX(start + size), 0) FROM {statement} WHERE export_id = %s AND journal = %s",
@@ -295,7 +295,7 @@ def _append(log: Log, export_id: int, file: Path) -> None:
                 raise JournalError(
                     f"A statement in {file} has {len(lines) >> 20} MiB, and a shared log takes {LARGEST_BLOCK >> 20}."
                 )
-            # JSON escapes the quotes of a statement that holds these texts
+            # JSON escapes quotes, so these texts cannot occur in a statement
             count = lines.count(b' {"number":') - lines.count(b',"failed"]')
             rows.append((export_id, file.stem, start, len(lines), count, compat.packed(lines)))
             if len(rows) == BATCH:
@@ -324,7 +324,7 @@ def _blocks(file: Path, start: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _delete(log: Log, paper: str, export_ids: Iterable[int]) -> None:
-    """Delete exports, and what was computed of their paper."""
+    """Delete exports, and what was computed for their paper."""
     of_paper = log.rows(f"SELECT export_id FROM {log.table(SELECTION)} WHERE paper_id = %s", paper)
     for tables, numbers in ((OF_RESULT, [number for (number,) in of_paper]), (OF_EXPORT, list(export_ids))):
         for name in tables:
@@ -334,7 +334,7 @@ def _delete(log: Log, paper: str, export_ids: Iterable[int]) -> None:
 
 
 def forget(paper: str, analysis: str | None = None, connection: Any = None) -> int:
-    """Delete an analysis of a paper, or all, from the shared log; the number of those that were there.
+    """Delete one or all analyses of a paper from the shared log. Returns the number that were there.
 
     Raises
     ------
@@ -360,7 +360,7 @@ _JOURNAL = re.compile(r"\d+-[0-9a-f]{8}")
 
 
 class Entry(NamedTuple):
-    """A run in the shared log, and the bytes that are there of each file of it."""
+    """A run in the shared log, and the stored bytes of each of its files."""
 
     export_id: int
     analysis: str
@@ -380,7 +380,7 @@ def papers(connection: Any = None) -> list[str]:
 
 @contextmanager
 def _nothing_yet() -> Iterator[None]:
-    """A log that nobody has stored anything in has no tables."""
+    """In a block, accept that an unused log has no tables."""
     try:
         yield
     except Refused as error:
@@ -406,7 +406,7 @@ def _listed(log: Log, paper: str) -> list[Entry]:
 
 
 def _require_plain(entries: Iterable[Entry], paper: str) -> None:
-    """Raise where what anyone with an account may have written is no name of a folder or file, or too large."""
+    """Check what anyone with an account may have written: raise for invalid names of files, and for large sizes."""
     total = 0
     for entry in entries:
         names = [name for name, _ in entry.sizes]
@@ -425,7 +425,7 @@ def _require_plain(entries: Iterable[Entry], paper: str) -> None:
 
 
 class Reader:
-    """What the shared log has of one paper, as journals in a temporary folder; read again where it changed."""
+    """The shared log of one paper, as journals in a temporary folder; read again if it has changed."""
 
     def __init__(self, paper: str) -> None:
         self.paper = paper
@@ -435,16 +435,16 @@ class Reader:
     def combined(
         self, local: Mapping[str, Path], connection: Callable[[], Any], only: set[str] | None = None
     ) -> list[tuple[Path, ...]]:
-        """For each analysis the folders with the files of the run that counts, that of this home first.
+        """For each analysis, the folders with files of the run that counts, this home's folder first.
 
         Parameters
         ----------
         local : mapping
-            The encoded names of analyses, and the newest run of each in this home.
+            The newest run of each analysis in this home, by its encoded name.
         connection : callable
-            Gives the DataJoint connection to the server of the log; called where the setting asks for one.
+            Returns the DataJoint connection to the server of the log. Called only with ``sqlspy.schema``.
         only : set of str, optional
-            Encoded names of the analyses that are wanted.
+            Encoded names of the wanted analyses.
 
         Raises
         ------
@@ -489,7 +489,7 @@ class Reader:
 
 
 def _fetch(log: Log, export_id: int, journal: str, path: Path) -> None:
-    """Write a file as its blocks have it; where one is missing, a line that says so to `runs`."""
+    """Write a file from its blocks. For a missing block it writes a line that `runs` reports."""
     blocks = backend_of(log.connection).stream(
         log.connection,
         f"SELECT start, size, contents FROM {log.table(STATEMENT)} WHERE export_id = %s AND journal = %s ORDER BY 1",

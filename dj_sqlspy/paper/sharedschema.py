@@ -1,7 +1,7 @@
-"""Shared schema: the tables of the shared log, as DataJoint declares them.
+"""Shared schema: declares the tables of the shared log with DataJoint.
 
-In: a connection and the name of a schema. Out: `ExportSelection` and `Export`, declared there. What users call on them
-is given by who declares them (`shared_tables`).
+In: a connection and the name of a schema. Out: `ExportSelection` and `Export`, declared there. Their methods for users
+come from `shared_tables`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ..spy.session import paused
 
 SELECTION = "export_selection"
 STATEMENT = "export_selection__statement"
-# All tables that hold something about one export, children before parents.
+# All tables with rows about one export, children before parents.
 OF_EXPORT = ("export_selection__file", "export_selection__table", STATEMENT, SELECTION)
 OF_RESULT = ("__export__file", "__export__table", "__export")
 TABLES = frozenset(OF_EXPORT + OF_RESULT)
 
-# characters of a restriction, and bytes: a table with a longer one has several rows
+# longest restriction in one row, in characters and bytes; a longer one takes several rows
 RESTRICTION = 12_000
 
 TABLE_PART = f"""
@@ -47,20 +47,20 @@ file_path : varchar(2000)         # on this machine, or the address in the store
 
 
 class NoMethods:
-    """For tables that nobody calls anything on: they are only declared."""
+    """For tables that are only declared and not used."""
 
 
 def declare(
     connection: Any, schema: str, selection: type = NoMethods, export: type = NoMethods
 ) -> SimpleNamespace:
-    """The tables of the shared log; what is not there yet is declared.
+    """The tables of the shared log; missing ones are declared.
 
     Parameters
     ----------
     connection : datajoint.Connection
     schema : str
     selection, export : type
-        Classes with what users call on `ExportSelection` and `Export`.
+        Base classes with the methods of `ExportSelection` and `Export`.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def declare(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """DataJoint 2.x has advice on types that 0.14 does not know, and on MariaDB."""
+    """Silence the advice of DataJoint 2.x on types that 0.14 does not know, and on MariaDB."""
     level = datajoint.logger.level
     datajoint.logger.setLevel(logging.ERROR)
     try:

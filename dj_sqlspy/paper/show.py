@@ -1,4 +1,4 @@
-"""Show: a paper as a notebook shows it."""
+"""Show: a paper in a notebook."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Replay: does the slice give the results that the source gives?
+"""Replay: checks that the slice gives the same results as the source.
 
-`statements` replays the captured statements on two servers and checks foreign keys; `digests` are what a bundle holds
-to compare with where there is no source; `verify` does all of it for a bundle, in a private server.
+`statements` replays the captured statements on two servers and checks foreign keys. `digests` records results in the
+bundle, for a comparison without the source. `verify` does all of it for a bundle, in a private server.
 """
 
 from .statements import ReplayReport, describe, replay

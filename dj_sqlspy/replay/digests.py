@@ -1,10 +1,10 @@
-"""Digests: the rows and results of a slice in a few bytes each, so that a reader can check them without the source.
+"""Digests: digests of a slice's rows and results, with which a reader can check them without the source.
 
-In: a manifest, and a server that holds the loaded slice. Out: ``digests.json``, written once the author's replay has
-found the slice equal to the source; or, at the reader's, the same figures to compare with it. They are in a file of
-their own, and not in ``manifest.json``: the manifest says what was exported and is not touched again, while the
-digests come later, belong to one ``dump.sql.gz``, and are replaced as a whole. They tell accidents, not forgers: who
-can change the dump can change them too. It neither loads a slice nor knows the source.
+In: a manifest, and a server with the loaded slice. Out: for the author ``digests.json``, written after a replay has
+found the slice equal to the source; for a reader the same digests, to compare with it. They have their own file because
+``manifest.json`` says what was exported and never changes, while digests come later, belong to one ``dump.sql.gz``, and
+are replaced as a whole. They reveal accidents, not forgery: whoever can change the dump can change them too. This
+module neither loads a slice nor knows the source.
 
 Format, version 1. An object with
 
@@ -14,28 +14,28 @@ format_version      1
 created             when, ISO 8601 in UTC
 dump                size and sha256 of the dump.sql.gz that was loaded
 server              flavor and version of the server that it was loaded into
-session             settings of the session that the statements ran in (SET SESSION name = value)
+session             settings of the session in which the statements ran (SET SESSION name = value)
 tables              name, columns, forms, rows, digest
-statements          sql_sha256 (of the text of the statement, UTF-8; where its connection had set
-                    something, these texts and a line feed stand before it), numbers (of the manifest),
-                    columns, forms, rows, digest, ordered_digest (null unless the statement orders its
-                    rows); none of statements that read a column whose contents were left out
+statements          sql_sha256 (of the statement's text, UTF-8, after the texts that its connection had
+                    set, each with a line feed), numbers (in the manifest), columns, forms, rows, digest,
+                    ordered_digest (null unless the statement orders its rows); without statements that
+                    read an excluded column
 ==================  =================================================================================
 
-How a digest is computed, so that others can:
+How to compute a digest:
 
 1. Values are the text that the server sends, in UTF-8 (``SET NAMES utf8mb4``): ``-12``, ``0.50``,
-   ``2024-05-01 12:00:00``; of binary columns the bytes. Then, by the form of its column, a value that is not NULL is
+   ``2024-05-01 12:00:00``; for binary columns the bytes. Then, by the form of its column, a value that is not NULL is
    ``text``   as it was sent;
    ``float``  as C's ``printf`` writes it: ``%.16e`` in a table (all digits of a DOUBLE), ``%.11e`` in the result of a
               statement (the last digits of a sum depend on the order of its terms); zero has no sign;
-   ``json``   parsed, and written in ASCII without blanks, keys sorted by code points, of equal keys the last; numbers
-              that are no 64-bit integers with ``%.16e``.
-2. A row is the join of its values in the order of ``columns``: ``n`` for NULL, else ``v``, the number of bytes in
-   decimal, ``:`` and the bytes. Its digest is the SHA-256 of that. So ``(12, NULL)`` is ``v2:12n``.
-3. ``digest`` is the sum of the digests of all rows, as big-endian integers, modulo 2^256, in 64 hexadecimal digits: the
-   same for any order of the rows, and a row that is there twice counts twice. ``ordered_digest`` is the SHA-256 of the
-   digests of the rows, one after the other.
+   ``json``   parsed and written in ASCII without blanks, keys sorted by code points, the last of equal keys; numbers
+              that are not 64-bit integers with ``%.16e``.
+2. A row is the concatenation of its values in the order of ``columns``: ``n`` for NULL, else ``v``, the number of bytes
+   in decimal, ``:`` and the bytes. Its digest is the SHA-256 of that. So ``(12, NULL)`` is ``v2:12n``.
+3. ``digest`` is the sum of the digests of all rows, as big-endian integers, modulo 2^256, in 64 hexadecimal digits. The
+   order of rows does not matter, and duplicates count. ``ordered_digest`` is the SHA-256 of the concatenated digests of
+   the rows.
 
 Tables are read with ``SET SESSION time_zone = '+00:00', sql_mode = ''``, without generated columns, and FLOAT columns
 times ``1e0``, since the servers print a FLOAT with six digits only. Statements run with the settings in ``session``.
@@ -71,18 +71,18 @@ FORM_OF_DATA_TYPE = {"float": "float", "double": "float", "json": "json"}
 
 
 def held_tables(manifest: Mapping[str, Any]) -> list[str]:
-    """Names of the tables whose rows a bundle holds."""
+    """Names of the tables with rows in a bundle."""
     return [table["name"] for table in (*manifest["tables"], *manifest["lineage_tables"])]
 
 
 def read_catalog(loaded: Any, manifest: Mapping[str, Any]) -> Catalog:
-    """The catalog of the server that a bundle was loaded into."""
+    """The catalog of the server with the loaded bundle."""
     schemas = dict.fromkeys(split_full_name(name)[0] for name in held_tables(manifest))
     return backend_of(loaded).read_catalog(loaded, schemas)
 
 
 def table_columns(table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns of a table that go into its digest, and their forms."""
+    """The columns of a table that its digest covers, and their forms."""
     stored = [column for column in table.columns if not column.generated]
     forms = tuple(FORM_OF_DATA_TYPE.get(column.data_type, "text") for column in stored)
     return tuple(column.name for column in stored), forms
@@ -96,12 +96,12 @@ def table_digest(
     condition: str = "TRUE",
     contents: Mapping[str, str] | None = None,
 ) -> Digest:
-    """Digest the rows of a table; the session is set by ``reading_tables`` for it.
+    """Digest the rows of a table. The session must be set by ``reading_tables``.
 
-    ``contents`` is SQL to read in the place of columns whose contents were left out.
+    ``contents`` is SQL to read instead of excluded columns.
     """
     instead, backend = contents or {}, backend_of(connection)
-    # times 1e0 changes no DOUBLE, so that it need not be known which of the two a column is
+    # 1e0 times a DOUBLE is the same number, so FLOAT and DOUBLE need no distinction
     words = [
         instead.get(c, backend.dialect.quote(c)) + (" * 1e0" if form == "float" else "")
         for c, form in zip(columns, forms, strict=True)
@@ -113,7 +113,7 @@ def table_digest(
 def measure_tables(
     loaded: Any, catalog: Catalog, manifest: Mapping[str, Any], recorded: Mapping[str, Any] | None
 ) -> list[dict[str, Any]]:
-    """The ``tables`` of a loaded slice; with columns and forms as recorded, where they are."""
+    """The ``tables`` of a loaded slice, with recorded columns and forms if there are any."""
     backend_of(loaded).reading_tables(loaded)
     known = {entry["name"]: entry for entry in (recorded or {}).get("tables", ())}
     out: list[dict[str, Any]] = []
@@ -143,9 +143,9 @@ def measure_statements(
     recorded: Mapping[str, Any] | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The ``statements`` of a loaded slice; those that give an error have ``error`` in the place of a digest.
+    """The ``statements`` of a loaded slice. Those that fail have ``error`` instead of a digest.
 
-    With it ``unknown`` says whether the server does not know what the statement is written in.
+    Then ``unknown`` says whether this kind of server does not know something in the statement.
     """
     known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
     groups = replayable(manifest)
@@ -187,13 +187,13 @@ def _measured(
 
 
 def text_digest(one: Replayed) -> str:
-    """SHA-256 of the text of a statement, after what its connection had set, each on a line of its own."""
+    """SHA-256 of a statement's text after what its connection had set, each on its own line."""
     text = "\n".join((*one.state, one.sql))
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def hexadecimal(found: Digest) -> str:
-    """The order-insensitive digest of a result as it is written."""
+    """The order-insensitive digest of a result as text."""
     return f"{found.multiset:064x}"
 
 
@@ -212,7 +212,7 @@ def read_digests(folder: Path) -> dict[str, Any] | None:
     Raises
     ------
     BundleError
-        If there is one that cannot be read, or has not the form that it should have.
+        If it cannot be read, or does not have the right form.
     """
     path = folder / DIGESTS_FILE
     found = read_json(path, "digests-1")
@@ -231,7 +231,7 @@ def write_digests(
     tables: Iterable[Mapping[str, Any]],
     statements: Iterable[Mapping[str, Any]],
 ) -> Path:
-    """Write ``digests.json`` whole or not at all, and return where it is."""
+    """Write ``digests.json`` whole or not at all, and return its path."""
     found = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -1,9 +1,8 @@
-"""Replay: does the slice give the results that the source gives?
+"""Statements: replays statements on the source and the slice, and compares the results.
 
-In: a bundle, its source, and a server that the bundle was loaded into. Out: a `ReplayReport`: for each
-captured statement whether its result on the slice equals that on the source, and, where not, rows that are
-missing and rows that are too many; foreign keys that find no row; parts that are missing. It needs the
-manifest of the bundle and not the `Slice`. It changes neither side.
+In: a bundle's manifest, its source, and a server with the loaded bundle. Out: a `ReplayReport`: for each captured
+statement whether its results on slice and source are equal, and if not, missing and extra rows; foreign keys without a
+parent; missing parts. It changes neither side.
 """
 
 from __future__ import annotations
@@ -33,30 +32,30 @@ from ..servers.tables import ForeignKey
 
 @dataclass(frozen=True)
 class StatementResult:
-    """What the replay of one statement gave.
+    """The result of replaying one statement.
 
     Attributes
     ----------
     sql : str
     numbers : tuple of int
-        The captured statements that have this text; it is replayed once.
+        The captured statements with this text, which is replayed once.
     analyses, kinds : tuple of str
-        Those of these statements.
+        Analyses and kinds of these statements.
     marks : frozenset of str
-        Why its result can change by itself. Such a statement is reported apart.
+        Why its result can change by itself. Such a statement is reported separately.
     state : str
-        ``equal``, ``differs``, ``error``, ``unchecked``: there is nothing to compare it with, or ``excluded``: it
-        reads a column whose contents were left out, or stands without its values, and was not replayed.
+        ``equal``; ``differs``; ``error``; ``unchecked``: there is nothing to compare with; ``excluded``: not replayed,
+        because it reads an excluded column or its values are not in the bundle.
     source_rows, slice_rows : int or None
-        Rows of the result.
+        Number of rows of the result.
     missing, extra : int
-        Rows that only the source, and only the slice returned (duplicates counted).
+        Number of rows that only the source, and only the slice returned, duplicates included.
     missing_rows, extra_rows : tuple of str
-        Some of them.
+        Some of these rows.
     message : str
-        What is different if it is not rows, or the server's error.
+        What is different besides rows, or the server's error.
     received : bool or None
-        True if the slice returns what the analysis received; None where that is not known.
+        True if the slice returns what the analysis received; None if that is unknown.
     """
 
     sql: str
@@ -76,7 +75,7 @@ class StatementResult:
 
     @classmethod
     def about(cls, sql: str, entries: Sequence[Mapping[str, Any]]) -> StatementResult:
-        """An equal result of the statements of a manifest that have this text."""
+        """An ``equal`` result for the statements of a manifest with this text."""
         return cls(
             sql,
             tuple(entry["number"] for entry in entries),
@@ -89,10 +88,10 @@ class StatementResult:
 
 @dataclass(frozen=True)
 class KeyResult:
-    """How the rows of a table keep to a foreign key.
+    """The check of a foreign key.
 
-    ``orphans`` rows of the slice find no row in the parent. Where the key is that of a part, ``lost`` rows
-    of the source belong to masters that are in the slice, and are not in it themselves.
+    ``orphans`` rows of the slice have no parent. For a part, ``lost`` rows of the source are not in the slice although
+    their masters are.
     """
 
     child: str
@@ -104,9 +103,9 @@ class KeyResult:
 
 @dataclass(frozen=True, repr=False)
 class ReplayReport:
-    """The outcome of a replay; `equal` says all in one word.
+    """The outcome of a replay; `equal` sums it up.
 
-    ``not_taken`` are settings of the session on the source that the server of the slice does not know, in words.
+    ``not_taken`` are session settings of the source that the server of the slice does not know, in words.
     """
 
     statements: tuple[StatementResult, ...]
@@ -118,15 +117,15 @@ class ReplayReport:
 
     @property
     def equal(self) -> bool:
-        """True if every statement gave an equal result and every foreign key and part is whole.
+        """True if every statement gave an equal result and no foreign key or part lacks rows.
 
-        Another result of a statement whose result can change by itself does not count.
+        Statements whose results can change by themselves do not count.
         """
         return not self.different and not self.broken_keys
 
     @property
     def different(self) -> list[StatementResult]:
-        """Statements that gave an error, or another result that no mark explains."""
+        """Statements that failed, or gave a different result that no mark explains."""
         return [
             result
             for result in self.statements
@@ -140,7 +139,7 @@ class ReplayReport:
 
     @property
     def orphans(self) -> int:
-        """Rows of the slice whose foreign key finds no row, summed over all foreign keys."""
+        """Number of rows of the slice without a parent, summed over all foreign keys."""
         return sum(key.orphans for key in self.keys)
 
     def __rich__(self) -> RenderableType:
@@ -193,9 +192,9 @@ class ReplayReport:
 
     @property
     def compared_statements(self) -> int:
-        """How many captured statements the verdict stands on.
+        """The number of captured statements behind the verdict.
 
-        One that differs and is marked does not count: what it was to return is not known.
+        A marked statement that differs does not count, since its right result is unknown.
         """
         different = self.different
         return sum(len(one.numbers) for one in self.statements if one.state == "equal" or one in different)
@@ -214,7 +213,7 @@ class ReplayReport:
 
 
 def why_apart(marks: Collection[str]) -> str:
-    """Why a statement with these marks is reported apart from the others; "" for no mark.
+    """Why a statement with these marks is reported separately; "" without marks.
 
     >>> why_apart(["left-out", "now"]), why_apart([])
     ('needs rows that were left out', '')
@@ -235,7 +234,7 @@ def why_apart(marks: Collection[str]) -> str:
 
 
 def describe(result: StatementResult) -> str:
-    """A statement that did not give an equal result, in words."""
+    """A result that is not equal, in words."""
     lines = [f"statement {', '.join(map(str, result.numbers[:SHOWN]))}: {short(result.sql, 600)}"]
     if result.marks:
         lines.append(f"    {why_apart(result.marks)}: {', '.join(sorted(result.marks))}")
@@ -265,14 +264,14 @@ def replay(
     Parameters
     ----------
     manifest : mapping
-        Of a bundle.
+        The manifest of a bundle.
     source, loaded : pymysql connection
-        To the source, and to a server that holds the slice. They are used for one read-only snapshot each.
+        To the source, and to a server with the slice. Each is used for one read-only snapshot.
     progress : callable, optional
-        Called with the number of statements done, and of all.
+        Called with the number of statements done, and the total.
     alike : bool
-        Whether both servers are of one flavor. Otherwise values are compared in their fixed form (see `digests`), and
-        what the other does not know is unchecked.
+        Whether both servers have the same flavor. If not, values are compared in their fixed form (see `digests`), and
+        statements that the other server does not understand are unchecked.
 
     Returns
     -------
@@ -294,7 +293,7 @@ def replay(
 
 
 def not_replayed(manifest: Mapping[str, Any]) -> list[StatementResult]:
-    """Results of the statements that cannot be replayed, since what they need was left out."""
+    """Results of the statements that cannot be replayed, because something that they need was left out."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in manifest["statements"]:
         if not NOT_REPLAYED.isdisjoint(entry["marks"]):
@@ -304,7 +303,7 @@ def not_replayed(manifest: Mapping[str, Any]) -> list[StatementResult]:
 
 @contextlib.contextmanager
 def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    """Note how long this block takes."""
+    """Note the duration of a block."""
     start = time.perf_counter()
     yield
     seconds[step] = time.perf_counter() - start
@@ -336,7 +335,7 @@ def _replay_one(
             return replace(about, state=state, message=f"error on the {side}: {error}")
     there, here = sides["source"], sides["slice"]
     if not alike and there.forms != here.forms and len(there.forms) == len(here.forms):
-        # JSON is a type of MySQL's, and a text in MariaDB
+        # JSON is a type in MySQL, but a text in MariaDB
         both = zip(there.forms, here.forms, strict=True)
         common = [mine if other == "text" else other for mine, other in both]
         return _replay_one(replayer, one, entries, source, loaded, alike, common)
@@ -365,7 +364,7 @@ def _replay_one(
 
 
 def received_note(manifest: Mapping[str, Any], results: Sequence[StatementResult]) -> list[str]:
-    """How many statements return on the slice what the analysis received, and when that was; [] if none can tell."""
+    """How many statements return on the slice what the analysis received, and when; [] if unknown for all."""
     told = [result for result in results if result.received is not None and not result.marks]
     if not told:
         return []
@@ -381,7 +380,7 @@ def received_note(manifest: Mapping[str, Any], results: Sequence[StatementResult
 
 
 def as_received(entries: Sequence[Mapping[str, Any]], digest: str) -> bool | None:
-    """Whether a result is what the analysis received: the digest of each statement that has one."""
+    """Whether a result has the digest that each statement received; None if none has a digest."""
     known = {entry["digest"] for entry in entries if "digest" in entry}
     return known == {digest} if known else None
 
@@ -390,7 +389,7 @@ def as_received(entries: Sequence[Mapping[str, Any]], digest: str) -> bool | Non
 
 
 def check_keys(manifest: Mapping[str, Any], source: Any, loaded: Any) -> Iterator[KeyResult]:
-    """Count what breaks the foreign keys of a loaded slice; without a source (None) no lost parts."""
+    """Count orphans and lost parts of a loaded slice; without a source (None) only orphans."""
     restrictions = {table["name"]: table["restriction"] for table in manifest["tables"]}
     for entry in manifest["foreign_keys"]:
         fk = ForeignKey(

@@ -1,7 +1,7 @@
-"""Structure: is what was loaded as the manifest says?
+"""Structure: compares a loaded bundle's structure with the manifest.
 
-In: a manifest, and the catalog of a server that the bundle was loaded into. Out: in words, tables, columns, primary
-and foreign keys that are not as they should be. What only one version or flavor says of a type is no difference.
+In: a manifest, and the catalog of a server with the loaded bundle. Out: wrong tables, columns, primary and foreign
+keys, in words. Details of a type that only one version or flavor prints do not count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..servers.catalog import Catalog
 
 
 def structure(manifest: Mapping[str, Any], catalog: Catalog) -> Iterator[str]:
-    """Tables, columns, primary and foreign keys that are not as the manifest says, in words."""
+    """Tables, columns, primary and foreign keys that differ from the manifest, in words."""
     for entry in manifest["tables"]:
         name = entry["name"]
         table = catalog.tables.get(name)
@@ -44,7 +44,7 @@ def structure(manifest: Mapping[str, Any], catalog: Catalog) -> Iterator[str]:
 
 
 def _plain_type(text: str) -> str:
-    """A type without what only one version or flavor says of it.
+    """A type without details that only one version or flavor prints.
 
     >>> _plain_type("int(11) unsigned"), _plain_type("decimal(8,3)"), _plain_type("json")
     ('int unsigned', 'decimal(8,3)', 'longtext')

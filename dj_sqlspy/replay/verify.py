@@ -1,9 +1,9 @@
-"""Verify: load a bundle into a private server and check all of it, on the author's side or the reader's.
+"""Verify: loads a bundle into a private server and checks all of it, for its author or a reader.
 
-In: a bundle, and its source where that can be reached. Out: a `Verification`. On either side the structure, the rows
-of the tables, the foreign keys and the captured statements are looked at on the loaded slice. The author's side
-compares with the source, and records digests of what it found (see `digests`); the reader's side compares with these,
-and says what it could not check. It changes nothing on the source.
+In: a bundle, and its source if that can be reached. Out: a `Verification`. It checks the structure, the rows of the
+tables, the foreign keys and the captured statements on the loaded slice. For the author it compares with the source and
+records digests of the results (see `digests`). For a reader it compares with these digests, and says what it could not
+check. It changes nothing on the source.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class TableResult:
     ----------
     name : str
     rows : int
-        On the loaded slice.
+        Number of rows in the loaded slice.
     state : str
-        ``equal``, ``differs``, or ``unchecked``: there is nothing to compare with but the number of rows.
+        ``equal``, ``differs``, or ``unchecked``: only the number of rows can be compared.
     message : str
         What is different.
     """
@@ -79,19 +79,19 @@ class TableResult:
 
 @dataclass(frozen=True, repr=False)
 class Verification(ReplayReport):
-    """The outcome of `verify`: a `ReplayReport`, and what was found beside the statements.
+    """The outcome of `verify`: a `ReplayReport`, and the other checks.
 
     Attributes
     ----------
     compared : tuple of str
-        With what: ``the source``, ``digests.json``.
+        What it was compared with: ``the source``, ``digests.json``.
     structure : tuple of str
-        Tables, columns and keys that are not as the manifest says.
+        Tables, columns and keys that differ from the manifest.
     tables : tuple of TableResult
     unchecked : tuple of str
         What could not be checked, and why.
     notes : tuple of str
-        What else one should know.
+        Further remarks.
     """
 
     compared: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ class Verification(ReplayReport):
 
     @property
     def equal(self) -> bool:
-        """True if nothing that could be checked is different."""
+        """True if everything that could be checked is equal."""
         return super().equal and not self.structure and not self.different_tables
 
     @property
@@ -154,23 +154,23 @@ def verify(
     Parameters
     ----------
     bundle : Bundle
-        Where the source can be reached it is dumped first, if that was not done yet.
+        If it has no dump yet and the source can be reached, the source is dumped first.
     source : datajoint.Connection, optional
         Default: ``dj.conn()``, if the bundle was written here and from that server.
     progress : callable, optional
-        Called with the number of statements done, and of all.
+        Called with the number of statements done, and the total.
     alone : bool
-        Do not look for a source: what a reader does who has the bundle and no more.
+        Do not look for a source, as for a reader who has only the bundle.
 
     Raises
     ------
     BundleError
-        If there is no dump and no source to make it from, or the dump does not load whole.
+        If there is neither a dump nor a source, or the dump does not load completely.
     ServerError
         If there is no program for a private server.
     """
     manifest = bundle.manifest
-    servers.require_server()  # said before the dump is made
+    servers.require_server()  # raise before the dump is made
     seconds: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
         opened, why_not = (None, "it was not asked for") if alone else find_source(source, bundle)
@@ -225,17 +225,17 @@ def verify(
 
 
 def _options(manifest: Mapping[str, Any]) -> list[str]:
-    """What the private server needs to read names in statements as the source does."""
+    """Options with which the private server reads names in statements like the source."""
     folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
     return ["--lower-case-table-names=1"] if folds else []
 
 
 def find_source(source: Any, bundle: BundleFolder) -> tuple[Any, str]:
-    """A new connection to the source of a bundle, or None and why there is none.
+    """A new connection to the source of a bundle, or None and the reason.
 
-    Nobody is asked for a password. A server that is not named is the source of bundles that were written here from it:
-    what a stranger's bundle says of itself is no reason to send its statements there. One that holds only what
-    ``restore.sh`` loaded is no source.
+    It never asks for a password. Unless the user names a server, a bundle must have been written here from that server:
+    a stranger's bundle must not choose where its statements are sent. A server that only contains what ``restore.sh``
+    loaded is not a source.
     """
     if source is not None:
         return backend_of(source).connect(source), ""
@@ -280,14 +280,14 @@ def _no_source(opened: Any, manifest: Mapping[str, Any]) -> str:
 
 
 def _is_cut(table: Mapping[str, Any]) -> bool:
-    """Whether the slice surely lacks rows of a table."""
+    """Whether the slice certainly lacks rows of a table."""
     if table["total_rows"] is None:
         return table["restriction"] not in ("TRUE", "FALSE")
     return bool(table["rows"] < table["total_rows"])
 
 
 def _flavor(manifest: Mapping[str, Any]) -> Any:
-    """That of the source where this machine has it."""
+    """The flavor of the source, if this machine has a server of it."""
     flavor = manifest["server"]["flavor"]
     return flavor if servers.find_server(flavor) else None
 
@@ -367,7 +367,7 @@ def _with_source(
 
 
 def _unknown(statements: Iterable[StatementResult]) -> list[str]:
-    """In words, statements that a private server of another flavor than the source's cannot run."""
+    """Statements that a private server of another flavor cannot run, in words."""
     return [
         f"the result of statement {', '.join(map(str, result.numbers[:SHOWN]))}, which this server does not know:"
         f" {result.message}"
@@ -513,9 +513,9 @@ def _statement_result(
 
 
 def record_replay(folder: Path, manifest: Mapping[str, Any], report: ReplayReport) -> None:
-    """Write what a replay gave into the folder of its bundle, and make the texts again.
+    """Write the outcome of a replay into the folder of its bundle, and write its texts again.
 
-    No row is written, also not of those that differ.
+    No rows are written, not even those that differ.
     """
     replay = {
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

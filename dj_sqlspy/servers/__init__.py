@@ -1,7 +1,7 @@
-"""Servers: all that is one server's own, behind one seam.
+"""Servers: everything that is particular to one kind of server, behind one interface.
 
-`backend_of` chooses the `backend.Backend` of a connection. What it reads is handed on: a `catalog.Catalog` knows its
-`dialect.Dialect`, a `snapshot.Snapshot` asks. `mysql` is MySQL and MariaDB; no room above spells their SQL.
+`backend_of` chooses the `backend.Backend` of a connection. Its `catalog.Catalog` carries the `dialect.Dialect`, and its
+`snapshot.Snapshot` sends the queries. `mysql` is for MySQL and MariaDB. Rooms above write no SQL of their own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def backend_of(connection: Any = None) -> Backend:
     SpyError
         If the server is of a kind that is not supported.
     """
-    # not above: the spy needs none of this, and it is a third of a second to import
+    # imported here: the spy does not need it, and it takes a third of a second
     import datajoint
 
     from ..compat import backend_of as kind_of
@@ -53,12 +53,12 @@ def backend_of(connection: Any = None) -> Backend:
 
 
 def snapshot_of(connection: Any) -> Snapshot:
-    """A snapshot to enter, on a connection of a driver that leaves values as the server prints them."""
+    """A snapshot on a connection of a driver that returns values as the server prints them."""
     return backend_of(connection).snapshot(connection)
 
 
 def is_own_script(name: str, text: str) -> bool:
-    """Whether a ``dump.sh`` or ``restore.sh`` is one that this version writes for some server (`mysql.scripts`)."""
+    """Whether this version can have written a ``dump.sh`` or ``restore.sh`` (`mysql.scripts`)."""
     from .mysql.scripts import is_own
 
     return is_own(name, text)

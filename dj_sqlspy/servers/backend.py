@@ -1,6 +1,6 @@
-"""Backend: all that a kind of server must bring, as the rooms above are handed it.
+"""Backend: the interface that each kind of server implements for the rooms above.
 
-`servers.backend_of` chooses one from a connection. What it reads is handed on with the catalog and the snapshot.
+`servers.backend_of` chooses one from a connection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .tables import ForeignKey, Table
 
 
 class Replayer(Protocol):
-    """Sends statements of a manifest again: nothing but reads, each in its session."""
+    """Replays statements of a manifest, each in its session. It sends only reads."""
 
     def digest(
         self,
@@ -33,7 +33,7 @@ class Replayer(Protocol):
         """Send a statement and digest its result. Raises `Refused`, `Interrupted` and `ConnectionLost`."""
 
     def close(self) -> None:
-        """Give the connections their own settings again."""
+        """Restore the connections' own settings."""
 
 
 class Backend(Protocol):
@@ -41,31 +41,31 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """As DataJoint names it."""
+        """DataJoint's name of it."""
 
     @property
     def dialect(self) -> Dialect:
         """How it spells SQL."""
 
     def address(self, connection: Any) -> str:
-        """Host and port of the server of a connection of the driver."""
+        """Host and port of the server of a driver's connection."""
 
     def connect(self, dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
-        """A new connection of the driver, to the server and with the account of a DataJoint connection.
+        """A new connection of the driver, with the server and the account of a DataJoint connection.
 
-        ``plain``: it leaves values as the server prints them.
+        ``plain``: it returns values as the server prints them.
         """
 
     def client_options(
         self, connection: Any, tls: Mapping[str, Any] = ...
     ) -> AbstractContextManager[list[str]]:
-        """Options with which a client program reaches the server of a connection, as the same account."""
+        """Options that connect a client program to the same server with the same account."""
 
     def tls_options(self, dj_connection: Any = None) -> dict[str, Any]:
-        """What a DataJoint connection was told of TLS; often nothing."""
+        """The TLS settings of a DataJoint connection, often none."""
 
     def snapshot(self, connection: Any) -> Snapshot:
-        """A snapshot to enter, on a connection that leaves values as the server prints them."""
+        """A snapshot on a ``plain`` connection."""
 
     def read_source(
         self,
@@ -77,26 +77,26 @@ class Backend(Protocol):
         filled: Mapping[str, Callable[[int], Sequence[str]]],
         comments: bool = ...,
     ) -> Source:
-        """What dumps of tables need to know of their server beside the tables themselves."""
+        """What a dump of tables needs to know of the server besides the tables."""
 
     def stored_functions(
         self, connection: Any, names: Iterable[tuple[str, str]]
     ) -> Mapping[tuple[str, str], Created | str]:
-        """What creates each stored function, by schema and name, or why a slice cannot have it."""
+        """For each stored function (schema, name), the statement that creates it, or why a slice cannot hold it."""
 
     def unique_columns(self, connection: Any, table: Table) -> list[tuple[str, str]]:
-        """Name of each unique key of a table but the primary one, with each of its columns or expressions."""
+        """Pairs of a unique key's name and one of its columns or expressions, without the primary key."""
 
     def fill_key_table(
         self, connection: Any, name: str, table: Table, conditions: Sequence[str], rows: int
     ) -> int:
-        """Make a table of the keys of rows; how many rows it has. Raises `Refused`."""
+        """Create a table of the keys of some rows, and return its number of rows. Raises `Refused`."""
 
     def longest_condition(self, table: Table, contents: Mapping[str, str]) -> int:
-        """Bytes that a condition on rows of a table may have in the dump script."""
+        """The longest condition on a table that the dump script can use, in bytes."""
 
     def with_checksums(self, connection: Any, parts: Sequence[Rows]) -> list[Rows]:
-        """Rows of tables with their checksums, and the numbers of rows that are there now."""
+        """The parts with their checksums and present numbers of rows."""
 
     def dump_script(
         self,
@@ -119,38 +119,38 @@ class Backend(Protocol):
         """The text of ``restore.sh``."""
 
     def orphans(self, fk: ForeignKey) -> str:
-        """The rows that have no parent, as FROM and WHERE of a SELECT."""
+        """FROM and WHERE of a SELECT of the rows without a parent."""
 
     def read_catalog(self, connection: Any, schemas: Iterable[str]) -> Catalog:
-        """The catalog of schemas, and of those that they refer to."""
+        """The catalog of schemas and of those that they refer to."""
 
     def missing_tables(self, connection: Any, names: Sequence[str]) -> list[str]:
-        """Those of tables or views, by full name, that the account does not see."""
+        """Full names of the tables and views that the account does not see."""
 
     def texts_of(self, sql: str) -> Texts:
-        """What a text in SQL says: literals, names, comments, and what may be secret."""
+        """The literals, names, comments and possible secrets in an SQL text."""
 
     def without_names(self, sql: str, names: Collection[str]) -> str:
-        """The text with a question mark in the place of these names (in lower case)."""
+        """The text with question marks in place of these names (given in lower case)."""
 
     def structure_texts(
         self, connection: Any, tables: Iterable[str]
     ) -> Iterable[tuple[str, str, tuple[str, ...]]]:
-        """What the structure on a server says: the place, what it is, and the values that stand there."""
+        """Texts in the structure of tables: where each is, what it is, and its values."""
 
     def told(self) -> AbstractContextManager[None]:
-        """Raise in a block what the server says as `ConnectionLost`, `Interrupted` or `Refused`."""
+        """In a block, turn the driver's errors into `ConnectionLost`, `Interrupted` or `Refused`."""
 
     # ---------------------------------------------------------------- shared log
 
     def table_names(self, connection: Any, schema: str) -> set[str]:
-        """The tables and views of a schema that the account sees; on a connection of DataJoint too."""
+        """The tables and views of a schema that the account sees. Also takes a DataJoint connection."""
 
     def settle_columns(self, connection: Any, schema: str, tables: Collection[str]) -> None:
-        """Let texts differ in case and accents in tables that DataJoint declared."""
+        """Give text columns of tables that DataJoint declared a collation that tells case and accents apart."""
 
     def try_lock(self, connection: Any, name: str, seconds: int) -> bool:
-        """Whether this connection has a lock of the server's, which it keeps until it is closed."""
+        """Take a named lock of the server until the connection closes; False after waiting for ``seconds``."""
 
     def stream(self, connection: Any, sql: str, arguments: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Rows of a query as they arrive."""
@@ -159,28 +159,28 @@ class Backend(Protocol):
 
     @property
     def session_settings(self) -> tuple[str, ...]:
-        """Settings of a session that a result can depend on."""
+        """Session settings that a result can depend on."""
 
     def as_sent(self, connection: Any) -> AbstractContextManager[None]:
-        """Results of a connection as bytes, just as the server sends them, in a block."""
+        """In a block, results of a connection are bytes, exactly as the server sends them."""
 
     def match_sessions(self, source: Any, loaded: Any) -> list[str]:
-        """Give the session on the slice the settings of that on the source; those that it does not take, in words."""
+        """Copy the session settings of the source to the slice. Returns those it refuses, in words."""
 
     def one_moment(self, connection: Any) -> AbstractContextManager[None]:
-        """Read from one moment of the database, in a block."""
+        """In a block, read one consistent state of the database."""
 
     def reading_tables(self, connection: Any) -> None:
         """Set the session as the dump program does."""
 
     def set_session(self, connection: Any, settings: Mapping[str, str]) -> list[str]:
-        """Set the session as it was recorded; the settings that this server does not know, in words."""
+        """Restore recorded session settings. Returns those that this server does not know, in words."""
 
     def fixed_session(self, connection: Any) -> dict[str, str]:
-        """The settings of a session, so that another machine can have them."""
+        """The session settings in a form that another machine understands."""
 
     def replayer(self, *connections: Any) -> Replayer:
-        """What sends statements again on some connections."""
+        """A `Replayer` for some connections."""
 
     def number(self, connection: Any, sql: str) -> int:
         """The number that a query returns."""
@@ -191,4 +191,4 @@ class Backend(Protocol):
         """Run a statement and digest its result. Raises `Refused`, `Interrupted` and `ConnectionLost`."""
 
     def difference(self, one: Any, other: Any, sql: str) -> tuple[Difference, Difference]:
-        """Rows that only the first, and rows that only the second connection returns for a statement."""
+        """For a statement, the rows that only the first and that only the second connection returns."""

@@ -1,8 +1,8 @@
 """Catalog: the tables of a slice and the foreign keys between them.
 
-In: tables, columns and keys as a server's own catalog has them (`servers` reads it). Out: a `Catalog`: tables by full
-name, and the graph of foreign keys: parents, children, parts and their masters, an order with parents first. It asks
-no server, and imports nothing of DataJoint.
+In: tables, columns and keys from a server's own catalog (`servers.mysql.catalog` reads it). Out: a `Catalog`: tables by
+full name, and the graph of foreign keys: parents, children, parts and their masters, an order with parents first. It
+asks no server and does not need DataJoint.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Catalog:
     folds_table_names : bool
         True where the server compares table names without case (``lower_case_table_names`` of 1 or 2).
     hidden : tuple of `ForeignKey`
-        Those whose parent this account cannot see.
+        Foreign keys whose parent this account cannot see.
     dialect : Dialect
         How its server spells SQL.
     reads_only : callable
-        Tells of a stored function, by its schema (or "") and its name, whether it is known to read only.
+        Whether the stored function of a schema (or "") and a name is known to only read.
     """
 
     tables: Mapping[str, Table]
@@ -48,7 +48,7 @@ class Catalog:
     _read_columns: Callable[[set[str]], None] | None = field(default=None, repr=False, compare=False)
 
     def read_columns(self, names: Iterable[str]) -> None:
-        """Read the columns of the given tables at once, with those of the others of their schemas."""
+        """Read the columns of the given tables, and of all others in their schemas, at once."""
         if self._read_columns is not None:
             self._read_columns({self.tables[name].schema for name in names})
 
@@ -74,16 +74,16 @@ class Catalog:
         return _grouped(self.foreign_keys, lambda fk: fk.parent)
 
     def children(self, name: str) -> tuple[ForeignKey, ...]:
-        """Foreign keys that refer to the table ``name``, of the schemas in the catalog."""
+        """Foreign keys of tables in the catalog that refer to the table ``name``."""
         return self._by_parent.get(name, ())
 
     @cached_property
     def masters(self) -> dict[str, ForeignKey]:
         """For each part table, the foreign key to its master.
 
-        A table is a part if its name is another table's of the same schema, two underscores and a word, and it
-        has a foreign key to that table (DataJoint ``user_tables.Part``), or to another part that has one: then
-        the two are composed. The longest such name is the master, so that parts of parts work.
+        A table is a part if its name is the name of a master in the same schema, two underscores and a word, and it
+        has a foreign key to that master (DataJoint ``user_tables.Part``). If the key goes through another part, the
+        two keys are composed. Of several possible masters the longest name counts, so that parts of parts work.
         """
         out: dict[str, ForeignKey] = {}
         for name, table in self.tables.items():
@@ -99,7 +99,7 @@ class Catalog:
     def _key_to_master(
         self, name: str, master: str, below: frozenset[str] = frozenset()
     ) -> ForeignKey | None:
-        """The foreign key of a table to its master, or one composed through other parts (not those ``below``)."""
+        """The foreign key of a table to its master, direct or composed through parts that are not in ``below``."""
         below |= {name}
         keys = [fk for fk in self.parents(name) if fk.parent == master and not fk.virtual]
         if not keys:
@@ -111,7 +111,7 @@ class Catalog:
                 if up is not None and all(c.lower() in own for c in up.columns):
                     columns = tuple(own[c.lower()] for c in up.columns)
                     keys.append(ForeignKey(fk.name, name, columns, master, up.parent_columns))
-        # a part refers to its master with its primary key; prefer that key where there are several
+        # a part refers to its master with its primary key, so of several keys prefer that one
         primary = set(self.tables[name].primary_key)
         return min(keys, key=lambda fk: (not set(fk.columns) <= primary, fk.name), default=None)
 
@@ -124,7 +124,7 @@ class Catalog:
         return self._parts.get(name, ())
 
     def ancestors(self, names: Iterable[str]) -> set[str]:
-        """The tables themselves, and all that they refer to, directly or not."""
+        """The tables and everything that they refer to, directly or not."""
         out: set[str] = set()
         todo = list(names)
         while todo:
@@ -135,7 +135,7 @@ class Catalog:
         return out
 
     def in_order(self, names: Iterable[str]) -> list[str]:
-        """The given tables, parents before children; tables of a cycle stand together."""
+        """The given tables, parents before children; tables of a cycle are adjacent."""
         wanted = set(names)
         return [name for name in self._order if name in wanted]
 
@@ -149,7 +149,7 @@ class Catalog:
 
     @cached_property
     def _order(self) -> tuple[str, ...]:
-        """All tables in the order of `in_order`: of those that could come next, the first by name."""
+        """All tables in the order of `in_order`; ties are broken by name."""
         groups = nx.condensation(self.graph)  # the tables of a cycle are one group
         members = {group: sorted(names) for group, names in groups.nodes(data="members")}
         order = nx.lexicographical_topological_sort(
@@ -176,7 +176,7 @@ class Catalog:
         return found
 
     def name_of(self, name: str) -> str:
-        """A full table name as the catalog has it; where there is none, the same."""
+        """The catalog's spelling of a full table name; an unknown name stays as it is."""
         if name in self.tables or not self.folds_table_names:
             return name
         found = self.find(*split_full_name(name))

@@ -1,13 +1,13 @@
-"""Columns: one column of a table as the server's own catalog describes it.
+"""Columns of tables, as the server's own catalog describes them.
 
-In: what the catalog says. Out: `Column`, and which types hold numbers, texts and bytes. It knows no table.
+In: rows of the catalog. Out: `Column`, and which types hold numbers, texts and bytes.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# Where the integers, the texts and the bytes are. Anything else is written as the server prints it, quoted.
+# Types of integers, texts and bytes. Values of any other type are written as the server prints them, quoted.
 NUMERIC_TYPES = frozenset(
     [
         "tinyint",
@@ -57,14 +57,14 @@ class Column(NamedTuple):
 
     @property
     def folds(self) -> bool:
-        """True where two different values can be equal: text under a collation that is not binary."""
+        """True if two different values can compare equal: text with a collation that is not binary."""
         return (
             self.collation is not None and not self.collation.endswith("_bin") and self.collation != "binary"
         )
 
     @property
     def invisible(self) -> bool:
-        """True where ``*`` and NATURAL JOIN leave it out."""
+        """True if ``*`` and NATURAL JOIN leave it out."""
         return "INVISIBLE" in self.extra.upper()
 
     @property

@@ -1,7 +1,7 @@
-"""Dialect: what the rooms above may ask of a server's way to write SQL.
+"""Dialect: the interface to a server's way of writing SQL.
 
-Each server has one (`mysql.dialect`). A `Table` and a `Catalog` hand theirs on, so that no room above quotes a name or
-writes a literal by itself.
+Each kind of server has one (`mysql.dialect`). Every `Table` and `Catalog` carries its dialect, so no room above quotes
+a name or writes a literal itself.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, Protocol, TypeAlias
 
 from .columns import Column
 
-# A primary key: integers and bits as int, bytes as bytes, anything else the text that the server prints (`keys`).
+# A primary key: integers and bits as int, bytes as bytes, anything else as the text that the server prints (`keys`).
 Key: TypeAlias = "tuple[Any, ...]"
 
-# The bytes of one list of keys; MySQL's max_allowed_packet is at least 1 MiB (MariaDB 16 MiB, MySQL 64 MiB default)
-# and parse time grows with the list, so that longer lists gain nothing.
+# Bytes of one list of keys. MySQL's max_allowed_packet is at least 1 MiB (default: MariaDB 16 MiB, MySQL 64 MiB).
+# Parse time grows with the list, so longer lists gain nothing.
 LIST_BYTES = 400_000
 
 
@@ -24,7 +24,7 @@ class Dialect(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the backend."""
+        """The name of the backend."""
 
     @property
     def system_schemas(self) -> frozenset[str]:
@@ -43,27 +43,27 @@ class Dialect(Protocol):
         """The condition that columns of two tables are equal, pair by pair: the ON of a foreign key."""
 
     def returned_by(self, query: str, expressions: str) -> str:
-        """The condition that some expressions are a row of what a query returns."""
+        """The condition that the values of some expressions are a row of a query's result."""
 
     def string(self, value: str) -> str:
-        """A string literal that holds in any session and survives a shell file."""
+        """A string literal that means the same in any session and in a shell script."""
 
     def literal(self, column: Column, value: Any) -> str:
-        """One value of a key as a literal that equals it in any session."""
+        """A literal that equals one value of a key in any session."""
 
     def expression(self, column: Column, alias: str | None = None) -> str:
-        """The SQL under which a key column is read and compared."""
+        """The SQL that reads and compares a key column."""
 
     def expressions(self, columns: Iterable[Column], alias: str | None = None) -> str:
         """`expression` of several columns, comma-separated."""
 
     def condition(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
-        """The condition that the expressions ``names`` equal one of ``keys``, in which NULLs may stand."""
+        """The condition that the expressions ``names`` equal one of ``keys``, which may contain NULLs."""
 
     def among(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
-        """As `condition`, for keys without a NULL."""
+        """As `condition`, for keys without NULLs."""
 
     def chunks(
         self, columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES
     ) -> Iterator[list[Key]]:
-        """Keys in lists whose SQL text is at most about ``most_bytes`` long, at least one key each."""
+        """Keys in lists of at least one key, each about ``most_bytes`` of SQL at most."""

@@ -1,8 +1,8 @@
-"""Keys: the rows of one table, named by their primary keys.
+"""Keys: primary keys of rows as Python tuples.
 
-In: rows as the server sent them. Out: tuples that can be compared, counted and written back as SQL. Integers and
-bits are ``int``, bytes ``bytes``, anything else the text that the server printed, so that a key read from one table
-equals the same key read from another, and no value is rounded on the way. It does not decide which rows are needed.
+In: rows as the server sent them. Out: tuples that can be compared, counted and written back as SQL. Integers and bits
+are ``int``, bytes are ``bytes``, anything else is the text that the server printed. So a key read from one table equals
+the same key read from another, and no value is rounded. It does not decide which rows are needed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .tables import Table
 
 
 def key_columns(table: Table) -> tuple[Column, ...]:
-    """The columns that name a row of a table."""
+    """The columns that identify a row of a table."""
     return tuple(table.column(name) for name in table.key)
 
 
 def convert(columns: Sequence[Column], values: Sequence[Any]) -> Key | None:
-    """A key from the values of one row, or None where a row of NULLs stands for no row.
+    """A key from the values of one row. None for a row of NULLs, which means that there is no row.
 
     ``values`` are as PyMySQL gives them without decoders: text, bytes or None.
     """
@@ -32,16 +32,16 @@ def convert(columns: Sequence[Column], values: Sequence[Any]) -> Key | None:
 
 
 def converted(column: Column, value: Any) -> Any:
-    """One value of a key, as PyMySQL gives it without decoders, in the form that keys have."""
+    """One value of a key, from what PyMySQL returns without decoders."""
     if value is not None and column.data_type in INTEGER_TYPES:
         return int(value)
     if column.data_type == "bit" and isinstance(value, bytes):
-        return int.from_bytes(value, "big")  # compared with a string of bytes, MariaDB finds no bits equal
+        return int.from_bytes(value, "big")  # in MariaDB, bits never equal a byte string
     return value
 
 
 def from_python(column: Column, value: Any) -> Any:
-    """A value as DataJoint gives it (uuid.UUID, datetime, Decimal, str, int) in the form that keys have."""
+    """One value of a key, from what DataJoint returns (uuid.UUID, datetime, Decimal, str, int)."""
     if isinstance(value, uuid.UUID):
         return value.bytes
     if isinstance(value, bytes) or value is None:

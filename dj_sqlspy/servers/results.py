@@ -1,4 +1,4 @@
-"""Results: what a statement returned, small enough to keep and to compare."""
+"""Results of statements, summed up so that they can be kept and compared."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple, TypeAlias
 
 Forms: TypeAlias = "Sequence[str]"  # for each column: "text", "float" or "json"
 
-# Significant digits that tell every DOUBLE from its neighbours.
+# Significant digits that distinguish all DOUBLE values.
 ALL_DIGITS = 17
 
-# Significant digits of a float in the result of a statement, where another server or a later day must give the same.
+# Significant digits of a float that other servers and later runs must reproduce.
 RESULT_DIGITS = 12
 
 
-# Name, type (a number of the protocol) and number of decimals of a column.
+# Name, type (its number in the protocol) and number of decimals of a column.
 Column: TypeAlias = "tuple[str, int, int]"
 
 
@@ -25,13 +25,13 @@ def names_of(columns: Iterable[Column]) -> tuple[str, ...]:
 
 
 class Answer(NamedTuple):
-    """What a server answers a query.
+    """A server's answer to a query.
 
     Attributes
     ----------
     rows : int
     digest : str or None
-        None where only the rows were counted.
+        None if only the rows were counted.
     columns : tuple of (name, type, decimals)
     """
 
@@ -41,30 +41,30 @@ class Answer(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Those of its columns."""
+        """Names of its columns."""
         return names_of(self.columns)
 
 
-# By the first values of rows, as they are sent: how many rows begin so, and the sum of the hashes of what follows.
+# For each beginning of rows (their first values, as sent): the number of rows, and the sum of the hashes of the rest.
 Sums: TypeAlias = "dict[bytes, tuple[int, int]]"
 
 
 @dataclass(frozen=True)
 class Digest:
-    """A result, small.
+    """The digest of a result.
 
     Attributes
     ----------
     columns : tuple of str
     rows : int
     multiset : int
-        Sum of the digests of the rows: the same for the same rows in any order.
+        Sum of the digests of the rows, which does not depend on their order.
     ordered : bytes
         Digest of the rows in their order.
     forms : tuple of str
-        What the columns hold.
+        What the columns contain.
     received : str
-        As the digest of what an analysis received (`mysql.wire`).
+        The digest that the capture makes while an analysis reads (`mysql.wire`).
     """
 
     columns: tuple[str, ...]
@@ -77,7 +77,7 @@ class Digest:
 
 @dataclass(frozen=True)
 class Difference:
-    """Rows of one result that another lacks: how many (duplicates counted), and some of them as text."""
+    """Rows of one result that are not in another: their number, duplicates included, and some of them as text."""
 
     rows: int
     shown: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""Session: what a connection had set before a statement, as far as it changes what the statement means.
+"""Session: the settings of a connection that change what its statements mean.
 
-A server's own `mysql.state` makes one from the texts that were captured. It is part of a statement on its whole way:
-parsed, analysed, asked for and replayed is each statement in its session.
+`mysql.state` makes one from the captured texts. Each statement is parsed, analysed, queried and replayed in its
+session.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ class Session:
     Attributes
     ----------
     texts : tuple of str
-        As captured.
+        The captured texts.
     settings : tuple of str
-        Statements that set it again, in order; each passed the gate.
+        Statements that restore it, in order; each passed the gate.
     names : frozenset of str
-        The variables of the session that these set, in lower case.
+        The session variables that these set, in lower case.
     modes : frozenset of str
-        The words of its mode, in upper case, as far as they are not those of a session without settings.
+        The words of its sql_mode, in upper case, if they differ from those of a session without settings.
     limit : int or None
         How many rows a SELECT returns at most.
     temporary : frozenset of (schema or None, table)
@@ -31,12 +31,12 @@ class Session:
     variables : frozenset of str
         User variables that ``settings`` set, in lower case.
     unknown : mapping of str to str
-        User variables whose value cannot be had, in lower case, and why. ``*`` stands for all that are not in
+        User variables whose value cannot be restored, in lower case, and why. ``*`` means all that are not in
         ``variables``.
     problem : str
-        Why it cannot be set again; else "".
+        Why the session cannot be restored, or "".
     encoding : str
-        In which the driver sent texts.
+        The encoding in which the driver sent texts.
     """
 
     texts: tuple[str, ...] = ()
@@ -51,12 +51,12 @@ class Session:
     encoding: str = "utf-8"
 
     def why_unknown(self, variable: str) -> str | None:
-        """Why the value of a user variable cannot be had; None where it can, or is NULL."""
+        """Why the value of a user variable cannot be restored; None if it can, or is NULL."""
         name = variable.lower()
         return self.unknown.get(name) or (None if name in self.variables else self.unknown.get("*"))
 
     def is_temporary(self, schema: str | None, table: str) -> bool:
-        """Whether a name is that of a temporary table; a schema that is not named can be any."""
+        """Whether a name is that of a temporary table; without a schema, in any schema."""
         return any(
             name == table.lower() and (schema is None or of is None or of == schema.lower())
             for of, name in self.temporary

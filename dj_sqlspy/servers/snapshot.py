@@ -1,7 +1,7 @@
-"""Snapshot: what the rooms above may ask of a server, in one consistent state of its database.
+"""Snapshot: the interface for queries in one consistent state of the database.
 
-Each server has one (`mysql.snapshot`). A snapshot is gone with its connection, so where the server closes that, what
-needs the snapshot is computed again from the start (`reconnecting`).
+Each kind of server has one (`mysql.snapshot`). A snapshot ends with its connection. If the server closes the
+connection, the work is done again from the start (`reconnecting`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 class ConnectionLost(SliceError):
-    """The server has closed the connection, and with it the snapshot (`reconnecting`). No error of a statement."""
+    """The server closed the connection, which ended the snapshot (`reconnecting`). No statement is at fault."""
 
 
 class Refused(SpyError):
@@ -37,11 +37,11 @@ class Refused(SpyError):
     Attributes
     ----------
     denied : bool
-        The account may not do this with what the query names.
+        The account lacks a privilege on something that the query names.
     missing : bool
-        What the query names is not there.
+        Something that the query names does not exist.
     writes : bool
-        The query would write or lock, and the transaction only reads.
+        The query would write or lock in a read-only transaction.
     unknown : bool
         The server does not know a word, a function or a collation of the query; another flavor or version may.
     """
@@ -60,14 +60,14 @@ class Refused(SpyError):
 
 
 class Interrupted(SpyError):
-    """The server ended a query that was killed, ran into a limit of time or was the victim of a deadlock.
+    """The server ended a query: it was killed, exceeded a time limit or lost a deadlock.
 
     It says nothing about the query itself.
     """
 
 
 class ServerState(NamedTuple):
-    """What a server says of itself."""
+    """Version and settings that a server reports."""
 
     version: str
     flavor: str
@@ -76,7 +76,7 @@ class ServerState(NamedTuple):
 
 
 class Snapshot(Protocol):
-    """Queries that all see the database as it was when the snapshot began. It needs no right but SELECT."""
+    """Queries that all see the database as it was when the snapshot began. The SELECT privilege is enough."""
 
     @property
     def dialect(self) -> Dialect:
@@ -87,46 +87,46 @@ class Snapshot(Protocol):
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any, /) -> None: ...
 
     def session(self, texts: Sequence[str]) -> Session:
-        """The session that a connection had which had sent these texts."""
+        """The session of a connection that had sent these texts."""
 
     def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
-        """What the server answers the text of a statement. Raises `Refused` and `ConnectionLost`.
+        """The server's answer to a statement. Raises `Refused` and `ConnectionLost`.
 
         Parameters
         ----------
         sql : str
-            It passed the gate (`gate.read_of`).
+            A text that passed the gate (`gate.read_of`).
         session : Session
         own : bool
-            It is the text as captured; False if it was written anew.
+            True for the text as captured, False for a rewritten one.
         """
 
     def answers(self, sql: str, session: Session, first: int) -> tuple[Sums, tuple[Column, ...]]:
-        """The rows of a query, summed up by the ``first`` of their values, and the columns behind these."""
+        """The rows of a query, summed up by their ``first`` values, and the columns after these."""
 
     def rows(self, sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN) -> Rows:
-        """What a query returns, values as the server prints them. Raises `Refused` and `ConnectionLost`."""
+        """The rows of a query, values as the server prints them. Raises `Refused` and `ConnectionLost`."""
 
     def blocks(self, sql: str, session: Session = PLAIN) -> Iterator[Rows]:
-        """As `rows`, in pieces, since an answer can be large."""
+        """As `rows`, in blocks, since an answer can be large."""
 
     def count(self, sql: str, session: Session = PLAIN) -> int:
         """The number that a query returns."""
 
     def counts(self, queries: Iterable[str]) -> Iterator[int]:
-        """The numbers that many queries return, asked for together."""
+        """The numbers that many queries return; several are sent as one."""
 
     def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
-        """Raise `Refused` where the server does not take a query. The query is not run."""
+        """Raise `Refused` if the server would not run a query. The query is not run."""
 
     def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:
-        """The catalog of schemas as far as the account can see it, its columns left for later."""
+        """The part of the catalog that the account can see. Columns are read later."""
 
     def schema_names(self) -> set[str]:
         """The schemas that the account can see, in lower case."""
 
     def state(self) -> ServerState:
-        """What the server says of itself."""
+        """Version and settings that the server reports."""
 
     def account(self) -> str:
         """The account, as GRANT names it."""
@@ -134,7 +134,7 @@ class Snapshot(Protocol):
 
 @contextlib.contextmanager
 def closed_after(connection: Any) -> Iterator[Any]:
-    """Close a connection at the end of a block, also where it is gone by then."""
+    """Close a connection at the end of a block, even if it is lost by then."""
     try:
         yield connection
     finally:
@@ -143,14 +143,14 @@ def closed_after(connection: Any) -> Iterator[Any]:
 
 
 def reconnecting(connect: Callable[[], Any], work: Callable[[Any], T]) -> T:
-    """Do what needs one snapshot, and again from the start where the server closes the connection meanwhile.
+    """Do work that needs one snapshot. If the server closes the connection, start again.
 
     Parameters
     ----------
     connect : callable
-        Opens a connection, which is closed in the end.
+        Opens a connection, which is closed at the end.
     work : callable
-        Gets the connection.
+        Called with the connection.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Source: what a dump needs to know of its server beside the tables of the slice."""
+"""Source: what a dump needs to know of the server besides the tables of the slice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .tables import Table
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A schema as the source has it."""
+    """A schema of the source."""
 
     name: str
     charset: str
@@ -29,7 +29,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What creates a table, view, function or sequence: its ``kind`` as DROP names it, its names, the statement.
+    """The statement that creates a table, view, function or sequence, with its ``kind`` (as in DROP) and names.
 
     ``before`` are statements that set the session for it.
     """
@@ -43,7 +43,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """The structure of a slice, as servers of one flavor take it.
+    """The structure of a slice, for servers of one flavor.
 
     Attributes
     ----------
@@ -51,15 +51,15 @@ class Structure:
     created : tuple of Created
         In the order to run them.
     finish : tuple of str
-        Statements to run once the rows are there.
+        Statements to run after the rows are loaded.
     collations : tuple of tuples of str
-        Each collation, and what to take, the best first; nothing where such servers have none like it.
+        A collation, then its replacements, the best first; none if such servers have nothing equal.
     demands : tuple of (str, str)
-        What a server must have, in words, and a query that it then answers with a row.
+        What a server must support, in words, and a query that then returns a row.
     refused : tuple of str
-        What no such server can be given, in words; then it cannot load the slice.
+        Why no such server can load the slice, in words.
     notes : tuple of str
-        What becomes something else, or is left out, in words.
+        What is changed or left out, in words.
     """
 
     flavor: str
@@ -73,7 +73,7 @@ class Structure:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What a text in SQL says, each once: its literals as they are meant, names, comments, and what may be secret."""
+    """The distinct literals (their values), names, comments and possible secrets in an SQL text."""
 
     literals: tuple[str, ...]
     names: tuple[str, ...]
@@ -83,10 +83,9 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one table that are dumped: ``conditions`` are disjoint and select ``rows`` rows together.
+    """Rows of one table that are dumped. The ``conditions`` are disjoint and together select ``rows`` rows.
 
-    ``contents`` is SQL that is selected in the place of a column, by its name. ``checksum`` is that of the rows, if it
-    was made.
+    ``contents`` maps a column to the SQL that is selected instead of it. ``checksum`` is that of the rows, if known.
     """
 
     table: Table
@@ -98,27 +97,27 @@ class Rows:
 
 @dataclass(frozen=True)
 class Source:
-    """What the scripts need to know of the source beside the slice.
+    """What the scripts need to know of the source besides the slice.
 
     Attributes
     ----------
     flavor : "mysql" or "mariadb"
     version : str
-        As ``SELECT VERSION()`` says.
+        From ``SELECT VERSION()``.
     schemas : tuple of Schema
-        Those of the tables and views of the slice.
+        Schemas of the tables and views of the slice.
     lineage : tuple of Rows
         Rows of ``~lineage`` tables that are about tables of the slice.
     views : tuple of View
-        Views that statements name, a view after those that it reads.
+        Views that statements name, each after those that it reads.
     structures : tuple of Structure
         For servers of the source's flavor first, then for the others.
     settings : dict of str to str
-        Of the session that the statements are replayed in.
+        Settings of the session in which statements are replayed.
     views_left_out : tuple of str
         Full names of views that statements name and that the slice cannot hold.
     functions_left_out : mapping
-        By schema and name, why a stored function that statements call cannot be brought.
+        By schema and name, why a stored function that statements call is not in the slice.
     """
 
     flavor: str

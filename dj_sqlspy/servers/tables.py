@@ -1,6 +1,6 @@
-"""Tables: base tables, views, and the foreign keys between them, as the server's own catalog describes them.
+"""Tables: base tables, views and foreign keys, as the server's own catalog describes them.
 
-In: what the catalog says. Out: `Table` and `ForeignKey`. A table knows the dialect that its names are written in.
+In: rows of the catalog. Out: `Table` and `ForeignKey`. A table carries the dialect of its names.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Table:
-    """A base table or a view. Where a `Catalog` was read without columns, they are read when they are asked for."""
+    """A base table or a view. If the `Catalog` was read without columns, they are read on first use."""
 
     schema: str
     name: str
@@ -43,7 +43,7 @@ class Table:
 
     @classmethod
     def without_columns(cls, read: Callable[[str], None], **fields: Any) -> Table:
-        """A table of which the columns are not known yet; ``read(schema)`` reads them."""
+        """A table whose columns are read later by ``read(schema)``."""
         table = cls.__new__(cls)
         table.__dict__.update({"dialect": MYSQL, **fields}, _read=read)
         return table
@@ -61,7 +61,7 @@ class Table:
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
-        """Columns by lower-case name (column names ignore case on both servers)."""
+        """Columns by lower-case name; both servers ignore case in column names."""
         return {column.name.lower(): column for column in self.columns}
 
     def column(self, name: str) -> Column:
@@ -73,5 +73,5 @@ class Table:
 
     @cached_property
     def key(self) -> tuple[str, ...]:
-        """The columns that name a row: the primary key, or every column of a table that has none."""
+        """The columns that identify a row: the primary key, or all columns if there is none."""
         return self.primary_key or tuple(column.name for column in self.columns)

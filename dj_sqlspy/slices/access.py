@@ -1,11 +1,11 @@
-"""Access: the grants that this account lacks for a slice, all of them at once and before any row is read.
+"""Access: finds all grants that this account lacks for a slice, before any row is read.
 
-In: the catalog as far as the account can see it, and the tables that a slice starts from. Out: nothing, or one
-error that lists the grants that are missing: for tables that statements name, for those that foreign keys lead to,
-and for definitions of views. It reads no row.
+In: the part of the catalog that the account can see, and the tables that a slice starts from. Out: nothing, or one
+error that lists the missing grants: for tables that statements name, for those that foreign keys lead to, and for
+definitions of views. It reads no row.
 
-information_schema names the parents of each table that the account may read, also parents that it may not read. It does
-not say what such a parent refers to. Parts that the account may not read are missing without a warning.
+information_schema names the parents of each table that the account may read, also those that it may not read. It does
+not tell the parents of these. Parts that the account may not read are missing without a warning.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..servers.catalog import Catalog
 from ..servers.snapshot import Refused, Snapshot
 from ..servers.tables import Table
 
-# So many tables are asked about in one query.
+# Number of tables in one query.
 _AT_ONCE = 50
 
 
@@ -30,21 +30,21 @@ def require_access(
     snapshot: Snapshot,
     options: Options,
 ) -> None:
-    """Raise where the account may not read all that a slice can hold.
+    """Raise if the account may not read everything that the slice can contain.
 
     Parameters
     ----------
     catalog : Catalog
         Read with ``partial=True``.
     names : iterable of (schema or None, table)
-        The tables and views that the slice starts from; a name without a schema is left to lineage.
+        The tables and views that the slice starts from. Lineage deals with names without a schema.
     snapshot : Snapshot
     options : Options
 
     Raises
     ------
     CatalogError
-        With the grants to ask for.
+        The message lists the grants to ask for.
     """
     missing: dict[str, str] = {}  # a grant, and why it is needed
     tables: list[str] = []
@@ -74,7 +74,7 @@ def require_access(
 def _behind(
     catalog: Catalog, names: Iterable[tuple[str | None, str]]
 ) -> Iterator[tuple[Table | None, str, str]]:
-    """Each named table and view, those that views read too: its entry (None: not seen), full name, and that view."""
+    """Named tables and views, also those that views read: entry (None: not visible), full name, and that view."""
     pending = [(schema, name, "") for schema, name in sorted(names, key=str)]
     seen = set()
     while pending:
@@ -94,13 +94,13 @@ def _behind(
         if table is not None and table.view_sql:
             try:
                 inner = named_tables(table.view_sql)
-            except LineageError:  # lineage says so, and with which statement
+            except LineageError:  # lineage reports it, with the statement
                 continue
             pending += [(other or table.schema, inside, known) for other, inside in inner]
 
 
 def _reachable(catalog: Catalog, tables: Iterable[str], options: Options) -> dict[str, None]:
-    """The tables themselves, and all that a cascade can lead to from them."""
+    """The tables and all that the cascade can reach from them."""
     found: dict[str, None] = {}
     pending = list(tables)
     while pending:
@@ -117,14 +117,14 @@ def _reachable(catalog: Catalog, tables: Iterable[str], options: Options) -> dic
 
 
 def _select_on(name: str, catalog: Catalog) -> str:
-    """Of a schema that the account sees nothing of, all of it: what the table refers to may lie there too."""
+    """The grant for a table. If its schema is invisible, ask for all of it, since it may hold parents as well."""
     schema, _ = split_full_name(name)
     seen = any(table.schema == schema for table in catalog.tables.values())
     return f"SELECT ON {name}" if seen else f"SELECT ON {catalog.dialect.quote(schema)}.*"
 
 
 def _denied(snapshot: Snapshot, name: str) -> bool:
-    """Whether the account may not read a table; False also where there is none of this name."""
+    """Whether the account may not read a table; False if it does not exist."""
     try:
         snapshot.rows(f"SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`")
     except Refused as error:
@@ -133,7 +133,7 @@ def _denied(snapshot: Snapshot, name: str) -> bool:
 
 
 def _unreadable(snapshot: Snapshot, names: Sequence[str]) -> Iterator[str]:
-    """Tables of which the account may not read all columns."""
+    """Tables with columns that the account may not read."""
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
         asked = (f"(SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`)" for name in some)
@@ -150,5 +150,5 @@ def _message(missing: dict[str, str], snapshot: Snapshot) -> str:
         f"Reading what the slice needs: the account {account} may not read all of it, and nothing was written. Ask "
         "the administrator for:\n"
         + "\n".join(grants)
-        + "\nWhat these tables refer to in turn can be seen only then; a grant on a schema covers all that lies in it."
+        + "\nAfter this grant, run it again: more may be asked for. A grant on a schema covers all of its tables."
     )

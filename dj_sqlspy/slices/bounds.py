@@ -1,7 +1,7 @@
-"""Bounds: what a user gives to keep a slice inside of some rows.
+"""Bounds: keep a slice inside of the rows that a user gives.
 
-In: restricted DataJoint tables, or texts such as ``lab.Session: project='X'``. Out: `Bound`s. Which
-rows lie inside of them is told by `cascade.inside`.
+In: restricted DataJoint tables, or texts such as ``lab.Session: project='X'``. Out: `Bound`s. `cascade.inside` tells
+which rows are inside of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def bounds_of(items: Any, connection: Any = None) -> tuple[Bound, ...]:
     items : restricted table, str, or iterable of these
         A text is the name of a table, with its schema, and a restriction in SQL: ``lab.Session: project='X'``.
     connection : datajoint.Connection, optional
-        To the server of the tables that texts name; default ``dj.conn()``.
+        For tables that are named by texts; default ``dj.conn()``.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def bounds_of(items: Any, connection: Any = None) -> tuple[Bound, ...]:
 
 
 def _named(text: str, connection: Any) -> dict[str, Any]:
-    """The table and the restriction that a text names."""
+    """The table and the restriction in a text."""
     name, restriction = split_restricted(text)
     schema, dot, _ = name.partition(".")
     if name.startswith("`"):

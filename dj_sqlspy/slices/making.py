@@ -1,7 +1,7 @@
 """Making: from captured statements to a slice.
 
-In: statements and a connection to the database. Out: a `Slice`, or the `Plan` for one. It drives lineage and cascade in
-one snapshot, and counts each table there.
+In: statements and a connection to the database. Out: a `Slice`, or the `Plan` for one. It runs lineage and cascade in
+one snapshot, and counts the rows of each table there.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ def make_slice(
     ----------
     statements : sequence of Statement
     connection : connection of the driver
-        One that leaves values as the server prints them; used for one read-only snapshot.
+        It returns values as the server prints them, and is used for one read-only snapshot.
     policies : mapping, optional
-        For each analysis, what its statements of a kind export: ``preview`` ("ignore", "rows"), ``count`` ("rows",
-        "ignore"), ``exists`` ("witness", "rows", "ignore"); `rules.POLICIES` where it says nothing.
+        For each analysis, the policies of its kinds: ``preview`` ("ignore", "rows"), ``count`` ("rows", "ignore"),
+        ``exists`` ("witness", "rows", "ignore"). Default: `rules.POLICIES`.
     also : mapping, optional
-        For full table names, keys of rows to take whatever the statements read.
+        Keys of further rows for the slice, by full table name.
     progress : callable, optional
-        Called with what is being done and how much of it was done now.
+        Called with the name of the step and the number of parts that were done just now.
     dj_connection : datajoint.Connection, optional
-        What the slice hands out tables with; default ``dj.conn()``.
+        The connection of tables from the slice; default ``dj.conn()``.
     **options
         Of `Options`.
 
@@ -101,7 +101,7 @@ def make_slice(
 def make_plan(
     statements: Sequence[Statement], connection: Any, *, policies: Policies | None = None, **options: Any
 ) -> Plan:
-    """What `make_slice` would ask of the server, in which order; the arguments are its own. It reads the catalog."""
+    """The queries that `make_slice` would send, in order; same arguments. It reads only the catalog."""
     chosen = Options(**options)
     with snapshot_of(connection) as snapshot:
         taken, _ = _taken(_exported(statements, policies), chosen)
@@ -112,15 +112,15 @@ def make_plan(
 
 
 def on_server(dj_connection: Any, work: Callable[[Any], T]) -> T:
-    """Work on a connection of its own to the server of a DataJoint connection, again where that is lost."""
+    """Do work on a separate connection to the server of a DataJoint connection; start again if it is lost."""
     return reconnecting(lambda: backend_of(dj_connection).connect(dj_connection, plain=True), work)
 
 
 class _Algebra:
-    """Makes slices of slices (`slice.Maker`)."""
+    """The operators of slices (`slice.Maker`)."""
 
     def union(self, one: Slice, other: Slice) -> Slice:
-        """The rows of two slices, and what their statements need together (``one + other``)."""
+        """The slice that the statements of both need together (``one + other``)."""
         if set(one.only) != set(other.only):
             raise SliceError(
                 "Adding slices that keep inside of different bounds: which of them would hold for what both bring? "
@@ -147,9 +147,9 @@ class _Algebra:
         )
 
     def rows_of(self, cut: Slice, keys: Mapping[str, Iterable[Key]]) -> Slice:
-        """Given rows of a slice, and what they refer to (``one & other``, ``one - other``).
+        """Some rows of a slice and what they refer to (``one & other``, ``one - other``).
 
-        Its statements are those of ``cut``, marked ``left-out``: they are not promised to replay.
+        Its statements are those of ``cut``, marked ``left-out``: there is no promise that they replay.
         """
 
         def made(connection: Any) -> Slice:
@@ -172,12 +172,12 @@ def _exported(statements: Sequence[Statement], policies: Policies | None) -> lis
 def _taken(
     statements: Sequence[Statement], options: Options
 ) -> tuple[Sequence[Statement], Sequence[Statement]]:
-    """The statements of a slice, and those that the user leaves out."""
+    """The statements of a slice, and those that the user left out."""
     skip = set(options.skip_statements)
     unknown = skip - {statement.number for statement in statements}
     if unknown:
         raise SliceError(
-            f"Leaving out statement {min(unknown)}: the slice has none of this number. `show --statements` lists them."
+            f"Leaving out statement {min(unknown)}: no statement has this number. `show --statements` lists them."
         )
     return [s for s in statements if s.number not in skip], [s for s in statements if s.number in skip]
 
@@ -189,7 +189,7 @@ def _shapes(statements: Sequence[Statement], policies: Policies | None) -> list[
 
 
 def _policy_of(policies: Policies | None) -> Callable[[str, str], str]:
-    """What the statements of an analysis and a kind export."""
+    """A function that gives the policy for an analysis and a kind."""
     by_analysis = {analysis: _policies(chosen) for analysis, chosen in (policies or {}).items()}
 
     @cache
@@ -211,7 +211,7 @@ def _policies(chosen: Mapping[str, str]) -> dict[str, str]:
 
 
 def _refused(report: StatementReport, sets: KeySets, strict: bool) -> StatementReport:
-    """The report of a statement, with what the server said where it refused a query for its rows."""
+    """The report of a statement, with the server's message if it refused a query for its rows."""
     error = sets.refused.get(report.statement.number)
     if error is None:
         return report
@@ -238,11 +238,11 @@ def _finished(
     progress: Progress,
     inside: Inside,
 ) -> Slice:
-    """The slice of given key sets, with its totals and restrictions read in the same snapshot."""
+    """The slice of given key sets, with totals and restrictions from the same snapshot."""
     names = included_tables(catalog, sets.keys, reports, options.parts) if options.closed else sets.keys
     each = catalog.in_order(names)
     progress.expect("tables counted", len(each))
-    catalog.read_columns(each)  # whoever looks at the slice later has another connection, or none
+    catalog.read_columns(each)  # now, because the slice may be used later without this connection
     totals: dict[str, int] = {}
     counted = reader.snapshot.counts(f"SELECT COUNT(*) FROM {name}" for name in each)
     for name, total in zip(each, counted, strict=True):
@@ -272,7 +272,7 @@ def _table(
     for index, number in keys.counts().items():
         rule = sets.reasons[index].rule
         reasons[rule] = reasons.get(rule, 0) + number
-    # rows of a table without a key may be equal, and are in the slice all or none
+    # a table without a key may have equal rows, and the slice has all or none of them
     rows = len(keys) if table.primary_key or not keys else total
     restriction = shortest(table, keys, total, reader.snapshot.count)
     if keys and not table.primary_key and name in inside:
@@ -283,7 +283,7 @@ def _table(
 
 
 def _outside(sets: KeySets, inside: Inside) -> dict[str, KeySet]:
-    """The rows that lie outside of bounds, by full table name."""
+    """The rows outside of the bounds, by full table name."""
     found: dict[str, KeySet] = {}
     for name, rows in sets.keys.items():
         if name in inside:
@@ -297,7 +297,7 @@ def _outside(sets: KeySets, inside: Inside) -> dict[str, KeySet]:
 
 
 def _refusal(result: Slice, refused: Mapping[str, KeySet]) -> str:
-    """What a guard found: rows outside of it, each with the reason that it is in the slice."""
+    """The message of a guard: rows outside of it, each with the reason that it is in the slice."""
     lines = [
         f"Making a slice: {sum(map(len, refused.values()))} rows lie outside of the guard, so nothing is written. "
         "Leave them out with only=…, or forget the statements that read them:"

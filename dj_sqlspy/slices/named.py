@@ -1,7 +1,7 @@
-"""Named: the tables that captured statements name, and the catalog that they can lead to.
+"""Named: the tables that captured statements name, and the catalog for them.
 
-In: shapes, and a snapshot. Out: the `Catalog` of all schemas that the statements name, themselves or through views;
-and the statements of which no table can be told.
+In: shapes, and a snapshot. Out: the `Catalog` of all schemas that the statements name, directly or through views, and
+the statements whose tables are unknown.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ..servers.catalog import Catalog
 from ..servers.snapshot import Snapshot
 from ..shapes import Shape
 
-# Schema (None: not named) and table.
+# Schema (None: not given) and table.
 Names = set[tuple[str | None, str]]
 
 
 def catalog_of(
     shapes: Sequence[Shape], snapshot: Snapshot, options: Options
 ) -> tuple[Catalog, Names, list[Unanswered]]:
-    """The catalog, with the columns of the schemas that the statements can lead to; and the tables that they name.
+    """The catalog, the tables that statements and bounds name, and the statements whose tables are unknown.
 
-    It has the tables that bounds name as well. The last are statements of which no table can be told.
+    The catalog has the columns of all schemas that the statements can lead to.
     """
     names, guessed, unanswered = _named(shapes, snapshot)
     bounding = {name for bound in (*options.only, *options.guard) for name in _of_bound(bound)}
@@ -40,9 +40,9 @@ def catalog_of(
 
 
 def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, list[Unanswered]]:
-    """The tables that statements name, in the schema of USE where they name none; and those that they may name.
+    """The tables that statements name (in the schema of USE if they give none), and those that they may name.
 
-    The latter are, of a statement that cannot be parsed, ``x.y`` where x is a schema.
+    The latter come from statements that cannot be parsed: each ``x.y`` in which x is a schema.
     """
     names: Names = set()
     guessed: Names = set()
@@ -66,13 +66,13 @@ def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, l
 
 
 def _of_bound(bound: Bound) -> Names:
-    with contextlib.suppress(LineageError):  # `cascade.inside` says what is wrong with it
+    with contextlib.suppress(LineageError):  # `cascade.inside` reports it
         return {split_full_name(bound.table), *named_tables(bound.sql)}
     return {split_full_name(bound.table)}
 
 
 def _read_catalog(snapshot: Snapshot, schemas: set[str], names: Names, options: Options) -> Catalog:
-    """The catalog of all named schemas, and of those that views among the tables name in turn."""
+    """The catalog of all named schemas, and of those that views among the tables read."""
     while True:
         catalog = snapshot.read_catalog(schemas, options.virtual, options.down)
         more = _behind_views(catalog, {name for _, name in names})
@@ -82,7 +82,7 @@ def _read_catalog(snapshot: Snapshot, schemas: set[str], names: Names, options: 
 
 
 def _behind_views(catalog: Catalog, names: Iterable[str]) -> set[str]:
-    """The schemas that the views of these names read, themselves or through other views."""
+    """The schemas that views of these names read, directly or through other views."""
     views: dict[str, list[str]] = {}
     for table in catalog.tables.values():
         if table.view_sql:

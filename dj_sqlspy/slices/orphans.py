@@ -1,8 +1,8 @@
-"""Orphans: rows that foreign keys led to and that the database does not have.
+"""Orphans: finds rows whose parents the database does not have.
 
 In: the key sets of a cascade. Out: nothing, or an error that names such rows. The cascade derives keys of parents from
-keys of children without asking. If a foreign key was violated while FOREIGN_KEY_CHECKS was off, the parent is missing.
-The count of the parent's table would then be too high, and a condition could select another row in its place.
+keys of children without a query. If a foreign key was violated while FOREIGN_KEY_CHECKS was off, a parent is missing.
+Then the count of the parent's table would be too high, and a condition could select another row instead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..servers.tables import Table
 
 
 def refuse_orphans(reader: Reader, tables: Iterable[Table], sets: KeySets, progress: Progress) -> None:
-    """Raise where a row of the slice refers to a row that the database does not have."""
+    """Raise if a row of the slice refers to a row that does not exist."""
 
     def lists() -> Iterator[tuple[Table, list[Key]]]:
         for table in tables:

@@ -1,7 +1,7 @@
 """Pick: slices of hand-picked rows, without anything captured.
 
-In: DataJoint expressions. Out: the `Slice` of the rows behind them, closed as a paper's is. Each expression counts
-as the statement that DataJoint would send to fetch it.
+In: DataJoint expressions. Out: the closed `Slice` of the rows behind them. Each expression counts as the statement that
+DataJoint would send to fetch it.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ def slice(
         Tables or query expressions, restricted or not (``Session & "subject='a'"``, ``Session * Trial``), or dicts
         with ``table_name`` (full, as DataJoint's ``full_table_name``) and ``restriction``.
     down : bool
-        Take also all rows that refer to these, and so on down. What any row refers to always comes along.
+        Also take all rows that refer to these, and so on. The rows that any row refers to always come along.
     parts : {"all", "referenced"}
         Whether a master brings all of its parts.
     strict : bool
-        Raise where an expression cannot be analysed, instead of taking its tables whole.
+        Raise if an expression cannot be analysed, instead of taking its whole tables.
     virtual : iterable of str or ForeignKey
-        References that the database does not declare as foreign keys (`virtual_fks.reference`), beside those of
+        References that the database does not declare as foreign keys (`virtual_fks.reference`), in addition to
         ``dj.config["sqlspy.references"]``.
     connection : datajoint.Connection, optional
         Default: that of the first expression, else ``dj.conn()``.
     progress : callable, optional
-        Called with what is being done and how much of it was done now.
+        Called with the name of the step and the number of parts that were done just now.
 
     Returns
     -------

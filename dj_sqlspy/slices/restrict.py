@@ -1,9 +1,9 @@
 """Restrictions: the shortest condition that selects exactly the slice's rows of a table.
 
-In: a table, the keys of its rows in the slice, and a way to count. Out: a `Restriction`: none (all rows), a
-condition on leading key columns, or a list of keys. A condition on leading columns is taken only if the server
-counts as many rows for it as the slice has: every row of the slice meets it, so an equal count makes it exact.
-Runs of consecutive integers are written as BETWEEN; where there are many, only long ones.
+In: a table, the keys of its rows in the slice, and a way to count. Out: a `Restriction`: none (all rows), a condition
+on leading key columns, or a list of keys. Every row of the slice meets the condition on leading columns. It is used
+only if the server counts as many rows for it as the slice has, which makes it exact. Runs of consecutive integers are
+written as BETWEEN, but only long ones if there are many.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ..servers.dialect import Dialect, Key
 from ..servers.keys import converted, key_columns
 from ..servers.tables import Table
 
-# A condition on leading columns with more members than this share of the rows gains too little to be asked for.
+# A condition on leading columns with more values than this share of the rows saves too little to be worth a query.
 _WORTH = 0.8
-# A run of so many integers is shorter as BETWEEN. Servers take time that grows with the square of the number of ranges
-# joined with OR, which they do not for a list: of many runs, only those are written so that save a long list.
+# A run of _RUN integers is shorter as BETWEEN. Servers need time that grows with the square of the number of ranges
+# joined with OR, but not for a list. So of more than _MANY_RUNS runs, only those of _LONG_RUN become ranges.
 _RUN, _LONG_RUN, _MANY_RUNS = 3, 64, 200
-# Longest list that is tried as a condition on leading columns.
+# The longest list that is tried as a condition on leading columns.
 _LONGEST = 20_000
 
 
 @dataclass(frozen=True)
 class Restriction:
-    """A set of keys over some leading key columns; no columns: all rows, or none.
+    """A set of keys over some leading key columns. Without columns it means all rows, or none.
 
-    Of a table without a primary key it is over other columns, which may be NULL (``nullable``).
+    For a table without a primary key it uses other columns, which may be NULL (``nullable``).
     """
 
     dialect: Dialect
@@ -70,9 +70,9 @@ def shortest(table: Table, keys: KeySet, total: int, count: Callable[[str], int]
     ----------
     table : Table
     keys : KeySet
-        Of the rows in the slice.
+        Keys of the rows in the slice.
     total : int
-        Rows of the table.
+        Number of rows of the table.
     count : callable
         Runs a ``SELECT COUNT(*)`` and returns its number.
     """
@@ -102,14 +102,14 @@ def by_columns(
     total: int,
     count: Callable[[str], int],
 ) -> tuple[Restriction, int]:
-    """The restriction to rows of a table without a primary key by what some columns hold, and how many these are.
+    """For a table without a primary key, the restriction by values of some columns, and its number of rows.
 
     Parameters
     ----------
     table : Table
     columns : tuple of Column
     values : iterable of sequence
-        Of these columns, each list of values once, as the server sent them.
+        Distinct values of these columns, as the server sent them.
     total, count
         As of `shortest`.
     """
@@ -120,7 +120,7 @@ def by_columns(
 
 
 def _runs(name: str, values: Sequence[int]) -> Iterator[tuple[str, bool]]:
-    """Consecutive integers as conditions; True marks one that is a single value."""
+    """Consecutive integers as conditions; True marks a single value."""
     starts = [i for i, value in enumerate(values) if not i or value != values[i - 1] + 1]
     runs = list(zip(starts, [*starts[1:], len(values)], strict=True))
     many = sum(end - start >= _RUN for start, end in runs) > _MANY_RUNS

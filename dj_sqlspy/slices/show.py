@@ -1,4 +1,4 @@
-"""Show: a slice as a terminal and a notebook show it.
+"""Show: a slice in a terminal and a notebook.
 
 In: the tables and the reports of a `Slice`. Out: text, rich tables and HTML. It computes nothing.
 """
@@ -18,13 +18,13 @@ from ..names import class_name, split_full_name, tier_of
 from ..rules import LEFT_OUT, NOT_SENT, SKIPPED
 from .tables import TableSlice
 
-SHOWN = 10  # statements that are named one by one before they are only counted
+SHOWN = 10  # statements that are named; further ones are only counted
 
 Tables = Mapping[str, TableSlice]
 
 
 def lines(tables: Tables, reports: Sequence[StatementReport]) -> Iterable[RenderableType]:
-    """A slice for a terminal: its tables, then what to know of it."""
+    """A slice for a terminal: its tables, then its warnings."""
     table = RichTable(box=None, pad_edge=False)
     table.add_column("table", overflow="fold", ratio=4)
     for heading in ("rows", "of"):
@@ -73,7 +73,7 @@ def summary(tables: Tables, reports: Sequence[StatementReport]) -> str:
 
 
 def warnings(reports: Sequence[StatementReport]) -> list[str]:
-    """What to know of a slice before it is written."""
+    """What a user should know before writing the slice."""
     told = []
     cut = [report for report in reports if LEFT_OUT in report.marks]
     marked = [report for report in reports if report.marks - {LEFT_OUT, NOT_SENT, SKIPPED}]

@@ -1,7 +1,7 @@
 """Slice: the exact set of rows to export, and why.
 
-In: the key sets of a cascade, with the number of rows of each table and the conditions that read them. Out: a `Slice`,
-and for each row the reason that it is there. It copies no row.
+In: the key sets of a cascade, with the number of rows of each table and the conditions that select them. Out: a
+`Slice`, and for each row the reason that it is there. It copies no row.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from .why import Ask, explain, stored_key
 
 
 class Maker(Protocol):
-    """Makes slices of slices: what the operators of `Slice` are done by."""
+    """Implements the operators of `Slice`."""
 
     def union(self, one: Slice, other: Slice) -> Slice:
         """The slice of the statements of both."""
 
     def rows_of(self, cut: Slice, keys: Mapping[str, Iterable[Key]]) -> Slice:
-        """Given rows of a slice, and what they refer to."""
+        """Some rows of a slice and what they refer to."""
 
 
 class Slice:
-    """The outcome of a cascade. Make one with `Paper.slice` or `dj_sqlspy.slice`.
+    """The result of a cascade, from `Paper.slice` or `dj_sqlspy.slice`.
 
     Attributes
     ----------
     tables : dict of str to TableSlice
-        By full table name, parents before children, with the tables that are needed for their structure only.
+        By full table name, parents before children. It includes tables of which only the structure is needed.
     catalog : Catalog
     statements : list of StatementReport
         Every captured statement of a kind that exports rows, in order.
     only : tuple of Bound
-        What it keeps inside of.
+        The bounds that it keeps.
     left_out : dict of str to int
-        Rows that statements, rules or masters ask for and that a bound (``only``) kept out, by full table name; the
-        statements that would need them are marked ``left-out``.
+        Number of rows, by full table name, that statements, rules or masters need and that are outside of ``only``.
+        The statements that need them are marked ``left-out``.
     """
 
     def __init__(
@@ -91,17 +91,17 @@ class Slice:
         return show.html(self.tables, self.statements)
 
     def lines(self) -> Iterable[RenderableType]:
-        """What a terminal shows of it: its tables, then what to know of it."""
+        """The slice for a terminal: its tables, then its warnings."""
         return show.lines(self.tables, self.statements)
 
     @property
     def fallbacks(self) -> list[StatementReport]:
-        """Statements that were not analysed, whose tables are exported whole."""
+        """Statements that could not be analysed; their tables are exported whole."""
         return [report for report in self.statements if report.fallback]
 
     @property
     def drifted(self) -> list[StatementReport]:
-        """Statements that return something else now than when they were captured."""
+        """Statements whose results have changed since they were captured."""
         return [report for report in self.statements if report.drifted]
 
     def free_tables(self) -> list[Any]:
@@ -116,7 +116,7 @@ class Slice:
     # -------------------------------------------------- algebra
 
     def keys(self, name: str) -> set[Key]:
-        """The primary keys of the rows of one table in the slice (integers, texts as the server prints them, bytes)."""
+        """The primary keys of a table's rows in the slice (integers, texts as the server prints them, bytes)."""
         return set(self._sets.keys.get(self.catalog.name_of(name), ()))
 
     def __add__(self, other: Slice) -> Slice:
@@ -146,30 +146,30 @@ class Slice:
         Returns
         -------
         list of str
-            One line a step: the row, and the rule that brought it; the last step names the statements that read the
-            row (at most five).
+            One line a step: the row and the rule that brought it. The last line names at most five statements that
+            read the row.
 
         Raises
         ------
         SliceError
-            If the table is not part of the slice, or the row is not.
+            If the table or the row is not in the slice.
         """
         table = self.catalog.name_of(table)
         if table not in self.tables:
             raise SliceError(
-                f"Explaining a row: {table} is not part of the slice; it has {', '.join(self.tables)}."
+                f"Explaining a row: {table} is not in the slice, which has {', '.join(self.tables)}."
             )
         with self._asking() as ask:
             return self.explain(table, stored_key(self.tables[table].table, key, self._sets.rows(table), ask))
 
     def explain(self, name: str, found: Key) -> list[str]:
-        """`why` for a key in the form that key sets have."""
+        """`why` for a key of a key set."""
         with self._asking() as ask:
             return explain(self.catalog, self._sets, self.statements, ask, name, found)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[Ask]:
-        """A way to ask the server, connected to only where it is asked; without a connection it knows nothing."""
+        """A function that queries the server and connects on its first use. Without a connection it returns no rows."""
         opened: list[Any] = []
         closing: list[Any] = []
 

@@ -1,6 +1,6 @@
 """Tables: the rows of one table in a slice.
 
-In: the keys of the rows, and the condition that reads them. Out: `TableSlice`. It asks no server.
+In: the keys of the rows, and the condition that selects them. Out: `TableSlice`. It asks no server.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class TableSlice:
     table : Table
         Its catalog entry.
     rows, total_rows : int
-        Rows in the slice, and in the database.
+        Number of rows in the slice, and in the database.
     reasons : dict of str to int
-        For each rule, the number of rows that it brought first.
+        For each rule, the number of rows that it was the first to bring.
     """
 
     name: str
@@ -42,13 +42,13 @@ class TableSlice:
 
     @property
     def restriction(self) -> str:
-        """The shortest SQL condition found that selects exactly these rows; "TRUE" for all, "FALSE" for none."""
+        """The shortest known SQL condition that selects exactly these rows; "TRUE" for all, "FALSE" for none."""
         return self._restriction.text
 
     def conditions(self, max_bytes: int) -> list[str]:
         """Disjoint conditions of at most ``max_bytes`` each that together select exactly these rows.
 
-        [] where no row is needed, ["TRUE"] where all are.
+        [] if no row is needed, ["TRUE"] if all are.
         """
         return self._restriction.conditions(max_bytes)
 

@@ -1,7 +1,7 @@
-"""Where: the server that statements were sent to.
+"""Where: checks that statements were sent to the server of the slice.
 
-In: captured statements, and the connection that the slice is to be made on. Out: nothing, or an error that names the
-servers and statements. Other names of one server (a tunnel, a replica) are declared in ``sqlspy.same_server``.
+In: captured statements, and the connection for the slice. Out: nothing, or an error that names the servers and
+statements. Other names of one server (a tunnel, a replica) are declared in ``sqlspy.same_server``.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from ..errors import SliceError
 from ..journal import Statement
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-SHOWN = 3  # statements that are named of a server
+SHOWN = 3  # statements that are named for each server
 
 
 def name_of(connection: Any) -> str:
-    """The server of a DataJoint connection, as statements name theirs."""
+    """The server of a DataJoint connection, in the form of `Statement.server`."""
     info = connection.conn_info
     return f"{info['host']}:{info['port']}"
 
 
 def servers_of(statements: Iterable[Statement]) -> dict[str, list[Statement]]:
-    """The statements by the server that they were sent to, as the connection named it."""
+    """The statements by their server, as the connection named it."""
     found: dict[str, list[Statement]] = {}
     for statement in statements:
         if statement.server:
@@ -34,12 +34,12 @@ def servers_of(statements: Iterable[Statement]) -> dict[str, list[Statement]]:
 
 
 def require_one_server(statements: Sequence[Statement], connection: Any) -> None:
-    """Raise where statements were sent to another server than the one of a connection.
+    """Raise if statements were sent to another server than that of a connection.
 
     Raises
     ------
     SliceError
-        With the servers, and some of the statements of each.
+        The message lists the servers and some statements of each.
     """
     here, found = name_of(connection), servers_of(statements)
     groups = [frozenset(map(_plain, group)) for group in settings.get("same_server")]
@@ -58,14 +58,14 @@ def require_one_server(statements: Sequence[Statement], connection: Any) -> None
     raise SliceError(
         f"Making a slice on {here}: statements were sent to another server, whose rows are not here:\n"
         + "\n".join(lines)
-        + "\nMake the slice of a paper that was read there alone (Paper(…, connection=…), or dj.config), leave these "
+        + "\nMake the slice on the server that was read (Paper(…, connection=…), or dj.config), leave these "
         "statements out, or, where these are names of one server, declare it: "
         f'dj.config["sqlspy.same_server"] = [["{here}", "{next(iter(elsewhere))}"]].'
     )
 
 
 def _plain(server: str) -> str:
-    """One spelling for the names of the own machine.
+    """One spelling for all names of this machine.
 
     >>> _plain("localhost:3306"), _plain("Db1:3306")
     ('127.0.0.1:3306', 'db1:3306')

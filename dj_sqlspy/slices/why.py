@@ -1,10 +1,9 @@
 """Why: the chain of rules that brought one row into a slice.
 
 In: the key sets of a cascade and the key of a row. Out: the row, the row that brought it, and so on to a row that a
-statement read (why-provenance: Buneman, Khanna and Tan, ICDT 2001; of several chains a shortest one). The cascade keeps
-primary keys only, so the server is asked for the other columns of a foreign key. The cascade keeps one reason for a
-row, and asks for all statements of one shape together. So the statements that read the row are asked for again, for
-this row only. It decides nothing.
+statement read (why-provenance: Buneman, Khanna and Tan, ICDT 2001), by a shortest chain. The cascade stores only
+primary keys, so a query reads the other columns of a foreign key. The cascade stores one reason for a row, and queries
+all statements of a shape together. So further queries find the statements that read this one row.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ from ..servers.session import Session
 from ..servers.tables import ForeignKey, Table
 from ..shapes import Binding, Shape, group
 
-# Asks the server; may return nothing.
+# Sends a query; may return nothing.
 Ask: TypeAlias = "Callable[..., Sequence[tuple[Any, ...]]]"
 Row: TypeAlias = "tuple[str, Key]"
 
-# Rows that are followed from one row: a master can have a million parts, and any of them will do.
+# Number of rows that are followed from one row. A master can have a million parts, and any of them will do.
 _MOST = 20
 
 # Statements that are named for a row.
@@ -43,7 +42,7 @@ _SHOWN = 5
 
 
 def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], ask: Ask) -> Key:
-    """The key of a row of the slice, from values as DataJoint gives them.
+    """The stored key of a row of the slice, from DataJoint's values.
 
     Raises
     ------
@@ -59,7 +58,7 @@ def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], as
     wanted = tuple(from_python(column, value) for column, value in zip(columns, values, strict=True))
     if wanted in rows:
         return wanted
-    # the server prints some values otherwise than Python does, and finds texts equal that are not the same
+    # the server prints some values differently from Python, and different texts can be equal
     quote = table.dialect.quote
     equal = " AND ".join(
         f"CAST({quote(c.name)} AS CHAR) = %s" if c.data_type == "float" else f"{quote(c.name)} = %s"
@@ -81,9 +80,9 @@ def explain(
     Parameters
     ----------
     catalog, sets, reports
-        Of the slice.
+        Those of the slice.
     ask : callable
-        Asks the server; it may return nothing, which can cut the chain short.
+        Sends a query. If it returns nothing, the chain can be shorter.
     name, key
         The row.
     """
@@ -105,7 +104,7 @@ def _reason(sets: KeySets, name: str, key: Key) -> Reason:
 
 
 def _chain(catalog: Catalog, sets: KeySets, ask: Ask, start: Row) -> list[Row]:
-    """A shortest chain to a row that no foreign key brought; where none is found, the row alone."""
+    """A shortest chain to a row that no foreign key brought; if none is found, the row alone."""
     before: dict[Row, Row | None] = {start: None}
     waiting = deque([start])
     while waiting:
@@ -190,19 +189,19 @@ def _rule(reason: Reason, numbers: Sequence[int], texts: Mapping[int, str]) -> s
 def _readers(
     reports: Iterable[StatementReport], catalog: Catalog, ask: Ask, table: Table, key: Key, most: int
 ) -> list[int]:
-    """The numbers of the statements that read a row, in order; no more than ``most`` are looked for.
+    """The numbers of at most ``most`` statements that read a row, in order.
 
     Parameters
     ----------
     reports
-        Of the statements; of those about other tables nothing is asked.
+        Reports of the statements. Those about other tables are not queried.
     catalog, ask
         As of `explain`.
     table, key
         The row.
     """
     reports = [r for r in reports if table.full_name in r.tables]
-    # those that were not analysed export all rows of their tables
+    # statements that were not analysed export all rows of their tables
     found = [r.statement.number for r in reports if r.fallback is not None]
     analysed = [r.statement for r in reports if r.fallback is None]
     sessions = {r.statement.state: r.session for r in reports}

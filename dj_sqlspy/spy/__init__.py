@@ -1,5 +1,5 @@
-"""Spy: what DataJoint sends while an export session is open goes to the journals of the sessions.
+"""Spy: records what DataJoint sends while an export session is open.
 
-`session` says which sessions a thread, task or process belongs to, `reads` which statements read, `observe` what is
-recorded of each, `clusters` takes Dask and Ray along, and `patches` changes DataJoint and Python for all of it.
+`session` says to which sessions a thread, task or process belongs, `reads` which statements read, `observe` what is
+recorded. `clusters` does the same for workers of Dask and Ray. `patches` holds all changes of DataJoint and Python.
 """

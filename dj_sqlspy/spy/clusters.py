@@ -1,12 +1,12 @@
-"""Clusters: a task for a worker of Dask or Ray belongs to the sessions of its caller, as a task for a pool does.
+"""Clusters: tasks of Dask and Ray workers belong to the sessions of their caller, like tasks of a pool.
 
-In: the libraries, if the program loads them. Out: patches of them, made when a session opens. Before that neither
-library is touched. This module imports neither. The Python of a worker needs dj-sqlspy.
+In: the libraries, if the program loads them. Out: patches of them, made when a session opens and not before. This
+module imports neither library. Workers need dj-sqlspy in their Python.
 
-A Dask task carries the names of its sessions as an annotation, and a plugin has the worker visit them while the task
-runs; so a cluster may be older than the session, and serve several at once. Ray starts workers of their own for tasks
-that ask for other variables in the environment, and the sessions are in one; the workers of a session join it when
-they start, and are used for nothing else.
+A Dask task carries the names of its sessions as an annotation. A plugin makes the worker visit them while the task
+runs, so a cluster may be older than the session and serve several at once. Ray starts separate workers for tasks with
+other environment variables. One variable names the sessions, so these workers join them at the start and are used for
+nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLUGIN = "dj-sqlspy"
 
 
 def patch() -> None:
-    """Make the patches: of what is loaded now, and of what will be."""
+    """Patch the libraries that are loaded, and the others when they are loaded."""
     for name in _PATCHES:
         if name in sys.modules:
             _patch_module(sys.modules[name])
@@ -48,7 +48,7 @@ def _replace(owner: Any, name: str, wrapper: Any) -> None:
 
 
 class _Finder:
-    """Finds the modules to patch where the others find them, and patches each once it is there."""
+    """Leaves finding the modules to the other finders, and patches each after it is loaded."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name not in _PATCHES:
@@ -62,7 +62,7 @@ class _Finder:
         return None
 
     def follow(self, loader: Any) -> None:
-        """Have this loader, the one of this import only, call us when the module is there."""
+        """Make the loader of this import call us after the module is loaded."""
         execute = loader.exec_module
 
         def exec_module(module: Any) -> None:
@@ -80,7 +80,7 @@ _prepared: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def _annotated(original: Any) -> Any:
-    """All that a client computes goes through this: submit, map, compute, persist, get."""
+    """Annotates tasks. Every computation of a client goes through here: submit, map, compute, persist, get."""
 
     def _graph_to_futures(self: Any, *args: Any, **options: Any) -> Any:
         sessions = session.receivers()
@@ -93,7 +93,7 @@ def _annotated(original: Any) -> Any:
 
 
 def _prepare(client: Any, sessions: Sequence[Session]) -> None:
-    """Have each worker, also one that comes later, look at the annotation; where that fails, the sessions say so."""
+    """Make all present and later workers use the annotation. If that fails, the sessions report it."""
     _prepared.add(client)
     journals = {each.journal for each in sessions}
     if client.asynchronous:
@@ -106,7 +106,7 @@ def _prepare(client: Any, sessions: Sequence[Session]) -> None:
 
 
 def _prepare_later(client: Any, journals: Collection[Journal]) -> None:
-    """What an asynchronous client sends waits until all workers have the plugin: it cannot wait itself."""
+    """Hold back what an asynchronous client sends until all workers have the plugin: the client cannot wait."""
     waiting: list[Any] = []
     client._send_to_scheduler = waiting.append
 
@@ -135,7 +135,7 @@ def _cannot_capture(journals: Collection[Journal], error: Exception) -> None:
 
 
 def _plugin() -> Any:
-    """A plugin for workers; pickled as a call of this, since its class cannot be written before Dask is loaded."""
+    """A plugin for workers. It is pickled as a call of this function, since its class needs Dask."""
     base = importlib.import_module("distributed.diagnostics.plugin").WorkerPlugin
     members = {"name": PLUGIN, "idempotent": True, "setup": _set_up, "__reduce__": lambda _: (_plugin, ())}
     return type("Plugin", (base,), members)()
@@ -146,7 +146,7 @@ def _set_up(_: Any, worker: Any) -> None:
 
 
 def _visiting(original: Any) -> Any:
-    """The task's thread takes over the context of this coroutine, and with it the scope."""
+    """Set the scope in this coroutine; the task's thread takes over its context."""
 
     async def execute(self: Any, key: Any, *args: Any, **options: Any) -> Any:
         annotations = getattr(self.state.tasks.get(key), "annotations", None) or {}
@@ -162,7 +162,7 @@ def _visiting(original: Any) -> Any:
 
 
 def _with_environment(original: Any) -> Any:
-    """A task, or an actor, is given again, with the sessions in its environment."""
+    """Submit a task or an actor with the sessions in its environment."""
 
     def _remote(self: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
         value = session.as_environment(session.receivers())

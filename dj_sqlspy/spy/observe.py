@@ -1,12 +1,11 @@
-"""Observe: what is recorded of each statement that DataJoint sends, and from when to when.
+"""Observe: what is recorded of each statement, and when.
 
 In: every call of ``datajoint.Connection.query`` that returned (`patches` calls `observe`). Out: statements in
-the journals of the sessions that they belong to (`session` says which). It does not parse SQL, does not touch
-the database, and raises nothing into user code: a fault of its own marks the session as incomplete and warns
-once.
+the journals of their sessions (`session` says which). It does not parse SQL, does not use the database, and raises
+nothing into user code. A fault of its own marks the session as incomplete and warns once.
 
-A SELECT is recorded between sending and the first answer, so that recording overlaps the server's time (`announce`,
-`ended`, `failed`). Any other statement is recorded once it has ended, before the analysis gets its result.
+A SELECT is recorded between sending and the first answer, while the server works (`announce`, `ended`, `failed`). Any
+other statement is recorded after it has ended, before the analysis gets its result.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from .session import Session
 
 logger = logging.getLogger("dj_sqlspy")
 
-# What a statement is for, where the entry point of DataJoint tells; set by `patches`.
+# The kind of the statements that an entry point of DataJoint sends; set by `patches`.
 purpose: ContextVar[str | None] = ContextVar("dj_sqlspy_purpose", default=None)
 
 # The schema of the shared log, whose own tables are bookkeeping.
 _shared_schema: str | None = None
 
-# Whether results are digested while the analysis reads them.
+# Whether to compute digests of results while the analysis reads them.
 digests = True
 
 
@@ -48,7 +47,7 @@ _IN_TRANSACTION = 1  # SERVER_STATUS_IN_TRANS
 
 @contextlib.contextmanager
 def for_purpose(kind: str | None) -> Iterator[None]:
-    """Run a block whose statements are of this kind (None: as they come)."""
+    """Run a block whose statements are of this kind (None: no fixed kind)."""
     before = purpose.get()
     purpose.set(kind)
     try:
@@ -58,15 +57,15 @@ def for_purpose(kind: str | None) -> Iterator[None]:
 
 
 def final_sql(connection: Any, query: str, args: Any, cursor: Any) -> str:
-    """The statement as the server received it, with the arguments merged as the driver merges them.
+    """The statement as the server received it, with the arguments merged by the driver.
 
-    PyMySQL keeps it. DataJoint's query cache gives a cursor of its own that does not; there the driver merges
-    them again, which needs no server.
+    PyMySQL stores it. The cursor of DataJoint's query cache does not, so there the driver merges the arguments again,
+    which needs no server.
     """
     executed = getattr(cursor, "_executed", None)
     if executed is None:
         if args is not None and not isinstance(args, (tuple, list, dict)):
-            args = (args,)  # PyMySQL takes one argument as it is, and warns: the user was warned already
+            args = (args,)  # PyMySQL accepts a single argument with a warning, which the user got before
         executed = connection._conn.cursor().mogrify(query, args)
     return executed if isinstance(executed, str) else bytes(executed).decode("utf-8", "surrogateescape")
 
@@ -83,9 +82,9 @@ def _transaction(connection: Any) -> int:
 
 
 def note(connection: Any, query: str, args: Any, cursor: Any) -> None:
-    """Note what a statement that has succeeded means for those after it. Called also outside of sessions.
+    """Note how a successful statement changes the meaning of later ones. Also called outside of sessions.
 
-    Raises nothing: a fault marks the sessions that are open as incomplete.
+    Raises nothing: a fault marks the open sessions as incomplete.
     """
     try:
         state.note(connection._conn, final_sql(connection, query, args, cursor))
@@ -94,7 +93,7 @@ def note(connection: Any, query: str, args: Any, cursor: Any) -> None:
 
 
 def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
-    """Record a statement that has returned, if it reads. Called while a session is open; raises nothing."""
+    """Record a statement that has returned, if it reads. Called in a session; raises nothing."""
     sessions: Sequence[Session] = session.open_sessions
     try:
         head = "SELECT"
@@ -129,9 +128,9 @@ Recorded = list[tuple[Journal, int]]
 
 
 def announce(connection: Any, sent: bytes) -> Recorded:
-    """Record a SELECT that was sent just now and has no answer yet. Called in a session; raises nothing.
+    """Record a SELECT that was just sent and has no answer yet. Called in a session; raises nothing.
 
-    Records nothing where it can't: `observe` is called for the statement then, and says what is wrong.
+    If recording fails, `observe` is called for the statement later and reports the fault.
     """
     recorded: Recorded = []
     try:
@@ -142,13 +141,13 @@ def announce(connection: Any, sent: bytes) -> Recorded:
                 _record(recorded, sessions, connection, sql, None, has_ended=False)
     except Exception as error:
         logger.debug("A statement could not be recorded before its answer: %s", error)
-        failed(recorded)  # in one of several journals
+        failed(recorded)  # the statement may be in some of the journals
         return []
     return recorded
 
 
 def ended(recorded: Recorded, connection: Any, cursor: Any) -> None:
-    """Note what a statement returned that was announced. Raises nothing."""
+    """Note the result of an announced statement. Raises nothing."""
     for journal, number in recorded:
         try:
             journal.ended(number, cursor.rowcount, _received(connection._conn, cursor))
@@ -157,14 +156,14 @@ def ended(recorded: Recorded, connection: Any, cursor: Any) -> None:
 
 
 def _received(raw: Any, cursor: Any) -> wire.Received | None:
-    """What a cursor received, where it is the last that the connection has read and was digested."""
+    """What a cursor received, if its result is the connection's last and has a digest."""
     if getattr(cursor, "_result", None) is None or cursor._result is not getattr(raw, "_result", None):
         return None
     return wire.received(raw)
 
 
 def failed(recorded: Recorded) -> None:
-    """Take back a statement that was announced: it has no result. Raises nothing."""
+    """Take back an announced statement that has no result. Raises nothing."""
     for journal, number in recorded:
         try:
             journal.failed(number)

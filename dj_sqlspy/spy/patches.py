@@ -1,7 +1,7 @@
 """Patches: every change that is made to DataJoint and to Python's threads and processes, in one place.
 
-In: DataJoint as it is installed. Out: calls of `observe` for each query that is sent, with what it is for; sessions
-that threads, processes and tasks take over; ``dj.config`` that takes ``sqlspy.…``. A patch records nothing itself.
+In: the installed DataJoint. Out: calls of `observe` for each query, with its kind; sessions that threads, processes
+and tasks inherit; ``dj.config`` that accepts ``sqlspy.…``. A patch records nothing itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from . import clusters, observe, session, state
 
 
 def install() -> None:
-    """Make every patch, once (called by ``import dj_sqlspy``)."""
+    """Apply every patch, once (called by ``import dj_sqlspy``)."""
     if not hasattr(datajoint.Connection.query, "_dj_sqlspy"):
         _patch_query()
         _patch_entry_points()
@@ -41,17 +41,17 @@ def install() -> None:
         _patch_threads()
         _patch_processes()
         session.on_open += [_patch_pools, clusters.patch]
-        # what was loaded in a session may serve others later, which its workers must know
+        # a pool module that was loaded in a session may serve later sessions, so patch it too
         session.on_end.append(lambda _: _patch_pools())
 
 
 def attach_config() -> None:
-    """Let ``dj.config`` take ``sqlspy.…``, once, and follow what is set there already."""
+    """Make ``dj.config`` accept ``sqlspy.…``, once, and apply the values that are set there."""
     _attach_config_v2() if IS_V2 else _attach_config_v014()
 
 
 def _patch(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
-    """Replace a method by ``wrapper(method)``; one that this line of DataJoint does not have is left."""
+    """Replace a method by ``wrapper(method)``, if this line of DataJoint has it."""
     original = vars(owner).get(name)
     if original is not None:
         replacement: Any = functools.wraps(original)(wrapper(original))
@@ -68,7 +68,7 @@ def _patch_query() -> None:
                 cursor = _observed(original, self, query, args, options)
             else:
                 cursor = original(self, query, args, **options)
-            if state.may_matter(query):  # to what follows, in a session perhaps
+            if state.may_matter(query):  # for later statements, perhaps in a session
                 observe.note(self, query, args, cursor)
             return cursor
 
@@ -78,7 +78,7 @@ def _patch_query() -> None:
 
 
 def _observed(original: Any, connection: Any, query: str, args: Any, options: Any) -> Any:
-    """Send a query in a session, and have it recorded."""
+    """Send a query in a session and record it."""
     raw = connection._conn
     if type(raw) is not pymysql.connections.Connection:
         cursor = original(connection, query, args, **options)
@@ -106,9 +106,9 @@ def _observed(original: Any, connection: Any, query: str, args: Any, options: An
 
 
 class _Sending:
-    """Stands in for PyMySQL's ``_execute_command`` in one query: the SELECT that it sends is announced.
+    """Replaces PyMySQL's ``_execute_command`` during one query, and announces the SELECT that it sends.
 
-    The connection waits for the server then, so that what the spy does costs the analysis nothing.
+    The server works meanwhile, so recording costs the analysis nothing.
     """
 
     __slots__ = ("connection", "raw", "recorded", "send")
@@ -123,16 +123,16 @@ class _Sending:
             try:
                 self.recorded = observe.announce(self.connection, sql)
             except BaseException:
-                # Ctrl-C, say. As PyMySQL does while it waits: the next query would get the answer to this one
+                # for example Ctrl-C. Close, as PyMySQL does, or the next query would get this one's answer
                 self.raw._force_close()
                 raise
 
 
 def _patch_entry_points() -> None:
-    """What a read is for is known by the method that the caller used, not by the text of the statement.
+    """The method that the user called gives the kind of a read, not the text of the statement.
 
-    ``dj.U().aggr(T, n="count(*)")`` and ``len(T)`` send nearly the same text, and the first is data. The
-    outermost entry point counts: a preview stays one where it asks for the number of rows.
+    ``dj.U().aggr(T, n="count(*)")`` and ``len(T)`` send nearly the same text, and the first is data. The outermost
+    method counts: a preview that asks for the number of rows is still a preview.
     """
 
     def reads_for(kind: str) -> Callable[[Any], Any]:
@@ -153,23 +153,23 @@ def _patch_entry_points() -> None:
         _patch(owner, "__bool__", reads_for("exists"))
     for name in ("__repr__", "_repr_html_", "preview"):
         _patch(expression.QueryExpression, name, reads_for("preview"))
-    # describe() reads no rows, and looks at the frame that called it: not patched
+    # describe() is not patched: it reads no rows, and inspects its caller's frame
     for name in ("delete", "delete_quick", "drop", "drop_quick"):
         _patch(table, name, reads_for("preview"))
     _patch(datajoint.autopopulate.AutoPopulate, "progress", reads_for("preview"))
-    # to import a pipeline is to declare it: DataJoint counts each Lookup table and compares with its contents
+    # importing a pipeline declares it: DataJoint counts each Lookup table and compares it with its contents
     for schema in datajoint.Schema.__mro__[:-1]:
         _patch(schema, "_decorate_table", reads_for("metadata"))
     if hasattr(datajoint.jobs, "Job"):  # the job tables of 2.x
         _patch(datajoint.jobs.Job, "refresh", reads_for("metadata"))
 
 
-# The table that populate is about to make a row of: its next question is whether the row is there already.
+# The table for which populate is about to call make. Its next query tests whether the row already exists.
 _about_to_make: ContextVar[Any] = ContextVar("dj_sqlspy_about_to_make", default=None)
 
 
 def _patch_populate() -> None:
-    """In populate all is bookkeeping but what happens for one key, and of that its first question is too."""
+    """Queries of populate are bookkeeping, except those for one key; of these the first one is bookkeeping too."""
 
     def bookkeeping(original: Any) -> Any:
         def populate(self: Any, *args: Any, **options: Any) -> Any:
@@ -206,14 +206,14 @@ def _patch_populate() -> None:
     populated = datajoint.autopopulate.AutoPopulate
     if "_populate1" in vars(
         populated
-    ):  # else what make fetches could not be told from bookkeeping: all is data
+    ):  # without it, bookkeeping and the fetches of make look alike, so all is data
         _patch(populated, "populate", bookkeeping)
         _patch(populated, "_populate1", one_key)
         _patch(datajoint.expression.QueryExpression, "__contains__", is_made)
 
 
 def _patch_threads() -> None:
-    """A thread belongs to the sessions of who starts it, a task in a pool to those of who gives it."""
+    """A thread belongs to the sessions of its starter, a task in a pool to those of its submitter."""
 
     def start(original: Any) -> Any:
         def start(self: threading.Thread, *args: Any, **options: Any) -> Any:
@@ -227,7 +227,7 @@ def _patch_threads() -> None:
 
 
 def _patch_processes() -> None:
-    """A process that does not inherit the memory of its parent joins the sessions of it."""
+    """A process that does not inherit its parent's memory joins the parent's sessions."""
 
     def start(original: Any) -> Any:
         def start(self: Any) -> Any:
@@ -241,7 +241,7 @@ def _patch_processes() -> None:
 
 
 class _Passenger:
-    """Travels in a Process that is pickled (spawn, forkserver), and joins the sessions where it arrives."""
+    """Part of a pickled Process (spawn, forkserver); joins the sessions when it is unpickled."""
 
     def __init__(self, sessions: str) -> None:
         self.sessions = sessions
@@ -251,15 +251,15 @@ class _Passenger:
 
 
 def _patch_pools() -> None:
-    """A task belongs to the sessions of who gives it, also where the pool is older than they are.
+    """A task belongs to the sessions of its submitter, even if the pool is older than they are.
 
-    Called when a session opens: a pool that is older has its module loaded, and we need not load it for others.
+    Called when a session opens. The module of an older pool is loaded by then, so this needs to load none.
     """
 
     def patch(owner: Any, names: Sequence[str], task: Any) -> None:
         def wrapper(original: Any) -> Any:
             def give(self: Any, *args: Any, **options: Any) -> Any:
-                if args:  # after the session too: a worker that has joined it must know that this is for none
+                if args:  # also after the session: a worker that joined it must know that this task has none
                     args = (task(self, args[0]), *args[1:])
                 elif "func" in options:
                     options["func"] = task(self, options["func"])
@@ -287,7 +287,7 @@ def _patch_pools() -> None:
 
 
 class _TaskForThread:
-    """A function that runs in the scope that it was given to a pool in."""
+    """A function that runs in the scope in which it was submitted to a pool."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -299,7 +299,7 @@ class _TaskForThread:
 
 
 class _TaskForProcess:
-    """A function that runs for the sessions that it was given to a pool in; pickled with their names."""
+    """A function that runs for the sessions in which it was submitted to a pool; pickled with their names."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -311,7 +311,7 @@ class _TaskForProcess:
 
 
 def _attach_config_v014() -> None:
-    """0.14 keeps any key; what is missing is to check ours, and to follow where they change."""
+    """0.14 accepts any key. This checks ours, and follows their changes."""
     config = datajoint.settings.config
     kind = type(config)
 
@@ -358,7 +358,7 @@ def _attach_config_v014() -> None:
 
     def write(name: str, value: Any) -> None:
         config[f"sqlspy.{name}"] = value
-        kind.instance._conf[f"sqlspy.{name}"] = value  # also after a ``with config(…)`` that may be open now
+        kind.instance._conf[f"sqlspy.{name}"] = value  # lasts beyond a ``with config(…)`` that is open now
 
     if not hasattr(kind.__setitem__, "_dj_sqlspy"):
         _patch(kind, "__setitem__", setitem)
@@ -369,10 +369,9 @@ def _attach_config_v014() -> None:
 
 
 def _attach_config_v2() -> None:
-    """2.x refuses groups that it does not know, but takes an attribute of its class for one.
+    """2.x refuses unknown groups, but accepts an attribute of its class as a group.
 
-    So the group is one for all instances (`dj.Instance` too). The file was read before: read it again for
-    ours.
+    So all instances share the group (`dj.Instance` too). The file was read before, so read it again for ours.
     """
     if hasattr(datajoint.settings.Config, "sqlspy"):
         return
@@ -384,13 +383,12 @@ def _attach_config_v2() -> None:
     path = datajoint.settings.config._config_path
     found: dict[str, Any] = {}
     if path is not None:
-        with contextlib.suppress(OSError, ValueError):  # DataJoint has said so
+        with contextlib.suppress(OSError, ValueError):  # DataJoint has reported it
             contents = json.loads(path.read_text())
             found = {k[7:]: v for k, v in contents.items() if k.startswith("sqlspy.")} | contents.get(
                 "sqlspy", {}
             )
-    # unchecked here, as DataJoint 0.14 has it: `attach` looks at them, and complains without breaking the
-    # import
+    # unchecked here, as on 0.14: `attach` checks them, and reports errors without breaking the import
     group.__dict__.update({name: value for name, value in found.items() if name in settings.DEFAULTS})
 
     def write(name: str, value: Any) -> None:

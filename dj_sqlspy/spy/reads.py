@@ -1,9 +1,9 @@
-"""Reads: which statements read rows, told from their tokens without parsing them.
+"""Reads: finds the statements that read rows, from their tokens, without a parser.
 
-In: the text of a statement. Out: its first word, whether it may hold a SELECT, whether it reads only books
-that DataJoint and the server keep. If the text does not tell, the statement counts as one that reads data:
-lineage has a parser and decides later. It is called for each statement of a session. So a search for short texts comes
-first, and the text is split into tokens only where a word that matters is in it.
+In: the text of a statement. Out: its first word, whether it may contain a SELECT, whether it reads only bookkeeping
+tables of DataJoint or the server. In doubt a statement counts as reading data; lineage, which has a parser, decides
+later. This runs for each statement of a session, so it first searches for short texts, and tokenizes only if it finds
+one that matters.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _HEAD = re.compile(
 )
 _EXECUTED = re.compile(r"/\*M?!\d*(.*?)\*/", re.DOTALL)
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
-# A procedure or a prepared statement can read; the stage of lineage says what it can make of it.
+# Procedures and prepared statements can read. Lineage says later whether it can analyse them.
 READS = _QUERIES | {"CALL", "EXECUTE", "HANDLER"}
-# So can compound statements, which MariaDB takes outside of procedures.
+# Compound statements can read too. MariaDB accepts them outside of procedures.
 _COMPOUND = frozenset({"BEGIN", "CASE", "FOR", "IF", "LOOP", "REPEAT", "WHILE"})
 MAY_READ = _COMPOUND | {"INSERT", "REPLACE", "CREATE", "SET", "DO"}
 
 _BOOKKEEPING_TABLES = frozenset({"~log", "~jobs", "~lineage"})
 _LOG_TABLE = re.compile(r"export_selection(__(statement|table|file))?|__export(__(table|file))?")
-# Only where one of these is found are the tables looked at.
+# The tables of a statement are looked at only if it contains one of these.
 _BOOKKEEPING_MARKS = (
     *("nformation_schema", "NFORMATION_SCHEMA", "erformance_schema", "ERFORMANCE_SCHEMA"),
     *("`~log`", "`~jobs`", "`~lineage`", "`~~", "mysql.", "`mysql`", "sys.", "`sys`"),
 )
-# What SELECTs of DataJoint's own hold that name no table.
+# Parts of DataJoint's own SELECTs that name no table.
 _SESSION_STATE = frozenset(
     """
 CONNECTION_ID CURRENT_TIMESTAMP CURRENT_USER DATABASE INTERVAL NOW ROW_COUNT SELECT USER VERSION
@@ -47,7 +47,7 @@ MICROSECOND SECOND MINUTE HOUR DAY WEEK MONTH QUARTER YEAR
 
 
 def head(query: str) -> str:
-    """The first word of a statement, in upper case; empty where there is none.
+    """The first word of a statement, in upper case; empty if there is none.
 
     >>> head("/* mine */ (select 1)"), head("/*!50000 SELECT */ 1"), head("")
     ('SELECT', 'SELECT', '')
@@ -76,7 +76,7 @@ def without_comments(query: str) -> str:
 
 
 def reads_inside(query: str) -> bool:
-    """Whether a statement of `MAY_READ` may hold a SELECT (a superset of those that do).
+    """Whether a statement of `MAY_READ` may contain a SELECT. True for all that do, and for some others.
 
     >>> reads_inside("INSERT INTO a (x) SELECT x FROM b"), reads_inside("INSERT INTO a VALUES ('SELECT')")
     (True, False)
@@ -96,9 +96,9 @@ def reads_inside(query: str) -> bool:
 
 
 def is_bookkeeping(sql: str) -> bool:
-    """Whether a SELECT reads nothing but DataJoint's or the server's own books.
+    """Whether a SELECT reads only bookkeeping tables of DataJoint or the server.
 
-    Where a statement names any other table, or could, it is not.
+    False if the statement names any other table, or could.
 
     >>> is_bookkeeping("SELECT * FROM `lab`.`~log`"), is_bookkeeping("SELECT * FROM `lab`.`~external_raw`")
     (True, False)
@@ -111,7 +111,7 @@ def is_bookkeeping(sql: str) -> bool:
     """
     if " FROM " not in sql and len(sql) < 200 and _is_session_state(sql):
         return True
-    # searches for short texts are fast also in a long statement, and nearly always end it here
+    # a search for short texts is fast even in a long statement, and nearly always decides
     if (
         "`~" not in sql
         and "chema" not in sql
@@ -124,7 +124,7 @@ def is_bookkeeping(sql: str) -> bool:
 
 
 def is_of_log(sql: str, schema: str) -> bool:
-    """Whether a SELECT reads nothing but the shared log in a schema.
+    """Whether a SELECT reads only the shared log in a schema.
 
     >>> is_of_log("SELECT * FROM `log`.`export_selection`", "log"), is_of_log("SELECT * FROM `log`.`trial`", "log")
     (True, False)
@@ -135,7 +135,7 @@ def is_of_log(sql: str, schema: str) -> bool:
 
 
 def counts_rows_read(query: str) -> bool:
-    """Whether the number of rows that an INSERT … SELECT changed is that of the rows that it read.
+    """Whether the number of rows that an INSERT … SELECT changed equals the number that it read.
 
     >>> counts_rows_read("INSERT INTO a SELECT 1"), counts_rows_read("REPLACE INTO a SELECT 1")
     (True, False)
@@ -145,7 +145,7 @@ def counts_rows_read(query: str) -> bool:
 
 
 def tables(sql: str, database: str = "") -> set[tuple[str, str]]:
-    """Schema and name of the tables that a SELECT reads, as the text has them; to count with, not to export by.
+    """Schema and name of the tables that a SELECT reads, as written. For counts only, not for an export.
 
     >>> sorted(tables("SELECT * FROM `lab`.`a` JOIN (SELECT 'FROM x' FROM b) y USING (n)", "mine"))
     [('lab', 'a'), ('mine', 'b')]
@@ -158,15 +158,15 @@ def tables(sql: str, database: str = "") -> set[tuple[str, str]]:
 
 
 class _Name(NamedTuple):
-    """A table as a statement names it; ``schema`` is empty where it names none."""
+    """A table as a statement names it; ``schema`` is empty if not given."""
 
     schema: str
     table: str
 
 
 def _tokens(sql: str) -> list[Any] | None:
-    """The tokens of a text, None where a quote is not closed. sqlglot is imported when the first text needs it."""
-    with suppress(LineageError):  # only its compiled build is there, whose tokens are the same
+    """The tokens of a text; None if a quote is not closed. The first call imports sqlglot."""
+    with suppress(LineageError):  # its compiled build was imported before, whose tokens are the same
         from ..servers.mysql import interpreted as interpreted
     from sqlglot.dialects.mysql import MySQL
     from sqlglot.errors import SqlglotError
@@ -194,7 +194,7 @@ def _is_name(token: Any) -> bool:
 
 
 def _is_session_state(sql: str) -> bool:
-    """Whether a SELECT asks for nothing but what the session is."""
+    """Whether a SELECT only asks for the state of the session."""
     words = [_word(token) for token in _tokens(sql) or ()]
     before = ["", *words]
     return (
@@ -218,10 +218,10 @@ def _is_book(name: _Name) -> bool:
 
 
 def _reads_only(sql: str, meets: Any) -> bool:
-    """Whether all tables that a query reads can be told, and meet a condition."""
+    """Whether all tables that a query reads are known and meet a condition."""
     if head(sql) not in _QUERIES or "/*!" in sql or "/*M!" in sql:
         return False
-    # a backslash is a character like any other where the session says NO_BACKSLASH_ESCAPES
+    # with NO_BACKSLASH_ESCAPES a backslash is an ordinary character
     for text in (sql, sql.replace("\\", "")) if "\\" in sql else (sql,):
         tokens = _tokens(text)
         found = [None] if tokens is None else list(_tables(tokens))
@@ -230,9 +230,9 @@ def _reads_only(sql: str, meets: Any) -> bool:
     return True
 
 
-# After one of these a table is named, or parentheses hold tables or a query.
+# A table, or parentheses with tables or a query, follow one of these.
 _BEFORE_TABLES = frozenset({"FROM", "JOIN", "STRAIGHT_JOIN", "TABLE"})
-# Up to one of these a comma of FROM is followed by a table.
+# These end the list of FROM, in which a table follows each comma.
 _AFTER_FROM = frozenset(
     """
 SELECT WHERE HAVING LIMIT OFFSET FETCH WINDOW UNION EXCEPT MINUS INTERSECT VALUES
@@ -243,9 +243,9 @@ _NOT_TOLD = frozenset({"USE", "FORCE", "IGNORE", "{", ";"})
 
 
 def _tables(tokens: list[Any]) -> Iterator[_Name | None]:
-    """The tables that a query reads; None for what may read others: stored functions, and what is not understood."""
+    """The tables that a query reads. None for anything that may read others: stored functions, unknown syntax."""
     in_from, expected = False, False
-    around: list[bool] = []  # for each open parenthesis, whether it stands in FROM
+    around: list[bool] = []  # for each open parenthesis, whether it is in FROM
     place, end = 0, len(tokens)
     if tokens and tokens[-1].token_type.name == "SEMICOLON":
         end -= 1

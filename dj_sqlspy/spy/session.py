@@ -1,6 +1,6 @@
-"""Session: the export sessions that are open, and which of them a thread, task or process belongs to.
+"""Session: the open export sessions, and to which of them a thread, task or process belongs.
 
-In: sessions opened and ended, threads and processes started. Out: the sessions that get a statement. It knows
+In: sessions opened and ended, threads and processes started. Out: the sessions that record a statement. It knows
 neither SQL nor DataJoint.
 
 Which sessions a statement belongs to
@@ -8,11 +8,10 @@ Which sessions a statement belongs to
 - Sessions of `start_export`, of ``dj.config`` and of a parent process get every statement of the process.
 - In a ``with export(…)`` block (or decorated function): the sessions that were opened around it in this
   thread or asyncio task, the innermost and those it is nested in.
-- A thread that opened none of its own belongs to the sessions of the thread that started it, and to those
-  that this thread opened inside of them since; work given to a ``ThreadPoolExecutor`` belongs to the sessions
-  of who gave it.
-- If no rule applies (the thread is older than the session): every session that is open in the process.
-- Nowhere, inside ``paused()``.
+- A thread without a session of its own belongs to the sessions of the thread that started it, and to those that
+  the starter opened inside of them since. Work for a ``ThreadPoolExecutor`` belongs to the submitter's sessions.
+- If no rule applies (the thread is older than the session): to every open session of the process.
+- Inside ``paused()``: to none.
 
 So sessions in different threads stay apart. An ambiguous statement is recorded for every open session.
 """
@@ -38,7 +37,7 @@ from ..journal import Journal, Statement, analysis_folder, runs
 
 logger = logging.getLogger("dj_sqlspy")
 
-# Processes that this one starts find its sessions here (JSON; `as_environment`).
+# The environment variable with the sessions for child processes (JSON; `as_environment`).
 ENVIRONMENT = "DJ_SQLSPY_SESSION"
 
 # --- sessions -----------------------------------------------------------------------------------------------
@@ -53,9 +52,9 @@ class Session:
     home : Path
         Where its journal lives.
     policies : dict
-        Kind to policy (`policies.POLICY_CHOICES`).
+        Kind to policy (`rules.POLICY_CHOICES`).
     everywhere : bool
-        Whether it gets the statements of every thread.
+        Whether it records the statements of all threads.
     """
 
     def __init__(
@@ -77,17 +76,17 @@ class Session:
         self.policies = dict(policies)
         self.everywhere = everywhere
         self.opened_by = opened_by
-        self.connection: Any = None  # the DataJoint connection that its last statement came on
+        self.connection: Any = None  # the DataJoint connection of its last statement
         self.thread = threading.get_ident()
         self.inside = own_sessions(current_scope())
         twin = next((each for each in open_sessions if each.is_of(home, paper, analysis)), None)
         self.journal = self._journal(twin, run, append)
-        # in a journal that several sessions write to, each has a number that no other process of the run uses
+        # sessions that share a journal have different numbers, which no other process of the run uses
         _sessions.add(self)
         self.number = number if number is not None else secrets.randbits(40) + 1 if twin else 0
 
     def _journal(self, twin: Session | None, run: str | None, append: str | bool) -> Journal:
-        """A new journal; that of ``twin`` where the analysis is open already, since it does not run again."""
+        """A new journal, or that of ``twin`` if the analysis is already open, since it is the same run."""
         if twin is None:
             return Journal(self.home, self.paper, self.analysis, self.policies, run, append)
         if twin.policies != self.policies:
@@ -95,7 +94,7 @@ class Session:
         known = twin.journal
         if run is None or known.path is not None or known.folder.name == run:
             return known
-        # the settings have opened here what the parent process has open: both write to the parent's run
+        # the settings opened the session that the parent process has open, so write to the parent's run
         journal = Journal(self.home, self.paper, self.analysis, self.policies, run, append)
         for each in open_sessions:
             if each.journal is known:
@@ -112,8 +111,8 @@ class Session:
 
     @property
     def statements(self) -> list[Statement]:
-        """What was captured so far, in order, read from the journal; of all processes."""
-        with contextlib.suppress(OSError):  # only numbers of rows would be missing
+        """The statements captured so far by all processes, in order, read from the journal."""
+        with contextlib.suppress(OSError):  # at worst some numbers of rows are missing
             self.journal.flush()
         return runs.combine([self._run], session=self.number)
 
@@ -123,7 +122,7 @@ class Session:
 
     @property
     def problems(self) -> list[str]:
-        """What could not be recorded, and why."""
+        """Statements that could not be recorded, and why."""
         found = self._run.problems
         return found or ([self.journal.problem] if self.journal.problem else [])
 
@@ -133,22 +132,21 @@ class Session:
         return not self.problems
 
 
-# Every open session of this process. The wrapper of Connection.query tests it, and nothing else, outside of
-# sessions.
+# The open sessions of this process. Outside of sessions, the wrapper of Connection.query tests only this.
 open_sessions: tuple[Session, ...] = ()
 _lock = threading.RLock()
 
-# Every session that something in this process still refers to.
+# All sessions that this process still references.
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
-# Called when a session opens, before it gets statements, and when one has ended and its journal with it.
+# Called when a session opens, before it records statements, and after a session and its journal have ended.
 on_open: list[Callable[[], None]] = []
 on_end: list[Callable[[Session], None]] = []
 
 
 def open_session(session: Session) -> None:
-    """Let it get statements."""
+    """Let a session record statements."""
     global open_sessions
     for prepare in on_open:
         prepare()
@@ -158,7 +156,7 @@ def open_session(session: Session) -> None:
 
 
 def end_session(session: Session, error: BaseException | None = None) -> None:
-    """Let it get no more, and end its journal where no other writes to it. An ended one stays so."""
+    """End a session, and its journal if no other session writes to it. It cannot be opened again."""
     global open_sessions
     with _lock:
         if session not in open_sessions:
@@ -176,7 +174,7 @@ def end_session(session: Session, error: BaseException | None = None) -> None:
 
 
 def _prune(session: Session, error: BaseException | None) -> None:
-    """Delete runs of its analysis that nobody needs any more; what cannot be deleted stays."""
+    """Delete runs of its analysis that are not needed any more, as far as possible."""
     from ..journal import upkeep
 
     held = {each.journal.folder for each in _sessions}
@@ -187,7 +185,7 @@ def _prune(session: Session, error: BaseException | None) -> None:
 
 
 def end_all() -> None:
-    """At the end of the process, which an exception may have ended."""
+    """End all sessions at the end of the process, which an exception may have ended."""
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     for session in reversed(open_sessions):
         end_session(session, error)
@@ -200,16 +198,16 @@ atexit.register(end_all)
 
 
 class Scope(NamedTuple):
-    """What a context belongs to.
+    """The sessions of a context.
 
     Attributes
     ----------
     sessions : tuple of Session, or None
-        Opened around it; None: not known, all open ones.
+        Sessions opened around it. None if unknown; then all open ones count.
     paused : bool
-        Sessions opened outside get nothing.
+        Sessions opened outside record nothing.
     inherited : bool
-        Taken over from the thread that started this one.
+        From the thread that started this one.
     """
 
     sessions: tuple[Session, ...] | None
@@ -221,12 +219,12 @@ scope: ContextVar[Scope | None] = ContextVar("dj_sqlspy_scope", default=None)
 
 
 def current_scope() -> Scope | None:
-    """The scope of this context, else of this thread."""
+    """The scope of this context, or else of this thread."""
     return scope.get() or getattr(threading.current_thread(), "_dj_sqlspy_scope", None)
 
 
 def scope_for_thread() -> Scope | None:
-    """The scope that a thread started here takes over."""
+    """The scope for a thread that is started here."""
     current = current_scope()
     return current and current._replace(inherited=True)
 
@@ -237,7 +235,7 @@ def own_sessions(of: Scope | None) -> tuple[Session, ...]:
 
 
 def receivers() -> Sequence[Session]:
-    """The sessions that a statement of this context belongs to, now."""
+    """The sessions to which a statement of this context belongs now."""
     scope = current_scope()
     if scope is None:
         return open_sessions
@@ -245,7 +243,7 @@ def receivers() -> Sequence[Session]:
     if sessions == open_sessions:  # nearly always
         return open_sessions
     if sessions is None or (sessions and not scope.paused and not any(s in open_sessions for s in sessions)):
-        return open_sessions  # its sessions have ended: ambiguous, so record it for every open one
+        return open_sessions  # its sessions have ended, so record the statement for every open one
     return [
         s
         for s in open_sessions
@@ -267,9 +265,9 @@ def within(other: Scope | None) -> Iterator[None]:
 
 
 def paused() -> contextlib.AbstractContextManager[None]:
-    """Reads in this block do not count: they belong to no session that was opened outside of it.
+    """Do not record reads in this block for sessions that were opened outside of it.
 
-    Holds for this thread or task, and for threads started in it. Also a decorator.
+    This holds for this thread or task, and for threads started in it. It is also a decorator.
 
     Examples
     --------
@@ -283,24 +281,24 @@ def paused() -> contextlib.AbstractContextManager[None]:
 
 
 def as_environment(sessions: Sequence[Session]) -> str:
-    """What another process needs to join these sessions (`join`)."""
+    """A text with which another process can `join` these sessions."""
     return json.dumps(
         [[str(s.home), s.paper, s.analysis, s.journal.folder.name, s.policies, s.number] for s in sessions]
     )
 
 
 def _publish() -> None:
-    """Leave the open sessions where processes that are started now find them."""
+    """Put the open sessions into the environment for child processes."""
     if open_sessions:
         os.environ[ENVIRONMENT] = as_environment(open_sessions)
     else:
         os.environ.pop(ENVIRONMENT, None)
 
 
-# Sessions of other processes that this one has worked for; kept, so that each has one journal here.
+# Sessions of other processes for which this one has worked. They are kept so that each has one journal here.
 _visited: dict[tuple[Path, int], Session] = {}
 
-# How many threads of this process work for such a session now, where nothing else has it open.
+# The number of threads that work for such a session now, if it is open for no other reason.
 _visits: dict[Session, int] = {}
 
 
@@ -320,12 +318,12 @@ def _of_parent(value: str | None) -> list[Session]:
 
 
 def join(value: str | None) -> None:
-    """Join the sessions of the process that started this one, for as long as this one runs.
+    """Join the sessions of the parent process until the end of this process.
 
     Parameters
     ----------
     value : str or None
-        From `as_environment`; what can't be read is logged and left.
+        From `as_environment`. An unreadable value is logged and ignored.
     """
     for each in _of_parent(value):
         if each not in open_sessions:
@@ -334,7 +332,7 @@ def join(value: str | None) -> None:
 
 @contextlib.contextmanager
 def visiting(value: str) -> Iterator[None]:
-    """Work for the sessions of another process, in a block: one task of a pool of processes.
+    """In a block, work for the sessions of another process: one task of a process pool.
 
     Parameters
     ----------
@@ -351,10 +349,10 @@ def visiting(value: str) -> Iterator[None]:
                 open_session(each)
         visited = [each for each in found if each in _visits]
     try:
-        with within(Scope(tuple(found), paused=True)):  # these and no other
+        with within(Scope(tuple(found), paused=True)):  # these and no others
             yield
     finally:
-        with _lock:  # not ended: the next task may be for them again
+        with _lock:  # closed, not ended: the next task may be for them again
             for each in visited:
                 _visits[each] -= 1
                 if not _visits[each]:

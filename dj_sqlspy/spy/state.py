@@ -1,9 +1,9 @@
-"""State: what a connection has sent that changes the meaning of what it sends later.
+"""State: what a connection has sent that changes the meaning of its later statements.
 
-In: statements that have succeeded, also outside of export sessions. Out: for each connection the texts of ``SET``, of
-temporary tables and of what may assign a user variable, in order, and the schema of ``USE``. They are kept with the
-connection and end with it, as on the server. The server is never asked. Nothing is parsed here: `servers.mysql.state`
-does that when the journal is read.
+In: successful statements, also outside of export sessions. Out: for each connection, in order, the texts of ``SET``, of
+temporary tables and of what may assign a user variable, and the schema of ``USE``. They belong to the connection and
+end with it, as on the server. It never asks the server and parses nothing; `servers.mysql.state` parses the texts when
+the journal is read.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 from . import reads
 
-# The first letters of statements that may matter, and of those whose first word cannot be told so quickly.
+# First letters of statements that may matter, and characters that can stand before the first word.
 _LETTERS = frozenset({"USE", "SET", "CRE", "DRO", "CAL", "EXE", "PRE"})
 _BEFORE_HEAD = frozenset(" \t\r\n(/-#;")
 
 _USE = re.compile(r"\W*USE\s+(`(?:[^`]|``)*`|[^\s;]+)", re.IGNORECASE)
-# Of these no statement changes its meaning, and a password must not be kept.
+# Settings that change no statement's meaning, and those with a password, which must not be stored.
 _IRRELEVANT = re.compile(
     r"\W*SET\s+(?:GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD|(?:DEFAULT\s+)?ROLE|RESOURCE|(?:(?:SESSION|LOCAL)\s+)?TRANSACTION"
     r"|STATEMENT|@@(?:global|persist)|(?:(?:SESSION|LOCAL)\s+|@@(?:(?:session|local)\.)?)?(?:autocommit|foreign_key_checks"
@@ -28,33 +28,33 @@ _IRRELEVANT = re.compile(
 )
 _TEMPORARY = re.compile(r"\W*(?:CREATE\s+(?:OR\s+REPLACE\s+)?|DROP\s+)TEMPORARY\b", re.IGNORECASE)
 _ASSIGNS = re.compile(r":=|\bINTO\s+@", re.IGNORECASE)
-# One variable that is given a constant: a later one of the same name takes its place.
+# One variable is set to a constant. A later setting of the same name replaces it.
 _SIMPLE = re.compile(
     r"\s*SET\s+((?:(?:SESSION|LOCAL)\s+)?@{0,2}(?:(?:session|local)\.)?\w+)\s*:?=\s*(?:'[^'\\]*'|[\w.+-]+)\s*;?\s*",
     re.IGNORECASE,
 )
-_LONGEST = 20_000  # characters of a text that are kept: of CREATE TEMPORARY TABLE the name matters
+_LONGEST = 20_000  # characters of a text that are kept; of CREATE TEMPORARY TABLE only the name matters
 _DATAJOINT_CHARSET = "utf8mb4"
-# Behind the character set that the driver itself was given, which it writes texts in.
+# Marks the character set of the driver itself, in which it writes texts.
 DRIVER = "/* the driver */"
 
 
 def may_matter(query: Any) -> bool:
-    """Whether a statement may have to be noted (`note`); quick, since it is asked for every statement."""
+    """Whether a statement may have to be noted (`note`). It must be fast: it runs for every statement."""
     return isinstance(query, str) and (
         query[:3].upper() in _LETTERS or query[:1] in _BEFORE_HEAD or "@" in query
     )
 
 
 def note(raw: Any, sql: str) -> None:
-    """Note a statement that has succeeded, with the connection ``raw`` to the server, if it matters."""
+    """Note a successful statement on the driver's connection ``raw``, if it matters."""
     head, bare = reads.head(sql), reads.without_comments(sql)
     if head == "USE":
         match = _USE.match(bare)
         if match is not None:
             name = match.group(1)
             name = name[1:-1].replace("``", "`") if name.startswith("`") else name
-            with suppress(AttributeError):  # a driver whose connections hold no attributes
+            with suppress(AttributeError):  # a driver whose connections take no attributes
                 raw._dj_sqlspy_database = name
         return
     matters = (
@@ -82,7 +82,7 @@ def _is_of(text: str, name: str) -> bool:
 
 
 def of(raw: Any) -> tuple[str, ...]:
-    """What a connection had sent that matters, in order."""
+    """What a connection has sent that matters, in order."""
     found: tuple[str, ...] | None = getattr(raw, "_dj_sqlspy_state", None)
     if found is None:
         found = _at_start(raw)
@@ -92,13 +92,13 @@ def of(raw: Any) -> tuple[str, ...]:
 
 
 def _at_start(raw: Any) -> tuple[str, ...]:
-    """What the driver was told to set when it connected, beside what DataJoint sets always."""
+    """What the driver set when it connected, besides what DataJoint always sets."""
     charset, command = getattr(raw, "charset", None), getattr(raw, "init_command", None)
     texts = [f"SET NAMES {charset} {DRIVER}"] if charset and charset != _DATAJOINT_CHARSET else []
     return (*texts, command) if isinstance(command, str) and command else tuple(texts)
 
 
 def database(raw: Any) -> str:
-    """The schema that names without one are looked up in, where it is known; else empty."""
+    """The default schema, or "" if it is unknown."""
     found = getattr(raw, "_dj_sqlspy_database", None) or getattr(raw, "db", None) or ""
     return found if isinstance(found, str) else bytes(found).decode("utf-8", "surrogateescape")

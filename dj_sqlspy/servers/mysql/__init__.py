@@ -1,1 +1,1 @@
-"""MySQL and MariaDB: all that is their own. `backend` is what the rooms above are handed."""
+"""MySQL and MariaDB: everything particular to them. `backend` is the interface to the rooms above."""

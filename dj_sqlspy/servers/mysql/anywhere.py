@@ -1,7 +1,7 @@
-"""Anywhere: what a table's definition loses or is asked about on any server, also one like the source.
+"""Anywhere: changes and checks of a table's definition that every target needs, also one like the source.
 
-In: a `Translated`. Out: the same, without what belongs to the lab's machine (folders, engines that read elsewhere, the
-history of rows), and with what a server must know.
+In: a `Translated`. Out: the same, without what belongs to the lab's machine (folders, engines that read other tables,
+the history of rows), and with what the target must support.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .translated import (
     without,
 )
 
-# Options that say where the lab's server keeps a table, or how many rows it had.
+# Options that say where and how the lab's server stores a table, or how many rows it had.
 _OF_THE_MACHINE = (
     "AUTO_INCREMENT",
     "DATA DIRECTORY",
@@ -44,7 +44,7 @@ _OF_THE_MACHINE = (
 
 
 def leave_places(work: Translated) -> None:
-    """Nothing of the lab's machine: folders, tablespaces, encryption, the next AUTO_INCREMENT value."""
+    """Remove what belongs to the lab's machine: folders, tablespaces, encryption, the next AUTO_INCREMENT value."""
     kept = {k: v for k, v in work.definition.options.items() if k.upper() not in _OF_THE_MACHINE}
     partitions = list(work.definition.partitions)
     for place, token in enumerate(partitions[:-3]):
@@ -54,7 +54,7 @@ def leave_places(work: Translated) -> None:
     work.definition = replace(work.definition, options=kept, partitions=kept_partitions)
 
 
-# Engines that hold their own rows, and which of the two has them.
+# Engines that store their own rows, and the flavors that have them.
 _ENGINES: dict[str, tuple[Flavor, ...]] = {
     "InnoDB": ("mysql", "mariadb"),
     "MyISAM": ("mysql", "mariadb"),
@@ -66,7 +66,7 @@ _ENGINES: dict[str, tuple[Flavor, ...]] = {
 
 
 def choose_engine(work: Translated) -> None:
-    """An engine that holds rows of its own; the others (MERGE, FEDERATED, CONNECT …) read those of other tables."""
+    """Use an engine that stores its own rows; the others (MERGE, FEDERATED, CONNECT …) read other tables."""
     engine = work.definition.options.get("ENGINE", "InnoDB")
     if work.target in _ENGINES.get(engine, ()) or (engine == "ARCHIVE" and not work.elsewhere):
         if engine not in ("InnoDB", "MyISAM", "MEMORY"):
@@ -80,7 +80,7 @@ def choose_engine(work: Translated) -> None:
         return
     if work.source == "mysql" and engine in ("MRG_MyISAM", "FEDERATED"):
         work.refused.append(f"{work.table.full_name}: the engine {engine}, of which mysqldump writes no rows")
-    # those of MyISAM's kind take keys that InnoDB does not
+    # engines like MyISAM allow keys that InnoDB does not
     other = "MyISAM" if engine in ("Aria", "MRG_MyISAM") and not work.definition.partitions else "InnoDB"
     options = {
         k: v for k, v in work.definition.options.items() if k in ("DEFAULT CHARSET", "COLLATE", "COMMENT")
@@ -90,7 +90,7 @@ def choose_engine(work: Translated) -> None:
 
 
 def write_bytes(work: Translated) -> None:
-    """Defaults of bytes in digits: MariaDB before 11 prints them as they are, which is no text."""
+    """Write byte defaults in hexadecimal: MariaDB before 11 prints the raw bytes, which are not valid text."""
 
     def written(column: ColumnDefinition) -> ColumnDefinition:
         default = column.get("DEFAULT")
@@ -103,7 +103,7 @@ def write_bytes(work: Translated) -> None:
 
 
 def _unescaped(text: str) -> str:
-    r"""What a string in SQL stands for.
+    r"""The value of a string literal, given without its quotes.
 
     >>> _unescaped("it''s\\n\\\\ \\0")
     "it's\n\\ \x00"
@@ -115,7 +115,7 @@ def _unescaped(text: str) -> str:
 
 
 def forget_history(work: Translated) -> None:
-    """Of a table with SYSTEM VERSIONING the current rows; its own columns of time are plain ones, to keep values."""
+    """Keep the current rows of a table with SYSTEM VERSIONING. Its period columns become plain columns."""
     options = dict(work.definition.options)
     if options.pop("WITH SYSTEM VERSIONING", None) is None and not any(
         column.get("WITH SYSTEM VERSIONING") for column in work.definition.columns
@@ -156,7 +156,7 @@ def forget_history(work: Translated) -> None:
 
 
 def name_collations(work: Translated) -> None:
-    """Each character set with its collation: alone it means another one on another server."""
+    """Name the collation of each character set, since its default differs between servers."""
     collations = {column.name: column.collation for column in work.table.columns}
 
     def explicit(column: ColumnDefinition) -> ColumnDefinition:
@@ -176,7 +176,7 @@ def name_collations(work: Translated) -> None:
 
 
 def check_texts(work: Translated) -> None:
-    """MySQL prints a character of four bytes in an expression as ``????``, so that nobody can make it again."""
+    """Refuse expressions with four-byte characters: MySQL prints them as ``????``, so they are lost."""
     if work.source != "mysql":
         return
     for column in work.definition.columns:
@@ -202,7 +202,7 @@ _VECTORS: Mapping[Flavor, str] = {
 
 
 def check_types(work: Translated) -> None:
-    """Types that a target must know."""
+    """Demand that the target knows the types."""
     for column in work.definition.columns:
         type_ = column.type.split("(")[0].lower()
         what = f"{work.named(column.name)}: the type {type_.upper()}"
@@ -215,7 +215,7 @@ def check_types(work: Translated) -> None:
 
 
 def check_references(work: Translated) -> None:
-    """Foreign keys to columns that are no unique key, which MySQL takes from 8.4 on only where it is told to."""
+    """Foreign keys to columns that are no unique key, which MySQL from 8.4 on accepts only with a setting."""
     if work.target != "mysql":
         return
     for key in work.definition.keys:
@@ -232,7 +232,7 @@ def check_references(work: Translated) -> None:
 
 
 def find_sequences(work: Translated) -> None:
-    """The sequences that defaults take their values from."""
+    """Find the sequences that defaults use."""
     for column in work.definition.columns:
         default = column.get("DEFAULT")
         if default is None or work.target != "mariadb":

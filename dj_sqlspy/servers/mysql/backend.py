@@ -1,4 +1,4 @@
-"""Backend: MySQL and MariaDB, as the rooms above are handed them."""
+"""Backend: the interface to MySQL and MariaDB for the rooms above."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class MySQLBackend:
 
     @staticmethod
     def snapshot(connection: Any) -> Snapshot:
-        """A snapshot to enter, on a connection that leaves values as the server prints them."""
+        """A snapshot on a ``plain`` connection."""
         return MySQLSnapshot(connection)
 
     @staticmethod

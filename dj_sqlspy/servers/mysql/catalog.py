@@ -1,8 +1,8 @@
-"""Catalog: what information_schema of a MySQL or MariaDB says about the tables of a slice.
+"""Catalog: tables and foreign keys from the information_schema of a MySQL or MariaDB server.
 
 In: a connection and the names of schemas. Out: a `Catalog`, closed over the foreign keys (upstream, across schemas).
-It reads the server's own catalog and not ``dj.Dependencies``: that leaves out ``~external_*`` tables, and its two
-lines shape renamed foreign keys differently.
+It does not use ``dj.Dependencies``, which leaves out ``~external_*`` tables and represents renamed foreign keys
+differently on the two lines of DataJoint.
 """
 
 from __future__ import annotations
@@ -40,24 +40,22 @@ def read_catalog(
     Parameters
     ----------
     connection : pymysql connection
-        An account that may only SELECT is enough.
+        The SELECT privilege is enough.
     schemas : iterable of str
-        Unquoted schema names; those that foreign keys point to are followed and added.
+        Unquoted schema names. Schemas that their foreign keys refer to are added.
     virtual : sequence of ForeignKey
-        References declared in configuration, treated as foreign keys; those of schemas that are not read are left
-        out.
+        Declared references, treated as foreign keys. Those of schemas that are not read are left out.
     down : bool
-        Follow foreign keys also to the schemas that refer to these.
+        Also add the schemas that refer to these.
     partial : bool
-        Take what this account can see, and leave the rest to the caller (`slices.access`).
+        Accept that this account cannot see everything; `slices.access` deals with the rest.
     columns : bool
-        False leaves the columns for later: they are read with `Catalog.read_columns`, or where one is asked for, on
-        the same connection.
+        False: read columns later on the same connection, by `Catalog.read_columns` or on first use.
 
     Raises
     ------
     CatalogError
-        If a schema is not there or not visible to this account.
+        If a schema does not exist or is not visible to this account.
     """
     tables: dict[str, Table] = {}
     later = _Columns(connection, tables)
@@ -65,7 +63,7 @@ def read_catalog(
         cursor.execute("SELECT @@lower_case_table_names")
         folds = int(cursor.fetchone()[0]) != 0
         foreign_keys, virtual = _follow(cursor, schemas, virtual, tables, later, folds, down, partial)
-    if folds:  # a foreign key may name its parent in other letters than the parent has
+    if folds:  # a foreign key may spell its parent in another case
         stored = {name.lower(): name for name in tables}
         virtual = [_as_stored(key, stored) for key in virtual]
         foreign_keys = [_as_stored(key, stored) for key in foreign_keys]
@@ -93,7 +91,7 @@ def _follow(
     down: bool,
     partial: bool,
 ) -> tuple[list[ForeignKey], list[ForeignKey]]:
-    """Read schemas into ``tables``, and those that foreign keys lead to; these keys, and those of ``virtual``."""
+    """Read schemas, and those that foreign keys lead to, into ``tables``. Returns these keys and the virtual ones."""
 
     def folded(schema: str) -> str:
         return schema.lower() if folds else schema
@@ -141,18 +139,17 @@ def _marks(values: Sequence[Any]) -> str:
     return ", ".join(["%s"] * len(values))
 
 
-# Bytes of a schema's columns in one text; a server's max_allowed_packet, which holds too, is 1 GiB at most.
+# Limit of a schema's columns as one text, in bytes. max_allowed_packet, which also applies, is 1 GiB at most.
 _LONGEST = 1 << 30
 
 
 def _rows(
     cursor: Any, source: str, columns: str, schemas: Sequence[str], condition: str = "TRUE"
 ) -> list[list[Any]]:
-    """Columns of the rows of information_schema that are about the given schemas.
+    """Rows of an information_schema table for the given schemas.
 
-    A schema's rows come as one text, an array in JSON: for thousands of rows of ten short columns, the driver would
-    take longer to read them than the server to find them. Where a text is longer than the server sends, and so is
-    cut, they come one by one.
+    The rows of a schema are sent as one JSON array, because the driver would take longer to read thousands of short
+    rows than the server to find them. If the server cuts the text at its limit, the rows are read one by one.
     """
     where = f"FROM information_schema.{source} WHERE table_schema IN ({_marks(schemas)}) AND {condition}"
     cursor.execute(
@@ -172,7 +169,7 @@ def _rows(
 
 
 def _by_table(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, str], list[Sequence[Any]]]:
-    """Rows that start with schema and table, in order of what follows these."""
+    """Rows grouped by their first two values, schema and table, and ordered by the others."""
     out: dict[tuple[str, str], list[Sequence[Any]]] = {}
     for row in rows:
         out.setdefault((row[0], row[1]), []).append(row)
@@ -183,7 +180,7 @@ def _by_table(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, str], list[Seque
 
 @contextmanager
 def _long_texts(cursor: Any) -> Iterator[None]:
-    """Let the server put together long texts, in a block: what statements return may depend on the setting."""
+    """In a block, allow long GROUP_CONCAT texts. The setting is restored, since results can depend on it."""
     cursor.execute("SELECT @@group_concat_max_len")
     longest = int(cursor.fetchone()[0])
     cursor.execute(f"SET SESSION group_concat_max_len = {_LONGEST}")
@@ -268,7 +265,7 @@ def _read_schemas(
         primary, foreign = _keys_of(MYSQL.full_name(schema, name), keys.get((schema, name), ()))
         if (
             kind == "SYSTEM VERSIONED"
-        ):  # MariaDB adds to the key when the row ended, which is no part of it for users
+        ):  # MariaDB adds the end of the row's time to the key, which users do not see as a part of it
             end = ends.get((schema, name), "row_end")
             primary = tuple(column for column in primary if column.lower() != end.lower())
         about = {
@@ -286,7 +283,7 @@ def _read_schemas(
 
 
 def _row_ends(cursor: Any, schemas: Sequence[str]) -> dict[tuple[str, str], str]:
-    """By schema and table, the column that says when a row ended, of tables that have one of their own."""
+    """The column with the end of a row's time, by schema and table, where it is declared explicitly."""
     cursor.execute(
         "SELECT table_schema, table_name, column_name FROM information_schema.columns"
         f" WHERE table_schema IN ({_marks(schemas)}) AND generation_expression = 'ROW END'",

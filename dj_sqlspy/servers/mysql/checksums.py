@@ -1,9 +1,9 @@
-"""Checksums: what tells that the rows of a slice are as they were, for an account that may only SELECT.
+"""Checksums: detect changed rows of a slice with the SELECT privilege only.
 
-In: the rows of tables. Out: for each table SQL that makes a number of a row, and the sum of these over its rows. The
-sum does not depend on the order of rows, and the server makes it: CRC32 of the CRC32 of each value, so that one change
-in four thousand million goes unseen. Generated columns and those whose contents are left out do not count. Values are
-as mysqldump reads them: without a sql_mode, time stamps in UTC.
+In: the rows of tables. Out: for each table an SQL expression of a row's checksum, and the sum of the checksums. The
+server computes the sum, which does not depend on the order of rows. A row's checksum is the CRC32 of the CRC32s of its
+values, so one change in four billion goes unnoticed. Generated and excluded columns are left out. Values are read as
+mysqldump reads them: without sql_mode, TIMESTAMPs in UTC.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ geometry point linestring polygon multipoint multilinestring multipolygon geomet
 
 
 def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
-    """Rows of tables with their checksums, all read in one snapshot, and the numbers of rows that are there now.
+    """The parts with their checksums and present numbers of rows, all read in one snapshot.
 
     Parameters
     ----------
     connection : pymysql connection
-        Its session is as it was afterwards.
+        Its session settings are restored.
     parts : sequence of Rows
     """
     found = []
@@ -56,7 +56,7 @@ def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
 
 
 def row_checksum(table: Table, contents: Mapping[str, str]) -> str:
-    """SQL for the number of a row.
+    """The SQL expression of a row's checksum.
 
     >>> from ..columns import Column
     >>> row_checksum(Table("s", "t", (Column("a", "int", "int", False, None, ""),), ("a",)), {})
@@ -68,9 +68,9 @@ def row_checksum(table: Table, contents: Mapping[str, str]) -> str:
 
 
 def _value(column: Column) -> str:
-    """A value as text or bytes, with all that it holds."""
+    """SQL for a value as text or bytes, without loss."""
     name = MYSQL.quote(column.name)
-    if column.data_type == "float":  # which servers print with six digits
+    if column.data_type == "float":  # servers print it with six digits
         return f"{name} * 1e0"
     if column.data_type in _GEOMETRY:
         return f"ST_AsBinary({name})"

@@ -1,9 +1,9 @@
-"""Collations: what a collation of one server becomes on the other, so that texts stay equal and in order.
+"""Collations: the equivalent of a collation on the other server, so that comparisons and order stay the same.
 
-In: the name of a collation and two flavors. Out: names to take on the other, the best first. A collation becomes
-another only if both pad texts alike (``'a' = 'a '`` or not), and tell case and accents alike; for language rules they
-must agree on the words of ``tests/test_collations.py``, which compares every collation of real servers. It asks no
-server: which of the names a server has, `restore.sh` finds out.
+In: the name of a collation and two flavors. Out: equivalents on the other flavor, the best first. Equivalents agree on
+padding (``'a' = 'a '`` or not), case and accents. For rules of languages they also agree on the words of
+``tests/test_collations.py``, which compares all collations on real servers. It asks no server: `restore.sh` finds out
+which of the names a server has.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ Flavor = Literal["mysql", "mariadb"]
 
 NAMES: dict[str, str] = {"mysql": "MySQL", "mariadb": "MariaDB"}
 
-# UCA 9.0 of MySQL and UCA 14.0 of MariaDB with the rules of a language, where both find the same texts equal and sort
-# the same. Of the others (Swedish, Danish, Latvian …) they do not, although MariaDB has MySQL's names from 11.4 on.
+# Languages for which UCA 9.0 of MySQL and UCA 14.0 of MariaDB find the same texts equal and sort them alike. They do
+# not for other languages (Swedish, Danish, Latvian …), although MariaDB from 11.4 on has MySQL's names.
 _LANGUAGES: dict[str, str] = {
     "cs": "czech",
     "eo": "esperanto",
@@ -26,9 +26,9 @@ _LANGUAGES: dict[str, str] = {
     "pl": "polish",
     "ro": "romanian",
 }
-# Of these only without accents and case.
+# Languages for which they agree only if accents and case are ignored.
 _ROUGHLY: dict[str, str] = {"de_pb": "german2", "tr": "turkish", "vi": "vietnamese"}
-# Of these not at all.
+# Languages for which they do not agree.
 _OTHERS: dict[str, str] = {
     "da": "danish",
     "hr": "croatian",
@@ -43,7 +43,7 @@ _OTHERS: dict[str, str] = {
 
 
 def _pairs() -> list[tuple[str, str]]:
-    """Collations of MySQL, each with the one of MariaDB that it equals."""
+    """Pairs of equal collations: MySQL's, MariaDB's."""
     out = [("utf8mb4_0900_bin", "utf8mb4_nopad_bin")]
     for strength in ("ai_ci", "as_ci", "as_cs"):
         out.append((f"utf8mb4_0900_{strength}", f"utf8mb4_uca1400_nopad_{strength}"))
@@ -57,19 +57,19 @@ def _pairs() -> list[tuple[str, str]]:
 _TO_MARIADB = dict(_pairs())
 _TO_MYSQL = {maria: mysql for mysql, maria in _pairs()}
 
-# UCA 5.2 is the nearest that MySQL has of a UCA that pads, and MariaDB before 10.10 of one that does not. It finds the
-# same letters equal, but for these.
+# For a padding UCA collation, UCA 5.2 is the nearest in MySQL. For one that does not pad, it is the nearest in MariaDB
+# before 10.10. The same letters are equal in it, except for these.
 NEARLY = "but for soft hyphens and a Ukrainian letter (U+0456, U+0457), and sorts symbols otherwise"
 _UNICODE_520 = "unicode_520_ci"
 
-# Names that both have, and that do not mean the same.
+# Names that both have with different meanings.
 _UNLIKE = frozenset({"big5_chinese_ci"})
 
 _CROATIAN = "croatian_mysql561_ci"  # MariaDB's name of MySQL's croatian_ci
 
 
 def becomes(collation: str, source: Flavor, target: Flavor) -> tuple[str, ...]:
-    """What a collation becomes on a server of a flavor: names, the best first; none if it would lose its meaning.
+    """Equivalents of a collation on another flavor, the best first; none if there is no equal one.
 
     >>> becomes("utf8mb4_0900_ai_ci", "mysql", "mariadb")
     ('utf8mb4_0900_ai_ci', 'utf8mb4_uca1400_nopad_ai_ci', 'utf8mb4_unicode_520_nopad_ci')
@@ -102,7 +102,7 @@ def becomes(collation: str, source: Flavor, target: Flavor) -> tuple[str, ...]:
 
 
 def _older(collation: str) -> tuple[str, ...]:
-    """What an older MariaDB has in the place of a collation."""
+    """The equivalent of a collation in older MariaDB versions."""
     charset, _, kind = collation.partition("_")
     if kind in ("uca1400_ai_ci", "uca1400_nopad_ai_ci"):
         return (f"{charset}_unicode_520_{'nopad_' if 'nopad' in kind else ''}ci",)
@@ -115,7 +115,7 @@ def _older(collation: str) -> tuple[str, ...]:
 
 
 def is_near(collation: str, other: str) -> bool:
-    """Whether a collation and what it becomes agree but for the characters of `NEARLY`.
+    """Whether a collation and its equivalent differ only in the characters of `NEARLY`.
 
     >>> is_near("utf8mb4_uca1400_ai_ci", "utf8mb4_unicode_520_ci"), is_near("utf8mb4_bin", "utf8mb4_bin")
     (True, False)

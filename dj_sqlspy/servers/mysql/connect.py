@@ -1,7 +1,7 @@
 """Connect: connections to the server of a DataJoint connection, for this package and for client programs.
 
-In: a DataJoint connection. Out: a PyMySQL connection of one's own, or the options with which a client program reaches
-the same server as the same account. No password is in an argument list.
+In: a DataJoint connection. Out: a separate PyMySQL connection, or options that connect a client program to the same
+server with the same account. No password appears in an argument list.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import pymysql
 
 from ... import guarded
 
-# What both lines set on each connection (datajoint.connection in 0.14, adapters.mysql in 2.x).
+# Both lines set it on each connection (datajoint.connection in 0.14, adapters.mysql in 2.x).
 SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY"
 )
 
-# What conn_info holds beside arguments of pymysql.connect.
+# Entries of conn_info that are not arguments of pymysql.connect.
 _NOT_PYMYSQL = frozenset({"ssl_input", "host_input", "database_name", "ssl", "passwd"})
 
 
@@ -56,24 +56,24 @@ def raw_connection(dj_connection: Any = None, **overrides: Any) -> Any:
 
 
 def _tls(connection: Any) -> dict[str, Any]:
-    """The TLS arguments of pymysql.connect that give what the DataJoint connection really has.
+    """The arguments of pymysql.connect for the TLS that a DataJoint connection really has.
 
-    DataJoint falls back to a connection without TLS where its setting is None and the server has none, and does not
-    keep PyMySQL from TLS where it is False. So the open connection is looked at, and not the setting alone.
+    With the setting None, DataJoint falls back to a connection without TLS if the server has none, and with False it
+    lets PyMySQL use TLS. So this looks at the open connection, not at the setting alone.
     """
     asked = connection.conn_info.get("ssl_input")
     if isinstance(asked, dict):
         return {"ssl": asked}
     socket = getattr(connection._conn, "_sock", None)
     if socket is None and not asked:
-        return {}  # closed: PyMySQL's own preference, TLS where the server has it
+        return {}  # closed: PyMySQL's default, which is TLS if the server has it
     if socket is None or isinstance(socket, ssl.SSLSocket):
         return {"ssl": {"ssl": {}}}  # a dict that is not empty: TLS without a named CA
     return {"ssl_disabled": True}
 
 
 def tls_options(dj_connection: Any = None) -> dict[str, Any]:
-    """What a DataJoint connection was told of TLS, in PyMySQL's words (``ca``, ``cert``, ``key`` …); often nothing."""
+    """The TLS settings of a DataJoint connection as PyMySQL names them (``ca``, ``cert``, ``key`` …), often none."""
     connection = datajoint.conn() if dj_connection is None else dj_connection
     asked = connection.conn_info.get("ssl_input")
     return dict(asked) if isinstance(asked, dict) else {}
@@ -81,15 +81,15 @@ def tls_options(dj_connection: Any = None) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({})) -> Iterator[list[str]]:
-    """Options with which a client program reaches the server of a pymysql connection, as the same account.
+    """Options that connect a client program to the server of a pymysql connection with the same account.
 
-    The password is in an option file that only this user can read, and that no disk has (`guarded.secret`).
+    The password is in an option file in memory that only this user can read (`guarded.secret`).
 
     Parameters
     ----------
     connection : pymysql connection
     tls : mapping
-        What the connection was told of certificates, in PyMySQL's words: ``ca``, ``capath``, ``cert``, ``key``,
+        TLS settings of the connection as PyMySQL names them: ``ca``, ``capath``, ``cert``, ``key``,
         ``check_hostname``, ``verify_mode``.
 
     Yields
@@ -103,8 +103,7 @@ def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({}
         lines |= {"host": _text(connection.host), "port": str(connection.port), "protocol": "TCP"}
     encrypted = isinstance(getattr(connection, "_sock", None), ssl.SSLSocket)
     text = "[client]\n" + "".join(f"{key}={_option_value(value)}\n" for key, value in lines.items())
-    # MySQL's clients take TLS where the server has it; MariaDB's have to be told, up to version 11.3 to use
-    # it and from then on to do without.
+    # MySQL's clients use TLS if the server has it. MariaDB's must be told: up to 11.3 to use it, later not to use it.
     text += "[client-mariadb]\n" + ("ssl\n" if encrypted else "skip-ssl\n")
     text += _tls_options(tls) if encrypted else ""
     with guarded.secret(text) as file:
@@ -112,7 +111,7 @@ def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({}
 
 
 def _tls_options(tls: Mapping[str, Any]) -> str:
-    """Lines of an option file, below MariaDB's own. A server is verified where PyMySQL does so by the same words."""
+    """Lines of an option file, after those for MariaDB. The server is verified if PyMySQL would verify it."""
     verified = bool(tls.get("ca") or tls.get("capath")) and tls.get("verify_mode") not in _UNVERIFIED
     named = verified and tls.get("check_hostname", True)
     mode = "VERIFY_IDENTITY" if named else "VERIFY_CA" if verified else "REQUIRED"
@@ -132,5 +131,5 @@ def _option_value(value: str) -> str:
 
 
 def _text(value: Any) -> str:
-    # a password need not be UTF-8: its bytes go into the file as they are
+    # a password need not be UTF-8; its bytes are written unchanged
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value or "")

@@ -1,9 +1,9 @@
-"""Definition: what SHOW CREATE TABLE of a MySQL or MariaDB says, in parts that can be changed, and back to text.
+"""Definition: parses the output of SHOW CREATE TABLE into parts that can be changed, and writes it back.
 
 In: the text. Out: a `Definition`: columns with their clauses, keys and constraints with their parts, options of the
-table, partitions. It is a parser of what these two servers print, which is less than what they read. What stands in a
-comment that only some versions read (``/*!80023 INVISIBLE */``) is read as if it stood there plainly. It asks no
-server, and knows nothing of what a server takes.
+table, partitions. It parses what MySQL and MariaDB print, which is less than what they accept. The contents of version
+comments (``/*!80023 INVISIBLE */``) are read as ordinary text. It asks no server, and does not know which definitions a
+server accepts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class Token(NamedTuple):
 
     @property
     def word(self) -> str:
-        """The word in capitals; a name, a string or a mark as it is."""
+        """A word in capitals; a name, string or mark unchanged."""
         return self.text if self.text[0] in "`'\"" else self.text.upper()
 
 
 Tokens = tuple[Token, ...]
 
-# In this order: a comment of versions is opened or closed, a name, a string, a word or number, any other mark.
+# In this order: start or end of a version comment, name, string, word or number, any other mark.
 _TOKEN = re.compile(
     r"(?P<space>\s*)(?:(?P<open>/\*M?!\d*)|(?P<close>\*/)|(?P<text>`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*'|[\w$]+|\S))",
     re.DOTALL,
@@ -36,7 +36,7 @@ _TOKEN = re.compile(
 
 
 class Clause(NamedTuple):
-    """A clause of a column, named by its first words: ``DEFAULT``, ``NOT NULL``, ``GENERATED`` …"""
+    """A clause of a column, identified by its first words: ``DEFAULT``, ``NOT NULL``, ``GENERATED`` …"""
 
     kind: str
     tokens: Tokens
@@ -64,8 +64,8 @@ class ColumnDefinition:
 
 @dataclass(frozen=True)
 class KeyDefinition:
-    """A key, a constraint or a period: ``kind`` (``UNIQUE KEY``, ``FOREIGN KEY``, ``CHECK`` …), name, parts in its
-    parentheses, and what follows."""
+    """A key, constraint or period: ``kind`` (``UNIQUE KEY``, ``FOREIGN KEY``, ``CHECK`` …), name, the parts in
+    parentheses and the rest."""
 
     kind: str
     name: str
@@ -74,12 +74,12 @@ class KeyDefinition:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns among the parts, as far as each part starts with one."""
+        """The column names with which parts start."""
         return tuple(name_of(part[0]) for part in self.parts if part[0].text[0] == "`")
 
     @property
     def refers_to(self) -> tuple[str, str, tuple[str, ...]] | None:
-        """Of a foreign key: schema ("" if not named), table and columns."""
+        """Schema ("" if not given), table and columns that a foreign key refers to."""
         if not self.rest or self.rest[0].word != "REFERENCES":
             return None
         opening = next(i for i, token in enumerate(self.rest) if token.text == "(")
@@ -102,7 +102,7 @@ _CONSTRAINTS = ("FOREIGN KEY", "CHECK")
 
 @dataclass(frozen=True)
 class Definition:
-    """A table: its name, columns, keys and constraints, options by name, and how it is partitioned."""
+    """A table: its name, columns, keys and constraints, options by name, and partitions."""
 
     name: str
     columns: tuple[ColumnDefinition, ...]
@@ -118,7 +118,7 @@ class Definition:
 
 
 def tokens_of(text: str) -> Tokens:
-    r"""The tokens of a text; what stands in comments of versions is among them.
+    r"""The tokens of a text, including those in version comments.
 
     >>> [token.text for token in tokens_of("`a``b` int /*!80023 INVISIBLE */ DEFAULT 'it\\'s'")]
     ['`a``b`', 'int', 'INVISIBLE', 'DEFAULT', "'it\\'s'"]
@@ -131,17 +131,17 @@ def tokens_of(text: str) -> Tokens:
             found.append(Token(space, match["text"]))
             space = ""
         elif found:
-            space = " "  # where a comment of versions opens or closes
+            space = " "  # start or end of a version comment
     return tuple(found)
 
 
 def text_of(tokens: Sequence[Token]) -> str:
-    """Tokens as text, from the first to the last of them."""
+    """Tokens as text."""
     return "".join(token.space + token.text for token in tokens)[len(tokens[0].space) :] if tokens else ""
 
 
 def name_of(token: Token) -> str:
-    """The name that a token in backticks holds; a word as it is.
+    """The name in a token with backticks; a word unchanged.
 
     >>> name_of(Token("", "`a``b`"))
     'a`b'
@@ -154,12 +154,12 @@ def _quoted(name: str) -> str:
 
 
 def parse_definition(text: str) -> Definition:
-    """Parse what SHOW CREATE TABLE says.
+    """Parse the output of SHOW CREATE TABLE.
 
     Raises
     ------
     ValueError
-        If it is nothing that can be parsed.
+        If it cannot be parsed.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def parse_definition(text: str) -> Definition:
 
 
 def _closing(tokens: Sequence[Token], start: int) -> int:
-    """The place after the parenthesis that closes the one at ``start``."""
+    """The index after the parenthesis that closes the one at ``start``."""
     depth = 0
     for place in range(start, len(tokens)):
         depth += (tokens[place].text == "(") - (tokens[place].text == ")")
@@ -209,7 +209,7 @@ def _closing(tokens: Sequence[Token], start: int) -> int:
 
 
 def _split(tokens: Tokens) -> Iterator[Tokens]:
-    """The parts between commas that stand in no further parentheses."""
+    """The parts between top-level commas."""
     depth = start = 0
     for place, token in enumerate(tokens):
         depth += (token.text == "(") - (token.text == ")")
@@ -220,7 +220,7 @@ def _split(tokens: Tokens) -> Iterator[Tokens]:
         yield tokens[start:]
 
 
-# Clauses of columns that are more than one word; of those that are not here, the first word is the name.
+# Clauses of columns whose kind has several words. The kind of other clauses is their first word.
 _WORDS = (
     ("NOT", "NULL"),
     ("CHARACTER", "SET"),
@@ -259,8 +259,7 @@ def _column(tokens: Tokens) -> ColumnDefinition:
 
 
 def _value_end(tokens: Tokens, place: int) -> int:
-    """The place after a value: a literal (with a sign, or the word of its kind), a call, or an expression in
-    parentheses."""
+    """The index after a value: a literal (with a sign or an introducer), a call, or an expression in parentheses."""
     if tokens[place].text in "=-+":
         place += 1
     if tokens[place].text == "(":
@@ -290,7 +289,7 @@ def _key(tokens: Tokens) -> KeyDefinition:
 
 
 def _options(tokens: Tokens) -> dict[str, str]:
-    """``ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='x'``, and words with no value, by name."""
+    """Options such as ``ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='x'`` by name; some have no value."""
     found: dict[str, str] = {}
     waiting: list[Token] = []
     place = 0
@@ -318,14 +317,14 @@ def values_in(tokens: Tokens) -> tuple[str, ...]:
 
 
 def value_of(literal: str) -> str:
-    """What a literal of a definition stands for."""
+    """The value of a literal in a definition."""
     if literal[0] != "'":
         return literal
     return literal[1:-1].replace("''", "'").replace("\\\\", "\\")
 
 
 def beside_type(comment: str) -> str:
-    """A column's comment without the type that DataJoint keeps in it.
+    """A column's comment without the type that DataJoint stores in it.
 
     >>> beside_type(":uuid:of the rig"), beside_type("a: b")
     ('of the rig', 'a: b')
@@ -339,7 +338,7 @@ def _type_in(comment: str) -> str:
 
 
 def without_comments(definition: Definition) -> Definition:
-    """A definition without the comments of the table and its columns, but for the types that DataJoint keeps there.
+    """A definition without comments, except for the types that DataJoint stores in them.
 
     >>> print(without_comments(parse_definition("CREATE TABLE `t` (`a` int COMMENT ':uuid:rig') COMMENT='of Ada'")))
     CREATE TABLE `t` (

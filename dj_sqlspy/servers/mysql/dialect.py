@@ -1,7 +1,7 @@
 """Dialect: how MySQL and MariaDB write names, literals and conditions on keys.
 
-In: names, columns and values of keys. Out: SQL text that means the same on both servers, whatever the value holds.
-It does not parse and does not talk to a server.
+In: names, columns and values of keys. Out: SQL that means the same on both servers, for any value. It does not parse
+and asks no server.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class MySQLDialect:
         return " AND ".join(f"{one} = {other}" for one, other in zip(own, theirs, strict=True))
 
     def returned_by(self, query: str, expressions: str) -> str:
-        """The condition that some expressions are a row of what a query returns.
+        """The condition that the values of some expressions are a row of a query's result.
 
-        The query is not joined with what stands around it: MySQL 9.7 returns rows that it leaves out where a semijoin
-        stands on the inner side of a LEFT JOIN. To MariaDB the hint is a comment.
+        The hint prevents a semijoin: on the inner side of a LEFT JOIN, MySQL 9.7 would return rows that the subquery
+        excludes. MariaDB reads the hint as a comment.
 
         >>> MYSQL.returned_by("SELECT x, y FROM t", "a, b")
         '(a, b) IN (SELECT /*+ NO_SEMIJOIN() */ x, y FROM t)'
@@ -70,11 +70,10 @@ class MySQLDialect:
         return f"({expressions}) IN ({query.replace('SELECT ', 'SELECT /*+ NO_SEMIJOIN() */ ', 1)})"
 
     def string(self, value: str) -> str:
-        r"""A string literal that holds under every ``sql_mode`` and survives a shell file.
+        r"""A string literal that means the same in every ``sql_mode`` and in a shell script.
 
-        Printable ASCII without backslash stays readable; anything else is written as the hexadecimal
-        bytes of its UTF-8 form with an introducer, so neither NO_BACKSLASH_ESCAPES nor the charset of the
-        client matters.
+        Printable ASCII without backslash stays readable. Anything else is written as the hexadecimal bytes of its
+        UTF-8 form with an introducer, so neither NO_BACKSLASH_ESCAPES nor the client's charset matters.
 
         >>> MYSQL.string("it's")
         "'it''s'"
@@ -94,7 +93,7 @@ class MySQLDialect:
         return f"X'{value.hex().upper()}'"
 
     def literal(self, column: Column, value: Any) -> str:
-        """One value of a key as an SQL literal that equals it in any session.
+        """An SQL literal that equals one value of a key in any session.
 
         >>> MYSQL.literal(Column("n", "int", "int", False, None, ""), 3)
         '3'
@@ -109,15 +108,15 @@ class MySQLDialect:
             return str(value)
         text = self.string(value)
         if text[0] == "_" and column.charset is not None and not column.charset.startswith("utf8"):
-            # MariaDB finds nothing for a list of rows whose literals it would have to convert itself
+            # MariaDB finds no rows for a list of row literals that it must convert itself
             return f"CONVERT({text} USING {column.charset})"
         return text
 
     def expression(self, column: Column, alias: str | None = None) -> str:
-        """The SQL under which a key column is read and compared.
+        """The SQL that reads and compares a key column.
 
-        The column itself, but for types whose printed form depends on the session or is rounded: TIMESTAMP is
-        read as seconds of UTC, FLOAT as the double that it stands for.
+        It is the column itself, except for types whose printed form depends on the session or is rounded: TIMESTAMP
+        is read as UTC seconds, FLOAT as the equal DOUBLE.
         """
         name = (self.quote(alias) + "." if alias else "") + self.quote(column.name)
         if column.data_type == "timestamp":
@@ -133,7 +132,7 @@ class MySQLDialect:
     def condition(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
         """The condition that the expressions ``names`` equal one of ``keys``.
 
-        Keys with a NULL in them (of rows that a LEFT JOIN filled) are compared with ``<=>``.
+        Keys with a NULL (of rows that a LEFT JOIN filled) are compared with ``<=>``.
         """
         plain = [key for key in keys if None not in key]
         parts = [self.among(names, columns, plain)] if plain else []
@@ -146,13 +145,13 @@ class MySQLDialect:
         return "(" + " OR ".join(parts) + ")" if parts else "FALSE"
 
     def among(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
-        """The condition that the expressions ``names`` equal one of ``keys``, in which there is no NULL.
+        """The condition that the expressions ``names`` equal one of ``keys``, which contain no NULLs.
 
         >>> MYSQL.among("`n`", [Column("n", "int", "int", False, None, "")], [(3,), (4,)])
         '`n` IN (3, 4)'
         """
         single, literal = len(columns) == 1, self.literal
-        if all(column.data_type in INTEGER_TYPES for column in columns):  # Python writes integers as SQL does
+        if all(column.data_type in INTEGER_TYPES for column in columns):  # written alike in Python and SQL
             text = str([key[0] for key in keys] if single else list(keys))[1:-1]
         elif single:
             text = ", ".join([literal(columns[0], key[0]) for key in keys])
@@ -165,7 +164,7 @@ class MySQLDialect:
     def chunks(
         self, columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES
     ) -> Iterator[list[Key]]:
-        """Keys in lists whose SQL text is at most about ``most_bytes`` long, at least one key each."""
+        """Keys in lists of at least one key, each about ``most_bytes`` of SQL at most."""
         chunk: list[Key] = []
         size, literal = 0, self.literal
         integers = all(column.data_type in INTEGER_TYPES for column in columns)

@@ -1,7 +1,7 @@
-"""Elsewhere: how a table's definition becomes one of a server of the other flavor.
+"""Elsewhere: translates a table's definition for a server of the other flavor.
 
-In: a `Translated`. Out: the same, as the other reads it. What only matters to those who write to a table (a default, a
-constraint that the rows meet) may be left out and is said; what a result could depend on is kept, or refused.
+In: a `Translated`. Out: the same, in the other flavor's form. What matters only for writing (a default, a constraint)
+may be left out, with a note. What a result could depend on is kept or refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ONE_SERVERS = (
 
 
 def change_types(work: Translated) -> None:
-    """What a type is called there, without how it is stored."""
+    """Use the other flavor's names of types, without options of storage."""
 
     def changed(column: ColumnDefinition) -> ColumnDefinition:
         if column.get("SRID") is not None and work.target == "mariadb":
@@ -48,7 +48,7 @@ def change_types(work: Translated) -> None:
 
 
 def _plain_strings(tokens: Tokens) -> Tokens:
-    """Without the character set that MySQL prints before a string: MariaDB garbles such a text where it generates."""
+    """Remove MySQL's introducers before strings, since MariaDB garbles such strings in generated columns."""
     out = []
     for place, token in enumerate(tokens):
         following = tokens[place + 1] if place + 1 < len(tokens) else None
@@ -59,7 +59,7 @@ def _plain_strings(tokens: Tokens) -> Tokens:
 
 
 def change_expressions(work: Translated) -> None:
-    """Expressions of defaults, generated columns and constraints, each asked about unless it is plain."""
+    """Rewrite expressions of defaults, generated columns and constraints. The target must understand them."""
 
     def changed(column: ColumnDefinition) -> ColumnDefinition:
         if work.target == "mariadb":
@@ -105,7 +105,7 @@ _NEED_PARENTHESES = (
 
 
 def change_defaults(work: Translated) -> None:
-    """MySQL wants expressions in parentheses, and knows no sequences."""
+    """Rewrite defaults: MySQL wants expressions in parentheses and has no sequences."""
 
     def changed(column: ColumnDefinition) -> ColumnDefinition:
         default = column.get("DEFAULT")
@@ -129,7 +129,7 @@ def change_defaults(work: Translated) -> None:
 
 
 def change_checks(work: Translated) -> None:
-    """Constraints by the rules of the other: names are a schema's in MySQL, and MariaDB enforces all."""
+    """Rewrite CHECKs: in MySQL their names are unique per schema, and MariaDB enforces all of them."""
     moved: list[KeyDefinition] = []
 
     def changed(column: ColumnDefinition) -> ColumnDefinition:
@@ -162,7 +162,7 @@ def change_checks(work: Translated) -> None:
 
 
 def change_keys(work: Translated) -> None:
-    """Indexes that the other has; those that it has not are left out, since no result depends on them."""
+    """Leave out indexes that the other flavor does not have; no result depends on them."""
     long = {
         column.name for column in work.definition.columns if column.type.lower().endswith(("blob", "text"))
     }
@@ -191,7 +191,7 @@ def change_keys(work: Translated) -> None:
 
 
 def _index_options(rest: Tokens) -> Tokens:
-    """Of what follows an index, its comment."""
+    """The comment among the options of an index."""
     words = [token.word for token in rest]
     if "COMMENT" not in words:
         return ()
@@ -200,7 +200,7 @@ def _index_options(rest: Tokens) -> Tokens:
 
 
 def forget_periods(work: Translated) -> None:
-    """Periods of application time are two columns to MySQL."""
+    """Leave out application-time periods, which in MySQL are just two columns."""
     periods = {key.name: key.columns for key in work.definition.keys if key.kind == "PERIOD FOR"}
     if not periods or work.target != "mysql":
         return
@@ -222,7 +222,7 @@ def forget_periods(work: Translated) -> None:
 
 
 def change_invisible(work: Translated) -> None:
-    """MariaDB wants a default for an invisible column that takes no NULL."""
+    """Give invisible NOT NULL columns the default that MariaDB requires."""
 
     def changed(column: ColumnDefinition) -> ColumnDefinition:
         needs = column.get("INVISIBLE") and column.get("NOT NULL") and not column.get("DEFAULT")
@@ -243,10 +243,10 @@ def change_invisible(work: Translated) -> None:
 
 
 def change_generated(work: Translated) -> None:
-    """Generated columns by the rules of the other.
+    """Rewrite generated columns.
 
-    MariaDB's never are NOT NULL. Its dumps hold values for them, which MySQL refuses: there they are plain columns
-    while rows are loaded, and are then made again as what they are, with the keys that they are part of.
+    In MariaDB they are never NOT NULL. Its dumps contain their values, which MySQL refuses to load. So in MySQL they
+    are plain columns during the load; afterwards they become generated, and get their keys.
     """
     names: dict[str, str] = {}
     place = "FIRST"
@@ -284,11 +284,11 @@ def _mentions(key: KeyDefinition, names: Collection[str]) -> bool:
 
 
 def change_options(work: Translated) -> None:
-    """Of the options of a table those that both have, and partitions that both have."""
+    """Keep the table options and partitions that both flavors have."""
     known = ("ENGINE", "DEFAULT CHARSET", "COLLATE", "COMMENT")
     options = {k: v for k, v in work.definition.options.items() if k in known}
     collation = work.table.collation or ""
-    if not becomes(collation, work.source, work.target):  # each column has one of its own
+    if not becomes(collation, work.source, work.target):  # each column names its own
         options = {k: v for k, v in options.items() if k not in ("DEFAULT CHARSET", "COLLATE")}
     partitions = work.definition.partitions
     words = [token.word for token in partitions]
@@ -299,7 +299,7 @@ def change_options(work: Translated) -> None:
 
 
 def check_collations(work: Translated) -> None:
-    """Collations that mean the same there, or nearly."""
+    """Refuse collations without an equivalent, and note those that are only nearly equal."""
     for column in work.table.columns:
         if column.collation is None or column.data_type in ONLY_MARIADB:
             continue

@@ -1,17 +1,17 @@
-"""Errors: what the error numbers of MySQL, MariaDB and PyMySQL say. The names are those of the servers' sources."""
+"""Errors: error numbers of MySQL, MariaDB and PyMySQL by meaning. The names are those in the servers' sources."""
 
 from __future__ import annotations
 
 import pymysql
 
-# What the driver raises.
+# Exceptions of the driver.
 DRIVER_ERRORS: tuple[type[Exception], ...] = (pymysql.MySQLError,)
 
 # The connection is gone: CR_SERVER_GONE_ERROR, CR_SERVER_LOST, CR_SERVER_LOST_EXTENDED, ER_SERVER_SHUTDOWN,
-# ER_CONNECTION_KILLED (MariaDB), ER_CLIENT_INTERACTION_TIMEOUT; PyMySQL says 0 for one that it had closed itself.
+# ER_CONNECTION_KILLED (MariaDB), ER_CLIENT_INTERACTION_TIMEOUT. PyMySQL says 0 after it closed the connection itself.
 LOST = frozenset({0, 2006, 2013, 2055, 1053, 1927, 4031})
 
-# So is the snapshot, once another client changes the definition of a table: ER_TABLE_DEF_CHANGED, and ER_CHECKREAD
+# The snapshot is gone because another client changed the definition of a table: ER_TABLE_DEF_CHANGED, ER_CHECKREAD
 # (MariaDB 11.8).
 REDEFINED = frozenset({1412, 1020})
 
@@ -25,12 +25,12 @@ READ_ONLY = 1792  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
 
 MISSING = frozenset({1146, 1049})  # ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR
 
-# A server of another flavor does not know what the query is written in: ER_PARSE_ERROR, ER_UNKNOWN_CHARACTER_SET,
+# The server does not know something that another flavor may know: ER_PARSE_ERROR, ER_UNKNOWN_CHARACTER_SET,
 # ER_UNKNOWN_SYSTEM_VARIABLE, ER_COLLATION_CHARSET_MISMATCH, ER_UNKNOWN_COLLATION, ER_SP_DOES_NOT_EXIST
 UNKNOWN = frozenset({1064, 1115, 1193, 1253, 1273, 1305})
 
 
 def code_of(error: BaseException) -> int:
-    """The number of an error of PyMySQL; -1 where it has none."""
+    """The number of a PyMySQL error, or -1 if it has none."""
     code = error.args[0] if error.args else -1
     return code if isinstance(code, int) else -1

@@ -1,8 +1,8 @@
-"""Functions: the names of the functions that MySQL and MariaDB have of their own.
+"""Functions: the names of MySQL's and MariaDB's built-in functions.
 
-A function with another name is one that somebody stored in the database (or loaded into the server): it may read
-tables that the statement does not name. From MySQL 9 ("Built-In Function and Operator Reference") and MariaDB's
-``information_schema.SQL_FUNCTIONS``; each name was accepted by one of the two servers.
+A function with any other name was stored in the database or loaded into the server. It may read tables that the
+statement does not name. Sources: MySQL 9, "Built-In Function and Operator Reference", and MariaDB's
+``information_schema.SQL_FUNCTIONS``. One of the two servers accepted each name.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Gate: which texts may be sent to a server. Every text that somebody wrote passes it first, whoever that was.
+"""Gate: decides which texts may be sent to a server. It checks every text that somebody wrote, whoever that was.
 
-In: a text that was captured, or that a manifest, a journal or a shared log holds. Out: its expression, if it is one
-statement that reads; else `NotARead` with the reason. What reads and does more is cut down to what it reads: SELECT …
-INTO and SELECT … FOR UPDATE lose these words, and of CREATE … AS SELECT, INSERT … SELECT, REPLACE … SELECT, SET and DO
-the SELECT alone is left. Nothing is sent here.
+In: a text from a capture, a manifest, a journal or a shared log. Out: its expression if it is one statement that reads,
+else `NotARead` with the reason. A statement that reads and does more is reduced to its reading part: SELECT … INTO and
+SELECT … FOR UPDATE lose these words, and of CREATE … AS SELECT, INSERT … SELECT, REPLACE … SELECT, SET and DO only the
+SELECT is left. Nothing is sent here.
 
-A function that the server does not have of its own may write. It passes only if the catalog says that it reads only;
-since that is a mere declaration, statements are sent in a transaction that cannot write (`snapshot`).
+A function that is not built in may write. It passes only if it is declared to only read. Since a declaration can be
+wrong, statements are sent in a transaction that cannot write (`snapshot`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .syntax import LITERALS, Expr, Unsupported, function_name, parse, tokens_of
 
 
 class NotARead(Unsupported):
-    """A text that is no statement which only reads; the reason is in the message."""
+    """A text that is not one statement that only reads; the message says why."""
 
 
 # Whether a stored function only reads, by its schema ("" where the text names none) and its name.
@@ -37,16 +37,16 @@ def none_known(schema: str, name: str) -> bool:
 
 
 class Read(NamedTuple):
-    """What a text reads by.
+    """The reading part of a text.
 
     Attributes
     ----------
     query : expression or None
         None for a statement that reads nothing.
     own : bool
-        Whether the text itself may be sent: it is nothing but this query.
+        Whether the text is nothing but this query, so that the text itself may be sent.
     answers : bool
-        Whether the query returns what the text does. It does not if the text keeps the rows, or a part of them.
+        Whether the query returns what the text returns. It does not if the text stores some of the rows.
     """
 
     query: Expr | None
@@ -54,7 +54,7 @@ class Read(NamedTuple):
     answers: bool
 
 
-# Functions of the servers' own that lock, wait for others, change a sequence or what a session says, or read files.
+# Built-in functions that lock, wait for others, change a sequence or the session, or read files.
 _EFFECTS = frozenset(
     """
 BENCHMARK GET_LOCK LASTVAL LOAD_FILE MASTER_GTID_WAIT MASTER_POS_WAIT NEXTVAL RELEASE_ALL_LOCKS RELEASE_LOCK
@@ -64,20 +64,20 @@ REMOVE_DD_PROPERTY_KEY SETVAL SOURCE_POS_WAIT WAIT_FOR_EXECUTED_GTID_SET WSREP_S
 
 
 def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
-    """What a text reads by.
+    """The reading part of a text.
 
     Parameters
     ----------
     sql : str
     modes : collection of str
-        Of the session's sql_mode, those that change how the text is read.
+        Words of the session's sql_mode that change how the text is parsed.
     reads_only : callable, optional
         Asked for each stored function.
 
     Raises
     ------
     NotARead
-        If it may not be sent, nor a part of it.
+        If neither the text nor a part of it may be sent.
     Unsupported
         If it cannot be parsed.
 
@@ -126,7 +126,7 @@ _QUANTIFIERS = frozenset({"EXISTS", "ANY", "SOME", "ALL"})
 
 
 class Gate:
-    """Lets texts pass that only read; of those that differ in literals only, one is parsed.
+    """Checks texts, and parses only one of those that differ in literals only.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Gate:
 
     def __init__(self, reads_only: ReadsOnly) -> None:
         self._reads_only = reads_only
-        self._known: dict[Any, str] = {}  # by what the parser sees but for literals: why it does not pass
+        self._known: dict[Any, str] = {}  # tokens without literals: why they do not pass
 
     def require(self, sql: str, modes: frozenset[str] = frozenset()) -> None:
         """Raise `NotARead` or `Unsupported` unless a text may be sent as it is."""
@@ -158,14 +158,14 @@ class Gate:
 def _single(sql: str, modes: Collection[str]) -> Expr:
     for token in tokens_of(sql, modes):
         for comment in token.comments:
-            if comment.lstrip().startswith(("!", "M!")) and not _is_hint(comment):  # which the server runs
+            if comment.lstrip().startswith(("!", "M!")) and not _is_hint(comment):  # the server executes it
                 raise NotARead("a comment in it is run by the server")
-            if "{#" in sql:  # which sqlglot reads as the start of one
-                raise NotARead("a comment in it may be none to the server")
+            if "{#" in sql:  # sqlglot reads it as the start of a comment
+                raise NotARead("a comment in it may not be a comment for the server")
     return parse(sql, modes)
 
 
-# Words of executed comments that change no result.
+# Words in executed comments that change no result.
 _HINTS = frozenset(
     {
         "STRAIGHT_JOIN",
@@ -179,7 +179,7 @@ _HINTS = frozenset(
 
 
 def _is_hint(comment: str) -> bool:
-    """Whether an executed comment is nothing but words that change no result.
+    """Whether an executed comment contains only words that change no result.
 
     >>> _is_hint("!40001 SQL_NO_CACHE "), _is_hint("! + 1")
     (True, False)
@@ -190,7 +190,7 @@ def _is_hint(comment: str) -> bool:
 
 
 def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
-    """The query that a statement reads by, itself or a part of it; None if it reads nothing. Raises `NotARead`."""
+    """The statement or the part of it that reads; None if nothing does. Raises `NotARead`."""
     if isinstance(statement, (exp.Query, exp.Values)):
         return statement
     if isinstance(statement, exp.Insert):
@@ -208,14 +208,14 @@ def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
     if isinstance(statement, exp.Command):
         head = statement.name.upper()
         if head == "REPLACE":
-            # sqlglot keeps REPLACE as an opaque command; it reads as the INSERT of the same words does
+            # sqlglot does not parse REPLACE, which reads like the INSERT with the same words
             return query_of(parse(f"INSERT {statement.expression.name}", modes), modes)
         raise NotARead(f"it is a {head} statement")
     raise NotARead(f"it is a {type(statement).__name__.upper()} statement")
 
 
 def _together(statement: Expr) -> Expr | None:
-    """One SELECT of the subqueries that stand in a statement which is none itself."""
+    """One SELECT of all subqueries in a statement that is not itself a query."""
     asked = [
         (exp.Exists if isinstance(node.parent, exp.Exists) else exp.Subquery)(this=node.unnest().copy())
         for node in statement.find_all(exp.Query)

@@ -1,8 +1,8 @@
-"""sqlglot as Python sources, also where its compiled build (``sqlglot[c]``) is installed.
+"""Import sqlglot from its Python sources, even if its compiled build (``sqlglot[c]``) is installed.
 
-`syntax.Exact` refines sqlglot's MySQL parser and generator by subclassing them, which their compiled forms do not
-allow (sqlglot's issue 7923). Both forms lie in the same folder, so the sources are imported instead: slower, the
-same otherwise. This module must be imported before any other that imports sqlglot.
+`syntax.Exact` subclasses sqlglot's MySQL parser and generator, which their compiled forms do not allow (sqlglot's issue
+7923). Both forms are in the same folder. The sources are slower and otherwise the same. This module must be imported
+before any other that imports sqlglot.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def import_sources() -> None:
         if _is_compiled(sys.modules["sqlglot.parser"]):
             raise LineageError(
                 "Analysing statements: sqlglot's compiled build (sqlglotc) was imported before dj_sqlspy needed "
-                "sqlglot, and it cannot be refined. Make the slice in a process of its own (`dj-sqlspy slice PAPER`, "
+                "sqlglot, and it cannot be refined. Make the slice in a separate process (`dj-sqlspy slice PAPER`, "
                 "`dj-sqlspy write PAPER`), or `pip uninstall sqlglotc`."
             )
         return
     spec = find_spec("sqlglot")
     if spec is None or spec.origin is None:
-        return  # the import that follows says so
+        return  # the next import reports it
     folder = Path(spec.origin).parent
     if any((folder / f"parser{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
         sys.path_hooks.insert(0, _SourcesOf(folder))

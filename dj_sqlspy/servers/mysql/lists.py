@@ -1,9 +1,9 @@
-"""Lists: conditions of thousands of keys, as one condition with a list of literals.
+"""Lists: handles a condition on thousands of keys as one condition with a list of literals.
 
 In: the tokens of a statement, or its expression. Out: tokens in which terms of OR, AND or IN (…) that differ in
-literals only are one term; and expressions in which a `Listed` stands for it, which writes all of them. So a list of
-100,000 keys is resolved, copied and walked as one condition. Terms that are not alike stay, in a tree whose depth grows
-with the logarithm of their number. What AND and OR join is the same in any order.
+literals only are merged into one term, and expressions in which a `Listed` represents these terms and writes all of
+them. So a list of 100,000 keys is resolved, copied and walked as one condition. Other terms stay, in a tree of
+logarithmic depth. The order of terms may change, since AND and OR are commutative.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 from sqlglot import exp
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
-# Fewer terms than this stay as they are.
+# Fewer terms are not merged.
 FEWEST = 64
 
-# What stands in a term for each of its literals, as tokens and as SQL.
+# Replacements of the literals in a term, as tokens and as SQL.
 _MARKERS = {
     TokenType.NUMBER: ("8804{:012d}4088", "{}"),
     TokenType.STRING: ("8805{:012d}5088", "'{}'"),
     TokenType.HEX_STRING: ("8806{:012d}6088", "x'{}'"),
 }
 _NAMES = frozenset({TokenType.IDENTIFIER, TokenType.VAR})
-# What terms may hold outside of parentheses; then AND and OR outside of parentheses are those that join the terms.
+# Tokens that terms may contain outside of parentheses. With these, AND and OR outside of parentheses join terms.
 _OUTSIDE = _NAMES.union(
     _MARKERS,
     (TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.GT, TokenType.LTE, TokenType.GTE),
@@ -38,32 +38,32 @@ _OUTSIDE = _NAMES.union(
 )
 _JOINING = {TokenType.OR: "OR", TokenType.AND: "AND", TokenType.COMMA: ","}
 _PARENTHESES = (TokenType.L_PAREN, TokenType.R_PAREN)
-# What terms of a list may hold.
+# Tokens that terms of a list may contain.
 _INSIDE = (_OUTSIDE - {TokenType.EXISTS}).union(_JOINING, _PARENTHESES)
-# Up to one of these a WHERE or HAVING goes, if no parenthesis ends it.
+# Tokens that end a WHERE or HAVING, besides a closing parenthesis.
 _ENDS = frozenset(
     (TokenType.GROUP_BY, TokenType.ORDER_BY, TokenType.HAVING, TokenType.LIMIT, TokenType.WINDOW)
 ).union((TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT, TokenType.SEMICOLON))
-_CALL = "\0listed"  # no function's name
+_CALL = "\0listed"  # cannot be the name of a function
 
 
 class Listed(exp.Expression, exp.Condition):
-    """Terms joined by one word: ``this`` with markers for its literals, and the `Terms`."""
+    """Terms joined by one word: ``this`` is a term with markers for its literals; the rest is in its `Terms`."""
 
     arg_types = {"this": True, "terms": True}
 
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """What the terms of a list differ in, and what joins them.
+    """The literals of the terms in a list, and the word that joins the terms.
 
     Attributes
     ----------
     word : {"OR", "AND", ","}
     markers : tuple of str
-        As SQL, in the order of the literals.
+        SQL of the markers, in the order of the literals.
     literals : list of tuple of str
-        For each term, as SQL.
+        SQL of the literals of each term.
     """
 
     word: str
@@ -74,7 +74,7 @@ class Terms:
         return self
 
     def written(self, term: str) -> str:
-        """All terms as SQL, from that of one with the markers in it.
+        """The SQL of all terms, from that of one term with markers.
 
         >>> Terms("OR", ("1", "2"), [("3", "'x'"), ("4", "'y'")]).written("a = 1 AND b = 2")
         "((a = 3 AND b = 'x') OR (a = 4 AND b = 'y'))"
@@ -93,7 +93,7 @@ class Terms:
 
 @dataclass
 class _Group:
-    """What stands in parentheses, or after WHERE: its tokens so far, and where AND, OR and commas are among them."""
+    """The contents of parentheses or of a WHERE: the tokens so far, and the places of AND, OR and commas."""
 
     kind: str  # "", "IN" or "WHERE"
     tokens: list[Token] = field(default_factory=list)
@@ -110,7 +110,7 @@ class _Group:
 
     @property
     def word(self) -> str:
-        """What joins its terms; "" where that cannot be told."""
+        """The word that joins its terms, or "" if there is no single one."""
         either, both, comma = (bool(self.joins[word]) for word in ("OR", "AND", ","))
         if not self.plain or comma != (self.kind == "IN") or (comma and (either or both)):
             return ""
@@ -118,7 +118,7 @@ class _Group:
 
 
 def folded(tokens: Sequence[Token], quoted: Callable[[str], str]) -> tuple[Sequence[Token], list[Terms]]:
-    """Tokens in which a list is a call of one of its terms, and the lists.
+    """Tokens in which each list is a call with one of its terms, and the lists.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def folded(tokens: Sequence[Token], quoted: Callable[[str], str]) -> tuple[Seque
 
 
 def _folded(group: _Group, lists: list[Terms], quoted: Callable[[str], str]) -> list[Token]:
-    """The tokens of a group, where terms that are alike are one."""
+    """The tokens of a group, with like terms merged."""
     tokens, word = group.tokens, group.word
     joins = group.joins[word] if word else []
     if len(joins) + 1 < FEWEST:
@@ -188,7 +188,7 @@ def _folded(group: _Group, lists: list[Terms], quoted: Callable[[str], str]) -> 
 
 
 def _form(term: Sequence[Token]) -> tuple[object, ...] | None:
-    """What terms that are alike have in common; None for a term that can be none of a list."""
+    """The common form of like terms; None for a term that cannot be in a list."""
     form: list[object] = []
     last = None
     for token in term:
@@ -207,7 +207,7 @@ def _form(term: Sequence[Token]) -> tuple[object, ...] | None:
 def _listed(
     terms: Sequence[Sequence[Token]], word: str, lists: list[Terms], quoted: Callable[[str], str]
 ) -> list[Token]:
-    """The first of some terms, with markers for its literals, as an argument of a call that has the list's number."""
+    """A call with the list's number and the first of its terms, with markers for the literals."""
     first = terms[0]
     places = [place for place, token in enumerate(first) if token.token_type in _MARKERS]
     found: list[Token] = list(first)
@@ -243,7 +243,7 @@ def _literal(token: Token, quoted: Callable[[str], str]) -> str:
 
 
 def unfolded(statement: exp.Expr, lists: Sequence[Terms]) -> None:
-    """Put a `Listed` where the tokens call a list, and long chains of AND and OR in balance; in place."""
+    """Replace the calls of lists by `Listed`, and balance long chains of AND and OR; in place."""
     for call in list(statement.find_all(exp.Anonymous)) if lists else ():
         if call.this == _CALL:
             number, term = call.expressions
@@ -266,7 +266,7 @@ def _terms(chain: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def balanced(kind: type[exp.Expr], terms: Sequence[exp.Expr]) -> exp.Expr:
-    """Terms joined by AND or OR, in a tree of little depth.
+    """Terms joined by AND or OR, as a balanced tree.
 
     >>> balanced(exp.Or, [exp.column(name) for name in "abc"]).sql()
     'a OR b OR c'

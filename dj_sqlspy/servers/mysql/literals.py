@@ -1,7 +1,7 @@
-"""Literals: what structure and statements say beside names and types.
+"""Literals: values, names and comments in structure and statements, which may reveal something private.
 
 In: a connection to a server that holds a slice, or the text of a statement. Out: the values, names and comments in it,
-with the place where they stand. Whether one of them tells something, a person decides (`bundle.privacy`).
+with their places. A person decides whether one of them is private (`bundle.privacy`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .syntax import LITERALS, Unsupported, tokens_of
 # isort: split
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
-# Defaults that tell nothing.
+# Defaults that reveal nothing.
 _PLAIN = frozenset({"", "0", "1", "0.0", "1.0"})
 
 # Functions that take a password or a key.
@@ -30,7 +30,7 @@ _SECRET_FUNCTIONS = frozenset(
 AES_DECRYPT AES_ENCRYPT DECODE DES_DECRYPT DES_ENCRYPT ENCODE ENCRYPT OLD_PASSWORD PASSWORD
 """.split()  # noqa: SIM905
 )
-# Parts of names and comments beside which a secret may stand.
+# Parts of names and comments that hint at a secret.
 SECRET_WORDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "api_key", "apikey")
 
 _NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
@@ -40,7 +40,7 @@ _NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
 
 
 def texts_of(sql: str) -> Texts:
-    r"""What a text in SQL says.
+    r"""The literals, names, comments and possible secrets in an SQL text.
 
     >>> texts_of("SELECT a AS `Ada` FROM t WHERE b = 'it''s' /* rig 3 */ AND c > 2")
     Texts(literals=("it's", '2'), names=('a', 'Ada', 't', 'b', 'c'), comments=('rig 3',), secrets=())
@@ -69,7 +69,7 @@ def _secrets(
 
 
 def without_names(sql: str, names: Collection[str]) -> str:
-    """The text with a question mark in the place of these names (in lower case).
+    """The text with question marks in place of these names (given in lower case).
 
     >>> without_names("SELECT x AS `Ada` FROM t ORDER BY Ada", {"ada"})
     'SELECT x AS ? FROM t ORDER BY ?'
@@ -90,7 +90,7 @@ def without_names(sql: str, names: Collection[str]) -> str:
 
 
 def structure_texts(connection: Any, tables: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """What the structure on a server says: the place, what it is, and the values that stand there.
+    """Texts in the structure of tables: where each is, what it is, and its values.
 
     Parameters
     ----------

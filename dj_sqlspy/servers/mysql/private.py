@@ -1,9 +1,9 @@
-"""Private servers: a MySQL or MariaDB of one's own, for as long as a ``with`` block lasts.
+"""Private servers: a temporary MySQL or MariaDB for the length of a ``with`` block.
 
-In: which flavor is wanted. Out: a running server on a temporary data directory, reachable at 127.0.0.1 and
-by a socket, with a random password; it is gone, with all its data, when the block ends, and also when this
-process is killed. ``verify`` loads bundles into one, ``dj-sqlspy demo`` and the tests run on them.
-It installs nothing and never touches a server, an option file or a data directory that it did not make.
+In: a flavor. Out: a running server on a temporary data directory, reachable at 127.0.0.1 and by a socket, with a random
+password. The server and its data are deleted when the block ends, even if this process is killed. ``verify``,
+``dj-sqlspy demo`` and the tests use such servers. It installs nothing and never touches a server, an option file or a
+data directory that it did not create.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from ...errors import ServerError
 
 Flavor = Literal["mysql", "mariadb"]
 
-# Debian and others keep the server programs where PATH of an ordinary user does not look.
+# Debian and others install the server programs outside of an ordinary user's PATH.
 SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin", "/opt/homebrew/bin")
 START_SECONDS = 60.0
 PORT_ATTEMPTS = 5
 
-# Nobody needs this data after a crash, so nothing is flushed, written twice or logged. Text is utf8mb4 on
-# both flavors, as Debian sets it: MariaDB before 11.6 would say latin1. loose: no server need know the option.
+# Nobody needs this data after a crash, so nothing is flushed, written twice or logged. Text is utf8mb4 on both flavors,
+# as Debian sets it; MariaDB before 11.6 would use latin1. loose: servers that do not know the option ignore it.
 OPTIONS = (
     "--skip-name-resolve",
     "--bind-address=127.0.0.1",
@@ -53,12 +53,12 @@ FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
     "mariadb": ("--skip-log-bin", "--loose-sync-frm=OFF", "--loose-aria-sync-log-dir=NEVER"),
 }
 SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
-# What makes one MariaDB like another, unless it is to have its own defaults.
+# Defaults that differ between versions of MariaDB, set to one value (unless `own_defaults`).
 PINS: dict[str, tuple[str, ...]] = {
     "mysql": (),
     "mariadb": ("--collation-server=utf8mb4_general_ci", "--skip-ssl"),
 }
-# What a root (`root_programs`) of each flavor is asked for, its server program first.
+# Programs that are looked for in a root (`root_programs`) of each flavor, the server first.
 ROOT_PROGRAMS: dict[str, tuple[str, ...]] = {
     "mysql": (
         "usr/sbin/mysqld",
@@ -69,14 +69,14 @@ ROOT_PROGRAMS: dict[str, tuple[str, ...]] = {
         *(f"usr/bin/{name}" for name in ("mariadb", "mariadb-dump", "my_print_defaults", "resolveip")),
     ),
 }
-# Sizes of files are settled when a data directory is made; small ones are quick to copy. loose: MySQL before 8.0.30
-# has another option for it, and does with its default.
+# File sizes are fixed when a data directory is made; small files are quick to copy. loose: MySQL before 8.0.30 names
+# the option differently, and keeps its default.
 SIZE_OPTIONS: dict[str, tuple[str, ...]] = {
     "mysql": ("--loose-innodb-redo-log-capacity=64M",),
     "mariadb": ("--innodb-log-file-size=32M",),
 }
 
-# Options that a data directory is made with, and that a server then has to be started with as well.
+# Options that a server needs both when its data directory is made and when it starts.
 LASTING_OPTIONS = ("--lower-case-table-names=",)
 
 
@@ -90,7 +90,7 @@ class Program:
         The ``mysqld`` or ``mariadbd``.
     flavor : "mysql" or "mariadb"
     version : str
-        As ``--version`` says, e.g. ``10.11.19-MariaDB``.
+        From ``--version``, e.g. ``10.11.19-MariaDB``.
     """
 
     path: Path
@@ -108,11 +108,11 @@ class Server:
     user, password : an account with all privileges
     flavor : "mysql" or "mariadb"
     version : str
-        As ``SELECT VERSION()`` says.
+        From ``SELECT VERSION()``.
     datadir : Path
         Its data; deleted when it stops.
     tls : bool
-        Whether it takes connections with TLS; its certificate is one that it made for itself.
+        Whether it accepts TLS, with a certificate that it made itself.
     """
 
     host: str
@@ -140,9 +140,9 @@ class Server:
         return pymysql.connect(**settings)
 
     def limited_to(self, schemas: Iterable[str]) -> Server:
-        """The same server, as a new account that can do anything in these schemas, and nothing elsewhere.
+        """The same server with a new account that has all privileges on these schemas, and no others.
 
-        It has no right of the server as a whole, such as FILE or SUPER.
+        It has no global privilege such as FILE or SUPER.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class Server:
                     raise ServerError(
                         f"Loading into the schema {schema}: it is the server's own, and no bundle's."
                     )
-                pattern = re.sub(r"([_%\\])", r"\\\1", schema).replace("`", "``")  # GRANT takes it for one
+                pattern = re.sub(r"([_%\\])", r"\\\1", schema).replace("`", "``")  # GRANT reads a pattern
                 cursor.execute(f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO '{name}'@'%'")
         return replace(self, user=name, password=password)
 
@@ -169,16 +169,16 @@ class Server:
                 f"[client]\nhost={self.host}\nport={self.port}\nprotocol=TCP\n"
                 f"user={self.user}\npassword={self.password}\n"
             )
-            if not self.tls:  # MariaDB's clients from 11.4 on ask for it
+            if not self.tls:  # MariaDB's clients from 11.4 on require it
                 text += "[client-mariadb]\nskip-ssl\n"
             atomic.write(path, text)
         return path
 
 
 def find_server(flavor: Flavor | None = None) -> Program | None:
-    """The first server program of a flavor (None: of any) on PATH or in the usual folders, or None.
+    """The first server program of a flavor (None: any) on PATH or in the usual folders, or None.
 
-    Debian's ``mysqld`` is MariaDB, so the flavor is asked of the program and not read off its name.
+    The program itself tells its flavor, since Debian's ``mysqld`` is MariaDB.
     """
     folders = [*os.environ.get("PATH", "").split(os.pathsep), *SERVER_FOLDERS]
     names = ("mariadbd", "mysqld") if flavor == "mariadb" else ("mysqld", "mariadbd")
@@ -222,13 +222,13 @@ def private_server(
     Parameters
     ----------
     flavor : "mysql", "mariadb" or None
-        None takes what is on PATH.
+        None takes any on PATH.
     root : path, optional
-        A folder that holds a whole Debian system with a server in it, as debootstrap makes one (`root_programs`).
+        A folder with a Debian system that contains a server, made by debootstrap (`root_programs`).
     options : sequence of str
-        More options of the server program, such as ``--read-only=ON``; they win over those that it gets anyway.
+        More options of the server program, such as ``--read-only=ON``. They override the usual ones.
     own_defaults : bool
-        Leave its collation and its TLS as that version has them.
+        Keep the version's own defaults of collation and TLS.
 
     Yields
     ------
@@ -237,7 +237,7 @@ def private_server(
     Raises
     ------
     ServerError
-        If there is no such program, or it does not start; the end of its log is in the message.
+        If there is no such program, or it does not start. The message includes the end of its log.
 
     Examples
     --------
@@ -255,7 +255,7 @@ def private_server(
         try:
             yield server
         finally:
-            if os.getpid() != owner:  # a forked child that leaves the block must not stop its parent's server
+            if os.getpid() != owner:  # a forked child must not stop its parent's server
                 stack.pop_all()
 
 
@@ -265,18 +265,18 @@ def _root_server(root: str | Path) -> Program | None:
 
 
 def cache_folder() -> Path:
-    """Where things live that can be made again: ``$XDG_CACHE_HOME/dj-sqlspy``."""
+    """The folder of files that can be made again: ``$XDG_CACHE_HOME/dj-sqlspy``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dj-sqlspy"
 
 
 def template(program: Program, options: Sequence[str] = ()) -> Path:
-    """A data directory as the program makes it, made once and kept in the cache; servers start on copies.
+    """A fresh data directory of a program, made once and cached. Servers start on copies of it.
 
     Parameters
     ----------
     program : Program
     options : sequence of str
-        More of those that it has to be made with (`LASTING_OPTIONS`).
+        More options to make it with (`LASTING_OPTIONS`).
 
     Raises
     ------
@@ -292,7 +292,7 @@ def template(program: Program, options: Sequence[str] = ()) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with guarded.Folder(place.parent) as work:
         _initialize(program, work, made_with)
-        with contextlib.suppress(OSError):  # another process was first: its template is as good
+        with contextlib.suppress(OSError):  # another process was first; its template is the same
             (work / "data").rename(place)
     if not place.is_dir():
         raise ServerError(f"Making a data directory for {program.path}: {place} could not be written.")
@@ -302,14 +302,14 @@ def template(program: Program, options: Sequence[str] = ()) -> Path:
 def root_programs(root: str | Path) -> Path:
     """A folder of small scripts that run the programs inside of a debootstrap root, to be put on PATH.
 
-    The root's own dynamic loader is started with the root's own libraries. So no chroot is needed, which only
-    the superuser may do, and the data directory can be anywhere.
+    A script starts the root's dynamic loader with the root's libraries. So no chroot is needed, which only the
+    superuser may do, and the data directory can be anywhere.
 
     Parameters
     ----------
     root : path
-        As made by ``debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid ROOT``, or
-        with MariaDB by ``--include=mariadb-server-core,mariadb-client trixie``.
+        Made by ``debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid ROOT``, or for
+        MariaDB with ``--include=mariadb-server-core,mariadb-client trixie``.
 
     Raises
     ------
@@ -325,14 +325,14 @@ def root_programs(root: str | Path) -> Path:
             f"Using the server in {root}: there is no usr/sbin/mysqld or mariadbd and dynamic loader in it. Make it"
             f" by: debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid {root}"
         )
-    flavor = flavors[-1]  # beside MariaDB, mysqld is another name of it
+    flavor = flavors[-1]  # in a MariaDB root, mysqld is another name of mariadbd
     folder = cache_folder() / "bin" / hashlib.sha256(f"{flavor} {root}".encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
     share = root / "usr/share" / flavor
     for name in ROOT_PROGRAMS[flavor]:
         program = root / name
         loader = [loaders[0], "--argv0", program, "--library-path", libraries[0], program]
-        # options of the server that tell it where it is come last: --no-defaults must stay the first
+        # options with the server's places come last, since --no-defaults must be the first
         places = [
             f"--basedir={root / 'usr'}",
             f"--lc-messages-dir={share}",
@@ -341,7 +341,7 @@ def root_programs(root: str | Path) -> Path:
         ]
         options = shlex.join(places) if name == ROOT_PROGRAMS[flavor][0] else ""
         _write_script(folder / program.name, f'exec {shlex.join(map(str, loader))} "$@" {options}')
-    if flavor == "mariadb":  # its installer is a script, which looks for all that it needs below one folder
+    if flavor == "mariadb":  # its installer is a script that needs everything in one folder
         for name, target in (("bin", folder), ("sbin", folder), ("share", root / "usr/share")):
             if not (folder / name).is_symlink():
                 with contextlib.suppress(FileExistsError):  # another process was first
@@ -368,20 +368,20 @@ def _identify(path: Path) -> Program | None:
     version = re.search(r"Ver\s+(\S+)", answer.stdout)
     if answer.returncode or version is None:
         return None
-    # "10.11.19-MariaDB-0+deb12u1" and "9.7.4-2": what the distribution adds says nothing here
+    # "10.11.19-MariaDB-0+deb12u1" and "9.7.4-2", without the distribution's suffix
     number = re.match(r"[\d.]+(-MariaDB)?", version[1])
     flavor: Flavor = "mariadb" if "MariaDB" in version[1] else "mysql"
     return Program(path, flavor, number[0] if number else version[1])
 
 
 def _tls(has_it: bool) -> dict[str, Any]:
-    # MySQL's default authentication wants a secure channel the first time that an account logs in, or else
-    # the package `cryptography`; a dict that is not empty asks pymysql for TLS and checks no certificate.
+    # At an account's first login, MySQL's default authentication needs TLS or the package `cryptography`. A dict that
+    # is not empty makes pymysql use TLS without checking the certificate.
     return {"ssl": {"check_hostname": False}} if has_it else {"ssl_disabled": True}
 
 
 def _run_as() -> tuple[str, ...]:
-    # A server refuses to run as the superuser unless it is told so.
+    # A server refuses to run as root without this option.
     return ("--user=root",) if os.getuid() == 0 else ()
 
 
@@ -421,12 +421,12 @@ def _installer(program: Program) -> str:
 
 @contextlib.contextmanager
 def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Iterator[Server]:
-    """Start on a free port; another program may take the port between looking and starting, so try again."""
+    """Start on a free port. Another program can take the port meanwhile, so try several times."""
     log, datadir = base / "log", base / "data"
-    # a server that starts deletes every temporary table that it finds in its tmpdir, also those of others
+    # a starting server deletes all temporary tables in its tmpdir, also those of other servers
     temporary = base / "tmp"
     temporary.mkdir(exist_ok=True)
-    # statements read and write files in an empty folder, or nowhere where the server knows that word
+    # statements may read and write files only in an empty folder, or nowhere if the server has that option
     nowhere = base / "nowhere"
     nowhere.mkdir(mode=0o500, exist_ok=True)
     for _ in range(PORT_ATTEMPTS):
@@ -449,7 +449,7 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
             *options,
         ]
         place = {"host": "127.0.0.1", "port": port, "socket": str(base / "sock"), "user": "root"}
-        # killed in the end: the data goes next, so there is nothing that an orderly shutdown (one to two seconds) saves
+        # killed at the end: the data is deleted next, so an orderly shutdown (one to two seconds) would gain nothing
         with (
             log.open("wb") as out,
             guarded.started(command, ending="KILL", stdout=out, stderr=out, cwd=base) as process,
@@ -475,7 +475,7 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
 def _wait(
     process: subprocess.Popen[bytes], log: Path, place: dict[str, Any], password: str, program: Program
 ) -> tuple[str, bool] | None:
-    """The server's version and whether it has TLS, once it answers; None if it ended because its port was taken."""
+    """Wait for the server. Returns its version and whether it has TLS; None if its port was taken."""
     deadline = time.monotonic() + START_SECONDS
     reason: Exception | None = None
     while time.monotonic() < deadline:
@@ -487,8 +487,8 @@ def _wait(
                 f"Starting {program.path}: it ended with code {process.returncode}.\n{_end_of(log)}"
             )
         try:
-            # The password is new, so what answers to it is this server and no other that sits on the port.
-            # The other may also accept and say nothing, hence the timeouts.
+            # The password is new, so only this server accepts it, not another on the same port. Another program could
+            # accept the connection and stay silent, hence the timeouts.
             with pymysql.connect(
                 host=place["host"],
                 port=place["port"],
@@ -503,7 +503,7 @@ def _wait(
                 version = str(cursor.fetchone()[0])
                 cursor.execute(
                     "SHOW GLOBAL VARIABLES LIKE 'have_ssl'"
-                )  # MySQL 9 has none, and always has TLS
+                )  # MySQL 9 has no such variable, and always has TLS
                 return version, (cursor.fetchone() or ("", "YES"))[1] == "YES"
         except (pymysql.MySQLError, OSError) as error:
             reason = error
@@ -514,8 +514,8 @@ def _wait(
 
 
 def _accounts(flavor: Flavor, password: str) -> str:
-    # One statement a line, as --init-file wants it. Names are not resolved, so TCP needs an account for any
-    # host; MariaDB's root without password at 127.0.0.1 would be the closer match.
+    # One statement a line, as --init-file requires. Names are not resolved, so TCP needs an account for any host. In
+    # MariaDB, root without password at 127.0.0.1 would match first.
     lines = [f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';"]
     if flavor == "mariadb":
         lines.append("DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1';")

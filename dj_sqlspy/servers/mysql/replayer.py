@@ -1,7 +1,7 @@
-"""Replayer: the statements of a manifest, sent again, each in the session that it was captured in.
+"""Replayer: sends the statements of a manifest again, each in the session of its capture.
 
-In: connections to servers that hold a slice, or its source; texts that somebody else may have written. Out: digests of
-what the servers answer. Nothing but a read is sent (`gate`), and only in a transaction that cannot write.
+In: connections to servers with a slice or its source, and texts from an untrusted source. Out: digests of the answers.
+Only reads are sent (`gate`), in a transaction that cannot write.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class MySQLReplayer:
     Parameters
     ----------
     *connections : pymysql connection
-        Their own settings are those of a statement whose connection had set nothing.
+        Their own settings apply to a statement whose connection had set nothing.
     """
 
     def __init__(self, *connections: Any) -> None:
@@ -54,14 +54,14 @@ class MySQLReplayer:
         state : sequence of str
             What the statement's connection had set.
         own : bool
-            It is the text as captured; False if it was written anew, for a session without modes.
+            True for the text as captured, False for one that was rewritten for a session without modes.
         digits, forms
             As of `results.digest`.
 
         Raises
         ------
         Refused
-            If it is not sent, or the server refuses it.
+            If the gate or the server refuses it.
         Interrupted, ConnectionLost
         """
         keeper = next(keeper for one, keeper in self._keepers if one is connection)
@@ -78,7 +78,7 @@ class MySQLReplayer:
         return results.digest(connection, sql, digits, forms, session.encoding if own else "utf-8")
 
     def close(self) -> None:
-        """Give the connections their own settings again."""
+        """Restore the connections' own settings."""
         for _, keeper in self._keepers:
             with told():
                 keeper.use(PLAIN, rewritten=False)

@@ -1,13 +1,12 @@
-"""Results: compare what two servers return for one statement, without holding it in memory.
+"""Results: compares the results of one statement on two servers without holding them in memory.
 
-In: connections whose results come as bytes, just as the server sends them, so that no conversion hides a
-difference. Out: a `Digest` of a result, and the rows of one result that the other lacks. A result is
-streamed and kept as its number of rows and a sum of digests of its rows (a multiset hash: Clarke et al.,
-2003); only where two of these differ both results are read again to find the rows, with 8 bytes of memory a
-row. It does not know what the statements are for.
+In: connections whose results are bytes, exactly as the server sends them, so that no conversion hides a difference.
+Out: a `Digest` of a result, and the rows of one result that are not in the other. A result is streamed. Its number of
+rows and the sum of the digests of its rows are kept (a multiset hash: Clarke et al., 2003). If two of these differ,
+both results are read again to find the rows, with 8 bytes of memory a row.
 
-Two servers that run at the same time are compared by what they send, byte for byte. A digest that is kept for
-others, who may have another version or flavor, is taken over values in a fixed form (`Forms`): `digests` says how.
+Two running servers are compared byte for byte. A digest that is stored, for servers of other versions or flavors, uses
+values in a fixed form (`Forms`), which `replay.digests` defines.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from ..results import ALL_DIGITS, Difference, Digest, Forms
 from . import wire
 from .told import told
 
-# Rows shown of a result that differs, and the characters shown of a value.
+# How many differing rows are shown, and how many characters of a value.
 ROWS_SHOWN = 5
 VALUE_SHOWN = 40
 
-# Of the sum of the digests of rows, which are SHA-256.
+# Modulus of the sum of the rows' SHA-256 digests.
 MODULUS = 1 << 256
 
-# What a column holds, by the type that the server names with a result; all others are "text", as they are sent.
+# Forms of columns by the type that the server sends with a result. All others are "text", unchanged.
 FORM_OF_TYPE = {FIELD_TYPE.FLOAT: "float", FIELD_TYPE.DOUBLE: "float", FIELD_TYPE.JSON: "json"}
 
 Row: TypeAlias = "tuple[bytes | None, ...]"
-Counts: TypeAlias = "tuple[Any, Any]"  # distinct digests, sorted, and how often each is there
+Counts: TypeAlias = "tuple[Any, Any]"  # distinct digests, sorted, and the number of times each occurs
 
 
 def _stream(connection: Any, sql: str) -> Iterator[Any]:
@@ -46,9 +45,9 @@ def _stream(connection: Any, sql: str) -> Iterator[Any]:
 
 
 def _packets(connection: Any, sql: str, encoding: str = "utf-8") -> Iterator[Any]:
-    """The fields of a result, then its rows as they are sent."""
+    """The fields of a result, then its rows as sent."""
     with told():
-        # older PyMySQL writes bytes that are no text into a statement as lone surrogates
+        # older PyMySQL writes bytes that are not valid text as lone surrogates
         yield from wire.stream(connection, sql.encode(encoding, "surrogateescape"))
 
 
@@ -68,14 +67,14 @@ def digest(
     Parameters
     ----------
     connection : pymysql connection
-        Its results come as bytes.
+        Its results must be bytes.
     sql : str
     digits : int, optional
-        Bring values into their fixed form first, floats with this many significant digits. Default: as sent.
+        First convert values to their fixed form, floats with this many significant digits. Default: as sent.
     forms : sequence of str, optional
-        What the columns hold. Default: what the server says.
+        Forms of the columns. Default: from the types that the server sends.
     encoding : str
-        That the text is sent in.
+        Encoding in which the text is sent.
     """
     packets = _packets(connection, sql, encoding)
     fields = next(packets)
@@ -99,7 +98,7 @@ def digest(
 
 
 def row_digest(row: Sequence[bytes | None]) -> bytes:
-    """SHA-256 of a row: for each value ``n`` if it is NULL, else ``v``, its length in bytes, ``:``, the bytes.
+    """SHA-256 of a row. A value is ``n`` if it is NULL, else ``v``, its length in bytes, ``:`` and its bytes.
 
     >>> row_digest([b"12", None]) == hashlib.sha256(b"v2:12n").digest()
     True
@@ -123,7 +122,7 @@ def _in_form(value: bytes | None, to_form: Callable[[bytes], bytes] | None) -> b
 
 
 def float_form(value: bytes, digits: int) -> bytes:
-    """A float as ``printf`` writes it with ``%.{digits - 1}e``, zero without a sign.
+    """A float printed with ``%.{digits - 1}e``, zero without a sign.
 
     >>> float_form(b"1e22", 17), float_form(b"-0", 4)
     (b'1.0000000000000000e+22', b'0.000e+00')
@@ -132,9 +131,9 @@ def float_form(value: bytes, digits: int) -> bytes:
 
 
 def json_form(value: bytes) -> bytes:
-    """JSON with sorted keys and no blanks in ASCII; numbers that are no 64-bit integers as `float_form` has them.
+    """JSON with sorted keys and no blanks, in ASCII. Numbers that are not 64-bit integers are as in `float_form`.
 
-    MySQL stores JSON parsed, and MariaDB as it was written. What is no JSON stays as it is.
+    MySQL stores JSON parsed, MariaDB as written. Invalid JSON stays unchanged.
 
     >>> json_form(b'{"b": [1.50, 2], "a": "x"}')
     b'{"a":"x","b":[1.5000000000000000e+00,2]}'
@@ -161,7 +160,7 @@ def _json_text(value: Any) -> str:
 
 
 def difference(one: Any, other: Any, sql: str) -> tuple[Difference, Difference]:
-    """Rows that only the first, and rows that only the second connection returns for a statement."""
+    """For a statement, the rows that only the first and that only the second connection returns."""
     here, there = _counted(one, sql), _counted(other, sql)
     return _described(one, sql, _subtract(here, there)), _described(other, sql, _subtract(there, here))
 
@@ -177,7 +176,7 @@ def _counted(connection: Any, sql: str) -> Counts:
 
 
 def _subtract(one: Counts, other: Counts) -> dict[int, int]:
-    """What is in the one more often than in the other; memory only for what differs."""
+    """What occurs more often in the first than in the second. It needs memory only for differences."""
     digests, counts = one
     positions: Any = np.searchsorted(other[0], digests)
     positions[positions == len(other[0])] = 0
@@ -194,7 +193,7 @@ def _described(connection: Any, sql: str, wanted: Mapping[int, int]) -> Differen
     columns = _names(next(rows))
     shown: list[str] = []
     left = dict(wanted)
-    for row in rows:  # to the end, or the connection could not be used again
+    for row in rows:  # to the end, so that the connection can be used again
         key = _short_digest(row)
         if len(shown) < ROWS_SHOWN and left.get(key):
             left[key] -= 1
@@ -203,7 +202,7 @@ def _described(connection: Any, sql: str, wanted: Mapping[int, int]) -> Differen
 
 
 def as_text(value: bytes | str | None) -> str:
-    """A value as a person reads it; bytes that are no text in hexadecimal."""
+    """A value as readable text; bytes that are not valid text in hexadecimal."""
     if value is None:
         return "NULL"
     if isinstance(value, str):

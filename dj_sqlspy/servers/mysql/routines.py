@@ -1,8 +1,8 @@
-"""Routines: stored functions that statements and views call, as far as a slice can hold them.
+"""Routines: stored functions that statements and views call, if a slice can hold them.
 
-In: a cursor on the source, and names. Out: for each function either what creates it elsewhere, or in words why it is
-not brought. Only those are that compute with their arguments alone: what one reads from tables may not be in a slice.
-That is looked at in the text of the function, since NO SQL and READS SQL DATA are mere declarations.
+In: a cursor on the source, and names. Out: for each function the statement that creates it, or the reason why a slice
+cannot have it. A slice takes only functions that compute from their arguments alone, since rows that a function reads
+may not be in the slice. The text of the function decides, because NO SQL and READS SQL DATA are mere declarations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .told import text_of, told
 
 Name = tuple[str, str]
 
-# Words of statements that read, write or do what cannot be told.
+# Words of statements that read, write or have unknown effects.
 _NOT_ALONE = frozenset(
     """
 SELECT INSERT UPDATE DELETE REPLACE TRUNCATE CALL EXECUTE PREPARE HANDLER LOAD TABLE CREATE DROP ALTER LOCK NEXTVAL
@@ -29,7 +29,7 @@ SETVAL GET_LOCK SLEEP
 """.split()  # noqa: SIM905
 )
 
-# Modes of a session that both servers know.
+# Words of sql_mode that both servers know.
 _MODES = frozenset(
     """
 ANSI_QUOTES PIPES_AS_CONCAT NO_BACKSLASH_ESCAPES HIGH_NOT_PRECEDENCE IGNORE_SPACE NO_UNSIGNED_SUBTRACTION
@@ -39,9 +39,9 @@ STRICT_TRANS_TABLES STRICT_ALL_TABLES ERROR_FOR_DIVISION_BY_ZERO NO_ZERO_DATE NO
 
 
 def reads_only(connection: Any) -> ReadsOnly:
-    """Tells of stored functions whether they are known to read only; the server is asked once for each.
+    """A function that tells whether a stored function is known to only read; it asks the server once for each.
 
-    A function without a schema is known if all of its name are.
+    A function without a schema counts as known if all functions of its name are.
     """
 
     @cache
@@ -63,13 +63,13 @@ def reads_only(connection: Any) -> ReadsOnly:
 
 
 def stored_functions(cursor: Any, names: Iterable[Name]) -> dict[Name, Created | str]:
-    """What creates each function, or why it cannot be brought; those that they call in turn stand before them.
+    """The statement that creates each function, or why a slice cannot have it. Functions follow those that they call.
 
     Parameters
     ----------
     cursor : cursor of PyMySQL, on the source
     names : iterable of (schema, name)
-        Those that the account does not see, or that are none of the database's, have a reason.
+        For names that the account does not see or that are no stored functions, the result is a reason.
     """
     found: dict[Name, Created | str] = {}
     for name in names:
@@ -117,7 +117,7 @@ def _add(cursor: Any, name: Name, found: dict[Name, Created | str], above: tuple
 
 
 def _shown(cursor: Any, schema: str, name: str) -> tuple[str | None, set[str], str]:
-    """The text of a function, the words of its sql_mode, and the collation of its texts."""
+    """The text of a function, the words of its sql_mode, and its collation."""
     try:
         with told():
             cursor.execute(f"SHOW CREATE FUNCTION {MYSQL.full_name(schema, name)}")
@@ -128,7 +128,7 @@ def _shown(cursor: Any, schema: str, name: str) -> tuple[str | None, set[str], s
 
 
 def _of_schema(cursor: Any, schema: str, names: Sequence[str]) -> list[Name]:
-    """Those of the names that are functions of a schema."""
+    """The names that are functions of a schema."""
     if not names:
         return []
     cursor.execute(

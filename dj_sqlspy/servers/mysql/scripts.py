@@ -1,8 +1,7 @@
 """Scripts: ``dump.sh`` and ``restore.sh`` for a MySQL or MariaDB source.
 
-In: the rows of each table, and the `Source`. Out: text. The fixed part of the scripts stands in ``scripts/`` as one
-would read it; here the lists of the slice are written into it. Nothing here runs a script, writes a file or knows a
-password.
+In: the rows of each table, and the `Source`. Out: text. The fixed part of each script is a file in ``scripts/``; this
+module inserts the lists of the slice. It runs no script, writes no file and knows no password.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from .checksums import row_checksum
 from .collations import NAMES
 from .dialect import MYSQL
 
-# Linux refuses a single argument of more than 128 KiB, wherever the limit of all arguments together is.
+# Linux refuses a single argument longer than 128 KiB.
 LONGEST_ARGUMENT = 128 * 1024 - 1
 
 
 def longest_condition(table: Table, contents: Mapping[str, str]) -> int:
-    """Bytes that a condition on rows of a table may have in dump.sh."""
-    # what dump_rows in dump.sh puts around a condition, with each name written once more than it is
+    """The longest condition on a table that dump.sh can use, in bytes."""
+    # the text that dump_rows in dump.sh adds to a condition, with a margin: each name counts once more than needed
     words = f"{table.full_name}{_columns(table, contents)}{_key(table)}"
     around = len(words.encode()) + 256
     return LONGEST_ARGUMENT - around
@@ -39,12 +38,12 @@ def dump_script(
     Parameters
     ----------
     rows : sequence of Rows
-        Of all base tables of the slice, parents first; of some there may be none.
+        For all base tables of the slice, parents first. Some may have no rows.
     source : Source
     title, summary : str
-        In words what is dumped, and how much.
+        What is dumped, and how much, in words.
     key_tables : iterable of (table, table of its keys), optional
-        Tables of keys that long restrictions were written into.
+        Tables of keys that replace long restrictions.
     """
     dumped = [part for part in (*rows, *source.lineage) if part.conditions]
     has_generated = any(column.generated for part in rows for column in part.table.columns)
@@ -89,7 +88,7 @@ def restore_script(
 
 
 def _demands(structure: Structure) -> str:
-    """Functions of the shell that say what servers of a flavor must have, and what becomes something else there."""
+    """Shell functions with what servers of a flavor must support, and what is changed for them."""
     name = NAMES[structure.flavor]
     demands = [*((what, "") for what in structure.refused), *structure.demands]
     collations = [words for words in structure.collations if len(words) > 1]
@@ -102,7 +101,7 @@ def _demands(structure: Structure) -> str:
 
 
 def _structure_text(structure: Structure, schemas: Iterable[Schema]) -> str:
-    """Statements that create what a structure holds, each between comments that name it."""
+    """Statements that create the parts of a structure, each between comments with its name."""
     known = {words[0] for words in structure.collations if len(words) > 1}
     lines = [
         "SET NAMES utf8mb4;",
@@ -126,10 +125,10 @@ def _finish_text(structure: Structure) -> str:
 
 
 def orphans(fk: ForeignKey) -> str:
-    """The rows that have no parent, as FROM and WHERE of a SELECT.
+    """FROM and WHERE of a SELECT of the rows without a parent.
 
-    A row with a NULL in one of the columns refers to nothing (MATCH SIMPLE, the only kind on both servers). The parent
-    is not joined: of a joined row the date 0000-00-00 IS NULL.
+    A row with a NULL in one of the columns has no parent to look for (MATCH SIMPLE, the only kind on both servers). An
+    outer join would be wrong, since the date 0000-00-00 IS NULL.
 
     >>> print(orphans(ForeignKey("f", "`s`.`b`", ("x",), "`s`.`a`", ("y",))))
     `s`.`b` AS `c` WHERE `c`.`x` IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `s`.`a` AS `p` WHERE `c`.`x` = `p`.`y`)
@@ -152,11 +151,11 @@ def _sum_words(part: Rows) -> tuple[str, str]:
 
 
 def _columns(table: Table, contents: Mapping[str, str]) -> str:
-    """What to select: all, or every column by name, with FLOAT as DOUBLE and excluded contents replaced.
+    """The select list: ``*``, or every column by name, with FLOAT as DOUBLE and excluded contents replaced.
 
-    Both servers print a FLOAT with six significant digits, so that 16777216 would come back as 16777200.
-    Times a double 1 it is exactly the same number, and is printed with as many digits as it needs.
-    Names with a backtick are written out since mydumper does not quote them.
+    Both servers print a FLOAT with six significant digits, so 16777216 would become 16777200. Multiplied by a double 1
+    it is exactly the same number, printed with all digits. Names with a backtick are written out because mydumper
+    does not quote them.
     """
     if not contents and not any(c.data_type == "float" or "`" in c.name for c in table.columns):
         return "*"
@@ -172,7 +171,7 @@ def _key(table: Table) -> str:
 
 
 def _calls(lines: Iterable[Sequence[str]]) -> str:
-    """Lines of a shell function that calls its arguments with each list of words.
+    """Lines of a shell function that runs its arguments with each list of words.
 
     >>> print(_calls([("lab", "#species"), ("lab", "session")]))
         "$@" 'lab' '#species'
@@ -183,7 +182,7 @@ def _calls(lines: Iterable[Sequence[str]]) -> str:
 
 
 def _shell_word(text: str) -> str:
-    r"""A word that bash reads as it is, on one line.
+    r"""A text as one bash word on one line.
 
     >>> print(_shell_word("`a` = $HOME"), _shell_word("it's\n"))
     '`a` = $HOME' $'it\'s\n'
@@ -199,7 +198,7 @@ def _one_line(text: str) -> str:
 
 
 def _fill(script: str, **values: str) -> str:
-    """The script with its ``@words@`` replaced, in one pass: what is put in is not looked at again."""
+    """The script with its ``@words@`` replaced in one pass, so inserted text is not replaced again."""
     values |= {part: _template(f"{part}.sh") for part in ("client", "mydumper")}
     values["version"] = __version__
     return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], _template(script))
@@ -209,7 +208,7 @@ def _template(name: str) -> str:
     return resources.files(__package__).joinpath("scripts").joinpath(name).read_text(encoding="utf-8")
 
 
-# ---- scripts that anyone may have written ----------------------------------------------------------------------
+# ---- scripts from an untrusted source --------------------------------------------------------------------------
 
 _WORD = r"(?:'[^'\n]*'|\$'(?:[^'\\\n]|\\['\\n]|\\[0-7]{3})*')"
 _CALLS = rf'(?:    :|    "\$@"(?: {_WORD})+(?:\n    "\$@"(?: {_WORD})+)*)'
@@ -217,11 +216,11 @@ _LISTS = r"\w+_of_(?:MySQL|MariaDB)\(\) \{\n" + _CALLS + r"\n\}"
 
 
 def _lines_before(end: str) -> str:
-    """Lines of which none is the one that ends them."""
+    """A pattern of lines before the line ``end``."""
     return rf"(?!{re.escape(end)}\n).*(?:\n(?!{re.escape(end)}\n).*)*"
 
 
-# What can stand in the place of each word: lists of quoted words, SQL that is only printed, or plain text.
+# Patterns for the values of each ``@word@``: lists of quoted words, SQL that is only printed, or plain text.
 _HOLES = {
     "title": ".*",
     "structure": _lines_before("-- Rows."),
@@ -245,9 +244,9 @@ _HOLES = {
 
 
 def is_own(script: str, text: str) -> bool:
-    """Whether a text is one that `dump_script` or `restore_script` of this version can write.
+    """Whether `dump_script` or `restore_script` of this version can have written a text.
 
-    Then all that runs is the fixed part, which is the package's, and what stands in its gaps are words and SQL.
+    If so, only the package's fixed part runs, and its gaps contain only words and SQL.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Session: the settings of a connection that a result can depend on, and how statements are replayed in them.
+"""Session: gives the connections of a replay the settings that results can depend on.
 
-In: PyMySQL connections to a source and to a server that a slice was loaded into. Out: the same settings on both,
-results as the servers send them, one consistent snapshot on each.
+In: PyMySQL connections to a source and to a server with the loaded slice. Out: the same settings on both, results as
+the servers send them, one consistent snapshot on each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .collations import Flavor, becomes, is_near
 from .dialect import MYSQL
 from .snapshot import begin, told
 
-# Settings of a session that a result can depend on; the slice's session gets those of the source's.
+# Session settings that a result can depend on. They are copied from the source's session to the slice's.
 SESSION = (
     "sql_mode",
     "collation_connection",
@@ -29,7 +29,7 @@ SESSION = (
 
 
 def match_sessions(source: Any, loaded: Any) -> list[str]:
-    """Give the session on the slice the settings of that on the source; those that it does not take, in words."""
+    """Copy the session settings of the source to the slice. Returns those it refuses, in words."""
     with source.cursor() as ask, loaded.cursor() as tell:
         ask.execute("SELECT " + ", ".join(f"@@SESSION.{name}" for name in SESSION))
         values = (value.decode() for value in ask.fetchone())
@@ -45,7 +45,7 @@ def match_sessions(source: Any, loaded: Any) -> list[str]:
             zone = fixed
         try:
             tell.execute(f"SET SESSION time_zone = {_quoted(zone)}")
-        except pymysql.MySQLError:  # the server has no table of named time zones
+        except pymysql.MySQLError:  # the server has no named time zones
             tell.execute(f"SET SESSION time_zone = {_quoted(fixed)}")
     return refused
 
@@ -56,7 +56,7 @@ def _quoted(text: str) -> str:
 
 @contextlib.contextmanager
 def as_sent(connection: Any) -> Iterator[None]:
-    """Results of this connection as bytes, just as the server sends them."""
+    """In a block, results of this connection are bytes, exactly as the server sends them."""
     kept = connection.decoders, connection.use_unicode
     connection.decoders, connection.use_unicode = {}, False
     try:
@@ -67,7 +67,7 @@ def as_sent(connection: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_moment(connection: Any) -> Iterator[None]:
-    """Read from one moment of the database in this block."""
+    """In a block, read one consistent state of the database."""
     with connection.cursor() as cursor:
         begin(cursor)
     try:
@@ -83,9 +83,9 @@ def reading_tables(connection: Any) -> None:
 
 
 def set_session(connection: Any, settings: Mapping[str, str]) -> list[str]:
-    """Set the session as it was recorded; the settings that this server does not know, in words.
+    """Restore recorded session settings. Returns those that this server does not know, in words.
 
-    A collation that it does not know becomes the one that finds the same texts equal.
+    An unknown collation is replaced by an equal one.
     """
     refused = []
     with connection.cursor() as cursor:
@@ -103,7 +103,7 @@ def set_session(connection: Any, settings: Mapping[str, str]) -> list[str]:
 
 
 def _refusal(cursor: Any, name: str, value: str) -> str:
-    """Set a setting; why the server does not take it, or nothing."""
+    """Change a setting. Returns why the server refuses it, or ""."""
     words = value if value.isdigit() else _quoted(value)
     try:
         cursor.execute(f"SET SESSION {MYSQL.quote(name)} = {words}")
@@ -113,7 +113,7 @@ def _refusal(cursor: Any, name: str, value: str) -> str:
 
 
 def _equals(collation: str) -> Iterator[str]:
-    """Collations of the other flavor that equal one."""
+    """Equal collations of the other flavor."""
     pairs: tuple[tuple[Flavor, Flavor], ...] = (("mysql", "mariadb"), ("mariadb", "mysql"))
     for source, target in pairs:
         for other in becomes(collation, source, target):
@@ -122,19 +122,19 @@ def _equals(collation: str) -> Iterator[str]:
 
 
 def _known_modes(cursor: Any, modes: str) -> str:
-    """Those of the words of an sql_mode that this server knows."""
+    """The words of an sql_mode that this server knows."""
     known = []
     for mode in modes.split(","):
         try:
             cursor.execute(f"SET SESSION sql_mode = '{mode}'")
             known.append(mode)
-        except pymysql.MySQLError:  # said by the caller
+        except pymysql.MySQLError:  # the caller reports it
             continue
     return ",".join(known)
 
 
 def fixed_session(loaded: Any) -> dict[str, str]:
-    """The settings of the session, with the offset in the place of a time zone that another machine may not know."""
+    """The session settings, with an offset instead of a time zone that another machine may not know."""
     with loaded.cursor() as cursor:
         names = (*SESSION, "time_zone")
         cursor.execute("SELECT " + ", ".join(f"@@SESSION.{name}" for name in names))
@@ -152,7 +152,7 @@ def number(connection: Any, sql: str) -> int:
 
 
 def try_lock(connection: Any, name: str, seconds: int) -> bool:
-    """Whether this connection has a lock of the server's, which it keeps until it is closed."""
+    """Take a named lock of the server until the connection closes; False after waiting for ``seconds``."""
     with told(), connection.cursor() as cursor:
         cursor.execute("SELECT GET_LOCK(%s, %s)", (name, seconds))
         return bool(cursor.fetchone()[0] == 1)

@@ -1,9 +1,8 @@
 """Snapshot: queries on one connection to a MySQL or MariaDB, in one consistent read-only snapshot.
 
-In: a connection, SQL, and the session that it is asked in. Out: rows as the server printed them, or a digest of them.
-What the server answers an error to is raised as `Refused`, a connection that is gone as `ConnectionLost`. The text of
-a statement is sent by `answer` alone: its caller has it from `gate`, and the transaction is seen to be one that cannot
-write.
+In: a connection, SQL, and a session for it. Out: rows as the server printed them, or a digest of them. An error of the
+server is raised as `Refused`, a lost connection as `ConnectionLost`. Only `answer` sends the text of a statement. Its
+caller took the text through `gate`, and `answer` checks that the transaction cannot write.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from .told import told as told
 
 T = TypeVar("T")
 
-# Rows of an answer that are given at once.
+# Rows in one block of an answer.
 _BLOCK = 10_000
 
-# Counts that are asked for in one query: enough to make the way to the server cheap, few enough to show progress.
+# Counts in one query: enough to save round trips, few enough to show progress.
 _TOGETHER = 16
 
 
 def plain_decoders() -> dict[Any, Any]:
-    """PyMySQL converters that leave every value as the server printed it."""
+    """PyMySQL converters that return every value as the server printed it."""
     return {key: value for key, value in pymysql.converters.conversions.items() if isinstance(key, type)}
 
 
 class _Pieces(SSCursor):  # type: ignore[misc]  # which has no types
-    """A cursor that reads an answer as it comes, and can be closed also where the connection is gone."""
+    """A cursor that streams an answer, and can be closed after the connection is lost."""
 
     connection: Any
 
@@ -60,7 +59,7 @@ class _Pieces(SSCursor):  # type: ignore[misc]  # which has no types
 
 
 class MySQLSnapshot:
-    """The `Snapshot` of a MySQL or MariaDB; its queries see one state of the database inside of a ``with`` block.
+    """The `Snapshot` of a MySQL or MariaDB. In a ``with`` block, its queries see one state of the database.
 
     Parameters
     ----------
@@ -79,35 +78,35 @@ class MySQLSnapshot:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        # a connection whose answer was not awaited, as by Ctrl-C, is of no more use
+        # a connection whose answer was not read to its end (Ctrl-C) cannot be used again
         if error is None or (isinstance(error, Exception) and not isinstance(error, ConnectionLost)):
             with told(), self.connection.cursor() as cursor:
                 cursor.execute("ROLLBACK")
 
     def start(self) -> None:
-        """Begin the snapshot, with the settings that rewritten queries need."""
+        """Begin the snapshot with the settings that rewritten queries need."""
         with told(), self.connection.cursor() as cursor:
-            # rewritten queries keep their meaning without the check that DataJoint's sql_mode asks for
+            # rewritten queries need not pass the check that DataJoint's sql_mode turns on
             cursor.execute("SET SESSION sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY', '')")
-            # A rule joins what a statement and its subqueries read, which can be two hundred tables. Servers look so
-            # many tables ahead for the best order as this says; each further one takes MySQL seven times as long.
-            # A comment for MySQL: MariaDB's lateral derived tables lose the group of NULL that <=> would find.
+            # A rule can join two hundred tables: all that a statement and its subqueries read. This limits how many
+            # tables ahead a server plans; each further one takes MySQL seven times as long. The switch is a comment
+            # for MySQL: MariaDB's lateral derived tables lose the group of NULL that <=> would find.
             cursor.execute(
                 "SET SESSION optimizer_search_depth = 4 /*M!, optimizer_switch = 'split_materialized=off' */"
             )
             begin(cursor)
 
     def session(self, texts: Sequence[str]) -> Session:
-        """The session that a connection had which had sent these texts."""
+        """The session of a connection that had sent these texts."""
         return self._keeper.session(texts)
 
     def send(self, run: Callable[[bytes], T], sql: str, encoding: str = "utf-8") -> T:
         """Run a query."""
-        # a statement may hold bytes that are no text, which the driver decoded to surrogates
+        # bytes in a statement that are not valid text were decoded to surrogates
         return run(sql.encode(encoding, "surrogateescape"))
 
     def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
-        """What the server answers the text of a statement, which passed the gate."""
+        """The server's answer to a statement that passed the gate."""
         sums, columns = self.answers(sql, session, own=own)
         rows, total = sums.get(b"", (0, 0))
         return Answer(rows, wire.digest_text(total), columns)
@@ -115,7 +114,7 @@ class MySQLSnapshot:
     def answers(
         self, sql: str, session: Session, first: int = 0, *, own: bool = False
     ) -> tuple[Sums, tuple[Column, ...]]:
-        """The rows of a query, summed up by the first of their values, and the columns behind these."""
+        """The rows of a query, summed up by their ``first`` values, and the columns after these."""
         with told():
             self._keeper.use(session, rewritten=not own)
             require_reading(self.connection)
@@ -126,7 +125,7 @@ class MySQLSnapshot:
             )
 
     def rows(self, sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN) -> Rows:
-        """What a query returns."""
+        """The rows of a query."""
         with told(), self.connection.cursor() as cursor:
             self._keeper.use(session, rewritten=True)
             if arguments is None:
@@ -137,7 +136,7 @@ class MySQLSnapshot:
             return result
 
     def blocks(self, sql: str, session: Session = PLAIN) -> Iterator[Rows]:
-        """What a query returns, in pieces."""
+        """The rows of a query, in blocks."""
         with told(), self.connection.cursor(_Pieces) as cursor:
             self._keeper.use(session, rewritten=True)
             self.send(cursor.execute, sql)
@@ -149,7 +148,7 @@ class MySQLSnapshot:
         return int(self.rows(sql, session=session)[0][0])
 
     def counts(self, queries: Iterable[str]) -> Iterator[int]:
-        """The numbers that many queries return, some of them asked for together."""
+        """The numbers that many queries return; several are sent as one."""
         waiting: list[str] = []
         size = 0
         for sql in queries:
@@ -165,11 +164,11 @@ class MySQLSnapshot:
         return [int(number) for number in self.rows(f"SELECT {', '.join(f'({sql})' for sql in queries)}")[0]]
 
     def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
-        """Raise `Refused` where the server does not take a query; it is explained, and not run."""
+        """Raise `Refused` if the server would not run a query. It is only explained."""
         self.rows(f"EXPLAIN {sql}", session=session)
 
     def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:
-        """The catalog of schemas as far as the account can see it, its columns left for later."""
+        """The part of the catalog that the account can see. Columns are read later."""
         with told():
             found = read_catalog(self.connection, schemas, virtual, down=down, partial=True, columns=False)
             return replace(found, reads_only=reads_only(self.connection))
@@ -179,7 +178,7 @@ class MySQLSnapshot:
         return {row[0].lower() for row in self.rows("SELECT schema_name FROM information_schema.schemata")}
 
     def state(self) -> ServerState:
-        """What the server says of itself."""
+        """Version and settings that the server reports."""
         version, comment = self.rows("SELECT @@version, @@version_comment")[0]
         charset, zone = self.rows("SELECT @@character_set_server, @@time_zone")[0]
         return ServerState(version, flavor_of(version + comment), charset, zone)
@@ -191,13 +190,13 @@ class MySQLSnapshot:
 
 
 def begin(cursor: Any) -> None:
-    """Begin a consistent snapshot that only reads."""
+    """Begin a consistent read-only snapshot."""
     cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
 
 def flavor_of(version: str) -> Literal["mysql", "mariadb"]:
-    """Which of the two a server is, from what it says of its version.
+    """The flavor of a server, from its version.
 
     >>> flavor_of("10.11.19-MariaDB-0+deb12u1"), flavor_of("9.7.4")
     ('mariadb', 'mysql')

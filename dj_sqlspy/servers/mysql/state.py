@@ -1,8 +1,8 @@
-"""State: the session of a statement, from what its connection had sent before.
+"""State: restores the session of a statement from what its connection had sent before.
 
-In: the texts that `spy.state` kept. Out: a `Session`: statements that set the same again, or the reason why that
-cannot be; and a `Keeper`, which gives a connection these sessions. Each setting passed a gate of its own: it sets one
-variable of the session, of those that change what a statement means, to a value that no table is read for.
+In: the texts that `spy.state` recorded. Out: a `Session` with the statements that restore it, or the reason why that is
+impossible; and a `Keeper`, which sets these sessions on a connection. Each setting passes its own gate: it sets one
+session variable that changes the meaning of statements, to a value that reads no table.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .functions import SERVER_FUNCTIONS
 from .syntax import SYNTAX_MODES, Exact, Expr, Unsupported, function_name, statements_of
 from .told import text_of, told
 
-# What `spy.state` writes behind the character set that the driver was given.
+# The comment that `spy.state` adds to the character set of the driver.
 DRIVER = "/* the driver */"
 
-# Variables of a session that change what a statement returns. No other one is set again.
+# Session variables that change what a statement returns. No others are restored.
 MEANING = frozenset(
     """
 block_encryption_mode character_set_client character_set_connection character_set_results collation_connection
@@ -41,7 +41,7 @@ system_versioning_asof time_zone timestamp windowing_use_high_precision
 
 @dataclass
 class _Found:
-    """What was found in the texts so far."""
+    """What the texts so far have set."""
 
     settings: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
@@ -52,17 +52,17 @@ class _Found:
     encoding: str = "utf-8"
 
     def assigned(self, name: str, reason: str) -> None:
-        """A user variable has a value that cannot be had."""
+        """A user variable has a value that cannot be restored."""
         self.unknown[name.lower()] = reason
         self.variables.discard(name.lower())
 
     def may_be_assigned(self, reason: str) -> None:
-        """Any user variable may have another value now."""
+        """Any user variable may have changed."""
         self.variables.clear()
         self.unknown.setdefault("*", reason)
 
     def is_set(self, name: str) -> None:
-        """A user variable has the value that the last of the settings gives it."""
+        """A user variable has the value of the last setting."""
         self.unknown.pop(name.lower(), None)
         self.variables.add(name.lower())
 
@@ -71,7 +71,7 @@ class _Found:
 
 
 def read_session(texts: Sequence[str]) -> Session:
-    """The session that texts make, without what only the server can tell once they are set (`Keeper.complete`).
+    """The session after these texts. `Keeper.complete` adds what only the server can tell.
 
     >>> read_session(["SET time_zone = '+02:00', autocommit = 0"]).settings
     ("SET SESSION time_zone = '+02:00'",)
@@ -113,7 +113,7 @@ def _read(statement: Expr, text: str, found: _Found) -> None:
     elif isinstance(statement, exp.Query):
         for name in _assigned(statement):
             found.assigned(name, "it was assigned from a result")
-    # CALL, PREPARE and EXECUTE can assign any variable: of those that are not set later nothing is known
+    # CALL, PREPARE and EXECUTE can assign any variable, so those that are not set later are unknown
     elif isinstance(statement, exp.Command) and statement.name.upper() in ("CALL", "EXECUTE"):
         found.may_be_assigned(f"{_short(text)} may have assigned it")
 
@@ -166,14 +166,14 @@ def _read_item(item: Expr, text: str, found: _Found) -> None:
 
 
 def _why_not(value: Expr, found: _Found) -> str:
-    """Why a value cannot be had again, or ""."""
+    """Why a value cannot be restored, or ""."""
     for node in value.walk():
         if isinstance(node, exp.Table):
             return "it was set from a result"
         if isinstance(node, exp.Parameter) and (reason := found.why_unknown(node.name)):
             return reason
         if isinstance(node, (exp.PropertyEQ, exp.Command)):
-            return "it does more than set a value"
+            return "it does more than setting a value"
         name = function_name(node)
         if name is not None and name not in SERVER_FUNCTIONS:
             return f"the stored function {name.lower()} was called for it"
@@ -185,23 +185,23 @@ def _short(text: str) -> str:
     return line if len(line) <= 80 else f"{line[:80]} …"
 
 
-# Of a mode that changes how a value of a key is printed.
+# A word of sql_mode that changes how values of keys are printed.
 PADDED = "PAD_CHAR_TO_FULL_LENGTH"
 
-# Words of a mode that rewritten queries are asked without: they are written for a session that has none of them.
+# Words of sql_mode that are removed for rewritten queries, which are written for a session without them.
 _NOT_REWRITTEN = SYNTAX_MODES | {"ONLY_FULL_GROUP_BY", "ANSI"}
 
-# No limit at all, as the servers have it.
+# The servers' value for no limit.
 _NO_LIMIT = (1 << 64) - 1
 
 
 class Keeper:
-    """Gives a connection the session of one statement after the other.
+    """Sets the sessions of statements, one after the other, on a connection.
 
     Parameters
     ----------
     connection : pymysql connection
-        Whose own settings are those without a session.
+        Its own settings are those of a statement without a session.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -212,7 +212,7 @@ class Keeper:
         self._sessions: dict[tuple[str, ...], Session] = {(): PLAIN}
 
     def session(self, texts: Sequence[str]) -> Session:
-        """The session that texts make, as this server takes them."""
+        """The session after these texts on this server."""
         key = tuple(texts)
         if key not in self._sessions:
             found = read_session(key)
@@ -220,19 +220,19 @@ class Keeper:
                 with told():
                     found = self.complete(found)
             except Refused as error:
-                found = replace(found, problem=f"this server does not take what was set: {error}")
+                found = replace(found, problem=f"this server does not accept a setting: {error}")
             self._sessions[key] = found
         return self._sessions[key]
 
     def use(self, session: Session, *, rewritten: bool) -> None:
-        """Set the session, if it is not set already.
+        """Set the session if it is not already set.
 
         Parameters
         ----------
         session : Session
         rewritten : bool
-            For queries that were written anew: those are read without the modes that change how a text is read, in the
-            character set of this connection, and return all rows.
+            For rewritten queries: without the modes that change how a text is parsed, in the character set of this
+            connection, and without a limit of rows.
         """
         now = self._now
         if now is not None and now[0] is session and (now[1] == rewritten or not session.settings):
@@ -240,7 +240,7 @@ class Keeper:
         with self.connection.cursor() as cursor:
             if now is None or now[0].settings:
                 self._restore(cursor)
-            self._now = None  # where the server refuses a setting
+            self._now = None  # until the server has accepted all settings
             if session.settings:
                 if not self._own:
                     self._own = _variables(cursor)
@@ -252,7 +252,7 @@ class Keeper:
         self._now = (session, rewritten)
 
     def complete(self, session: Session) -> Session:
-        """The session with what the server says of it once it is set."""
+        """The session with what the server reports after it is set."""
         if session.problem or not session.names & {"sql_mode", "sql_select_limit"}:
             return session
         self.use(session, rewritten=False)
@@ -286,13 +286,13 @@ class Keeper:
 
 
 def _variables(cursor: Any) -> dict[str, Any]:
-    """The values of the variables that sessions set, as this server has them; None stands for its default."""
+    """This server's values of the variables that sessions set; None means the default."""
     marks = ", ".join(["%s"] * len(MEANING))
     cursor.execute(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({marks})", sorted(MEANING))
     found: dict[str, str | None] = {text_of(name): text_of(value) for name, value in cursor.fetchall()}
-    # a time that stands still, or none
+    # these hold a fixed time, or none
     found |= {name: None for name in ("timestamp", "system_versioning_asof") if name in found}
-    # numbers and switches are shown as texts, and a server takes no text for them
+    # numbers and switches are shown as texts, but a server does not accept texts for them
     return {name: None if value is None else _typed(value) for name, value in found.items()}
 
 

@@ -1,8 +1,8 @@
-"""Structure: what dumps need to know of a MySQL or MariaDB beside the tables of a slice.
+"""Structure: what a dump needs to know of a MySQL or MariaDB source besides the tables of the slice.
 
 In: a connection to the source, and the tables. Out: a `Source`: schemas, definitions of tables and views for servers of
-either flavor, rows of DataJoint's ``~lineage``, settings of the session. It reads no row of the lab's tables, but for
-times that not every server can hold.
+either flavor, rows of DataJoint's ``~lineage``, settings of the session. Of the lab's rows it only looks for
+TIMESTAMPs that some servers cannot store.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .snapshot import flavor_of, told
 from .translate import translate
 from .translated import Translated
 
-# DataJoint 2.x describes a schema's tables in this one: its structure, and the rows about exported tables.
+# DataJoint 2.x describes the tables of a schema in this one. The dump has the rows about exported tables.
 LINEAGE_TABLE = "~lineage"
 
-# What is noted of the session that the statements are replayed in.
+# Settings of the replay session that are recorded.
 SETTINGS = (
     "sql_mode",
     "time_zone",
@@ -39,7 +39,7 @@ SETTINGS = (
     "lower_case_table_names",
 )
 
-# Bytes of a list of conditions that a query may hold.
+# Limit of the conditions in one query, in bytes.
 _LIST_BYTES = 400_000
 
 Conditions = Callable[[int], Sequence[str]]
@@ -54,7 +54,7 @@ def read_source(
     filled: Mapping[str, Conditions],
     comments: bool = True,
 ) -> Source:
-    """Read what the scripts need to know of the source.
+    """Read what the scripts need to know about the source.
 
     Parameters
     ----------
@@ -67,21 +67,21 @@ def read_source(
     functions : sequence of Created
         Stored functions to create.
     filled : mapping
-        For full names of the tables that have rows in the slice, what returns conditions that select these, none longer
-        than a number of bytes.
+        For each table with rows in the slice, by full name: a function that returns conditions which select these rows,
+        none longer than a given number of bytes.
     comments : bool
-        Whether tables and columns keep their comments.
+        Whether to keep comments of tables and columns.
 
     Raises
     ------
     BundleError
-        If a table is such that not even a server like the source could be given it.
+        If not even a server like the source can have one of the tables.
     """
     seen = [catalog.tables[name] for name in views]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT VERSION(), {', '.join(f'@@{name}' for name in SETTINGS)}")
         version, *settings = map(str, cursor.fetchone())
-        # as definitions are printed in, and as they are run in again
+        # the settings with which definitions are printed here and run again later
         cursor.execute("SET SESSION time_zone = '+00:00', sql_mode = ''")
         flavor = flavor_of(version)
         lineage = _lineage_rows(cursor, tables, catalog, sorted({table.schema for table in tables}))
@@ -141,9 +141,9 @@ def _schemas(cursor: Any, names: Sequence[str]) -> tuple[Schema, ...]:
 
 
 def read_definition(cursor: Any, table: str) -> Definition:
-    """The definition of a table, where information_schema holds no character of four bytes.
+    """The definition of a table from SHOW CREATE TABLE; information_schema cannot hold four-byte characters.
 
-    The default of a column of bytes stands in it as it is, so the driver must not decode it.
+    It may contain the raw bytes of a default, so the driver must not decode it.
     """
     connection = cursor.connection
     before, connection.use_unicode = connection.use_unicode, False
@@ -179,7 +179,7 @@ def _structure(
 ) -> Structure:
     """The structure for servers of a flavor.
 
-    ``views`` come with the collations of their texts; ``late`` names columns with times that not all servers can hold.
+    ``views`` are given with the collations of their texts. ``late`` names columns with TIMESTAMPs after 2038.
     """
     created = [*sequences]
     finish = []
@@ -222,7 +222,7 @@ def _structure(
 
 
 def _create_view(view: Table, collation: str) -> Created:
-    """With the names of its columns, which MySQL's information_schema does not have in the definition."""
+    """CREATE VIEW with column names, which MySQL's information_schema leaves out of the definition."""
     names = MYSQL.columns(column.name for column in view.columns)
     sql = f"CREATE SQL SECURITY INVOKER VIEW {MYSQL.quote(view.name)} ({names}) AS {view.view_sql}"
     return Created(
@@ -235,7 +235,7 @@ def _create_view(view: Table, collation: str) -> Created:
 
 
 def _literals(cursor: Any, view: Table) -> str:
-    """The collation that texts in the definition of a view have."""
+    """The collation of texts in the definition of a view."""
     cursor.execute(
         "SELECT collation_connection FROM information_schema.views WHERE table_schema = %s AND table_name = %s",
         (view.schema, view.name),
@@ -244,7 +244,7 @@ def _literals(cursor: Any, view: Table) -> str:
 
 
 def _sequences(cursor: Any, work: Iterable[Translated]) -> list[Created]:
-    """The sequences that defaults need, as they were when they were made."""
+    """The sequences that defaults need, with their initial values."""
     out = []
     for name in dict.fromkeys(name for one in work for name in one.sequences):
         schema, sequence = split_full_name(name)
@@ -260,12 +260,12 @@ def _sequences(cursor: Any, work: Iterable[Translated]) -> list[Created]:
     return out
 
 
-# What a TIMESTAMP holds at most, but for MariaDB from 11.5 on.
+# The last second that a TIMESTAMP can store, except in MariaDB from 11.5 on.
 _LAST_SECOND = 2**31 - 1
 
 
 def _late_times(cursor: Any, tables: Iterable[Table], filled: Mapping[str, Conditions]) -> Iterable[str]:
-    """Columns that hold a TIMESTAMP after 2038 in a row of the slice, in words."""
+    """Columns with a TIMESTAMP after 2038 in a row of the slice, in words."""
     for table in tables:
         names = [column.name for column in table.columns if column.data_type == "timestamp"]
         if not names or table.full_name not in filled:
@@ -313,13 +313,13 @@ def _lineage_rows(
 def stored_functions(
     connection: Any, names: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], Created | str]:
-    """What creates each stored function, or why a slice cannot have it (see `routines`)."""
+    """The statement that creates each stored function, or why a slice cannot have it (see `routines`)."""
     with connection.cursor() as cursor:
         return routines.stored_functions(cursor, names)
 
 
 def unique_columns(connection: Any, table: Table) -> list[tuple[str, str]]:
-    """Name of each unique key of a table but the primary one, with each of its columns (or expressions, of MySQL)."""
+    """Pairs of a unique key's name and one of its columns (in MySQL also expressions), without the primary key."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT VERSION()")
         maria = flavor_of(str(cursor.fetchone()[0])) == "mariadb"
@@ -333,15 +333,15 @@ def unique_columns(connection: Any, table: Table) -> list[tuple[str, str]]:
 
 
 def fill_key_table(connection: Any, name: str, table: Table, conditions: Sequence[str], rows: int) -> int:
-    """Make a table of the keys of rows, unless one with as many rows is there; how many rows it has.
+    """Create a table of the keys of some rows, unless it exists with the same number. Returns its number of rows.
 
     Parameters
     ----------
     connection : pymysql connection
     name : str
-        Of the table of keys.
+        Name of the table of keys.
     table : Table
-        Whose keys; each of ``conditions`` selects some of its rows, and all together ``rows``.
+        The table with the rows. The ``conditions`` select parts of them, together ``rows`` rows.
 
     Raises
     ------
@@ -350,7 +350,7 @@ def fill_key_table(connection: Any, name: str, table: Table, conditions: Sequenc
     """
     keys = MYSQL.columns(table.primary_key)
     with told(), connection.cursor() as cursor:
-        # of the same types, character sets and collations as there
+        # with the same types, character sets and collations
         cursor.execute(
             f"CREATE TABLE IF NOT EXISTS {name} (PRIMARY KEY ({keys})) SELECT {keys} FROM {table.full_name} LIMIT 0"
         )
@@ -363,7 +363,7 @@ def fill_key_table(connection: Any, name: str, table: Table, conditions: Sequenc
 
 
 def missing_tables(connection: Any, names: Sequence[str]) -> list[str]:
-    """Those of tables or views, by full name, that the account does not see."""
+    """Full names of the tables and views that the account does not see."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_schema, table_name FROM information_schema.tables"
@@ -375,7 +375,7 @@ def missing_tables(connection: Any, names: Sequence[str]) -> list[str]:
 
 
 def table_names(connection: Any, schema: str) -> set[str]:
-    """The tables and views of a schema that the account sees; on a connection of DataJoint too."""
+    """The tables and views of a schema that the account sees. Also takes a DataJoint connection."""
     query = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
     if hasattr(connection, "cursor"):
         with connection.cursor() as cursor:
@@ -385,9 +385,9 @@ def table_names(connection: Any, schema: str) -> set[str]:
 
 
 def settle_columns(connection: Any, schema: str, tables: Collection[str]) -> None:
-    """Let texts differ in case and accents in tables that DataJoint declared, and let both of its lines read them.
+    """Make texts binary in tables that DataJoint declared, and make the tables readable for both of its lines.
 
-    The types of texts cannot name a collation in a definition; 2.x puts them into comments that 0.14 refuses.
+    A DataJoint definition cannot name the collation of a text. 2.x writes types into comments, which 0.14 refuses.
     """
     found = connection.query(
         "SELECT table_name, column_name, column_type, data_type, column_comment FROM information_schema.columns"

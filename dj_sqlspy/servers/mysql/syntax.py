@@ -1,7 +1,7 @@
-"""Syntax: SQL text to a sqlglot expression and back, with the meaning that MySQL and MariaDB give it.
+"""Syntax: converts SQL text to a sqlglot expression and back without changing its meaning in MySQL and MariaDB.
 
-In: the text of a statement. Out: its expression, in the dialect `Exact`, and what can be told from that alone: the
-SELECT that it reads by, the tables that it names. It knows no table and resolves no name.
+In: the text of a statement. Out: its expression in the dialect `Exact`, and the tables that it names. It has no catalog
+and resolves no name.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Expr: TypeAlias = exp.Expr
 
 
 class Unsupported(Exception):
-    """A construct that lineage does not analyse; the text says which and why."""
+    """A construct that lineage cannot analyse; the message says which and why."""
 
 
 # ---------------------------------------------------------------- the dialect
 
 
 def is_row(node: Expr) -> bool:
-    """True for a row constructor with the word ROW."""
+    """Whether a node is a row constructor with the word ROW."""
     return isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROW"
 
 
-# Functions that lineage or the grammar must know. sqlglot would write many of the others as another one, equal
-# in its view (LOG10(x) as LOG(10, x), which rounds otherwise), or take a stored function for one of another
-# database's: these stay under the names and with the arguments that they came with.
+# Functions that lineage or the grammar must know. All others keep their names and arguments: sqlglot would replace many
+# of them by one that it considers equal (LOG10(x) by LOG(10, x), which rounds differently), or take a stored function
+# for a function of another database.
 _KNOWN_FUNCTIONS = frozenset({"AVG", "COUNT", "MAX", "MIN", "SUM"})
 _KNOWN_UNITS = frozenset({"DATE_ADD", "DATE_SUB", "TIMESTAMPADD", "TIMESTAMPDIFF"})
 _KNOWN_SYNTAX = frozenset(
@@ -57,35 +57,35 @@ _KNOWN_SYNTAX = frozenset(
     | {"SUBSTR", "SUBSTRING"}
 )
 
-# The words that stand before literals of time, by the type that sqlglot reads them as.
+# The words before literals of dates and times, by sqlglot's type.
 _TIME_LITERALS = {exp.DType.DATE: "DATE", exp.DType.TIME: "TIME", exp.DType.TIMESTAMPTZ: "TIMESTAMP"}
 
-# What a JOIN has and a comma has not; `Exact` reads a JOIN without any of them as CROSS.
+# Parts of a JOIN that a comma does not have. `Exact` reads a JOIN without any of them as CROSS.
 JOIN_WORDS = ("on", "using", "method", "side", "kind")
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 class Exact(MySQL):
-    """MySQL's dialect, written so that MySQL and MariaDB both read it with the meaning it was parsed with."""
+    """MySQL's dialect, written so that MySQL and MariaDB both read the meaning that was parsed."""
 
     class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {
             name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS | _KNOWN_UNITS
         }
         FUNCTION_PARSERS = {n: f for n, f in MySQL.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
-        # VALUES (3) as a row, which it is but in ON DUPLICATE KEY UPDATE
+        # VALUES (3) is a row, except in ON DUPLICATE KEY UPDATE
         FUNC_TOKENS = MySQL.Parser.FUNC_TOKENS - {TokenType.VALUES}
-        # joins may follow a LATERAL that is the first in parentheses
+        # joins may follow a LATERAL that comes first in parentheses
         MODIFIABLES = (*MySQL.Parser.MODIFIABLES, exp.Lateral)
-        # TIME '10:00:00.5' as it is: CAST('10:00:00.5' AS TIME), which sqlglot makes of it, rounds
+        # keep TIME '10:00:00.5': sqlglot's CAST('10:00:00.5' AS TIME) rounds
         TYPE_LITERAL_PARSERS = {
             type_: lambda self, this, _, word=word: exp.Introducer(this=exp.Var(this=word), expression=this)
             for type_, word in _TIME_LITERALS.items()
         }
 
         def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
-            """JOIN without a condition as the CROSS JOIN that it is, so that a comma can be told from it."""
+            """Read a JOIN without a condition as CROSS JOIN, to distinguish it from a comma."""
             comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
             join: exp.Join | None = super()._parse_join(*args, **kwargs)
             if join is not None and not comma and not any(join.args.get(k) for k in JOIN_WORDS):
@@ -93,7 +93,7 @@ class Exact(MySQL):
             return join
 
         def _values_to_select(self, values: exp.Values) -> Expr:
-            """VALUES of a CTE as they are: of a derived table MariaDB names the columns by the values of a row."""
+            """Keep VALUES in a CTE: as a derived table, MariaDB would name its columns after the values of a row."""
             if any(values.args.get(modifier) for modifier in exp.QUERY_MODIFIERS):
                 select: Expr = super()._values_to_select(values)
                 return select
@@ -101,7 +101,7 @@ class Exact(MySQL):
 
     class Generator(MySQL.Generator):  # type: ignore[misc, valid-type]
         TRANSFORMS = {
-            # not the rewriting of what other databases' SELECT has: it walks every query several times
+            # without the rewriting of other databases' SELECTs, which walks every query several times
             **{node: f for node, f in MySQL.Generator.TRANSFORMS.items() if node is not exp.Select},
             # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
             exp.RegexpLike: lambda self, e: self.binary(e, "RLIKE"),
@@ -111,14 +111,14 @@ class Exact(MySQL):
         VALUES_AS_TABLE = WRAP_DERIVED_VALUES = True
 
         def tuple_sql(self, expression: exp.Tuple) -> str:
-            """A ROW (…) of VALUES, as MySQL has them, stands without parentheses of its own."""
+            """Write a ROW (…) of VALUES without further parentheses."""
             items = expression.expressions
             row = len(items) == 1 and isinstance(expression.parent, exp.Values) and is_row(items[0])
             text: str = self.sql(items[0]) if row else super().tuple_sql(expression)
             return text
 
         def interval_sql(self, expression: exp.Interval) -> str:
-            """A number stays one: sqlglot reads ``INTERVAL 1.5 SECOND`` as that of a string."""
+            """Write a number as a number: sqlglot reads ``INTERVAL 1.5 SECOND`` as if it had a string."""
             value = expression.this
             if isinstance(value, exp.Literal) and value.is_string and _NUMBER.fullmatch(value.this):
                 expression = expression.copy()
@@ -127,12 +127,12 @@ class Exact(MySQL):
             return text
 
         def lateral_sql(self, expression: exp.Lateral) -> str:
-            """With the joins that follow it in parentheses."""
+            """Write a LATERAL with the joins that follow it in parentheses."""
             followed: str = self.query_modifiers(expression, super().lateral_sql(expression))
             return followed
 
         def jsonvalue_sql(self, expression: exp.JSONValue) -> str:
-            """As sqlglot does, but RETURNING takes the types of CAST."""
+            """As in sqlglot, but RETURNING takes the types of CAST."""
             returning = expression.args.get("returning")
             if isinstance(returning, exp.DataType) and returning.this in self.CAST_MAPPING:
                 returning.set("this", self.CAST_MAPPING[returning.this])
@@ -142,15 +142,15 @@ class Exact(MySQL):
 
 # ---------------------------------------------------------------- modes
 
-# Words of sql_mode that change how a text is read.
+# Words of sql_mode that change how a text is parsed.
 SYNTAX_MODES = frozenset({"ANSI_QUOTES", "HIGH_NOT_PRECEDENCE", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT"})
-# Of these the whole grammar is another (MariaDB).
+# Words of sql_mode with a different grammar altogether (MariaDB).
 _OTHER_GRAMMARS = frozenset({"ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB"})
 
 
 @lru_cache(maxsize=32)
 def _dialect_of(modes: frozenset[str]) -> Exact:
-    """The dialect that texts of a session with these modes are read in; they are written without any."""
+    """The dialect that parses texts of a session with these modes. It writes them for a session without modes."""
     if other := modes & _OTHER_GRAMMARS:
         raise Unsupported(f"its session had the sql_mode {', '.join(sorted(other))}")
     if not modes & SYNTAX_MODES:
@@ -172,7 +172,7 @@ def _dialect_of(modes: frozenset[str]) -> Exact:
             }
 
         def _parse_exponent(self) -> Expr | None:
-            """``||`` binds tighter than ``^`` where it puts texts together."""
+            """As concatenation, ``||`` binds tighter than ``^``."""
             this = self._concatenated()
             while self._match_set(self.EXPONENT):
                 node = self.EXPONENT[self._prev.token_type]
@@ -195,7 +195,7 @@ def _dialect_of(modes: frozenset[str]) -> Exact:
 # ---------------------------------------------------------------- parsing
 
 
-# The kinds of tokens that are values.
+# Types of tokens that are values.
 LITERALS = frozenset(
     {
         TokenType.STRING,
@@ -209,7 +209,7 @@ LITERALS = frozenset(
 
 
 def tokens_of(sql: str, modes: Collection[str] = ()) -> list[Token]:
-    """The tokens of a text, with the comments before and behind each.
+    """The tokens of a text, each with the comments around it.
 
     Raises
     ------
@@ -226,14 +226,13 @@ def tokens_of(sql: str, modes: Collection[str] = ()) -> list[Token]:
 def parse(sql: str, modes: Collection[str] = ()) -> Expr:
     """Parse one statement as MySQL.
 
-    ``key`` as a column name without quotes is read too, which MySQL's grammar reserves and MariaDB's does not
-    in every place.
+    It also accepts the unquoted column name ``key``, which MySQL reserves and MariaDB accepts in some places.
 
     Parameters
     ----------
     sql : str
     modes : collection of str
-        Words of sql_mode that change how a text is read, in upper case.
+        Words of sql_mode that change how a text is parsed, in upper case.
 
     Raises
     ------
@@ -254,7 +253,7 @@ def parse(sql: str, modes: Collection[str] = ()) -> Expr:
 
 
 def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
-    """The statements of a text that may hold several.
+    """The statements of a text, which may be several.
 
     Raises
     ------
@@ -283,7 +282,7 @@ def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
 
 
 def _name_dual(statement: Expr) -> None:
-    """DUAL, which is no table, is no name that could be quoted or stand in a schema."""
+    """Mark DUAL, which is no table: it cannot be quoted and has no schema."""
     for table in statement.find_all(exp.Table):
         name = table.this
         if (
@@ -296,7 +295,7 @@ def _name_dual(statement: Expr) -> None:
 
 
 def _plain_hexadecimal(token: Token, sql: str) -> Token:
-    """``0x…`` stays as it is: sqlglot would write it as ``x'…'``, which to MariaDB is never a number."""
+    """Keep ``0x…``: sqlglot would write ``x'…'``, which in MariaDB is never a number."""
     if token.token_type == TokenType.HEX_STRING and sql[token.start : token.start + 2] == "0x":
         text = f"0x{token.text}"
         return Token(TokenType.NUMBER, text, token.line, token.col, token.start, token.end)
@@ -304,7 +303,7 @@ def _plain_hexadecimal(token: Token, sql: str) -> Token:
 
 
 def _without_into(tokens: list[Token]) -> tuple[list[Token], list[str]]:
-    """The tokens without ``INTO @a, @b`` at the end of a SELECT, which sqlglot does not read; and the variables."""
+    """The tokens without a final ``INTO @a, @b``, which sqlglot does not parse, and the variables."""
     depth, start = 0, None
     for place, token in enumerate(tokens):
         depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
@@ -320,7 +319,7 @@ def _without_into(tokens: list[Token]) -> tuple[list[Token], list[str]]:
 
 
 class _Updating(Exact.Parser):
-    """Reads VALUES (…) as the function of ON DUPLICATE KEY UPDATE."""
+    """Parses VALUES (…) as the function of ON DUPLICATE KEY UPDATE."""
 
     FUNC_TOKENS = MySQL.Parser.FUNC_TOKENS
     FUNCTION_PARSERS = {
@@ -330,7 +329,7 @@ class _Updating(Exact.Parser):
 
 
 def _parsed(dialect: Exact, tokens: list[Token], sql: str) -> list[Expr | None]:
-    """The statements by the first way of reading them that finds no error; else the error of the first way."""
+    """The statements from the first parser that finds no error; else the error of the first parser."""
     first: SqlglotError | None = None
     own = type(dialect).Parser
     for parser in (own, _Updating) if own is Exact.Parser else (own,):
@@ -352,14 +351,14 @@ def _plain_name(token: Token) -> Token:
 
 
 def function_name(node: Expr) -> str | None:
-    """The name of a function that sqlglot does not know by itself, in upper case; None for any other node."""
+    """The name, in upper case, of a function that sqlglot does not know; None for any other node."""
     if isinstance(node, exp.Anonymous):
         return str(node.this).upper()
     return None
 
 
 def table_names(statement: Expr) -> list[tuple[str | None, str]]:
-    """Schema and name of every table that a parsed statement names (CTE names left out)."""
+    """Schema and name of every table that a parsed statement names, without CTEs."""
     ctes = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
     names: dict[tuple[str | None, str], None] = {}
     for table in statement.find_all(exp.Table):

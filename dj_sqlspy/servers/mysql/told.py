@@ -1,4 +1,4 @@
-"""Told: what MySQL and MariaDB say of an error and of a transaction, as the rooms above know it."""
+"""Told: translates errors and the transaction state of MySQL and MariaDB for the rooms above."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, REDEFINED, UN
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Raise in this block what the server says as `ConnectionLost`, `Interrupted` or `Refused`."""
+    """In a block, turn the driver's errors into `ConnectionLost`, `Interrupted` or `Refused`."""
     try:
         yield
     except pymysql.MySQLError as error:
@@ -33,15 +33,15 @@ def told() -> Iterator[None]:
 
 
 def text_of(value: Any) -> str:
-    """A value that is text, also where the connection leaves bytes as they are sent."""
+    """A text value, also from a connection that returns bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-# What a server says of itself with each answer: a transaction is open, and it cannot write.
+# Status flags in each answer: a transaction is open, and it is read-only.
 _READING = 0x0001 | 0x2000
 
 
 def require_reading(raw: Any) -> None:
-    """Raise `Interrupted` where the connection is not in a transaction that cannot write."""
+    """Raise `Interrupted` unless the connection is in a read-only transaction."""
     if raw.server_status & _READING != _READING:
         raise Interrupted("the transaction that cannot write has ended")

@@ -1,8 +1,8 @@
-"""Translate: a table's definition as a MySQL or a MariaDB takes it.
+"""Translate: translates a table's definition for a MySQL or MariaDB target.
 
-In: a `Definition` as the source prints it, the `Table` of the catalog, and the flavor of a target. Out: a `Translated`:
-the definition to create, the statements to run once the rows are loaded, and notes for people: what changed, what the
-target must support, and what it cannot have. Each pass changes one thing.
+In: the source's `Definition`, the `Table` of the catalog, and the flavor of the target. Out: a `Translated`: the
+definition, the statements to run after the load, and notes for people: what changed, what the target must support, and
+what it cannot have. Each pass changes one thing.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def translate(
     definitions: Mapping[str, Definition],
     taken: set[str],
 ) -> Translated:
-    """A definition for a server of a flavor; the arguments are those of `Translated`."""
+    """A definition for a server of a flavor. The arguments are those of `Translated`."""
     work = Translated(definition, table, source, target, definitions, taken)
     for each in (*_ALWAYS, *(_ELSEWHERE if work.elsewhere else ()), *_LAST):
         each(work)

@@ -1,6 +1,6 @@
-"""Translated: a table's definition on its way to a server, with notes on what was changed.
+"""Translated: a table's definition during translation, with notes on what was changed.
 
-In: a `Definition` and what it is for. Out: the same, changed by passes (`anywhere`, `elsewhere`) that say what they do.
+In: a `Definition` and its target. Out: the same, changed by passes (`anywhere`, `elsewhere`) that note what they do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .dialect import MYSQL
 
 @dataclass
 class Translated:
-    """A definition on its way through the passes, and what is said of it meanwhile.
+    """A definition during translation, and the notes of the passes.
 
     Attributes
     ----------
@@ -34,17 +34,17 @@ class Translated:
     table : Table
     source, target : "mysql" or "mariadb"
     definitions : mapping
-        Of all tables, by full name, as the source has them.
+        The source's definitions of all tables, by full name.
     taken : set of str
-        Names of constraints that tables of this schema have already.
+        Names of constraints that are already used in this schema.
     before : list of str
-        Statements to run before the table is made.
+        Statements to run before the table is created.
     finish : list of str
-        What ALTER TABLE does once the rows are there.
+        Actions of an ALTER TABLE after the rows are loaded.
     notes, refused : list of str
     demands : list of (what, SELECT that a target must answer with a row)
     sequences : list of str
-        Full names of those that defaults need.
+        Full names of sequences that defaults need.
     """
 
     definition: Definition
@@ -66,7 +66,7 @@ class Translated:
         return self.source != self.target
 
     def named(self, column: str) -> str:
-        """A column with its table, for messages."""
+        """The name of a column with its table, for messages."""
         return f"{self.table.full_name} {MYSQL.quote(column)}"
 
     def each_column(self, change: Callable[[ColumnDefinition], ColumnDefinition]) -> None:
@@ -75,7 +75,7 @@ class Translated:
         self.definition = replace(self.definition, columns=columns)
 
     def keep_keys(self, change: Callable[[KeyDefinition], KeyDefinition | None]) -> None:
-        """Change keys; those that become None are left out."""
+        """Change each key; None leaves it out."""
         keys = tuple(changed for key in self.definition.keys if (changed := change(key)) is not None)
         self.definition = replace(self.definition, keys=keys)
 
@@ -99,12 +99,12 @@ def clause_of(kind: str, text: str) -> Clause:
 
 
 def with_clause(column: ColumnDefinition, clause: Clause) -> ColumnDefinition:
-    """The column with a clause in the place of the one of its kind."""
+    """The column with a clause that replaces the one of its kind."""
     return replace(column, clauses=tuple(clause if c.kind == clause.kind else c for c in column.clauses))
 
 
 def value_of(clause: Clause) -> str:
-    """What follows the words of a clause."""
+    """The text after the words of a clause."""
     return text_of(clause.tokens[len(clause.kind.split()) :])
 
 
@@ -119,7 +119,7 @@ UNIQUE_KEYS = ("PRIMARY KEY", "UNIQUE KEY")
 
 
 def parent_of(work: Translated, key: KeyDefinition) -> tuple[Definition | None, tuple[str, ...]]:
-    """The table that a foreign key refers to as the source has it, and the columns; None for another key."""
+    """The source's definition of the table that a foreign key refers to, and the columns; None for another key."""
     if key.refers_to is None:
         return None, ()
     schema, name, columns = key.refers_to
@@ -127,15 +127,15 @@ def parent_of(work: Translated, key: KeyDefinition) -> tuple[Definition | None, 
 
 
 def is_row_time(column: ColumnDefinition) -> bool:
-    """Whether a column says when its row began or ended, in a table with SYSTEM VERSIONING."""
+    """Whether a column has the start or end of its row's time in a table with SYSTEM VERSIONING."""
     generated = column.get("GENERATED ALWAYS AS")
     return generated is not None and [t.word for t in generated.tokens[3:4]] == ["ROW"]
 
 
-# What stands among the keys of a definition and is no index.
+# Kinds among the keys of a definition that are no indexes.
 NO_INDEX = ("FOREIGN KEY", "CHECK", "PERIOD FOR", "PERIOD FOR SYSTEM_TIME")
 
-# Types that only MariaDB has, each with a query that a version which has it answers.
+# Types that only MariaDB has, each with a query that versions with the type can run.
 ONLY_MARIADB: dict[str, str] = {
     "uuid": "SELECT CAST('00000000-0000-0000-0000-000000000000' AS UUID)",
     "inet4": "SELECT CAST('127.0.0.1' AS INET4)",

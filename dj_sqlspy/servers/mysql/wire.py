@@ -1,16 +1,16 @@
-"""Wire: a digest of a result, made while PyMySQL reads it.
+"""Wire: computes the digest of a result while PyMySQL reads it.
 
-In: the packets of rows, as the server sends them. Out: for each result its digest and its columns. Nothing of the
-result is held. A user's connection gets what PyMySQL makes of it all the same (`reader_of`); where only the digest is
-asked for, no row is made (`sums_of`).
+In: the packets of rows, as the server sends them. Out: for each result its digest and its columns. The result is not
+stored. On a user's connection PyMySQL returns its rows as usual (`reader_of`). If only the digest is needed, no rows
+are built (`sums_of`).
 
 The digest of a result
 ----------------------
-The sum, modulo 2 to the power of 64, of the XXH3 (64 bits) of each row, so that the order of rows does not matter. A
-row is hashed as the text protocol has it: for each value its length as a length-encoded integer and its bytes, or 0xFB
-for NULL (MySQL: "Text Resultset Row"). Servers print stored values alike, so the digest is the same wherever the rows
-are. A DOUBLE or FLOAT that a statement computes can differ in its last digits with the order in which rows are added
-up: such a value is hashed as ``%.11e`` prints it. A result that was not read to its end has no digest.
+It is the sum, modulo 2**64, of the 64-bit XXH3 of each row, so the order of rows does not matter. A row is hashed as in
+the text protocol: for each value its length as a length-encoded integer and its bytes, or 0xFB for NULL (MySQL: "Text
+Resultset Row"). All servers print stored values alike, so their digests agree. The last digits of a computed DOUBLE or
+FLOAT can depend on the order in which rows are added up, so such a value is hashed as ``%.11e`` prints it. A result
+that was not read to its end has no digest.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MODULUS = 1 << 64
 _FLOATS = frozenset({FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE})
 _hash = xxhash.xxh3_64_intdigest
 _SIZES = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # bytes of a length, by the byte before it
-_EOF = 0xFE  # the first byte of the packet behind the last row, and of a row whose first value is over 16 MB
+_EOF = 0xFE  # first byte of the packet after the last row, and of a row whose first value is over 16 MB
 
 
 class Received(NamedTuple):
-    """What a result was.
+    """Digest and columns of a result.
 
     Attributes
     ----------
@@ -46,13 +46,13 @@ class Received(NamedTuple):
 
 
 class _Digested(MySQLResult):  # type: ignore[misc]  # which has no types
-    """A result that is digested while it is read."""
+    """A result whose digest is computed while it is read."""
 
     connection: Any
     digest: int | None = None
 
     def _read_rowdata_packet(self) -> None:
-        # as PyMySQL's own, with a look at each packet; it is called for each row, hence the local names
+        # like PyMySQL's method, but it hashes each packet; local names make the loop faster
         read, make = self.connection._read_packet, self._read_row_from_packet
         ends, hashed = self._check_packet_is_eof, row_hash(self.fields)
         rows: list[Any] = []
@@ -71,7 +71,7 @@ class _Digested(MySQLResult):  # type: ignore[misc]  # which has no types
 
 
 def row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
-    """The hash of a row; floats that the statement computes are rounded, which takes longer."""
+    """The function that hashes a row. It rounds computed floats, which takes longer."""
     computed = {i for i, field in enumerate(fields) if field.type_code in _FLOATS and not field.org_table}
     if not computed:
         return _hash
@@ -88,7 +88,7 @@ def row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
 
 
 def stream(raw: Any, sql: bytes) -> Iterator[Any]:
-    """Send a query, and read its result as it comes: first the fields of its columns, then each row as it is sent."""
+    """Send a query and stream its result: first the fields of its columns, then each row as sent."""
     raw._execute_command(COMMAND.COM_QUERY, sql)
     result = MySQLResult(raw)
     result.init_unbuffered_query()
@@ -104,15 +104,15 @@ def stream(raw: Any, sql: bytes) -> Iterator[Any]:
 
 
 def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
-    """Send a query, and read its result: the sums of its rows, and its columns behind the first ones.
+    """Send a query and read its result: the sums of its rows, and the columns after the ``first``.
 
     Parameters
     ----------
     raw : pymysql connection
-        Its ``server_status`` is what the server says behind the last row.
+        Its ``server_status`` is set from the packet after the last row.
     sql : bytes
     first : int
-        Rows are told apart by so many of their first values, which are not hashed.
+        Rows are grouped by this many first values, which are not hashed.
     """
     packets = stream(raw, sql)
     fields = next(packets)[first:]
@@ -126,12 +126,12 @@ def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, .
 
 
 def digest_text(total: int) -> str:
-    """A digest as it is written."""
+    """A digest as text."""
     return f"{total:016x}"
 
 
 def first_values(values: Sequence[bytes]) -> bytes:
-    """How a row begins that has these values first.
+    """The first bytes of a row that starts with these values.
 
     >>> first_values([b"3", b"ab"])
     b'\\x013\\x02ab'
@@ -140,7 +140,7 @@ def first_values(values: Sequence[bytes]) -> bytes:
 
 
 def _end_of(row: bytes, values: int) -> int:
-    """Where so many values of a row end."""
+    """The position after this many values of a row."""
     place = 0
     for _ in range(values):
         _, place = _span(row, place)
@@ -162,7 +162,7 @@ def values_of(row: bytes) -> list[bytes | None]:
 
 
 def _span(row: bytes, place: int) -> tuple[int | None, int]:
-    """Where the value starts whose length stands at a place, and where it ends; NULL starts nowhere."""
+    """Start (None for NULL) and end of the value whose length is at a position."""
     length = row[place]
     place += 1
     if length == 0xFB:
@@ -190,10 +190,10 @@ def _length(value: bytes) -> bytes:
 
 
 def reader_of(raw: Any) -> Callable[..., Any]:
-    """What stands in for ``_read_query_result`` of a PyMySQL connection, so that what it reads is digested."""
+    """A replacement of a PyMySQL connection's ``_read_query_result`` that computes digests."""
 
     def _read_query_result(unbuffered: bool = False) -> Any:
-        raw._result = None  # as PyMySQL's own, with another class of result
+        raw._result = None  # like PyMySQL's method, with another class of result
         result = _Digested(raw)
         if unbuffered:
             result.init_unbuffered_query()
@@ -208,7 +208,7 @@ def reader_of(raw: Any) -> Callable[..., Any]:
 
 
 def received(raw: Any) -> Received | None:
-    """What the last result of a connection was; None where it was not digested, or has no rows at all."""
+    """Digest and columns of a connection's last result; None if it has no digest or is no set of rows."""
     result = raw._result
     if type(result) is not _Digested or result.digest is None:
         return None

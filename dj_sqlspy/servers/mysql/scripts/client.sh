@@ -54,7 +54,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# A value as option files write it.
+# A value in the syntax of option files.
 option_value() {
     local escape='\' quote='"' value=$1
     value=${value//"$escape"/"$escape$escape"}
@@ -96,18 +96,18 @@ client() {
     "$program" ${first[@]+"${first[@]}"} ${options[@]+"${options[@]}"} --default-character-set=utf8mb4 "$@"
 }
 
-# SQL on standard input; rows on standard output, columns apart by tabs.
+# SQL on standard input; rows on standard output, with tabs between columns.
 query() {
     client "$mysql" --batch --skip-column-names --binary-mode --max-allowed-packet=1G # no commands of the client's
 }
 
-# A name as SQL writes it.
+# A quoted SQL name.
 quoted() {
     local tick='`'
     printf '`%s`' "${1//$tick/$tick$tick}"
 }
 
-# The first client that reaches the server is taken (MySQL's and MariaDB's do not know all of the other's ways to log in).
+# Use the first client that reaches the server. MySQL's and MariaDB's do not support all ways to log in of the other.
 programs=(mysql mariadb)
 [[ -z ${MYSQL:-} ]] || programs=("$MYSQL")
 mysql=

@@ -2,18 +2,17 @@
 # @title@
 #
 # Reads the rows that are listed under "The slice", and no others, into dump.sql.gz beside this script. It only
-# reads; the account needs SELECT on these tables and no more. Usage:
+# reads. The account needs only SELECT on these tables. Usage:
 #
 #     bash dump.sh --host=HOST --port=PORT --user=NAME -p
 #     bash dump.sh --defaults-extra-file=FILE
 #
-# --file=FILE is where the dump goes; --jobs=N reads N tables at once, for the same result. --engine=mydumper lets
-# mydumper read what it can, which also reads one table in several pieces at once: for very large slices. All other
-# options are handed to mysql and mysqldump as they are. The environment variables MYSQL, MYSQLDUMP and MYDUMPER name
-# these programs where they are not to be found by themselves.
+# --file=FILE names the dump. --jobs=N reads N tables at once, with the same result. --engine=mydumper is for very large
+# slices: mydumper reads one table in several pieces at once. All other options are passed to mysql and mysqldump. The
+# environment variables MYSQL, MYSQLDUMP and MYDUMPER name these programs if they are not on PATH.
 #
-# The rows of each table are counted before and after, and their values summed up: if the database no longer holds
-# what the slice was made from, there is no dump. The output appears when it is complete, or not at all.
+# The rows of each table are counted before and after, and checksums of their values compared. If the rows of the slice
+# have changed, there is no dump. The output appears when it is complete, or not at all.
 # shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
 [ -n "${BASH_VERSION-}" ] || { echo "$0: run me with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
@@ -22,7 +21,7 @@ umask 077
 
 # ---- The slice ----------------------------------------------------------------------------------------------
 
-# Schemas, tables, functions and views, each after those that it needs. Comments name what is made, for restore.sh.
+# Schemas, tables, functions and views, each after those that it needs. Comments name what is created, for restore.sh.
 structure() {
     cat <<'-- Rows.'
 @structure@
@@ -38,7 +37,7 @@ rows() {
 @rows@
 }
 
-# For each table above: what the server makes of a row, and the sum over its rows, which tells that no value changed.
+# For each table above: the checksum of a row as SQL, and the sum over the slice's rows, which reveals changed values.
 sums() {
 @sums@
 }
@@ -169,9 +168,8 @@ dump_rows() { # schema, table, rows, columns, key, conditions
     done
 }
 
-# What is written is compressed in parts, one for each table: a file of parts is a gzip file as well, and can be put
-# together from parts that were made at the same time. Level 1 takes less than half the time of the default, and most
-# rows are blobs, which DataJoint has compressed already.
+# Each table is compressed separately. Concatenated gzip files are a gzip file, so parts can be made at the same time.
+# Level 1 takes less than half the time of the default, and most rows are blobs, which DataJoint has already compressed.
 compressed() {
     "$@" | gzip -n -1
 }
@@ -185,7 +183,7 @@ tail_of_dump() {
     printf '\n-- The slice ends here.\n' # a dump that was cut between two parts is no damaged gzip file
 }
 
-# One line on a terminal, from two seconds on: how much of the tables and rows is done.
+# One line on a terminal, after two seconds: how many tables and rows are done.
 tell() { # rows of a table that is done
     [[ -t 2 ]] || return 0
     printf '%d\n' "$1" >>"$work/done"
@@ -219,7 +217,7 @@ dump() {
     compressed tail_of_dump
 }
 
-# Each worker goes through all tables and takes those that no other has taken.
+# Each worker goes through all tables and reads those that no other worker has taken.
 rows_in_parallel() {
     local worker
     set -m # each worker is a process group, so that `leave` can end it with its mysqldump

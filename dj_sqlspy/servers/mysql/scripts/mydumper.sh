@@ -1,7 +1,7 @@
 # ---- mydumper, where --engine=mydumper asks for it --------------------------------------------------------------
 
-# mydumper reads the tables whose rows one condition tells, at one go and in several pieces; mysqldump reads the others.
-# Its files of rows become the part of their table in the dump, which restore.sh loads like any other.
+# mydumper reads the tables with a single condition, each in several pieces; mysqldump reads the others. Its files of
+# rows become the table's part of the dump, which restore.sh loads like any other.
 check_mydumper() {
     local told help words get="Install mydumper 1.0 or later, or name it: MYDUMPER=/path/to/mydumper"
     [[ $engine == mydumper ]] || fail "--engine=$engine: there are mysqldump, which is the default, and mydumper."
@@ -22,7 +22,7 @@ check_mydumper() {
     fi
 }
 
-# mydumper takes how to log in from an option file only; of the options of mysql it knows few.
+# mydumper takes the login from an option file only, and knows few of mysql's options.
 mydumper_login() {
     local option given files=(/etc/my.cnf /etc/mysql/my.cnf "$HOME/.my.cnf") name=
     for option in ${first[@]+"${first[@]}"}; do
@@ -64,8 +64,8 @@ mydumper_login() {
     done
 }
 
-# A piece is 100 values of the first key column at first, and grows while reading one takes less than a second. Files of
-# tables with a name that is not plain are named mydumper_N.
+# A piece has 100 values of the first key column at first, and grows while one takes less than a second. Files of tables
+# with unusual names are named mydumper_N.
 mydumper_table() { # schema, table, rows, columns, key, conditions
     [[ $# == 6 && $4 == '*' && $1 != *[^A-Za-z0-9_-]* && $2 != *[^A-Za-z0-9_#~-]* && $2 != mydumper_* ]] || return 0
     [[ $6 != *[[:cntrl:]]* ]] || return 0
@@ -75,13 +75,13 @@ mydumper_table() { # schema, table, rows, columns, key, conditions
     comma=,
 }
 
-# mydumper does not look at how a compressor ended, and waits forever for one that is gone.
+# mydumper ignores the exit code of a compressor, and waits forever for one that has ended.
 compress_part() {
     gzip -n -1 || kill -KILL "$PPID"
 }
 
-# Text is read and written as the bytes that the server has, but conditions are UTF-8. Of EXPLAIN mydumper understands
-# the traditional table only, and it cannot tell the version of a MySQL that is not Oracle's own build.
+# Text is read and written as the server's bytes, but conditions are UTF-8. mydumper understands only the traditional
+# table of EXPLAIN, and cannot read the version of a MySQL that is not Oracle's build.
 run_mydumper() {
     local comma='' tables threads=$((jobs > 2 ? jobs : 2)) served line name=
     {

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # @title@
 #
-# Loads dump.sql.gz, which is beside this script, into a MySQL or MariaDB server, and checks what was loaded: the number
-# of rows of every table, and that every foreign key finds its row. Usage:
+# Loads dump.sql.gz, which is beside this script, into a MySQL or MariaDB server, and checks it: the number of rows of
+# every table, and that every foreign key has its row. Usage:
 #
 #     bash restore.sh --host=HOST --port=PORT --user=NAME -p
 #     bash restore.sh --defaults-extra-file=FILE
 #
-# --file=FILE loads another file. All other options are handed to mysql as they are. The environment variable MYSQL
-# names this program where it is not to be found by itself.
+# --file=FILE loads another file. All other options are passed to mysql. The environment variable MYSQL names this
+# program if it is not on PATH.
 #
-# First it is checked whether the server can hold all of the dump, and holds no table of the slice already. If not, or
-# if the load fails later, nothing of it is left; what was there before is never changed.
+# First it checks that the server can load all of the dump, and has no table of the slice. If not, or if the load fails
+# later, nothing of the dump stays. Existing tables are never changed.
 # shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
 [ -n "${BASH_VERSION-}" ] || { echo "$0: run me with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
@@ -35,13 +35,13 @@ views() {
 @views@
 }
 
-# Foreign keys: table, name, table that it refers to, and the rows of the first that find none in the second.
+# Foreign keys: table, name, parent table, and the rows of the table without a parent.
 foreign_keys() {
 @foreign_keys@
 }
 
-# For a server of either kind: what it must have, and a query that it then answers with a row (none: it never has it);
-# collations, and what to take for each, the best first; what becomes something else, or is left out.
+# For each kind of server: what it must support, and a query that then returns a row (none: it never does); collations
+# and their replacements, the best first; what is changed or left out.
 @demands@
 
 # The dump's own tables are those of a @source@. For a @other@ they are these.
@@ -51,7 +51,7 @@ structure_of_@other@() {
 -- Rows.
 }
 
-# What is to be done there once the rows are loaded.
+# Statements to run there after the rows are loaded.
 finish_of_@other@() {
     cat <<'-- Finished.'
 @finish@
@@ -82,8 +82,8 @@ literal() { # a name as an SQL string
     printf "'%s'" "${text//$tick/$tick$tick}"
 }
 
-# SQL on standard input that holds literals. Without backslashes as escapes, MySQL could not open tables with some
-# generated columns.
+# SQL with literals on standard input. Without backslashes as escapes, MySQL could not open tables with some generated
+# columns.
 by_name() {
     { printf "SET SESSION sql_mode = '';\n" && cat; } | query
 }
@@ -115,7 +115,7 @@ check_demand() { # what, query
     [[ $2 && $(printf '%s;\n' "$2" | query 2>/dev/null) ]] || printf '%s\n' "$1"
 }
 
-# Of a collation and what can be taken for it, the first that the server has.
+# The first of a collation and its replacements that the server has.
 choose_collation() {
     local collation=$1 name found
     shift
@@ -148,8 +148,7 @@ fi
 
 # ---- Load -------------------------------------------------------------------------------------------------------
 
-# The names of collations become others in what creates tables and views, wherever they stand there; and the client
-# tells what it has made.
+# Collations are replaced in the statements that create tables and views. The client prints what it has created.
 while read -r collation name; do
     printf 's/(^|[^a-z0-9_])%s([^a-z0-9_]|$)/\\1%s\\2/g\n' "$collation" "$name"
 done <"$work/collations" >"$work/adapt"
@@ -162,7 +161,7 @@ structure_of_dump() { # the lines up to the rows
     done
 }
 
-# Every part of the dump turns foreign key checks off for itself, so that cycles and rows that refer to later ones load.
+# Every part of the dump turns foreign key checks off, so that cycles and references to later rows load.
 statements() {
     gzip -dc -- "$file" | {
         if [[ $flavor == @source@ ]]; then
@@ -185,8 +184,7 @@ load() {
     return "$status"
 }
 
-# What was made is removed, and nothing else: what the client has told of, and schemas that were not there before and
-# are empty.
+# Remove what was created and nothing else: what the client has printed, and new schemas that are empty.
 undo_sql() {
     local word thing last=
     printf 'SET SESSION FOREIGN_KEY_CHECKS = 0;\n'
@@ -196,7 +194,7 @@ undo_sql() {
             made) last= && printf 'DROP %s;\n' "$thing" ;;
         esac
     done <"$work/made"
-    # what the client was at when it was stopped
+    # what the client was creating when it was stopped
     [[ ! $last || $stopped -lt 128 ]] || printf 'DROP %s IF EXISTS %s;\n' "${last%% *}" "${last#* }"
 }
 
