@@ -35,7 +35,7 @@ statements          number, analysis, kind, sql (to replay), captured (if that i
 drift               number, then, now (rows), change: statements that returned something else when
                     captured
 excluded            columns whose contents were left out: table, column, value (SQL for what is in
-                    their place), statements (numbers of those that read it: they are marked
+                    their place: NULL, the default, or what the lab put there), statements (numbers of those that read it: they are marked
                     "excluded", have "?" in the place of values, and cannot be replayed; nor can those
                     marked "withheld", which have no values either, and those marked "routine", which call
                     a stored function that is not in the bundle), held (numbers of others that hold a
