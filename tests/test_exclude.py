@@ -156,7 +156,7 @@ VALUES = [
     ("code", b"ab", b"ab\0\0"),
     ("kind", "X", b"x"),
     ("tags", "q", b"q"),
-    ("f", 1.1, b"1.1"),
+    ("f", 0.1, b"0.1"),
     ("f2", "16777217.5", b"16777200"),
     ("dc", "-0.50", b"-0.500000"),
     ("big", 18446744073709551615, b"18446744073709551615"),
@@ -169,6 +169,8 @@ VALUES = [
     ("bb", "0x", b""),
     ("l", "ÿ'", "ÿ'".encode()),
     ("must", "日本'", "日本'".encode()),
+    ("sum", 0.1 + 0.2, b"0.30000000000000004"),
+    ("least", "-2.2250738585072014e-308", b"-2.2250738585072014e-308"),
     ("seen", "2001-02-03 04:05:06.78", b"2001-02-03 04:05:06.78"),
 ]
 
@@ -177,30 +179,34 @@ def test_values_stand_in_the_place_of_contents(
     people: Any, server: Server, clean_scratch: Server, tmp_path: Path, dj_conn: Any
 ) -> None:
     """A value of each type: refused by none, loaded as the column holds it, equal on both sides, found by inspect."""
-    with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            f"ALTER TABLE `{people.name}`.person MODIFY must VARCHAR(9) CHARACTER SET utf8mb4 NOT NULL"
-        )
-        cursor.execute("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")
-        session = cursor.fetchone()
-        replace = {f"`{people.name}`.`person`.{name}": value for name, value, _ in VALUES}
-        exclude.exclude(cut(server, f"SELECT * FROM `{people.name}`.person"), [], connection, replace)
-        cursor.execute("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")
-        assert cursor.fetchone() == session
+    people(
+        "ALTER TABLE lab.person MODIFY must VARCHAR(9) CHARACTER SET utf8mb4 NOT NULL,"
+        " ADD sum DOUBLE NOT NULL, ADD least DOUBLE NULL"
+    )
+    replace = {f"`{people.name}`.`person`.{name}": value for name, value, _ in VALUES}
     bundle = write(people, server, tmp_path / "b", *STATEMENTS, replace=replace)
     jsonschema.Draft202012Validator(manifest_schema()).validate(bundle.manifest)
     with (
         account(server, "secret", f"SELECT ON `{people.name}`.*") as user,
         server.connect(user=user, password="secret") as connection,
         client_options(connection) as own,
+        connection.cursor() as cursor,
     ):
+        cursor.execute("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")
+        session = cursor.fetchone()
+        asked = exclude.exclude(cut(server, f"SELECT * FROM `{people.name}`.person"), [], connection, replace)
+        assert {(one.column, one.value) for one in asked} == {
+            (one["column"], one["value"]) for one in bundle.manifest["excluded"]
+        }
+        cursor.execute("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")
+        assert cursor.fetchone() == session
         bundle.dump(own)
     bundle.restore(options(clean_scratch))
     columns = ", ".join(name for name, _, _ in VALUES if name != "j")
     loaded = rows(clean_scratch, f"SELECT {columns} FROM `{people.name}`.person")
     assert loaded == [tuple(value for name, _, value in VALUES if name != "j")] * 3
     assert rows(clean_scratch, f"SELECT f * 1e0, f2 * 1e0 FROM `{people.name}`.person")[0] == (
-        b"1.100000023841858",
+        b"0.10000000149011612",
         b"16777218",
     )
     ((text,), *_) = rows(clean_scratch, f"SELECT j FROM `{people.name}`.person")
@@ -254,7 +260,7 @@ def test_inspect_finds_what_was_to_be_left_out(people: Any, server: Server, tmp_
         ("person.sure", 1, "the column `twice` is generated from it"),
         ("person.must", None, "None is no value"),
         ("person.must", b"a", "it holds no bytes"),
-        ("person.bits", 1, "such values cannot be told"),
+        ("person.bits", 1, "no server tells that of such a type"),
         ("person.l", "日", "no value for a column of type varchar(9)"),
         ("person.kind", "z", "no value for a column of type enum('x','y')"),
         ("person.kind", "1", "no value for a column of type enum('x','y')"),

@@ -35,11 +35,11 @@ statements          number, analysis, kind, sql (to replay), captured (if that i
 drift               number, then, now (rows), change: statements that returned something else when
                     captured
 excluded            columns whose contents were left out: table, column, value (SQL for what is in
-                    their place: NULL, the default, or what the lab put there), statements (numbers of those that read it: they are marked
-                    "excluded", have "?" in the place of values, and cannot be replayed; nor can those
-                    marked "withheld", which have no values either, and those marked "routine", which call
-                    a stored function that is not in the bundle), held (numbers of others that hold a
-                    value of it)
+                    their place: NULL, the default, or what the lab put there), statements
+                    (numbers of those that read it: they are marked "excluded", have "?" in the place of
+                    values, and cannot be replayed; nor can those marked "withheld", which have no values
+                    either, and those marked "routine", which call a stored function that is not in the
+                    bundle), held (numbers of others that hold a value of it)
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, and
                     columns and number of rows that need it

@@ -243,8 +243,6 @@ def _given(column: Column, value: Any, connection: Any) -> str:
     try:
         if isinstance(value, bytes) and not column.binary:
             raise Refused("it holds no bytes")
-        if column.data_type in ("bit", "geometry"):
-            raise Refused("such values cannot be told")
         return backend_of(connection).stored_value(connection, column, data)
     except Refused as error:
         what = f"{value!r} is no value for a column of type {column.column_type}"
