@@ -126,23 +126,26 @@ def broken_check(
     with told(), connection.cursor() as cursor:
         definition = read_definition(cursor, table.full_name)
         checks = [
-            (key.name, text_of(key.parts[0]))
+            (key.name, key.parts[0])
             for key in definition.keys
             if key.kind == "CHECK" and "NOT" not in (token.word for token in key.rest)  # NOT ENFORCED
         ]
         for column in definition.columns:
             clause = column.get("CHECK")
             if clause is not None:
-                checks.append((column.name, text_of(clause.tokens[1:])))
+                checks.append((column.name, clause.tokens[1:]))
+        instead = {MYSQL.quote(name).lower() for name in contents}
         columns = ", ".join(
             f"{contents.get(column.name, MYSQL.quote(column.name))} AS {MYSQL.quote(column.name)}"
             for column in table.columns
         )
         for name, check in checks:
+            if instead.isdisjoint(token.text.lower() for token in check):
+                continue
             broken = 0
             for condition in conditions:
                 rows = f"SELECT {columns} FROM {table.full_name} WHERE {condition}"
-                cursor.execute(f"SELECT COUNT(*) FROM ({rows}) AS held WHERE NOT ({check})")
+                cursor.execute(f"SELECT COUNT(*) FROM ({rows}) AS held WHERE NOT ({text_of(check)})")
                 broken += int(cursor.fetchone()[0])
             if broken:
                 return name, broken
