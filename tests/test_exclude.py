@@ -17,7 +17,7 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.bundle.folder import DIGESTS_FILE
 from dj_sqlspy.cli import main
 from dj_sqlspy.dump import exclude
-from dj_sqlspy.errors import SliceError
+from dj_sqlspy.errors import BundleError, SliceError
 from dj_sqlspy.external import File, Row
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
@@ -185,6 +185,7 @@ def test_values_stand_in_the_place_of_contents(
     )
     replace = {f"`{people.name}`.`person`.{name}": value for name, value, _ in VALUES}
     bundle = write(people, server, tmp_path / "b", *STATEMENTS, replace=replace)
+    assert len(bundle.manifest["excluded"]) == len(VALUES)
     jsonschema.Draft202012Validator(manifest_schema()).validate(bundle.manifest)
     with (
         account(server, "secret", f"SELECT ON `{people.name}`.*") as user,
@@ -247,6 +248,11 @@ def test_inspect_finds_what_was_to_be_left_out(people: Any, server: Server, tmp_
         f"{name}.`must`": 4,
         f"{name}.`note`": 4,
     }
+    for value in ("(SELECT 1)", "'x' OR TRUE", "'a\\", "NULL -- ", "DEFAULT(`x`), SLEEP(1)"):
+        manifest["excluded"][0]["value"] = value  # what a stranger says is sent to no server
+        (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(BundleError, match="has not the form"):
+            Bundle(bundle.path).inspect()
 
 
 @pytest.mark.parametrize(
