@@ -33,9 +33,9 @@ statements          number, analysis, kind, sql (to replay), captured (if differ
                     to a server again; marked "not-sent", or "skipped" if the lab left it out)
 drift               number, then, now (rows), change: statements whose results have changed since they
                     were captured
-excluded            columns whose contents were left out: table, column, value (SQL that replaces them),
-                    statements (numbers of those that read it), held (numbers of others that contain a
-                    value of it). Not replayed are statements marked "excluded" or "withheld", which have
+excluded            columns whose contents were left out: table, column, value (SQL for what replaces them:
+                    NULL, the default, or a literal that the lab chose), statements (numbers of those that
+                    read it), held (numbers of others that contain a value of it). Not replayed are statements marked "excluded" or "withheld", which have
                     "?" in place of values, and "routine", which call a stored function that is not in the
                     bundle
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git

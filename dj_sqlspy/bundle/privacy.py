@@ -20,6 +20,7 @@ from typing import Any
 from pymysql.cursors import SSCursor
 
 from .. import atomic, servers
+from ..dump.exclude import contents
 from ..errors import BundleError
 from ..progress import counting
 from ..rules import LEFT_OUT
@@ -94,7 +95,8 @@ class Finding:
         Full table name and column; a table, view or function; or a file of the bundle and a place in it.
     what : str
         In values: ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``,
-        ``date of birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``. In
+        ``date of birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``,
+        ``contents that were to be left out`` (the column holds something else than the manifest says). In
         structure: ``values of a type``, ``default``, ``condition``, ``generated column``, ``comments``,
         ``partitions``, ``view``, ``stored function``. In statements: ``values, about rows left out``,
         ``values, of an excluded column``, ``secret``, ``comment``. ``rows at the lab``: the bundle has their numbers.
@@ -172,24 +174,30 @@ def inspect_tables(
 ) -> Inspection:
     """Look at the texts in a server with the loaded slice."""
     texts, unread, quote = [], [], backend_of(connection).dialect.quote
+    instead = contents(manifest)
     for table in manifest["tables"]:
         for column in table["columns"] if table["rows"] else ():
             kind = re.split(r"[^a-z]", column["type"].lower(), maxsplit=1)[0]
             if kind in TEXT_TYPES or kind == "json" or _named(column["name"]):
-                texts.append((table["name"], column["name"]))
+                texts.append((table["name"], column["name"], kind))
             elif kind in BINARY_TYPES and kind not in ("bit", "binary"):
                 unread.append(f"{table['name']}.{quote(column['name'])}")
     findings: list[Finding] = []
     cut = []
-    for done, (table, name) in enumerate(texts, 1):
+    for done, (table, name, kind) in enumerate(texts, 1):
         where = f"{table}.{quote(name)}"
         values: list[tuple[str, int]] = []
         sql = f"SELECT CAST({quote(name)} AS CHAR), COUNT(*) FROM {table} WHERE {quote(name)} IS NOT NULL"
+        left_out = instead.get(table, {}).get(name)
+        if left_out is not None:  # what stands in the place of contents tells nothing of them
+            sql += f" AND NOT ({_compared(quote(name), kind)} <=> {_compared(left_out, kind)})"
         with connection.cursor(SSCursor) as cursor:
             cursor.execute(f"{sql} GROUP BY 1 ORDER BY 2 DESC LIMIT {VALUES + 1}")
             values += [(str(value), int(count)) for value, count in cursor.fetchall_unbuffered()]
         if len(values) > VALUES:
             cut.append(where)
+        if left_out is not None and values:
+            findings.append(_finding(where, "contents that were to be left out", values))
         findings += _column(where, name, values)
         if progress is not None:
             progress(done, len(texts))
@@ -219,6 +227,13 @@ def record(bundle: BundleFolder, found: Inspection) -> None:
         refresh(bundle.path, bundle.manifest)
     except OSError as error:
         raise BundleError(f"Writing what was found into {bundle.path}: {error}") from error
+
+
+def _compared(sql: str, kind: str) -> str:
+    """SQL that is equal for equal values of a column of a kind."""
+    if kind == "json":  # MySQL finds no JSON equal to a text
+        return f"CAST({sql} AS CHAR)"
+    return f"{sql} * 1e0" if kind == "float" else sql
 
 
 def _named(column: str) -> str | None:

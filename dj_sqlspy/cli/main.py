@@ -154,6 +154,14 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out the contents of a column, named as schema.table.column (may be given more than once)",
     )
     write.add_argument(
+        "--replace",
+        type=publish.name_and_value,
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="put this value in the place of the contents of a column (may be given more than once)",
+    )
+    write.add_argument(
         "--leave-out",
         action="append",
         default=[],
@@ -330,6 +338,7 @@ def _write(options: argparse.Namespace) -> None:
         allow_unfinished=options.allow_unfinished,
         about=options.about,
         exclude=options.exclude,
+        replace=publish.replacements(options),
         with_code=options.with_code,
         leave_out=options.leave_out,
         code=options.code,

@@ -44,6 +44,14 @@ def add_commands(add: Add) -> None:
         metavar="COLUMN",
         help="without the files of a column whose contents are left out, as for `write`",
     )
+    files.add_argument(
+        "--replace",
+        type=name_and_value,
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="without the files of a column that has this value in its place, as for `write`",
+    )
     files.add_argument("--store", metavar="NAME", help="only files of this store")
     files.add_argument("--all", action="store_true", help="name every file")
     files.add_argument(
@@ -124,6 +132,32 @@ def add_slice_options(parser: argparse.ArgumentParser) -> None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    """The name of a column and a value, of a text ``schema.table.column=VALUE``.
+
+    >>> name_and_value("lab.subject.name=a=b")
+    ('lab.subject.name', 'a=b')
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form schema.table.column=VALUE")
+    return name, value
+
+
+def replacements(options: argparse.Namespace) -> dict[str, str]:
+    """What ``--replace`` was given, by name.
+
+    Raises
+    ------
+    SliceError
+        If a name was given twice.
+    """
+    found = dict(options.replace)
+    if len(found) < len(options.replace):
+        raise SliceError("--replace names a column twice.")
+    return found
 
 
 def _add_bounds(parser: argparse.ArgumentParser) -> None:
@@ -261,7 +295,9 @@ def _files(options: argparse.Namespace) -> int:
     from .terminal import paper_of
 
     paper = paper_of(options)
-    files = paper.files(check=options.check, exclude=options.exclude, **slice_options(options))
+    files = paper.files(
+        check=options.check, exclude=options.exclude, replace=replacements(options), **slice_options(options)
+    )
     if options.store:
         files = [file for file in files if file.store == options.store]
     stores = Stores(paper.connection)

@@ -1,17 +1,18 @@
 """Exclude: columns whose contents stay at the lab, though their rows are in the slice.
 
-In: names of columns, a `Slice`, a connection to its source. Out: for each column what stands in the place of its
-contents, as SQL that ``dump.sh`` selects, and the captured statements whose result depends on it. Such a statement
-cannot be replayed, and its text can hold what is left out (``WHERE name = 'Ada'``), so the bundle has it without its
-values. Another statement can hold it too (``'Ada'`` as another column's value, an alias): the source is asked for that,
-and such statements are named. A column that rows are named, joined or told apart by is refused. It changes no row of
-the slice.
+In: names of columns, some with a value, a `Slice`, a connection to its source. Out: for each column what stands in the
+place of its contents (NULL, its default, or the value), as SQL that ``dump.sh`` selects, and the captured statements
+whose result depends on it. Such a statement cannot be replayed, and its text can hold what is left out (``WHERE name =
+'Ada'``), so the bundle has it without its values. Another statement can hold it too (``'Ada'`` as another column's
+value, an alias): the source is asked for that, and such statements are named. A column that rows are named, joined or
+told apart by is refused. It changes no row of the slice.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,12 +27,15 @@ from ..rules import EXCLUDED, LEFT_OUT, WITHHELD
 from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import Column
+from ..servers.dialect import LIST_BYTES
+from ..servers.snapshot import Refused
 from ..servers.tables import Table
 from ..shapes import lift, without_literals
 from ..slices import Slice
 
 _NAME = re.compile(r"(?P<table>.+)\.(?:`(?P<quoted>(?:[^`]|``)+)`|(?P<plain>[^`.]+))", re.DOTALL)
 _ALL_COLUMNS = re.compile(r"(?<!\()\s*\*|\bnatural\b", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TIME = re.compile(r"\(*(?:current_timestamp|now|localtime|localtimestamp)\b", re.IGNORECASE)
 
 
@@ -44,7 +48,7 @@ class Excluded:
     table, column : str
         Full table name; name of the column.
     value : str
-        SQL for what each row has in its place: ``NULL``, or the default.
+        SQL for what each row has in its place: ``NULL``, the default, or a value.
     statements : tuple of int
         Numbers of the captured statements whose result depends on the contents.
     held : tuple of int
@@ -61,7 +65,9 @@ class Excluded:
     words: frozenset[str] = frozenset()
 
 
-def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded, ...]:
+def exclude(
+    cut: Slice, names: Iterable[str], connection: Any, values: Mapping[str, Any] | None = None
+) -> tuple[Excluded, ...]:
     """What to put in the place of the contents of columns.
 
     Parameters
@@ -72,23 +78,34 @@ def exclude(cut: Slice, names: Iterable[str], connection: Any) -> tuple[Excluded
         column of every table that has it, and ``*._job_*`` each one whose name starts so.
     connection : connection of the driver
         To the source.
+    values : mapping, optional
+        By name of another column, the value that stands in the place of its contents in each row: a text as the server
+        takes it, a number, a date; bytes, a UUID, or a text such as ``0x00ff`` for a column of bytes.
 
     Raises
     ------
     SliceError
-        If there is no such column, or the structure does not allow to leave out its contents.
+        If there is no such column, the structure does not allow to leave out its contents, or the column cannot hold
+        the value.
     """
     found: dict[tuple[str, str], Excluded] = {}
-    for table, column in (each for name in names for each in _find(cut, name)):
-        refused = _why_not(cut, table, column, connection)
-        value = _value(table, column)
-        if refused or value is None:
-            refused = refused or (
-                "it is NOT NULL and has no default that could stand in its place. Take rows without it with only=…, or"
-                " make it nullable in the database"
-            )
-            raise SliceError(f"Excluding {table.full_name}.{table.dialect.quote(column.name)}: {refused}.")
-        found[table.full_name, column.name] = Excluded(table.full_name, column.name, value)
+    named = [("Excluding", name, None) for name in names]
+    named += [("Replacing", name, value) for name, value in (values or {}).items()]
+    for doing, name, given in named:
+        replacing = doing == "Replacing"
+        for table, column in _find(cut, name, doing):
+            key = table.full_name, column.name
+            try:
+                if replacing and key in found:
+                    raise SliceError("it is named twice")
+                if refused := _why_not(cut, table, column, connection, replacing):
+                    raise SliceError(refused)
+                value = _given(column, given, connection) if replacing else _default(table, column)
+            except SliceError as error:
+                where = f"{table.full_name}.{table.dialect.quote(column.name)}"
+                raise SliceError(f"{doing} {where}: {error}.") from error
+            found[key] = Excluded(*key, value)
+    _require_checks(cut, found.values(), connection)
     readers = _readers(cut, found)
     read = [replace(one, statements=tuple(readers[key])) for key, one in found.items()]
     return tuple(_with_words(cut, one, connection) for one in read)
@@ -139,9 +156,13 @@ def note(manifest: dict[str, Any], excluded: Sequence[Excluded], withhold: bool,
 
 def contents(manifest: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """By table and column, the SQL that stands in the place of the contents."""
+    return _by_table((one["table"], one["column"], one["value"]) for one in manifest.get("excluded", ()))
+
+
+def _by_table(places: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
     out: dict[str, dict[str, str]] = {}
-    for one in manifest.get("excluded", ()):
-        out.setdefault(one["table"], {})[one["column"]] = one["value"]
+    for table, column, value in places:
+        out.setdefault(table, {})[column] = value
     return out
 
 
@@ -159,10 +180,10 @@ def needed_files(files: Iterable[File], excluded: Sequence[Excluded]) -> list[Fi
 # ---------------------------------------------------------------- which column, and whether it can be
 
 
-def _find(cut: Slice, name: str) -> list[tuple[Table, Column]]:
+def _find(cut: Slice, name: str, doing: str) -> list[tuple[Table, Column]]:
     match = _NAME.fullmatch(name)
     if match is None:
-        raise SliceError(f"Excluding {name!r}: name a column as `schema`.`table`.column.")
+        raise SliceError(f"{doing} {name!r}: name a column as `schema`.`table`.column.")
     wanted = (match["plain"] or match["quoted"].replace("``", "`")).lower()
     if match["table"] == "*":
         tables = [entry.table for entry in cut.tables.values() if not entry.table.is_view]
@@ -174,17 +195,17 @@ def _find(cut: Slice, name: str) -> list[tuple[Table, Column]]:
             or (wanted.endswith("*") and column.name.lower().startswith(wanted[:-1]))
         ]
         if not found:
-            raise SliceError(f"Excluding {name!r}: no table of the slice has such a column.")
+            raise SliceError(f"{doing} {name!r}: no table of the slice has such a column.")
         return found
     table = cut.tables[find_table(cut.tables, match["table"])].table
     column = table.by_name.get(wanted)
     if column is None:
         known = ", ".join(one.name for one in table.columns)
-        raise SliceError(f"Excluding {name!r}: {table.full_name} has no column {wanted!r}; it has {known}.")
+        raise SliceError(f"{doing} {name!r}: {table.full_name} has no column {wanted!r}; it has {known}.")
     return [(table, column)]
 
 
-def _why_not(cut: Slice, table: Table, column: Column, connection: Any) -> str:
+def _why_not(cut: Slice, table: Table, column: Column, connection: Any, replacing: bool) -> str:
     """Why the contents of a column cannot be left out, or ""."""
     name, quote = column.name.lower(), table.dialect.quote
     if table.is_view:
@@ -204,23 +225,67 @@ def _why_not(cut: Slice, table: Table, column: Column, connection: Any) -> str:
             return f"it is part of the foreign key {quote(fk.name)} of {fk.child} to {fk.parent}"
     for index, on in backend_of(connection).unique_columns(connection, table):
         if name == on.lower() or quote(name) in on.lower():
-            return f"it is part of the unique key {quote(index)}"
+            if replacing and cut.tables[table.full_name].rows <= 1:
+                continue
+            more = ", so that no two rows can have one value" if replacing else ""
+            return f"it is part of the unique key {quote(index)}{more}"
     for other in table.columns:
         if quote(name) in other.generation.lower():
             return f"the column {quote(other.name)} is generated from it"
     return ""
 
 
-def _value(table: Table, column: Column) -> str | None:
-    """SQL for what stands in the place of the contents of a column; None if nothing can.
+def _given(column: Column, value: Any, connection: Any) -> str:
+    """SQL for a value, as the column holds it."""
+    if value is None:
+        raise SliceError("None is no value to put there; exclude the column, and NULL stands in its place")
+    data = _bytes_of(value) if column.binary else str(int(value) if isinstance(value, bool) else value)
+    try:
+        if isinstance(value, bytes) and not column.binary:
+            raise Refused("it holds no bytes")
+        return backend_of(connection).stored_value(connection, column, data)
+    except Refused as error:
+        what = f"{value!r} is no value for a column of type {column.column_type}"
+        raise SliceError(f"{what}: {error}") from error
+
+
+def _bytes_of(value: Any) -> bytes:
+    """What a column of bytes gets for bytes, a UUID, or a text: ``0x…``, a UUID, or else the text in UTF-8.
+
+    >>> _bytes_of("0x00ff"), _bytes_of("no"), _bytes_of(uuid.UUID(int=1)) == _bytes_of(str(uuid.UUID(int=1)))
+    (b'\\x00\\xff', b'no', True)
+    """
+    if isinstance(value, bytes):
+        return value
+    text = str(value)
+    if re.fullmatch(r"0x(?:[0-9a-f]{2})*", text, re.IGNORECASE):
+        return bytes.fromhex(text[2:])
+    return uuid.UUID(text).bytes if _UUID.fullmatch(text) else text.encode()
+
+
+def _require_checks(cut: Slice, excluded: Iterable[Excluded], connection: Any) -> None:
+    """Raise where rows would break a CHECK of their table, and so not load."""
+    for name, instead in _by_table((one.table, one.column, one.value) for one in excluded).items():
+        entry = cut.tables[name]
+        broken = backend_of(connection).broken_check(
+            connection, entry.table, instead, entry.conditions(LIST_BYTES)
+        )
+        if broken is not None:
+            what = ", ".join(f"{column} = {value}" for column, value in instead.items())
+            raise SliceError(
+                f"Leaving out contents of {name}: with {what} the CHECK {entry.table.dialect.quote(broken[0])} does not"
+                f" hold for {broken[1]:,} of its {entry.rows:,} rows, which then do not load."
+            )
+
+
+def _default(table: Table, column: Column) -> str:
+    """SQL for what stands in the place of the contents of a column where no value was given.
 
     A default that asks for the time becomes the time of writing, so that two dumps are the same.
     """
     if column.nullable:
         return "NULL"
-    default = column.default
-    if default is None:
-        return None
+    default = column.default or ""
     if _TIME.match(default) and column.data_type in ("datetime", "timestamp"):
         digits = re.search(r"\(\d\)", column.column_type)
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -228,8 +293,11 @@ def _value(table: Table, column: Column) -> str | None:
     # MySQL says where a default is an expression; MariaDB writes literals so that they can be told
     literal = re.fullmatch(r"(?:[bx]?'.*'|[-+]?[\d.]+(?:e[-+]?\d+)?)", default, re.IGNORECASE | re.DOTALL)
     computed = "DEFAULT_GENERATED" in column.extra.upper()
-    if computed or (not literal and default.endswith(")")):
-        return None
+    if column.default is None or computed or (not literal and default.endswith(")")):
+        raise SliceError(
+            "it is NOT NULL and has no default that could stand in its place. Put a value there with replace={…}"
+            " (--replace NAME=VALUE), take rows without it with only=…, or make it nullable in the database"
+        )
     return f"DEFAULT({table.dialect.quote(column.name)})"
 
 

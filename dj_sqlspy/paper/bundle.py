@@ -11,7 +11,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,8 @@ class Writing:
         The lab's description of the paper: title, authors, license and others (see `about`).
     exclude : sequence of str, optional
         Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
+    replace : mapping, optional
+        By such a name, the value that stands in the place of the contents of a column.
     with_code : bool
         Copy the scripts and notebooks of the analyses (see `bundle.code`); it needs a paper.
     code : sequence of path
@@ -145,6 +147,7 @@ class Writing:
     allow_unfinished: bool = False
     about: str | Path | Mapping[str, Any] | None = None
     exclude: Sequence[str] = ()
+    replace: Mapping[str, Any] = field(default_factory=dict)
     with_code: bool = False
     code: Sequence[str | Path] = ()
     scratch: str | None = None
@@ -228,7 +231,7 @@ def _contents(
     manifest = make_manifest(cut, source, name, problems, comments, totals="totals" not in chosen.leave_out)
     manifest["complete"] = paper is None or paper.complete
     manifest["unfinished"] = [] if paper is None else [_about(analysis) for analysis in paper.unfinished]
-    left_out = excluding.exclude(cut, chosen.exclude, connection)
+    left_out = excluding.exclude(cut, chosen.exclude, connection, chosen.replace)
     excluding.note(manifest, left_out, "values" in chosen.leave_out, backend_of(connection))
     if held := sorted({number for one in manifest["excluded"] for number in one["held"]}):
         logger.warning(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -173,6 +173,7 @@ class Paper(Captured):
         *,
         check: str = "size",
         exclude: str | Iterable[str] = (),
+        replace: Mapping[str, Any] | None = None,
         progress: Callable[[int, int], None] | None = None,
         **options: Any,
     ) -> list[File]:
@@ -184,6 +185,8 @@ class Paper(Captured):
             Whether to compare only sizes, or also to read the files and compare their checksums.
         exclude : str or iterable of str, optional
             Columns whose contents are left out, as of `write`, so that their files are not needed.
+        replace : mapping, optional
+            Columns with the value that replaces their contents, as of `write`. Their files are not needed either.
         progress : callable, optional
             Called with the number of files done, and the total.
         **options
@@ -196,7 +199,7 @@ class Paper(Captured):
 
         cut = self.slice(**options)
         with contextlib.closing(backend_of(self.connection).connect(self.connection)) as connection:
-            left_out = excluding.exclude(cut, listed(exclude), connection)
+            left_out = excluding.exclude(cut, listed(exclude), connection, replace)
             with counting("files looked at", progress) as told:
                 files = files_of(cut, connection, Stores(self.connection), check=check, progress=told)
             return excluding.needed_files(files, left_out)
@@ -208,6 +211,7 @@ class Paper(Captured):
         accept_drift: bool = False,
         about: Any = None,
         exclude: str | Iterable[str] = (),
+        replace: Mapping[str, Any] | None = None,
         with_code: bool = False,
         code: str | Iterable[str | Path] = (),
         scratch: str | None = None,
@@ -230,6 +234,9 @@ class Paper(Captured):
             Columns whose contents are left out (```schema`.`table`.column``): NULL or the default stands in their
             place. Statements that read them cannot be replayed, and are in the bundle without their values. ``*._prov``
             is that column of every table that has it, ``*._job_*`` all whose names start so.
+        replace : mapping, optional
+            By such a name, the value that stands in the place of the contents of a column, also where it is NOT NULL.
+            It is told in the bundle; statements that read the column are treated as those of ``exclude``.
         with_code : bool
             Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
         code : path or iterable of path, optional
@@ -255,7 +262,7 @@ class Paper(Captured):
         BundleError
             If the folder holds something else, or the database has drifted.
         SliceError
-            If the contents of a column cannot be left out.
+            If the contents of a column cannot be left out, or a column cannot hold a value.
         """
         from ..bundle.folder import check_place
         from .bundle import require_files, write_bundle
@@ -278,6 +285,7 @@ class Paper(Captured):
             allow_unfinished=allow_unfinished,
             about=about,
             exclude=listed(exclude),
+            replace=replace or {},
             with_code=with_code,
             code=listed(code),
             scratch=scratch,

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from .catalog import Catalog
+from .columns import Column
 from .dialect import Dialect
 from .results import Difference, Digest, Forms
 from .snapshot import Snapshot
@@ -86,6 +87,14 @@ class Backend(Protocol):
 
     def unique_columns(self, connection: Any, table: Table) -> list[tuple[str, str]]:
         """Pairs of a unique key's name and one of its columns or expressions, without the primary key."""
+
+    def stored_value(self, connection: Any, column: Column, value: str | bytes) -> str:
+        """What a column holds once a value was written to it, as SQL; nothing is written. Raises `Refused`."""
+
+    def broken_check(
+        self, connection: Any, table: Table, contents: Mapping[str, str], conditions: Sequence[str]
+    ) -> tuple[str, int] | None:
+        """A CHECK that rows would break with SQL in the place of the contents of columns, and how many of them."""
 
     def fill_key_table(
         self, connection: Any, name: str, table: Table, conditions: Sequence[str], rows: int

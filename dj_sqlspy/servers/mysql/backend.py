@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..snapshot import Snapshot
-from . import catalog, checksums, connect, literals, results, scripts, session, structure
+from . import catalog, checksums, connect, literals, results, scripts, session, stored, structure
 from .dialect import MYSQL as DIALECT
 from .replayer import MySQLReplayer
 from .snapshot import MySQLSnapshot, plain_decoders, told
@@ -22,6 +22,8 @@ class MySQLBackend:
     read_source = staticmethod(structure.read_source)
     stored_functions = staticmethod(structure.stored_functions)
     unique_columns = staticmethod(structure.unique_columns)
+    stored_value = staticmethod(stored.stored_value)
+    broken_check = staticmethod(stored.broken_check)
     fill_key_table = staticmethod(structure.fill_key_table)
     longest_condition = staticmethod(scripts.longest_condition)
     with_checksums = staticmethod(checksums.with_checksums)

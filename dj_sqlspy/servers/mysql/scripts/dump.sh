@@ -31,8 +31,8 @@ structure() {
 # Rows, parents first: schema, table, number of rows, columns, key, and one or more conditions that together select
 # the rows, each row once. A table that is not listed has no row in the slice. Columns are `*`, or written out where
 # a table has FLOAT columns (the server prints those with six digits only, and times 1e0, a DOUBLE, with all), names
-# with a backtick (which mydumper does not quote), or columns whose contents are left out: NULL or DEFAULT(…) stands in
-# their place. In a word that begins with $' a quote is written as \'.@scratch@
+# with a backtick (which mydumper does not quote), or columns whose contents are left out: NULL, DEFAULT(…) or a value
+# stands in their place. In a word that begins with $' a quote is written as \'.@scratch@
 rows() {
 @rows@
 }

@@ -1,0 +1,152 @@
+"""Stored: what a column would hold, and whether its table would take it, for an account that may only SELECT.
+
+In: a column and a value; a table and what is to stand in the place of its contents. Out: the value as the column
+holds it, as SQL; the CHECK that a row would break. Nothing is written: JSON_TABLE stores a value in a column of any
+type, on both servers, and a derived table has the contents of rows replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..columns import INTEGER_TYPES, TEXT_TYPES, Column
+from ..snapshot import Refused
+from ..tables import Table
+from .definition import text_of
+from .dialect import MYSQL
+from .structure import read_definition
+from .told import told
+
+_STRICT = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE"
+_DEPRECATED = 1681  # of a width such as in TINYINT(1); says nothing of the value
+# Types whose values are rounded or folded without a word, and can be compared afterwards.
+_EXACT = INTEGER_TYPES | {"decimal", "double", "date", "datetime", "timestamp", "time"}
+_MOST_BYTES = {"tinyblob": 2**8 - 1, "blob": 2**16 - 1, "mediumblob": 2**24 - 1, "longblob": 2**32 - 1}
+# Neither BIT nor geometries, vectors and what MariaDB has of its own (UUID, INET6): JSON_TABLE takes none of these.
+_TYPES = _EXACT | TEXT_TYPES | _MOST_BYTES.keys() | {"float", "json", "binary", "varbinary"}
+
+
+def stored_value(connection: Any, column: Column, value: str | bytes) -> str:
+    """What a column holds once a value was written to it, as SQL that a server prints just as it prints the column.
+
+    Time stamps are in UTC. Of a FLOAT it is the number that the column holds, with all digits.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+        Its session is as it was afterwards.
+    column : Column
+    value : str or bytes
+        Bytes for a column of bytes.
+
+    Raises
+    ------
+    Refused
+        If the column cannot hold the value as it is, or no value of its type can be told.
+    """
+    if column.data_type not in _TYPES:
+        raise Refused("no server tells that of such a type without writing")
+    with told(), connection.cursor() as cursor:
+        cursor.execute("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")
+        before = cursor.fetchone()
+        cursor.execute("SET SESSION sql_mode = %s, time_zone = '+00:00'", (_STRICT,))
+        try:
+            if isinstance(value, bytes):
+                return _bytes(column, value)
+            if column.data_type in ("enum", "set"):
+                return _members(cursor, column, value)
+            return _text(cursor, column, value)
+        finally:
+            cursor.execute("SET SESSION sql_mode = %s, time_zone = %s", before)
+
+
+def _bytes(column: Column, value: bytes) -> str:
+    length = re.search(r"\((\d+)\)", column.column_type)
+    most = int(length[1]) if length else _MOST_BYTES[column.data_type]
+    if len(value) > most:
+        raise Refused(f"{len(value):,} bytes are more than {most:,}")
+    return MYSQL.bytes(value.ljust(most, b"\0") if column.data_type == "binary" else value)
+
+
+def _members(cursor: Any, column: Column, value: str) -> str:
+    """The members of an ENUM or SET; MariaDB's JSON_TABLE has no such columns."""
+    members = column.column_type[len(column.data_type) + 1 : -1]
+    if column.data_type == "enum":
+        cursor.execute(f"SELECT ELT(FIELD({MYSQL.string(value)}, {members}), {members})")
+        found = cursor.fetchone()[0]
+    else:
+        each = [f"FIELD({MYSQL.string(one)}, {members})" for one in value.split(",") if value]
+        bits = " | ".join(f"IF({place}, 1 << ({place} - 1), NULL)" for place in each) or "0"
+        cursor.execute(f"SELECT MAKE_SET({bits}, {members})")
+        found = cursor.fetchone()[0]
+    if found is None:
+        raise Refused(f"it has {members}")
+    return MYSQL.string(str(found))
+
+
+def _text(cursor: Any, column: Column, value: str) -> str:
+    type_, given = column.column_type, MYSQL.string(value)
+    if column.collation is not None:
+        type_ += f" CHARACTER SET {column.charset} COLLATE {column.collation}"
+    # as text a DOUBLE lacks its last digits on MySQL; times 1e0 a FLOAT is one
+    read = "v * 1e0" if column.data_type in ("float", "double") else "CAST(v AS CHAR)"
+    same = f"v = {given}" if column.data_type in _EXACT else "TRUE"
+    element = f"CAST({given} AS JSON)" if column.data_type == "json" else given
+    cursor.execute(
+        f"SELECT {read}, {same} FROM JSON_TABLE(JSON_ARRAY({element}), '$[*]'"
+        f" COLUMNS (v {type_} PATH '$' ERROR ON ERROR)) AS held"
+    )
+    ((found, equal),) = cursor.fetchall()
+    cursor.execute("SHOW WARNINGS")
+    said = [str(text) for _, code, text in cursor.fetchall() if int(code) != _DEPRECATED]
+    if said or not equal or found is None:
+        raise Refused(said[0] if said else f"it would become {found}")
+    if "zerofill" in column.column_type:
+        width = re.search(r"\d+", column.column_type)
+        return MYSQL.string(str(found).zfill(int(width[0]) if width else 0))
+    return str(found) if column.numeric else MYSQL.string(str(found))
+
+
+def broken_check(
+    connection: Any, table: Table, contents: Mapping[str, str], conditions: Sequence[str]
+) -> tuple[str, int] | None:
+    """A CHECK that rows would break, and how many of them; None where all is well.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+    table : Table
+    contents : mapping
+        By column, SQL that stands in the place of its contents.
+    conditions : sequence of str
+        Which rows.
+    """
+    with told(), connection.cursor() as cursor:
+        definition = read_definition(cursor, table.full_name)
+        checks = [
+            (key.name, key.parts[0])
+            for key in definition.keys
+            if key.kind == "CHECK" and "NOT" not in (token.word for token in key.rest)  # NOT ENFORCED
+        ]
+        for column in definition.columns:
+            clause = column.get("CHECK")
+            if clause is not None:
+                checks.append((column.name, clause.tokens[1:]))
+        instead = {MYSQL.quote(name).lower() for name in contents}
+        columns = ", ".join(
+            f"{contents.get(column.name, MYSQL.quote(column.name))} AS {MYSQL.quote(column.name)}"
+            for column in table.columns
+        )
+        for name, check in checks:
+            if instead.isdisjoint(token.text.lower() for token in check):
+                continue
+            broken = 0
+            for condition in conditions:
+                rows = f"SELECT {columns} FROM {table.full_name} WHERE {condition}"
+                cursor.execute(f"SELECT COUNT(*) FROM ({rows}) AS held WHERE NOT ({text_of(check)})")
+                broken += int(cursor.fetchone()[0])
+            if broken:
+                return name, broken
+    return None
