@@ -35,9 +35,9 @@ drift               number, then, now (rows), change: statements whose results h
                     were captured
 excluded            columns whose contents were left out: table, column, value (SQL for what replaces them:
                     NULL, the default, or a literal that the lab chose), statements (numbers of those that
-                    read it), held (numbers of others that contain a value of it). Not replayed are statements marked "excluded" or "withheld", which have
-                    "?" in place of values, and "routine", which call a stored function that is not in the
-                    bundle
+                    read it), held (numbers of others that contain a value of it). Statements marked
+                    "excluded" or "withheld" have "?" in place of values, and are not replayed; nor are
+                    those marked "routine", which call a stored function that is not in the bundle
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, columns that
                     need it, and their number of rows
