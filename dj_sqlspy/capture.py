@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import settings
 from .errors import SpyError
+from .journal import programs
 from .journal.places import encode_name
 from .rules import POLICIES, POLICY_CHOICES
 from .spy import session
@@ -261,7 +262,7 @@ def follow_settings() -> None:
     """
     global _configured
     paper = settings.get("paper") if settings.get("enabled") else None
-    analysis = settings.get("analysis") or settings.default_analysis() if paper else ""
+    analysis = settings.get("analysis") or programs.name() if paper else ""
     home = settings.home() if paper else Path()
     if _configured is not None and _configured in session.open_sessions:
         if paper and _configured.is_of(home, paper, analysis):

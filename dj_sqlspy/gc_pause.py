@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import threading
 from collections.abc import Iterator
 
 _NEVER = 1 << 30
 _SELDOM = 50_000  # new objects between two scans of the young generation; Python's default is 700
 
+_lock = threading.Lock()
+_blocks = 0  # number of running blocks, in all threads
+_before = (0, 0, 0)  # thresholds before the first of them
+
 
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
     """Run a block or a decorated function without full collections and with few collections of young objects."""
-    young, middle, old = gc.get_threshold()
-    gc.set_threshold(max(young, _SELDOM), middle, _NEVER)
+    global _blocks, _before
+    with _lock:
+        if not _blocks:
+            _before = young, middle, _ = gc.get_threshold()
+            gc.set_threshold(max(young, _SELDOM), middle, _NEVER)
+        _blocks += 1
     try:
         yield
     finally:
-        gc.set_threshold(young, middle, old)
+        with _lock:
+            _blocks -= 1
+            if not _blocks:
+                gc.set_threshold(*_before)

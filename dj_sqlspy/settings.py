@@ -9,7 +9,7 @@ setting                 environment
 ======================  ======================  =============================================================
 ``sqlspy.enabled``      ``DJ_SQLSPY_ENABLED``   capture everything that this process reads
 ``sqlspy.paper``        ``DJ_SQLSPY_PAPER``     for this paper (required if enabled)
-``sqlspy.analysis``     ``DJ_SQLSPY_ANALYSIS``  as this analysis; default: the name of the script
+``sqlspy.analysis``     ``DJ_SQLSPY_ANALYSIS``  as this analysis; default: the name of the script or notebook
 ``sqlspy.home``         ``DJ_SQLSPY_HOME``      where journals live; default: ``$XDG_DATA_HOME/dj-sqlspy``
 ``sqlspy.append``       ``DJ_SQLSPY_APPEND``    true: add to the newest run of the analysis; else: to the run of
                                                 this name (such as the number of a SLURM array)
@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -216,15 +215,6 @@ def home(given: str | os.PathLike[str] | None = None) -> Path:
         data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
         chosen = os.path.join(data, "dj-sqlspy")
     return Path(os.path.abspath(os.path.expanduser(chosen)))
-
-
-def default_analysis() -> str:
-    """The name of the running script or package, as the default name of an analysis.
-
-    It is ``interactive`` if there is neither. Raises nothing.
-    """
-    path = Path(getattr(sys.modules.get("__main__"), "__file__", None) or "interactive")
-    return (path.parent.name if path.stem == "__main__" else path.stem) or "interactive"
 
 
 # Called after every change since `attach`: `capture` opens and ends sessions, `spy` needs the shared schema.

@@ -98,6 +98,64 @@ def test_an_incomplete_capture_is_refused_unless_allowed(
     assert manifest["complete"] is False and manifest["problems"]
 
 
+def test_no_path_of_the_author_is_in_a_bundle(paper: sqlspy.Paper, tmp_path: Path) -> None:
+    journal = next(paper.home.glob("paper/fig1/*/*"))
+    journal.write_bytes(journal.read_bytes() + b"00000000 damaged\n")
+    bundle = sqlspy.Paper("paper").write(tmp_path / "bundle", allow_incomplete=True)
+    (problem,) = bundle.manifest["problems"]
+    assert problem.startswith("paper/fig1/") and "is damaged" in problem
+    for file in bundle.path.iterdir():
+        assert str(paper.home).encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("displays", [0, 2])
+def test_a_paper_that_exports_nothing_is_not_written(
+    table: Any, home: Path, tmp_path: Path, displays: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlspy.export("paper", "fig"):
+        for _ in range(displays):
+            repr(table & "subject < 3")
+    folder = tmp_path / "bundle"
+    assert main(["write", "paper", "-o", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert "nothing that the analyses of paper 'paper' read is exported" in said and not folder.exists()
+    assert ('preview="rows"' in said) == bool(displays)
+    with sqlspy.export("paper", "fig", preview="rows"):
+        repr(table & "subject < 3")
+    assert sqlspy.Paper("paper").write(folder).manifest["tables"][0]["rows"] == 3
+
+
+def test_a_name_that_ends_with_a_backtick_is_found_again(
+    dj_conn: Any, prefix: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema, name = f"{prefix}lab`", f"`{prefix}lab```.`odd```"
+    dj_conn.query(f"CREATE DATABASE `{schema.replace('`', '``')}`")
+    dj_conn.query(f"CREATE TABLE {name} (id INT PRIMARY KEY, `x``` INT)")
+    dj_conn.query(f"INSERT INTO {name} VALUES (1, 10), (2, 20), (3, 30)")
+    with sqlspy.export("paper", "fig"):
+        dj_conn.query(f"SELECT `x``` FROM {name} WHERE id < 3").fetchall()
+    paper = sqlspy.Paper("paper")
+    assert paper.slice().keys(name) == {(1,), (2,)}
+    assert main(["why", "paper", name, "id=2"]) == 0 and "read by" in capsys.readouterr().out
+    bundle = paper.write(tmp_path / "bundle", exclude=[f"{name}.`x```"])
+    bundle.dump()
+    found = bundle.verify()
+    assert found.equal and not found.different_tables, str(found)
+
+
+def test_drift_names_a_statement_once(paper: sqlspy.Paper, table: Any, tmp_path: Path) -> None:
+    with sqlspy.export("paper", "loop"):
+        for number in range(3):
+            (table & {"subject": number}).fetch1("name")
+        (table & {"subject": 1}).fetch1("name")
+    (table & {"subject": 1}).delete_quick()
+    table.insert1((1, "another"))
+    with pytest.raises(BundleError, match="2 of its statements") as error:
+        sqlspy.Paper("paper").only("loop").write(tmp_path / "bundle")
+    listed = [line for line in str(error.value).splitlines() if "other values" in line]
+    assert len(listed) == len(set(listed)) == 2
+
+
 def test_what_a_killed_process_left_does_not_stop_a_write(paper: sqlspy.Paper, tmp_path: Path) -> None:
     bundle = paper.write(tmp_path / "paper")
     (bundle.path / f"{atomic.PARTIAL}abc").write_text("half of a repo")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import stat
 import subprocess
 import tempfile
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy.errors import JournalError, SpyError
+from dj_sqlspy.gc_pause import gc_paused
 from dj_sqlspy.journal import INCOMPLETE, SUFFIX, Journal, encode_name, places, reading, runs, writer
 from tests.lab import make_lab, rows, run_script
 
@@ -537,3 +540,25 @@ def test_faults_of_a_child_are_seen_by_its_parent(
         tmp_path,
     )
     assert out.split() == ["False", "False"]
+
+
+def test_threads_leave_the_garbage_collector_as_it_was() -> None:
+    before, inside = gc.get_threshold(), threading.Barrier(2)
+
+    def first() -> None:
+        with gc_paused():
+            inside.wait()
+            left.wait()
+
+    def second() -> None:
+        inside.wait()
+        with gc_paused():
+            left.set()
+            one.join()
+            assert gc.get_threshold() != before
+
+    left = threading.Event()
+    one = threading.Thread(target=first)
+    one.start()
+    second()
+    assert gc.get_threshold() == before

@@ -123,7 +123,9 @@ def test_what_is_no_program_of_the_lab(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setitem(__import__("sys").modules, "__main__", module)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     assert programs.current() is None  # python without a file
+    assert programs.name() == "interactive"
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "open.ipynb"))
     assert programs.current() == {"path": str(tmp_path / "open.ipynb"), "sha256": None}
+    assert programs.name() == "open"  # so that a capture by settings does not replace another notebook's
     module.__file__ = str(tmp_path / "gone.py")
-    assert programs.current() is None
+    assert programs.current() is None and programs.name() == "gone"

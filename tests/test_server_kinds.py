@@ -105,7 +105,7 @@ def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         checked: dict[str, str] = {"ca": str(place / "ca.pem")}
         shows = checked | {"cert": str(place / "client.pem"), "key": str(place / "client-key.pem")}
         for number, (user, use_tls) in enumerate(
-            [("plain", None), ("plain", True), ("plain", checked), ("shown", shows)]
+            [("plain", None), ("plain", True), ("plain", False), ("plain", checked), ("shown", shows)]
         ):
             connection = connect(server, user, f"of {user} 1", use_tls)
             (_, cipher) = connection.query("SHOW STATUS LIKE 'Ssl_cipher'").fetchone()

@@ -734,11 +734,15 @@ def test_the_schema_of_names_without_one(lab: SimpleNamespace, server: Any) -> N
         with pytest.raises(pymysql.Error):
             connection.query("USE nowhere")
         connection.query("SELECT * FROM subject")
+        for use in ("  use mysql;", "/* there */ Use `mysql`", "\n\tUSE mysql"):
+            connection.query(use)
+            connection.query(f"SELECT * FROM `{lab.name}`.subject")
+            connection.query(f"USE `{lab.name}`")
         connection.query("  use mysql;")
         connection.query(f"SELECT * FROM `{lab.name}`.subject")
         connection.connect()
         connection.query(f"SELECT * FROM `{lab.name}`.subject")
-    assert [s.database for s in opened.statements] == [lab.name, "", lab.name, "mysql", ""]
+    assert [s.database for s in opened.statements] == [lab.name, "", lab.name, *3 * ["mysql"], "mysql", ""]
 
 
 def test_transactions_have_numbers(lab: SimpleNamespace) -> None:

@@ -65,6 +65,8 @@ def test_what_was_set_belongs_to_what_follows(dj_conn: Any, table: str) -> None:
     "text",
     [
         "SET autocommit = 1",
+        "/* once */ SET SESSION autocommit = 1",
+        "SET /* for all */ GLOBAL max_connections = 100",
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         "SET @@session.autocommit = 1",
         "SET SESSION wait_timeout = 1000",
@@ -90,9 +92,9 @@ def test_a_password_is_not_kept(dj_conn: Any, server: Server, table: str) -> Non
     fresh = sqlspy.compat.second_connection(dj_conn)
     with sqlspy.export("paper", "fig") as session:
         fresh.query(
-            f"SET PASSWORD = '{server.password}'"
+            f"-- mine\nSET /* new */ PASSWORD = '{server.password}'"
             if server.flavor == "mysql"
-            else f"SET PASSWORD = PASSWORD('{server.password}')"
+            else f"/* mine */ SET PASSWORD = PASSWORD('{server.password}')"
         )
         fresh.query(f"SELECT id FROM {table}")
     assert [s.state for s in session.statements] == [()]
@@ -113,6 +115,21 @@ def test_temporary_tables_and_assignments_are_kept(dj_conn: Any, table: str) -> 
         connection=fresh,
     )
     assert [s.state for s in found] == [(made,), (made, assigned), (made, assigned)]
+    fresh.close()
+
+
+def test_what_a_loop_repeats_is_kept_once(dj_conn: Any, table: str) -> None:
+    fresh = sqlspy.compat.second_connection(dj_conn)
+    schema = table.split(".")[0]
+    made, dropped = (
+        f"/* mine */ CREATE /* own */ TEMPORARY TABLE {schema}.u (id INT)",
+        f"DROP TEMPORARY TABLE {schema}.u",
+    )
+    *_, last = captured(*3 * (made, dropped), made, f"SELECT id FROM {table}", connection=fresh)
+    assert last.state == (dropped, made)
+    counted = "SET @n = @n + 1"  # which is another value each time
+    *_, last = captured(counted, counted, f"SELECT id FROM {table}", connection=fresh)
+    assert last.state == (dropped, made, counted, counted)
     fresh.close()
 
 

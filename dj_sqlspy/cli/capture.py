@@ -18,7 +18,9 @@ def add_commands(add: Add) -> None:
     run = add("run", _run, "run a script, a module (-m) or a notebook, and capture what it reads")
     run.allow_abbrev = False
     run.add_argument("--paper", help="default: the setting sqlspy.paper")
-    run.add_argument("--analysis", help="default: the setting sqlspy.analysis, else the name of the script")
+    run.add_argument(
+        "--analysis", help="default: the setting sqlspy.analysis, else the name of the script or notebook"
+    )
     run.add_argument("--append", action="store_true", help="add to what was captured before")
     run.add_argument(
         "--append-to",

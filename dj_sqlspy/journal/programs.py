@@ -31,14 +31,28 @@ def current() -> dict[str, Any] | None:
         ``path`` and the present ``sha256`` of the file (None for a notebook that is being edited, which is saved
         later). None if there is no file, as in an interactive session.
     """
+    named = told or _file()
+    if named is not None:
+        return _noted(os.path.abspath(named))
+    notebook = _notebook()
+    return None if notebook is None else {"path": os.path.abspath(notebook), "sha256": None}
+
+
+def name() -> str:
+    """The name of the script, package or notebook that runs; ``interactive`` where there is none of them."""
+    path = Path(_file() or _notebook() or "interactive")
+    return (path.parent.name if path.stem == "__main__" else path.stem) or "interactive"
+
+
+def _file() -> str | None:
+    return getattr(sys.modules.get("__main__"), "__file__", None)
+
+
+def _notebook() -> str | None:
+    """The notebook that a kernel is for, as Jupyter and VS Code say."""
     shell = sys.modules.get("__main__")
-    named = told or getattr(shell, "__file__", None)
-    if named is None:  # a kernel: Jupyter and VS Code name its notebook
-        named = getattr(shell, "__vsc_ipynb_file__", None) or os.environ.get("JPY_SESSION_NAME")
-        if named is None or not str(named).endswith(NOTEBOOK):
-            return None
-        return {"path": os.path.abspath(named), "sha256": None}
-    return _noted(os.path.abspath(named))
+    named = getattr(shell, "__vsc_ipynb_file__", None) or os.environ.get("JPY_SESSION_NAME")
+    return str(named) if named is not None and str(named).endswith(NOTEBOOK) else None
 
 
 @cache

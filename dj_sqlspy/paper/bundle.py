@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +183,8 @@ def write_bundle(
     """
     path, chosen = Path(path), Writing(**options)
     require_files(chosen.code)
+    if paper is not None and not cut.statements:
+        raise BundleError(f"Writing {path}: {_nothing_exported(paper)}")
     if cut.drifted and not chosen.accept_drift:
         raise BundleError(_drift_message(path, cut.drifted))
     if paper is not None and not paper.complete and not chosen.allow_incomplete:
@@ -219,7 +223,8 @@ def _contents(
     comments = "comments" not in chosen.leave_out
     source = read_source(connection, cut, comments)
     name = None if paper is None else paper.name
-    problems = [] if paper is None else paper.problems
+    # paths below the home tell who the author is, and nothing to a reader
+    problems = [] if paper is None else [line.replace(f"{paper.home}{os.sep}", "") for line in paper.problems]
     manifest = make_manifest(cut, source, name, problems, comments, totals="totals" not in chosen.leave_out)
     manifest["complete"] = paper is None or paper.complete
     manifest["unfinished"] = [] if paper is None else [_about(analysis) for analysis in paper.unfinished]
@@ -296,6 +301,19 @@ def _about(analysis: Analysis) -> dict[str, Any]:
         "statements": analysis.statements,
         "started": None if analysis.started is None else analysis.started.isoformat(timespec="seconds"),
     }
+
+
+def _nothing_exported(paper: Captured) -> str:
+    """Why a paper's slice has no statement."""
+    kinds = Counter(statement.kind for statement in paper.statements)
+    seen = ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items()))
+    message = f"nothing that the analyses of paper {paper.name!r} read is exported. Their statements: {seen or 'none'}."
+    if kinds["preview"]:
+        message += (
+            " Displays of tables (preview) export no rows by default. To export what was displayed, run the analysis"
+            f' again with sqlspy.export({paper.name!r}, …, preview="rows").'
+        )
+    return message
 
 
 def _drift_message(path: Path, drift: Sequence[StatementReport]) -> str:

@@ -21,6 +21,7 @@ from ..servers.mysql.functions import SERVER_FUNCTIONS
 _HEAD = re.compile(
     r"(?:[\s(;]+|--[^\n]*(?:\n|$)|#[^\n]*(?:\n|$)|/\*M?!\d*|\*/|/\*(?!M?!).*?\*/)*([A-Za-z]+)", re.DOTALL
 )
+_EXECUTED = re.compile(r"/\*M?!\d*(.*?)\*/", re.DOTALL)
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
 # Procedures and prepared statements can read. Lineage says later whether it can analyse them.
 READS = _QUERIES | {"CALL", "EXECUTE", "HANDLER"}
@@ -53,6 +54,25 @@ def head(query: str) -> str:
     """
     match = _HEAD.match(query)
     return match.group(1).upper() if match else ""
+
+
+def without_comments(query: str) -> str:
+    """A statement with a space instead of each comment; the text of ``/*! … */`` is executed and stays.
+
+    >>> without_comments("/* a */ USE/* b */lab # c"), without_comments("/*!40101 SET @a = '--' */")
+    (' USE lab', "  SET @a = '--'")
+    """
+    if "/*" not in query and "--" not in query and "#" not in query:
+        return query
+    query = _EXECUTED.sub(r" \1 ", query)
+    parts, end = [], 0
+    for token in _tokens(query) or ():
+        if token.start < end:  # what follows a command is one token, wherever it says that it stands
+            return query
+        gap = query[end : token.start]
+        parts += [" " if gap.strip() else gap, query[token.start : token.end + 1]]
+        end = token.end + 1
+    return "".join(parts) or query
 
 
 def reads_inside(query: str) -> bool:

@@ -48,9 +48,9 @@ def may_matter(query: Any) -> bool:
 
 def note(raw: Any, sql: str) -> None:
     """Note a successful statement on the driver's connection ``raw``, if it matters."""
-    head = reads.head(sql)
+    head, bare = reads.head(sql), reads.without_comments(sql)
     if head == "USE":
-        match = _USE.match(sql)
+        match = _USE.match(bare)
         if match is not None:
             name = match.group(1)
             name = name[1:-1].replace("``", "`") if name.startswith("`") else name
@@ -58,20 +58,22 @@ def note(raw: Any, sql: str) -> None:
                 raw._dj_sqlspy_database = name
         return
     matters = (
-        (head == "SET" and not _IRRELEVANT.match(sql))
-        or (head in ("CREATE", "DROP") and _TEMPORARY.match(sql) is not None)
+        (head == "SET" and not _IRRELEVANT.match(bare))
+        or (head in ("CREATE", "DROP") and _TEMPORARY.match(bare) is not None)
         or head in ("CALL", "EXECUTE", "PREPARE")
-        or (head in reads.READS and _ASSIGNS.search(sql) is not None)
+        or (head in reads.READS and _ASSIGNS.search(bare) is not None)
     )
     if not matters:
         return
     simple = _SIMPLE.fullmatch(sql)
-    before = of(raw)
+    before, text = of(raw), sql[:_LONGEST]
     if simple is not None:
         name = simple.group(1).lower()
-        before = tuple(text for text in before if not _is_of(text, name))
+        before = tuple(other for other in before if not _is_of(other, name))
+    elif head != "SET":  # in a loop the last one counts
+        before = tuple(other for other in before if other != text)
     with suppress(AttributeError):
-        raw._dj_sqlspy_state = (*before, sql[:_LONGEST])
+        raw._dj_sqlspy_state = (*before, text)
 
 
 def _is_of(text: str, name: str) -> bool:

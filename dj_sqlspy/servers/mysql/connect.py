@@ -58,16 +58,14 @@ def raw_connection(dj_connection: Any = None, **overrides: Any) -> Any:
 def _tls(connection: Any) -> dict[str, Any]:
     """The arguments of pymysql.connect for the TLS that a DataJoint connection really has.
 
-    With the setting None, DataJoint falls back to a connection without TLS if the server has none. So this looks at
-    the open connection, not at the setting alone.
+    With the setting None, DataJoint falls back to a connection without TLS if the server has none. With False, PyMySQL
+    may still use TLS. So this looks at the open connection, not at the setting alone.
     """
     asked = connection.conn_info.get("ssl_input")
-    if asked is False:
-        return {"ssl_disabled": True}
     if isinstance(asked, dict):
         return {"ssl": asked}
     socket = getattr(connection._conn, "_sock", None)
-    if socket is None and asked is None:
+    if socket is None and not asked:
         return {}  # closed: PyMySQL's default, which is TLS if the server has it
     if socket is None or isinstance(socket, ssl.SSLSocket):
         return {"ssl": {"ssl": {}}}  # a dict that is not empty: TLS without a named CA
