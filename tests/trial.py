@@ -8,14 +8,16 @@ is read here directly from the server, not through the project.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymysql
 
 from dj_sqlspy.journal import Statement
+from dj_sqlspy.servers.mysql import wire
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.slices import Slice, make_slice
 from tests.random_schema import Rows, Schema, create_sql, insert_sql
@@ -26,6 +28,14 @@ SQL_MODE = (
     "ONLY_FULL_GROUP_BY"
 )
 KEPT = 30  # pairs of schemas that stay on the server for the next trial
+
+
+class Answered(NamedTuple):
+    """What a statement returned, and what capture notes of it."""
+
+    rows: Sequence[tuple[Any, ...]]
+    noted: wire.Received | None
+
 
 # A statement, its text with SCHEMA_A and SCHEMA_B in it, and what the server answered.
 Captured = tuple[Statement, str, Sequence[tuple[Any, ...]]]
@@ -51,18 +61,19 @@ class Bench:
 
     def __init__(self, server: Any, prefix: str) -> None:
         self.prefix = prefix
-        self.connection = self._connect(server)
-        self.slicer = self._connect(server)
+        self.server = server
+        self.connection = self._connect()
+        self.slicer = self._connect()
         self.cursor = self.connection.cursor()
         self.placed: dict[Schema, int] = {}
         self.count = 0
 
-    def _connect(self, server: Any) -> Any:
+    def _connect(self) -> Any:
         connection = pymysql.connect(
-            host=server.host,
-            port=server.port,
-            user=server.user,
-            password=server.password,
+            host=self.server.host,
+            port=self.server.port,
+            user=self.server.user,
+            password=self.server.password,
             charset="utf8mb4",
             autocommit=True,
             conv=plain_decoders(),
@@ -135,6 +146,16 @@ class Bench:
         self.cursor.execute(sql)
         result: Sequence[tuple[Any, ...]] = self.cursor.fetchall()
         return result
+
+    def rows_in(self, state: Sequence[str], database: str, sql: str) -> Answered:
+        """What a statement returns on a connection of its own, after these texts; and the digest of a capture."""
+        with contextlib.closing(self._connect()) as connection, connection.cursor() as cursor:
+            connection.select_db(database)
+            for text in state:
+                cursor.execute(text)
+            connection._read_query_result = wire.reader_of(connection)
+            cursor.execute(sql)
+            return Answered(cursor.fetchall(), wire.received(connection))
 
     # -------------------------------------------------- trials
 
@@ -254,7 +275,12 @@ class Bench:
             )
             if report.fallback:
                 outcome.fallbacks.append((report.fallback, template))
-            again = self.rows(self.text(schema, template, twin=True))
+            text = self.text(schema, template, twin=True)
+            again = (
+                self.rows_in(statement.state, self.names(schema, True)["A"], text).rows
+                if statement.state
+                else self.rows(text)
+            )
             then, now = answer(result, report.ordered), answer(again, report.ordered)
             if then == now:
                 outcome.counts["equal"] += 1

@@ -58,8 +58,8 @@ def raw_connection(dj_connection: Any = None, **overrides: Any) -> Any:
 def _tls(connection: Any) -> dict[str, Any]:
     """The arguments of pymysql.connect for the TLS that a DataJoint connection really has.
 
-    With the setting None, DataJoint falls back to a connection without TLS if the server has none. With False, PyMySQL
-    may still use TLS. So this looks at the open connection, not at the setting alone.
+    With the setting None, DataJoint falls back to a connection without TLS if the server has none, and with False it
+    lets PyMySQL use TLS. So this looks at the open connection, not at the setting alone.
     """
     asked = connection.conn_info.get("ssl_input")
     if isinstance(asked, dict):
