@@ -80,7 +80,7 @@ def unpacked(contents: bytes, limit: int) -> bytes:
             raise ValueError(str(error)) from error
     unpacked = contents[head:]
     if len(unpacked) > limit:
-        raise ValueError(f"it has more than the allowed {limit:,} bytes that it may")
+        raise ValueError(f"it has more than the {limit:,} bytes that are allowed")
     known = contents.startswith(_BYTES) and len(contents) >= head
     if not known or int.from_bytes(contents[head - 8 : head], "little") != len(unpacked):
         raise ValueError("it is not a complete blob of bytes")

@@ -15,8 +15,8 @@ _NEVER = 1 << 30
 _SELDOM = 50_000  # new objects between two scans of the young generation; Python's default is 700
 
 _lock = threading.Lock()
-_blocks = 0  # that run now, in all threads
-_before = (0, 0, 0)  # the thresholds that the first of them found
+_blocks = 0  # number of running blocks, in all threads
+_before = (0, 0, 0)  # thresholds before the first of them
 
 
 @contextlib.contextmanager

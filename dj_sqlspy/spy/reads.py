@@ -57,7 +57,7 @@ def head(query: str) -> str:
 
 
 def without_comments(query: str) -> str:
-    """A statement with a space for each comment; what ``/*! … */`` executes stays.
+    """A statement with a space instead of each comment; the text of ``/*! … */`` is executed and stays.
 
     >>> without_comments("/* a */ USE/* b */lab # c"), without_comments("/*!40101 SET @a = '--' */")
     (' USE lab', "  SET @a = '--'")
