@@ -404,6 +404,18 @@ def test_a_stranger_s_bundle_names_no_source(
         Bundle(away.path).dump()
     assert statements.sent() == []
     assert Bundle(away.path).verify(source=lab.connection).from_source  # named
+    for condition in (
+        "TRUE) UNION (SELECT 1",
+        "SLEEP(0) = 0 AND @mark := 1",
+        "EXISTS (SELECT 1)",
+        "TRUE; SELECT 1",
+    ):
+        manifest["tables"][0]["restriction"] = condition
+        (away.path / "manifest.json").write_text(json.dumps(manifest))
+        statements = Statements(lab.connection)
+        with pytest.raises(BundleError, match=r"the restriction of .* is not sent to the source"):
+            Bundle(away.path).verify(source=lab.connection)
+        assert not [text for text in statements.sent() if condition in text]
     monkeypatch.setenv("DJ_SQLSPY_HOME", str(tmp_path / "other home"))
     assert not bundle.verify().from_source
 

@@ -184,6 +184,8 @@ def verify(
                 )
             with timed(seconds, "dump"):
                 bundle.dump(source=source)
+        if opened is not None and written_from(bundle.path) is None:
+            _require_conditions(bundle, opened)
         dump = file_digest(bundle.dump_file)
         recorded = read_digests(bundle.path)
         clock = time.perf_counter()
@@ -228,6 +230,18 @@ def _options(manifest: Mapping[str, Any]) -> list[str]:
     """Options with which the private server reads names in statements like the source."""
     folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
     return ["--lower-case-table-names=1"] if folds else []
+
+
+def _require_conditions(bundle: BundleFolder, source: Any) -> None:
+    """Raise if the source would be sent more than conditions from a stranger's manifest."""
+    for table in bundle.manifest["tables"]:
+        try:
+            backend_of(source).require_condition(table["restriction"])
+        except Refused as error:
+            raise BundleError(
+                f"Verifying {bundle.path}: the restriction of {table['name']} in its manifest is not sent to the"
+                f" source: {error}. Verify it without the source, or get the bundle again."
+            ) from error
 
 
 def find_source(source: Any, bundle: BundleFolder) -> tuple[Any, str]:

@@ -127,6 +127,9 @@ class Backend(Protocol):
     ) -> str:
         """The text of ``restore.sh``."""
 
+    def require_condition(self, condition: str) -> None:
+        """Raise `Refused` unless a text from a stranger is one condition of WHERE that only reads."""
+
     def orphans(self, fk: ForeignKey) -> str:
         """FROM and WHERE of a SELECT of the rows without a parent."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..snapshot import Snapshot
-from . import catalog, checksums, connect, literals, results, scripts, session, stored, structure
+from . import catalog, checksums, connect, gate, literals, results, scripts, session, stored, structure
 from .dialect import MYSQL as DIALECT
 from .replayer import MySQLReplayer
 from .snapshot import MySQLSnapshot, plain_decoders, told
@@ -30,6 +30,7 @@ class MySQLBackend:
     dump_script = staticmethod(scripts.dump_script)
     restore_script = staticmethod(scripts.restore_script)
     orphans = staticmethod(scripts.orphans)
+    require_condition = staticmethod(gate.require_condition)
     read_catalog = staticmethod(catalog.read_catalog)
     table_names = staticmethod(structure.table_names)
     settle_columns = staticmethod(structure.settle_columns)

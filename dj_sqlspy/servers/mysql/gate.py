@@ -19,6 +19,7 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 # isort: split
 from sqlglot import exp
 
+from ..snapshot import Refused
 from .functions import SERVER_FUNCTIONS
 from .syntax import LITERALS, Expr, Unsupported, function_name, parse, tokens_of
 
@@ -119,6 +120,28 @@ def require_read(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = 
     """
     if not read_of(sql, modes, reads_only).own:
         raise NotARead("it does more than read")
+
+
+def require_condition(condition: str) -> None:
+    """Raise unless a text is one condition that only reads, without a query in it.
+
+    >>> require_condition("`id` IN (1, 2) OR `id` BETWEEN 5 AND 7")
+    >>> require_condition("TRUE) UNION (SELECT 1")
+    Traceback (most recent call last):
+        ...
+    dj_sqlspy.servers.snapshot.Refused: it is no condition that only reads: it is no single condition
+
+    Raises
+    ------
+    Refused
+    """
+    try:
+        query = read_of(f"SELECT 1 FROM t WHERE ({condition})").query
+        where = query.args.get("where") if isinstance(query, exp.Select) else None
+        if where is None or not isinstance(where.this, exp.Paren) or where.this.find(exp.Query) is not None:
+            raise NotARead("it is no single condition")
+    except Unsupported as error:
+        raise Refused(f"it is no condition that only reads: {error}") from error
 
 
 # Words before a query in parentheses that sqlglot reads as the name of a function.
