@@ -15,6 +15,7 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy import servers
+from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError, SliceError
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
@@ -170,7 +171,9 @@ def follow(replica: Server, primary: Server) -> None:
 
 
 @pytest.mark.line("2.x")
-def test_a_read_replica(home: Path, tmp_path: Path) -> None:
+def test_a_read_replica(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What was captured on the primary is sliced, dumped and compared on a replica, which is read-only."""
     with (
         running("--log-bin=log", "--server-id=1", *GTID) as primary,
@@ -196,11 +199,26 @@ def test_a_read_replica(home: Path, tmp_path: Path) -> None:
         with pytest.raises(Exception, match=r"read.only"):
             connection.query("INSERT INTO lab.subject VALUES (4, 'd')")
         paper = sqlspy.Paper("paper", connection=connection)
+        with pytest.raises(
+            SliceError, match=r"sent to another server.*\n.*: 1 statement, such as 1 \(SELECT"
+        ):
+            paper.slice()
+        names = sorted(f"{server.host}:{server.port}" for server in (primary, replica))
+        monkeypatch.setenv("DJ_SQLSPY_SAME_SERVER", " ".join(names))
         bundle = written(paper, tmp_path / "bundle")
         assert bundle.manifest["tables"][0]["rows"] == 1
         with sqlspy.export("paper", "fig"):  # and captured there
             connection.query("SELECT * FROM lab.subject").fetchall()
+            connect(primary, "reader", "of reader 1").query("SELECT * FROM lab.subject").fetchall()
         assert held(paper) == {"`lab`.`subject`": {(1,), (2,), (3,)}}
+        bundle = written(paper, tmp_path / "bundle")
+        assert bundle.manifest["server"]["names"] == ", ".join(names)
+        assert ", ".join(names) in (bundle.path / "report.html").read_text()
+        (found,) = (one for one in bundle.inspect().findings if one.where == "manifest.json: server")
+        assert found.examples == tuple(names)
+        assert main(["show", "paper", "--statements"]) == 0
+        shown = capsys.readouterr().out
+        assert all(name in shown for name in names)
 
 
 # --- names that ignore case ----------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ from ..rules import NOT_REPLAYED, SKIPPED
 from ..servers.source import Source
 from ..shapes import without_literals
 from ..slices import Slice
+from ..slices.where import servers_of
 from ..version import __version__
 from .reading import parse, read_bytes, require_schema
 
@@ -170,6 +171,7 @@ def make_manifest(
         Whether to include comments of tables and columns, and numbers of rows in the database.
     """
     masters = cut.catalog.masters
+    servers = sorted(servers_of(report.statement for report in cut.statements))
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -184,7 +186,12 @@ def make_manifest(
             "datajoint": compat.DATAJOINT_VERSION,
             **{name: metadata.version(name) for name in ("pymysql", "sqlglot", "networkx")},
         },
-        "server": {"flavor": source.flavor, "version": source.version, **source.settings},
+        "server": {
+            "flavor": source.flavor,
+            "version": source.version,
+            **source.settings,
+            **({"names": ", ".join(servers)} if len(servers) > 1 else {}),
+        },
         "parts": "inside" if cut.parts == "all" and cut.left_out.keys() & masters.keys() else cut.parts,
         "schemas": [asdict(schema) for schema in source.schemas],
         "tables": [

@@ -275,6 +275,10 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
     statements = [s.get("captured", s["sql"]) for s in manifest["statements"]]
     yield from _texts("manifest.json: statements", statements)
     yield from _texts("manifest.json: problems", manifest["problems"])
+    if "names" in manifest["server"]:
+        where = "manifest.json: server"
+        names = manifest["server"]["names"].split(", ")
+        yield _finding(where, "address of a machine", [(name, 1) for name in names])
     yield from _texts("manifest.json: comments", _comments(manifest))
     for one in manifest.get("code") or ():
         if one["state"] != "missing":

@@ -304,11 +304,21 @@ def _show(options: argparse.Namespace) -> None:
         rows,
         right=(3, 4, 5, 6),
     )
+    statements = paper.statements
+    servers = sorted({statement.server for statement in statements if statement.server})
     if options.statements:
+        several = len(servers) > 1
         captured = [
-            (s.number, s.analysis, s.kind, "" if s.rows is None else s.rows, s.sql) for s in paper.statements
+            (
+                *(s.number, s.analysis, *((s.server,) if several else ()), s.kind),
+                *("" if s.rows is None else s.rows, s.sql),
+            )
+            for s in statements
         ]
-        print_table(("#", "analysis", "kind", "rows", "statement"), captured, right=(0, 3))
+        names = ("#", "analysis", *(("server",) if several else ()), "kind", "rows", "statement")
+        print_table(names, captured, right=(0, names.index("rows")))
+    if servers:
+        print(f"{'Server' if len(servers) == 1 else 'Servers'}: {visible(', '.join(servers))}")
     for problem in paper.problems:
         print(visible(problem))
 
