@@ -15,13 +15,13 @@ from typing import Any
 
 from ..errors import BundleError
 from ..servers import backend_of
+from ..servers.dialect import LIST_BYTES
 from ..servers.snapshot import Refused
 from ..servers.tables import Table
 from ..slices import Slice, TableSlice
 
 # Restrictions longer than this, in bytes, get a key table: they would need at least four commands.
 WORTH = 512 * 1024
-_LIST_BYTES = 400_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def key_tables(cut: Slice, schema: str, connection: Any) -> list[KeyTable]:
 
 def _make(entry: TableSlice, schema: str, connection: Any) -> KeyTable:
     table, dialect = entry.table, entry.table.dialect
-    lists = entry.conditions(_LIST_BYTES)
+    lists = entry.conditions(LIST_BYTES)
     name = dialect.full_name(schema, f"sqlspy_{_digest([table.full_name, *lists])}")
     try:
         found = backend_of(connection).fill_key_table(connection, name, table, lists, entry.rows)

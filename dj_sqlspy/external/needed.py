@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import FilesError
+from ..servers.dialect import LIST_BYTES
 from ..servers.tables import Table
 from ..slices import Slice, TableSlice
 from .file import File, Row, json_of
@@ -28,7 +29,6 @@ from .look import Wanted, look
 from .stores import Stores, paths_of
 
 EXTERNAL = "~external_"  # prefix of tables in which DataJoint 0.14 stores a row about each file of a store
-CONDITION_BYTES = 400_000
 WORKERS = 8
 
 # A column's comment starts with its declared type: ":blob@raw:" (0.14), ":<blob@raw>:" (2.x).
@@ -99,7 +99,7 @@ def _merged(files: Iterable[File]) -> list[File]:
 
 def _read(connection: Any, entry: TableSlice, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Columns of a table's rows in the slice."""
-    for condition in entry.conditions(CONDITION_BYTES):
+    for condition in entry.conditions(LIST_BYTES):
         with connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT {entry.table.dialect.columns(columns)} FROM {entry.name} WHERE {condition}"

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import JournalError
+from ..servers.results import Column
 from .places import INCOMPLETE
-from .statement import Column
 from .writer import FORMAT
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-# Name, type (its number in the protocol) and number of decimals of a column of a result.
-Column: TypeAlias = "tuple[str, int, int]"
+from ..servers.results import Column
 
 
 class Statement(NamedTuple):

@@ -23,10 +23,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..servers.results import Column
 from ..version import __version__
 from . import programs
 from .places import INCOMPLETE, SUFFIX, analysis_folder, make_folder, new_run_name, run_to_append
-from .statement import Column
 
 FORMAT = 2
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..cascade.keysets import KeySet
 from ..servers.columns import INTEGER_TYPES, Column
-from ..servers.dialect import Dialect, Key
+from ..servers.dialect import LIST_BYTES, Dialect, Key
 from ..servers.keys import converted, key_columns
 from ..servers.tables import Table
 
@@ -88,7 +88,7 @@ def shortest(table: Table, keys: KeySet, total: int, count: Callable[[str], int]
         candidate = Restriction(dialect, columns[:width], sorted(prefixes, key=repr))
         counted = sum(
             count(f"SELECT COUNT(*) FROM {table.full_name} WHERE {condition}")
-            for condition in candidate.conditions(400_000)
+            for condition in candidate.conditions(LIST_BYTES)
         )
         if counted == len(keys):
             return candidate

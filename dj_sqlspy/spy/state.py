@@ -12,6 +12,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
+from ..servers.mysql.dialect import DRIVER
 from . import reads
 
 # First letters of statements that may matter, and characters that can stand before the first word.
@@ -35,8 +36,6 @@ _SIMPLE = re.compile(
 )
 _LONGEST = 20_000  # characters of a text that are kept; of CREATE TEMPORARY TABLE only the name matters
 _DATAJOINT_CHARSET = "utf8mb4"
-# Marks the character set of the driver itself, in which it writes texts.
-DRIVER = "/* the driver */"
 
 
 def may_matter(query: Any) -> bool:

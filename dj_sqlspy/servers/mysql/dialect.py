@@ -14,6 +14,9 @@ from ... import names
 from ..columns import INTEGER_TYPES, Column
 from ..dialect import LIST_BYTES, Key
 
+# Marks the character set of the driver itself, in which it writes texts, among what a connection has set.
+DRIVER = "/* the driver */"
+
 
 class MySQLDialect:
     """The `Dialect` of MySQL and MariaDB."""

@@ -130,10 +130,10 @@ def _in_definition(table: str, definition: Definition) -> Iterator[tuple[str, st
         if key.kind == "CHECK" and values:
             yield table, "condition", values
     if definition.partitions:
-        yield table, "partitions", __of_partitions(definition.partitions)
+        yield table, "partitions", _of_partitions(definition.partitions)
 
 
-def __of_partitions(tokens: Tokens) -> tuple[str, ...]:
+def _of_partitions(tokens: Tokens) -> tuple[str, ...]:
     """Values of partitions, and their names."""
     named = (
         name_of(following)

@@ -20,13 +20,10 @@ from sqlglot import exp
 
 from ..session import PLAIN, Session
 from ..snapshot import Refused
-from .dialect import MYSQL
+from .dialect import DRIVER, MYSQL
 from .functions import SERVER_FUNCTIONS
 from .syntax import SYNTAX_MODES, Exact, Expr, Unsupported, function_name, statements_of
 from .told import text_of, told
-
-# The comment that `spy.state` adds to the character set of the driver.
-DRIVER = "/* the driver */"
 
 # Session variables that change what a statement returns. No others are restored.
 MEANING = frozenset(
