@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 
 from dj_sqlspy import servers
+from dj_sqlspy.bundle.folder import DUMP_FILE
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.paper.bundle import write_bundle
 from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_catalog
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.session import as_sent, set_session
 from tests.conftest import MYSQL_ROOT, drop_schemas
-from tests.test_dump import cut, options, same
+from tests.test_dump import bundle_of, cut, options, same
 from tests.test_verify import as_text
 
 # In the cells with MySQL both servers are there.
@@ -148,6 +150,38 @@ def test_how_only_mariadb_generates_is_said_before(
             assert cursor.execute("SHOW DATABASES LIKE 'cross_lab'") == 0
     finally:
         drop_schemas(mariadb, ["cross_lab"])
+
+
+def test_vectors_need_mysqls_own_program(server: Server, clean_scratch: Server, tmp_path: Path) -> None:
+    """MariaDB's would write the bytes of a vector as a text, which are other bytes when they are loaded."""
+    make(
+        server,
+        "CREATE TABLE cross_lab.t (id INT PRIMARY KEY, v VECTOR(3) NOT NULL, w VECTOR(2))",
+        "CREATE TABLE cross_lab.with_float (id INT PRIMARY KEY, v VECTOR(2), f FLOAT)",
+        "INSERT INTO cross_lab.t VALUES (1, STRING_TO_VECTOR('[1, 2.5, -3e10]'), NULL),"
+        " (2, STRING_TO_VECTOR('[0.1, 0, -0.0]'), STRING_TO_VECTOR('[7, 8]'))",
+        "INSERT INTO cross_lab.with_float VALUES (1, STRING_TO_VECTOR('[0.1, -7]'), 16777216)",
+    )
+    try:
+        reads = ("SELECT * FROM cross_lab.t", "SELECT * FROM cross_lab.with_float")
+        bundle = bundle_of(server, tmp_path / "b", *reads)
+        theirs = shutil.which("mariadb-dump")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MYSQLDUMP", theirs or "")
+            with pytest.raises(BundleError, match=r"is MariaDB's, and writes a VECTOR of MySQL as a text"):
+                bundle.dump(options(server))
+        assert not (bundle.path / DUMP_FILE).exists()
+        bundle.dump(options(server))
+        bundle.restore(options(clean_scratch))
+        same(
+            server,
+            clean_scratch,
+            "SELECT id, HEX(v), HEX(w) FROM cross_lab.t",
+            "SELECT id, HEX(v), f * 1e0 FROM cross_lab.with_float",
+        )
+        assert bundle.verify().equal
+    finally:
+        drop_schemas(server, ["cross_lab"])
 
 
 def test_what_mysql_does_not_print_is_refused(server: Server, tmp_path: Path) -> None:
