@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datajoint as dj
 import pytest
 
+import dj_sqlspy as sqlspy
 from dj_sqlspy import servers
 from dj_sqlspy.bundle.folder import DUMP_FILE
 from dj_sqlspy.errors import BundleError
@@ -18,7 +21,7 @@ from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_ca
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.session import as_sent, set_session
 from tests.conftest import MYSQL_ROOT, drop_schemas
-from tests.test_dump import bundle_of, cut, options, same
+from tests.test_dump import bundle_of, cut, options, rows, same
 from tests.test_verify import as_text
 
 # In the cells with MySQL both servers are there.
@@ -117,6 +120,54 @@ def test_generated_columns_cross(both: tuple[Server, Server], tmp_path: Path) ->
         assert cursor.fetchone() == (2, "y", 4, 3, "y (%s) é", "Y", 8, "x", f"y (%s) é\\ {smile}")
         cursor.execute("SHOW INDEX FROM cross_lab.t")
         assert {row[2] for row in cursor.fetchall()} == {"PRIMARY", "k", "u", "kv"}
+
+
+@pytest.mark.line("2.x")  # 0.14 has no hidden columns
+def test_hidden_columns_of_datajoint_cross(
+    both: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``_prov``, who made a row, is there with its values, and DataJoint reads and writes the loaded tables."""
+    source, target = both
+    monkeypatch.setenv("DJ_SQLSPY_HOME", str(tmp_path / "home"))
+
+    def declared(server: Server) -> tuple[Any, Any]:
+        use_tls = None if server.tls else False
+        connection = dj.Connection(
+            server.host, server.user, server.password, port=server.port, use_tls=use_tls
+        )
+        schema = dj.Schema("cross_lab", connection=connection)
+
+        @schema
+        class Animal(dj.Manual):
+            definition = "animal : int32\n---\nname : varchar(20)"
+
+        @schema
+        class Weighing(dj.Manual):
+            definition = "-> Animal\nday : date\n---\nweight : float64"
+
+        return Animal(), Weighing()
+
+    with dj.config.override(provenance__capture=True, safemode=False):
+        animals, weighings = declared(source)
+        animals.insert([(1, "it's"), (2, "é"), (3, "left out")])
+        weighings.insert([(1, "2024-01-01", 0.1), (2, "2024-02-29", 1e-300), (3, "2024-01-01", 1)])
+        with sqlspy.export("paper", "fig"):
+            read = (animals * weighings & "animal < 3").to_dicts()
+        paper = sqlspy.Paper("paper", connection=animals.connection)
+        bundle = paper.write(tmp_path / "b")
+        bundle.dump(options(source))
+        bundle.restore(options(target))
+        there, here = (
+            rows(server, "SELECT animal, JSON_EXTRACT(_prov, '$') FROM cross_lab.animal WHERE animal < 3")
+            for server in both
+        )
+        assert [json.loads(row[1]) for row in here] == [json.loads(row[1]) for row in there]
+        assert all(json.loads(row[1]) for row in here)
+        others, their_weighings = declared(target)
+        assert (others * their_weighings).to_dicts() == read
+        others.insert1((4, "new"))
+        assert len(rows(target, "SELECT 1 FROM cross_lab.animal WHERE _prov IS NOT NULL")) == 3
+    assert bundle.verify().equal
 
 
 def digests(server: Server, manifest: Any, recorded: Any) -> dict[str, Any]:

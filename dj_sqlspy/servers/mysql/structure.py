@@ -398,6 +398,8 @@ def fill_key_table(connection: Any, name: str, table: Table, conditions: Sequenc
             f"CREATE TABLE IF NOT EXISTS {name} (PRIMARY KEY ({keys})) SELECT {keys} FROM {table.full_name} LIMIT 0"
         )
         if _count(cursor, name) != rows:
+            # else MariaDB (innodb_snapshot_isolation) takes no row that changed since it was counted
+            connection.commit()
             cursor.execute(f"DELETE FROM {name}")
             for condition in conditions:
                 cursor.execute(f"INSERT INTO {name} SELECT {keys} FROM {table.full_name} WHERE {condition}")
