@@ -58,6 +58,16 @@ def _root(kind: str) -> Path | None:
 
 
 @contextlib.contextmanager
+def programs_first(kind: str) -> Iterator[None]:
+    """Have the programs of a kind found before all others, in a block."""
+    root = _root(kind)
+    programs = servers.root_programs(root) if root else Path(shutil.which("mariadb-dump") or "").parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+        yield
+
+
+@contextlib.contextmanager
 def running(kind: str) -> Iterator[Kind]:
     """A server of a kind, with its own defaults, as long as the block lasts."""
     root = _root(kind)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -37,6 +37,16 @@ NAMES = {
     type_: tuple(f"{letter}{i}" for i in (1, 2, 3))
     for type_, letter in zip(DOMAIN, "xupsdtfbejo", strict=True)
 }
+
+
+# Of `features`, what changes the definition of a table and no result: what stands among its columns, or behind them.
+EXTRAS = (
+    "`unseen` INT INVISIBLE DEFAULT 7",
+    "`made` INT AS (1 + 1) VIRTUAL INVISIBLE",
+    "CHECK (1 < 2)",
+    "ROW_FORMAT=REDUNDANT",
+    "/*M!100300 WITH SYSTEM VERSIONING */",
+)
 
 
 class Choices:
@@ -91,6 +101,7 @@ class Table:
     references: tuple[Reference, ...] = ()
     unique: tuple[str, ...] = ()
     master: str | None = None
+    extras: tuple[str, ...] = ()  # what `*` does not show, and options
 
     @property
     def full(self) -> str:
@@ -140,7 +151,12 @@ def random_schema(choices: Choices) -> Schema:
             tables.append(_table(choices, tables, f"{master.name}__p{number}", master))
     if choices.chance(25):
         tables.append(_without_key(choices, tables))
-    return Schema(tuple(tables), tuple(_views(choices, tables)))
+    views = tuple(_views(choices, tables))
+    with_extras = [
+        replace(table, extras=tuple(choices.some(EXTRAS))) if choices.chance(20) else table
+        for table in tables
+    ]
+    return Schema(tuple(with_extras), views)
 
 
 def _table(choices: Choices, tables: Sequence[Table], name: str, master: Table | None) -> Table:
@@ -248,7 +264,9 @@ def create_sql(schema: Schema) -> list[str]:
                 f"FOREIGN KEY ({', '.join(f'`{c}`' for c in reference.columns)}) REFERENCES {parent.full}"
                 f" ({', '.join(f'`{c}`' for c in reference.parent_columns)})"
             )
-        out.append(f"CREATE TABLE {table.full} ({', '.join(lines)}) ENGINE=InnoDB")
+        lines += [extra for extra in table.extras if extra[0] in "`C"]
+        options = " ".join(extra for extra in table.extras if extra[0] not in "`C")
+        out.append(f"CREATE TABLE {table.full} ({', '.join(lines)}) ENGINE=InnoDB {options}")
     out += [f"CREATE VIEW {view.full} AS {view.sql}" for view in schema.views]
     return [*out, *schema.routines]
 

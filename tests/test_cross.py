@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datajoint as dj
 import pytest
 
+import dj_sqlspy as sqlspy
 from dj_sqlspy import servers
+from dj_sqlspy.bundle.folder import DUMP_FILE
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.paper.bundle import write_bundle
 from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_catalog
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.session import as_sent, set_session
 from tests.conftest import MYSQL_ROOT, drop_schemas
-from tests.test_dump import cut, options, same
+from tests.test_dump import bundle_of, cut, options, rows, same
 from tests.test_verify import as_text
 
 # In the cells with MySQL both servers are there.
@@ -117,6 +122,54 @@ def test_generated_columns_cross(both: tuple[Server, Server], tmp_path: Path) ->
         assert {row[2] for row in cursor.fetchall()} == {"PRIMARY", "k", "u", "kv"}
 
 
+@pytest.mark.line("2.x")  # 0.14 has no hidden columns
+def test_hidden_columns_of_datajoint_cross(
+    both: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``_prov``, who made a row, is there with its values, and DataJoint reads and writes the loaded tables."""
+    source, target = both
+    monkeypatch.setenv("DJ_SQLSPY_HOME", str(tmp_path / "home"))
+
+    def declared(server: Server) -> tuple[Any, Any]:
+        use_tls = None if server.tls else False
+        connection = dj.Connection(
+            server.host, server.user, server.password, port=server.port, use_tls=use_tls
+        )
+        schema = dj.Schema("cross_lab", connection=connection)
+
+        @schema
+        class Animal(dj.Manual):
+            definition = "animal : int32\n---\nname : varchar(20)"
+
+        @schema
+        class Weighing(dj.Manual):
+            definition = "-> Animal\nday : date\n---\nweight : float64"
+
+        return Animal(), Weighing()
+
+    with dj.config.override(provenance__capture=True, safemode=False):
+        animals, weighings = declared(source)
+        animals.insert([(1, "it's"), (2, "é"), (3, "left out")])
+        weighings.insert([(1, "2024-01-01", 0.1), (2, "2024-02-29", 1e-300), (3, "2024-01-01", 1)])
+        with sqlspy.export("paper", "fig"):
+            read = (animals * weighings & "animal < 3").to_dicts()
+        paper = sqlspy.Paper("paper", connection=animals.connection)
+        bundle = paper.write(tmp_path / "b")
+        bundle.dump(options(source))
+        bundle.restore(options(target))
+        there, here = (
+            rows(server, "SELECT animal, JSON_EXTRACT(_prov, '$') FROM cross_lab.animal WHERE animal < 3")
+            for server in both
+        )
+        assert [json.loads(row[1]) for row in here] == [json.loads(row[1]) for row in there]
+        assert all(json.loads(row[1]) for row in here)
+        others, their_weighings = declared(target)
+        assert (others * their_weighings).to_dicts() == read
+        others.insert1((4, "new"))
+        assert len(rows(target, "SELECT 1 FROM cross_lab.animal WHERE _prov IS NOT NULL")) == 3
+    assert bundle.verify().equal
+
+
 def digests(server: Server, manifest: Any, recorded: Any) -> dict[str, Any]:
     with server.connect() as opened:
         catalog = read_catalog(opened, manifest)
@@ -148,6 +201,38 @@ def test_how_only_mariadb_generates_is_said_before(
             assert cursor.execute("SHOW DATABASES LIKE 'cross_lab'") == 0
     finally:
         drop_schemas(mariadb, ["cross_lab"])
+
+
+def test_vectors_need_mysqls_own_program(server: Server, clean_scratch: Server, tmp_path: Path) -> None:
+    """MariaDB's would write the bytes of a vector as a text, which are other bytes when they are loaded."""
+    make(
+        server,
+        "CREATE TABLE cross_lab.t (id INT PRIMARY KEY, v VECTOR(3) NOT NULL, w VECTOR(2))",
+        "CREATE TABLE cross_lab.with_float (id INT PRIMARY KEY, v VECTOR(2), f FLOAT)",
+        "INSERT INTO cross_lab.t VALUES (1, STRING_TO_VECTOR('[1, 2.5, -3e10]'), NULL),"
+        " (2, STRING_TO_VECTOR('[0.1, 0, -0.0]'), STRING_TO_VECTOR('[7, 8]'))",
+        "INSERT INTO cross_lab.with_float VALUES (1, STRING_TO_VECTOR('[0.1, -7]'), 16777216)",
+    )
+    try:
+        reads = ("SELECT * FROM cross_lab.t", "SELECT * FROM cross_lab.with_float")
+        bundle = bundle_of(server, tmp_path / "b", *reads)
+        theirs = shutil.which("mariadb-dump")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MYSQLDUMP", theirs or "")
+            with pytest.raises(BundleError, match=r"is MariaDB's, and writes a VECTOR of MySQL as a text"):
+                bundle.dump(options(server))
+        assert not (bundle.path / DUMP_FILE).exists()
+        bundle.dump(options(server))
+        bundle.restore(options(clean_scratch))
+        same(
+            server,
+            clean_scratch,
+            "SELECT id, HEX(v), HEX(w) FROM cross_lab.t",
+            "SELECT id, HEX(v), f * 1e0 FROM cross_lab.with_float",
+        )
+        assert bundle.verify().equal
+    finally:
+        drop_schemas(server, ["cross_lab"])
 
 
 def test_what_mysql_does_not_print_is_refused(server: Server, tmp_path: Path) -> None:

@@ -74,6 +74,28 @@ def test_a_transaction_that_was_lost(lab: SimpleNamespace, connection: Any) -> N
     assert opened.complete
 
 
+@pytest.mark.flavor("mariadb")
+def test_a_row_that_changed_since_the_transaction_read_it(lab: SimpleNamespace, connection: Any) -> None:
+    """Error 1020 is the analysis' own (innodb_snapshot_isolation, MariaDB 11.8's default); capture goes on."""
+    locked = f"SELECT label FROM `{lab.name}`.subject WHERE subject = 1 LOCK IN SHARE MODE"
+    lab.connection.query("SET SESSION innodb_snapshot_isolation = ON")
+    try:
+        with sqlspy.export("paper", "fig") as opened:
+            with (
+                pytest.raises(Exception, match="Record has changed since last read"),
+                lab.connection.transaction,
+            ):
+                rows(lab.Subject & "subject = 1")
+                with connection.cursor() as cursor:
+                    cursor.execute(f"UPDATE `{lab.name}`.subject SET label = 'new' WHERE subject = 1")
+                lab.connection.query(locked).fetchall()
+            lab.connection.query(locked).fetchall()
+        assert [s.rows for s in opened.statements] == [1, 1] and opened.complete
+        assert held(sqlspy.Paper("paper").slice())[f"`{lab.name}`.`subject`"] == {(1,)}
+    finally:
+        lab.connection.query("SET SESSION innodb_snapshot_isolation = DEFAULT")
+
+
 # --- the cascade ---------------------------------------------------------------------------------------------
 
 

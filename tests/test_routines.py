@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from dj_sqlspy.rules import ROUTINE
 from dj_sqlspy.servers import Server
 from tests.conftest import drop_schemas
-from tests.test_dump import bundle_of, options, rows, same
+from tests.test_dump import bundle_of, cut, dumped_and_loaded, options, rows, same
 from tests.test_verify import as_text
 
 SCHEMAS = ["calls_lab", "calls_views"]
@@ -76,3 +76,92 @@ def test_what_a_function_is_missing_for_is_named(
     report = bundle.verify()
     assert report.equal, as_text(report)
     assert [result.state for result in report.statements] == ["equal", "equal", "excluded", "excluded"]
+
+
+SEARCHED = (
+    "CREATE DATABASE calls_lab",
+    "CREATE TABLE calls_lab.t (id INT PRIMARY KEY, x TEXT, n INT, FULLTEXT (x))",
+    "CREATE TABLE calls_lab.other (id INT PRIMARY KEY)",
+    "INSERT INTO calls_lab.t VALUES (1, 'apple pear', 1), (2, 'apple plum', 1), (3, 'cherry pie', 2), (4, 'kiwi', 2)",
+    "INSERT INTO calls_lab.other VALUES (1), (2), (3)",
+    "CREATE VIEW calls_lab.found (k, score) AS SELECT a.id, MATCH (a.x) AGAINST ('+apple' IN BOOLEAN MODE)"
+    " FROM calls_lab.t a WHERE MATCH (a.x) AGAINST ('apple')",
+)
+# definitions that the servers print and sqlglot does not parse
+UNREAD = {
+    "mysql": "CREATE VIEW calls_lab.unread AS SELECT a.id, WEIGHT_STRING(a.n AS CHAR(3)) AS z FROM calls_lab.t a",
+    "mariadb": "CREATE VIEW calls_lab.unread AS SELECT a.n AS id, GROUP_CONCAT(a.id ORDER BY a.id LIMIT 1) AS z"
+    " FROM calls_lab.t a GROUP BY a.n",
+}
+
+
+@pytest.fixture
+def searched(server: Server, dj_conn: Any) -> Iterator[None]:
+    with server.connect() as connection, connection.cursor() as cursor:
+        for statement in (*SEARCHED, UNREAD[server.flavor]):
+            cursor.execute(statement)
+    yield
+    drop_schemas(server, SCHEMAS)
+
+
+@pytest.mark.usefixtures("searched")
+def test_a_view_that_searches_texts(server: Server, clean_scratch: Server, tmp_path: Path) -> None:
+    """Relevance depends on all rows of its table: these come, those of the others do not."""
+    reads = (
+        "SELECT k FROM calls_lab.found WHERE k < 2",
+        "SELECT k, score FROM calls_lab.found JOIN calls_lab.other ON k = other.id WHERE k = 1",
+    )
+    sliced = cut(server, *reads)
+    assert not sliced.fallbacks
+    assert {name: entry.rows for name, entry in sliced.tables.items()} == {
+        "`calls_lab`.`t`": 4,
+        "`calls_lab`.`other`": 1,
+    }
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *reads)
+    same(server, clean_scratch, *reads, "SELECT * FROM calls_lab.found")
+    assert bundle.verify().equal
+
+
+@pytest.mark.usefixtures("searched")
+def test_a_view_that_cannot_be_parsed(
+    server: Server, clean_scratch: Server, account: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Statements that read it fall back to all rows of its tables, whose names are told from the others."""
+    reads = (
+        "SELECT z FROM calls_lab.unread AS u WHERE u.id = 1",
+        "SELECT id FROM calls_lab.other WHERE id = 2",
+    )
+    sliced = cut(account("reader", "SELECT, SHOW VIEW ON `calls_lab`.*"), *reads)
+    assert [report.statement.number for report in sliced.fallbacks] == [1]
+    assert sliced.fallbacks[0].fallback.startswith("sqlglot cannot parse it")
+    assert {name: entry.rows for name, entry in sliced.tables.items()} == {
+        "`calls_lab`.`t`": 4,
+        "`calls_lab`.`other`": 1,
+    }
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *reads)
+    same(server, clean_scratch, *reads, "SELECT * FROM calls_lab.unread")
+    assert bundle.verify().equal
+
+
+def test_a_view_with_a_character_of_four_bytes(
+    server: Server, dj_conn: Any, clean_scratch: Server, tmp_path: Path
+) -> None:
+    """information_schema prints it as question marks, which are found in other rows."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        for statement in (
+            "CREATE DATABASE calls_lab",
+            "CREATE TABLE calls_lab.t (id INT PRIMARY KEY, x VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)",
+            "INSERT INTO calls_lab.t VALUES (1, 'a 😀'), (2, 'a ?'), (3, 'a ????'), (4, 'b')",
+            "CREATE VIEW calls_lab.smiles (k, `it's AS (x`) AS SELECT id, '😀?' FROM calls_lab.t WHERE x = 'a 😀'"
+            " WITH CASCADED CHECK OPTION",
+        ):
+            cursor.execute(statement)
+    try:
+        reads = ("SELECT * FROM calls_lab.smiles", "SELECT `it's AS (x` FROM calls_lab.smiles WHERE k = 1")
+        sliced = cut(server, *reads)
+        assert sliced.keys("`calls_lab`.`t`") == {(1,)} and not sliced.fallbacks
+        dumped_and_loaded(server, clean_scratch, tmp_path / "b", *reads)
+        same(server, clean_scratch, *reads)
+        assert len(rows(clean_scratch, reads[0])) == 1
+    finally:
+        drop_schemas(server, SCHEMAS)

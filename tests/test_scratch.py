@@ -16,6 +16,7 @@ from dj_sqlspy.dump import keytables as module
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql import structure
 from dj_sqlspy.servers.mysql.connect import client_options
 from tests.lab import make_lab, rows
 from tests.test_dump import account, cut, options, same
@@ -177,3 +178,28 @@ def test_a_million_scattered_keys(
     assert commands(short) == [1] and (short.path / "dump.sh").stat().st_size < 40_000
     dump_as_reader(short, server, lab, keys)
     assert short.dump_file.stat().st_size < 1.5 * bundle.dump_file.stat().st_size
+
+
+@pytest.mark.flavor("mariadb")
+def test_rows_that_change_while_their_keys_are_written(
+    connection: Any, server: Server, schemas: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With innodb_snapshot_isolation, MariaDB 11.8's default, a row that changed since the snapshot is error 1020."""
+    lab, scratch = schemas
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE `{lab}`.t (id INT PRIMARY KEY, x INT)")
+        cursor.execute(f"INSERT INTO `{lab}`.t VALUES (1, 1), (2, 2), (3, 3)")
+    table = cut(server, f"SELECT * FROM `{lab}`.t").tables[f"`{lab}`.`t`"].table
+    count = structure._count
+
+    def counted(cursor: Any, name: str) -> int:
+        found = count(cursor, name)
+        with connection.cursor() as other:
+            other.execute(f"UPDATE `{lab}`.t SET x = x + 1")
+        return found
+
+    monkeypatch.setattr(structure, "_count", counted)
+    with server.connect(autocommit=False) as opened:
+        with opened.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_snapshot_isolation = ON")
+        assert structure.fill_key_table(opened, f"`{scratch}`.k", table, ["id < 2", "id > 2"], 2) == 2

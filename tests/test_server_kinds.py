@@ -19,7 +19,7 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError, SliceError
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
-from tests import certificates
+from tests import certificates, kinds
 from tests.conftest import FLAVOR
 
 
@@ -130,6 +130,35 @@ def test_tls(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         bundle.dump([defaults, *own, verifies, f"--ssl-ca={place / 'ca.pem'}"])
         with pytest.raises(BundleError, match=r"(?i)cannot reach the server"):
             bundle.dump([defaults, *own, verifies, f"--ssl-ca={other / 'ca.pem'}"])
+
+
+@pytest.mark.flavor("mariadb")
+@pytest.mark.line("2.x")
+def test_a_client_that_verifies_by_itself(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MariaDB 11.8's programs verify the server's certificate unless they are told otherwise."""
+    monkeypatch.setenv("MYSQL", "mariadb")  # `mysql` would be that of this machine
+    place, other = certificates.make(tmp_path / "tls"), certificates.make(tmp_path / "other", "another")
+    (tmp_path / "client.cnf").write_text("[client]\npassword='of plain 1'\n")
+    with kinds.programs_first(kinds.NEW), server_with_tls(place) as server:
+        connection = connect(server, "plain", "of plain 1", None)
+        bundle = written(capture(connection), tmp_path / "bundle")  # not verified, as by DataJoint
+        own = [f"--host={server.host}", f"--port={server.port}", "--protocol=TCP", "--user=plain"]
+        defaults = f"--defaults-file={tmp_path / 'client.cnf'}"
+        bundle.dump([defaults, *own, f"--ssl-ca={place / 'ca.pem'}"])
+        bundle.dump([defaults, *own, "--skip-ssl-verify-server-cert"])
+        with pytest.raises(BundleError, match=r"(?is)certificate.*cannot reach the server"):
+            bundle.dump([defaults, *own, f"--ssl-ca={other / 'ca.pem'}"])
+    # a server without TLS, which this client does not talk to by itself
+    with kinds.programs_first(kinds.NEW), running("--skip-ssl") as server:
+        sql(server, *LAB)
+        bundle = written(capture(connect(server)), tmp_path / "in the clear")
+        (tmp_path / "client.cnf").write_text(f"[client]\npassword='{server.password}'\n")
+        own = [f"--host={server.host}", f"--port={server.port}", "--protocol=TCP", f"--user={server.user}"]
+        with pytest.raises(BundleError, match=r"for a server without TLS also --skip-ssl"):
+            bundle.dump([defaults, *own])
+        bundle.dump([defaults, *own, "--skip-ssl"])
 
 
 @pytest.mark.mydumper

@@ -57,7 +57,13 @@ def needed_views(cut: Slice) -> Views:
 
 
 def named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
-    """The tables and views that a statement or view names; None for one that is not in the catalog."""
-    with suppress(LineageError):  # lineage has reported it
+    """The tables and views that a statement or view names; None for one that is not in the catalog.
+
+    Of one that cannot be parsed, those of the catalog that it can name.
+    """
+    with suppress(LineageError):
         return [cut.catalog.find(own, name, schema) for own, name in named_tables(sql, guess=False)]
+    with suppress(LineageError):  # of which lineage has told already
+        guessed = [cut.catalog.find(own, name, schema) for own, name in named_tables(sql)]
+        return [table for table in guessed if table is not None]
     return []

@@ -312,13 +312,15 @@ def _whole_tables(
     tables: dict[str, Table] = {}
     parsed = read is not None and read.query is not None
     names = named_tables(sql, modes=session.modes)
-    for schema, name, table, _ in through_views(names, catalog, default_schema):
+    for schema, name, table, _, guessed in through_views(names, catalog, default_schema):
         if table is not None:
             if not table.is_view:
                 tables[table.full_name] = table
         elif (schema or "").lower() in catalog.dialect.system_schemas:
             raise LineageError(f"it reads `{schema}`.`{name}`, which describes the server and is in no slice")
-        elif parsed or schema is None:  # else only tokens were found, which could be alias.column
+        elif (
+            parsed and not guessed
+        ) or schema is None:  # else found by tokens only, as alias.column would be
             raise LineageError(
                 f"`{schema or default_schema or '?'}`.`{name}` is not in the database. It may have been dropped or "
                 "renamed since the analysis ran"

@@ -53,9 +53,10 @@ def _names_by_tokens(sql: str, modes: Collection[str]) -> list[Name]:
     except Unsupported:  # not even the tokenizer can read it
         return []
     names: dict[Name, None] = {}
-    for first, dot, second in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if dot.text == "." and first.text != ".":
-            names[(first.text, second.text)] = None
+    texts = ["", *(token.text for token in tokens)]
+    for before, first, dot, second in zip(texts, texts[1:], texts[2:], texts[3:], strict=False):
+        if dot == "." and "." not in (before, first):  # of a.b.c, which is a column, a.b is the table
+            names[(first, second)] = None
     return list(names)
 
 
@@ -71,12 +72,15 @@ class Named(NamedTuple):
         None if the catalog does not have it.
     view : Table or None
         The view that names it; None if a statement does.
+    guessed : bool
+        True if the view cannot be parsed: then it may be no table, but a column of one.
     """
 
     schema: str | None
     name: str
     table: Table | None
     view: Table | None
+    guessed: bool = False
 
 
 def through_views(
@@ -107,26 +111,32 @@ def through_views(
     """
     seen: set[str] = set()
 
-    def walk(names: Iterable[Name], default_schema: str | None, view: Table | None) -> Iterator[Named]:
+    def walk(
+        names: Iterable[Name], default_schema: str | None, view: Table | None, guessed: bool
+    ) -> Iterator[Named]:
         for schema, name in names:
             table = catalog.find(schema, name, default_schema)
             if table is not None and table.is_view:
                 if table.full_name in seen:
                     continue
                 seen.add(table.full_name)
-                yield from walk(_names_in(table, partial), table.schema, table)
-            yield Named(schema, name, table, view)
+                yield from walk(*_names_in(table, partial))
+            yield Named(schema, name, table, view, guessed)
 
-    return walk(names, default_schema, None)
+    return walk(names, default_schema, None, False)
 
 
-def _names_in(view: Table, partial: bool) -> list[Name]:
+def _names_in(view: Table, partial: bool) -> tuple[list[Name], str, Table, bool]:
+    sql = view.view_sql or ""
     try:
-        return named_tables(view.view_sql or "")
+        return named_tables(sql, guess=False), view.schema, view, False
     except LineageError:
-        if partial:
-            return []
-        raise
+        try:
+            return named_tables(sql), view.schema, view, True
+        except LineageError:
+            if partial:
+                return [], view.schema, view, True
+            raise
 
 
 def qualify(select: Expr, schema: str | None) -> bool:

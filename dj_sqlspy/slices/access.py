@@ -10,6 +10,7 @@ not tell the parents of these. Parts that the account may not read are missing w
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..cascade.options import Options
@@ -48,7 +49,7 @@ def require_access(
     """
     missing: dict[str, str] = {}  # a grant, and why it is needed
     tables: list[str] = []
-    for table, name, view in _behind(catalog, names):
+    for table, name, view in _behind(catalog, names, snapshot):
         if table is None:
             if _denied(snapshot, name):
                 missing[_select_on(name, catalog)] = (
@@ -72,7 +73,7 @@ def require_access(
 
 
 def _behind(
-    catalog: Catalog, names: Iterable[tuple[str | None, str]]
+    catalog: Catalog, names: Iterable[tuple[str | None, str]], snapshot: Snapshot
 ) -> Iterator[tuple[Table | None, str, str]]:
     """Named tables and views, also those that views read: entry (None: not visible), full name, and that view."""
     pending = [(schema, name, "") for schema, name in sorted(names, key=str)]
@@ -93,10 +94,18 @@ def _behind(
         yield table, known, view
         if table is not None and table.view_sql:
             try:
-                inner = named_tables(table.view_sql)
+                inner = named_tables(table.view_sql, guess=False)
             except LineageError:  # lineage reports it, with the statement
-                continue
+                inner = _guessed(table.view_sql, snapshot)
             pending += [(other or table.schema, inside, known) for other, inside in inner]
+
+
+def _guessed(sql: str, snapshot: Snapshot) -> list[tuple[str | None, str]]:
+    """The tables that a view which cannot be parsed may name: each ``x.y`` where x is a schema."""
+    with contextlib.suppress(LineageError):
+        schemas = snapshot.schema_names()
+        return [(schema, name) for schema, name in named_tables(sql) if schema and schema.lower() in schemas]
+    return []
 
 
 def _reachable(catalog: Catalog, tables: Iterable[str], options: Options) -> dict[str, None]:

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .collations import Flavor
-from .definition import ColumnDefinition, KeyDefinition, Token, name_of, text_of
+from .definition import ColumnDefinition, KeyDefinition, Token, Tokens, name_of, text_of
 from .dialect import MYSQL
 from .translated import (
     NO_INDEX,
     ONLY_MARIADB,
     UNIQUE_KEYS,
     Translated,
+    calls_of,
     clause_of,
     is_row_time,
     parent_of,
@@ -191,6 +192,33 @@ def check_texts(work: Translated) -> None:
             work.refused.append(
                 f"{work.table.full_name}: {key.kind} ({text}), of which MySQL prints no emoji"
             )
+
+
+# What every version has, or is demanded by itself.
+_PLAIN = frozenset({"current_timestamp", "now", "nextval", "json_valid"})
+
+
+def ask_expressions(work: Translated) -> None:
+    """Expressions of columns, constraints and indexes, each asked about unless it is plain."""
+
+    def ask(what: str, tokens: Tokens) -> None:
+        if not set(calls_of(tokens)) <= _PLAIN:
+            text = text_of(tokens)
+            work.ask(f"{what} {text}", text)
+
+    for column in work.definition.columns:
+        if is_row_time(column):
+            continue
+        for kind, what in (("GENERATED ALWAYS AS", "expression"), ("DEFAULT", "default"), ("CHECK", "CHECK")):
+            clause = column.get(kind)
+            if clause is not None:
+                ask(f"{work.named(column.name)}: its {what}", clause.tokens[len(kind.split()) :])
+    for key in work.definition.keys:
+        for part in key.parts:
+            if key.kind == "CHECK":
+                ask(f"{work.table.full_name}: the constraint CHECK", (Token("", "("), *part, Token("", ")")))
+            elif key.kind not in NO_INDEX and part[0].text == "(":
+                ask(f"{work.table.full_name}: the index {key.name} on", part)
 
 
 # ---------------------------------------------------------------- types

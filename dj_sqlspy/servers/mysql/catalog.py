@@ -8,8 +8,9 @@ differently on the two lines of DataJoint.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any
@@ -21,9 +22,10 @@ from ...gc_pause import gc_paused
 from ...names import split_full_name
 from ..catalog import Catalog
 from ..columns import Column
+from ..snapshot import Refused
 from ..tables import ForeignKey, Table
 from .dialect import MYSQL
-from .told import text_of
+from .told import text_of, told
 
 
 @gc_paused()
@@ -252,12 +254,7 @@ def _read_schemas(
     )
     views: dict[tuple[str, str], str] = {}
     if any(kind == "VIEW" for _, _, kind, *_ in heads):
-        cursor.execute(
-            f"SELECT table_schema, table_name, view_definition FROM information_schema.views"
-            f" WHERE table_schema IN ({_marks(schemas)})",
-            schemas,
-        )
-        views = {(schema, table): text_of(sql or "") for schema, table, sql in cursor.fetchall()}
+        views = _views(cursor, schemas)
     ends = _row_ends(cursor, schemas) if any(kind == "SYSTEM VERSIONED" for _, _, kind, *_ in heads) else {}
     tables: list[Table] = []
     foreign_keys: list[ForeignKey] = []
@@ -280,6 +277,35 @@ def _read_schemas(
         tables.append(Table.without_columns(later.read_schema, **about))
         foreign_keys += foreign
     return tables, foreign_keys
+
+
+_QUOTED = "`(?:[^`]|``)*`"
+# What stands before the definition of a view, as SHOW CREATE VIEW prints it; and behind it.
+_VIEW = re.compile(
+    rf"CREATE (?:ALGORITHM=\w+ )?(?:DEFINER={_QUOTED}@{_QUOTED} )?(?:SQL SECURITY \w+ )?VIEW {_QUOTED}(?:\.{_QUOTED})?"
+    rf" (?:\({_QUOTED}(?:,{_QUOTED})*\) )?AS (.*?)(?: WITH (?:LOCAL|CASCADED) CHECK OPTION)?",
+    re.DOTALL,
+)
+
+
+def _views(cursor: Any, schemas: Sequence[str]) -> dict[tuple[str, str], str]:
+    """By schema and view, its definition; "" where the account does not see it.
+
+    information_schema has ``?`` in the place of each character of four bytes, or of each byte of one.
+    """
+    cursor.execute(
+        f"SELECT table_schema, table_name, view_definition FROM information_schema.views"
+        f" WHERE table_schema IN ({_marks(schemas)})",
+        schemas,
+    )
+    views = {(schema, table): text_of(sql or "") for schema, table, sql in cursor.fetchall()}
+    for (schema, table), sql in views.items():
+        if "?" in sql:
+            with suppress(Refused), told():  # a view that is broken is told of by those who read it
+                cursor.execute(f"SHOW CREATE VIEW {MYSQL.full_name(schema, table)}")
+                found = _VIEW.fullmatch(text_of(cursor.fetchone()[1]))
+                views[schema, table] = found[1] if found else sql
+    return views
 
 
 def _row_ends(cursor: Any, schemas: Sequence[str]) -> dict[tuple[str, str], str]:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from .collations import NAMES, becomes
-from .definition import ColumnDefinition, KeyDefinition, Tokens, name_of, text_of, tokens_of
+from .definition import ColumnDefinition, KeyDefinition, Tokens, name_of, tokens_of
 from .dialect import MYSQL
 from .translated import (
     NO_INDEX,
@@ -19,7 +19,6 @@ from .translated import (
     Translated,
     calls_of,
     clause_of,
-    is_row_time,
     parent_of,
     value_of,
     with_clause,
@@ -58,39 +57,22 @@ def _plain_strings(tokens: Tokens) -> Tokens:
     return tuple(out)
 
 
-def change_expressions(work: Translated) -> None:
-    """Rewrite expressions of defaults, generated columns and constraints. The target must understand them."""
+def change_texts(work: Translated) -> None:
+    """Strings in expressions as MariaDB reads them."""
+    if work.target != "mariadb":
+        return
 
     def changed(column: ColumnDefinition) -> ColumnDefinition:
-        if work.target == "mariadb":
-            clauses = tuple(c._replace(tokens=_plain_strings(c.tokens)) for c in column.clauses)
-            column = replace(column, clauses=clauses)
-        for kind in ("GENERATED ALWAYS AS", "DEFAULT"):
-            clause = column.get(kind)
-            if clause is None or is_row_time(column):
-                continue
-            if kind == "DEFAULT" and not set(calls_of(clause.tokens)) - _TIMES - {"nextval"}:
-                continue
-            what = "default" if kind == "DEFAULT" else "expression"
-            work.probe(f"{work.named(column.name)}: its {what} {value_of(clause)}", value_of(clause))
-        return column
-
-    def checked(key: KeyDefinition) -> KeyDefinition:
-        if key.kind != "CHECK":
-            return key
-        if work.target == "mariadb":
-            key = replace(key, parts=tuple(map(_plain_strings, key.parts)))
-        calls = {call for part in key.parts for call in calls_of(part)}
-        if calls - {"json_valid"}:
-            text = ", ".join(map(text_of, key.parts))
-            work.probe(f"{work.table.full_name}: the constraint CHECK ({text})", text)
-        return key
+        return replace(
+            column, clauses=tuple(c._replace(tokens=_plain_strings(c.tokens)) for c in column.clauses)
+        )
 
     work.each_column(changed)
-    work.keep_keys(checked)
+    work.keep_keys(
+        lambda key: replace(key, parts=tuple(map(_plain_strings, key.parts))) if key.kind == "CHECK" else key
+    )
 
 
-_TIMES = frozenset({"current_timestamp", "now"})
 _LITERAL = re.compile(r"(?:NULL|[-+]?[\d.]+(?:e[-+]?\d+)?|0x[0-9a-f]*|[bx]?'.*')", re.IGNORECASE | re.DOTALL)
 _NEED_PARENTHESES = (
     "blob",

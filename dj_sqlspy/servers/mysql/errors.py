@@ -11,8 +11,8 @@ DRIVER_ERRORS: tuple[type[Exception], ...] = (pymysql.MySQLError,)
 # ER_CONNECTION_KILLED (MariaDB), ER_CLIENT_INTERACTION_TIMEOUT. PyMySQL says 0 after it closed the connection itself.
 LOST = frozenset({0, 2006, 2013, 2055, 1053, 1927, 4031})
 
-# The snapshot is gone because another client changed the definition of a table: ER_TABLE_DEF_CHANGED, ER_CHECKREAD
-# (MariaDB 11.8).
+# The snapshot is gone because another client changed the definition of a table: ER_TABLE_DEF_CHANGED; or a row that is
+# to be locked: ER_CHECKREAD (MariaDB with innodb_snapshot_isolation, the default of 11.8).
 REDEFINED = frozenset({1412, 1020})
 
 # ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_QUERY_INTERRUPTED, ER_STATEMENT_TIMEOUT (MariaDB), ER_QUERY_TIMEOUT

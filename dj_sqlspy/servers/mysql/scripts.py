@@ -46,7 +46,9 @@ def dump_script(
         Tables of keys that replace long restrictions.
     """
     dumped = [part for part in (*rows, *source.lineage) if part.conditions]
-    has_generated = any(column.generated for part in rows for column in part.table.columns)
+    columns = [column for part in rows for column in part.table.columns]
+    has_generated = any(column.generated for column in columns)
+    has_vectors = any(column.data_type == "vector" for column in columns)
     return _fill(
         "dump.sh",
         title=_one_line(title),
@@ -54,6 +56,7 @@ def dump_script(
         rows=_calls(_row_words(part) for part in dumped),
         sums=_calls(_sum_words(part) for part in dumped),
         generated="yes" if has_generated else "",
+        vectors="yes" if has_vectors else "",
         scratch="".join(
             f"\n# The keys of {_one_line(table)} are in {_one_line(name)}, which can be dropped afterwards."
             for table, name in key_tables
@@ -155,9 +158,9 @@ def _columns(table: Table, contents: Mapping[str, str]) -> str:
 
     Both servers print a FLOAT with six significant digits, so 16777216 would become 16777200. Multiplied by a double 1
     it is exactly the same number, printed with all digits. Names with a backtick are written out because mydumper
-    does not quote them.
+    does not quote them, and tables with a VECTOR because it does not know that type.
     """
-    if not contents and not any(c.data_type == "float" or "`" in c.name for c in table.columns):
+    if not contents and not any(c.data_type in ("float", "vector") or "`" in c.name for c in table.columns):
         return "*"
     return ", ".join(
         contents.get(column.name, MYSQL.quote(column.name))
@@ -235,6 +238,7 @@ _HOLES = {
     "source": "(?:MySQL|MariaDB)",
     "other": "(?:MySQL|MariaDB)",
     "generated": "(?:yes)?",
+    "vectors": "(?:yes)?",
     "scratch": r"(?:\n#.*)*",
     "total": r"\d+",
     "summary": r"[\w ,.]*",

@@ -14,6 +14,7 @@ from typing import Any
 from ...errors import BundleError
 from ...names import split_full_name
 from ..catalog import Catalog
+from ..dialect import LIST_BYTES
 from ..snapshot import Refused
 from ..source import Created, Rows, Schema, Source, Structure, View
 from ..tables import Table
@@ -21,6 +22,7 @@ from . import routines
 from .collations import NEARLY, Flavor, becomes, is_near
 from .definition import Definition, parse_definition, without_comments
 from .dialect import MYSQL
+from .probes import of_view
 from .snapshot import flavor_of, told
 from .translate import translate
 from .translated import Translated
@@ -40,7 +42,6 @@ SETTINGS = (
 )
 
 # Limit of the conditions in one query, in bytes.
-_LIST_BYTES = 400_000
 
 Conditions = Callable[[int], Sequence[str]]
 
@@ -96,6 +97,7 @@ def read_source(
             for target in (flavor, _OTHER[flavor])
         }
         sequences = _sequences(cursor, translated[flavor])
+        asked = _asked(cursor, flavor, translated, seen, catalog)
         names = {table.schema for table in (*described, *seen)}
         names |= {one.schema for one in (*functions, *sequences)}
         schemas = _schemas(cursor, sorted(names))
@@ -111,6 +113,7 @@ def read_source(
             functions,
             [(view, literals[view.full_name]) for view in seen],
             late,
+            asked[target],
         )
         for target, work in translated.items()
     ]
@@ -176,10 +179,12 @@ def _structure(
     functions: Sequence[Created],
     views: Sequence[tuple[Table, str]],
     late: Sequence[str],
+    asked: Asked,
 ) -> Structure:
     """The structure for servers of a flavor.
 
-    ``views`` are given with the collations of their texts. ``late`` names columns with TIMESTAMPs after 2038.
+    ``views`` are given with the collations of their texts.
+    ``late`` names columns with TIMESTAMPs after 2038. ``asked`` are probes of expressions and views.
     """
     created = [*sequences]
     finish = []
@@ -191,7 +196,7 @@ def _structure(
     created += functions
     created += [_create_view(view, literals) for view, literals in views]
     refused = [text for one in work for text in one.refused]
-    demands = [demand for one in work for demand in one.demands]
+    demands = [*(demand for one in work for demand in one.demands), *asked]
     for what in late:
         if target == "mysql":
             refused.append(what)
@@ -219,6 +224,44 @@ def _structure(
         tuple(refused),
         tuple(notes),
     )
+
+
+Asked = list[tuple[str, str]]  # in words what a server must take, and the query that asks it
+
+
+def _asked(
+    cursor: Any,
+    source: Flavor,
+    translated: Mapping[Flavor, Sequence[Translated]],
+    views: Iterable[Table],
+    catalog: Catalog,
+) -> dict[Flavor, Asked]:
+    """The probes of expressions and views for servers of each flavor.
+
+    One that the source itself does not answer tells nothing of others: it has what is asked about.
+    """
+    asked = {
+        target: [question for one in work for question in one.asked] for target, work in translated.items()
+    }
+    asked[source] = [question for question in asked[source] if _answers(cursor, question[1])]
+    for view in views:
+        own = of_view(view, catalog, source)
+        if own is None or not _answers(cursor, own):
+            continue
+        for target, questions in asked.items():
+            probe = of_view(view, catalog, target)
+            if probe is not None:
+                questions.append((f"{view.full_name}: its definition", probe))
+    return asked
+
+
+def _answers(cursor: Any, query: str) -> bool:
+    try:
+        with told():
+            cursor.execute(query)
+    except Refused:
+        return False
+    return bool(cursor.fetchall())
 
 
 def _create_view(view: Table, collation: str) -> Created:
@@ -279,7 +322,7 @@ def _late_times(cursor: Any, tables: Iterable[Table], filled: Mapping[str, Condi
         ]
         for name in late:
             column = MYSQL.quote(name)
-            for condition in filled[table.full_name](_LIST_BYTES):
+            for condition in filled[table.full_name](LIST_BYTES):
                 cursor.execute(
                     f"SELECT 1 FROM {table.full_name} WHERE UNIX_TIMESTAMP({column}) >= {_LAST_SECOND + 1}"
                     f" AND ({condition}) LIMIT 1"
@@ -355,6 +398,8 @@ def fill_key_table(connection: Any, name: str, table: Table, conditions: Sequenc
             f"CREATE TABLE IF NOT EXISTS {name} (PRIMARY KEY ({keys})) SELECT {keys} FROM {table.full_name} LIMIT 0"
         )
         if _count(cursor, name) != rows:
+            # else MariaDB (innodb_snapshot_isolation) takes no row that changed since it was counted
+            connection.commit()
             cursor.execute(f"DELETE FROM {name}")
             for condition in conditions:
                 cursor.execute(f"INSERT INTO {name} SELECT {keys} FROM {table.full_name} WHERE {condition}")

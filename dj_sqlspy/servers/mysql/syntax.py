@@ -50,7 +50,6 @@ _KNOWN_SYNTAX = frozenset(
         "GROUP_CONCAT",
         "JSON_TABLE",
         "JSON_VALUE",
-        "MATCH",
         "POSITION",
         "TRIM",
     }
@@ -64,6 +63,14 @@ _TIME_LITERALS = {exp.DType.DATE: "DATE", exp.DType.TIME: "TIME", exp.DType.TIME
 JOIN_WORDS = ("on", "using", "method", "side", "kind")
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+# What may follow the text of MATCH … AGAINST, the longest first.
+_SEARCHES = (
+    ("IN", "NATURAL", "LANGUAGE", "MODE", "WITH", "QUERY", "EXPANSION"),
+    ("IN", "NATURAL", "LANGUAGE", "MODE"),
+    ("IN", "BOOLEAN", "MODE"),
+    ("WITH", "QUERY", "EXPANSION"),
+)
 
 
 class Exact(MySQL):
@@ -83,6 +90,25 @@ class Exact(MySQL):
             type_: lambda self, this, _, word=word: exp.Introducer(this=exp.Var(this=word), expression=this)
             for type_, word in _TIME_LITERALS.items()
         }
+
+        NO_PAREN_FUNCTION_PARSERS = {
+            **MySQL.Parser.NO_PAREN_FUNCTION_PARSERS,
+            "MATCH": lambda self: self._parse_match(),
+        }
+
+        def _parse_match(self) -> exp.MatchAgainst:
+            """Also without parentheses around the columns, as servers print it in the definition of a view."""
+            opened = self._match(TokenType.L_PAREN)
+            columns = self._parse_csv(self._parse_column)
+            if opened:
+                self._match_r_paren()
+            if not self._match_text_seq("AGAINST"):
+                self.raise_error("Expecting AGAINST")
+            self._match_l_paren()
+            text = self._parse_bitwise()
+            search = next((words for words in _SEARCHES if self._match_text_seq(*words)), ())
+            self._match_r_paren()
+            return exp.MatchAgainst(this=text, expressions=columns, modifier=" ".join(search))
 
         def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
             """Read a JOIN without a condition as CROSS JOIN, to distinguish it from a comma."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..tables import Table
 from .anywhere import (
+    ask_expressions,
     check_references,
     check_texts,
     check_types,
@@ -26,11 +27,11 @@ from .definition import Definition
 from .elsewhere import (
     change_checks,
     change_defaults,
-    change_expressions,
     change_generated,
     change_invisible,
     change_keys,
     change_options,
+    change_texts,
     change_types,
     check_collations,
     forget_periods,
@@ -48,12 +49,8 @@ _ALWAYS: Sequence[Pass] = (
     find_sequences,
     check_texts,
 )
+_FIRST_ELSEWHERE: Sequence[Pass] = (change_types, change_defaults, change_checks, change_texts, change_keys)
 _ELSEWHERE: Sequence[Pass] = (
-    change_types,
-    change_defaults,
-    change_checks,
-    change_expressions,
-    change_keys,
     forget_periods,
     change_invisible,
     change_options,
@@ -73,6 +70,7 @@ def translate(
 ) -> Translated:
     """A definition for a server of a flavor. The arguments are those of `Translated`."""
     work = Translated(definition, table, source, target, definitions, taken)
-    for each in (*_ALWAYS, *(_ELSEWHERE if work.elsewhere else ()), *_LAST):
+    first, others = (_FIRST_ELSEWHERE, _ELSEWHERE) if work.elsewhere else ((), ())
+    for each in (*_ALWAYS, *first, ask_expressions, *others, *_LAST):
         each(work)
     return work

@@ -22,6 +22,7 @@ from .definition import (
     tokens_of,
 )
 from .dialect import MYSQL
+from .probes import of_expression
 
 
 @dataclass
@@ -42,7 +43,8 @@ class Translated:
     finish : list of str
         Actions of an ALTER TABLE after the rows are loaded.
     notes, refused : list of str
-    demands : list of (what, SELECT that a target must answer with a row)
+    demands, asked : list of (what, SELECT that a target must answer with a row)
+        Those asked are probes of expressions.
     sequences : list of str
         Full names of sequences that defaults need.
     """
@@ -58,6 +60,7 @@ class Translated:
     notes: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     demands: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
     sequences: list[str] = field(default_factory=list)
 
     @property
@@ -79,10 +82,9 @@ class Translated:
         keys = tuple(changed for key in self.definition.keys if (changed := change(key)) is not None)
         self.definition = replace(self.definition, keys=keys)
 
-    def probe(self, what: str, expression: str) -> None:
+    def ask(self, what: str, expression: str) -> None:
         """Demand that the target understands an expression over columns of the table."""
-        nulls = ", ".join(f"NULL AS {MYSQL.quote(column.name)}" for column in self.definition.columns)
-        self.demands.append((what, f"SELECT 1 FROM (SELECT {expression} FROM (SELECT {nulls}) AS t) AS u"))
+        self.asked.append((what, of_expression(expression, self.table.columns, self.target)))
 
 
 # ---------------------------------------------------------------- parts of a definition

@@ -30,9 +30,9 @@ structure() {
 
 # Rows, parents first: schema, table, number of rows, columns, key, and one or more conditions that together select
 # the rows, each row once. A table that is not listed has no row in the slice. Columns are `*`, or written out where
-# a table has FLOAT columns (the server prints those with six digits only, and times 1e0, a DOUBLE, with all), names
-# with a backtick (which mydumper does not quote), or columns whose contents are left out: NULL, DEFAULT(…) or a value
-# stands in their place. In a word that begins with $' a quote is written as \'.@scratch@
+# a table has FLOAT columns (the server prints those with six digits only, and times 1e0, a DOUBLE, with all), VECTOR
+# columns or names with a backtick (which mydumper does not know, or quote), or columns whose contents are left out: NULL,
+# DEFAULT(…) or a value stands in their place. In a word that begins with $' a quote is written as \'.@scratch@
 rows() {
 @rows@
 }
@@ -42,8 +42,9 @@ sums() {
 @sums@
 }
 
-# Not empty if a table has generated columns.
+# Not empty if a table has generated columns, or columns of the type VECTOR.
 has_generated=@generated@
+has_vectors=@vectors@
 
 usage() {
     sed -n '2,/^# shellcheck/{/^# shellcheck/!s/^# \{0,1\}//p;}' "$0"
@@ -70,9 +71,12 @@ for program in "${programs[@]}"; do
 done
 [[ $mysqldump ]] ||
     fail "found none of: ${programs[*]}. Install the client of $flavor, or name it: MYSQLDUMP=/path/to/mysqldump"
-if [[ $flavor == MySQL && $made_by == MariaDB && $has_generated ]]; then
-    fail "$mysqldump is MariaDB's, and writes values for generated columns, which MySQL refuses. Install MySQL's" \
-        "mysqldump, or name it: MYSQLDUMP=/path/to/mysqldump"
+if [[ $flavor == MySQL && $made_by == MariaDB ]]; then
+    get="Install MySQL's mysqldump, or name it: MYSQLDUMP=/path/to/mysqldump"
+    [[ ! $has_generated ]] ||
+        fail "$mysqldump is MariaDB's, and writes values for generated columns, which MySQL refuses. $get"
+    [[ ! $has_vectors ]] ||
+        fail "$mysqldump is MariaDB's, and writes a VECTOR of MySQL as a text, which would not come back. $get"
 fi
 
 dump_options=(

@@ -1,0 +1,108 @@
+"""Probes: queries that a server answers only if it takes an expression, or the definition of a view.
+
+In: columns, and a text in SQL. Out: a query that answers with one row. It makes nothing and reads no table: in the
+place of each stands a derived table with columns of the same types and no rows. So a server can be asked whether it
+has the functions and the grammar of a definition before its tables are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..catalog import Catalog
+from ..columns import BINARY_TYPES, INTEGER_TYPES, TEXT_TYPES, Column
+from ..tables import Table
+from . import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
+from sqlglot import exp
+
+from .collations import Flavor
+from .dialect import MYSQL
+from .functions import SERVER_FUNCTIONS
+from .syntax import Exact, Unsupported, parse
+
+_VALUES = {
+    "decimal": "0.0",
+    "float": "0e0",
+    "double": "0e0",
+    "bit": "b'0'",
+    "date": "CAST('2000-01-01' AS DATE)",
+    "datetime": "CAST('2000-01-01' AS DATETIME(6))",
+    "timestamp": "CAST('2000-01-01' AS DATETIME(6))",
+    "time": "CAST('00:00:00' AS TIME(6))",
+    "uuid": "CAST('00000000-0000-0000-0000-000000000000' AS UUID)",
+    "inet4": "CAST('0.0.0.0' AS INET4)",
+    "inet6": "CAST('::' AS INET6)",
+    **dict.fromkeys(("geometry", "point"), "ST_GeomFromText('POINT(0 0)')"),
+    "linestring": "ST_GeomFromText('LINESTRING(0 0, 1 1)')",
+    "polygon": "ST_GeomFromText('POLYGON((0 0, 0 1, 1 1, 0 0))')",
+}
+_VALUES_OF: dict[Flavor, dict[str, str]] = {
+    "mysql": {"json": "CAST('0' AS JSON)", "vector": "STRING_TO_VECTOR('[1]')"},
+    "mariadb": {"json": "CONVERT('0' USING utf8mb4)", "vector": "VEC_FromText('[1]')"},
+}
+
+
+def no_rows(columns: Iterable[Column], target: Flavor) -> str:
+    """A SELECT of columns of these names and types, and of no rows.
+
+    >>> print(no_rows([Column("a", "int", "int", True, None, "")], "mysql"))
+    SELECT 0 AS `a` LIMIT 0
+    """
+    shown = ", ".join(f"{_value(column, target)} AS {MYSQL.quote(column.name)}" for column in columns)
+    return f"SELECT {shown} LIMIT 0"
+
+
+def _value(column: Column, target: Flavor) -> str:
+    if column.data_type in TEXT_TYPES:
+        return f"CONVERT('' USING {column.charset or 'utf8mb4'})"
+    if column.data_type in INTEGER_TYPES:
+        return "0"
+    value = _VALUES.get(column.data_type) or _VALUES_OF[target].get(column.data_type)
+    return value or ("CAST('' AS BINARY)" if column.data_type in BINARY_TYPES else "NULL")
+
+
+def of_expression(expression: str, columns: Iterable[Column], target: Flavor) -> str:
+    """Asks whether a server takes an expression over the columns of a table."""
+    rows = no_rows(columns, target)
+    return f"SELECT COUNT(*) FROM (SELECT {expression} AS e FROM ({rows}) AS t) AS u WHERE FALSE"
+
+
+def of_view(view: Table, catalog: Catalog, target: Flavor) -> str | None:
+    """Asks whether a server takes the definition of a view; None if it cannot be parsed.
+
+    MATCH … AGAINST, which wants an index, and stored functions, which are not there yet, are left out.
+    """
+    try:
+        query = parse(view.view_sql or "")
+    except Unsupported:  # of which lineage has told already
+        return None
+    ctes = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    for table in list(query.find_all(exp.Table)):
+        if not isinstance(table.this, exp.Identifier) or (not table.db and table.name.lower() in ctes):
+            continue
+        found = catalog.find(table.db or None, table.name, view.schema)
+        if found is None:
+            return None
+        shown = table.args.get("alias") or exp.TableAlias(this=_alias(table.db, table.name))
+        kept = {"alias": shown, "joins": table.args.get("joins"), "laterals": table.args.get("laterals")}
+        rows = exp.Var(this=f"({no_rows(found.columns, target)})")
+        table.replace(exp.Table(this=rows, **{name: part for name, part in kept.items() if part}))
+    for column in list(query.find_all(exp.Column)):
+        if column.db:
+            column.replace(exp.Column(this=column.this, table=_alias(column.db, column.table)))
+    for match in list(query.find_all(exp.MatchAgainst)):
+        match.replace(exp.Literal.number("0e0"))
+    for call in list(query.find_all(exp.Anonymous)):
+        if isinstance(call.parent, exp.Dot):
+            call.parent.replace(exp.Null())
+        elif call.name.upper() not in SERVER_FUNCTIONS:
+            call.replace(exp.Null())
+    names = MYSQL.columns(column.name for column in view.columns)
+    text = query.sql(dialect=Exact, comments=False)
+    return f"WITH v ({names}) AS ({text}) SELECT COUNT(*) FROM v WHERE FALSE"
+
+
+def _alias(schema: str, table: str) -> exp.Identifier:
+    return exp.Identifier(this=f"{schema}.{table}", quoted=True)
