@@ -25,12 +25,14 @@ import nbformat
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.cli import main
+from dj_sqlspy.cli import launch, main
 from dj_sqlspy.cli.main import GROUPS, _parser
+from dj_sqlspy.demo.run import run as demo
 from dj_sqlspy.errors import SliceError
 from dj_sqlspy.journal import upkeep
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import backend_of
+from dj_sqlspy.slices import Slice
 
 from .lab import ROOT, rows
 from .test_pick import held, projects
@@ -58,40 +60,84 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, s
 # ---------------------------------------------------------------- the command line is the library
 
 # Parameters that are no choice of a user at a terminal, or that every command has.
-_NOT_TYPED = {"self", "progress", "connection", "source", "options", "home"}
-_SLICE = ("analyses", *inspect.signature(sqlspy.Paper.slice).parameters)
-_COMMANDS: dict[str, tuple[Any, dict[str, str], set[str]]] = {
-    # command: the method; names that differ; options that only show or store
-    "slice": (sqlspy.Paper.slice, {"analysis": "analyses"}, {"paper", "plan"}),
-    "preview": (sqlspy.Paper.preview, {"analysis": "analyses"}, {"paper"}),
-    "write": (sqlspy.Paper.write, {"analysis": "analyses", "output": "path"}, {"paper"}),
-    "files": (
-        sqlspy.Paper.files,
-        {"analysis": "analyses"},
-        {"paper", "copy", "no_link", "list", "store", "all"},
+_NOT_TYPED = {"self", "progress", "connection", "home"}
+_SLICE = (sqlspy.Paper, sqlspy.Paper.slice)
+_COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, str], set[str]]] = {
+    # command: what of the library it does; names that differ; options that only show or store
+    "run": (
+        (launch.run, sqlspy.export),
+        {"module": "program", "append_to": "append"},
+        set(),
     ),
-    "share": (sqlspy.Paper.share, {}, {"paper"}),
-    "forget": (sqlspy.Paper.forget, {}, {"paper", "yes"}),
-    "verify": (Bundle.verify, {}, {"bundle", "source"}),  # in Python a connection is given
-    "inspect": (Bundle.inspect, {}, {"bundle", "fail_on"}),
-    "merge": (upkeep.merge, {"source": "source folder"}, set()),
-    "recover": (upkeep.recover, {}, set()),
+    "papers": ((sqlspy.papers,), {}, set()),
+    "show": ((sqlspy.Paper,), {"paper": "name", "analysis": "analyses"}, {"statements"}),
+    "slice": (_SLICE, {"paper": "name", "analysis": "analyses"}, {"plan"}),
+    "preview": ((sqlspy.Paper, sqlspy.Paper.preview), {"paper": "name", "analysis": "analyses"}, set()),
+    "why": ((*_SLICE, Slice.why), {"paper": "name", "analysis": "analyses"}, set()),
+    "write": (
+        (*_SLICE, sqlspy.Paper.write),
+        {"paper": "name", "analysis": "analyses", "output": "path"},
+        set(),
+    ),
+    "files": (
+        (*_SLICE, sqlspy.Paper.files),
+        {"paper": "name", "analysis": "analyses"},
+        {"copy", "no_link", "list", "store", "all"},
+    ),
+    "share": ((sqlspy.Paper.share,), {}, {"paper"}),
+    "forget": ((sqlspy.Paper.forget,), {}, {"paper", "yes"}),
+    "dump": ((Bundle, Bundle.dump), {"bundle": "path"}, set()),
+    "restore": ((Bundle, Bundle.restore), {"bundle": "path"}, set()),
+    "verify": ((Bundle, Bundle.verify), {"bundle": "path"}, {"source"}),
+    "inspect": ((Bundle, Bundle.inspect), {"bundle": "path"}, {"fail_on"}),
+    "report": ((Bundle, Bundle.report), {"bundle": "path"}, set()),
+    "merge": ((upkeep.merge,), {}, set()),
+    "recover": ((upkeep.recover,), {}, set()),
+    "demo": ((demo,), {"output": "folder"}, set()),
 }
-# What the command line leaves to Python.
-_ONLY_IN_PYTHON = {"share": {"describe"}}
+# What the command line leaves to Python: a connection is the account of dj.config there.
+_ONLY_IN_PYTHON = {"share": {"describe"}, "verify": {"source"}, "dump": {"source"}}
+# What is behind the arguments of a command goes to the client, as the argument `options`.
+_FOR_CLIENT = ("dump", "restore")
+# Methods that no command is named after.
+_ELSEWHERE = {"of": "--analysis", "only": "--analysis", "plan": "slice --plan", "leaves": "preview"}
+_ELSEWHERE |= {"forgettable": "forget", "newest": "show", "require_any": "", "require_complete": ""}
+_ELSEWHERE |= {"require_finished": ""}
+
+
+def _parsers() -> dict[str, argparse.ArgumentParser]:
+    found = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def test_every_command_is_compared_and_every_method_has_one() -> None:
+    assert set(_COMMANDS) == set(_parsers())
+    for kind in (sqlspy.Paper, Bundle):
+        methods = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"}
+        assert methods <= set(_COMMANDS) | set(_ELSEWHERE), kind
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
 def test_the_command_line_is_the_library(command: str) -> None:
-    method, renamed, shown = _COMMANDS[command]
-    wanted = {renamed.get(name, name) for name in inspect.signature(method).parameters}
-    if "options" in wanted:
-        wanted |= set(_SLICE)
-    if renamed.get("analysis") == "analyses":
-        wanted.add("analyses")
-    commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
-    typed = {renamed.get(a.dest, a.dest) for a in commands.choices[command]._actions if a.dest != "help"}
-    assert typed - shown == wanted - _NOT_TYPED - _ONLY_IN_PYTHON.get(command, set())
+    methods, renamed, shown = _COMMANDS[command]
+    arguments = [argument for method in methods for argument in inspect.signature(method).parameters.values()]
+    wanted = {argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD}
+    typed = {a.dest for a in _parsers()[command]._actions if a.dest != "help"} - shown
+    typed |= {"options"} if command in _FOR_CLIENT else set()
+    left = _NOT_TYPED | _ONLY_IN_PYTHON.get(command, set())
+    assert {renamed.get(name, name) for name in typed} == wanted - left
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_an_option_and_its_argument_have_one_default(command: str) -> None:
+    """What is not typed is what is not given in Python."""
+    methods, renamed, shown = _COMMANDS[command]
+    arguments = [argument for method in methods for argument in inspect.signature(method).parameters.values()]
+    defaults = {each.name: each.default for each in arguments if each.default is not each.empty}
+    for action in _parsers()[command]._actions:
+        name = renamed.get(action.dest, action.dest)
+        if action.option_strings and name in defaults and action.dest not in shown:
+            assert (action.default or None) == (defaults[name] or None), action.dest
 
 
 # ---------------------------------------------------------------- a terminal

@@ -10,6 +10,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from ..rules import POLICY_CHOICES
+
 Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
 
 
@@ -25,6 +27,12 @@ def add_commands(add: Add) -> None:
         metavar="RUN",
         help="add to the run of this name, or start it: for independent processes, such as tasks of an array",
     )
+    for kind, choices in POLICY_CHOICES.items():
+        run.add_argument(
+            f"--{kind}",
+            choices=choices,
+            help=f"what statements of this kind export (default: the setting sqlspy.{kind}, else {choices[0]})",
+        )
     run.add_argument("--kernel", metavar="NAME", help="for a notebook (default: the one that it names)")
     run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
     run.add_argument(
@@ -56,6 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         home=options.home,
         append=options.append_to or options.append or None,
         kernel=options.kernel,
+        **{kind: getattr(options, kind) for kind in POLICY_CHOICES},
     )
 
 

@@ -246,12 +246,9 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from ..bundle.texts import refresh
     from ..paper.bundle import Bundle
 
-    bundle = Bundle(options.bundle)
-    refresh(bundle.path, bundle.manifest)
-    print(bundle.path / "report.html")
+    print(Bundle(options.bundle).report())
 
 
 def _files(options: argparse.Namespace) -> int:
