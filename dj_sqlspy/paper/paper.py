@@ -315,11 +315,14 @@ class Paper(Captured):
             ):
                 stored.append(name)
         if describe:
-            from .describe import describe as fill
+            from .describe import parts_of
 
             for name in stored:
-                alone = self.only(name)
-                fill(self.connection, self.name, name, alone.preview(), alone.files())
+                entry = sharedlog.entry_of(self.name, name, self.connection)
+                if entry is not None:  # else another process has deleted it
+                    alone = self.only(name)
+                    parts = parts_of(alone.preview(), alone.files(), self.connection)
+                    sharedlog.describe(entry, self.name, parts, self.connection)
         return stored
 
     def forget(self, analysis: str | None = None) -> list[str]:

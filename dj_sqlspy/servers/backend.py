@@ -149,8 +149,8 @@ class Backend(Protocol):
     def settle_columns(self, connection: Any, schema: str, tables: Collection[str]) -> None:
         """Let texts differ in case and accents in tables that DataJoint declared."""
 
-    def try_lock(self, connection: Any, name: str, seconds: int) -> bool:
-        """Whether this connection has a lock of the server's, which it keeps until it is closed."""
+    def locked(self, connection: Any, name: str, seconds: int) -> AbstractContextManager[bool]:
+        """Hold a lock of the server's in a block; gives whether the connection got it within that time."""
 
     def stream(self, connection: Any, sql: str, arguments: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Rows of a query as they arrive."""
