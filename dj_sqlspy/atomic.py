@@ -55,7 +55,12 @@ def write(path: Path, contents: str | bytes, mode: int = 0o600) -> None:
         raise
 
 
-def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
+def write_beside(path: Path, contents: str | bytes, neighbour: str) -> None:
+    """Write a file that those can read who can read another one of its folder; its permissions are that one's."""
+    write(path, contents, (path.parent / neighbour).stat().st_mode & 0o666)
+
+
+def write_folder(path: Path, files: Mapping[str, str | bytes], mode: int = 0o700) -> None:
     """Write a folder, in the place of one that may be there. Folders above it are made.
 
     Linux exchanges the two folders in one step. Where that does not work (other systems, some network file systems)
@@ -67,6 +72,8 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
     path : Path
     files : mapping of str to str or bytes
         Contents by name; a name can have a folder before it. Scripts (``.sh``) can be executed.
+    mode : int
+        Permissions of the folder, and of all in it.
 
     Raises
     ------
@@ -78,8 +85,11 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
     _delete_abandoned(path.parent)
     with _fresh_folder(path.parent) as fresh:
         for name, contents in files.items():
-            (fresh / name).parent.mkdir(mode=0o700, exist_ok=True)
-            write(fresh / name, contents, 0o700 if name.endswith(".sh") else 0o600)
+            if not (fresh / name).parent.exists():
+                (fresh / name).parent.mkdir()
+                (fresh / name).parent.chmod(mode)
+            write(fresh / name, contents, mode if name.endswith(".sh") else mode & 0o666)
+        fresh.chmod(mode)
         if not path.exists():
             fresh.rename(path)
         elif not _exchange(fresh, path):

@@ -520,6 +520,22 @@ def test_scripts_are_kind(figures: SimpleNamespace, server: Any, typed: Any, tmp
     assert not (folder / "dump.sql.gz").exists()
 
 
+def test_a_folder_for_the_group(figures: SimpleNamespace, server: Any, typed: Any, tmp_path: Path) -> None:
+    """Its files have one mode, also those that come later; without the option all is for the owner."""
+    (tmp_path / "fig1.py").write_text("1")
+    for words, of_folder in (("", 0o700), ("--mode 750", 0o750), ("--mode 755", 0o755), ("", 0o700)):
+        folder = tmp_path / "b"
+        assert typed(f"write paper -o {folder} {words} --code {tmp_path}/fig1.py")[0] == 0
+        assert typed(f"dump {folder}")[0] == 0 and typed(f"report {folder}")[0] == 0
+        found = {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
+        assert {"dump.sql.gz", "dump.sql.gz.cksum", "report.html", "README.md", "fig1.py"} <= set(found)
+        for name, mode in found.items():
+            runs = name in ("b", "code") or name.endswith(".sh")
+            assert mode == (of_folder if runs else of_folder & 0o666), (words, name)
+    code, _, err = typed(f"write paper -o {tmp_path}/c --mode 777")
+    assert code == 1 and "777: it can have 700, 750, 755" in err and not (tmp_path / "c").exists()
+
+
 # ---------------------------------------------------------------- notebooks
 
 

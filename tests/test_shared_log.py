@@ -299,7 +299,7 @@ def test_several_processes_share_one_paper_at_once(
             process.stdin.flush()
         answers = [process.stdout.readline() for process, _ in zip(people, words, strict=False)]
         if "forget" in words:  # where it is forgotten meanwhile, there can be nothing any more
-            assert all(a == "done\n" or "refused" in a and "othing" in a for a in answers), answers
+            assert all(a == "done\n" or ("refused" in a and "othing" in a) for a in answers), answers
         else:
             assert answers == ["done\n"] * len(words), words
     for process in people:

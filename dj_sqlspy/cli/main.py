@@ -15,7 +15,7 @@ from typing import Any
 
 from ..display import visible
 from ..errors import SpyError
-from ..rules import LEAVE_OUT
+from ..rules import LEAVE_OUT, MODES
 from ..version import __version__
 from . import capture, publish
 
@@ -186,6 +186,13 @@ def _parser() -> argparse.ArgumentParser:
         help="write although an analysis failed, was interrupted or is still running",
     )
     write.add_argument(
+        "--mode",
+        type=lambda text: int(text, 8),
+        default=MODES[0],
+        metavar="MODE",
+        help="who can read the folder and its files: 700 you alone, 750 your group, 755 all (default: 700)",
+    )
+    write.add_argument(
         "--scratch",
         metavar="SCHEMA",
         help="a schema of the source for tables of keys (default: dj.config['sqlspy.scratch'], none)",
@@ -352,6 +359,7 @@ def _write(options: argparse.Namespace) -> None:
         leave_out=options.leave_out,
         code=options.code,
         scratch=options.scratch,
+        mode=options.mode,
         **publish.slice_options(options),
     )
     tables = [

@@ -215,6 +215,7 @@ class Paper(Captured):
         leave_out: Collection[str] = (),
         allow_incomplete: bool = False,
         allow_unfinished: bool = False,
+        mode: int = 0o700,
         **options: Any,
     ) -> Bundle:
         """Make the slice and write the bundle for it.
@@ -246,6 +247,9 @@ class Paper(Captured):
             Write although the capture has gaps; the manifest and the report say so.
         allow_unfinished : bool
             Write although an analysis failed, was interrupted, or is still running; the report says so first.
+        mode : {0o700, 0o750, 0o755}
+            Permissions of the folder: for you alone, also for your group to read, or for all. Its files have the same,
+            and only its scripts can be run.
         **options
             Of `slice`.
 
@@ -283,6 +287,7 @@ class Paper(Captured):
             code=listed(code),
             scratch=scratch,
             leave_out=leave_out,
+            mode=mode,
         )
 
     def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:

@@ -105,6 +105,7 @@ class Backend(Protocol):
         title: str,
         summary: str,
         key_tables: Iterable[tuple[str, str]] = ...,
+        mode: int = ...,
     ) -> str:
         """The text of ``dump.sh``."""
 
