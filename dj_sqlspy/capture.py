@@ -284,3 +284,22 @@ def follow_settings() -> None:
         append=_append(settings.get("append")),
     )
     open_session(_configured)
+
+
+_installed = False
+
+
+def install() -> None:
+    """Make DataJoint's connections observable: an import of the package does, and each command of the command line."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    from .paper import sharedlog
+    from .spy import observe, patches
+
+    patches.install()
+    session.on_end.append(sharedlog.after_session)
+    session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
+    settings.on_change += [observe.follow_settings, follow_settings]
+    patches.attach_config()

@@ -8,6 +8,7 @@ import inspect
 import os
 import pty
 import re
+import resource
 import select
 import shlex
 import signal
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import argcomplete
 import datajoint as dj
 import jsonschema
 import nbformat
@@ -568,6 +570,89 @@ def test_each_command_has_an_example_that_is_right_and_what_comes_next(typed: An
             code, out, _ = typed(f"{name} --help")
             assert code == 0 and f"Example: dj-sqlspy {example}\nNext:    dj-sqlspy {after}\n" in out
     assert "several machines: merge, share" in typed("--help")[1]
+
+
+def test_each_option_says_its_default() -> None:
+    """Where it takes a value; one without a value is off unless it is typed."""
+    for name, parser in _parsers().items():
+        for action in parser._actions:
+            if action.option_strings and action.nargs != 0 and not action.required:
+                assert "default: " in (action.help or ""), (name, action.dest)
+
+
+def test_help_is_quick_and_has_no_warning(tmp_path: Path) -> None:
+    """It loads no DataJoint, and is what the command line with DataJoint says."""
+    script = tmp_path / "dj-sqlspy"  # as pip writes it
+    script.write_text("import sys\nfrom dj_sqlspy.cli import main\nsys.exit(main())\n")
+    for program in (["-m", "dj_sqlspy"], [str(script)]):
+        for words in (["--help"], ["write", "--help"], ["--version"]):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            ran = subprocess.run(
+                [sys.executable, "-X", "importtime", *program, *words],
+                env=os.environ | {"PYTHONPATH": ROOT, "PYTHONWARNINGS": "default"},
+                capture_output=True,
+                text=True,
+            )
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            assert ran.returncode == 0 and "dj-sqlspy" in ran.stdout
+            said = [line for line in ran.stderr.splitlines() if not line.startswith("import time:")]
+            assert said == [] and "dj_sqlspy.cli.main" in ran.stderr and "datajoint" not in ran.stderr
+            assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
+
+
+def test_the_command_line_still_installs_itself(tmp_path: Path) -> None:
+    """What is quick for its help is done for a command, and for a program of that name that imports the package."""
+    script = tmp_path / "dj-sqlspy"
+    script.write_text(
+        "import sys, datajoint as dj, dj_sqlspy as sqlspy\nfrom dj_sqlspy.cli import main\n"
+        "assert hasattr(dj.Connection.query, '_dj_sqlspy')\n"
+    )
+    late = tmp_path / "late" / "dj-sqlspy"
+    late.parent.mkdir()
+    late.write_text(
+        "import sys, dj_sqlspy as sqlspy\nassert 'datajoint' not in sys.modules\nsqlspy.export\n"
+        "import datajoint as dj\nassert hasattr(dj.Connection.query, '_dj_sqlspy')\n"
+    )
+    for program in (script, late):
+        ran = subprocess.run(
+            [sys.executable, "-W", "ignore", program],
+            env=os.environ | {"PYTHONPATH": ROOT},
+            capture_output=True,
+        )
+        assert ran.returncode == 0, ran.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("sh", {"show", "share"}),
+        ("show --st", {"--statements"}),
+        ("show pa", {"paper"}),
+        ("show paper --analysis fi", {"fig1", "fig2"}),
+        ("forget paper fi", {"fig1", "fig2"}),
+        ("files paper --check ", {"size", "contents"}),
+    ],
+)
+def test_the_tab_key(
+    figures: SimpleNamespace, home: Path, tmp_path: Path, line: str, wanted: set[str]
+) -> None:
+    script = tmp_path / "dj-sqlspy"
+    script.write_text(f"#!{sys.executable}\nimport sys\nfrom dj_sqlspy.cli import main\nsys.exit(main())\n")
+    script.chmod(0o755)
+    words = ["dj-sqlspy", *line.split(), *([""] if line.endswith(" ") else [])]
+    code = argcomplete.shellcode(["dj-sqlspy"]) + (
+        f"\nCOMP_WORDS=({shlex.join(words)}) COMP_CWORD={len(words) - 1} COMP_TYPE=9"
+        f" COMP_LINE={shlex.quote(f'dj-sqlspy {line}')} COMP_POINT={len(line) + 10}\n"
+        "_python_argcomplete dj-sqlspy\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"\n'
+    )
+    environment = {
+        "PYTHONPATH": ROOT,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "DJ_SQLSPY_HOME": str(home),
+    }
+    ran = subprocess.run(["bash", "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    assert {word.strip() for word in ran.stdout.split()} == wanted, ran.stderr
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from ..errors import SpyError
 from ..rules import LEAVE_OUT, MODES
 from ..version import __version__
 from . import capture, publish
+from .completion import complete
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,10 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     parser = _parser()
+    complete(parser)
     options, rest = parser.parse_known_args(arguments)
     if rest and not options.for_client:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.options = rest
+    from ..capture import install
+
+    install()
     try:
         if options.home is not None and options.command_name not in _MAKES_HOME:
             _require_folder(options.home)
@@ -152,14 +157,15 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument(
         "--about",
         metavar="FILE",
-        help="JSON with title, authors, license, doi and others, for README.md and the metadata",
+        help="JSON with title, authors, license, doi and others, for README.md and the metadata (default: none)",
     )
     write.add_argument(
         "--exclude",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="leave out the contents of a column, named as schema.table.column (may be given more than once)",
+        help="leave out the contents of a column, named as schema.table.column (may be given more than once;"
+        " default: none)",
     )
     write.add_argument(
         "--leave-out",
@@ -167,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         choices=LEAVE_OUT,
         help="what the bundle can do without: how many rows there are at the lab, comments, or the values of"
-        " statements that tell of what was left out (may be given more than once)",
+        " statements that tell of what was left out (may be given more than once; default: nothing)",
     )
     write.add_argument(
         "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
@@ -177,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="copy this script or notebook into it too (may be given more than once)",
+        help="copy this script or notebook into it too (may be given more than once; default: none)",
     )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
     write.add_argument(
@@ -224,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_script(add("restore", _restore, "run a bundle's restore.sh", True))
     publish.add_commands(add)
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
-    demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
+    demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there (default: delete it)")
     return parser
 
 

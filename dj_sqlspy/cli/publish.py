@@ -34,23 +34,29 @@ def add_commands(add: Add) -> None:
         "files", _files, "list or copy the files that lie outside of the database and belong to a paper"
     )
     add_slice_options(files)
-    files.add_argument("--copy", metavar="DIR", help="copy them there, so that a loaded pipeline finds them")
+    files.add_argument(
+        "--copy",
+        metavar="DIR",
+        help="copy them there, so that a loaded pipeline finds them (default: only list)",
+    )
     files.add_argument("--no-link", action="store_true", help="copy, and make no hard links")
-    files.add_argument("--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd")
+    files.add_argument(
+        "--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd (default: a table)"
+    )
     files.add_argument(
         "--exclude",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="without the files of a column whose contents are left out, as for `write`",
+        help="without the files of a column whose contents are left out, as for `write` (default: none)",
     )
-    files.add_argument("--store", metavar="NAME", help="only files of this store")
+    files.add_argument("--store", metavar="NAME", help="only files of this store (default: all)")
     files.add_argument("--all", action="store_true", help="name every file")
     files.add_argument(
         "--check",
         choices=("size", "contents"),
         default="size",
-        help="look for files and their sizes, or read them and compare checksums",
+        help="look for files and their sizes, or read them and compare checksums (default: size)",
     )
     cut = add("slice", _slice, "show the rows that a paper needs, table by table, and write nothing")
     add_slice_options(cut)
@@ -110,7 +116,8 @@ def add_slice_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="REFERENCE",
-        help="a reference that the database does not declare: 'lab.session (rig) -> lab.rig (rig)'",
+        help="a reference that the database does not declare: 'lab.session (rig) -> lab.rig (rig)'"
+        " (default: those of the setting)",
     )
     _add_bounds(parser)
     parser.add_argument(
@@ -118,7 +125,7 @@ def add_slice_options(parser: argparse.ArgumentParser) -> None:
         type=_numbers,
         default=(),
         metavar="N,M",
-        help="leave out statements that cannot be exported, by their numbers; the report says so first",
+        help="leave out statements that cannot be exported, by their numbers; the report says so first (default: none)",
     )
 
 
@@ -136,7 +143,7 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
             action="append",
             default=[],
             metavar="ROWS",
-            help=f"{text} (may be given more than once)",
+            help=f"{text} (may be given more than once; default: none)",
         )
 
 
