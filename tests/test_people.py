@@ -435,6 +435,33 @@ def test_every_form_of_a_bound_means_the_same(figures: SimpleNamespace) -> None:
     assert sqlspy.Paper("paper", analyses="fig1").statements == paper.only("fig1").statements
 
 
+@pytest.mark.parametrize(
+    ("table", "class_", "key"),
+    [("session", "Session", "session=1"), ("session__member", "Session.Member", "session=1 member=1")],
+)
+def test_every_name_that_is_printed_is_accepted(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path, table: str, class_: str, key: str
+) -> None:
+    """A table under all of its names, at each option and argument that takes one."""
+    name = figures.name
+    shown = typed("slice paper")[1]
+    assert f"{name}.{class_}" in shown
+    cut = sqlspy.Paper("paper").slice()
+    values = dict(pair.split("=") for pair in key.split())
+    answers = set()
+    for form in (f"`{name}`.`{table}`", f"{name}.{table}", f"{name}.{class_}"):
+        code, out, err = typed(f"why paper '{form}' {key}")
+        assert code == 0, err
+        for option in (f"--only '{form}: session=1'", f"--guard '{form}: session in (1, 2, 3)'"):
+            code, cut_, err = typed(f"slice paper {option}")
+            assert code == 0, err
+            out += cut_
+        code, _, err = typed(f"write paper -o {tmp_path}/b --exclude '{form}.nothing'")
+        assert code == 1 and "nothing" in err and "several" not in err and "no table" not in err
+        answers.add((out, *cut.why(form, values)))
+    assert len(answers) == 1
+
+
 def test_things_print_as_a_person_reads_them(figures: SimpleNamespace, tmp_path: Path) -> None:
     paper = sqlspy.Paper("paper")
     assert re.fullmatch(
