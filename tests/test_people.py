@@ -627,6 +627,30 @@ def test_help_is_quick_and_has_no_warning(tmp_path: Path) -> None:
             assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
 
 
+def test_tables_fit_60_columns(
+    figures: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for line in (
+        "papers",
+        "show paper",
+        "show paper --statements",
+        "recover paper fig1",
+        "slice paper",
+        "preview paper",
+        f"write paper -o {tmp_path}/b",
+    ):
+        shown = Terminal(line)
+        assert shown.end() == 0, shown.said
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.said).splitlines()
+        lines = [each for each in plain if not each.startswith(("Written:", "[20"))]
+        assert lines and max(map(len, lines)) <= 60, (line, [each for each in lines if len(each) > 60])
+        if "--statements" in line:
+            assert "fig2" in lines[-1] and "data" in lines[-1] and "…" in lines[-1], lines
+        else:
+            assert "…" not in "".join(lines), lines  # no name and no number is cut
+
+
 def test_the_command_line_still_installs_itself(tmp_path: Path) -> None:
     """What is quick for its help is done for a command, and for a program of that name that imports the package."""
     script = tmp_path / "dj-sqlspy"
