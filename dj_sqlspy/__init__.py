@@ -5,22 +5,20 @@ Importing this package makes DataJoint's connections observable; nothing is reco
 
 from __future__ import annotations
 
-import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import capture, settings
-from .capture import Session, export, start_export, stop_export
 from .errors import SpyError
-from .paper import sharedlog
-from .spy import observe, patches, session
-from .spy.session import paused
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .capture import Session, export, start_export, stop_export
     from .paper import Paper, papers
     from .paper.bundle import Bundle
     from .shared_tables import Export, ExportSelection
     from .slices.pick import slice
+    from .spy.session import paused
 
 __all__ = [
     "Bundle",
@@ -46,6 +44,11 @@ _LAZY = {
     "slice": "slices.pick",
     "Export": "shared_tables",
     "ExportSelection": "shared_tables",
+    "Session": "capture",
+    "export": "capture",
+    "start_export": "capture",
+    "stop_export": "capture",
+    "paused": "spy.session",
 }
 
 
@@ -54,6 +57,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    from .capture import install
+
+    install()
     return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
 
 
@@ -64,8 +70,15 @@ def load_ipython_extension(shell: Any) -> None:
     notebook.load(shell)
 
 
-patches.install()
-session.on_end.append(sharedlog.after_session)
-session.join(os.environ.get(session.ENVIRONMENT))  # before the settings, which may ask for this same session
-settings.on_change += [observe.follow_settings, capture.follow_settings]
-patches.attach_config()
+def _is_command_line() -> bool:
+    """Whether this process is ``dj-sqlspy`` or ``python -m dj_sqlspy``: that loads DataJoint after its arguments."""
+    words: list[str] = getattr(sys, "argv", None) or [""]
+    as_module = words[0] == "-m" and sys.orig_argv[-len(words) - 1 :][:2] == ["-m", __name__]
+    as_script = Path(words[0]).name in ("dj-sqlspy", "dj-sqlspy.exe")
+    return (as_module or as_script) and "datajoint" not in sys.modules
+
+
+if not _is_command_line():
+    from .capture import install
+
+    install()

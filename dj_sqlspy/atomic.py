@@ -55,7 +55,12 @@ def write(path: Path, contents: str | bytes, mode: int = 0o600) -> None:
         raise
 
 
-def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
+def write_beside(path: Path, contents: str | bytes, neighbour: str) -> None:
+    """Write a file with the permissions of another file of its folder."""
+    write(path, contents, (path.parent / neighbour).stat().st_mode & 0o666)
+
+
+def write_folder(path: Path, files: Mapping[str, str | bytes], mode: int = 0o700) -> None:
     """Write a folder, and replace the one at the path if there is one. Parent folders are created.
 
     Linux exchanges the two folders in one step. Other systems and some network file systems need two renames. Between
@@ -67,6 +72,8 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
     path : Path
     files : mapping of str to str or bytes
         Contents by name; a name may start with a subfolder. Scripts (``.sh``) are made executable.
+    mode : int
+        Permissions of the folder and all in it.
 
     Raises
     ------
@@ -78,8 +85,11 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
     _delete_abandoned(path.parent)
     with _fresh_folder(path.parent) as fresh:
         for name, contents in files.items():
-            (fresh / name).parent.mkdir(mode=0o700, exist_ok=True)
-            write(fresh / name, contents, 0o700 if name.endswith(".sh") else 0o600)
+            if not (fresh / name).parent.exists():
+                (fresh / name).parent.mkdir()
+                (fresh / name).parent.chmod(mode)
+            write(fresh / name, contents, mode if name.endswith(".sh") else mode & 0o666)
+        fresh.chmod(mode)
         if not path.exists():
             fresh.rename(path)
         elif not _exchange(fresh, path):

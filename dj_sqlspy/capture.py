@@ -18,7 +18,7 @@ from . import settings
 from .errors import SpyError
 from .journal import programs
 from .journal.places import encode_name
-from .rules import POLICIES, POLICY_CHOICES
+from .rules import POLICIES
 from .spy import session
 from .spy.session import Scope, end_session, open_session, own_sessions
 
@@ -69,12 +69,13 @@ def _append(append: bool | str | None) -> bool | str:
     return found
 
 
-def _checked(policies: Mapping[str, str]) -> dict[str, str]:
-    for kind, policy in policies.items():
-        if policy not in POLICY_CHOICES[kind]:
-            choices = " or ".join(map(repr, POLICY_CHOICES[kind]))
-            raise SpyError(f"{kind}={policy!r}: the policy for statements of this kind is {choices}.")
-    return {**POLICIES, **policies}
+def _policies(given: Mapping[str, str | None]) -> dict[str, str]:
+    """What the statements of each kind export: as given, else as the settings say."""
+    chosen = {kind: given.get(kind) for kind in POLICIES}
+    return {
+        kind: settings.get(kind) if policy is None else settings.checked(kind, policy)
+        for kind, policy in chosen.items()
+    }
 
 
 class export:
@@ -87,12 +88,14 @@ class export:
     ----------
     paper, analysis : str, optional
         Default: ``dj.config["sqlspy.paper"]`` and ``dj.config["sqlspy.analysis"]``.
-    preview : {"ignore", "rows"}
-        What the display of a table, a progress report or a delete exports.
-    count : {"rows", "ignore"}
-        What ``len(table)`` exports.
-    exists : {"witness", "rows", "ignore"}
-        What ``bool(table)`` and ``key in table`` export; a witness is one row.
+    preview : {"ignore", "rows"}, optional
+        What the display of a table, a progress report or a delete exports. Default: ``dj.config["sqlspy.preview"]``,
+        ignore.
+    count : {"rows", "ignore"}, optional
+        What ``len(table)`` exports. Default: ``dj.config["sqlspy.count"]``, rows.
+    exists : {"witness", "rows", "ignore"}, optional
+        What ``bool(table)`` and ``key in table`` export; a witness is one row. Default:
+        ``dj.config["sqlspy.exists"]``, witness.
     home : path, optional
         Where the journal lives; default `settings.home`.
     append : bool or str, optional
@@ -118,15 +121,15 @@ class export:
         paper: str | None = None,
         analysis: str | None = None,
         *,
-        preview: str = POLICIES["preview"],
-        count: str = POLICIES["count"],
-        exists: str = POLICIES["exists"],
+        preview: str | None = None,
+        count: str | None = None,
+        exists: str | None = None,
         home: str | os.PathLike[str] | None = None,
         append: bool | str | None = None,
     ) -> None:
         self.paper, self.analysis, self.home = _named(paper, analysis, home)
         self.append = _append(append)
-        self.policies = _checked({"preview": preview, "count": count, "exists": exists})
+        self.policies = _policies({"preview": preview, "count": count, "exists": exists})
 
     def __enter__(self) -> Session:
         opened = Session(
@@ -221,7 +224,7 @@ def start_export(
         paper,
         analysis,
         folder,
-        _checked(policies),
+        _policies(policies),
         everywhere=True,
         opened_by=start_export,
         append=_append(append),
@@ -276,9 +279,28 @@ def follow_settings() -> None:
         paper,
         analysis,
         home,
-        POLICIES,
+        _policies({}),
         everywhere=True,
         opened_by=follow_settings,
         append=_append(settings.get("append")),
     )
     open_session(_configured)
+
+
+_installed = False
+
+
+def install() -> None:
+    """Make DataJoint's connections observable: an import of the package does, and each command of the command line."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    from .paper import sharedlog
+    from .spy import observe, patches
+
+    patches.install()
+    session.on_end.append(sharedlog.after_session)
+    session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
+    settings.on_change += [observe.follow_settings, follow_settings]
+    patches.attach_config()

@@ -35,3 +35,6 @@ NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, NOT_SENT, SKIPPED, WITHHELD})
 # What a lab may leave out of a bundle: how many rows its tables have, comments of tables and columns, and the values
 # of statements that need rows outside of the bounds or contain a value of an excluded column.
 LEAVE_OUT = ("totals", "comments", "values")
+
+# Permissions that a bundle can have: for its owner to read, also for the group, or for all. Nobody else can change it.
+MODES = (0o700, 0o750, 0o755)

@@ -13,6 +13,9 @@ setting                 environment
 ``sqlspy.home``         ``DJ_SQLSPY_HOME``      where journals live; default: ``$XDG_DATA_HOME/dj-sqlspy``
 ``sqlspy.append``       ``DJ_SQLSPY_APPEND``    true: add to the newest run of the analysis; else: to the run of
                                                 this name (such as the number of a SLURM array)
+``sqlspy.preview``      ``DJ_SQLSPY_PREVIEW``   what statements of this kind export (as of `capture.export`)
+``sqlspy.count``        ``DJ_SQLSPY_COUNT``     the same of this kind
+``sqlspy.exists``       ``DJ_SQLSPY_EXISTS``    the same of this kind
 ``sqlspy.digests``      ``DJ_SQLSPY_DIGESTS``   digest results while the analysis reads them; true by default
 ``sqlspy.same_server``  ``DJ_SQLSPY_SAME_SERVER``  names of one server (a tunnel, a replica): a list of lists of
                                                 ``host:port``, or lines of them
@@ -38,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import SpyError
 from .names import listed
+from .rules import POLICIES, POLICY_CHOICES
 
 if TYPE_CHECKING:
     from .servers.tables import ForeignKey
@@ -50,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "analysis": None,
     "home": None,
     "append": False,
+    **POLICIES,
     "digests": True,
     "same_server": (),
     "schema": None,
@@ -95,6 +100,11 @@ def checked(name: str, value: Any) -> Any:
         raise SpyError(f"sqlspy.{name} is True or False, not {value!r}.")
     if name == "append" and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
         return str(value).lower() == "true"
+    if name in POLICIES:
+        if value not in POLICY_CHOICES[name]:
+            choices = " or ".join(map(repr, POLICY_CHOICES[name]))
+            raise SpyError(f"{name}={value!r}: the policy for statements of this kind is {choices}.")
+        return value
     if name == "references":
         return _checked_references(value)
     if name == "same_server":
@@ -147,6 +157,9 @@ class Settings:
     analysis: str | None
     home: str | None
     append: str | bool
+    preview: str
+    count: str
+    exists: str
     digests: bool
     same_server: tuple[tuple[str, ...], ...]
     schema: str | None

@@ -199,7 +199,9 @@ def _commands() -> Iterator[str]:
     for name, command in commands.choices.items():
         shown = [action for action in command._actions if action.dest != "help"]
         places = [a for a in shown if not a.option_strings]
-        usage = " ".join([name, *(["[options]"] if len(places) < len(shown) else []), *map(_place, places)])
+        options = ["[options]"] if len(places) < len(shown) else []
+        behind = ["[OPTIONS OF THE CLIENT]"] if command.get_default("for_client") else []
+        usage = " ".join([name, *options, *map(_place, places), *behind])
         yield f"### `dj-sqlspy {usage}`\n\n{_sentence(command.description or '')}\n"
         lines = [f"- `{_option(action)}`: {action.help}" for action in shown if action.help]
         if lines:

@@ -118,6 +118,21 @@ def test_a_program_sees_what_it_sees_without(
     assert plain[0] == (2 if form == "missing" else 0)
 
 
+def test_run_takes_the_policies(python: Path, place: Any, tmp_path: Path, home: Path) -> None:
+    """As an argument, as a setting, and as DataJoint's two lines keep it."""
+    write(tmp_path, "a.py", CONNECT, "read(1)")
+    command = [python.parent / "dj-sqlspy", "run", "--paper", "p"]
+    for words, told, wanted in (
+        (["--count", "ignore", "--preview=rows"], {}, ("ignore", "witness", "rows")),
+        (["--exists", "rows"], {"DJ_SQLSPY_COUNT": "ignore"}, ("ignore", "rows", "ignore")),
+        ([], {}, ("rows", "witness", "ignore")),
+    ):
+        assert finish(place(*command, *words, "a.py", env=told)) == (0, "", "")
+        found = sqlspy.Paper("p", home).policies["a"]
+        assert (found["count"], found["exists"], found["preview"]) == wanted
+    assert finish(place(*command, "--count", "some", "a.py"))[0] == 2
+
+
 @pytest.mark.parametrize(
     ("code", "state"),
     [

@@ -8,6 +8,7 @@ import inspect
 import os
 import pty
 import re
+import resource
 import select
 import shlex
 import signal
@@ -19,18 +20,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import argcomplete
 import datajoint as dj
 import jsonschema
 import nbformat
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.cli import main
+from dj_sqlspy.cli import launch, main
 from dj_sqlspy.cli.main import GROUPS, _parser
+from dj_sqlspy.demo.run import run as demo
 from dj_sqlspy.errors import SliceError
 from dj_sqlspy.journal import upkeep
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import backend_of
+from dj_sqlspy.slices import Slice
 
 from .lab import ROOT, rows
 from .test_pick import held, projects
@@ -58,40 +62,84 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, s
 # ---------------------------------------------------------------- the command line is the library
 
 # Parameters that are no choice of a user at a terminal, or that every command has.
-_NOT_TYPED = {"self", "progress", "connection", "source", "options", "home"}
-_SLICE = ("analyses", *inspect.signature(sqlspy.Paper.slice).parameters)
-_COMMANDS: dict[str, tuple[Any, dict[str, str], set[str]]] = {
-    # command: the method; names that differ; options that only show or store
-    "slice": (sqlspy.Paper.slice, {"analysis": "analyses"}, {"paper", "plan"}),
-    "preview": (sqlspy.Paper.preview, {"analysis": "analyses"}, {"paper"}),
-    "write": (sqlspy.Paper.write, {"analysis": "analyses", "output": "path"}, {"paper"}),
-    "files": (
-        sqlspy.Paper.files,
-        {"analysis": "analyses"},
-        {"paper", "copy", "no_link", "list", "store", "all"},
+_NOT_TYPED = {"self", "progress", "connection", "home"}
+_SLICE = (sqlspy.Paper, sqlspy.Paper.slice)
+_COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, str], set[str]]] = {
+    # command: what of the library it does; names that differ; options that only show or store
+    "run": (
+        (launch.run, sqlspy.export),
+        {"module": "program", "append_to": "append"},
+        set(),
     ),
-    "share": (sqlspy.Paper.share, {}, {"paper"}),
-    "forget": (sqlspy.Paper.forget, {}, {"paper", "yes"}),
-    "verify": (Bundle.verify, {}, {"bundle", "source"}),  # in Python a connection is given
-    "inspect": (Bundle.inspect, {}, {"bundle", "fail_on"}),
-    "merge": (upkeep.merge, {"source": "source folder"}, set()),
-    "recover": (upkeep.recover, {}, set()),
+    "papers": ((sqlspy.papers,), {}, set()),
+    "show": ((sqlspy.Paper,), {"paper": "name", "analysis": "analyses"}, {"statements"}),
+    "slice": (_SLICE, {"paper": "name", "analysis": "analyses"}, {"plan"}),
+    "preview": ((sqlspy.Paper, sqlspy.Paper.preview), {"paper": "name", "analysis": "analyses"}, set()),
+    "why": ((*_SLICE, Slice.why), {"paper": "name", "analysis": "analyses"}, set()),
+    "write": (
+        (*_SLICE, sqlspy.Paper.write),
+        {"paper": "name", "analysis": "analyses", "output": "path"},
+        set(),
+    ),
+    "files": (
+        (*_SLICE, sqlspy.Paper.files),
+        {"paper": "name", "analysis": "analyses"},
+        {"copy", "no_link", "list", "store", "all"},
+    ),
+    "share": ((sqlspy.Paper.share,), {}, {"paper"}),
+    "forget": ((sqlspy.Paper.forget,), {}, {"paper", "yes"}),
+    "dump": ((Bundle, Bundle.dump), {"bundle": "path"}, set()),
+    "restore": ((Bundle, Bundle.restore), {"bundle": "path"}, set()),
+    "verify": ((Bundle, Bundle.verify), {"bundle": "path"}, {"source"}),
+    "inspect": ((Bundle, Bundle.inspect), {"bundle": "path"}, {"fail_on"}),
+    "report": ((Bundle, Bundle.report), {"bundle": "path"}, set()),
+    "merge": ((upkeep.merge,), {}, set()),
+    "recover": ((upkeep.recover,), {}, set()),
+    "demo": ((demo,), {"output": "folder"}, set()),
 }
-# What the command line leaves to Python.
-_ONLY_IN_PYTHON = {"share": {"describe"}}
+# What the command line leaves to Python: a connection is the account of dj.config there.
+_ONLY_IN_PYTHON = {"share": {"describe"}, "verify": {"source"}, "dump": {"source"}}
+# What is behind the arguments of a command goes to the client, as the argument `options`.
+_FOR_CLIENT = ("dump", "restore")
+# Methods that no command is named after.
+_ELSEWHERE = {"of": "--analysis", "only": "--analysis", "plan": "slice --plan", "leaves": "preview"}
+_ELSEWHERE |= {"forgettable": "forget", "newest": "show", "require_any": "", "require_complete": ""}
+_ELSEWHERE |= {"require_finished": ""}
+
+
+def _parsers() -> dict[str, argparse.ArgumentParser]:
+    found = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def test_every_command_is_compared_and_every_method_has_one() -> None:
+    assert set(_COMMANDS) == set(_parsers())
+    for kind in (sqlspy.Paper, Bundle):
+        methods = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"}
+        assert methods <= set(_COMMANDS) | set(_ELSEWHERE), kind
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
 def test_the_command_line_is_the_library(command: str) -> None:
-    method, renamed, shown = _COMMANDS[command]
-    wanted = {renamed.get(name, name) for name in inspect.signature(method).parameters}
-    if "options" in wanted:
-        wanted |= set(_SLICE)
-    if renamed.get("analysis") == "analyses":
-        wanted.add("analyses")
-    commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
-    typed = {renamed.get(a.dest, a.dest) for a in commands.choices[command]._actions if a.dest != "help"}
-    assert typed - shown == wanted - _NOT_TYPED - _ONLY_IN_PYTHON.get(command, set())
+    methods, renamed, shown = _COMMANDS[command]
+    arguments = [argument for method in methods for argument in inspect.signature(method).parameters.values()]
+    wanted = {argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD}
+    typed = {a.dest for a in _parsers()[command]._actions if a.dest != "help"} - shown
+    typed |= {"options"} if command in _FOR_CLIENT else set()
+    left = _NOT_TYPED | _ONLY_IN_PYTHON.get(command, set())
+    assert {renamed.get(name, name) for name in typed} == wanted - left
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_an_option_and_its_argument_have_one_default(command: str) -> None:
+    """What is not typed is what is not given in Python."""
+    methods, renamed, shown = _COMMANDS[command]
+    arguments = [argument for method in methods for argument in inspect.signature(method).parameters.values()]
+    defaults = {each.name: each.default for each in arguments if each.default is not each.empty}
+    for action in _parsers()[command]._actions:
+        name = renamed.get(action.dest, action.dest)
+        if action.option_strings and name in defaults and action.dest not in shown:
+            assert (action.default or None) == (defaults[name] or None), action.dest
 
 
 # ---------------------------------------------------------------- a terminal
@@ -387,6 +435,33 @@ def test_every_form_of_a_bound_means_the_same(figures: SimpleNamespace) -> None:
     assert sqlspy.Paper("paper", analyses="fig1").statements == paper.only("fig1").statements
 
 
+@pytest.mark.parametrize(
+    ("table", "class_", "key"),
+    [("session", "Session", "session=1"), ("session__member", "Session.Member", "session=1 member=1")],
+)
+def test_every_name_that_is_printed_is_accepted(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path, table: str, class_: str, key: str
+) -> None:
+    """A table under all of its names, at each option and argument that takes one."""
+    name = figures.name
+    shown = typed("slice paper")[1]
+    assert f"{name}.{class_}" in shown
+    cut = sqlspy.Paper("paper").slice()
+    values = dict(pair.split("=") for pair in key.split())
+    answers = set()
+    for form in (f"`{name}`.`{table}`", f"{name}.{table}", f"{name}.{class_}"):
+        code, out, err = typed(f"why paper '{form}' {key}")
+        assert code == 0, err
+        for option in (f"--only '{form}: session=1'", f"--guard '{form}: session in (1, 2, 3)'"):
+            code, cut_, err = typed(f"slice paper {option}")
+            assert code == 0, err
+            out += cut_
+        code, _, err = typed(f"write paper -o {tmp_path}/b --exclude '{form}.nothing'")
+        assert code == 1 and "nothing" in err and "several" not in err and "no table" not in err
+        answers.add((out, *cut.why(form, values)))
+    assert len(answers) == 1
+
+
 def test_things_print_as_a_person_reads_them(figures: SimpleNamespace, tmp_path: Path) -> None:
     paper = sqlspy.Paper("paper")
     assert re.fullmatch(
@@ -474,6 +549,22 @@ def test_scripts_are_kind(figures: SimpleNamespace, server: Any, typed: Any, tmp
     assert not (folder / "dump.sql.gz").exists()
 
 
+def test_a_folder_for_the_group(figures: SimpleNamespace, server: Any, typed: Any, tmp_path: Path) -> None:
+    """Its files have one mode, also those that come later; without the option all is for the owner."""
+    (tmp_path / "fig1.py").write_text("1")
+    for words, of_folder in (("", 0o700), ("--mode 750", 0o750), ("--mode 755", 0o755), ("", 0o700)):
+        folder = tmp_path / "b"
+        assert typed(f"write paper -o {folder} {words} --code {tmp_path}/fig1.py")[0] == 0
+        assert typed(f"dump {folder}")[0] == 0 and typed(f"report {folder}")[0] == 0
+        found = {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
+        assert {"dump.sql.gz", "dump.sql.gz.cksum", "report.html", "README.md", "fig1.py"} <= set(found)
+        for name, mode in found.items():
+            runs = name in ("b", "code") or name.endswith(".sh")
+            assert mode == (of_folder if runs else of_folder & 0o666), (words, name)
+    code, _, err = typed(f"write paper -o {tmp_path}/c --mode 777")
+    assert code == 1 and "777: it can have 700, 750, 755" in err and not (tmp_path / "c").exists()
+
+
 # ---------------------------------------------------------------- notebooks
 
 
@@ -506,6 +597,113 @@ def test_each_command_has_an_example_that_is_right_and_what_comes_next(typed: An
             code, out, _ = typed(f"{name} --help")
             assert code == 0 and f"Example: dj-sqlspy {example}\nNext:    dj-sqlspy {after}\n" in out
     assert "several machines: merge, share" in typed("--help")[1]
+
+
+def test_each_option_says_its_default() -> None:
+    """Where it takes a value; one without a value is off unless it is typed."""
+    for name, parser in _parsers().items():
+        for action in parser._actions:
+            if action.option_strings and action.nargs != 0 and not action.required:
+                assert "default: " in (action.help or ""), (name, action.dest)
+
+
+def test_help_is_quick_and_has_no_warning(tmp_path: Path) -> None:
+    """It loads no DataJoint, and is what the command line with DataJoint says."""
+    script = tmp_path / "dj-sqlspy"  # as pip writes it
+    script.write_text("import sys\nfrom dj_sqlspy.cli import main\nsys.exit(main())\n")
+    for program in (["-m", "dj_sqlspy"], [str(script)]):
+        for words in (["--help"], ["write", "--help"], ["--version"]):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            ran = subprocess.run(
+                [sys.executable, "-X", "importtime", *program, *words],
+                env=os.environ | {"PYTHONPATH": ROOT, "PYTHONWARNINGS": "default"},
+                capture_output=True,
+                text=True,
+            )
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            assert ran.returncode == 0 and "dj-sqlspy" in ran.stdout
+            said = [line for line in ran.stderr.splitlines() if not line.startswith("import time:")]
+            assert said == [] and "dj_sqlspy.cli.main" in ran.stderr and "datajoint" not in ran.stderr
+            assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
+
+
+def test_tables_fit_60_columns(
+    figures: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for line in (
+        "papers",
+        "show paper",
+        "show paper --statements",
+        "recover paper fig1",
+        "slice paper",
+        "preview paper",
+        f"write paper -o {tmp_path}/b",
+    ):
+        shown = Terminal(line)
+        assert shown.end() == 0, shown.said
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.said).splitlines()
+        lines = [each for each in plain if not each.startswith(("Written:", "[20"))]
+        assert lines and max(map(len, lines)) <= 60, (line, [each for each in lines if len(each) > 60])
+        if "--statements" in line:
+            assert "fig2" in lines[-1] and "data" in lines[-1] and "…" in lines[-1], lines
+        else:
+            assert "…" not in "".join(lines), lines  # no name and no number is cut
+
+
+def test_the_command_line_still_installs_itself(tmp_path: Path) -> None:
+    """What is quick for its help is done for a command, and for a program of that name that imports the package."""
+    script = tmp_path / "dj-sqlspy"
+    script.write_text(
+        "import sys, datajoint as dj, dj_sqlspy as sqlspy\nfrom dj_sqlspy.cli import main\n"
+        "assert hasattr(dj.Connection.query, '_dj_sqlspy')\n"
+    )
+    late = tmp_path / "late" / "dj-sqlspy"
+    late.parent.mkdir()
+    late.write_text(
+        "import sys, dj_sqlspy as sqlspy\nassert 'datajoint' not in sys.modules\nsqlspy.export\n"
+        "import datajoint as dj\nassert hasattr(dj.Connection.query, '_dj_sqlspy')\n"
+    )
+    for program in (script, late):
+        ran = subprocess.run(
+            [sys.executable, "-W", "ignore", program],
+            env=os.environ | {"PYTHONPATH": ROOT},
+            capture_output=True,
+        )
+        assert ran.returncode == 0, ran.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("sh", {"show", "share"}),
+        ("show --st", {"--statements"}),
+        ("show pa", {"paper"}),
+        ("show paper --analysis fi", {"fig1", "fig2"}),
+        ("forget paper fi", {"fig1", "fig2"}),
+        ("files paper --check ", {"size", "contents"}),
+    ],
+)
+def test_the_tab_key(
+    figures: SimpleNamespace, home: Path, tmp_path: Path, line: str, wanted: set[str]
+) -> None:
+    script = tmp_path / "dj-sqlspy"
+    script.write_text(f"#!{sys.executable}\nimport sys\nfrom dj_sqlspy.cli import main\nsys.exit(main())\n")
+    script.chmod(0o755)
+    words = ["dj-sqlspy", *line.split(), *([""] if line.endswith(" ") else [])]
+    code = argcomplete.shellcode(["dj-sqlspy"]) + (
+        f"\nCOMP_WORDS=({shlex.join(words)}) COMP_CWORD={len(words) - 1} COMP_TYPE=9"
+        f" COMP_LINE={shlex.quote(f'dj-sqlspy {line}')} COMP_POINT={len(line) + 10}\n"
+        "_python_argcomplete dj-sqlspy\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"\n'
+    )
+    environment = {
+        "PYTHONPATH": ROOT,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "DJ_SQLSPY_HOME": str(home),
+    }
+    ran = subprocess.run(["bash", "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    assert {word.strip() for word in ran.stdout.split()} == wanted, ran.stderr
 
 
 @pytest.mark.slow

@@ -254,6 +254,65 @@ def test_independent_processes_make_one_run(lab: SimpleNamespace, log: str, tmp_
         assert subjects_of(sqlspy.Paper("paper", home=tmp_path / place), lab) == {0, 1, 2}
 
 
+SHARE = """
+import dj_sqlspy as sqlspy
+connect()
+paper = sqlspy.Paper("paper")
+print("ready", flush=True)
+for line in sys.stdin:
+    what, *names = line.split()
+    try:
+        getattr(paper, what)(*names)
+    except sqlspy.SpyError as error:
+        print("refused", error, flush=True)
+    else:
+        print("done", flush=True)
+"""
+
+
+def test_several_processes_share_one_paper_at_once(
+    lab: SimpleNamespace, server: Server, log: str, home: Path, tmp_path: Path
+) -> None:
+    """The first of them declare the tables; then each run replaces the other one, again and again."""
+    dj.config["sqlspy.schema"] = None
+    other = tmp_path / "other"
+    read(lab, "fig1", 1, home=other)
+    for analysis, subject in (("fig1", 2), ("fig2", 3), ("fig3", 4)):
+        read(lab, analysis, subject)
+    dj.config["sqlspy.schema"] = log
+    people = []
+    for number, place in enumerate((home, home, other, other, tmp_path / "none")):
+        (tmp_path / str(number)).mkdir()
+        people.append(
+            start_script(
+                *(SHARE, server, lab.name, place, tmp_path / str(number)),
+                stdin=subprocess.PIPE,
+                environment={"DJ_SQLSPY_SCHEMA": log},
+            )
+        )
+    together = [["share"] * 4, *[["share fig1"] * 4] * 4, ["share", "share fig1", "share fig1", "share"]]
+    forgets = [["share fig1", "share", "share fig1", "share", "forget"]] * 4
+    assert [process.stdout.readline() for process in people] == ["ready\n"] * 5
+    for words in [*together, *forgets, ["share fig1", "share fig2", "share"], ["share fig3"]]:
+        for process, word in zip(people, words, strict=False):
+            process.stdin.write(f"{word}\n")
+            process.stdin.flush()
+        answers = [process.stdout.readline() for process, _ in zip(people, words, strict=False)]
+        if "forget" in words:  # where it is forgotten meanwhile, there can be nothing any more
+            assert all(a == "done\n" or ("refused" in a and "othing" in a) for a in answers), answers
+        else:
+            assert answers == ["done\n"] * len(words), words
+    for process in people:
+        assert process.communicate() == ("", "")
+    for row in rows(sqlspy.ExportSelection()):
+        alone = sqlspy.Paper("paper", home=tmp_path / "empty", analyses=[row["analysis_id"]])
+        described = rows(sqlspy.ExportSelection.Table() & {"export_id": row["export_id"]})
+        assert [(each["table_name"], each["restriction"]) for each in described] == [
+            (each["table_name"], each["restriction"]) for each in describe.table_rows(alone.preview())
+        ]
+    assert subjects_of(sqlspy.Paper("paper", home=tmp_path / "empty"), lab) == {2, 3, 4}
+
+
 def test_workers_are_stored_with_their_parent(
     lab: SimpleNamespace, server: Server, log: str, tmp_path: Path
 ) -> None:

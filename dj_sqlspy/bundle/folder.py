@@ -197,6 +197,17 @@ class BundleFolder:
         """
         return self._run("restore.sh", options)
 
+    def report(self) -> Path:
+        """Make ``report.html`` again, and the other texts for readers; what the manifest says is not changed.
+
+        Returns
+        -------
+        Path
+            The report.
+        """
+        texts.refresh(self.path, self.manifest)
+        return self.path / texts.REPORT_FILE
+
     def _run(self, script: str, options: Sequence[str]) -> str:
         if any(option.startswith(("--password=", "-p")) and option != "-p" for option in options):
             raise BundleError(

@@ -28,7 +28,7 @@ from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
 from .folder import BundleFolder
-from .manifest import SHOWN, schemas_of
+from .manifest import FILE, SHOWN, schemas_of
 from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
@@ -223,7 +223,8 @@ def record(bundle: BundleFolder, found: Inspection) -> None:
         "cut": list(found.cut),
     }
     try:
-        atomic.write(bundle.path / INSPECTION_FILE, json.dumps(about, indent=1) + "\n")
+        text = json.dumps(about, indent=1) + "\n"
+        atomic.write_beside(bundle.path / INSPECTION_FILE, text, FILE)
         refresh(bundle.path, bundle.manifest)
     except OSError as error:
         raise BundleError(f"Writing what was found into {bundle.path}: {error}") from error

@@ -17,6 +17,7 @@ from . import environment
 from .about import read_about
 from .crate import CRATE_FILE, crate_text, is_available
 from .guide import FORMATS, README_FILE, readme_text
+from .manifest import FILE
 from .reading import read_json
 from .report import report_html
 
@@ -102,4 +103,4 @@ def read_replay(folder: Path) -> dict[str, Any] | None:
 def refresh(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the texts of a bundle again."""
     for name, text in texts(manifest, read_replay(folder), folder).items():
-        atomic.write(folder / name, text)
+        atomic.write_beside(folder / name, text, FILE)

@@ -10,6 +10,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from ..rules import POLICY_CHOICES
+
 Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
 
 
@@ -25,10 +27,22 @@ def add_commands(add: Add) -> None:
     run.add_argument(
         "--append-to",
         metavar="RUN",
-        help="add to the run of this name, or start it: for independent processes, such as tasks of an array",
+        help="add to the run of this name, or start it: for independent processes, such as tasks of an array "
+        "(default: replace what was captured before)",
     )
+    for kind, choices in POLICY_CHOICES.items():
+        run.add_argument(
+            f"--{kind}",
+            choices=choices,
+            help=f"what statements of this kind export (default: the setting sqlspy.{kind}, else {choices[0]})",
+        )
     run.add_argument("--kernel", metavar="NAME", help="for a notebook (default: the one that it names)")
-    run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
+    run.add_argument(
+        "-m",
+        dest="module",
+        nargs=argparse.REMAINDER,
+        help="run a module, as python -m does (default: PROGRAM)",
+    )
     run.add_argument(
         "program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="script.py or notebook.ipynb, arguments"
     )
@@ -44,7 +58,9 @@ def add_commands(add: Add) -> None:
     recover = add("recover", _recover, "list the runs of an analysis, or let an earlier one count again")
     recover.add_argument("paper", metavar="PAPER")
     recover.add_argument("analysis", metavar="ANALYSIS")
-    recover.add_argument("--run", type=int, metavar="NUMBER", help="the run that is to count")
+    recover.add_argument(
+        "--run", type=int, metavar="NUMBER", help="the run that is to count (default: list them)"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -58,6 +74,7 @@ def _run(options: argparse.Namespace) -> int:
         home=options.home,
         append=options.append_to or options.append or None,
         kernel=options.kernel,
+        **{kind: getattr(options, kind) for kind in POLICY_CHOICES},
     )
 
 

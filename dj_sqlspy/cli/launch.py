@@ -26,6 +26,9 @@ def run(
     analysis: str | None = None,
     home: str | os.PathLike[str] | None = None,
     append: bool | str | None = None,
+    preview: str | None = None,
+    count: str | None = None,
+    exists: str | None = None,
     kernel: str | None = None,
 ) -> int:
     """Run a program and capture it. For a script or module, this process replaces itself where the system can.
@@ -34,7 +37,7 @@ def run(
     ----------
     program : sequence of str
         ``script.py``, ``-m module`` or ``notebook.ipynb``, and the arguments for it.
-    paper, analysis, home, append
+    paper, analysis, home, append, preview, count, exists
         As of `export`; the analysis' default is also the name of the program.
     kernel : str, optional
         The kernel of a notebook; default: the one that it names, else ``python3``.
@@ -56,7 +59,9 @@ def run(
             "dj-sqlspy run --paper PAPER --analysis ANALYSIS script.py|-m module|notebook.ipynb arguments…"
         )
     analysis = analysis or settings.get("analysis") or _name(program)
-    checked = capture.export(paper, analysis, home=home, append=append)
+    checked = capture.export(
+        paper, analysis, home=home, append=append, preview=preview, count=count, exists=exists
+    )
     if program[0].endswith(".ipynb"):
         return _run_notebook(Path(program[0]), program[1:], checked, kernel)
     if kernel is not None:
@@ -72,6 +77,7 @@ def run(
         "analysis": checked.analysis,
         "home": checked.home,
         "append": checked.append or "false",
+        **checked.policies,
     }
     environment = os.environ | {settings.variable(name): str(value) for name, value in wanted.items()}
     command = [sys.executable, *program]

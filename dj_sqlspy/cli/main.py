@@ -15,9 +15,10 @@ from typing import Any
 
 from ..display import visible
 from ..errors import SpyError
-from ..rules import LEAVE_OUT
+from ..rules import LEAVE_OUT, MODES
 from ..version import __version__
 from . import capture, publish
+from .completion import complete
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    complete(parser)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not options.for_client:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.options = rest
+    from ..capture import install
+
+    install()
     try:
         if options.home is not None and options.command_name not in _MAKES_HOME:
             _require_folder(options.home)
@@ -113,15 +122,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, command: Callable[[argparse.Namespace], Any], text: str, for_client: bool = False
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(
             name,
             help=text,
             description=text,
             epilog=_ending(name),
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=not for_client,
+            add_help=not for_client,  # -h is an option of the clients
         )
-        added.set_defaults(command=command, command_name=name)
+        added.set_defaults(command=command, command_name=name, for_client=for_client)
         return added
 
     capture.add_commands(add)
@@ -144,14 +157,15 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument(
         "--about",
         metavar="FILE",
-        help="JSON with title, authors, license, doi and others, for README.md and the metadata",
+        help="JSON with title, authors, license, doi and others, for README.md and the metadata (default: none)",
     )
     write.add_argument(
         "--exclude",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="leave out the contents of a column, named as schema.table.column (may be given more than once)",
+        help="leave out the contents of a column, named as schema.table.column (may be given more than once;"
+        " default: none)",
     )
     write.add_argument(
         "--replace",
@@ -159,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="COLUMN=VALUE",
-        help="put this value in the place of the contents of a column (may be given more than once)",
+        help="put this value in the place of the contents of a column (may be given more than once; default: none)",
     )
     write.add_argument(
         "--leave-out",
@@ -167,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         choices=LEAVE_OUT,
         help="what the bundle can do without: how many rows there are at the lab, comments, or the values of"
-        " statements that tell of what was left out (may be given more than once)",
+        " statements that tell of what was left out (may be given more than once; default: nothing)",
     )
     write.add_argument(
         "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
@@ -177,13 +191,20 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="copy this script or notebook into it too (may be given more than once)",
+        help="copy this script or notebook into it too (may be given more than once; default: none)",
     )
     write.add_argument("--allow-incomplete", action="store_true", help="write although the capture has gaps")
     write.add_argument(
         "--allow-unfinished",
         action="store_true",
         help="write although an analysis failed, was interrupted or is still running",
+    )
+    write.add_argument(
+        "--mode",
+        type=lambda text: int(text, 8),
+        default=MODES[0],
+        metavar="MODE",
+        help="who can read the folder and its files: 700 you alone, 750 your group, 755 all (default: 700)",
     )
     write.add_argument(
         "--scratch",
@@ -202,24 +223,34 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the server of dj.config is the source; the default for bundles that were written here from it",
     )
-    for name, command, text in (
-        (
-            "dump",
-            _dump,
-            "run a bundle's dump.sh (without options: on the server of dj.config; --jobs N: N tables at once;"
-            " --engine mydumper: by mydumper)",
-        ),
-        ("restore", _restore, "run a bundle's restore.sh"),
-    ):
-        runs = add(name, command, text)
-        runs.add_argument("bundle", metavar="DIR")
-        runs.add_argument(
-            "options", nargs=argparse.REMAINDER, help="of the client, such as --host=HOST --user=NAME -p"
-        )
-        runs.set_defaults(print_help=runs.print_help)
+    dump = _add_script(
+        add("dump", _dump, "run a bundle's dump.sh (without options: on the server of dj.config)", True)
+    )
+    dump.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="how many tables are read at once (default: 1)"
+    )
+    dump.add_argument(
+        "--engine",
+        choices=("mysqldump", "mydumper"),
+        default="mysqldump",
+        help="the program that reads the rows (default: mysqldump)",
+    )
+    _add_script(add("restore", _restore, "run a bundle's restore.sh", True))
     publish.add_commands(add)
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
-    demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there")
+    demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there (default: delete it)")
+    return parser
+
+
+def _add_script(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The arguments of a command that runs a script, and hands on to it what it does not know."""
+    parser.usage = f"{parser.prog} DIR [options] [OPTIONS OF THE CLIENT]"
+    parser.add_argument(
+        "bundle",
+        metavar="DIR",
+        help="the bundle; behind it options of the client: --host=HOST --user=NAME -p",
+    )
+    parser.add_argument("--help", action="help", help="show this and end")
     return parser
 
 
@@ -353,6 +384,7 @@ def _write(options: argparse.Namespace) -> None:
         leave_out=options.leave_out,
         code=options.code,
         scratch=options.scratch,
+        mode=options.mode,
         **publish.slice_options(options),
     )
     tables = [
@@ -392,25 +424,17 @@ def _write(options: argparse.Namespace) -> None:
 def _dump(options: argparse.Namespace) -> None:
     from ..paper.bundle import Bundle
 
-    if "--help" in options.options:
-        return options.print_help()  # type: ignore[no-any-return]
-    own = argparse.ArgumentParser(prog="dj-sqlspy dump", add_help=False, allow_abbrev=False)
-    own.add_argument("--jobs", type=int, default=1)
-    own.add_argument("--engine", default="mysqldump")
-    # options of ours after the folder, where argparse takes everything as options of the client
-    chosen, rest = own.parse_known_args(options.options)
-    if not rest:
+    if not options.options:
         from .terminal import log_in
 
         log_in()
-    print(Bundle(options.bundle).dump(rest or None, jobs=chosen.jobs, engine=chosen.engine))
+    bundle = Bundle(options.bundle)
+    print(bundle.dump(options.options or None, jobs=options.jobs, engine=options.engine))
 
 
 def _restore(options: argparse.Namespace) -> None:
     from ..paper.bundle import Bundle
 
-    if "--help" in options.options:
-        return options.print_help()  # type: ignore[no-any-return]
     print(visible(Bundle(options.bundle).restore(options.options)))
 
 

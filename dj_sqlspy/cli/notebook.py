@@ -36,8 +36,8 @@ def _options(words: list[str]) -> dict[str, Any]:
     parser.add_argument("--home")
     parser.add_argument("--append", action="store_true", default=None)
     parser.add_argument("--append-to", dest="append")
-    for kind, default in POLICIES.items():
-        parser.add_argument(f"--{kind}", default=default)
+    for kind in POLICIES:
+        parser.add_argument(f"--{kind}")
     return vars(parser.parse_args(words))
 
 

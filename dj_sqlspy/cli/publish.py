@@ -34,15 +34,21 @@ def add_commands(add: Add) -> None:
         "files", _files, "list or copy the files that lie outside of the database and belong to a paper"
     )
     add_slice_options(files)
-    files.add_argument("--copy", metavar="DIR", help="copy them there, so that a loaded pipeline finds them")
+    files.add_argument(
+        "--copy",
+        metavar="DIR",
+        help="copy them there, so that a loaded pipeline finds them (default: only list)",
+    )
     files.add_argument("--no-link", action="store_true", help="copy, and make no hard links")
-    files.add_argument("--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd")
+    files.add_argument(
+        "--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd (default: a table)"
+    )
     files.add_argument(
         "--exclude",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="without the files of a column whose contents are left out, as for `write`",
+        help="without the files of a column whose contents are left out, as for `write` (default: none)",
     )
     files.add_argument(
         "--replace",
@@ -50,15 +56,15 @@ def add_commands(add: Add) -> None:
         action="append",
         default=[],
         metavar="COLUMN=VALUE",
-        help="without the files of a column that has this value in its place, as for `write`",
+        help="without the files of a column that has this value in its place, as for `write` (default: none)",
     )
-    files.add_argument("--store", metavar="NAME", help="only files of this store")
+    files.add_argument("--store", metavar="NAME", help="only files of this store (default: all)")
     files.add_argument("--all", action="store_true", help="name every file")
     files.add_argument(
         "--check",
         choices=("size", "contents"),
         default="size",
-        help="look for files and their sizes, or read them and compare checksums",
+        help="look for files and their sizes, or read them and compare checksums (default: size)",
     )
     cut = add("slice", _slice, "show the rows that a paper needs, table by table, and write nothing")
     add_slice_options(cut)
@@ -118,7 +124,8 @@ def add_slice_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="REFERENCE",
-        help="a reference that the database does not declare: 'lab.session (rig) -> lab.rig (rig)'",
+        help="a reference that the database does not declare: 'lab.session (rig) -> lab.rig (rig)'"
+        " (default: those of the setting)",
     )
     _add_bounds(parser)
     parser.add_argument(
@@ -126,7 +133,7 @@ def add_slice_options(parser: argparse.ArgumentParser) -> None:
         type=_numbers,
         default=(),
         metavar="N,M",
-        help="leave out statements that cannot be exported, by their numbers; the report says so first",
+        help="leave out statements that cannot be exported, by their numbers; the report says so first (default: none)",
     )
 
 
@@ -170,7 +177,7 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
             action="append",
             default=[],
             metavar="ROWS",
-            help=f"{text} (may be given more than once)",
+            help=f"{text} (may be given more than once; default: none)",
         )
 
 
@@ -280,12 +287,9 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from ..bundle.texts import refresh
     from ..paper.bundle import Bundle
 
-    bundle = Bundle(options.bundle)
-    refresh(bundle.path, bundle.manifest)
-    print(bundle.path / "report.html")
+    print(Bundle(options.bundle).report())
 
 
 def _files(options: argparse.Namespace) -> int:

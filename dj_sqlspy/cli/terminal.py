@@ -80,23 +80,32 @@ def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
-    """Print a table as wide as the terminal, with long texts cut; all of it if the output is not a terminal."""
+    """Print a table as wide as the terminal: statements are cut, and other text takes several lines."""
     console = Console(soft_wrap=not sys.stdout.isatty())
     if not console.is_terminal:
         console.width = 10_000
+    texts = [
+        [f"{cell:,}" if isinstance(cell, int) else one_line(str(cell), _LONGEST) for cell in row]
+        for row in rows
+    ]
+    if "statement" in headings and console.is_terminal:
+        place = headings.index("statement")
+        others = [p for p in range(len(headings)) if p != place]
+        widths = [max(len(headings[p]), *(len(row[p]) for row in texts)) for p in others] if texts else []
+        room = console.width - sum(widths) - 2 * len(widths)
+        for row in texts:
+            row[place] = one_line(row[place], max(room - 2, 20))
     table = Table(box=None, pad_edge=False)
     for position, heading in enumerate(headings):
+        number = position in right
         table.add_column(
             heading,
-            justify="right" if position in right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if heading == "statement" and console.is_terminal else None,
+            justify="right" if number else "left",
+            overflow="fold",
+            min_width=max((len(row[position]) for row in texts), default=0) if number else None,
         )
-    for row in rows:
-        table.add_row(
-            *(f"{cell:,}" if isinstance(cell, int) else Text(one_line(str(cell), _LONGEST)) for cell in row)
-        )
+    for row in texts:
+        table.add_row(*map(Text, row))
     console.print(table)
 
 

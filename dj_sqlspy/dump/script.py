@@ -59,6 +59,7 @@ def dump_script(
     contents: Mapping[str, Mapping[str, str]],
     connection: Any,
     keys: Sequence[KeyTable] = (),
+    mode: int = 0o600,
 ) -> str:
     """The text of ``dump.sh``.
 
@@ -74,6 +75,8 @@ def dump_script(
         Reads the checksums of the rows.
     keys : sequence of KeyTable, optional
         Tables of keys that replace long restrictions (see `keytables`).
+    mode : int
+        Permissions of the dump.
 
     Raises
     ------
@@ -100,7 +103,8 @@ def dump_script(
                 f"Writing dump.sh: the database changed since the slice was made: {part.table.full_name} has"
                 f" {now.rows} of its {part.rows} rows. Write it again."
             )
-    return backend.dump_script(checked, source, title, summary(cut), [(one.table, one.name) for one in keys])
+    tables = [(one.table, one.name) for one in keys]
+    return backend.dump_script(checked, source, title, summary(cut), tables, mode)
 
 
 def restore_script(cut: Slice, source: Source, title: str) -> str:

@@ -32,7 +32,7 @@ from ..external.stores import Stores
 from ..journal.runs import Analysis
 from ..progress import counting
 from ..replay.verify import Verification, record_replay, verify
-from ..rules import LEAVE_OUT
+from ..rules import LEAVE_OUT, MODES
 from ..servers import NAMES, backend_of
 from ..servers.source import Source
 from ..slices import Slice
@@ -135,11 +135,13 @@ class Writing:
         A schema of the source for tables of keys (see `keytables`). Default: ``dj.config["sqlspy.scratch"]``, none.
     leave_out : collection of str, optional
         What to leave out of the bundle (`rules.LEAVE_OUT`).
+    mode : int
+        Permissions of the folder (`rules.MODES`). Its files have the same, and only scripts can be run.
 
     Raises
     ------
     BundleError
-        If something in ``leave_out`` cannot be left out.
+        If something in ``leave_out`` cannot be left out, or the bundle cannot have these permissions.
     """
 
     accept_drift: bool = False
@@ -152,10 +154,16 @@ class Writing:
     code: Sequence[str | Path] = ()
     scratch: str | None = None
     leave_out: Collection[str] = ()
+    mode: int = 0o700
 
     def __post_init__(self) -> None:
         if unknown := sorted({*self.leave_out} - {*LEAVE_OUT}):
             raise BundleError(f"Leaving out {', '.join(unknown)}: what can be is {', '.join(LEAVE_OUT)}.")
+        if self.mode not in MODES:
+            raise BundleError(
+                f"A bundle with the mode {self.mode:o}: it can have {', '.join(f'{mode:o}' for mode in MODES)}, that is"
+                " for you alone, for the group to read, or for all to read."
+            )
 
 
 def write_bundle(
@@ -213,7 +221,7 @@ def write_bundle(
                 "It cannot be noted that %s is written here, so name its source later: %s", path, error
             )
         try:
-            atomic.write_folder(path, contents)
+            atomic.write_folder(path, contents, chosen.mode)
         except OSError as error:
             raise BundleError(f"Writing {path}: {error}. Nothing was written.") from error
     return Bundle(path)
@@ -256,9 +264,12 @@ def _contents(
     manifest["code"] = [one.about() for one in code]
     schema = chosen.scratch or settings.get("scratch")
     keys = key_tables(cut, schema, connection) if schema else []
+    mode = chosen.mode & 0o666
     title = f"The slice of the database behind {name or '(hand-picked)'}: {summary(cut)}."
     return {
-        "dump.sh": dump_script(cut, source, f"Dump. {title}", excluding.contents(manifest), connection, keys),
+        "dump.sh": dump_script(
+            cut, source, f"Dump. {title}", excluding.contents(manifest), connection, keys, mode
+        ),
         "restore.sh": restore_script(cut, source, f"Restore. {title}"),
         "manifest.json": manifest_text(manifest),
         **texts.texts(manifest),
@@ -314,7 +325,7 @@ def _nothing_exported(paper: Captured) -> str:
     if kinds["preview"]:
         message += (
             " Displays of tables (preview) export no rows by default. To export what was displayed, run the analysis"
-            f' again with sqlspy.export({paper.name!r}, …, preview="rows").'
+            f' again with sqlspy.export({paper.name!r}, …, preview="rows"), or run --preview rows.'
         )
     return message
 

@@ -6,15 +6,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-import datajoint
-
-from .. import settings
 from ..errors import FilesError
 from ..external import File
 from ..external.stores import Stores
-from ..servers import backend_of
 from ..slices import Slice
-from ..spy.session import paused
 from .sharedschema import RESTRICTION, SELECTION
 
 
@@ -39,19 +34,6 @@ def file_rows(files: Iterable[File], connection: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def describe(connection: Any, paper: str, analysis: str, read: Slice, files: Iterable[File]) -> None:
-    """Replace the parts `Table` and `File` of an analysis in the shared log."""
-    full_name, schema = backend_of(connection).dialect.full_name, settings.get("schema")
-
-    def table(name: str) -> Any:
-        return datajoint.FreeTable(connection, full_name(schema, name))
-
-    with paused():
-        named = table(SELECTION) & {"paper_id": paper, "analysis_id": analysis}
-        key = {"export_id": int(named.fetch1("export_id"))}
-        for part, rows in (
-            (f"{SELECTION}__table", table_rows(read)),
-            (f"{SELECTION}__file", file_rows(files, connection)),
-        ):
-            (table(part) & key).delete_quick()
-            table(part).insert([{**key, **row} for row in rows])
+def parts_of(read: Slice, files: Iterable[File], connection: Any) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the parts `Table` and `File` of an export, by the names of these tables."""
+    return {f"{SELECTION}__table": table_rows(read), f"{SELECTION}__file": file_rows(files, connection)}

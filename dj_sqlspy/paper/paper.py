@@ -218,6 +218,7 @@ class Paper(Captured):
         leave_out: Collection[str] = (),
         allow_incomplete: bool = False,
         allow_unfinished: bool = False,
+        mode: int = 0o700,
         **options: Any,
     ) -> Bundle:
         """Make the slice and write the bundle for it.
@@ -252,6 +253,9 @@ class Paper(Captured):
             Write although the capture has gaps; the manifest and the report say so.
         allow_unfinished : bool
             Write although an analysis failed, was interrupted, or is still running; the report says so first.
+        mode : {0o700, 0o750, 0o755}
+            Permissions of the folder: for you alone, also for your group to read, or for all. Its files have the same,
+            and only its scripts can be run.
         **options
             Of `slice`.
 
@@ -290,6 +294,7 @@ class Paper(Captured):
             code=listed(code),
             scratch=scratch,
             leave_out=leave_out,
+            mode=mode,
         )
 
     def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:
@@ -322,11 +327,14 @@ class Paper(Captured):
             ):
                 stored.append(name)
         if describe:
-            from .describe import describe as fill
+            from .describe import parts_of
 
             for name in stored:
-                alone = self.only(name)
-                fill(self.connection, self.name, name, alone.preview(), alone.files())
+                entry = sharedlog.entry_of(self.name, name, self.connection)
+                if entry is not None:  # else another process has deleted it
+                    alone = self.only(name)
+                    parts = parts_of(alone.preview(), alone.files(), self.connection)
+                    sharedlog.describe(entry, self.name, parts, self.connection)
         return stored
 
     def forget(self, analysis: str | None = None) -> list[str]:

@@ -16,12 +16,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import datajoint
 
@@ -50,8 +51,11 @@ BATCH = 8  # blocks in one INSERT
 MARK = "shared"  # the file in the folder of a run that says which shared logs have it
 SECONDS = 30  # time limit of the server's answers
 LOCK_SECONDS = 20
+PAUSES = (0.1, 0.3, 1.0)  # seconds to wait where another process was in the way
 
 logger = logging.getLogger("dj_sqlspy")
+
+T = TypeVar("T")
 
 
 class Log(NamedTuple):
@@ -223,31 +227,60 @@ def store(
             raise SpyError('Sharing a log needs the setting dj.config["sqlspy.schema"], and it is not set.')
         if not files:
             return False
-        connection = connection or datajoint.conn()
-        _declare(log, connection)
-        _lock(log, paper, analysis)
-        log.connection.begin()
-        export_id = _entry(log, run, paper, analysis, replace, revive)
-        if export_id is not None:
-            for file in files:
-                _append(log, export_id, file)
-        log.connection.commit()
-        if export_id is not None:
+        _declare(log, connection or datajoint.conn())
+
+        def put(log: Log) -> bool:
+            export_id = _entry(log, run, paper, analysis, replace, revive)
+            if export_id is not None:
+                for file in files:
+                    _append(log, export_id, file)
+            return export_id is not None
+
+        with _alone(log, paper, analysis):
+            stored = _in_one_transaction(log, put)
+        if stored:
             _mark(run, log.name)
-        return export_id is not None
+        return stored
 
 
 def _declare(log: Log, connection: Any) -> None:
-    if not backend_of(connection).table_names(log.connection, log.schema) >= TABLES:
-        with paused(), closing(compat.second_connection(connection)) as own:
-            declare(own, log.schema)
+    """Declare the tables, unless they are there; one process does it, and the others wait for it."""
+    with _alone(log):
+        if not backend_of(connection).table_names(log.connection, log.schema) >= TABLES:
+            with paused(), closing(compat.second_connection(connection)) as own:
+                declare(own, log.schema)
 
 
-def _lock(log: Log, paper: str, analysis: str) -> None:
-    """Lock an analysis, so that one process at a time stores something. The lock ends with the connection."""
-    name = hashlib.sha256(json.dumps([log.schema, paper, analysis]).encode()).hexdigest()[:40]
-    if not backend_of(log.connection).try_lock(log.connection, f"dj-sqlspy {name}", LOCK_SECONDS):
-        raise JournalError(f"Another process has been storing this analysis for {LOCK_SECONDS} seconds.")
+@contextmanager
+def _alone(log: Log, *names: str) -> Iterator[None]:
+    """Be the only process that does something to an analysis, or to the schema, in this block."""
+    name = hashlib.sha256(json.dumps([log.schema, *names]).encode()).hexdigest()[:40]
+    with backend_of(log.connection).locked(log.connection, f"dj-sqlspy {name}", LOCK_SECONDS) as got:
+        if not got:
+            what = " ".join(names) or f"the schema {log.schema}"
+            raise JournalError(f"Another process has been storing {what} for {LOCK_SECONDS} seconds.")
+        yield
+
+
+def _in_one_transaction(log: Log, work: Callable[[Log], T]) -> T:
+    """Do something to the log; again where another process was in its way, as in a deadlock."""
+    for pause in PAUSES:
+        try:
+            return _tried(log, work)
+        except (Interrupted, ConnectionLost, Refused) as error:
+            if isinstance(error, Refused) and not error.conflict:
+                raise
+            log.connection.rollback()  # fails where the connection is really gone
+            time.sleep(random.uniform(pause / 2, pause))
+    return _tried(log, work)
+
+
+def _tried(log: Log, work: Callable[[Log], T]) -> T:
+    with backend_of(log.connection).told():
+        log.connection.begin()
+        done = work(log)
+        log.connection.commit()
+        return done
 
 
 def _entry(log: Log, run: Path, paper: str, analysis: str, replace: str, revive: bool) -> int | None:
@@ -342,13 +375,77 @@ def forget(paper: str, analysis: str | None = None, connection: Any = None) -> i
         If the server refuses it.
     """
     with opened(connection) as log:
-        found = [] if log is None else _listed(log, paper)
-        numbers = [entry.export_id for entry in found if analysis in (None, entry.analysis)]
-        if log is not None and numbers:
-            log.connection.begin()
-            _delete(log, paper, numbers)
-            log.connection.commit()
+        if log is None:
+            return 0
+        numbers = [entry for entry in _listed(log, paper) if analysis in (None, entry.analysis)]
+        with ExitStack() as stack:
+            for name in sorted(entry.analysis for entry in numbers):
+                stack.enter_context(_alone(log, paper, name))
+
+            def delete(log: Log) -> None:
+                _delete(log, paper, [entry.export_id for entry in numbers])
+
+            if numbers:
+                _in_one_transaction(log, delete)
         return len(numbers)
+
+
+# --- what is said of an export beside its statements --------------------------------------------------------
+
+
+def entry_of(paper: str, analysis: str, connection: Any = None) -> Entry | None:
+    """What the log has of an analysis now; None if it has nothing of it."""
+    with opened(connection) as log:
+        found = [] if log is None else _listed(log, paper)
+        return next((entry for entry in found if entry.analysis == analysis), None)
+
+
+def describe(
+    entry: Entry, paper: str, parts: Mapping[str, Sequence[Mapping[str, Any]]], connection: Any = None
+) -> bool:
+    """Fill parts of an export anew, unless it was changed since ``entry`` was read: who did that describes it.
+
+    Parameters
+    ----------
+    entry : Entry
+    paper : str
+    parts : mapping
+        For each table, its rows: values by column, all with the same columns.
+    connection : datajoint.Connection, optional
+        To the server of the log; default ``dj.conn()``.
+
+    Returns
+    -------
+    bool
+        Whether they were filled.
+
+    Raises
+    ------
+    JournalError
+        If the server refuses it.
+    """
+
+    def fill(log: Log) -> bool:
+        if entry not in _listed(log, paper):
+            return False
+        quote = backend_of(log.connection).dialect.quote
+        for name, rows in parts.items():
+            with log.connection.cursor() as cursor:
+                cursor.execute(f"DELETE FROM {log.table(name)} WHERE export_id = %s", (entry.export_id,))
+                if rows:
+                    columns = ", ".join(map(quote, rows[0]))
+                    cursor.executemany(
+                        f"INSERT INTO {log.table(name)} (export_id, {columns})"
+                        f" VALUES ({', '.join(['%s'] * (len(rows[0]) + 1))})",
+                        [(entry.export_id, *row.values()) for row in rows],
+                    )
+        return True
+
+    with opened(connection) as log:
+        if log is None:
+            return False
+        with _alone(log, paper, entry.analysis):
+            return _in_one_transaction(log, fill)
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -455,7 +552,9 @@ class Reader:
             return [(run,) for run in local.values()]
         with opened(connection()) as log:
             assert log is not None
-            entries = {encode_name(entry.analysis): entry for entry in self._fetched(log)}
+            with backend_of(log.connection).one_moment(log.connection):  # others store meanwhile
+                fetched = self._fetched(log)
+            entries = {encode_name(entry.analysis): entry for entry in fetched}
             there = {name: entry for name, entry in entries.items() if only is None or name in only}
             chosen: list[tuple[Path, ...]] = []
             for name in sorted({*local, *there}):

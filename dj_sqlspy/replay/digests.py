@@ -53,7 +53,7 @@ from typing import Any
 
 from .. import atomic
 from ..bundle.folder import DIGESTS_FILE
-from ..bundle.manifest import Replayed, replayable
+from ..bundle.manifest import FILE, Replayed, replayable
 from ..bundle.reading import read_json
 from ..errors import BundleError
 from ..names import split_full_name
@@ -243,5 +243,5 @@ def write_digests(
         "statements": [{k: v for k, v in one.items() if k != "received"} for one in statements],
     }
     path = folder / DIGESTS_FILE
-    atomic.write(path, json.dumps(found, indent=1) + "\n")
+    atomic.write_beside(path, json.dumps(found, indent=1) + "\n", FILE)
     return path

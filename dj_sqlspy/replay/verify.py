@@ -23,7 +23,7 @@ from rich.text import Text
 
 from .. import atomic, servers
 from ..bundle.folder import DIGESTS_FILE, BundleFolder, written_from
-from ..bundle.manifest import SHOWN, replayable, schemas_of
+from ..bundle.manifest import FILE, SHOWN, replayable, schemas_of
 from ..bundle.texts import REPLAY_FILE, refresh
 from ..dump.exclude import contents, words
 from ..errors import BundleError
@@ -562,5 +562,5 @@ def record_replay(folder: Path, manifest: Mapping[str, Any], report: ReplayRepor
             for key in report.keys
         ],
     }
-    atomic.write(folder / REPLAY_FILE, json.dumps(replay, indent=1) + "\n")
+    atomic.write_beside(folder / REPLAY_FILE, json.dumps(replay, indent=1) + "\n", FILE)
     refresh(folder, manifest)

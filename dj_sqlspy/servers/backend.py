@@ -114,6 +114,7 @@ class Backend(Protocol):
         title: str,
         summary: str,
         key_tables: Iterable[tuple[str, str]] = ...,
+        mode: int = ...,
     ) -> str:
         """The text of ``dump.sh``."""
 
@@ -161,8 +162,8 @@ class Backend(Protocol):
     def settle_columns(self, connection: Any, schema: str, tables: Collection[str]) -> None:
         """Give text columns of tables that DataJoint declared a collation that tells case and accents apart."""
 
-    def try_lock(self, connection: Any, name: str, seconds: int) -> bool:
-        """Take a named lock of the server until the connection closes; False after waiting for ``seconds``."""
+    def locked(self, connection: Any, name: str, seconds: int) -> AbstractContextManager[bool]:
+        """Hold a named lock of the server in a block; gives whether the connection got it within that time."""
 
     def stream(self, connection: Any, sql: str, arguments: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Rows of a query as they arrive."""

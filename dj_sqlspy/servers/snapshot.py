@@ -44,6 +44,8 @@ class Refused(SpyError):
         The query would write or lock in a read-only transaction.
     unknown : bool
         The server does not know a word, a function or a collation of the query; another flavor or version may.
+    conflict : bool
+        A row has this key already, or what a foreign key needs is not there: another process was quicker.
     """
 
     def __init__(
@@ -54,9 +56,11 @@ class Refused(SpyError):
         missing: bool = False,
         writes: bool = False,
         unknown: bool = False,
+        conflict: bool = False,
     ) -> None:
         super().__init__(reason)
         self.denied, self.missing, self.writes, self.unknown = denied, missing, writes, unknown
+        self.conflict = conflict
 
 
 class Interrupted(SpyError):

@@ -19,6 +19,7 @@ from ..cascade.leaves import StatementReport
 from ..cascade.options import Bound
 from ..display import as_text
 from ..errors import SliceError
+from ..names import find_table
 from ..servers import backend_of
 from ..servers.catalog import Catalog
 from ..servers.dialect import Key
@@ -139,7 +140,7 @@ class Slice:
         Parameters
         ----------
         table : str
-            Full table name.
+            As it is printed: ```schema`.`table```, ``schema.table`` or ``schema.ClassName``.
         key : dict
             Primary key of the row.
 
@@ -154,7 +155,7 @@ class Slice:
         SliceError
             If the table or the row is not in the slice.
         """
-        table = self.catalog.name_of(table)
+        table = self.catalog.name_of(table) if table.startswith("`") else find_table(self.tables, table)
         if table not in self.tables:
             raise SliceError(
                 f"Explaining a row: {table} is not in the slice, which has {', '.join(self.tables)}."

@@ -34,7 +34,7 @@ class MySQLBackend:
     read_catalog = staticmethod(catalog.read_catalog)
     table_names = staticmethod(structure.table_names)
     settle_columns = staticmethod(structure.settle_columns)
-    try_lock = staticmethod(session.try_lock)
+    locked = staticmethod(session.locked)
     stream = staticmethod(session.stream)
     told = staticmethod(told)
     missing_tables = staticmethod(structure.missing_tables)

@@ -31,7 +31,12 @@ def longest_condition(table: Table, contents: Mapping[str, str]) -> int:
 
 
 def dump_script(
-    rows: Sequence[Rows], source: Source, title: str, summary: str, key_tables: Iterable[tuple[str, str]] = ()
+    rows: Sequence[Rows],
+    source: Source,
+    title: str,
+    summary: str,
+    key_tables: Iterable[tuple[str, str]] = (),
+    mode: int = 0o600,
 ) -> str:
     """The text of ``dump.sh``.
 
@@ -44,6 +49,8 @@ def dump_script(
         What is dumped, and how much, in words.
     key_tables : iterable of (table, table of its keys), optional
         Tables of keys that replace long restrictions.
+    mode : int
+        Permissions of the dump.
     """
     dumped = [part for part in (*rows, *source.lineage) if part.conditions]
     columns = [column for part in rows for column in part.table.columns]
@@ -64,6 +71,7 @@ def dump_script(
         tables=str(len(dumped)),
         total=str(max(1, sum(part.rows for part in dumped))),
         summary=summary,
+        mode=f"{mode:o}",
     )
 
 
@@ -226,6 +234,7 @@ def _lines_before(end: str) -> str:
 # Patterns for the values of each ``@word@``: lists of quoted words, SQL that is only printed, or plain text.
 _HOLES = {
     "title": ".*",
+    "mode": "6(?:00|40|44)",
     "structure": _lines_before("-- Rows."),
     "finish": _lines_before("-- Finished."),
     "rows": _CALLS,

@@ -151,11 +151,18 @@ def number(connection: Any, sql: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def try_lock(connection: Any, name: str, seconds: int) -> bool:
-    """Take a named lock of the server until the connection closes; False after waiting for ``seconds``."""
+@contextlib.contextmanager
+def locked(connection: Any, name: str, seconds: int) -> Iterator[bool]:
+    """Hold a lock of the server's in this block; gives whether this connection got it."""
     with told(), connection.cursor() as cursor:
         cursor.execute("SELECT GET_LOCK(%s, %s)", (name, seconds))
-        return bool(cursor.fetchone()[0] == 1)
+        got = cursor.fetchone()[0] == 1
+    try:
+        yield got
+    finally:
+        if got and connection.open:
+            with told(), connection.cursor() as cursor:
+                cursor.execute("SELECT RELEASE_LOCK(%s)", (name,))
 
 
 def stream(connection: Any, sql: str, arguments: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

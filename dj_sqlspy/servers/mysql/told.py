@@ -9,7 +9,7 @@ from typing import Any
 import pymysql
 
 from ..snapshot import ConnectionLost, Interrupted, Refused
-from .errors import DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, REDEFINED, UNKNOWN, code_of
+from .errors import CONFLICT, DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, REDEFINED, UNKNOWN, code_of
 
 
 @contextlib.contextmanager
@@ -29,6 +29,7 @@ def told() -> Iterator[None]:
             missing=code in MISSING,
             writes=code == READ_ONLY,
             unknown=code in UNKNOWN,
+            conflict=code in CONFLICT,
         ) from error
 
 

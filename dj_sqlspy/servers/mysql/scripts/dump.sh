@@ -270,6 +270,7 @@ dump >"$partial"
 [[ ! -t 2 ]] || printf '\r\033[K' >&2
 check_counts "The database changed while it was read. Run this script again, or make the slice again. The differences:"
 cksum <"$partial" >"$partial.parts" # restore.sh is quicker with it, and takes a dump without it as well
+chmod @mode@ -- "$partial" "$partial.parts"
 mv -f -- "$partial.parts" "$file.cksum"
 mv -f -- "$partial" "$file"
 partial=
