@@ -198,15 +198,28 @@ def attach(read: Callable[[str], Any], write: Callable[[str, Any], None]) -> Non
 
 
 def _follow_environment() -> None:
-    for name in DEFAULTS:
-        value = os.environ.get(variable(name)) or None
-        before = _seen.get(name)
-        if value != before and _write is not None:
-            _seen[name] = value
-            try:
-                _write(name, value)
-            except SpyError as error:
-                raise SpyError(f"The environment variable {variable(name)}: {error}") from None
+    if _write is None:
+        return
+    found = {name: os.environ.get(variable(name)) or None for name in DEFAULTS}
+    changed_ones = {name: value for name, value in found.items() if value != _seen.get(name)}
+    _seen.update(changed_ones)  # before they are written, which comes here again
+    require_environment(changed_ones)
+    for name, value in changed_ones.items():
+        _write(name, value)
+
+
+def require_environment(names: Iterable[str] = tuple(DEFAULTS)) -> None:
+    """Raise if a variable of the environment has no valid value.
+
+    Raises
+    ------
+    SpyError
+    """
+    for name in names:
+        try:
+            checked(name, os.environ.get(variable(name)) or None)
+        except SpyError as error:
+            raise SpyError(f"The environment variable {variable(name)}: {error}") from None
 
 
 def get(name: str) -> Any:

@@ -237,6 +237,18 @@ def test_what_run_refuses(
     off = place(python.parent / "dj-sqlspy", "run", "--paper", "p", "x.py", env={"DJ_SQLSPY_STARTUP": "off"})
     code, _, err = finish(off)
     assert code == 1 and "DJ_SQLSPY_STARTUP=off" in err
+    script = write(tmp_path, "fig.py", "print('ran')")
+    (tmp_path / "file").touch()
+    for variable, value in (
+        ("DJ_SQLSPY_COUNT", "some"),
+        ("DJ_SQLSPY_DIGESTS", "perhaps"),
+        ("DJ_SQLSPY_SAME_SERVER", "x"),
+        ("DJ_SQLSPY_HOME", str(tmp_path / "file" / "home")),
+    ):
+        command = (python.parent / "dj-sqlspy", "run", "--paper", "p", script)
+        code, out, err = finish(place(*command, env={variable: value}))
+        assert (code, out) == (1, "") and value in err and "Traceback" not in err
+        assert err.count("The environment variable") <= 1
 
 
 # --- the hook alone ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any
 from .. import capture, settings
 from ..errors import SpyError
 from ..journal import programs, runs
+from ..journal.places import make_folder
 
 
 def run(
@@ -50,8 +51,10 @@ def run(
     Raises
     ------
     SpyError
-        If there is nothing to run, a name is not valid, or this Python has no start-up hook.
+        If there is nothing to run, a name or setting is not valid, nothing can be written into the home, or this
+        Python has no start-up hook.
     """
+    settings.require_environment()  # an import only warns of it, and captures nothing
     paper = paper or settings.get("paper")
     if not program or not paper or program == ["-m"]:
         raise SpyError(
@@ -62,6 +65,12 @@ def run(
     checked = capture.export(
         paper, analysis, home=home, append=append, preview=preview, count=count, exists=exists
     )
+    try:
+        make_folder(checked.home)
+    except OSError as error:
+        raise SpyError(
+            f"Capturing {paper!r} into {checked.home}: {error}. Name another home: --home, or sqlspy.home."
+        ) from error
     if program[0].endswith(".ipynb"):
         return _run_notebook(Path(program[0]), program[1:], checked, kernel)
     if kernel is not None:
