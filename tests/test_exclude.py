@@ -251,7 +251,7 @@ def test_inspect_finds_what_was_to_be_left_out(people: Any, server: Server, tmp_
     for value in ("(SELECT 1)", "'x' OR TRUE", "'a\\", "NULL -- ", "DEFAULT(`x`), SLEEP(1)"):
         manifest["excluded"][0]["value"] = value  # what a stranger says is sent to no server
         (bundle.path / "manifest.json").write_text(json.dumps(manifest))
-        with pytest.raises(BundleError, match="has not the form"):
+        with pytest.raises(BundleError, match="does not have the form"):
             Bundle(bundle.path).inspect()
 
 
