@@ -87,6 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         named = [(mark.args[0], line) for mark in item.iter_markers("line")]
         named += [(mark.args[0], FLAVOR) for mark in item.iter_markers("flavor")]
+        named += [(False, (line, FLAVOR) == ("0.14", "mysql")) for _ in item.iter_markers("separately")]
         named += [("1", os.environ.get("SQLSPY_TEST_BROWSER")) for _ in item.iter_markers("browser")]
         named += [(True, MYDUMPER is not None) for _ in item.iter_markers("mydumper")]
         named += [(True, not needs_server(item))] * serverless

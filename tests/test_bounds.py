@@ -21,6 +21,8 @@ from dj_sqlspy.slices import Slice
 from dj_sqlspy.slices.making import make_slice, on_server
 from tests.exported import keyed, selected, whole_way
 
+pytestmark = pytest.mark.separately
+
 TABLES = """
 project (project VARCHAR(8) PRIMARY KEY);
 subject (subject VARCHAR(8) PRIMARY KEY, note VARCHAR(20));

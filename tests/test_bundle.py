@@ -15,6 +15,8 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError, SpyError
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 
+pytestmark = pytest.mark.separately
+
 
 @pytest.fixture
 def table(dj_conn: Any, prefix: str) -> Any:

@@ -19,6 +19,8 @@ from tests.lab import make_lab, rows
 from tests.reported import make_cut
 from tests.test_report import Page
 
+pytestmark = pytest.mark.separately
+
 
 @pytest.fixture
 def paper(dj_conn: Any, prefix: str, home: Path) -> sqlspy.Paper:

@@ -26,6 +26,8 @@ from tests.test_dump import account, cut, lab, options, rows
 from tests.test_publish import manifest_schema
 from tests.test_verify import as_text
 
+pytestmark = pytest.mark.line("2.x")  # nothing here depends on it
+
 __all__ = ["lab"]
 
 SECRET = "Wq7Zk"

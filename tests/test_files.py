@@ -35,6 +35,8 @@ from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import FLAVOR
 
+pytestmark = pytest.mark.separately
+
 V2 = not dj.__version__.startswith("0.")
 os.environ["DJ_SUPPORT_FILEPATH_MANAGEMENT"] = "TRUE"  # 0.14 asks for it
 

@@ -97,6 +97,7 @@ def numbers(paper: str, home: Path, **options: Any) -> list[int]:
 ARGUMENTS = ["--paper", "x", "--h", "-m", "--", "", "a b", "-", "--append"]
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 @pytest.mark.parametrize("form", ["script", "folder", "module", "package", "missing"])
 def test_a_program_sees_what_it_sees_without(
     python: Path, place: Any, tmp_path: Path, home: Path, form: str
@@ -133,6 +134,7 @@ def test_run_takes_the_policies(python: Path, place: Any, tmp_path: Path, home: 
     assert finish(place(*command, "--count", "some", "a.py"))[0] == 2
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 @pytest.mark.parametrize(
     ("code", "state"),
     [
@@ -158,6 +160,7 @@ def test_exit_codes_are_kept(
     assert numbers("p", home) == ([1, 2] if "atexit" in code else [1])
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 def test_signals_reach_the_program(python: Path, place: Any, tmp_path: Path, home: Path) -> None:
     script = write(
         tmp_path,
@@ -208,6 +211,7 @@ def test_processes_of_a_program(python: Path, place: Any, tmp_path: Path, home: 
     assert len(list(analysis.folder.parent.glob("0*"))) == 1
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 def test_a_subprocess_that_reads_first(python: Path, place: Any, tmp_path: Path, home: Path) -> None:
     script = write(
         tmp_path,
@@ -273,6 +277,7 @@ def test_a_configuration_file_alone(python: Path, place: Any, tmp_path: Path, ho
     assert numbers("p", home, analyses=["by file"]) == [1]
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 def test_wrong_settings_do_not_break_a_program(python: Path, place: Any, tmp_path: Path, home: Path) -> None:
     script = write(tmp_path, "fig.py", CONNECT, "read(1)", "print('went on')")
     code, out, err = finish(
@@ -282,6 +287,7 @@ def test_wrong_settings_do_not_break_a_program(python: Path, place: Any, tmp_pat
     assert sqlspy.papers(home) == []
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 def test_nothing_is_loaded_where_it_is_not_asked_for(python: Path, place: Any, tmp_path: Path) -> None:
     script = write(
         tmp_path,
@@ -302,6 +308,7 @@ def test_nothing_is_loaded_where_it_is_not_asked_for(python: Path, place: Any, t
     assert (code, out) == (0, "True [] False []\n"), err
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 def test_the_hook_costs_nothing_to_measure(python: Path, place: Any, tmp_path: Path) -> None:
     """Of a start of Python (10 to 20 ms), and of each import (more than 50 µs)."""
     packages = next((python.parent.parent / "lib").glob("python*")) / "site-packages"

@@ -13,6 +13,8 @@ from dj_sqlspy.servers.mysql import lists
 from dj_sqlspy.servers.mysql.lists import Listed
 from dj_sqlspy.servers.mysql.syntax import Exact, parse
 
+pytestmark = pytest.mark.separately
+
 TEXTS = ["a", "it''s", "{0}", "b\\\\c", "%s", "x y", "Ä"]
 TERMS = {
     "OR of dicts": " OR ".join(f"(`a`={i})AND(`b`='{TEXTS[i % 7]}')" for i in range(200)),

@@ -18,6 +18,8 @@ from dj_sqlspy import cli
 from dj_sqlspy.errors import JournalError
 from dj_sqlspy.journal import Journal
 
+pytestmark = pytest.mark.separately
+
 
 def write(
     home: Path, paper: str, analysis: str, *statements: str, end: bool = True, error: str | None = None

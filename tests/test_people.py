@@ -40,6 +40,8 @@ from .lab import ROOT, rows
 from .test_pick import held, projects
 from .test_publish import manifest_schema
 
+pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("mariadb")]  # nothing here depends on them
+
 __all__ = ["projects"]
 
 

@@ -16,6 +16,8 @@ from dj_sqlspy.servers import Server
 from tests.filled import INSPECTION
 from tests.reported import make_cut
 
+pytestmark = pytest.mark.separately
+
 ROWS = [
     # user, who, mail, folder, host, born, notes, region, doi, data
     (

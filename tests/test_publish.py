@@ -31,6 +31,8 @@ from dj_sqlspy.servers import Server
 from tests.conftest import drop_schemas, no_tls, user_schemas
 from tests.reported import EVIL, make_bundle
 
+pytestmark = pytest.mark.separately
+
 ABOUT = {
     "title": "Place cells remember",
     "description": "What 12 mice did.",

@@ -13,6 +13,8 @@ from dj_sqlspy.journal import places
 from dj_sqlspy.servers.mysql import dialect
 from dj_sqlspy.spy import reads
 
+pytestmark = pytest.mark.separately
+
 
 @pytest.mark.parametrize("module", [reads, places, settings, names, dialect])
 def test_examples(module: object) -> None:

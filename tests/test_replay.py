@@ -24,6 +24,8 @@ from dj_sqlspy.servers.results import Difference
 from dj_sqlspy.slices import StatementReport, make_slice
 from tests.test_dump import bundle_of, lab, options
 
+pytestmark = pytest.mark.separately
+
 __all__ = ["lab"]
 
 

@@ -28,6 +28,8 @@ from dj_sqlspy.servers import Server
 from tests import filled
 from tests.reported import EVIL, make_bundle
 
+pytestmark = pytest.mark.separately
+
 
 class Page(HTMLParser):
     """Elements, links and text of a page; fails where an element is not closed."""

@@ -14,6 +14,8 @@ from tests.conftest import drop_schemas
 from tests.test_dump import bundle_of, cut, dumped_and_loaded, options, rows, same
 from tests.test_verify import as_text
 
+pytestmark = pytest.mark.line("2.x")  # nothing here depends on it
+
 SCHEMAS = ["calls_lab", "calls_views"]
 
 MADE = (

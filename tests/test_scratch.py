@@ -21,6 +21,8 @@ from dj_sqlspy.servers.mysql.connect import client_options
 from tests.lab import make_lab, rows
 from tests.test_dump import account, cut, options, same
 
+pytestmark = pytest.mark.separately
+
 PASSWORD = "only reads"
 
 

@@ -26,6 +26,8 @@ from tests import test_files as files_lab
 from tests.conftest import user_schemas
 from tests.lab import make_lab, rows, run_script, start_script
 
+pytestmark = pytest.mark.separately
+
 
 @pytest.fixture
 def lab(prefix: str, dj_conn: Any, home: Path) -> SimpleNamespace:

@@ -19,6 +19,8 @@ from dj_sqlspy.servers import Server
 from tests.exported import new_schema
 from tests.lab import keys, rows
 
+pytestmark = pytest.mark.separately
+
 
 @pytest.fixture
 def lab(prefix: str, dj_conn: Any) -> SimpleNamespace:

@@ -40,6 +40,8 @@ from tests.conftest import user_schemas
 from tests.filled import INSPECTION, MANIFEST, REPLAY, leaves, put
 from tests.test_shared_log import lab, log, read
 
+pytestmark = pytest.mark.separately
+
 __all__ = ["lab", "log"]
 
 no_server = pytest.mark.flavor("mariadb")

@@ -25,6 +25,8 @@ from dj_sqlspy.slices import Slice, make_slice
 from tests.test_publish import manifest_schema
 from tests.test_verify import as_text
 
+pytestmark = pytest.mark.line("2.x")  # nothing here depends on it
+
 LAB = "told_lab"
 
 TABLES = """

@@ -31,6 +31,8 @@ from dj_sqlspy.servers.results import ALL_DIGITS, RESULT_DIGITS
 from tests.test_dump import bundle_of, lab, options
 from tests.test_replay import trials
 
+pytestmark = pytest.mark.separately
+
 __all__ = ["lab", "trials"]
 
 PACKAGE = str(Path(dj_sqlspy.__file__).parent.parent)
