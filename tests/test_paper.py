@@ -132,10 +132,9 @@ def test_commands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "3",
     ]
     assert cli.main(["show", "paper"]) == 0
-    assert [text.split()[5:7] for text in capsys.readouterr().out.splitlines()[1:]] == [
-        ["1", "1"],
-        ["2", "3"],
-    ]
+    *shown_lines, where = capsys.readouterr().out.splitlines()[1:]
+    assert [text.split()[5:7] for text in shown_lines] == [["1", "1"], ["2", "3"]]
+    assert where.startswith("Server: ")
     assert cli.main(["forget", "paper", "other", "--yes"]) == 0
     assert capsys.readouterr().out == "Deleted: other: 1 run, 2 statements\n"
     assert cli.main(["show", "paper", "--statements"]) == 0
