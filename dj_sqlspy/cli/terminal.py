@@ -92,7 +92,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: S
         place = headings.index("statement")
         others = [p for p in range(len(headings)) if p != place]
         widths = [max(len(headings[p]), *(len(row[p]) for row in texts)) for p in others] if texts else []
-        room = console.width - sum(widths) - 2 * len(widths)
+        room = (
+            console.width - sum(widths) - 2 * len(widths) - 1
+        )  # a number in the first column has a space before it
         for row in texts:
             row[place] = one_line(row[place], max(room - 2, 20))
     table = Table(box=None, pad_edge=False)
