@@ -267,8 +267,10 @@ def follow_settings() -> None:
     paper = settings.get("paper") if settings.get("enabled") else None
     analysis = settings.get("analysis") or programs.name() if paper else ""
     home = settings.home() if paper else Path()
+    policies = _policies({}) if paper else {}
     if _configured is not None and _configured in session.open_sessions:
-        if paper and _configured.is_of(home, paper, analysis):
+        begun = _configured.journal.path is not None
+        if paper and _configured.is_of(home, paper, analysis) and (begun or _configured.policies == policies):
             return
         end_session(_configured)
     _configured = None
@@ -279,7 +281,7 @@ def follow_settings() -> None:
         paper,
         analysis,
         home,
-        _policies({}),
+        policies,
         everywhere=True,
         opened_by=follow_settings,
         append=_append(settings.get("append")),

@@ -204,7 +204,7 @@ def _follow_environment() -> None:
     changed_ones = {name: value for name, value in found.items() if value != _seen.get(name)}
     _seen.update(changed_ones)  # before they are written, which comes here again
     require_environment(changed_ones)
-    for name, value in changed_ones.items():
+    for name, value in reversed(changed_ones.items()):  # what asks for a capture last
         _write(name, value)
 
 
