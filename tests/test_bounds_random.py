@@ -5,7 +5,7 @@ foreign key (`outside`); what a bounded slice holds is what `tests.reference` se
 less what statements read only there. Then the slice is loaded: foreign keys hold, and a statement that is not marked
 ``left-out`` returns what it did.
 
-`SQLSPY_RANDOM_SETS` says how many sets to try (25 by default, a third as many of DataJoint's), `SQLSPY_RANDOM_SEED`
+`SQLSPY_RANDOM_SETS` says how many sets to try (15 by default, a third as many of DataJoint's), `SQLSPY_RANDOM_SEED`
 where to start.
 """
 
@@ -41,7 +41,7 @@ from tests.reference import Database, Reference
 from tests.reference_sql import Writer, database, place
 from tests.trial import Bench, Outcome
 
-SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "25"))
+SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "15"))
 SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1")) + 100 * V2  # each line of DataJoint tries others
 SCHEMAS = 25
 

@@ -4,7 +4,7 @@ Each statement is captured on a connection of its own that has set what a sessio
 returned; it is replayed on the loaded slice behind the same texts. Then a value of the source is changed. A statement
 has drifted if it returns other rows now, which this module reads for itself.
 
-`SQLSPY_RANDOM_SETS` says how many sets to try (40 by default), `SQLSPY_RANDOM_SEED` where to start.
+`SQLSPY_RANDOM_SETS` says how many sets to try (25 by default), `SQLSPY_RANDOM_SEED` where to start.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.trial import Bench, Captured, Outcome
 
 pytestmark = pytest.mark.line("2.x")  # nothing here depends on it
 
-SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "40"))
+SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "25"))
 SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1"))
 
 MODES = (
