@@ -185,7 +185,7 @@ def test_why_of_every_row(lab: SimpleNamespace, home: Path) -> None:
 def test_why_not(lab: SimpleNamespace, home: Path) -> None:
     cut = capture(home, lambda: rows(lab.Session & {"subject": "a"})).slice()
     name = lab.Session.full_table_name
-    with pytest.raises(SliceError, match=r"`gone`\.`t` is not part of the slice"):
+    with pytest.raises(SliceError, match=r"`gone`\.`t` is not in the slice"):
         cut.why("`gone`.`t`", {})
     with pytest.raises(SliceError, match="the key lacks session"):
         cut.why(name, {"subject": "a"})
