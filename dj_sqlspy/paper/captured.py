@@ -168,10 +168,16 @@ class Captured:
         lacking = sorted({unquote(name) for name in self._only or ()} - there)
         if lacking:
             known = [analysis.name for analysis in Captured(self.name, self.home, self._connection).analyses]
-            if known:
+            gone = [name for name in lacking if name not in known]
+            if known and gone:
                 raise JournalError(
-                    f"The paper {self.name!r} has no analysis {', '.join(map(repr, lacking))}; "
+                    f"The paper {self.name!r} has no analysis {', '.join(map(repr, gone))}; "
                     f"it has {', '.join(known)}."
+                )
+            if known:  # they were not there a moment ago
+                raise JournalError(
+                    f"Another process changes {', '.join(lacking)} of the paper {self.name!r} now. Nothing was done: "
+                    "try again."
                 )
         if not there:
             raise JournalError(
