@@ -1,8 +1,8 @@
 """Random statements keep the promise: sufficient and intact, on a real server.
 
 `SQLSPY_RANDOM_SETS` says how many sets of statements to try (150 by default; a third as many of DataJoint's),
-`SQLSPY_RANDOM_SEED` where to start. In the four cells of the matrix these are 800 sets. What the random tests found
-once is tried with one line of DataJoint, on which it does not depend.
+`SQLSPY_RANDOM_SEED` where to start. In the four cells of the matrix these are 500 sets. What does not depend on the
+line of DataJoint is tried with one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1")) + 100 * V2  # each line of
 CHUNK = 500  # sets that one run of hypothesis makes, over SCHEMAS schemas
 SCHEMAS = 25
 
-any_line = pytest.mark.line("2.x")
+one_line = pytest.mark.line("2.x")
 
 
 @dataclass(frozen=True)
@@ -315,7 +315,7 @@ def exact(
 
 
 @pytest.mark.parametrize("name", FOUND)
-@any_line
+@one_line
 def test_found(bench: Bench, name: str) -> None:
     for parts in ("all", "referenced"):
         exact(bench, *FOUND[name], parts=parts)
@@ -458,21 +458,21 @@ BESIDE = (
 
 
 @pytest.mark.parametrize("number", range(len(NESTED)))
-@any_line
+@one_line
 def test_nested(bench: Bench, number: int) -> None:
     for beside in BESIDE:
         exact(bench, NESTED[number], *(f"SELECT * FROM lab.{rows}" for rows in beside))
 
 
 @pytest.mark.parametrize("number", range(len(OPERATIONS)))
-@any_line
+@one_line
 def test_operations(bench: Bench, number: int) -> None:
     for beside in BESIDE:
         exact(bench, OPERATIONS[number], *(f"SELECT * FROM lab.{rows}" for rows in beside))
 
 
 @pytest.mark.flavor("mysql")
-@any_line
+@one_line
 def test_found_lateral(bench: Bench) -> None:
     """LATERAL may refer to a derived table that was merged into the query around."""
     sql = (
@@ -483,7 +483,7 @@ def test_found_lateral(bench: Bench) -> None:
 
 
 @pytest.mark.flavor("mysql")
-@any_line
+@one_line
 def test_found_unused(bench: Bench) -> None:
     """MySQL does not look into a CTE that the statement does not use; beside recursion, it may name any table."""
     recursive = "r AS (SELECT subject AS n FROM s UNION SELECT score FROM s JOIN r ON r.n = s.subject)"
@@ -495,7 +495,7 @@ def test_found_unused(bench: Bench) -> None:
 
 
 @pytest.mark.flavor("mysql")
-@any_line
+@one_line
 def test_found_lateral_in_parentheses(bench: Bench) -> None:
     """LATERAL may be the first of joined tables in parentheses, as it was written or as lineage puts it."""
     lateral = "LATERAL (SELECT MAX(s.score) AS m FROM SCHEMA_A.session AS s WHERE s.subject = u.subject) AS l"
@@ -511,7 +511,7 @@ def test_found_lateral_in_parentheses(bench: Bench) -> None:
 
 
 @pytest.mark.flavor("mysql")
-@any_line
+@one_line
 def test_found_having_of_merged(bench: Bench) -> None:
     """HAVING finds no column of GROUP BY that merging made an expression, and so the output of that name."""
     for derived in (
@@ -533,7 +533,7 @@ def test_found_having_of_merged(bench: Bench) -> None:
             exact(bench, each, "SELECT * FROM SCHEMA_A.session")
 
 
-@any_line
+@one_line
 def test_found_values(bench: Bench, server: Any) -> None:
     """VALUES that recursion reads beside: two columns may hold the same, and MySQL's rows have the word ROW."""
     row = "ROW" if server.flavor == "mysql" else ""
@@ -571,7 +571,7 @@ REJECTING = (
 
 @pytest.mark.flavor("mysql")
 @pytest.mark.parametrize("number", range(len(REJECTING)))
-@any_line
+@one_line
 def test_found_lateral_rejects(bench: Bench, number: int) -> None:
     """Of a LATERAL the slice keeps rejected what it rejects, for each row beside it."""
     rejecting = REJECTING[number]
@@ -602,13 +602,13 @@ def test_found_lateral_rejects(bench: Bench, number: int) -> None:
         " LIMIT 1) AS l ON l.n > 1)",
     ],
 )
-@any_line
+@one_line
 def test_found_lateral_values(bench: Bench, sql: str) -> None:
     """What a LATERAL counts, or is the first of, stays as it is for a row that it makes the statement reject."""
     exact(bench, sql, "SELECT * FROM SCHEMA_A.session", "SELECT * FROM SCHEMA_A.probe WHERE probe > 3")
 
 
-@any_line
+@one_line
 def test_found_beside(bench: Bench) -> None:
     """A LEFT JOIN in parentheses may refer to what stands left of them."""
     sql = (
@@ -621,7 +621,7 @@ def test_found_beside(bench: Bench) -> None:
 
 
 @pytest.mark.flavor("mysql")
-@any_line
+@one_line
 def test_found_refused(bench: Bench) -> None:
     """What the server refuses only once keys are asked for falls back, and is reported; also with FOR UPDATE."""
     sql = (
@@ -633,7 +633,7 @@ def test_found_refused(bench: Bench) -> None:
     assert [reason for reason, _ in outcome.fallbacks if "Illegal mix of collations" in reason]
 
 
-@any_line
+@one_line
 def test_found_types_of_set_operations(bench: Bench) -> None:
     """EXCEPT and INTERSECT compare in the type that they make of both columns: of a number and bytes, bytes."""
     numbers = Table("m1", "A", (Column("n", "int"),), ("n",))
@@ -653,7 +653,7 @@ def test_found_types_of_set_operations(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("other", ["int", "bin", "txt", "bit"])
-@any_line
+@one_line
 def test_found_types_of_bits(bench: Bench, other: str) -> None:
     """Bits are numbers beside numbers, and bytes beside bytes."""
     tables = Table("m1", "A", (Column("b", "bit"),), ("b",)), Table("m2", "A", (Column("o", other),), ("o",))
@@ -682,7 +682,7 @@ def test_found_types_of_bits(bench: Bench, other: str) -> None:
     ],
 )
 @pytest.mark.parametrize("number", ["n", "ABS(n)", "IF(n > 7, n, 0)", "MIN(n) OVER ()", "n + 0"])
-@any_line
+@one_line
 def test_found_types_of_expressions(bench: Bench, text: str, number: str) -> None:
     """EXCEPT and INTERSECT compare texts and numbers as texts, whatever they come from: 'b' is not 0."""
     numbers = Table("m1", "A", (Column("n", "int"),), ("n",))
@@ -713,12 +713,12 @@ RANKED = "(SELECT s.subject, s.score, ROW_NUMBER() OVER ({} s.score, s.subject, 
         "SELECT a.rank, COUNT(*) AS n FROM {r} AS a JOIN lab.subject AS u USING (subject) GROUP BY a.rank HAVING n > 1",
     ],
 )
-@any_line
+@one_line
 def test_windows_joined(bench: Bench, sql: str, over: str) -> None:
     exact(bench, sql.format(r=RANKED.format(over)))
 
 
-@any_line
+@one_line
 def test_found_group_of_null(bench: Bench) -> None:
     """MariaDB's lateral derived tables find nothing for the group of NULL."""
     key, other = Column("s1", "txt"), Column("s3", "txt")
@@ -737,7 +737,7 @@ def test_found_group_of_null(bench: Bench) -> None:
     exact(bench, sql, schema=Schema((parent, child)), rows=rows)
 
 
-@any_line
+@one_line
 def test_found_view_of_another_schema(bench: Bench) -> None:
     """A view may read another one, and that one a schema that no statement names."""
     number = Column("n", "int")
@@ -751,6 +751,7 @@ def test_found_view_of_another_schema(bench: Bench) -> None:
     assert not outcome.fallbacks
 
 
+@one_line
 @pytest.mark.parametrize("chunk", chunks(SETS))
 def test_raw_sql(bench: Bench, server: Any, chunk: int) -> None:
     totals: Counter[str] = Counter()
