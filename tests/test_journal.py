@@ -311,7 +311,7 @@ KILLED = """
 """
 
 
-@pytest.mark.parametrize("rounds", [30, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [30, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.line("2.x")])])
 def test_killed_at_random_points_loses_nothing_that_was_received(
     lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path, rounds: int
 ) -> None:

@@ -12,7 +12,7 @@ from tests.kills import as_table, run
 @pytest.mark.slow
 @pytest.mark.line("2.x")  # nothing here depends on it
 def test_kills_leave_nothing_behind(server: object) -> None:
-    counts, faults = run(FLAVOR, 20, 1)
+    counts, faults = run(FLAVOR, 12, 1)
     Console(width=120).print(as_table(counts))
     assert faults == []
-    assert sum(found["killed"] for found in counts.values()) >= 5
+    assert sum(found["killed"] for found in counts.values()) >= 3

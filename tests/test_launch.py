@@ -181,6 +181,7 @@ def test_signals_reach_the_program(python: Path, place: Any, tmp_path: Path, hom
     assert numbers("p", home, analyses=["script"]) == [1, 2]
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 def test_processes_of_a_program(python: Path, place: Any, tmp_path: Path, home: Path) -> None:
     """Children of every kind add to the one run, though they too find the settings in the environment."""
     script = write(
@@ -230,6 +231,7 @@ def test_a_subprocess_that_reads_first(python: Path, place: Any, tmp_path: Path,
     assert sorted(numbers("p", home)) == [1, 2]
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 def test_what_run_refuses(
     python: Path, place: Any, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -334,6 +336,7 @@ def test_the_hook_costs_nothing_to_measure(python: Path, place: Any, tmp_path: P
 # --- independent processes ---------------------------------------------------------------------------------
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 def test_an_array_of_independent_processes(python: Path, place: Any, tmp_path: Path, home: Path) -> None:
     """Tasks of an array that start at once add to one run; the next array replaces it."""
     script = write(tmp_path, "task.py", CONNECT, "read(int(sys.argv[1]))")
