@@ -18,7 +18,7 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.names import split_full_name
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.replay import ReplayReport, describe, replay
-from dj_sqlspy.servers import Server
+from dj_sqlspy.servers import Server, backend_of
 from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.mysql.catalog import read_catalog
 from dj_sqlspy.servers.mysql.dialect import MYSQL
@@ -90,6 +90,7 @@ def whole_way(
         bundle = write_bundle(cut, path, paper=paper, connection=source)
         bundle.dump([f"--defaults-file={server.defaults_file()}"])
         bundle.restore([f"--defaults-file={scratch.defaults_file()}"])
+        backend_of(loaded).analyze(loaded, list(cut.tables))  # as `verify` does
         report = replay(bundle.manifest, source, loaded)
         assert report.equal, "\n".join(map(describe, report.different)) or report.broken_keys
         assert fetched(loaded, cut.tables, cut.catalog) == selected(source, cut)

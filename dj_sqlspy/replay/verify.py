@@ -195,6 +195,7 @@ def verify(
         seconds["start a server"] = time.perf_counter() - clock
         with timed(seconds, "restore"):
             bundle.restore(stack.enter_context(backend_of(loaded).client_options(loaded)))
+            backend_of(loaded).analyze(loaded, [table["name"] for table in manifest["tables"]])
         alike = private.flavor == manifest["server"]["flavor"]
         catalog = read_catalog(loaded, manifest)
         told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))

@@ -131,6 +131,9 @@ class Backend(Protocol):
     def require_condition(self, condition: str) -> None:
         """Raise `Refused` unless a text from a stranger is one condition of WHERE that only reads."""
 
+    def analyze(self, connection: Any, tables: Sequence[str]) -> None:
+        """Make the statistics of tables that were just loaded, by which the server plans its queries."""
+
     def orphans(self, fk: ForeignKey) -> str:
         """FROM and WHERE of a SELECT of the rows without a parent."""
 

@@ -31,6 +31,7 @@ class MySQLBackend:
     restore_script = staticmethod(scripts.restore_script)
     orphans = staticmethod(scripts.orphans)
     require_condition = staticmethod(gate.require_condition)
+    analyze = staticmethod(session.analyze)
     read_catalog = staticmethod(catalog.read_catalog)
     table_names = staticmethod(structure.table_names)
     settle_columns = staticmethod(structure.settle_columns)
