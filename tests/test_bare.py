@@ -64,6 +64,7 @@ def test_restore_needs_bash_and_the_client(
     assert len(rows(clean_scratch, f"SELECT * FROM `{trials.name}`.session__trial")) == 4  # type: ignore[attr-defined]
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
 @pytest.mark.slow
 def test_verify_needs_the_package(published: Bundle, tmp_path: Path) -> None:
     """In a new environment that only ``pip install`` of the package has filled."""
