@@ -107,10 +107,10 @@ def dump_script(
     return backend.dump_script(checked, source, title, summary(cut), tables, mode)
 
 
-def restore_script(cut: Slice, source: Source, title: str) -> str:
-    """The text of ``restore.sh``. ``title`` says what is loaded, in words."""
+def restore_script(cut: Slice, source: Source, title: str, connection: Any) -> str:
+    """The text of ``restore.sh``. ``title`` says what is loaded, in words; ``connection`` is that of the source."""
     parts = [Rows(entry.table, entry.rows, ()) for entry in _base(cut)]
-    backend = backend_of(cut.connection)
+    backend = backend_of(connection)
     return backend.restore_script(parts, source, foreign_keys(cut), title, summary(cut))
 
 

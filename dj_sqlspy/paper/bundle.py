@@ -270,7 +270,7 @@ def _contents(
         "dump.sh": dump_script(
             cut, source, f"Dump. {title}", excluding.contents(manifest), connection, keys, mode
         ),
-        "restore.sh": restore_script(cut, source, f"Restore. {title}"),
+        "restore.sh": restore_script(cut, source, f"Restore. {title}", connection),
         "manifest.json": manifest_text(manifest),
         **texts.texts(manifest),
         **{one.path: one.text for one in code if one.text is not None},
