@@ -18,6 +18,7 @@ from . import reads
 # First letters of statements that may matter, and characters that can stand before the first word.
 _LETTERS = frozenset({"USE", "SET", "CRE", "DRO", "CAL", "EXE", "PRE"})
 _BEFORE_HEAD = frozenset(" \t\r\n(/-#;")
+_HEADS = frozenset({"USE", "SET", "CREATE", "DROP", "CALL", "EXECUTE", "PREPARE"})
 
 _USE = re.compile(r"\W*USE\s+(`(?:[^`]|``)*`|[^\s;]+)", re.IGNORECASE)
 # Settings that change no statement's meaning, and those with a password, which must not be stored.
@@ -47,7 +48,10 @@ def may_matter(query: Any) -> bool:
 
 def note(raw: Any, sql: str) -> None:
     """Note a successful statement on the driver's connection ``raw``, if it matters."""
-    head, bare = reads.head(sql), reads.without_comments(sql)
+    head = reads.head(sql)
+    if head not in _HEADS and not (head in reads.READS and (":=" in sql or "INTO" in sql.upper())):
+        return  # nearly always, and before the text is split into tokens
+    bare = reads.without_comments(sql)
     if head == "USE":
         match = _USE.match(bare)
         if match is not None:
