@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import LineageError
-from ..lineage import named_tables
+from ..lineage import names_or_guesses
 from ..servers.tables import Table
 from ..shapes import lift
 from ..slices import Slice
@@ -61,9 +61,8 @@ def named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
 
     Of one that cannot be parsed, those of the catalog that it can name.
     """
-    with suppress(LineageError):
-        return [cut.catalog.find(own, name, schema) for own, name in named_tables(sql, guess=False)]
     with suppress(LineageError):  # of which lineage has told already
-        guessed = [cut.catalog.find(own, name, schema) for own, name in named_tables(sql)]
-        return [table for table in guessed if table is not None]
+        names, guessed = names_or_guesses(sql)
+        found = [cut.catalog.find(own, name, schema) for own, name in names]
+        return [table for table in found if table is not None or not guessed]
     return []

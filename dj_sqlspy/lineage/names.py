@@ -46,6 +46,20 @@ def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> l
         raise LineageError(f"no table can be told from it: {error}") from error
 
 
+def names_or_guesses(sql: str, modes: Collection[str] = ()) -> tuple[list[Name], bool]:
+    """The names of `named_tables`, and whether they are guessed because the statement cannot be parsed.
+
+    Raises
+    ------
+    LineageError
+        If not even its tokens can be read.
+    """
+    try:
+        return named_tables(sql, guess=False, modes=modes), False
+    except LineageError:
+        return named_tables(sql, modes=modes), True
+
+
 def _names_by_tokens(sql: str, modes: Collection[str]) -> list[Name]:
     """Qualified names in a text that cannot be parsed: two names with a dot between them."""
     try:
@@ -127,16 +141,13 @@ def through_views(
 
 
 def _names_in(view: Table, partial: bool) -> tuple[list[Name], str, Table, bool]:
-    sql = view.view_sql or ""
     try:
-        return named_tables(sql, guess=False), view.schema, view, False
+        names, guessed = names_or_guesses(view.view_sql or "")
     except LineageError:
-        try:
-            return named_tables(sql), view.schema, view, True
-        except LineageError:
-            if partial:
-                return [], view.schema, view, True
+        if not partial:
             raise
+        names, guessed = [], True
+    return names, view.schema, view, guessed
 
 
 def qualify(select: Expr, schema: str | None) -> bool:

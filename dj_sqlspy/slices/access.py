@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..cascade.options import Options
 from ..errors import CatalogError, LineageError
-from ..lineage import named_tables
+from ..lineage import names_or_guesses
 from ..names import split_full_name
 from ..servers.catalog import Catalog
 from ..servers.snapshot import Refused, Snapshot
@@ -93,19 +93,12 @@ def _behind(
         seen.add(known)
         yield table, known, view
         if table is not None and table.view_sql:
-            try:
-                inner = named_tables(table.view_sql, guess=False)
-            except LineageError:  # lineage reports it, with the statement
-                inner = _guessed(table.view_sql, snapshot)
-            pending += [(other or table.schema, inside, known) for other, inside in inner]
-
-
-def _guessed(sql: str, snapshot: Snapshot) -> list[tuple[str | None, str]]:
-    """The tables that a view which cannot be parsed may name: each ``x.y`` where x is a schema."""
-    with contextlib.suppress(LineageError):
-        schemas = snapshot.schema_names()
-        return [(schema, name) for schema, name in named_tables(sql) if schema and schema.lower() in schemas]
-    return []
+            with contextlib.suppress(LineageError):  # lineage reports it, with the statement
+                inner, guessed = names_or_guesses(table.view_sql)
+                if guessed:  # each ``x.y``, which is a table only if x is a schema
+                    schemas = snapshot.schema_names()
+                    inner = [(own, name) for own, name in inner if own and own.lower() in schemas]
+                pending += [(own or table.schema, name, known) for own, name in inner]
 
 
 def _reachable(catalog: Catalog, tables: Iterable[str], options: Options) -> dict[str, None]:
