@@ -159,21 +159,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="JSON with title, authors, license, doi and others, for README.md and the metadata (default: none)",
     )
-    write.add_argument(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="leave out the contents of a column, named as schema.table.column (may be given more than once;"
+    publish.add_contents(
+        write,
+        "leave out the contents of a column, named as schema.table.column (may be given more than once;"
         " default: none)",
-    )
-    write.add_argument(
-        "--replace",
-        type=publish.name_and_value,
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="put this value in the place of the contents of a column (may be given more than once; default: none)",
+        "put this value in the place of the contents of a column (may be given more than once; default: none)",
     )
     write.add_argument(
         "--leave-out",
@@ -338,16 +328,18 @@ def _show(options: argparse.Namespace) -> None:
     statements = paper.statements
     servers = sorted({statement.server for statement in statements if statement.server})
     if options.statements:
-        several = len(servers) > 1
-        captured = [
-            (
-                *(s.number, s.analysis, *((s.server,) if several else ()), s.kind),
-                *("" if s.rows is None else s.rows, s.sql),
-            )
-            for s in statements
-        ]
-        names = ("#", "analysis", *(("server",) if several else ()), "kind", "rows", "statement")
-        print_table(names, captured, right=(0, names.index("rows")))
+        columns: dict[str, Callable[[Any], Any]] = {
+            "#": lambda s: s.number,
+            "analysis": lambda s: s.analysis,
+            "server": lambda s: s.server,
+            "kind": lambda s: s.kind,
+            "rows": lambda s: "" if s.rows is None else s.rows,
+            "statement": lambda s: s.sql,
+        }
+        if len(servers) < 2:
+            del columns["server"]
+        captured = [[value(s) for value in columns.values()] for s in statements]
+        print_table(tuple(columns), captured, right=(0, tuple(columns).index("rows")))
     if servers:
         print(f"{'Server' if len(servers) == 1 else 'Servers'}: {visible(', '.join(servers))}")
     for problem in paper.problems:

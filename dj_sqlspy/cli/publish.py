@@ -43,20 +43,10 @@ def add_commands(add: Add) -> None:
     files.add_argument(
         "--list", metavar="PROGRAM", help="write a list for rsync, rclone or s5cmd (default: a table)"
     )
-    files.add_argument(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="without the files of a column whose contents are left out, as for `write` (default: none)",
-    )
-    files.add_argument(
-        "--replace",
-        type=name_and_value,
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="without the files of a column that has this value in its place, as for `write` (default: none)",
+    add_contents(
+        files,
+        "without the files of a column whose contents are left out, as for `write` (default: none)",
+        "without the files of a column that has this value in its place, as for `write` (default: none)",
     )
     files.add_argument("--store", metavar="NAME", help="only files of this store (default: all)")
     files.add_argument("--all", action="store_true", help="name every file")
@@ -141,10 +131,18 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))
 
 
-def name_and_value(text: str) -> tuple[str, str]:
+def add_contents(parser: argparse.ArgumentParser, exclude: str, replace: str) -> None:
+    """Add the arguments for columns whose contents are left out or replaced, with these texts."""
+    parser.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help=exclude)
+    parser.add_argument(
+        "--replace", type=_name_and_value, action="append", default=[], metavar="COLUMN=VALUE", help=replace
+    )
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
     """The name of a column and a value, of a text ``schema.table.column=VALUE``.
 
-    >>> name_and_value("lab.subject.name=a=b")
+    >>> _name_and_value("lab.subject.name=a=b")
     ('lab.subject.name', 'a=b')
     """
     name, equals, value = text.partition("=")

@@ -377,17 +377,17 @@ def forget(paper: str, analysis: str | None = None, connection: Any = None) -> i
     with opened(connection) as log:
         if log is None:
             return 0
-        numbers = [entry for entry in _listed(log, paper) if analysis in (None, entry.analysis)]
+        entries = [entry for entry in _listed(log, paper) if analysis in (None, entry.analysis)]
         with ExitStack() as stack:
-            for name in sorted(entry.analysis for entry in numbers):
+            for name in sorted(entry.analysis for entry in entries):
                 stack.enter_context(_alone(log, paper, name))
 
             def delete(log: Log) -> None:
-                _delete(log, paper, [entry.export_id for entry in numbers])
+                _delete(log, paper, [entry.export_id for entry in entries])
 
-            if numbers:
+            if entries:
                 _in_one_transaction(log, delete)
-        return len(numbers)
+        return len(entries)
 
 
 # --- what is said of an export beside its statements --------------------------------------------------------

@@ -249,7 +249,7 @@ def _asked(
         if own is None or not _answers(cursor, own):
             continue
         for target, questions in asked.items():
-            probe = of_view(view, catalog, target)
+            probe = own if target == source else of_view(view, catalog, target)
             if probe is not None:
                 questions.append((f"{view.full_name}: its definition", probe))
     return asked
