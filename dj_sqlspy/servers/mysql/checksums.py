@@ -16,7 +16,7 @@ from ..columns import Column
 from ..source import Rows
 from ..tables import Table
 from .dialect import MYSQL
-from .session import one_moment, reading_tables
+from .session import in_utc, one_moment
 from .told import told
 
 _GEOMETRY = frozenset(
@@ -36,22 +36,15 @@ def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
     parts : sequence of Rows
     """
     found = []
-    with told(), connection.cursor() as cursor:
-        cursor.execute("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")
-        mode, zone = cursor.fetchone()
-        reading_tables(connection)
-        try:
-            with one_moment(connection):
-                for part in parts:
-                    rows, total = 0, 0
-                    for condition in part.conditions:
-                        sql = f"SELECT COUNT(*), COALESCE(SUM({row_checksum(part.table, part.contents)}), 0)"
-                        cursor.execute(f"{sql} FROM {part.table.full_name} WHERE {condition}")
-                        number, checksum = cursor.fetchone()
-                        rows, total = rows + int(number), total + int(checksum)
-                    found.append(replace(part, rows=rows, checksum=total))
-        finally:
-            cursor.execute("SET SESSION sql_mode = %s, time_zone = %s", (mode, zone))
+    with told(), in_utc(connection), one_moment(connection), connection.cursor() as cursor:
+        for part in parts:
+            rows, total = 0, 0
+            for condition in part.conditions:
+                sql = f"SELECT COUNT(*), COALESCE(SUM({row_checksum(part.table, part.contents)}), 0)"
+                cursor.execute(f"{sql} FROM {part.table.full_name} WHERE {condition}")
+                number, checksum = cursor.fetchone()
+                rows, total = rows + int(number), total + int(checksum)
+            found.append(replace(part, rows=rows, checksum=total))
     return found
 
 

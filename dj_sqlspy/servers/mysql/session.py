@@ -76,6 +76,19 @@ def one_moment(connection: Any) -> Iterator[None]:
         connection.rollback()
 
 
+@contextlib.contextmanager
+def in_utc(connection: Any, sql_mode: str = "") -> Iterator[None]:
+    """In a block, times are in UTC, and the sql_mode is this one: mysqldump reads without any."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@SESSION.time_zone, @@SESSION.sql_mode")
+        before = cursor.fetchone()
+        cursor.execute("SET SESSION time_zone = '+00:00', sql_mode = %s", (sql_mode,))
+        try:
+            yield
+        finally:
+            cursor.execute("SET SESSION time_zone = %s, sql_mode = %s", before)
+
+
 def reading_tables(connection: Any) -> None:
     """Set the session as mysqldump does."""
     with connection.cursor() as cursor:

@@ -16,6 +16,7 @@ from ..snapshot import Refused
 from ..tables import Table
 from .definition import text_of
 from .dialect import MYSQL
+from .session import in_utc
 from .structure import read_definition
 from .told import told
 
@@ -48,18 +49,12 @@ def stored_value(connection: Any, column: Column, value: str | bytes) -> str:
     """
     if column.data_type not in _TYPES:
         raise Refused("no server tells that of such a type without writing")
-    with told(), connection.cursor() as cursor:
-        cursor.execute("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")
-        before = cursor.fetchone()
-        cursor.execute("SET SESSION sql_mode = %s, time_zone = '+00:00'", (_STRICT,))
-        try:
-            if isinstance(value, bytes):
-                return _bytes(column, value)
-            if column.data_type in ("enum", "set"):
-                return _members(cursor, column, value)
-            return _text(cursor, column, value)
-        finally:
-            cursor.execute("SET SESSION sql_mode = %s, time_zone = %s", before)
+    if isinstance(value, bytes):
+        return _bytes(column, value)
+    with told(), in_utc(connection, _STRICT), connection.cursor() as cursor:
+        if column.data_type in ("enum", "set"):
+            return _members(cursor, column, value)
+        return _text(cursor, column, value)
 
 
 def _bytes(column: Column, value: bytes) -> str:
