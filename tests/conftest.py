@@ -7,6 +7,7 @@ all four combinations.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -107,6 +108,15 @@ def user_schemas(server: Server) -> list[str]:
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SHOW DATABASES")
         return [name for (name,) in cursor.fetchall() if name.lower() not in SYSTEM_SCHEMAS]
+
+
+@pytest.fixture(scope="module")
+def bench(server: Server) -> Iterator[Any]:
+    """Where trials of the promise are made on the lab's server."""
+    from tests.trial import Bench
+
+    with contextlib.closing(Bench(server, "rnd")) as bench:
+        yield bench
 
 
 def drop_schemas(server: Server, names: list[str]) -> None:

@@ -15,14 +15,14 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pymysql
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 import dj_sqlspy as sqlspy
@@ -39,20 +39,13 @@ from tests.random_schema import Choices, Schema, Table, random_rows, random_sche
 from tests.random_sql import Grammar, Source, looped
 from tests.reference import Database, Reference
 from tests.reference_sql import Writer, database, place
-from tests.trial import Bench, Outcome
+from tests.trial import Bench, Outcome, random_sets, totals_of
 
 SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "15"))
 SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1")) + 100 * V2  # each line of DataJoint tries others
 SCHEMAS = 25
 
 Places: TypeAlias = "dict[str, set[int]]"  # by table, rows by their place in its list
-
-
-@pytest.fixture(scope="module")
-def bench(server: Any) -> Iterator[Bench]:
-    bench = Bench(server, "bnd")
-    yield bench
-    bench.close()
 
 
 # ---------------------------------------------------------------- the oracle
@@ -205,25 +198,6 @@ def virtual_in(bench: Bench, schema: Schema, virtual: Sequence[Virtual]) -> tupl
     )
 
 
-def profile(sets: int) -> Any:
-    def decorate(function: Any) -> Any:
-        chosen = settings(
-            max_examples=sets,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            phases=(Phase.explicit, Phase.generate, Phase.shrink),
-        )
-        return seed(SEED)(chosen(function))
-
-    return decorate
-
-
-def told(totals: Counter[str], start: float) -> None:
-    totals["seconds"] = round(time.time() - start)
-    print(dict(totals.most_common()))
-
-
 def count(totals: Counter[str], cut: Slice | None, outcome: Outcome, lost: Places) -> None:
     totals.update(outcome.counts)
     totals["fall-backs"] += len(outcome.fallbacks)
@@ -245,7 +219,7 @@ def test_exact(bench: Bench, server: Any) -> None:
     totals: Counter[str] = Counter()
     start = time.time()
 
-    @profile(SETS)
+    @random_sets(SETS, SEED)
     @given(st.randoms(use_true_random=False), st.integers(0, SCHEMAS - 1))
     def trial(source: random.Random, number: int) -> None:
         choices = Choices(source)
@@ -292,7 +266,7 @@ def test_exact(bench: Bench, server: Any) -> None:
         count(totals, cut, outcome, lost)
 
     trial()
-    told(totals, start)
+    totals_of(totals, start)
 
 
 # ---------------------------------------------------------------- any SELECT
@@ -303,7 +277,7 @@ def test_raw_sql(bench: Bench, server: Any) -> None:
     totals: Counter[str] = Counter()
     start = time.time()
 
-    @profile(SETS)
+    @random_sets(SETS, SEED)
     @given(st.randoms(use_true_random=False), st.integers(0, SCHEMAS - 1))
     def trial(source: random.Random, number: int) -> None:
         choices = Choices(source)
@@ -340,7 +314,7 @@ def test_raw_sql(bench: Bench, server: Any) -> None:
         count(totals, cut, outcome, lost)
 
     trial()
-    told(totals, start)
+    totals_of(totals, start)
 
 
 def inside_and_justified(
@@ -378,7 +352,7 @@ def test_datajoint(bench: Bench, declared: Any, dj_conn: Any, tmp_path_factory: 
     start = time.time()
     home = tmp_path_factory.mktemp("home")
 
-    @profile(max(1, SETS // 3))
+    @random_sets(max(1, SETS // 3), SEED)
     @given(st.randoms(use_true_random=False), st.integers(0, len(declared) - 1))
     def trial(source: random.Random, number: int) -> None:
         choices = Choices(source)
@@ -429,4 +403,4 @@ def test_datajoint(bench: Bench, declared: Any, dj_conn: Any, tmp_path_factory: 
         assert not outcome.fallbacks, f"fell back: {outcome.fallbacks}"
 
     trial()
-    told(totals, start)
+    totals_of(totals, start)

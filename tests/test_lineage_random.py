@@ -11,13 +11,13 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 import dj_sqlspy as sqlspy
@@ -36,7 +36,7 @@ from tests.random_schema import (
 )
 from tests.random_sql import Grammar, looped
 from tests.small_lab import ROWS, SCHEMA
-from tests.trial import Bench, Outcome
+from tests.trial import Bench, Outcome, random_sets, totals_of
 
 SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "150"))
 SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1")) + 100 * V2  # each line of DataJoint tries others
@@ -68,37 +68,13 @@ def make_case(source: random.Random, number: int, flavor: str) -> Case:
     return Case(schema, rows, tuple(statements), choices.one(["all", "all", "all", "referenced"]))
 
 
-@pytest.fixture(scope="module")
-def bench(server: Any) -> Iterator[Bench]:
-    bench = Bench(server, "rnd")
-    yield bench
-    bench.close()
-
-
-def totals_of(totals: Counter[str], start: float) -> None:
-    totals["seconds"] = round(time.time() - start)
-    print(dict(totals.most_common()))
-
-
 def chunks(sets: int) -> range:
     return range((sets + CHUNK - 1) // CHUNK)
 
 
 def profile(chunk: int, sets: int) -> Callable[[Any], Any]:
     """Settings of one run of hypothesis; each run has a seed, and so other cases, of its own."""
-
-    def decorate(function: Any) -> Any:
-        phases = (Phase.explicit, Phase.generate, Phase.shrink)
-        chosen = settings(
-            max_examples=min(CHUNK, sets),
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            phases=phases,
-        )
-        return seed(SEED * 1000 + chunk)(chosen(function))
-
-    return decorate
+    return random_sets(min(CHUNK, sets), SEED * 1000 + chunk)
 
 
 # Failures that the random tests found, each made small by hand, on `small_lab`; each set once broke the promise or

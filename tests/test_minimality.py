@@ -10,12 +10,11 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pymysql
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from dj_sqlspy import journal
@@ -24,7 +23,7 @@ from tests.random_algebra import FLAT, Trees
 from tests.random_schema import Choices, Rows, Schema, random_rows, random_schema
 from tests.reference import Reference, Statement
 from tests.reference_sql import Writer, database, place
-from tests.trial import Bench
+from tests.trial import Bench, random_sets
 
 # nothing here depends on the line of DataJoint
 pytestmark = pytest.mark.line("2.x")
@@ -32,13 +31,6 @@ pytestmark = pytest.mark.line("2.x")
 SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "200"))
 SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1"))
 SCHEMAS = 25
-
-
-@pytest.fixture(scope="module")
-def bench(server: Any) -> Iterator[Bench]:
-    bench = Bench(server, "min")
-    yield bench
-    bench.close()
 
 
 def sliced(
@@ -92,14 +84,7 @@ def test_random(bench: Bench) -> None:
     totals: Counter[str] = Counter()
     start = time.time()
 
-    @seed(SEED)
-    @settings(
-        max_examples=SETS,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    )
+    @random_sets(SETS, SEED)
     @given(st.randoms(use_true_random=False), st.integers(0, SCHEMAS - 1))
     def trial(source: random.Random, number: int) -> None:
         choices = Choices(source)

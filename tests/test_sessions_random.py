@@ -13,19 +13,18 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pymysql
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.slices import make_slice
 from tests.random_schema import Choices, Schema
-from tests.test_lineage_random import SCHEMAS, expected, make_case, totals_of
-from tests.trial import Bench, Captured, Outcome
+from tests.test_lineage_random import SCHEMAS, expected, make_case
+from tests.trial import Bench, Captured, Outcome, random_sets, totals_of
 
 pytestmark = pytest.mark.line("2.x")  # nothing here depends on it
 
@@ -62,13 +61,6 @@ def random_state(choices: Choices) -> tuple[str, ...]:
     if choices.chance(40):
         texts.append(f"SET sql_mode = CONCAT(@@sql_mode, ',{choices.one(MODES)}')")
     return tuple(texts)
-
-
-@pytest.fixture(scope="module")
-def bench(server: Any) -> Iterator[Bench]:
-    bench = Bench(server, "ses")
-    yield bench
-    bench.close()
 
 
 def captured(
@@ -145,14 +137,7 @@ def test_sessions_and_drift(bench: Bench, server: Any) -> None:
     totals: Counter[str] = Counter()
     start = time.time()
 
-    @settings(
-        max_examples=SETS,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    )
-    @seed(SEED)
+    @random_sets(SETS, SEED)
     @given(st.randoms(use_true_random=False), st.integers(0, SCHEMAS - 1))
     def trial(source: random.Random, number: int) -> None:
         case = make_case(source, number + SCHEMAS * (SEED * 1000 + 500), server.flavor)

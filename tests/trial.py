@@ -9,12 +9,14 @@ is read here directly from the server, not through the project.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pymysql
+from hypothesis import HealthCheck, Phase, seed, settings
 
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers.mysql import wire
@@ -39,6 +41,28 @@ class Answered(NamedTuple):
 
 # A statement, its text with SCHEMA_A and SCHEMA_B in it, and what the server answered.
 Captured = tuple[Statement, str, Sequence[tuple[Any, ...]]]
+
+
+def random_sets(number: int, start: int) -> Callable[[Any], Any]:
+    """Settings of one run of hypothesis: so many sets; another start gives others."""
+
+    def decorate(function: Any) -> Any:
+        chosen = settings(
+            max_examples=number,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        )
+        return seed(start)(chosen(function))
+
+    return decorate
+
+
+def totals_of(totals: Counter[str], start: float) -> None:
+    """Print what a run counted, and how long it took."""
+    totals["seconds"] = round(time.time() - start)
+    print(dict(totals.most_common()))
 
 
 @dataclass
