@@ -1,8 +1,11 @@
-"""Random statements in random sessions, on values that change: the promise holds, and drift is what the rows say.
+"""Random statements in random sessions, on several servers and on values that change: the promise holds.
 
 Each statement is captured on a connection of its own that has set what a session can set, with the digest of what it
 returned; it is replayed on the loaded slice behind the same texts. Then a value of the source is changed. A statement
 has drifted if it returns other rows now, which this module reads for itself.
+
+Statements of two servers, under one or another name of theirs, make no slice: the error lists each server with its
+statements. Those of one server do.
 
 `SQLSPY_RANDOM_SETS` says how many sets to try (25 by default), `SQLSPY_RANDOM_SEED` where to start.
 """
@@ -13,16 +16,19 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+import datajoint as dj
 import pymysql
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from dj_sqlspy.errors import SliceError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.slices import make_slice
-from tests.random_schema import Choices, Schema
+from tests.random_schema import Choices, Schema, random_rows
 from tests.test_lineage_random import SCHEMAS, expected, make_case
 from tests.trial import Bench, Captured, Outcome, random_sets, totals_of
 
@@ -64,9 +70,14 @@ def random_state(choices: Choices) -> tuple[str, ...]:
 
 
 def captured(
-    bench: Bench, schema: Schema, statements: tuple[str, ...], choices: Choices, outcome: Outcome
+    bench: Bench,
+    schema: Schema,
+    statements: Sequence[str],
+    choices: Choices,
+    outcome: Outcome,
+    names: Sequence[str] = ("",),
 ) -> list[Captured]:
-    """The statements that the server takes, each in a session of its own."""
+    """The statements that the server takes, each in a session of its own that calls the server by one of its names."""
     found: list[Captured] = []
     database = bench.names(schema, False)["A"]
     for template in statements:
@@ -84,6 +95,7 @@ def captured(
             state=state,
             digest=noted.digest,
             columns=noted.columns,
+            server=choices.one(names),
         )
         found.append((statement, template, rows))
     return found
@@ -158,3 +170,70 @@ def test_sessions_and_drift(bench: Bench, server: Any) -> None:
     trial()
     totals_of(totals, start)
     assert totals["drift True"] and totals["drift False"] and totals["equal"]
+
+
+TUNNEL = "lab-tunnel:3399"  # another name of the first server
+
+
+def names_of(server: Any) -> tuple[str, ...]:
+    return f"127.0.0.1:{server.port}", f"localhost:{server.port}", f"LocalHost:{server.port}"
+
+
+def test_several_servers(
+    bench: Bench, server: Any, clean_scratch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each server has the same tables with rows of its own; what was read on one says nothing of the other."""
+    monkeypatch.setenv("DJ_SQLSPY_SAME_SERVER", f"{TUNNEL} 127.0.0.1:{server.port}")
+    totals: Counter[str] = Counter()
+    start = time.time()
+    there = Bench(clean_scratch, "rnd")
+    connections = [
+        dj.Connection("127.0.0.1", each.user, each.password, port=each.port, use_tls=False)
+        for each in (server, clean_scratch)
+    ]
+
+    @random_sets(SETS, SEED)
+    @given(st.randoms(use_true_random=False), st.integers(0, SCHEMAS - 1))
+    def trial(source: random.Random, number: int) -> None:
+        case = make_case(source, number + SCHEMAS * (SEED * 1000 + 700), server.flavor)
+        choices, schema, outcome = Choices(source), case.schema, Outcome()
+        note(repr(case))
+        bench.fill(schema, case.rows)
+        there.fill(schema, random_rows(choices, schema))
+        sides = [[], []]  # type: list[list[str]]
+        for template in case.statements:
+            sides[choices.upto(1)].append(template)
+        found = [
+            captured(bench, schema, sides[0], choices, outcome, (*names_of(server), TUNNEL)),
+            captured(there, schema, sides[1], choices, outcome, names_of(clean_scratch)),
+        ]
+        for here, one, connection, other in zip(
+            (bench, there), found, connections, reversed(found), strict=True
+        ):
+            if one and other:
+                numbered = [
+                    statement._replace(number=place)
+                    for place, (statement, _, _) in enumerate([*one, *other], start=1)
+                ]
+                with pytest.raises(SliceError) as refused:
+                    make_slice(numbered, here.slicer, dj_connection=connection)
+                told = str(refused.value)
+                for name in {statement.server for statement in numbered}:
+                    members = [statement.number for statement in numbered if statement.server == name]
+                    line = next(
+                        line for line in told.splitlines() if line.startswith(f"    {name}: {len(members)} ")
+                    )
+                    assert all(f"{place} (" in line for place in members[:3])
+                outcome.counts["two servers, refused"] += 1
+            if one:
+                here.judge(schema, one, outcome, case.parts, dj_connection=connection)
+        totals.update(outcome.counts)
+
+    try:
+        trial()
+    finally:
+        there.close()
+        for connection in connections:
+            connection.close()
+    totals_of(totals, start)
+    assert totals["two servers, refused"] and totals["equal"]
