@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import doctest
+from pathlib import Path
+from typing import Any
 
+import datajoint as dj
 import pytest
 
+import dj_sqlspy as sqlspy
 from dj_sqlspy.lineage import analyse
 from dj_sqlspy.lineage.example import CATALOG
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql import lists
 from dj_sqlspy.servers.mysql.lists import Listed
 from dj_sqlspy.servers.mysql.syntax import Exact, parse
+from tests.exported import sliced, whole_way
+from tests.lab import rows
 
 pytestmark = pytest.mark.separately
 
@@ -82,3 +88,57 @@ def test_nested_too_deeply(sql: str) -> None:
     found = analyse(sql, CATALOG)
     assert found.fallback == "it is nested too deeply"
     assert [(leaf.table.name, leaf.sql) for leaf in found.leaves] == [("a", None)]
+
+
+# Each form in which DataJoint takes a list of keys.
+FORMS = {
+    "keys": lambda table, keys: table & keys,
+    "without keys": lambda table, keys: table - keys,
+    "part of a key": lambda table, keys: table & [{"subject": key["subject"]} for key in keys],
+    "texts": lambda table, keys: table & [f"subject = {key['subject']}" for key in keys],
+    "AndList": lambda table, keys: table & dj.AndList([f"subject <> {key['subject']}" for key in keys]),
+    "IN": lambda table, keys: table & f"subject IN ({', '.join(str(key['subject']) for key in keys)})",
+    "a key at a time": lambda table, keys: without_each(table, keys[:300]),
+}
+FEW = range(7, 5_000, 250)  # subjects that the table has
+
+
+def without_each(table: Any, keys: list[dict[str, int]]) -> Any:
+    for key in keys:
+        table = table - key
+    return table
+
+
+@pytest.fixture
+def table(dj_conn: Any, prefix: str) -> Any:
+    name = f"`{prefix}lists`"
+    dj_conn.query(f"CREATE DATABASE {name}")
+    dj_conn.query(f"CREATE TABLE {name}.session (subject INT, day INT, PRIMARY KEY (subject, day))")
+    values = ", ".join(f"({subject}, {subject % 3})" for subject in FEW)
+    dj_conn.query(f"INSERT INTO {name}.session VALUES {values}")
+    return dj.FreeTable(dj_conn, f"{name}.session")
+
+
+def keys_of(number: int) -> list[dict[str, int]]:
+    return [{"subject": subject, "day": subject % 3} for subject in range(number)]
+
+
+def test_each_form_the_whole_way(
+    table: Any, server: Server, clean_scratch: Server, home: Path, tmp_path: Path
+) -> None:
+    """2,000 keys in each form: only the rows that are needed, which are loaded elsewhere and replayed."""
+    keys = keys_of(2_000)
+    inside = {subject for subject in FEW if subject < 2_000}
+    outside = set(FEW) - inside
+    needed = {form: outside if form in ("without keys", "AndList") else inside for form in FORMS}
+    needed["a key at a time"] = {subject for subject in FEW if subject >= 300}
+    for form, restrict in FORMS.items():
+        with sqlspy.export("lists", form):
+            assert {row["subject"] for row in rows(restrict(table, keys))} == needed[form]
+        cut = sliced("lists", home, form)
+        assert {key[0] for key in cut.keys(table.full_table_name)} == needed[form]
+        assert not cut.fallbacks
+    bundle, _ = whole_way(
+        sliced("lists", home, "keys", "AndList"), server, clean_scratch, tmp_path / "bundle"
+    )
+    assert bundle.manifest["tables"][0]["rows"] == len(FEW)
