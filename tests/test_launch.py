@@ -412,6 +412,10 @@ def test_a_notebook(python: Path, place: Any, tmp_path: Path, home: Path, kernel
     code, _, err = finish(place(*command, failing, env=kernel))
     assert code == 1 and "ZeroDivisionError" in err
     assert numbers("p", home, analyses=["failing"]) == [2]
+    assert {a.name: a.state for a in sqlspy.Paper("p", home=home).analyses} == {
+        "fig": "ended",
+        "failing": "failed",
+    }
     code, _, err = finish(place(*command, path, "argument", env=kernel))
     assert code == 1 and "takes no arguments" in err
     code, _, err = finish(place(*command, tmp_path / "none.ipynb", env=kernel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -11,14 +12,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import datajoint as dj
+import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy.cascade import Reader
 from dj_sqlspy.errors import SliceError
+from dj_sqlspy.servers import backend_of
 from dj_sqlspy.servers.columns import Column
 from dj_sqlspy.servers.mysql import catalog
+from dj_sqlspy.servers.mysql.session import in_utc
 from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot, plain_decoders
+from dj_sqlspy.servers.mysql.told import told
 from dj_sqlspy.servers.snapshot import ConnectionLost
 from dj_sqlspy.servers.tables import Table
 from dj_sqlspy.slices import Slice
@@ -216,3 +221,48 @@ def test_a_table_that_is_changed_meanwhile(lab: SimpleNamespace, connection: Any
         (expected,) = cursor.fetchone()
     assert on_server(lab.connection, work) == expected
     assert len(snapshots) == 2
+
+
+@pytest.mark.parametrize("after", [0.05, 0.15, 0.3])
+def test_interrupted_while_settings_are_changed(lab: SimpleNamespace, after: float) -> None:
+    """Ctrl-C stays one, though the connection that it broke cannot take its settings back."""
+    backend, work_done = backend_of(lab.connection), []
+
+    def work(raw: Any) -> None:
+        with told(), in_utc(raw), backend.one_moment(raw), raw.cursor() as cursor:
+            cursor.execute("SELECT SLEEP(20)")
+        work_done.append(raw)
+
+    main = threading.main_thread().ident
+    assert main is not None
+    timer = threading.Timer(after, signal.pthread_kill, (main, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        on_server(lab.connection, work)
+    timer.join()
+    assert not work_done
+
+
+@pytest.mark.parametrize("rows_before", [0, 3])
+def test_interrupted_while_an_answer_is_read(server: Any, rows_before: int) -> None:
+    """Ctrl-C between two rows: the connection is open, but what it reads next is the rest of the answer."""
+
+    def interrupted(self: Any, packet: Any, found: list[Any] = []) -> Any:  # noqa: B006
+        found.append(packet)
+        if len(found) > rows_before:
+            raise KeyboardInterrupt
+        return ()
+
+    with (
+        server.connect() as raw,
+        pytest.raises(KeyboardInterrupt),
+        told(),
+        in_utc(raw),
+        raw.cursor() as cursor,
+    ):
+        many = (
+            "WITH RECURSIVE d AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM d WHERE n < 500) SELECT n FROM d"
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pymysql.connections.MySQLResult, "_read_row_from_packet", interrupted)
+            cursor.execute(many)

@@ -119,3 +119,26 @@ def test_a_notebook_whose_kernel_is_killed(
         "open": "interrupted",
     }
     assert sqlspy.Paper("paper").complete
+
+
+@pytest.mark.parametrize("last, state", [("1 / 0", "failed"), ("n = 2", "ended")])
+def test_the_last_cell_of_a_notebook(
+    server: Any, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, state: str
+) -> None:
+    """A session without `stop` ends with the kernel; an error that a later cell has mended does not count."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("LAB_SERVER", json.dumps((server.host, server.port, server.user, server.password)))
+    cells = [
+        f"%load_ext dj_sqlspy\n{PRELUDE}\n_ = connect()\n%sqlspy start paper fig",
+        "_ = dj.conn().query('SELECT 1 FROM DUAL')\n1 / 0",
+        last,
+    ]
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    made.cells[1].metadata["tags"] = ["raises-exception"]
+    client = nbclient.NotebookClient(made, resources={"metadata": {"path": str(tmp_path)}})
+    if state == "failed":
+        with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError"):
+            client.execute()
+    else:
+        client.execute()
+    assert [(a.name, a.state, a.statements) for a in sqlspy.Paper("paper").analyses] == [("fig", state, 1)]

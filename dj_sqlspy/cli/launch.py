@@ -136,13 +136,12 @@ def _run_notebook(path: Path, arguments: Sequence[str], export: capture.export, 
     )
     failed: Exception | None = None
     programs.told = path
-    with export as session:
-        try:
+    try:
+        with export as session:
             client.execute()
-        except nbclient.exceptions.CellExecutionError as error:
-            failed = error
-    if failed is not None:
-        print(failed, file=sys.stderr)
+    except nbclient.exceptions.CellExecutionError as error:
+        failed = error
+        print(error, file=sys.stderr)
     if len(runs.read_run(session.journal.folder).files) == 1:
         print(
             f"dj-sqlspy: nothing was captured of {path}. Either it read nothing, or its kernel "

@@ -40,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest and not options.for_client:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.options = rest
-    from ..capture import install
-
-    install()
     try:
+        from ..capture import install
+
+        install()
         if options.home is not None and options.command_name not in _MAKES_HOME:
             _require_folder(options.home)
         return int(options.command(options) or 0)

@@ -186,9 +186,19 @@ def _prune(session: Session, error: BaseException | None) -> None:
 
 def end_all() -> None:
     """End all sessions at the end of the process, which an exception may have ended."""
-    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+    error = _last_error() if open_sessions else None
     for session in reversed(open_sessions):
         end_session(session, error)
+
+
+def _last_error() -> BaseException | None:
+    """The exception that ended this process, or in IPython its last cell."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None:
+        result = shell.last_execution_result
+        return result and (result.error_before_exec or result.error_in_exec)  # type: ignore[no-any-return]
+    return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
 
 
 atexit.register(end_all)

@@ -189,7 +189,8 @@ def _long_texts(cursor: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        cursor.execute(f"SET SESSION group_concat_max_len = {longest}")
+        if cursor.connection.open:
+            cursor.execute(f"SET SESSION group_concat_max_len = {longest}")
 
 
 class _Columns:

@@ -73,7 +73,8 @@ def one_moment(connection: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.rollback()
+        if connection.open:
+            connection.rollback()
 
 
 @contextlib.contextmanager
@@ -86,7 +87,8 @@ def in_utc(connection: Any, sql_mode: str = "") -> Iterator[None]:
         try:
             yield
         finally:
-            cursor.execute("SET SESSION time_zone = %s, sql_mode = %s", before)
+            if connection.open:
+                cursor.execute("SET SESSION time_zone = %s, sql_mode = %s", before)
 
 
 def reading_tables(connection: Any) -> None:

@@ -18,6 +18,9 @@ def told() -> Iterator[None]:
     try:
         yield
     except pymysql.MySQLError as error:
+        interrupt = _interrupt_before(error)
+        if interrupt is not None:
+            raise interrupt from None
         code, text = code_of(error), str(error.args[-1]) if error.args else ""
         if code in LOST | REDEFINED:
             raise ConnectionLost(text or "it is closed") from error
@@ -31,6 +34,14 @@ def told() -> Iterator[None]:
             unknown=code in UNKNOWN,
             conflict=code in CONFLICT,
         ) from error
+
+
+def _interrupt_before(error: BaseException) -> BaseException | None:
+    """The Ctrl-C after which an error came: a connection that was interrupted cannot take its settings back."""
+    before = error.__context__
+    while before is not None and isinstance(before, Exception):
+        before = before.__context__
+    return before
 
 
 def text_of(value: Any) -> str:
