@@ -98,7 +98,7 @@ def as_expression(item: Any, connection: Any) -> Any:
         if "table_name" not in item:
             raise SliceError(f"Picking a slice: the dict {dict(item)!r} lacks 'table_name'.")
         table = datajoint.FreeTable(connection or datajoint.conn(), item["table_name"])
-        return table & item.get("restriction", True)
+        return _restricted(table, item.get("restriction", True))
     expression = item() if inspect.isclass(item) else item
     if not hasattr(expression, "make_sql"):
         raise SliceError(
@@ -106,6 +106,17 @@ def as_expression(item: Any, connection: Any) -> Any:
             "and 'restriction'."
         )
     return expression
+
+
+def _restricted(table: Any, restriction: Any) -> Any:
+    """``table & restriction``; the error for a column that it does not have lists those that it has."""
+    names = table.heading.names  # asks the server
+    try:
+        return table & restriction
+    except datajoint.errors.DataJointError as error:
+        raise SliceError(
+            f"Restricting {table.full_table_name} by {restriction!r}: {error} Its columns are {', '.join(names)}."
+        ) from error
 
 
 def sql_of(expression: Any) -> str:

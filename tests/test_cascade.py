@@ -830,7 +830,7 @@ def test_one_snapshot(lab: Lab) -> None:
     assert [report.rows_now for report in drifted.statements] == [0, 1]
     assert [report.change for report in drifted.drifted] == [
         "2 rows then, 0 now",
-        "other values in its 1 rows now",
+        "other values in 1 row now",
     ]
 
 

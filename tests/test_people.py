@@ -197,12 +197,13 @@ def test_forget_asks_and_says_what_it_deleted(figures: SimpleNamespace, typed: A
     assert len(sqlspy.Paper("paper").analyses) == 2
     asked = Terminal("forget paper fig1")
     asked.wait_for("[y/N] ")
-    assert "fig1: 1 run, 1 statement" in asked.said
+    assert "fig1: 1 run, 1 statement" in asked.said and "captured for fig1 of paper?" in asked.said
     asked.type("y\n")
     assert asked.end() == 0 and "Deleted: fig1: 1 run, 1 statement" in asked.said
     assert [a.name for a in sqlspy.Paper("paper").analyses] == ["fig2"]
-    code, _, err = typed("forget paper fig1 --yes")
-    assert code == 1 and "It has fig2." in err
+    for words in ("forget paper fig1 --yes", "forget paper fig1"):
+        code, _, err = typed(words)
+        assert code == 1 and "It has fig2." in err
 
 
 def test_forget_refuses_while_another_process_runs_it(
@@ -429,6 +430,11 @@ def test_every_form_of_a_bound_means_the_same(figures: SimpleNamespace) -> None:
         ("Session: project='X'", "not of the form schema.Table: restriction"),
         (f"{figures.name}.Nothing: x=1", "no table in the schema"),
         ("`lab.Session: x=1", "not of the form"),
+        (f"{figures.name}.Session project='X'", "not of the form"),
+        (
+            f"{figures.name}.Session: projekt='X'",
+            "`projekt` is not found .* Its columns are session, project",
+        ),
     ):
         with pytest.raises(SliceError, match=message):
             paper.slice(only=wrong)

@@ -398,7 +398,7 @@ def test_a_loop_whose_sum_stays_is_seen_to_have_changed(s: str, server: Server, 
     changed = {report.statement.sql: report.change for report in cut.drifted}
     assert changed == {
         loop[50]: "1 rows then, 0 now",
-        loop[51]: "other values in its 1 rows now",
+        loop[51]: "other values in 1 row now",
         loop[300]: "0 rows then, 1 now",
     }
 

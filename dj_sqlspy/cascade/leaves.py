@@ -96,7 +96,7 @@ class StatementReport(NamedTuple):
         if names != now if self.own else len(names) != len(now):
             return f"columns {', '.join(names)} then, {', '.join(now)} now"
         if self.statement.digest != self.digest_now:
-            return f"other values in its {self.rows_now} rows now"
+            return f"other values in {count(self.rows_now, 'row')} now"
         return ""
 
     @property

@@ -347,12 +347,16 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _forget(options: argparse.Namespace) -> None:
+    from ..settings import get
     from .terminal import agreed, paper_of
 
     paper = paper_of(options, server=False)
-    for line in [] if options.yes else paper.forgettable(options.analysis):
+    lines = [] if options.yes else paper.forgettable(options.analysis)
+    for line in lines:
         print(line)
-    if not options.yes and not agreed(f"Delete what was captured for {paper.name}?"):
+    what = f"{options.analysis} of {paper.name}" if options.analysis else paper.name
+    asks = lines or (get("schema") and not options.yes)
+    if asks and not agreed(f"Delete what was captured for {what}?"):
         print("Nothing was deleted.")
         return
     for line in paper.forget(options.analysis):

@@ -55,6 +55,8 @@ def _named(text: str, connection: Any) -> dict[str, Any]:
             schema, _ = split_full_name(name)
         except ValueError:
             dot = ""
+    elif restriction is None and " " in name:
+        dot = ""
     if not dot:
         raise SliceError(
             f"Bounding a slice: {text!r} is not of the form schema.Table: restriction, "
