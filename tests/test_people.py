@@ -8,6 +8,7 @@ import inspect
 import os
 import pty
 import re
+import runpy
 import select
 import shlex
 import signal
@@ -35,7 +36,7 @@ from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import backend_of
 from dj_sqlspy.slices import Slice
 
-from .lab import ROOT, rows
+from .lab import ROOT, forked, rows
 from .test_pick import held, projects
 from .test_publish import manifest_schema
 
@@ -665,12 +666,17 @@ def test_the_command_line_still_installs_itself(tmp_path: Path) -> None:
         "import datajoint as dj\nassert hasattr(dj.Connection.query, '_dj_sqlspy')\n"
     )
     for program in (script, late):
-        ran = subprocess.run(
-            [sys.executable, "-W", "ignore", program],
-            env=os.environ | {"PYTHONPATH": ROOT},
-            capture_output=True,
-        )
-        assert ran.returncode == 0, ran.stderr.decode()
+        ran = forked(lambda program=str(program): fresh(program))
+        assert ran.returncode == 0, ran.stderr
+
+
+def fresh(program: str) -> None:
+    """Run a program in this process as if neither DataJoint nor the package had been imported."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("datajoint", "dj_sqlspy"):
+            del sys.modules[name]
+    sys.argv = [program]
+    runpy.run_path(program, run_name="__main__")
 
 
 @pytest.mark.parametrize(
