@@ -73,9 +73,6 @@ FORMAT_VERSION = 1
 FILE = "manifest.json"
 SCHEMA = "manifest-1"
 
-# How many statements an error message or a table shows; it counts the others.
-SHOWN = 10
-
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
     """The text of ``manifest.json``."""
