@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import doctest
 import inspect
 import os
 import pty
@@ -27,7 +28,7 @@ import nbformat
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.cli import launch, main
+from dj_sqlspy.cli import launch, main, terminal
 from dj_sqlspy.cli.main import GROUPS, _parser
 from dj_sqlspy.demo.run import run as demo
 from dj_sqlspy.errors import SliceError
@@ -38,6 +39,7 @@ from dj_sqlspy.slices import Slice
 
 from .lab import ROOT, forked, rows
 from .test_pick import held, projects
+from .test_progress import in_terminal
 from .test_publish import manifest_schema
 
 pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("mariadb")]  # nothing here depends on them
@@ -650,6 +652,26 @@ def test_tables_fit_60_columns(
             assert "fig2" in last and "data" in last and "…" in last, lines
         else:
             assert "…" not in "".join(lines), lines  # no name and no number is cut
+
+
+def test_a_table_of_many_columns_in_60_columns() -> None:
+    """Words are whole; headings of numbers are shortened. In a wide terminal, nothing is."""
+    assert doctest.testmod(terminal).failed == 0
+    headings = ("analysis", "started", "state", "processes", "statements", "tables", "size", "record")
+    row = ("figure 2", "2026-11-28 00:39", "ended", 1, 1234, 12, "3.4 KB", "complete")
+
+    def show() -> None:
+        terminal.print_table(headings, [row], right=(3, 4, 5, 6))
+
+    lines = in_terminal(show, COLUMNS="60")[1].splitlines()
+    assert [line.split() for line in lines] == [
+        ["analysis", "started", "state", "proc.", "stat.", "tabl.", "size", "record"],
+        ["figure", "2", "2026-11-28", "ended", "1", "1,234", "12", "3.4", "KB", "complete"],
+        ["00:39"],
+    ]
+    assert max(map(len, lines)) <= 60
+    for shown in (in_terminal(show, COLUMNS="100")[1], forked(show).stdout):
+        assert shown.splitlines()[0].split() == [*headings] and len(shown.splitlines()) == 2
 
 
 def test_the_command_line_still_installs_itself(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import io
 from pathlib import Path
 
@@ -11,22 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dj_sqlspy.cli import main, terminal
-from dj_sqlspy.cli.terminal import print_table
+from dj_sqlspy.cli import main
 from dj_sqlspy.display import Visible, as_text, one_line, short, visible
 from dj_sqlspy.journal import Journal
 from dj_sqlspy.replay.statements import ReplayReport, StatementResult
 from dj_sqlspy.rules import POLICIES
-from tests.lab import forked
 from tests.test_markup import CONTROL
-from tests.test_progress import in_terminal
 
 # nothing here depends on a server
 pytestmark = pytest.mark.flavor("mariadb")
-
-
-def test_examples() -> None:
-    assert doctest.testmod(terminal).failed == 0
 
 
 def obeyed(text: str) -> list[str]:
@@ -61,25 +53,6 @@ def test_commands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         said = "".join(capsys.readouterr())
         assert said and obeyed(said) == [], words
         assert words[0] not in ("papers", "show") or "\\x1b" in said
-
-
-def test_a_table_of_many_columns_in_60_columns() -> None:
-    """Words are whole; headings of numbers are shortened; as wide as it likes, nothing is."""
-    headings = ("analysis", "started", "state", "processes", "statements", "tables", "size", "record")
-    row = ("figure 2", "2026-11-28 00:39", "ended", 1, 1234, 12, "3.4 KB", "complete")
-
-    def show() -> None:
-        print_table(headings, [row], right=(3, 4, 5, 6))
-
-    lines = in_terminal(show, COLUMNS="60")[1].splitlines()
-    assert [line.split() for line in lines] == [
-        ["analysis", "started", "state", "proc.", "stat.", "tabl.", "size", "record"],
-        ["figure", "2", "2026-11-28", "ended", "1", "1,234", "12", "3.4", "KB", "complete"],
-        ["00:39"],
-    ]
-    assert max(map(len, lines)) <= 60
-    for line in (in_terminal(show, COLUMNS="100")[1], forked(show).stdout):
-        assert line.splitlines()[0].split() == [*headings] and len(line.splitlines()) == 2
 
 
 def test_what_is_drawn_in_colours() -> None:

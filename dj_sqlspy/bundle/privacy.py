@@ -15,13 +15,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from pymysql.cursors import SSCursor
 
 from .. import atomic, servers
-from ..display import first, one_line
+from ..display import one_line
 from ..dump.exclude import contents
 from ..errors import BundleError
 from ..progress import counting
@@ -30,10 +29,11 @@ from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
 from .folder import BundleFolder
-from .manifest import FILE, schemas_of
+from .manifest import FILE, SHOWN, schemas_of
 from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
+EXAMPLE_LENGTH = 80
 VALUES = 200_000  # distinct values of a column that are looked at
 LONG_TEXT = 60  # characters from which on a value counts as text, not as a label
 
@@ -267,7 +267,7 @@ def _column(where: str, name: str, values: Sequence[tuple[str, int]]) -> Iterato
 
 
 def _finding(where: str, what: str, values: Sequence[tuple[str, int]]) -> Finding:
-    examples = _examples(text for text, _ in values)
+    examples = tuple(_short(text) for text, _ in values[:EXAMPLES])
     return Finding(where, what, len(values), sum(count for _, count in values), examples)
 
 
@@ -290,7 +290,7 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
     paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
     if paths:
         where = "manifest.json: files"
-        yield Finding(where, "path", len(set(paths)), None, _examples(paths))
+        yield Finding(where, "path", len(set(paths)), None, tuple(map(_short, paths[:EXAMPLES])))
         yield from _texts(where, paths)  # such as the name of a host in a path
 
 
@@ -309,7 +309,7 @@ def _texts(
             for match in pattern.finditer(text):
                 found.setdefault(what, {})[match[0].strip(" \"'=(,;")] = None
     for what, values in found.items():
-        yield Finding(where, what, len(values), None, _examples(values))
+        yield Finding(where, what, len(values), None, tuple(map(_short, list(values)[:EXAMPLES])))
 
 
 def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -317,7 +317,7 @@ def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding
     views = {view["name"] for view in manifest["views"]} | set(manifest["views_left_out"])
     tables = [table["name"] for table in manifest["tables"] if table["name"] not in views]
     for where, what, values in backend_of(connection).structure_texts(connection, tables):
-        yield Finding(where, what, len(values), None, _examples(values))
+        yield Finding(where, what, len(values), None, tuple(map(_short, values[:EXAMPLES])))
 
 
 def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Finding]:
@@ -345,12 +345,9 @@ def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Findi
                 numbers.append(one["number"])
                 every.update(dict.fromkeys(values))
     for what, (numbers, every) in found.items():
-        where = f"manifest.json: statement{'' if len(numbers) == 1 else 's'} {', '.join(first(numbers))}"
-        yield Finding(where, what, len(every), None, _examples(every))
-
-
-def _examples(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(one_line(text, 80) for text in islice(values, EXAMPLES))
+        shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
+        where = f"manifest.json: statement{'' if len(numbers) == 1 else 's'} {shown}"
+        yield Finding(where, what, len(every), None, tuple(map(_short, list(every)[:EXAMPLES])))
 
 
 def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -359,3 +356,7 @@ def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
     if more:
         examples = tuple(f"{table['name']}: {table['total_rows']:,}" for table in more[:EXAMPLES])
         yield Finding("manifest.json: tables", "rows at the lab", len(more), None, examples)
+
+
+def _short(text: str) -> str:
+    return one_line(text, EXAMPLE_LENGTH)

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any
 
 import datajoint
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,8 +25,8 @@ from ..paper import Paper
 
 # Longest text of one cell, in characters.
 _LONGEST = 1 << 20
-# In a narrow terminal: the width of a column of statements from which on others shrink, and the shortest heading.
-_STATEMENT, _SHORTEST = 22, 5
+# Shortest heading of numbers in a narrow terminal.
+_SHORTEST = 5
 
 
 def log_in(needed: bool = True) -> None:
@@ -83,64 +82,67 @@ def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
-    """Print a table as wide as the terminal: statements are cut, and other text takes several lines.
-
-    In a narrow terminal, headings of numbers are shortened. Columns ``right`` are numbers.
-    """
+    """Print a table as wide as the terminal: statements are cut, and other text takes several lines."""
     console = Console(soft_wrap=not sys.stdout.isatty())
+    if not console.is_terminal:
+        console.width = 10_000
     texts = [
         [f"{cell:,}" if isinstance(cell, int) else one_line(str(cell), _LONGEST) for cell in row]
         for row in rows
     ]
+    if "statement" in headings and console.is_terminal:
+        place = headings.index("statement")
+        others = [p for p in range(len(headings)) if p != place]
+        widths = [max(len(headings[p]), *(len(row[p]) for row in texts)) for p in others] if texts else []
+        room = console.width - sum(widths) - 2 * len(headings)
+        for row in texts:
+            row[place] = one_line(row[place], max(room - 2, 20))
     columns = list(zip(headings, *texts, strict=True))
-    widths = [max(map(cell_len, column)) for column in columns]
+    widths = [max(Text(text).cell_len for text in column) for column in columns]
     gap = 2
-    if not console.is_terminal:
-        console.width = sum(widths) + gap * len(widths)
-    elif sum(widths) + gap * len(widths) > console.width:
+    if console.is_terminal and sum(widths) + gap * len(widths) > console.width:
         gap = 1
-        widths = _narrowed(columns, widths, right, console.width - gap * len(widths))
+        widths = _narrowed(columns, right, console.width - gap * len(widths))
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for position, (heading, width) in enumerate(zip(headings, widths, strict=True)):
         number = position in right
         short = f"{heading[: width - 1]}." if number and width < len(heading) else heading
         table.add_column(short, justify="right" if number else "left", overflow="fold", width=width)
-        if heading == "statement":
-            for row in texts:
-                if cell_len(row[position]) > width:
-                    row[position] = one_line(row[position], width - 2)
     for row in texts:
         table.add_row(*map(Text, row))
     console.print(table)
 
 
-def _narrowed(
-    columns: Sequence[Sequence[str]], widths: Sequence[int], right: Sequence[int], room: int
-) -> list[int]:
-    """Widths of columns that have some room together; the first text of each column is its heading.
-
-    >>> _narrowed([("table", "a table"), ("processes", "1"), ("record", "complete")], [7, 9, 8], [1], 18)
-    [5, 5, 8]
-    """
-    # what shrinks first: statements, texts of several words, headings of numbers, words
-    stages: tuple[list[int], ...] = ([], [], [], [])
-    for position, ((heading, *cells), width) in enumerate(zip(columns, widths, strict=True)):
-        if position in right:
-            least = max([min(len(heading), _SHORTEST), *map(cell_len, cells)])
-            floors = width, width, least, least
-        else:
-            words = [max(map(cell_len, text.split()), default=0) for text in (heading, *cells)]
-            whole = min(_STATEMENT, width) if heading == "statement" else max(words)
-            floors = whole if heading == "statement" else width, whole, whole, words[0]
-        for stage, floor in zip(stages, floors, strict=True):
-            stage.append(floor)
-    narrowed = list(widths)
-    for stage in stages:
-        while sum(narrowed) > room and (wide := [p for p, w in enumerate(narrowed) if w > stage[p]]):
-            narrowed[max(wide, key=narrowed.__getitem__)] -= 1
-    return narrowed
-
-
 def time_text(when: datetime | None) -> str:
     """A time in the local time zone."""
     return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _narrowed(columns: Sequence[Sequence[str]], right: Sequence[int], room: int) -> list[int]:
+    """Widths of columns that have some room together; the first text of each column is its heading.
+
+    >>> _narrowed([("table", "a table"), ("processes", "1"), ("record", "complete")], [1], 18)
+    [5, 5, 8]
+    """
+    # what shrinks first: texts of several words, headings of numbers, words, statements
+    stages: list[list[int]] = [[], [], [], []]
+    widths = []
+    for position, (heading, *cells) in enumerate(columns):
+        words, *others = [[Text(word).cell_len for word in text.split()] or [0] for text in (heading, *cells)]
+        whole = [Text(text).cell_len for text in (heading, *cells)]
+        width, word = max(whole), max(words)
+        if position in right:
+            least = max([min(word, _SHORTEST), *whole[1:]])
+            floors = [width, least, least, least]
+        elif heading == "statement":
+            floors = [width, width, width, word]
+        else:
+            longest = max(map(max, (words, *others)))
+            floors = [longest, longest, word, word]
+        widths.append(width)
+        for stage, floor in zip(stages, floors, strict=True):
+            stage.append(floor)
+    for stage in stages:
+        while sum(widths) > room and (wide := [p for p, width in enumerate(widths) if width > stage[p]]):
+            widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..snapshot import Snapshot
 from . import catalog, checksums, connect, gate, literals, results, scripts, session, stored, structure
 from .dialect import MYSQL as DIALECT
 from .replayer import MySQLReplayer
@@ -16,7 +17,6 @@ class MySQLBackend:
     name = "mysql"
     dialect = DIALECT
 
-    snapshot = MySQLSnapshot
     client_options = staticmethod(connect.client_options)
     tls_options = staticmethod(connect.tls_options)
     read_source = staticmethod(structure.read_source)
@@ -54,6 +54,11 @@ class MySQLBackend:
     replayer = MySQLReplayer
     digest = staticmethod(results.digest)
     difference = staticmethod(results.difference)
+
+    @staticmethod
+    def snapshot(connection: Any) -> Snapshot:
+        """A snapshot on a ``plain`` connection."""
+        return MySQLSnapshot(connection)
 
     @staticmethod
     def address(connection: Any) -> str:
