@@ -7,7 +7,7 @@ and resolves no name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -249,7 +249,7 @@ def tokens_of(sql: str, modes: Collection[str] = ()) -> list[Token]:
     return found
 
 
-def parse(sql: str, modes: Collection[str] = (), tokens: Sequence[Token] = ()) -> Expr:
+def parse(sql: str, modes: Collection[str] = ()) -> Expr:
     """Parse one statement as MySQL.
 
     It also accepts the unquoted column name ``key``, which MySQL reserves and MariaDB accepts in some places.
@@ -259,8 +259,6 @@ def parse(sql: str, modes: Collection[str] = (), tokens: Sequence[Token] = ()) -
     sql : str
     modes : collection of str
         Words of sql_mode that change how a text is parsed, in upper case.
-    tokens : sequence, optional
-        The text's tokens, where they are known.
 
     Raises
     ------
@@ -274,13 +272,13 @@ def parse(sql: str, modes: Collection[str] = (), tokens: Sequence[Token] = ()) -
     >>> parse('SELECT "a" || b', {"ANSI_QUOTES", "PIPES_AS_CONCAT"}).sql("mysql")
     'SELECT CONCAT(`a`, b)'
     """
-    statements = statements_of(sql, modes, tokens)
+    statements = statements_of(sql, modes)
     if len(statements) != 1:
         raise Unsupported(f"it holds {len(statements)} statements")
     return statements[0]
 
 
-def statements_of(sql: str, modes: Collection[str] = (), tokens: Sequence[Token] = ()) -> list[Expr]:
+def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
     """The statements of a text, which may be several.
 
     Raises
@@ -289,8 +287,7 @@ def statements_of(sql: str, modes: Collection[str] = (), tokens: Sequence[Token]
         If it cannot be parsed.
     """
     dialect = _dialect_of(frozenset(modes))
-    tokens = tokens or tokens_of(sql, modes)
-    tokens, into = _without_into([_plain_hexadecimal(token, sql) for token in tokens])
+    tokens, into = _without_into([_plain_hexadecimal(token, sql) for token in tokens_of(sql, modes)])
     folded_tokens, lists = folded(tokens, lambda text: Exact().generate(exp.Literal.string(text)))
     try:
         parsed = _parsed(dialect, list(folded_tokens), sql)
