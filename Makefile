@@ -6,6 +6,9 @@ machine = $(PYTHON) tests/machine.py
 python-0.14 = $$($(machine) python 0.14)
 python-2.x = $$($(machine) python 2.x)
 
+# the processes that tests start import DataJoint three times as fast once it is compiled
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo quick test test-slow test-browser lint docs bench bench-quick clean
 
 demo:  ## export the slice behind an analysis of DataJoint Elements, load it elsewhere and replay it

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from markupsafe import Markup
 
@@ -26,6 +26,10 @@ COLOURS = {
     "hidden": ("#b09000", "yellow"),
 }
 SQL_SHOWN = 200
+# How many of a list are named; the others are counted.
+SHOWN = 10
+
+T = TypeVar("T")
 
 # Control characters except newline and tab, line separators, direction marks and surrogates.
 _HIDDEN = re.compile(
@@ -81,6 +85,16 @@ def short(sql: str, length: int = 160) -> str:
     """A statement on one line, cut in the middle if it is too long."""
     line = visible(" ".join(sql.split()))
     return line if len(line) <= length else f"{line[: length * 2 // 3]} … {line[-length // 3 :]}"
+
+
+def first(items: Sequence[T], text: Callable[[T], str] = str, most: int = SHOWN) -> list[str]:
+    """The texts of the first items, and how many more there are.
+
+    >>> first([1, 2], most=2), first([1, 2, 3, 4], most=2)
+    (['1', '2'], ['1', '2', 'and 2 more'])
+    """
+    more = [f"and {len(items) - most:,} more"] if len(items) > most else []
+    return [*map(text, items[:most]), *more]
 
 
 @dataclass(frozen=True)

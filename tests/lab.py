@@ -7,10 +7,13 @@ contents on both lines, and scripts that find the same lab again.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -180,3 +183,31 @@ def run_script(code: str, server: Any, schema: str, home: Path, folder: Path, **
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return str(out)
+
+
+def fork(program: Callable[[], object], streams: Sequence[int]) -> Any:
+    """Start a fork of this process, which need not import DataJoint again; ``streams`` become its standard ones."""
+
+    def run() -> None:
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            os.dup2(streams[number], number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+        program()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    return process
+
+
+def forked(program: Callable[[], object]) -> subprocess.CompletedProcess[str]:
+    """Run a function in a fork of this process; its exit code and what it wrote."""
+    with (
+        open(os.devnull) as nothing,
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+    ):
+        process = fork(program, [file.fileno() for file in (nothing, out, err)])
+        process.join()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(program, process.exitcode, out.read(), err.read())

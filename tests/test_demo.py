@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import datajoint as dj
 import pytest
 
 from dj_sqlspy import servers
+from dj_sqlspy.cli import main
 from dj_sqlspy.servers import Server
 
 from .conftest import user_schemas
+from .lab import forked
 
 # What the paper on the project "memory" stands on, counted by hand: its 4 animals, their 12 sessions with 40 trials
 # each, of which 2 are excluded; the crossings of the 400 trials that are not.
@@ -68,17 +71,13 @@ def test_without_a_server_program_it_uses_the_configured_server_and_cleans_up(
     assert user_schemas(server) == before
 
 
-def test_without_any_server_it_says_how_to_get_one(tmp_path: Path) -> None:
-    program = (
-        "import datajoint, dj_sqlspy.servers as servers\n"
-        "from dj_sqlspy.cli import main\n"
-        "servers.find_server = lambda flavor=None: None\n"
-        "datajoint.config['database.user'] = None\n"
-        "raise SystemExit(main(['demo']))\n"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, cwd=tmp_path
-    )
+def test_without_any_server_it_says_how_to_get_one() -> None:
+    def program() -> None:
+        servers.find_server = lambda flavor=None: None
+        dj.config["database.user"] = None
+        sys.exit(main(["demo"]))
+
+    answer = forked(program)
     assert answer.returncode == 1
     assert "apt-get install mariadb-server" in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dj_sqlspy.cascade.keysets import Coder, KeySet, chosen, joined, length
@@ -56,6 +56,7 @@ def batches(draw: st.DrawFn) -> tuple[Table, list[list[Key]]]:
 
 
 @given(batches())
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a machine with much to do
 def test_a_key_set_is_a_dict(case: tuple[Table, list[list[Key]]]) -> None:
     table, lists = case
     coder, model = Coder(), dict[Key, int]()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 import zlib
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +17,7 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy import cli
 from dj_sqlspy.errors import JournalError
 from dj_sqlspy.journal import Journal
+from tests.lab import ROOT, forked
 
 pytestmark = pytest.mark.separately
 
@@ -152,27 +153,18 @@ def test_commands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_command_line_of_the_package(home: Path, tmp_path: Path) -> None:
     write(tmp_path / "elsewhere", "paper", "fig", *("SELECT " + "x, " * 200 + "1",) * 3)
 
-    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "dj_sqlspy",
-            "--home",
-            str(tmp_path / "elsewhere"),
-            *arguments,
-        ]
-        root = str(Path(__file__).resolve().parent.parent)
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONPATH": root, **options},
-            cwd=tmp_path,
-        )
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        def program() -> None:
+            sys.argv = ["dj_sqlspy", "--home", str(tmp_path / "elsewhere"), *arguments]
+            runpy.run_module("dj_sqlspy", run_name="__main__", alter_sys=True)
+
+        return forked(program)
 
     shown = run("show", "paper", "--statements")
     assert shown.returncode == 0 and shown.stdout.count("x, " * 200 + "1") == 3
     assert run("forget", "no such", "--yes").returncode == 1
-    assert run("--version").stdout.strip() == f"dj-sqlspy {sqlspy.__version__}"
+    command = [sys.executable, "-W", "ignore", "-m", "dj_sqlspy", "--version"]
+    told = subprocess.check_output(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, cwd=tmp_path
+    )
+    assert told.strip() == f"dj-sqlspy {sqlspy.__version__}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import doctest
 import inspect
 import os
 import pty
 import re
+import runpy
 import select
 import shlex
 import signal
@@ -26,7 +28,7 @@ import nbformat
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.cli import launch, main
+from dj_sqlspy.cli import launch, main, terminal
 from dj_sqlspy.cli.main import GROUPS, _parser
 from dj_sqlspy.demo.run import run as demo
 from dj_sqlspy.errors import SliceError
@@ -35,8 +37,9 @@ from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import backend_of
 from dj_sqlspy.slices import Slice
 
-from .lab import ROOT, rows
+from .lab import ROOT, forked, rows
 from .test_pick import held, projects
+from .test_progress import in_terminal
 from .test_publish import manifest_schema
 
 pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("mariadb")]  # nothing here depends on them
@@ -657,6 +660,26 @@ def test_tables_fit_60_columns(
             assert "…" not in "".join(lines), lines  # no name and no number is cut
 
 
+def test_a_table_of_many_columns_in_60_columns() -> None:
+    """Words are whole; headings of numbers are shortened. In a wide terminal, nothing is."""
+    assert doctest.testmod(terminal).failed == 0
+    headings = ("analysis", "started", "state", "processes", "statements", "tables", "size", "record")
+    row = ("figure 2", "2026-11-28 00:39", "ended", 1, 1234, 12, "3.4 KB", "complete")
+
+    def show() -> None:
+        terminal.print_table(headings, [row], right=(3, 4, 5, 6))
+
+    lines = in_terminal(show, COLUMNS="60")[1].splitlines()
+    assert [line.split() for line in lines] == [
+        ["analysis", "started", "state", "proc.", "stat.", "tabl.", "size", "record"],
+        ["figure", "2", "2026-11-28", "ended", "1", "1,234", "12", "3.4", "KB", "complete"],
+        ["00:39"],
+    ]
+    assert max(map(len, lines)) <= 60
+    for shown in (in_terminal(show, COLUMNS="100")[1], forked(show).stdout):
+        assert shown.splitlines()[0].split() == [*headings] and len(shown.splitlines()) == 2
+
+
 def test_the_command_line_still_installs_itself(tmp_path: Path) -> None:
     """What is quick for its help is done for a command, and for a program of that name that imports the package."""
     script = tmp_path / "dj-sqlspy"
@@ -671,12 +694,17 @@ def test_the_command_line_still_installs_itself(tmp_path: Path) -> None:
         "import datajoint as dj\nassert hasattr(dj.Connection.query, '_dj_sqlspy')\n"
     )
     for program in (script, late):
-        ran = subprocess.run(
-            [sys.executable, "-W", "ignore", program],
-            env=os.environ | {"PYTHONPATH": ROOT},
-            capture_output=True,
-        )
-        assert ran.returncode == 0, ran.stderr.decode()
+        ran = forked(lambda program=str(program): fresh(program))
+        assert ran.returncode == 0, ran.stderr
+
+
+def fresh(program: str) -> None:
+    """Run a program in this process as if neither DataJoint nor the package had been imported."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("datajoint", "dj_sqlspy"):
+            del sys.modules[name]
+    sys.argv = [program]
+    runpy.run_path(program, run_name="__main__")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nbclient import NotebookClient
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy import progress
-from tests.lab import ROOT, make_lab, rows
+from tests.lab import ROOT, fork, forked, make_lab, rows
 from tests.test_dump import bundle_of, options
 
 # what is shown does not depend on the line of DataJoint or the server
@@ -37,16 +38,17 @@ SLOW = """
 """
 
 
-def in_terminal(command: list[str], **environment: str) -> tuple[int, str]:
-    """Run a command in a terminal of its own; its exit code, and all that the terminal got."""
+def in_terminal(command: list[str] | Callable[[], object], **environment: str) -> tuple[int, str]:
+    """Run a command or a function in a terminal of its own; its exit code, and all that the terminal got."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        command,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100", **environment},
-    )
+    environment = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100", **environment}
+    process: Any
+    if callable(command):
+        process = fork(lambda: (os.environ.update(environment), command()), [theirs] * 3)
+    else:
+        process = subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, **environment}
+        )
     os.close(theirs)
     shown = b""
     while True:
@@ -59,11 +61,14 @@ def in_terminal(command: list[str], **environment: str) -> tuple[int, str]:
         shown += part
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode("utf-8", "replace"))
+    if callable(command):
+        process.join()
+        return process.exitcode, text
     return process.wait(), text
 
 
-def script(seconds: str) -> list[str]:
-    return [sys.executable, "-W", "ignore", "-c", textwrap.dedent(SLOW), seconds]
+def script(seconds: str) -> Callable[[], object]:
+    return lambda: exec(textwrap.dedent(SLOW).replace("float(sys.argv[1])", seconds), {})
 
 
 def test_examples() -> None:
@@ -82,9 +87,7 @@ def test_a_step_that_does_not() -> None:
 
 
 def test_where_nobody_looks() -> None:
-    ended = subprocess.run(
-        script("0.8"), capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    ended = forked(script("0.8"))
     assert (ended.stdout, ended.stderr) == ("done\n", "")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import FLAVOR
-from tests.lab import ROOT
+from tests.lab import ROOT, forked
 
 pytestmark = pytest.mark.line("2.x")
 
@@ -36,8 +35,8 @@ def test_it_starts_one_without_a_mark():
 
 def test_no_server_can_start(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(TESTS)
-    command = [sys.executable, "-W", "ignore", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "--no-server"]
-    ended = subprocess.run([*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    words = ["-q", "-p", "no:cacheprovider", "-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml")]
+    ended = forked(lambda: sys.exit(pytest.main([*words, "--no-server", str(tmp_path)])))
+    assert ended.returncode == pytest.ExitCode.TESTS_FAILED
     assert "1 failed, 1 passed, 2 deselected" in ended.stdout, ended.stdout + ended.stderr
     assert "no test may start a server; mark this one needs_server" in ended.stdout

@@ -18,7 +18,7 @@ from dj_sqlspy.replay import ReplayReport, replay
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.connect import raw_connection
 from dj_sqlspy.servers.mysql.results import difference, digest
-from dj_sqlspy.servers.mysql.session import match_sessions
+from dj_sqlspy.servers.mysql.session import match_sessions, set_session
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.servers.results import Difference
 from dj_sqlspy.slices import StatementReport, make_slice
@@ -236,6 +236,14 @@ def test_the_session_on_the_slice_has_the_settings_of_the_source(server: Server,
             ask.execute(settings)
             tell.execute(settings)
             assert ask.fetchone() == tell.fetchone()
+
+
+def test_a_recorded_setting_is_a_value_and_no_sql(server: Server) -> None:
+    evil = "\\' IS NULL, sql_select_limit = 7 -- "
+    with server.connect() as connection, connection.cursor() as cursor:
+        (refused,) = set_session(connection, {"div_precision_increment": evil})
+        cursor.execute("SELECT @@SESSION.sql_select_limit <> 7, @@SESSION.div_precision_increment")
+        assert cursor.fetchone() == (1, 4) and refused.startswith("div_precision_increment")
 
 
 def test_large_results_do_not_fill_the_memory(lab: Any, server: Server) -> None:

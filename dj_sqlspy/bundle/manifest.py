@@ -73,7 +73,7 @@ FORMAT_VERSION = 1
 FILE = "manifest.json"
 SCHEMA = "manifest-1"
 
-# How many statements an error message or a table shows; it counts the others.
+# How many statements a finding names; it counts the others.
 SHOWN = 10
 
 

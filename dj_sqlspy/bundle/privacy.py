@@ -20,6 +20,7 @@ from typing import Any
 from pymysql.cursors import SSCursor
 
 from .. import atomic, servers
+from ..display import one_line
 from ..dump.exclude import contents
 from ..errors import BundleError
 from ..progress import counting
@@ -358,5 +359,4 @@ def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= EXAMPLE_LENGTH else f"{line[: EXAMPLE_LENGTH - 1]}…"
+    return one_line(text, EXAMPLE_LENGTH)

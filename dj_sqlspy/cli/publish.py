@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Add = Callable[[str, Callable[[argparse.Namespace], Any], str], argparse.ArgumentParser]
 
-SHOWN = 30  # files that are named; further ones are only counted
+FILES_SHOWN = 30  # files that are named; further ones are only counted
 
 
 def add_commands(add: Add) -> None:
@@ -333,7 +333,7 @@ def _show_files(files: list[File], all_of_them: bool) -> None:
         return
     print_table(("store", "kind", "state", "files", "size"), rows, right=(3, 4))
     named = files if all_of_them else [file for file in files if file.state != "ok"]
-    shown = named if all_of_them else named[:SHOWN]
+    shown = named if all_of_them else named[:FILES_SHOWN]
     if shown:
         print_table(
             ("file", "size", "state", "rows", "what is wrong"),

@@ -25,6 +25,8 @@ from ..paper import Paper
 
 # Longest text of one cell, in characters.
 _LONGEST = 1 << 20
+# Shortest heading of numbers in a narrow terminal.
+_SHORTEST = 5
 
 
 def log_in(needed: bool = True) -> None:
@@ -92,20 +94,20 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: S
         place = headings.index("statement")
         others = [p for p in range(len(headings)) if p != place]
         widths = [max(len(headings[p]), *(len(row[p]) for row in texts)) for p in others] if texts else []
-        room = (
-            console.width - sum(widths) - 2 * len(widths) - 1
-        )  # a number in the first column has a space before it
+        room = console.width - sum(widths) - 2 * len(headings)
         for row in texts:
             row[place] = one_line(row[place], max(room - 2, 20))
-    table = Table(box=None, pad_edge=False)
-    for position, heading in enumerate(headings):
+    columns = list(zip(headings, *texts, strict=True))
+    widths = [max(Text(text).cell_len for text in column) for column in columns]
+    gap = 2
+    if console.is_terminal and sum(widths) + gap * len(widths) > console.width:
+        gap = 1
+        widths = _narrowed(columns, right, console.width - gap * len(widths))
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    for position, (heading, width) in enumerate(zip(headings, widths, strict=True)):
         number = position in right
-        table.add_column(
-            heading,
-            justify="right" if number else "left",
-            overflow="fold",
-            min_width=max((len(row[position]) for row in texts), default=0) if number else None,
-        )
+        short = f"{heading[: width - 1]}." if number and width < len(heading) else heading
+        table.add_column(short, justify="right" if number else "left", overflow="fold", width=width)
     for row in texts:
         table.add_row(*map(Text, row))
     console.print(table)
@@ -114,3 +116,33 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: S
 def time_text(when: datetime | None) -> str:
     """A time in the local time zone."""
     return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _narrowed(columns: Sequence[Sequence[str]], right: Sequence[int], room: int) -> list[int]:
+    """Widths of columns that have some room together; the first text of each column is its heading.
+
+    >>> _narrowed([("table", "a table"), ("processes", "1"), ("record", "complete")], [1], 18)
+    [5, 5, 8]
+    """
+    # what shrinks first: texts of several words, headings of numbers, words, statements
+    stages: list[list[int]] = [[], [], [], []]
+    widths = []
+    for position, (heading, *cells) in enumerate(columns):
+        words, *others = [[Text(word).cell_len for word in text.split()] or [0] for text in (heading, *cells)]
+        whole = [Text(text).cell_len for text in (heading, *cells)]
+        width, word = max(whole), max(words)
+        if position in right:
+            least = max([min(word, _SHORTEST), *whole[1:]])
+            floors = [width, least, least, least]
+        elif heading == "statement":
+            floors = [width, width, width, word]
+        else:
+            longest = max(map(max, (words, *others)))
+            floors = [longest, longest, word, word]
+        widths.append(width)
+        for stage, floor in zip(stages, floors, strict=True):
+            stage.append(floor)
+    for stage in stages:
+        while sum(widths) > room and (wide := [p for p, width in enumerate(widths) if width > stage[p]]):
+            widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths

@@ -185,7 +185,7 @@ def file_list(files: Sequence[File], program: str, stores: Stores, target: str =
         if local:
             raise FilesError(f"Listing files for s5cmd: it reads S3, and not the store {local[0]!r}.")
         lines = [
-            f"cp --raw {_quoted(stores[file.store].address(file.path))} {_quoted(f'{target}/{_name(file)}')}"
+            f"cp --raw {shlex.quote(stores[file.store].address(file.path))} {shlex.quote(f'{target}/{_name(file)}')}"
             for file in there
         ]
     else:
@@ -197,10 +197,6 @@ def file_list(files: Sequence[File], program: str, stores: Stores, target: str =
         # rsync reads a line that starts with # or ; as a comment
         lines = [f"./{file.path}" if program == "rsync" else file.path for file in there]
     return "".join(f"{line}\n" for line in dict.fromkeys(lines))
-
-
-def _quoted(text: str) -> str:
-    return shlex.quote(text)
 
 
 # ---------------------------------------------------------------- one file

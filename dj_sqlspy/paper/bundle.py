@@ -19,10 +19,10 @@ from .. import atomic, servers, settings
 from ..bundle import texts
 from ..bundle.code import code_of
 from ..bundle.folder import BundleFolder, check_place, note_written
-from ..bundle.manifest import SHOWN, make_manifest, manifest_text
+from ..bundle.manifest import make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
 from ..cascade.leaves import StatementReport
-from ..display import short
+from ..display import first, short
 from ..dump import dump_script, functions, read_source, restore_script, summary
 from ..dump import exclude as excluding
 from ..dump.keytables import key_tables
@@ -246,7 +246,7 @@ def _contents(
             "%d statements hold a value of a column that is excluded (%s). The bundle has them without their values"
             ' with leave_out=["values"] (--leave-out values).',
             len(held),
-            ", ".join(map(str, held[:SHOWN])),
+            ", ".join(first(held)),
         )
     other_server = _other_server(source)
     if other_server:
@@ -292,7 +292,7 @@ def _other_server(source: Source) -> str:
     if refused:
         return (
             f"verify will need a {NAMES[flavor]}, since no {NAMES[found.flavor]} can hold this slice:"
-            f" {'; '.join(refused[:SHOWN])}. {need}."
+            f" {'; '.join(first(refused))}. {need}."
         )
     return (
         f"verify will take {NAMES[found.flavor]} {found.version}, which is what this machine has, and say what it"
@@ -331,15 +331,11 @@ def _nothing_exported(paper: Captured) -> str:
 
 
 def _drift_message(path: Path, drift: Sequence[StatementReport]) -> str:
-    lines = [
-        f"    {report.statement.where}: {report.change}: {short(report.sql)}" for report in drift[:SHOWN]
-    ]
-    if len(drift) > SHOWN:
-        lines.append(f"    and {len(drift) - SHOWN} more")
+    lines = first(drift, lambda report: f"{report.statement.where}: {report.change}: {short(report.sql)}")
     return (
         f"Writing {path}: the database has changed since the analysis ran; {len(drift)} of its statements"
         " return something else now:\n"
-        + "\n".join(lines)
-        + "\nRun the analysis again, or write what they return"
+        + "".join(f"    {line}\n" for line in lines)
+        + "Run the analysis again, or write what they return"
         " now with accept_drift=True (--accept-drift); the manifest names these statements then."
     )

@@ -19,8 +19,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ..bundle.manifest import SHOWN, Replayed, replayable
-from ..display import as_text, count, short
+from ..bundle.manifest import Replayed, replayable
+from ..display import as_text, count, first, short
 from ..errors import BundleError
 from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, ROUTINE, SKIPPED, WITHHELD
 from ..servers import backend_of
@@ -183,10 +183,7 @@ class ReplayReport:
             (result for result in self.statements if result.state in ("differs", "error")),
             key=lambda r: bool(r.marks),
         )
-        for result in bad[:SHOWN]:
-            yield Text(describe(result))
-        if len(bad) > SHOWN:
-            yield Text(f"and {len(bad) - SHOWN} more")
+        yield from map(Text, first(bad, describe))
         times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in self.seconds.items())
         yield Text(f"{self._verdict()}: {self._measure()}" + (f" ({times})" if times else ""))
 
@@ -235,7 +232,7 @@ def why_apart(marks: Collection[str]) -> str:
 
 def describe(result: StatementResult) -> str:
     """A result that is not equal, in words."""
-    lines = [f"statement {', '.join(map(str, result.numbers[:SHOWN]))}: {short(result.sql, 600)}"]
+    lines = [f"statement {', '.join(first(result.numbers))}: {short(result.sql, 600)}"]
     if result.marks:
         lines.append(f"    {why_apart(result.marks)}: {', '.join(sorted(result.marks))}")
     if result.message:

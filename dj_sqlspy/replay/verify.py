@@ -23,8 +23,9 @@ from rich.text import Text
 
 from .. import atomic, servers
 from ..bundle.folder import DIGESTS_FILE, BundleFolder, written_from
-from ..bundle.manifest import FILE, SHOWN, replayable, schemas_of
+from ..bundle.manifest import FILE, replayable, schemas_of
 from ..bundle.texts import REPLAY_FILE, refresh
+from ..display import first
 from ..dump.exclude import contents, words
 from ..errors import BundleError
 from ..servers import backend_of
@@ -124,12 +125,7 @@ class Verification(ReplayReport):
     def _renderables(self) -> Iterator[RenderableType]:
         yield from super()._renderables()
         problems = [*self.structure, *(f"{table.name}: {table.message}" for table in self.different_tables)]
-        for problem in problems[:SHOWN]:
-            yield Text(problem)
-        if len(problems) > SHOWN:
-            yield Text(f"and {len(problems) - SHOWN} more")
-        for text in self.notes:
-            yield Text(text)
+        yield from map(Text, (*first(problems), *self.notes))
         for text in self.unchecked:
             yield Text(f"NOT CHECKED: {text}")
 
@@ -384,7 +380,7 @@ def _with_source(
 def _unknown(statements: Iterable[StatementResult]) -> list[str]:
     """Statements that a private server of another flavor cannot run, in words."""
     return [
-        f"the result of statement {', '.join(map(str, result.numbers[:SHOWN]))}, which this server does not know:"
+        f"the result of statement {', '.join(first(result.numbers))}, which this server does not know:"
         f" {result.message}"
         for result in statements
         if result.state == "unchecked" and result.message

@@ -6,6 +6,7 @@ In: the tables and the reports of a `Slice`. Out: text, rich tables and HTML. It
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from markupsafe import Markup
 from rich.console import RenderableType
@@ -13,12 +14,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ..cascade.leaves import StatementReport
-from ..display import COLOURS, count, html_table, one_line
+from ..display import COLOURS, count, first, html_table, one_line
 from ..names import class_name, split_full_name, tier_of
 from ..rules import LEFT_OUT, NOT_SENT, SKIPPED
 from .tables import TableSlice
-
-SHOWN = 10  # statements that are named; further ones are only counted
 
 Tables = Mapping[str, TableSlice]
 
@@ -91,14 +90,15 @@ def warnings(reports: Sequence[StatementReport]) -> list[str]:
     ):
         if members:
             told.append(f"{count(len(members), 'statement')} {what}:")
-        for report in members[:SHOWN]:
-            said = {
-                "fallback": report.fallback,
-                "drift": report.change,
-                "unsent": report.unsent,
-                "marks": ", ".join(sorted(report.marks)),
-            }[detail]
-            told.append(f"    {report.statement.number} ({said}): {one_line(report.sql)}")
-        if len(members) > SHOWN:
-            told.append(f"    and {len(members) - SHOWN:,} more")
+        told += [f"    {text}" for text in first(members, partial(_told, detail))]
     return told
+
+
+def _told(detail: str, report: StatementReport) -> str:
+    said = {
+        "fallback": report.fallback,
+        "drift": report.change,
+        "unsent": report.unsent,
+        "marks": ", ".join(sorted(report.marks)),
+    }[detail]
+    return f"{report.statement.number} ({said}): {one_line(report.sql)}"

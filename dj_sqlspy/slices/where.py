@@ -10,12 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import settings
-from ..display import count, short
+from ..display import count, first, short
 from ..errors import SliceError
 from ..journal import Statement
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-SHOWN = 3  # statements that are named for each server
 
 
 def name_of(connection: Any) -> str:
@@ -75,4 +74,4 @@ def _plain(server: str) -> str:
 
 
 def _shown(members: Sequence[Statement]) -> str:
-    return "; ".join(f"{each.number} ({short(each.sql, 60)})" for each in members[:SHOWN])
+    return "; ".join(first(members, lambda each: f"{each.number} ({short(each.sql, 60)})", 3))

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from .dialect import MYSQL
+
 
 class Token(NamedTuple):
     """A word, a name in backticks, a string or a mark, with the space before it."""
@@ -59,7 +61,7 @@ class ColumnDefinition:
         return next((clause for clause in self.clauses if clause.kind == kind), None)
 
     def __str__(self) -> str:
-        return " ".join([_quoted(self.name), self.type, *(clause.text for clause in self.clauses)])
+        return " ".join([MYSQL.quote(self.name), self.type, *(clause.text for clause in self.clauses)])
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class KeyDefinition:
         return (names[0] if len(names) > 1 else ""), names[-1], tuple(columns)
 
     def __str__(self) -> str:
-        named = f" {_quoted(self.name)}" if self.name else ""
+        named = f" {MYSQL.quote(self.name)}" if self.name else ""
         head = (
             f"CONSTRAINT{named} {self.kind}" if self.kind in _CONSTRAINTS and named else f"{self.kind}{named}"
         )
@@ -114,7 +116,7 @@ class Definition:
         items = ",\n".join(f"  {item}" for item in (*self.columns, *self.keys))
         options = "".join(f" {name}={value}" if value else f" {name}" for name, value in self.options.items())
         partitions = f"\n{text_of(self.partitions)}" if self.partitions else ""
-        return f"CREATE TABLE {_quoted(self.name)} (\n{items}\n){options}{partitions}"
+        return f"CREATE TABLE {MYSQL.quote(self.name)} (\n{items}\n){options}{partitions}"
 
 
 def tokens_of(text: str) -> Tokens:
@@ -147,10 +149,6 @@ def name_of(token: Token) -> str:
     'a`b'
     """
     return token.text[1:-1].replace("``", "`") if token.text[0] == "`" else token.text
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def parse_definition(text: str) -> Definition:

@@ -44,14 +44,10 @@ def match_sessions(source: Any, loaded: Any) -> list[str]:
         if zone == "SYSTEM" and not same_system:
             zone = fixed
         try:
-            tell.execute(f"SET SESSION time_zone = {_quoted(zone)}")
+            tell.execute(f"SET SESSION time_zone = {loaded.escape(zone)}")
         except pymysql.MySQLError:  # the server has no named time zones
-            tell.execute(f"SET SESSION time_zone = {_quoted(fixed)}")
+            tell.execute(f"SET SESSION time_zone = {loaded.escape(fixed)}")
     return refused
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 @contextlib.contextmanager
@@ -113,13 +109,13 @@ def set_session(connection: Any, settings: Mapping[str, str]) -> list[str]:
                 refused.append(f"{name} = {value}: {reason}")
             if reason and name == "sql_mode":
                 known = _known_modes(cursor, value)
-                cursor.execute(f"SET SESSION sql_mode = {_quoted(known)}")
+                cursor.execute(f"SET SESSION sql_mode = {cursor.connection.escape(known)}")
     return refused
 
 
 def _refusal(cursor: Any, name: str, value: str) -> str:
     """Change a setting. Returns why the server refuses it, or ""."""
-    words = value if value.isdigit() else _quoted(value)
+    words = value if value.isdigit() else cursor.connection.escape(value)
     try:
         cursor.execute(f"SET SESSION {MYSQL.quote(name)} = {words}")
     except pymysql.MySQLError as error:

@@ -18,6 +18,7 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 # isort: split
 from sqlglot import exp
 
+from ...display import one_line
 from ..session import PLAIN, Session
 from ..snapshot import Refused
 from .dialect import DRIVER, MYSQL
@@ -85,7 +86,7 @@ def read_session(texts: Sequence[str]) -> Session:
         except Unsupported as error:
             head = text.split(None, 1)[0].upper() if text.split() else ""
             if head == "SET":
-                found.problem = found.problem or f"{_short(text)}: {error}"
+                found.problem = found.problem or f"{one_line(text, 80)}: {error}"
     return Session(
         tuple(texts),
         tuple(found.settings),
@@ -112,7 +113,7 @@ def _read(statement: Expr, text: str, found: _Found) -> None:
             found.assigned(name, "it was assigned from a result")
     # CALL, PREPARE and EXECUTE can assign any variable, so those that are not set later are unknown
     elif isinstance(statement, exp.Command) and statement.name.upper() in ("CALL", "EXECUTE"):
-        found.may_be_assigned(f"{_short(text)} may have assigned it")
+        found.may_be_assigned(f"{one_line(text, 80)} may have assigned it")
 
 
 def _temporary(table: exp.Table | None, found: _Found) -> None:
@@ -156,7 +157,7 @@ def _read_item(item: Expr, text: str, found: _Found) -> None:
         return
     reason = _why_not(value, found)
     if reason:
-        found.problem = found.problem or f"{_short(text)}: {reason}"
+        found.problem = found.problem or f"{one_line(text, 80)}: {reason}"
     else:
         found.settings.append(f"SET SESSION {name} = {Exact().generate(value)}")
         found.names.add(name)
@@ -175,11 +176,6 @@ def _why_not(value: Expr, found: _Found) -> str:
         if name is not None and name not in SERVER_FUNCTIONS:
             return f"the stored function {name.lower()} was called for it"
     return ""
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else f"{line[:80]} …"
 
 
 # A word of sql_mode that changes how values of keys are printed.
