@@ -20,7 +20,7 @@ from dj_sqlspy.paper.bundle import write_bundle
 from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_catalog
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.session import as_sent, set_session
-from tests.conftest import MYSQL_ROOT, drop_schemas
+from tests.conftest import MYSQL_ROOT, drop_schemas, user_schemas
 from tests.test_dump import bundle_of, cut, options, rows, same
 from tests.test_verify import as_text
 
@@ -357,3 +357,56 @@ def test_write_names_what_only_the_source_can_hold(
         )
     finally:
         drop_schemas(server, ["cross_lab"])
+
+
+@pytest.mark.parametrize("without", ["a view", "a function"])
+def test_the_rest_loads_without_what_a_server_refuses(
+    server: Server,
+    mariadb: Server,
+    without: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A view or function with a function that the target lacks is named; so is a view that needs it; the rest loads."""
+    refused = {
+        "a view": "CREATE VIEW cross_lab.needed AS SELECT a, GROUPING(a) AS g FROM cross_lab.t GROUP BY a WITH ROLLUP",
+        "a function": "CREATE FUNCTION cross_lab.needed(x INT) RETURNS INT DETERMINISTIC NO SQL RETURN IS_UUID(x)",
+    }[without]
+    reads = "a FROM cross_lab.needed" if without == "a view" else "cross_lab.needed(a) AS a FROM cross_lab.t"
+    make(
+        server,
+        "SET GLOBAL log_bin_trust_function_creators = ON",
+        "CREATE TABLE cross_lab.t (id INT PRIMARY KEY, a INT)",
+        "INSERT INTO cross_lab.t VALUES (1, 10), (2, 20), (3, 20)",
+        refused,
+        f"CREATE VIEW cross_lab.above AS SELECT {reads}",
+        "CREATE VIEW cross_lab.kept AS SELECT id FROM cross_lab.t",
+    )
+    statements = (f"SELECT {reads}", "SELECT * FROM cross_lab.above", "SELECT * FROM cross_lab.kept")
+    try:
+        with server.connect() as connection:
+            bundle = write_bundle(cut(server, *statements), tmp_path / "b", connection=connection)
+        bundle.dump(options(server))
+        own = bundle.verify(alone=True)
+        assert own.equal and {one.state for one in own.statements} == {"unchecked"}, as_text(own)
+        with pytest.raises(BundleError) as found:
+            bundle.restore(options(mariadb))
+        message = str(found.value)
+        assert "`cross_lab`.`needed`: its" in message and "`cross_lab`.`above`" in message, message
+        assert "nothing was loaded" in message and "--skip-refused" in message
+        assert "cross_lab" not in user_schemas(mariadb)
+        bundle.restore([*options(mariadb), "--skip-refused"])
+        same(server, mariadb, "SELECT * FROM cross_lab.t", "SELECT * FROM cross_lab.kept")
+        views = "SELECT table_name FROM information_schema.views WHERE table_schema = 'cross_lab'"
+        assert rows(mariadb, views) == [(b"kept",)]
+        functions = "SELECT 1 FROM information_schema.routines WHERE routine_schema = 'cross_lab'"
+        assert rows(mariadb, functions) == []
+        leave_mariadb_alone(monkeypatch)
+        report = bundle.verify()
+        assert report.equal and not report.complete, as_text(report)
+        assert [one.state for one in report.statements] == ["unchecked", "unchecked", "equal"]
+        assert "the view `cross_lab`.`above`, which this server refuses" in report.unchecked
+        assert "NOT ALL WAS CHECKED" in as_text(report)
+    finally:
+        drop_schemas(server, ["cross_lab"])
+        drop_schemas(mariadb, ["cross_lab"])
