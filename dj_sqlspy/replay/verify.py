@@ -194,8 +194,7 @@ def verify(
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         seconds["start a server"] = time.perf_counter() - clock
         with timed(seconds, "restore"):
-            options = stack.enter_context(backend_of(loaded).client_options(loaded))
-            bundle.restore([*options, "--skip-refused"])
+            bundle.load(loaded, private.datadir)
             backend_of(loaded).analyze(loaded, [table["name"] for table in manifest["tables"]])
         views = [view["name"] for view in manifest["views"]]
         lacking = backend_of(loaded).missing_tables(loaded, views) if views else []
