@@ -615,6 +615,27 @@ FEATURES: tuple[Feature, ...] = (
         ),
     ),
     Feature(
+        "views WITH ROLLUP",
+        ALL,
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY, kind VARCHAR(20), x INT)",
+            "INSERT INTO T VALUES (1, 'it''s', 1), (2, 'it''s', 2), (3, 'b', 4)",
+            "CREATE VIEW T_sums AS SELECT CONCAT(kind, 'rollup_group_item(') AS k, x + 1 AS y, SUM(x) * 2 AS s,"
+            " COUNT(*) AS n FROM T GROUP BY kind, x + 1 WITH ROLLUP",
+        ),
+        ("SELECT * FROM T_sums",),
+    ),
+    Feature(
+        "views WITH ROLLUP and GROUPING()",
+        (MYSQL,),
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY, kind VARCHAR(20), x INT)",
+            "INSERT INTO T VALUES (1, 'a', 1), (2, 'a', 2), (3, 'b', 4)",
+            "CREATE VIEW T_sums AS SELECT kind, GROUPING(kind) AS g, SUM(x) AS s FROM T GROUP BY kind WITH ROLLUP",
+        ),
+        ("SELECT * FROM T_sums",),
+    ),
+    Feature(
         "views that search texts",
         ALL,
         (
@@ -636,5 +657,27 @@ FEATURES: tuple[Feature, ...] = (
             "CREATE VIEW T_twice AS SELECT id, SCHEMA.twice(id) AS t FROM T",
         ),
         ("SELECT id, SCHEMA.twice(id) AS t FROM T", "SELECT t FROM T_twice WHERE id = 2"),
+    ),
+    Feature(
+        "a stored function that calls what MySQL does not have",
+        MARIADB,
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY)",
+            "INSERT INTO T VALUES (1), (2)",
+            "CREATE FUNCTION SCHEMA.T_named(x INT) RETURNS VARCHAR(9) DETERMINISTIC NO SQL BEGIN DECLARE y"
+            " VARCHAR(9) DEFAULT 'b'; RETURN NVL2(x, CONCAT('a', y), y); END",
+        ),
+        ("SELECT id, SCHEMA.T_named(id) AS t FROM T",),
+    ),
+    Feature(
+        "a stored function that calls what MariaDB does not have",
+        (MYSQL,),
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY)",
+            "INSERT INTO T VALUES (1), (2)",
+            "CREATE FUNCTION SCHEMA.T_named(x INT) RETURNS VARCHAR(40) DETERMINISTIC NO SQL BEGIN DECLARE y"
+            " BINARY(16) DEFAULT X'00112233445566778899AABBCCDDEEFF'; RETURN IF(x = 1, BIN_TO_UUID(y), 'none'); END",
+        ),
+        ("SELECT id, SCHEMA.T_named(id) AS t FROM T",),
     ),
 )

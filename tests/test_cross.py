@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import datajoint as dj
+import numpy as np
 import pytest
+from pymysql.converters import escape_string
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy import servers
@@ -20,7 +22,7 @@ from dj_sqlspy.paper.bundle import write_bundle
 from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_catalog
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.session import as_sent, set_session
-from tests.conftest import MYSQL_ROOT, drop_schemas
+from tests.conftest import MYSQL_ROOT, drop_schemas, user_schemas
 from tests.test_dump import bundle_of, cut, options, rows, same
 from tests.test_verify import as_text
 
@@ -168,6 +170,90 @@ def test_hidden_columns_of_datajoint_cross(
         others.insert1((4, "new"))
         assert len(rows(target, "SELECT 1 FROM cross_lab.animal WHERE _prov IS NOT NULL")) == 3
     assert bundle.verify().equal
+
+
+@pytest.mark.line("2.x")  # 0.14 has neither
+def test_stores_and_job_tables_of_datajoint_cross(
+    both: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in stores is fetched through the loaded tables. A queue of jobs, ``~~``, is bookkeeping and stays."""
+    source, target = both
+    monkeypatch.setenv("DJ_SQLSPY_HOME", str(tmp_path / "home"))
+    stores = {name: {"protocol": "file", "location": str(tmp_path / name)} for name in ("raw", "other")}
+    for name in stores:
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("it's")
+
+    def declared(server: Server) -> Any:
+        use_tls = None if server.tls else False
+        connection = dj.Connection(
+            server.host, server.user, server.password, port=server.port, use_tls=use_tls
+        )
+        # as in test_files: on MariaDB, DataJoint 2.3 hands the driver a dict
+        connection._conn.encoders[dict] = lambda value, _: f"'{escape_string(json.dumps(value))}'"
+        schema = dj.Schema("cross_lab", connection=connection)
+
+        @schema
+        class Recording(dj.Manual):
+            definition = """
+            recording : int32
+            ---
+            waves : <blob@raw>
+            notes : <attach@raw>
+            array : <npy@raw>
+            single : <object@raw>
+            extra=null : <blob@>
+            """
+
+        @schema
+        class Mean(dj.Computed):
+            definition = "-> Recording\n---\nmean : float64"
+
+            def make(self, key: Any) -> None:
+                self.insert1({**key, "mean": (Recording & key).fetch1("waves").mean()})
+
+        return Recording(), Mean()
+
+    with dj.config.override(stores={**stores, "default": "other"}):
+        recordings, means = declared(source)
+        for number in range(3):
+            recordings.insert1(
+                {
+                    "recording": number,
+                    "waves": np.arange(5.0) + number,
+                    "notes": str(tmp_path / "notes.txt"),
+                    "array": np.ones(3) * number,
+                    "single": str(tmp_path / "notes.txt"),
+                }
+            )
+        means.populate("recording < 2", reserve_jobs=True)
+        means.jobs.refresh()
+        assert rows(source, "SELECT recording FROM cross_lab.`~~mean`") == [(b"2",)] and len(means) == 2
+
+        def analysis(recordings: Any, means: Any) -> list[Any]:
+            one = recordings & "recording = 1"
+            return [
+                one.fetch1("waves").tolist(),
+                Path(one.fetch1("notes")).read_text(),
+                np.asarray(one.fetch1("array")).tolist(),
+                one.fetch1("single").read(),
+                one.fetch1("extra"),
+                (means & "recording < 2").to_dicts(),
+            ]
+
+        with sqlspy.export("paper", "fig"):
+            read = analysis(recordings, means)
+            means.jobs.to_dicts()
+        paper = sqlspy.Paper("paper", connection=recordings.connection)
+        bundle = paper.write(tmp_path / "b")
+        assert {file["store"] for file in bundle.manifest["files"]} == {"raw"}
+        bundle.dump(options(source))
+        bundle.restore(options(target))
+        found = rows(target, "SHOW TABLES FROM cross_lab")
+        assert [name for (name,) in found] == [b"__mean", b"recording", b"~lineage"]
+        assert analysis(*declared(target)) == read
+        assert bundle.verify().equal
 
 
 def digests(server: Server, manifest: Any, recorded: Any) -> dict[str, Any]:
@@ -357,3 +443,56 @@ def test_write_names_what_only_the_source_can_hold(
         )
     finally:
         drop_schemas(server, ["cross_lab"])
+
+
+@pytest.mark.parametrize("without", ["a view", "a function"])
+def test_the_rest_loads_without_what_a_server_refuses(
+    server: Server,
+    mariadb: Server,
+    without: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A view or function with a function that the target lacks is named; so is a view that needs it; the rest loads."""
+    refused = {
+        "a view": "CREATE VIEW cross_lab.needed AS SELECT a, GROUPING(a) AS g FROM cross_lab.t GROUP BY a WITH ROLLUP",
+        "a function": "CREATE FUNCTION cross_lab.needed(x INT) RETURNS INT DETERMINISTIC NO SQL RETURN IS_UUID(x)",
+    }[without]
+    reads = "a FROM cross_lab.needed" if without == "a view" else "cross_lab.needed(a) AS a FROM cross_lab.t"
+    make(
+        server,
+        "SET GLOBAL log_bin_trust_function_creators = ON",
+        "CREATE TABLE cross_lab.t (id INT PRIMARY KEY, a INT)",
+        "INSERT INTO cross_lab.t VALUES (1, 10), (2, 20), (3, 20)",
+        refused,
+        f"CREATE VIEW cross_lab.above AS SELECT {reads}",
+        "CREATE VIEW cross_lab.kept AS SELECT id FROM cross_lab.t",
+    )
+    statements = (f"SELECT {reads}", "SELECT * FROM cross_lab.above", "SELECT * FROM cross_lab.kept")
+    try:
+        with server.connect() as connection:
+            bundle = write_bundle(cut(server, *statements), tmp_path / "b", connection=connection)
+        bundle.dump(options(server))
+        own = bundle.verify(alone=True)
+        assert own.equal and {one.state for one in own.statements} == {"unchecked"}, as_text(own)
+        with pytest.raises(BundleError) as found:
+            bundle.restore(options(mariadb))
+        message = str(found.value)
+        assert "`cross_lab`.`needed`: its" in message and "`cross_lab`.`above`" in message, message
+        assert "nothing was loaded" in message and "--skip-refused" in message
+        assert "cross_lab" not in user_schemas(mariadb)
+        bundle.restore([*options(mariadb), "--skip-refused"])
+        same(server, mariadb, "SELECT * FROM cross_lab.t", "SELECT * FROM cross_lab.kept")
+        views = "SELECT table_name FROM information_schema.views WHERE table_schema = 'cross_lab'"
+        assert rows(mariadb, views) == [(b"kept",)]
+        functions = "SELECT 1 FROM information_schema.routines WHERE routine_schema = 'cross_lab'"
+        assert rows(mariadb, functions) == []
+        leave_mariadb_alone(monkeypatch)
+        report = bundle.verify()
+        assert report.equal and not report.complete, as_text(report)
+        assert [one.state for one in report.statements] == ["unchecked", "unchecked", "equal"]
+        assert "the view `cross_lab`.`above`, which this server refuses" in report.unchecked
+        assert "NOT ALL WAS CHECKED" in as_text(report)
+    finally:
+        drop_schemas(server, ["cross_lab"])
+        drop_schemas(mariadb, ["cross_lab"])

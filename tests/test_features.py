@@ -262,7 +262,8 @@ writes, dumps, loads it into each, and compares the results of statements.
 - **exact**: it is there as it was. Between MySQL and MariaDB that leaves out how rows are stored: row formats,
   compressed columns, indexes that are not used.
 - **translated**: what statements return is the same; `restore.sh` says what is not as in the source.
-- **refused**: `restore.sh` names it before anything is loaded. `MERGE` of MySQL is refused when the bundle is written.
+- **refused**: `restore.sh` names it before anything is loaded. With `--skip-refused` it loads the rest without refused
+  views and functions. `MERGE` of MySQL is refused when the bundle is written.
 - –: the source does not have it.
 """
 

@@ -6,11 +6,13 @@ Anything invalid is refused in a sentence, before anything is read, written or r
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import os
 import re
 import shutil
 import socket
+import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,7 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy import compat
+from dj_sqlspy.bundle import folder as bundle_folder
 from dj_sqlspy.bundle import reading
 from dj_sqlspy.bundle.folder import BundleFolder, check_place
 from dj_sqlspy.bundle.manifest import manifest_text
@@ -441,6 +444,26 @@ class Statements:
             "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE thread_id <> %s", (own,)
         )
         return [text for (text,) in found.fetchall()]
+
+
+@pytest.mark.parametrize("look", [lambda bundle: bundle.verify(alone=True), Bundle.inspect])
+def test_a_dump_does_not_fill_the_disk(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, look: Callable[[Bundle], Any]
+) -> None:
+    """A few lines of SQL that double a table again and again are stopped, while one of them runs."""
+    lines = gzip.decompress(bundle.dump_file.read_bytes()).decode().splitlines()
+    name = bundle.manifest["tables"][0]["name"].split(".")[0] + ".big"
+    doubling = [f"INSERT INTO {name} SELECT * FROM {name};"] * 40
+    made = [f"CREATE TABLE {name} (t LONGTEXT);", f"INSERT INTO {name} VALUES (REPEAT('x', 1000000));"]
+    place = lines.index("-- Rows.")
+    text = "\n".join([*lines[: place + 1], *made, *doubling, *lines[place + 1 :], ""])
+    bundle.dump_file.write_bytes(gzip.compress(text.encode()))
+    disk = shutil.disk_usage(tempfile.gettempdir())
+    more = 600 << 20  # a server takes some of it
+    monkeypatch.setattr(bundle_folder, "KEPT_FREE", disk.free - more)
+    monkeypatch.setattr(bundle_folder, "KEPT_PART", 1)
+    with pytest.raises(BundleError, match="nearly full"):
+        look(bundle)
 
 
 def test_the_account_that_loads_can_write_its_own_schemas_only(scratch: Server, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dj_sqlspy.cli import main
+from dj_sqlspy.cli import main, terminal
 from dj_sqlspy.display import Visible, as_text, one_line, short, visible
 from dj_sqlspy.journal import Journal
 from dj_sqlspy.replay.statements import ReplayReport, StatementResult
@@ -19,6 +20,10 @@ from tests.test_markup import CONTROL
 
 # nothing here depends on a server
 pytestmark = pytest.mark.flavor("mariadb")
+
+
+def test_examples() -> None:
+    assert doctest.testmod(terminal).failed == 0
 
 
 def obeyed(text: str) -> list[str]:

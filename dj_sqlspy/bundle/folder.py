@@ -25,8 +25,9 @@ import contextlib
 import getpass
 import hashlib
 import os
+import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +58,10 @@ FILES = texts.FILES | {
     f"{DUMP_FILE}.cksum",
     DIGESTS_FILE,
 }
+
+
+# What stays free on the disk of a private server: these bytes, or of a small disk this part.
+KEPT_FREE, KEPT_PART = 1 << 30, 1 / 20
 
 
 @dataclass(frozen=True, repr=False)
@@ -197,6 +202,35 @@ class BundleFolder:
         """
         return self._run("restore.sh", options)
 
+    def load(self, connection: Any, datadir: Path) -> None:
+        """Load the dump into a private server, without the views and functions that it refuses.
+
+        Parameters
+        ----------
+        connection : connection of the driver
+        datadir : Path
+            The server's folder. Loading stops before it has filled the disk (`KEPT_FREE`), since a dump of a few
+            kilobytes can make any number of rows.
+
+        Raises
+        ------
+        BundleError
+            If loading fails or stops.
+        """
+        backend = backend_of(connection)
+
+        def watch() -> None:
+            disk = shutil.disk_usage(datadir)
+            if disk.free < min(KEPT_FREE, disk.total * KEPT_PART):
+                backend.end_others(connection)
+                raise BundleError(
+                    f"Loading {self.dump_file}: the disk of {datadir} is nearly full, so it was stopped. If you trust"
+                    " the bundle, set TMPDIR to a folder on a larger disk."
+                )
+
+        with backend.client_options(connection) as options:
+            self._run("restore.sh", [*options, "--skip-refused"], watch)
+
     def report(self) -> Path:
         """Make ``report.html`` again, and the other texts for readers; what the manifest says is not changed.
 
@@ -208,7 +242,7 @@ class BundleFolder:
         texts.refresh(self.path, self.manifest)
         return self.path / texts.REPORT_FILE
 
-    def _run(self, script: str, options: Sequence[str]) -> str:
+    def _run(self, script: str, options: Sequence[str], watch: Callable[[], None] = lambda: None) -> str:
         if any(option.startswith(("--password=", "-p")) and option != "-p" for option in options):
             raise BundleError(
                 f"Running {script}: no password on a command line; use --defaults-extra-file=FILE."
@@ -236,7 +270,7 @@ class BundleFolder:
                     errors="replace",
                 )
             )
-            out, said = process.communicate()
+            out, said = _output(process, watch)
         if process.returncode:
             raise BundleError(
                 f"Running {self.path / script}: it ended with code {process.returncode}.\n{said.strip()}"
@@ -249,6 +283,14 @@ class BundleFolder:
         if version == __version__:
             return "Somebody changed it since. "
         return f"The bundle says that dj-sqlspy {version!r} wrote it, which you can install. "
+
+
+def _output(process: subprocess.Popen[str], watch: Callable[[], None]) -> tuple[str, str]:
+    """What a process prints. Until it ends, ``watch`` is called five times a second, and can raise."""
+    while True:
+        watch()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=0.2)
 
 
 def _password(script: str) -> str:

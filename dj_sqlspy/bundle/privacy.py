@@ -160,9 +160,8 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
     with (
         servers.private_server(flavor) as private,
         contextlib.closing(private.limited_to(schemas_of(manifest)).connect()) as connection,
-        backend_of(connection).client_options(connection) as options,
     ):
-        bundle.restore(options)
+        bundle.load(connection, private.datadir)
         with counting("columns looked at", progress) as told:
             found = inspect_tables(connection, manifest, told)
         findings = [*found.findings, *_files(bundle), *_structure(connection, manifest)]

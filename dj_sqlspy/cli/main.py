@@ -269,10 +269,9 @@ def _said_by_server(error: Exception) -> str | None:
 
 
 def _papers(options: argparse.Namespace) -> None:
-    from ..display import size_text
     from ..paper import papers
     from ..settings import get, home
-    from .terminal import log_in, print_table, time_text
+    from .terminal import log_in, print_table
 
     if get("schema"):
         log_in()
@@ -282,29 +281,42 @@ def _papers(options: argparse.Namespace) -> None:
         return
     rows = []
     for paper in found:
-        analyses = paper.analyses
-        starts = [analysis.started for analysis in analyses if analysis.started]
-        rows.append(
-            (
-                paper.name,
-                len(analyses),
-                sum(analysis.statements for analysis in analyses),
-                len(set().union(*paper.tables.values())),
-                size_text(sum(analysis.size for analysis in analyses)),
-                time_text(max(starts, default=None)),
-                "complete" if paper.complete else "INCOMPLETE",
-            )
-        )
+        with paper.read_once():
+            rows.append(_summary(paper))
     print_table(
         ("paper", "analyses", "statements", "tables", "size", "last run", "record"), rows, right=(1, 2, 3, 4)
     )
 
 
-def _show(options: argparse.Namespace) -> None:
+def _summary(paper: Any) -> tuple[str | int, ...]:
     from ..display import size_text
-    from .terminal import paper_of, print_table, time_text
+    from .terminal import time_text
+
+    analyses = paper.analyses
+    starts = [analysis.started for analysis in analyses if analysis.started]
+    return (
+        paper.name,
+        len(analyses),
+        sum(analysis.statements for analysis in analyses),
+        len(set().union(*paper.tables.values())),
+        size_text(sum(analysis.size for analysis in analyses)),
+        time_text(max(starts, default=None)),
+        "complete" if paper.complete else "INCOMPLETE",
+    )
+
+
+def _show(options: argparse.Namespace) -> None:
+    from .terminal import paper_of
 
     paper = paper_of(options, server=False)
+    with paper.read_once():
+        _print_paper(paper, options.statements)
+
+
+def _print_paper(paper: Any, with_statements: bool) -> None:
+    from ..display import size_text
+    from .terminal import print_table, time_text
+
     paper.require_any()
     tables = paper.tables
     rows = [
@@ -327,7 +339,7 @@ def _show(options: argparse.Namespace) -> None:
     )
     statements = paper.statements
     servers = sorted({statement.server for statement in statements if statement.server})
-    if options.statements:
+    if with_statements:
         columns: dict[str, Callable[[Any], Any]] = {
             "#": lambda s: s.number,
             "analysis": lambda s: s.analysis,

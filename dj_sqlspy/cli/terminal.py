@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import datajoint
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -83,14 +84,15 @@ def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
     """Print a table as wide as the terminal: statements are cut, and other text takes several lines."""
-    console = Console(soft_wrap=not sys.stdout.isatty())
-    if not console.is_terminal:
-        console.width = 10_000
+    console = Console()
     texts = [
         [f"{cell:,}" if isinstance(cell, int) else one_line(str(cell), _LONGEST) for cell in row]
         for row in rows
     ]
-    if "statement" in headings and console.is_terminal:
+    if not console.is_terminal:  # where nothing is cut, and thousands of rows are soon written
+        print("\n".join(_lines(headings, texts, right)))
+        return
+    if "statement" in headings:
         place = headings.index("statement")
         others = [p for p in range(len(headings)) if p != place]
         widths = [max(len(headings[p]), *(len(row[p]) for row in texts)) for p in others] if texts else []
@@ -111,6 +113,24 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: S
     for row in texts:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _lines(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[str]:
+    """The lines that rich would print for a table, which takes it 3 seconds for 1,000 rows.
+
+    >>> list(_lines(("name", "rows"), [("a", "12")], right=(1,)))
+    ['name  rows', 'a       12']
+    """
+    widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
+    for place in right if rows else ():
+        edges = (place == 0) + (place == len(headings) - 1)  # rich adds a space to numbers there
+        widths[place] = max(widths[place], edges + max(len(row[place]) for row in rows))
+    for line in (headings, *rows):
+        cells = zip(line, widths, range(len(line)), strict=True)
+        yield "  ".join(
+            " " * (width - cell_len(text)) + text if place in right else set_cell_size(text, width)
+            for text, width, place in cells
+        )
 
 
 def time_text(when: datetime | None) -> str:

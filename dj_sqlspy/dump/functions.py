@@ -10,37 +10,12 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from ..rules import ROUTINE
-from ..servers.mysql import interpreted as interpreted  # before anything that imports sqlglot
-
-# isort: split
-from sqlglot import exp
-
-from ..servers.mysql.functions import SERVER_FUNCTIONS
-from ..servers.mysql.syntax import Unsupported, parse
+from ..servers.mysql.probes import called
 from ..shapes import lift
 from ..slices import Slice
 from .views import Views, named, needed_views
 
 Name = tuple[str, str]
-
-
-def called(sql: str, schema: str | None) -> set[Name]:
-    """Schema and name of each stored function that a statement calls. The default schema is ``schema``.
-
-    >>> called("SELECT lab.twice(x), UPPER(y), thrice(x) FROM t", "own") == {("lab", "twice"), ("own", "thrice")}
-    True
-    """
-    try:
-        statement = parse(sql)
-    except Unsupported:  # lineage has reported it
-        return set()
-    found = set()
-    for node in statement.find_all(exp.Anonymous):
-        if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
-            found.add((node.parent.this.name, node.name))
-        elif schema and node.name.upper() not in SERVER_FUNCTIONS:
-            found.add((schema, node.name))
-    return found
 
 
 def called_functions(cut: Slice) -> list[Name]:

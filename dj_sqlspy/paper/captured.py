@@ -7,7 +7,8 @@ complete. It reads journals, and writes none. With the setting ``sqlspy.schema``
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -55,6 +56,7 @@ class Captured:
         self._connection = connection
         self._only = None if analyses is None else {encode_name(one) for one in listed(analyses)}
         self._read: tuple[object, list[Run]] = (None, [])
+        self._held = False
         self._shared = sharedlog.Reader(name)
 
     def __repr__(self) -> str:
@@ -75,6 +77,8 @@ class Captured:
     @property
     def runs(self) -> list[Run]:
         """The newest run of each analysis; read again only if a file has changed."""
+        if self._held:
+            return self._read[1]
         chosen = self._shared.combined(self.newest(), lambda: self.connection, self._only)
         places = [folder for run in chosen for folder in run if folder.is_dir()]
         files = [path for folder in places for path in sorted(folder.iterdir())]
@@ -84,6 +88,16 @@ class Captured:
         if state != self._read[0]:
             self._read = (state, [read_run(*run) for run in chosen])
         return self._read[1]
+
+    @contextmanager
+    def read_once(self) -> Iterator[None]:
+        """In a block, do not look for new records, which takes long where a home has thousands of analyses."""
+        _ = self.runs
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
 
     def newest(self) -> dict[str, Path]:
         """The newest run of each analysis in this home, by the encoded name of the analysis."""

@@ -178,7 +178,7 @@ def _measured(
             f"Running statement {about['numbers'][0]}: the server is gone ({error})."
         ) from error
     except (Refused, Interrupted) as error:
-        unknown = isinstance(error, Refused) and error.unknown
+        unknown = isinstance(error, Refused) and (error.unknown or error.missing)
         return {**about, "error": str(error), "unknown": unknown}
     ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
     about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}

@@ -190,9 +190,11 @@ def verify(
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         seconds["start a server"] = time.perf_counter() - clock
         with timed(seconds, "restore"):
-            bundle.restore(stack.enter_context(backend_of(loaded).client_options(loaded)))
+            bundle.load(loaded, private.datadir)
             backend_of(loaded).analyze(loaded, [table["name"] for table in manifest["tables"]])
-        alike = private.flavor == manifest["server"]["flavor"]
+        views = [view["name"] for view in manifest["views"]]
+        lacking = backend_of(loaded).missing_tables(loaded, views) if views else []
+        alike = private.flavor == manifest["server"]["flavor"] and not lacking
         catalog = read_catalog(loaded, manifest)
         told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))
         report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)), notes=told)
@@ -207,7 +209,9 @@ def verify(
             report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress, alike)
         else:
             report = _with_source(report, bundle, catalog, opened, loaded, recorded, progress, alike)
-        report = replace(report, notes=(*report.notes, *received_note(manifest, report.statements)))
+        unchecked = (*report.unchecked, *(f"the view {name}, which this server refuses" for name in lacking))
+        notes = (*report.notes, *received_note(manifest, report.statements))
+        report = replace(report, notes=notes, unchecked=unchecked)
         if not alike:
             note = f"The source ran on {manifest['server']['version']}, and this was checked on {private.version}."
             report = replace(report, notes=(*report.notes, note))

@@ -140,6 +140,9 @@ class Backend(Protocol):
     def read_catalog(self, connection: Any, schemas: Iterable[str]) -> Catalog:
         """The catalog of schemas and of those that they refer to."""
 
+    def end_others(self, connection: Any) -> None:
+        """End what the account's other connections are doing."""
+
     def missing_tables(self, connection: Any, names: Sequence[str]) -> list[str]:
         """Full names of the tables and views that the account does not see."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .tables import Table
 
@@ -27,11 +28,20 @@ class View:
     definition: str
 
 
+class Thing(NamedTuple):
+    """A table, view, function or sequence: its ``kind`` (as in DROP) and names."""
+
+    kind: str
+    schema: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Created:
     """The statement that creates a table, view, function or sequence, with its ``kind`` (as in DROP) and names.
 
-    ``before`` are statements that set the session for it.
+    ``before`` are statements that set the session for it. ``needs`` are the views and functions that it reads or calls.
+    ``calls`` are the calls of the server's functions in the body of a function, with NULL for its variables.
     """
 
     kind: str
@@ -39,6 +49,23 @@ class Created:
     name: str
     sql: str
     before: tuple[str, ...] = ()
+    needs: tuple[Thing, ...] = ()
+    calls: tuple[str, ...] = ()
+
+    @property
+    def thing(self) -> Thing:
+        return Thing(self.kind, self.schema, self.name)
+
+
+class Demand(NamedTuple):
+    """What a server must support, in words, and a query that then returns a row (none: no such server does).
+
+    ``of`` is the view or function that a server without it can go without.
+    """
+
+    what: str
+    query: str = ""
+    of: Thing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +81,7 @@ class Structure:
         Statements to run after the rows are loaded.
     collations : tuple of tuples of str
         A collation, then its replacements, the best first; none if such servers have nothing equal.
-    demands : tuple of (str, str)
-        What a server must support, in words, and a query that then returns a row.
+    demands : tuple of Demand
     refused : tuple of str
         Why no such server can load the slice, in words.
     notes : tuple of str
@@ -66,7 +92,7 @@ class Structure:
     created: tuple[Created, ...]
     finish: tuple[str, ...] = ()
     collations: tuple[tuple[str, ...], ...] = ()
-    demands: tuple[tuple[str, str], ...] = ()
+    demands: tuple[Demand, ...] = ()
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..errors import LineageError
@@ -150,8 +151,26 @@ def tables(sql: str, database: str = "") -> set[tuple[str, str]]:
     >>> sorted(tables("SELECT * FROM `lab`.`a` JOIN (SELECT 'FROM x' FROM b) y USING (n)", "mine"))
     [('lab', 'a'), ('mine', 'b')]
     """
-    tokens = _tokens(sql) or []
-    return {(name.schema or database, name.table) for name in _tables(tokens) if name is not None}
+    return {(name.schema or database, name.table) for name in _names(_without_values(sql))}
+
+
+# Quoted names and comments, or a number or string that stands for itself.
+_KEPT_OR_VALUE = re.compile(r"""(`[^`]*`|"[^"]*"|/\*.*?\*/|--[^\n]*|#[^\n]*)|'[^']*'|\b\d+\b""", re.DOTALL)
+
+
+def _without_values(sql: str) -> str:
+    """A text with 0 for its numbers and strings, so that statements that differ in these are looked at once.
+
+    >>> _without_values("SELECT a1 FROM `t 1` WHERE b = 15 AND c = 'it' -- it's 2")
+    "SELECT a1 FROM `t 1` WHERE b = 0 AND c = 0 -- it's 2"
+    """
+    return sql if "\\" in sql else _KEPT_OR_VALUE.sub(lambda match: match[1] or "0", sql)
+
+
+@lru_cache(maxsize=10_000)
+def _names(sql: str) -> frozenset[_Name]:
+    """The names of the tables that a query reads, of those that are told."""
+    return frozenset(name for name in _tables(_tokens(sql) or []) if name is not None)
 
 
 # --- tokens ---------------------------------------------------------------------------------------------------

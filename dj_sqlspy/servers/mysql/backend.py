@@ -38,6 +38,7 @@ class MySQLBackend:
     locked = staticmethod(session.locked)
     stream = staticmethod(session.stream)
     told = staticmethod(told)
+    end_others = staticmethod(session.end_others)
     missing_tables = staticmethod(structure.missing_tables)
     texts_of = staticmethod(literals.texts_of)
     without_names = staticmethod(literals.without_names)

@@ -24,6 +24,7 @@ from ..catalog import Catalog
 from ..columns import Column
 from ..snapshot import Refused
 from ..tables import ForeignKey, Table
+from .definition import without_rollup_calls
 from .dialect import MYSQL
 from .told import text_of, told
 
@@ -306,7 +307,7 @@ def _views(cursor: Any, schemas: Sequence[str]) -> dict[tuple[str, str], str]:
                 cursor.execute(f"SHOW CREATE VIEW {MYSQL.full_name(schema, table)}")
                 found = _VIEW.fullmatch(text_of(cursor.fetchone()[1]))
                 views[schema, table] = found[1] if found else sql
-    return views
+    return {name: without_rollup_calls(sql) for name, sql in views.items()}
 
 
 def _row_ends(cursor: Any, schemas: Sequence[str]) -> dict[tuple[str, str], str]:

@@ -356,3 +356,37 @@ def without_comments(definition: Definition) -> Definition:
     columns = tuple(replace(column, clauses=tuple(kept(column.clauses))) for column in definition.columns)
     options = {name: value for name, value in definition.options.items() if name != "COMMENT"}
     return replace(definition, columns=columns, options=options)
+
+
+# ---------------------------------------------------------------- views
+
+# Functions inside MySQL that its text of a view WITH ROLLUP shows, although no server can call them.
+_ROLLUP = ("rollup_group_item", "rollup_sum_switcher")
+
+
+def without_rollup_calls(view: str) -> str:
+    """The definition of a view without MySQL's inner functions for ROLLUP; each becomes its first argument.
+
+    >>> without_rollup_calls("select rollup_group_item(`t`.`a`,0) AS `a`,rollup_sum_switcher(sum(`t`.`b`)) AS `s`")
+    'select `t`.`a` AS `a`,sum(`t`.`b`) AS `s`'
+    """
+    if not any(name in view for name in _ROLLUP):
+        return view
+    kept: list[Token] = []
+    inner: list[bool] = []  # for each open parenthesis, whether it is that of such a function
+    behind = False  # whether the first argument of one of these has ended
+    for token in tokens_of(view):
+        if token.text == "(":
+            inner.append(bool(kept) and kept[-1].text in _ROLLUP and not behind)
+            if inner[-1]:
+                space = kept.pop().space
+                kept.append(Token(space, ""))
+                continue
+        elif token.text == ")" and inner.pop():
+            behind = False
+            continue
+        elif token.text == "," and inner and inner[-1]:
+            behind = True
+        if not behind:
+            kept.append(token)
+    return text_of(kept)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ..catalog import Catalog
 from ..columns import BINARY_TYPES, INTEGER_TYPES, TEXT_TYPES, Column
+from ..source import Created, Thing
 from ..tables import Table
 from . import interpreted as interpreted  # before anything that imports sqlglot
 
@@ -67,6 +68,43 @@ def of_expression(expression: str, columns: Iterable[Column], target: Flavor) ->
     """Asks whether a server takes an expression over the columns of a table."""
     rows = no_rows(columns, target)
     return f"SELECT COUNT(*) FROM (SELECT {expression} AS e FROM ({rows}) AS t) AS u WHERE FALSE"
+
+
+def of_call(call: str) -> str:
+    """Asks whether a server has a function, by a call with constant arguments."""
+    return f"SELECT COUNT(*) FROM (SELECT {call} AS e) AS t WHERE FALSE"
+
+
+def called(sql: str, schema: str | None) -> set[tuple[str, str]]:
+    """Schema and name of each stored function that a statement calls. The default schema is ``schema``.
+
+    >>> called("SELECT lab.twice(x), UPPER(y), thrice(x) FROM t", "own") == {("lab", "twice"), ("own", "thrice")}
+    True
+    """
+    try:
+        statement = parse(sql)
+    except Unsupported:  # lineage has reported it
+        return set()
+    found = set()
+    for node in statement.find_all(exp.Anonymous):
+        if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
+            found.add((node.parent.this.name, node.name))
+        elif schema and node.name.upper() not in SERVER_FUNCTIONS:
+            found.add((schema, node.name))
+    return found
+
+
+def reads(view: Table, catalog: Catalog, functions: Iterable[Created]) -> tuple[Thing, ...]:
+    """The views that a view reads, and those of some functions that it calls."""
+    try:
+        query = parse(view.view_sql or "")
+    except Unsupported:  # of which lineage has told already
+        return ()
+    names = {(table.db or None, table.name) for table in query.find_all(exp.Table)}
+    found = [catalog.find(schema, name, view.schema) for schema, name in sorted(names, key=repr)]
+    views = [Thing("VIEW", one.schema, one.name) for one in found if one is not None and one.is_view]
+    calls = called(view.view_sql or "", view.schema)
+    return (*views, *(one.thing for one in functions if (one.schema, one.name) in calls))
 
 
 def of_view(view: Table, catalog: Catalog, target: Flavor) -> str | None:

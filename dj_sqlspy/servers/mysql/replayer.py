@@ -30,9 +30,7 @@ class MySQLReplayer:
     """
 
     def __init__(self, *connections: Any) -> None:
-        asked = [reads_only(connection) for connection in connections]
-        self._gate = Gate(lambda schema, name: all(known(schema, name) for known in asked))
-        self._keepers = [(connection, Keeper(connection)) for connection in connections]
+        self._sides = [(one, Keeper(one), Gate(reads_only(one))) for one in connections]
 
     def digest(
         self,
@@ -64,14 +62,15 @@ class MySQLReplayer:
             If the gate or the server refuses it.
         Interrupted, ConnectionLost
         """
-        keeper = next(keeper for one, keeper in self._keepers if one is connection)
+        keeper, gate = next((keeper, gate) for one, keeper, gate in self._sides if one is connection)
         session = keeper.session(state)
         if session.problem:
             raise Refused(f"its session cannot be set again: {session.problem}", unknown=True)
+        modes = session.modes if own else frozenset()
         try:
-            self._gate.require(sql, session.modes if own else frozenset())
+            gate.require(sql, modes)
         except Unsupported as error:
-            raise Refused(f"it is not sent: {error}") from error
+            raise Refused(f"it is not sent: {error}", unknown=_reads_with_functions(sql, modes)) from error
         with told():
             keeper.use(session, rewritten=not own)
         require_reading(connection)
@@ -79,6 +78,15 @@ class MySQLReplayer:
 
     def close(self) -> None:
         """Restore the connections' own settings."""
-        for _, keeper in self._keepers:
+        for _, keeper, _ in self._sides:
             with told():
                 keeper.use(PLAIN, rewritten=False)
+
+
+def _reads_with_functions(sql: str, modes: frozenset[str]) -> bool:
+    """Whether a text only reads if its stored functions do, which a server may not have."""
+    try:
+        Gate(lambda schema, name: True).require(sql, modes)
+    except Unsupported:
+        return False
+    return True

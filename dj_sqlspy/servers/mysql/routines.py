@@ -7,16 +7,22 @@ may not be in the slice. The text of the function decides, because NO SQL and RE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from . import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
+from sqlglot import exp
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
+
 from ..snapshot import Refused
-from ..source import Created
+from ..source import Created, Thing
 from .dialect import MYSQL
 from .functions import SERVER_FUNCTIONS
 from .gate import ReadsOnly
-from .syntax import Unsupported, tokens_of
+from .syntax import Exact, Unsupported, parse, tokens_of
 from .told import text_of, told
 
 Name = tuple[str, str]
@@ -113,7 +119,52 @@ def _add(cursor: Any, name: Name, found: dict[Name, Created | str], above: tuple
         f"SET SESSION sql_mode = '{','.join(sorted(modes & _MODES))}', collation_connection = {collation}"
     )
     sql = f"CREATE {text[tokens[start].start :]}"
-    found[name] = Created("FUNCTION", schema, function, sql, (settings,))
+    needs = tuple(Thing("FUNCTION", *other) for other in others)
+    calls = tuple(
+        _calls(
+            text,
+            tokens[start + 2 :],
+            modes & {"ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"},
+            {other.lower() for _, other in others},
+        )
+    )
+    found[name] = Created("FUNCTION", schema, function, sql, (settings,), needs, calls)
+
+
+def _calls(text: str, tokens: Sequence[Token], modes: set[str], stored: Collection[str]) -> Iterator[str]:
+    """The calls in the body of a function, with NULL for its variables and for calls of stored functions.
+
+    Types with a length look like calls; no server answers these.
+
+    >>> text = "RETURN NVL2(z, LEFT(twice(u), 3), 'x')"
+    >>> list(_calls(text, tokens_of(text), set(), {"twice"}))
+    ["NVL2(NULL, LEFT(NULL, 3), 'x')", 'LEFT(NULL, 3)']
+    """
+    for place, token in enumerate(tokens[1:]):
+        if token.token_type != TokenType.L_PAREN:
+            continue
+        start = place - 2 if place > 1 and tokens[place - 1].token_type == TokenType.DOT else place
+        try:
+            query = parse(f"SELECT {text[tokens[start].start : _closing(tokens, place + 1).end + 1]}", modes)
+        except Unsupported:
+            continue
+        for node in list(query.find_all(exp.Column, exp.Anonymous)):
+            if isinstance(node, exp.Column) or node.name.lower() in stored:
+                whole = node.parent if isinstance(node.parent, exp.Dot) else node
+                whole.replace(exp.Null())
+        call = query.expressions[0]
+        if isinstance(call, (exp.Func, exp.Dot)) and not query.find(exp.Parameter, exp.SessionParameter):
+            yield call.sql(dialect=Exact, comments=False)
+
+
+def _closing(tokens: Sequence[Token], opening: int) -> Token:
+    """The token with the parenthesis that closes another; the last one if none does."""
+    depth = 0
+    for token in tokens[opening:]:
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+        if depth == 0:
+            return token
+    return tokens[-1]
 
 
 def _shown(cursor: Any, schema: str, name: str) -> tuple[str | None, set[str], str]:

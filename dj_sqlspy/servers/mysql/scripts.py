@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 from ...version import __version__
-from ..source import Rows, Schema, Source, Structure
+from ..source import Demand, Rows, Schema, Source, Structure, Thing
 from ..tables import ForeignKey, Table
 from .checksums import row_checksum
 from .collations import NAMES
@@ -80,13 +80,14 @@ def restore_script(
 ) -> str:
     """The text of ``restore.sh``; the arguments are those of `dump_script`."""
     counts = [(part.table.schema, part.table.name, str(part.rows)) for part in (*rows, *source.lineage)]
-    _, other = source.structures
+    own, other = source.structures
     return _fill(
         "restore.sh",
         title=_one_line(title),
         tables=_calls(counts),
         schemas=_calls((schema.name,) for schema in source.schemas),
         views=_calls((view.schema, view.name) for view in source.views),
+        needs=_calls([_named(one.thing), *map(_named, one.needs)] for one in own.created if one.needs),
         foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys),
         source=NAMES[source.flavor],
         other=NAMES[other.flavor],
@@ -101,7 +102,8 @@ def restore_script(
 def _demands(structure: Structure) -> str:
     """Shell functions with what servers of a flavor must support, and what is changed for them."""
     name = NAMES[structure.flavor]
-    demands = [*((what, "") for what in structure.refused), *structure.demands]
+    asked = [*map(Demand, structure.refused), *structure.demands]
+    demands = [[what, query, *([_named(of)] if of else [])] for what, query, of in asked]
     collations = [words for words in structure.collations if len(words) > 1]
     parts = {
         f"demands_of_{name}": _calls(demands),
@@ -123,11 +125,16 @@ def _structure_text(structure: Structure, schemas: Iterable[Schema]) -> str:
         name = MYSQL.quote(schema.name)
         lines.append(f"CREATE DATABASE IF NOT EXISTS {name}{text if schema.collation in known else ''};")
     for one in structure.created:
-        thing = MYSQL.string(f"{one.kind} {MYSQL.full_name(one.schema, one.name)}")
+        thing = _named(one.thing)
         sql = f"DELIMITER ;;\n{one.sql};;\nDELIMITER ;" if one.kind == "FUNCTION" else f"{one.sql};"
         before = [f"{setting};" for setting in one.before]
         lines += [f"-- begin {thing}", f"USE {MYSQL.quote(one.schema)};", *before, sql, f"-- made {thing}"]
     return "\n".join(lines)
+
+
+def _named(thing: Thing) -> str:
+    """The name of what is created, as it stands in the comments before and after that."""
+    return MYSQL.string(f"{thing.kind} {MYSQL.full_name(thing.schema, thing.name)}")
 
 
 def _finish_text(structure: Structure) -> str:
@@ -242,6 +249,7 @@ _HOLES = {
     "tables": _CALLS,
     "schemas": _CALLS,
     "views": _CALLS,
+    "needs": _CALLS,
     "foreign_keys": _CALLS,
     "demands": rf"{_LISTS}(?:\n+{_LISTS})*",
     "source": "(?:MySQL|MariaDB)",

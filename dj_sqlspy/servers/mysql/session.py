@@ -13,6 +13,7 @@ from typing import Any
 import pymysql
 from pymysql.cursors import SSCursor
 
+from ..snapshot import Refused
 from .collations import Flavor, becomes, is_near
 from .dialect import MYSQL
 from .snapshot import begin, told
@@ -189,3 +190,12 @@ def stream(connection: Any, sql: str, arguments: Sequence[Any]) -> Iterator[tupl
     with told(), connection.cursor(SSCursor) as cursor:
         cursor.execute(sql, arguments)
         yield from cursor
+
+
+def end_others(connection: Any) -> None:
+    """End what the account's other connections are doing. For that it needs no privilege."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()")
+        for (number,) in cursor.fetchall():
+            with contextlib.suppress(Refused), told():  # it has ended
+                cursor.execute(f"KILL {int(number)}")

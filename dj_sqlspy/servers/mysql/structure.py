@@ -16,13 +16,13 @@ from ...names import split_full_name
 from ..catalog import Catalog
 from ..dialect import LIST_BYTES
 from ..snapshot import Refused
-from ..source import Created, Rows, Schema, Source, Structure, View
+from ..source import Created, Demand, Rows, Schema, Source, Structure, Thing, View
 from ..tables import Table
 from . import routines
 from .collations import NEARLY, Flavor, becomes, is_near
 from .definition import Definition, parse_definition, without_comments
 from .dialect import MYSQL
-from .probes import of_view
+from .probes import of_call, of_view, reads
 from .snapshot import flavor_of, told
 from .translate import translate
 from .translated import Translated
@@ -97,7 +97,11 @@ def read_source(
             for target in (flavor, _OTHER[flavor])
         }
         sequences = _sequences(cursor, translated[flavor])
-        asked = _asked(cursor, flavor, translated, seen, catalog)
+        made = [
+            *functions,
+            *(_create_view(view, literals[view.full_name], catalog, functions) for view in seen),
+        ]
+        asked = _asked(cursor, flavor, translated, functions, seen, catalog)
         names = {table.schema for table in (*described, *seen)}
         names |= {one.schema for one in (*functions, *sequences)}
         schemas = _schemas(cursor, sorted(names))
@@ -110,8 +114,8 @@ def read_source(
             schemas,
             work,
             sequences if target == "mariadb" else [],
-            functions,
-            [(view, literals[view.full_name]) for view in seen],
+            made,
+            literals,
             late,
             asked[target],
         )
@@ -176,15 +180,15 @@ def _structure(
     schemas: Sequence[Schema],
     work: Sequence[Translated],
     sequences: Sequence[Created],
-    functions: Sequence[Created],
-    views: Sequence[tuple[Table, str]],
+    made: Sequence[Created],
+    literals: Mapping[str, str],
     late: Sequence[str],
-    asked: Asked,
+    asked: Sequence[Demand],
 ) -> Structure:
     """The structure for servers of a flavor.
 
-    ``views`` are given with the collations of their texts.
-    ``late`` names columns with TIMESTAMPs after 2038. ``asked`` are probes of expressions and views.
+    ``made`` are functions and views, ``literals`` the collations of the texts of views.
+    ``late`` names columns with TIMESTAMPs after 2038. ``asked`` are probes of expressions, views and functions.
     """
     created = [*sequences]
     finish = []
@@ -193,21 +197,22 @@ def _structure(
         created.append(Created("TABLE", one.table.schema, one.table.name, text, tuple(one.before)))
         if one.finish:
             finish.append(f"ALTER TABLE {one.table.full_name}\n  " + ",\n  ".join(one.finish))
-    created += functions
-    created += [_create_view(view, literals) for view, literals in views]
+    created += made
     refused = [text for one in work for text in one.refused]
-    demands = [*(demand for one in work for demand in one.demands), *asked]
+    demands = [*(Demand(*demand) for one in work for demand in one.demands), *asked]
     for what in late:
         if target == "mysql":
             refused.append(what)
         else:
-            demands.append((what, "SELECT 1 FROM DUAL WHERE FROM_UNIXTIME(4102444800) IS NOT NULL"))
+            demands.append(Demand(what, "SELECT 1 FROM DUAL WHERE FROM_UNIXTIME(4102444800) IS NOT NULL"))
     collations = {column.collation for one in work for column in one.table.columns}
     collations |= {one.table.collation for one in work} | {schema.collation for schema in schemas}
-    for view, literals in views:
-        collations.add(literals)
-        if not becomes(literals, source, target):
-            refused.append(f"{view.full_name}: the collation {literals} of its texts")
+    for view in made:
+        own = literals.get(MYSQL.full_name(view.schema, view.name)) if view.kind == "VIEW" else None
+        collations.add(own)
+        if own and not becomes(own, source, target):
+            name = MYSQL.full_name(view.schema, view.name)
+            demands.append(Demand(f"{name}: the collation {own} of its texts", of=view.thing))
     alike = {name: becomes(name, source, target) for name in sorted(filter(None, collations))}
     notes = [note for one in work for note in one.notes]
     notes += [
@@ -226,24 +231,29 @@ def _structure(
     )
 
 
-Asked = list[tuple[str, str]]  # in words what a server must take, and the query that asks it
-
-
 def _asked(
     cursor: Any,
     source: Flavor,
     translated: Mapping[Flavor, Sequence[Translated]],
+    functions: Iterable[Created],
     views: Iterable[Table],
     catalog: Catalog,
-) -> dict[Flavor, Asked]:
-    """The probes of expressions and views for servers of each flavor.
+) -> dict[Flavor, list[Demand]]:
+    """The probes of expressions, functions and views for servers of each flavor.
 
     One that the source itself does not answer tells nothing of others: it has what is asked about.
     """
     asked = {
-        target: [question for one in work for question in one.asked] for target, work in translated.items()
+        target: [Demand(*question) for one in work for question in one.asked]
+        for target, work in translated.items()
     }
-    asked[source] = [question for question in asked[source] if _answers(cursor, question[1])]
+    asked[source] = [question for question in asked[source] if _answers(cursor, question.query)]
+    for function in functions:
+        name = MYSQL.full_name(function.schema, function.name)
+        calls = [Demand(f"{name}: its {call}", of_call(call), function.thing) for call in function.calls]
+        calls = [question for question in calls if _answers(cursor, question.query)]
+        for questions in asked.values():
+            questions += calls
     for view in views:
         own = of_view(view, catalog, source)
         if own is None or not _answers(cursor, own):
@@ -251,7 +261,8 @@ def _asked(
         for target, questions in asked.items():
             probe = own if target == source else of_view(view, catalog, target)
             if probe is not None:
-                questions.append((f"{view.full_name}: its definition", probe))
+                thing = Thing("VIEW", view.schema, view.name)
+                questions.append(Demand(f"{view.full_name}: its definition", probe, thing))
     return asked
 
 
@@ -264,7 +275,7 @@ def _answers(cursor: Any, query: str) -> bool:
     return bool(cursor.fetchall())
 
 
-def _create_view(view: Table, collation: str) -> Created:
+def _create_view(view: Table, collation: str, catalog: Catalog, functions: Iterable[Created]) -> Created:
     """CREATE VIEW with column names, which MySQL's information_schema leaves out of the definition."""
     names = MYSQL.columns(column.name for column in view.columns)
     sql = f"CREATE SQL SECURITY INVOKER VIEW {MYSQL.quote(view.name)} ({names}) AS {view.view_sql}"
@@ -274,6 +285,7 @@ def _create_view(view: Table, collation: str) -> Created:
         view.name,
         sql,
         (f"SET SESSION sql_mode = '', collation_connection = {collation}",),
+        reads(view, catalog, functions),
     )
 
 

@@ -13,6 +13,7 @@ options=() # all others
 ask=
 jobs=1
 engine=mysqldump
+skip= # whether restore.sh leaves out views and functions that the server refuses
 workers=() # process groups that run beside this one
 lacking=   # an option whose value is the next word
 for option in "$@"; do
@@ -24,6 +25,7 @@ for option in "$@"; do
         --help) usage && exit 0 ;;
         --jobs=*) jobs=${option#*=} ;;
         --engine=*) engine=${option#*=} ;;
+        --skip-refused) skip=yes ;;
         --file=*) file=${option#*=} ;;
         --defaults-file=* | --defaults-extra-file=* | --defaults-group-suffix=* | --login-path=* | --no-defaults)
             first+=("$option") ;;

@@ -7,8 +7,9 @@
 #     bash restore.sh --host=HOST --port=PORT --user=NAME -p
 #     bash restore.sh --defaults-extra-file=FILE
 #
-# --file=FILE loads another file. All other options are passed to mysql. The environment variable MYSQL names this
-# program if it is not on PATH.
+# --file=FILE loads another file. --skip-refused loads all but the views and functions that this server refuses, such as
+# those that call a function of the source's kind of server. All other options are passed to mysql. The environment
+# variable MYSQL names this program if it is not on PATH.
 #
 # First it checks that the server can load all of the dump, and has no table of the slice. If not, or if the load fails
 # later, nothing of the dump stays. Existing tables are never changed.
@@ -35,13 +36,19 @@ views() {
 @views@
 }
 
+# What views and functions need: each with the views and functions that it reads or calls.
+needs() {
+@needs@
+}
+
 # Foreign keys: table, name, parent table, and the rows of the table without a parent.
 foreign_keys() {
 @foreign_keys@
 }
 
-# For each kind of server: what it must support, and a query that then returns a row (none: it never does); collations
-# and their replacements, the best first; what is changed or left out.
+# For each kind of server: what it must support, a query that then returns a row (none: it never does), and the view or
+# function that --skip-refused leaves out without it; collations and their replacements, the best first; what is changed
+# or left out.
 @demands@
 
 # The dump's own tables are those of a @source@. For a @other@ they are these.
@@ -111,14 +118,33 @@ if [[ -s $work/present ]]; then
 fi
 schemas absent_schema >"$work/new_schemas"
 
-check_demand() { # what, query
+check_demand() { # what, query, view or function
     local missing=
     if [[ $2 ]]; then # in a schema, or a MySQL would not name the function that it does not have
         { printf 'USE information_schema;\n%s;\n' "$2" | sed -E -f "$work/adapt" | by_name >"$work/answer" 2>"$work/said"; } ||
             missing=$(sed -n 's/^ERROR 1305 .*: \(FUNCTION \)information_schema\.\(.*\)/ (\1\2)/p' "$work/said")
         [[ ! -s $work/answer ]] || return 0
     fi
-    printf '%s%s\n' "$1" "$missing"
+    if [[ ${3-} ]]; then
+        refused+=$3$'\n'
+        printf '%s%s\n' "$1" "$missing" >>"$work/left_out"
+    else
+        printf '%s%s\n' "$1" "$missing"
+    fi
+}
+
+is_refused() { # view or function
+    [[ $refused == *$'\n'"$1"$'\n'* ]]
+}
+
+check_needs() { # view or function, what it reads or calls
+    local thing=$1 other
+    for other in "${@:2}"; do
+        if is_refused "$other" && ! is_refused "$thing"; then
+            refused+=$thing$'\n'
+            printf '%s, which needs %s\n' "$thing" "$other" >>"$work/left_out"
+        fi
+    done
 }
 
 # The first of a collation and its replacements that the server has.
@@ -140,15 +166,24 @@ choose_collation() {
 while read -r collation name; do
     printf 's/(^|[^a-z0-9_])%s([^a-z0-9_]|$)/\\1%s\\2/g\n' "$collation" "$name"
 done <"$work/collations" >"$work/adapt"
+refused=$'\n' # views and functions, a line each
+: >"$work/left_out"
 "demands_of_$flavor" check_demand >"$work/missing"
 cat -- "$work/other_collations" >>"$work/missing"
+needs check_needs
+without=
+if [[ -s $work/left_out && ! $skip ]]; then
+    cat -- "$work/left_out" >>"$work/missing"
+    without=", or without these views and functions: --skip-refused"
+fi
 if [[ -s $work/missing ]]; then
     printf '%s\n' "${0##*/}: this server ($flavor $version) has not all that the dump asks for:" >&2
     sed 's/^/    /' "$work/missing" >&2
-    fail "nothing was loaded or changed. Load into a server like the source: @version_of_source@"
+    fail "nothing was loaded or changed. Load into a server like the source: @version_of_source@$without"
 fi
 {
     "notes_of_$flavor" printf '%s\n'
+    sed 's/^/left out: /' "$work/left_out"
     while read -r collation name; do
         printf 'the collation %s becomes %s\n' "$collation" "$name"
     done <"$work/collations"
@@ -170,15 +205,24 @@ structure_of_dump() { # the lines up to the rows
     done
 }
 
+without_refused() { # the structure on standard input, without the views and functions that the server refuses
+    local line skipping=
+    while IFS= read -r line; do
+        [[ $line != '-- begin '* ]] || ! is_refused "${line#-- begin }" || skipping=yes
+        [[ $skipping ]] || printf '%s\n' "$line"
+        [[ $line != '-- made '* ]] || skipping=
+    done
+}
+
 # Every part of the dump turns foreign key checks off, so that cycles and references to later rows load.
 statements() {
     gzip -dc -- "$file" | {
         if [[ $flavor == @source@ ]]; then
-            structure_of_dump | sed -E -f "$work/adapt"
+            structure_of_dump | without_refused | sed -E -f "$work/adapt"
             cat
         else
             structure_of_dump >/dev/null
-            structure_of_@other@ | sed -E -f "$work/adapt"
+            structure_of_@other@ | without_refused | sed -E -f "$work/adapt"
             cat
             finish_of_@other@ | sed -E -f "$work/adapt"
         fi
