@@ -21,6 +21,7 @@ from pymysql.cursors import SSCursor
 
 from .. import atomic, servers
 from ..dump.exclude import contents
+from ..dump.pseudonyms import with_pseudonyms
 from ..errors import BundleError
 from ..progress import counting
 from ..rules import LEFT_OUT
@@ -96,7 +97,9 @@ class Finding:
     what : str
         In values: ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``,
         ``date of birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``,
-        ``contents that were to be left out`` (the column holds something else than the manifest says). In
+        ``contents that were to be left out`` (the column holds something else than the manifest says),
+        ``values without a pseudonym``, ``values that have pseudonyms elsewhere`` (a true value stands there, perhaps as
+        another word). In
         structure: ``values of a type``, ``default``, ``condition``, ``generated column``, ``comments``,
         ``partitions``, ``view``, ``stored function``. In statements: ``values, about rows left out``,
         ``values, of an excluded column``, ``secret``, ``comment``. ``rows at the lab``: the bundle has their numbers.
@@ -165,7 +168,7 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
         with counting("columns looked at", progress) as told:
             found = inspect_tables(connection, manifest, told)
         findings = [*found.findings, *_files(bundle), *_structure(connection, manifest)]
-        findings += _statements(manifest, backend_of(connection))
+        findings += [*_pseudonyms(connection, manifest), *_statements(manifest, backend_of(connection))]
     return Inspection((*findings, *_totals(manifest)), found.columns, found.unread, found.cut)
 
 
@@ -317,6 +320,20 @@ def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding
     tables = [table["name"] for table in manifest["tables"] if table["name"] not in views]
     for where, what, values in backend_of(connection).structure_texts(connection, tables):
         yield Finding(where, what, len(values), None, tuple(map(_short, values[:EXAMPLES])))
+
+
+def _pseudonyms(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """Values that are no pseudonyms, and places that hold values which have some."""
+    quote, number = backend_of(connection).dialect.quote, backend_of(connection).number
+    for table, columns in with_pseudonyms(manifest).items():
+        for name, digits in columns.items():
+            text = f"CONVERT({quote(name)} USING utf8mb4) COLLATE utf8mb4_bin"
+            other = f"FROM {table} WHERE NOT {text} REGEXP '^[0-9a-f]{{{digits}}}$'"
+            if rows := number(connection, f"SELECT COUNT(*) {other}"):
+                values = number(connection, f"SELECT COUNT(DISTINCT {quote(name)}) {other}")
+                yield Finding(f"{table}.{quote(name)}", "values without a pseudonym", values, rows, ())
+    for place in (manifest.get("pseudonyms") or {}).get("held", ()):
+        yield Finding(place["where"], "values that have pseudonyms elsewhere", place["values"], None, ())
 
 
 def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Finding]:

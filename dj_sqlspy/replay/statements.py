@@ -22,7 +22,7 @@ from rich.text import Text
 from ..bundle.manifest import SHOWN, Replayed, replayable
 from ..display import as_text, count, short
 from ..errors import BundleError
-from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, ROUTINE, SKIPPED, WITHHELD
+from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, PSEUDONYM, ROUTINE, SKIPPED, WITHHELD
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.results import RESULT_DIGITS, Digest, Forms
@@ -222,6 +222,8 @@ def why_apart(marks: Collection[str]) -> str:
         return "reads excluded columns, not replayed"
     if WITHHELD in marks:
         return "stands without its values, not replayed"
+    if PSEUDONYM in marks:
+        return "depends on values that have pseudonyms, not replayed"
     if ROUTINE in marks:
         return "calls a stored function that the bundle does not have, not replayed"
     if SKIPPED in marks:
@@ -406,7 +408,7 @@ def check_keys(manifest: Mapping[str, Any], source: Any, loaded: Any) -> Iterato
             source is not None
             and entry["part"]
             and manifest["parts"] == "all"
-            and restrictions[fk.parent] != "FALSE"
+            and restrictions[fk.parent] not in ("FALSE", None)
         ):
             on = backend.dialect.equal(fk.columns, "p", fk.parent_columns, "m")
             masters = f"SELECT {backend.dialect.columns(fk.parent_columns)} FROM {fk.parent}"

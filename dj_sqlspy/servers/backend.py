@@ -96,6 +96,14 @@ class Backend(Protocol):
     ) -> tuple[str, int] | None:
         """A CHECK that rows would break with SQL in the place of the contents of columns, and how many of them."""
 
+    def replace_values(
+        self, connection: Any, columns: Sequence[tuple[Table, str]], pseudonym: Callable[[str], str]
+    ) -> dict[str, str]:
+        """Replace each value of columns of a private server by its pseudonym; both are returned. Raises `Refused`."""
+
+    def texts_in(self, connection: Any, table: Table, without: frozenset[str]) -> Iterator[tuple[str, str]]:
+        """The distinct texts in a table, with their columns, but for some columns (in lower case)."""
+
     def fill_key_table(
         self, connection: Any, name: str, table: Table, conditions: Sequence[str], rows: int
     ) -> int:
