@@ -86,7 +86,8 @@ def people(lab: Any) -> Iterator[Any]:
     yield lab
 
 
-# Each statement, and what becomes of it: "equal", "marked" with its text, or "withheld" without its values.
+# Each statement, and what becomes of it: "equal", "shown" (equal but for pseudonyms), "marked" with its text, or
+# "withheld" without its values.
 STATEMENTS = [
     ("SELECT COUNT(*) FROM lab.session__trial NATURAL JOIN lab.session WHERE hit = 1", "equal"),
     (
@@ -101,8 +102,11 @@ STATEMENTS = [
     ("SELECT id, n, hit FROM lab.session__trial WHERE n = 1", "equal"),
     ("SELECT COUNT(*) FROM (SELECT DISTINCT animal FROM lab.session) AS d", "equal"),
     ("SELECT name FROM lab.rig WHERE rig < 3", "equal"),
-    ("SELECT * FROM lab.subject", "marked"),
-    ("SELECT DISTINCT mother FROM lab.subject", "marked"),
+    ("SELECT * FROM lab.subject", "shown"),
+    ("SELECT DISTINCT mother FROM lab.subject", "shown"),
+    ("SELECT d.x, COUNT(*) FROM (SELECT animal AS x FROM lab.session) AS d GROUP BY d.x", "shown"),
+    ("SELECT subject FROM lab.subject UNION SELECT who FROM lab.weighing", "shown"),
+    ("SELECT subject FROM lab.subject ORDER BY subject", "marked"),
     ("SELECT sex, MIN(subject) FROM lab.subject GROUP BY sex", "marked"),
     ("SELECT sex FROM lab.subject ORDER BY subject", "marked"),
     ("SELECT name FROM lab.rig, lab.subject WHERE sex = 'm' AND name < subject", "marked"),
@@ -177,7 +181,8 @@ def test_a_key_becomes_a_keyed_hash_everywhere(
     outcome = {}
     for entry in manifest["statements"]:
         marked = "pseudonym" in entry["marks"]
-        outcome[entry["number"]] = ("withheld" if "?" in entry["sql"] else "marked") if marked else "equal"
+        plain = "shown" if entry["number"] in manifest["pseudonyms"]["shown"] else "equal"
+        outcome[entry["number"]] = ("withheld" if "?" in entry["sql"] else "marked") if marked else plain
         assert "digest" not in entry or not marked
     assert outcome == {number: what for number, (_, what) in enumerate(STATEMENTS, 1)}
 
@@ -204,7 +209,9 @@ def test_a_key_becomes_a_keyed_hash_everywhere(
         assert report.from_source is not alone
         assert {table.state for table in report.tables} == {"equal"}, as_text(report)
         states = {number: result.state for result in report.statements for number in result.numbers}
-        assert states == {n: "equal" if what == "equal" else "excluded" for n, what in outcome.items()}
+        assert states == {
+            n: "equal" if what in ("equal", "shown") else "excluded" for n, what in outcome.items()
+        }
         assert "depends on values that have pseudonyms, not replayed" in as_text(report)
         assert f"Pseudonyms: {here}.`session`.`animal`: pseudonyms of 20 hexadecimal digits" in as_text(
             report
@@ -216,7 +223,7 @@ def test_a_key_becomes_a_keyed_hash_everywhere(
     assert not [one for one in inspected.findings if "pseudonym" in one.what]
     readme, page = ((bundle.path / name).read_text() for name in ("README.md", "report.html"))
     assert f"- `{people.name}.session.animal`" in readme and "dump.sh" not in readme
-    assert "5 columns have pseudonyms" in page and "13 statements depend on such values" in page
+    assert "5 columns have pseudonyms" in page and "12 statements depend on such values" in page
     require_hidden(bundle)
 
 
@@ -226,6 +233,37 @@ def test_rows_stand_in_the_order_of_pseudonyms(people: Any, server: Server, tmp_
     order = re.findall(r"\('([0-9a-f]{24})',", text[text.index("INSERT INTO `subject`") :])
     assert order == sorted(hashed(name, 24) for name in NAMES)
     assert order != [hashed(name, 24) for name in sorted(NAMES)]
+
+
+def test_another_dump_is_found(people: Any, server: Server, tmp_path: Path, dj_conn: Any) -> None:
+    """A pseudonym that is changed in the dump: its table, its foreign key and what shows it differ."""
+    statements = ("SELECT * FROM lab.session", "SELECT COUNT(*) FROM lab.session")
+    bundle = write(people, server, tmp_path / "b", *statements)
+    text = gzip.decompress(bundle.dump_file.read_bytes())
+    place = text.index(hashed("Bob", 24).encode(), text.index(b"INSERT INTO `session`"))
+    changed = text[:place] + hashed("Bob", 24).encode()[::-1] + text[place + 24 :]
+    bundle.dump_file.write_bytes(gzip.compress(changed))
+    (bundle.path / "dump.sql.gz.cksum").unlink()
+    with pytest.raises(BundleError, match=r"rows whose|without|orphan"):
+        bundle.verify(alone=True)
+    pair = hashed("Bob", 24).encode(), hashed("émile", 24).encode()
+    swapped = re.sub(b"|".join(pair), lambda match: pair[1 - pair.index(match[0])], text)
+    bundle.dump_file.write_bytes(gzip.compress(swapped))
+    report = bundle.verify(alone=True)
+    assert not report.equal and "subject" in str([table.name for table in report.different_tables])
+
+
+def test_a_view_that_names_a_value(people: Any, server: Server, tmp_path: Path, dj_conn: Any) -> None:
+    people(
+        "CREATE VIEW lab.some AS SELECT subject, sex FROM lab.subject WHERE subject LIKE 'adal%'",
+        "CREATE VIEW lab.males AS SELECT subject, sex FROM lab.subject WHERE sex = 'm'",
+    )
+    with pytest.raises(SliceError, match="`some` compares such a column with a value"):
+        write(people, server, tmp_path / "b", "SELECT sex FROM lab.some")
+    bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.males")
+    assert bundle.manifest["pseudonyms"]["shown"] == [1]
+    assert bundle.verify().equal and bundle.verify(alone=True).equal
+    require_hidden(bundle)
 
 
 def test_a_random_key_is_forgotten(people: Any, server: Server, tmp_path: Path, monkeypatch: Any) -> None:
@@ -245,7 +283,11 @@ def test_a_random_key_is_forgotten(people: Any, server: Server, tmp_path: Path, 
         ("weighing.w", "", "it is of type int"),
         ("session.changed", "", "only CHAR and VARCHAR"),
         ("rig.nonsense", "", "has no column 'nonsense'"),
-        ("names.subject", "CREATE VIEW lab.names AS SELECT subject FROM lab.subject", "names no table of the slice"),
+        (
+            "names.subject",
+            "CREATE VIEW lab.names AS SELECT subject FROM lab.subject",
+            "names no table of the slice",
+        ),
         (
             "session.note",
             "ALTER TABLE lab.session ADD loud VARCHAR(50) GENERATED ALWAYS AS (UPPER(note)) STORED",
@@ -320,7 +362,7 @@ def test_where_a_true_value_stands_is_said(
     found = {
         one.where for one in bundle.inspect().findings if one.what == "values that have pseudonyms elsewhere"
     }
-    assert found == set(held)
+    assert found == {*held, "report.html"}  # the last is made from the manifest
     assert "3 places hold a value that has a pseudonym" in (bundle.path / "report.html").read_text()
 
 
@@ -337,6 +379,32 @@ def test_inspect_finds_a_value_without_a_pseudonym(
         one for one in Bundle(bundle.path).inspect().findings if one.what == "values without a pseudonym"
     ]
     assert [(one.where, one.values, one.rows) for one in found] == [(f"{rig}.`name`", 5, 5)]
+
+
+def test_inspect_looks_itself_where_the_key_is_known(
+    people: Any, server: Server, tmp_path: Path, dj_conn: Any, monkeypatch: Any
+) -> None:
+    """A manifest that says nothing of the true values that stand in a note, a statement and a file."""
+    people("UPDATE lab.session SET note = 'Zoe Quux' WHERE animal = 'Bob'")
+    bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.session", "SELECT * FROM lab.subject")
+    manifest = json.loads((bundle.path / "manifest.json").read_text())
+    manifest["pseudonyms"]["held"] = []
+    manifest["statements"][0]["sql"] += " WHERE note = 'o''Neil'"
+    (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+    (bundle.path / "requirements.txt").write_text("adalovelace==1.0")
+
+    def found() -> set[str]:
+        told = Bundle(bundle.path).inspect().findings
+        return {one.where for one in told if one.what == "values that have pseudonyms elsewhere"}
+
+    assert found() == {
+        f"`{people.name}`.`session`.`note`",
+        "manifest.json",
+        "requirements.txt",
+        "report.html",
+    }
+    monkeypatch.setenv("DJ_SQLSPY_SECRET", "the key of another lab")
+    assert found() == set()
 
 
 def test_an_account_that_may_only_select(people: Any, server: Server, tmp_path: Path, dj_conn: Any) -> None:
@@ -393,7 +461,8 @@ def test_on_the_command_line(
     assert main(["write", "paper", "-o", folder, "--pseudonym", column]) == 0
     said = capsys.readouterr().out
     assert f"Pseudonyms: {Scan().full_table_name}.`animal`: pseudonyms of 20 hexadecimal digits" in said
-    assert "2 statements (2, 3) depend on the values or their order, and cannot be compared" in said
+    assert "1 statement (2) depends on the values or their order, and cannot be compared" in said
+    assert "1 statement returned the same but for the pseudonyms in the result" in said
     assert f"Next: dj-sqlspy verify {folder}" in said
     assert main(["verify", folder]) == 0 and main(["verify", "--alone", folder]) == 0
     assert f"Pseudonyms: {Subject().full_table_name}.`subject`" in capsys.readouterr().out

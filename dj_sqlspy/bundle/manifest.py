@@ -40,6 +40,7 @@ excluded            columns whose contents were left out: table, column, value (
                     those marked "routine", which call a stored function that is not in the bundle
 pseudonyms          optional: columns whose values are keyed hashes (table, column, digits), statements (numbers of
                     those that depend on the values or their order, marked "pseudonym" and not replayed),
+                    shown (numbers of those that return the same but for pseudonyms; not compared with the source),
                     held (where: a column or file, values: how many true values stand there)
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, columns that

@@ -21,14 +21,14 @@ from pymysql.cursors import SSCursor
 
 from .. import atomic, servers
 from ..dump.exclude import contents
-from ..dump.pseudonyms import with_pseudonyms
+from ..dump.pseudonyms import Hashed, read_secret, with_pseudonyms
 from ..errors import BundleError
 from ..progress import counting
 from ..rules import LEFT_OUT
 from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
-from .folder import BundleFolder
+from .folder import DUMP_FILE, FILES, BundleFolder
 from .manifest import FILE, SHOWN, schemas_of
 from .texts import INSPECTION_FILE, refresh
 
@@ -168,7 +168,7 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
         with counting("columns looked at", progress) as told:
             found = inspect_tables(connection, manifest, told)
         findings = [*found.findings, *_files(bundle), *_structure(connection, manifest)]
-        findings += [*_pseudonyms(connection, manifest), *_statements(manifest, backend_of(connection))]
+        findings += [*_pseudonyms(bundle, connection), *_statements(manifest, backend_of(connection))]
     return Inspection((*findings, *_totals(manifest)), found.columns, found.unread, found.cut)
 
 
@@ -322,9 +322,10 @@ def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding
         yield Finding(where, what, len(values), None, tuple(map(_short, values[:EXAMPLES])))
 
 
-def _pseudonyms(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def _pseudonyms(bundle: BundleFolder, connection: Any) -> Iterator[Finding]:
     """Values that are no pseudonyms, and places that hold values which have some."""
-    quote, number = backend_of(connection).dialect.quote, backend_of(connection).number
+    manifest, backend = bundle.manifest, backend_of(connection)
+    quote, number = backend.dialect.quote, backend.number
     for table, columns in with_pseudonyms(manifest).items():
         for name, digits in columns.items():
             text = f"CONVERT({quote(name)} USING utf8mb4) COLLATE utf8mb4_bin"
@@ -332,8 +333,42 @@ def _pseudonyms(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Findin
             if rows := number(connection, f"SELECT COUNT(*) {other}"):
                 values = number(connection, f"SELECT COUNT(DISTINCT {quote(name)}) {other}")
                 yield Finding(f"{table}.{quote(name)}", "values without a pseudonym", values, rows, ())
-    for place in (manifest.get("pseudonyms") or {}).get("held", ()):
-        yield Finding(place["where"], "values that have pseudonyms elsewhere", place["values"], None, ())
+    held = {place["where"]: place["values"] for place in (manifest.get("pseudonyms") or {}).get("held", ())}
+    held |= {where: len(values) for where, values in _true_values(bundle, connection).items()}
+    for where, number_of_values in held.items():
+        yield Finding(where, "values that have pseudonyms elsewhere", number_of_values, None, ())
+
+
+def _true_values(bundle: BundleFolder, connection: Any) -> dict[str, set[str]]:
+    """By column or file, the values whose pseudonyms are in the bundle; none without the key of the hash."""
+    secret, columns = read_secret(), with_pseudonyms(bundle.manifest)
+    if secret is None or not columns:
+        return {}
+    backend = backend_of(connection)
+    known: dict[int, set[str]] = {}
+    found: dict[str, set[str]] = {}
+    tables = backend.read_catalog(connection, schemas_of(bundle.manifest)).tables
+    for table, each in columns.items():
+        for name, digits in each.items():
+            known.setdefault(digits, set()).update(backend.values_in(connection, [(tables[table], name)]))
+    look = Hashed(secret, known)
+    for one in bundle.manifest["tables"]:
+        without = frozenset(name.lower() for name in columns.get(one["name"], ()))
+        if one["rows"] and not tables[one["name"]].is_view:
+            for name, text in backend.texts_in(connection, tables[one["name"]], without):
+                if inside := look.inside(text):
+                    found.setdefault(f"{one['name']}.{backend.dialect.quote(name)}", set()).update(inside)
+    names = {*FILES, *(one["path"] for one in bundle.manifest["code"])} - {DUMP_FILE}
+    for name in sorted(names):
+        if (bundle.path / name).is_file() and (
+            inside := look.inside((bundle.path / name).read_text("utf-8", "replace"))
+        ):
+            found[name] = inside
+    for statement in bundle.manifest["statements"]:
+        literals = backend.texts_of("; ".join((*statement.get("state", ()), statement["sql"]))).literals
+        if inside := {each for text in literals for each in look.inside(text)}:
+            found.setdefault(FILE, set()).update(inside)
+    return found
 
 
 def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Finding]:

@@ -18,10 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import SliceError
-from ..lineage.columns import columns_beside_values
+from ..display import count
+from ..errors import LineageError, SliceError
+from ..lineage import analyse
+from ..lineage.columns import columns_beside_values, columns_shown
 from ..rules import PSEUDONYM
 from ..servers.backend import Backend
+from ..servers.source import View
 from ..servers.tables import Table
 from ..shapes import lift
 from ..slices import Slice
@@ -195,58 +198,97 @@ def _why_not(cut: Slice, table: Table, name: str) -> str:
 # ---------------------------------------------------------------- statements that tell of values
 
 
-def telling(cut: Slice, found: Sequence[Family], connection: Any) -> tuple[frozenset[int], frozenset[str]]:
-    """Numbers of the statements whose text can tell of a value, and the values that they hold, in lower case.
+def require_views(cut: Slice, views: Iterable[View], found: Sequence[Family]) -> None:
+    """Raise if a view of the bundle compares a column with a value, since its definition is in the bundle.
 
-    Such a statement compares or combines a column with a value, holds a value as a literal, an alias or a comment, or
-    may do so and cannot be analysed.
+    Raises
+    ------
+    SliceError
+        It names the view, which cannot be analysed or does so.
     """
     columns = {(table.full_name, name.lower()) for family in found for table, name in family.columns}
+    for view in views:
+        try:
+            query = analyse(f"SELECT * FROM {view.full_name}", cut.catalog).query
+        except LineageError:
+            query = None
+        if query is None or not columns.isdisjoint(columns_beside_values(query)):
+            what = "cannot be analysed" if query is None else "compares such a column with a value"
+            raise SliceError(
+                f"Pseudonyms for {found[0].name}: the view {view.full_name} {what}, and its definition would be in the"
+                " bundle. Leave out the statements that read it: skip_statements=… (--skip-statements)."
+            )
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What captured statements have to do with the families.
+
+    Attributes
+    ----------
+    telling : frozenset of int
+        Numbers of those whose text can tell of a value: it compares or combines a column with a value, holds a value
+        as a literal, an alias or a comment, or may do so and cannot be analysed.
+    words : frozenset of str
+        Values that statements hold, in lower case.
+    shown : mapping
+        By number of the others, the columns of the result that are values of a family, by position.
+    """
+
+    telling: frozenset[int]
+    words: frozenset[str]
+    shown: Mapping[int, Mapping[int, Family]]
+
+
+def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
+    """What the captured statements have to do with the families."""
+    columns = {(table.full_name, name.lower()): family for family in found for table, name in family.columns}
     numbers: set[int] = set()
-    known: dict[Any, bool] = {}
+    shown: dict[int, Mapping[int, Family]] = {}
+    known: dict[Any, tuple[bool, Mapping[int, Family]]] = {}
     for report in cut.statements:
         template = lift(report.sql)[0]
         key = template, report.statement.database, report.statement.state, bool(report.fallback)
         if key not in known:
             query = query_of(cut, report)
-            known[key] = (
-                any(may_read(template, report, *column) for column in columns)
-                if query is None
-                else not columns.isdisjoint(columns_beside_values(query))
-            )
-        if known[key]:
+            if query is None:
+                known[key] = any(may_read(template, report, *column) for column in columns), {}
+            else:
+                places = enumerate(columns_shown(query))
+                known[key] = (
+                    not columns_beside_values(query).isdisjoint(columns),
+                    {place: columns[one] for place, each in places for one in each if one in columns},
+                )
+        tells, shows = known[key]
+        if tells:
             numbers.add(report.statement.number)
+        elif shows:
+            shown[report.statement.number] = shows
     words: set[str] = set()
     for family in found:
         for table, name in family.columns:
             one = with_words(cut, Excluded(table.full_name, name, ""), connection)
             numbers.update(one.held)
             words |= one.words
-    return frozenset(numbers), frozenset(words)
+    return Readings(frozenset(numbers), frozenset(words), shown)
 
 
-def note(
-    manifest: dict[str, Any],
-    found: Sequence[Family],
-    numbers: Collection[int],
-    words: frozenset[str],
-    backend: Backend,
-) -> None:
+def note(manifest: dict[str, Any], found: Sequence[Family], read: Readings, backend: Backend) -> None:
     """Add the families to a manifest, and take values out of its statements and restrictions."""
     columns = [
         {"table": table.full_name, "column": name, "digits": family.digits}
         for family in found
         for table, name in family.columns
     ]
-    manifest["pseudonyms"] = {"columns": columns, "statements": [], "held": []}
+    manifest["pseudonyms"] = {"columns": columns, "statements": [], "shown": [], "held": []}
     names = {one["table"] for one in columns}
     for table in manifest["tables"]:
         if table["name"] in names and table["rows"]:
             table["restriction"] = None
-    mark(manifest, numbers)
+    mark(manifest, read.telling)
     for entry in manifest["statements"]:
-        if entry["number"] in numbers:
-            without_values(entry, words, backend)
+        if entry["number"] in read.telling:
+            without_values(entry, read.words, backend)
 
 
 def mark(manifest: dict[str, Any], numbers: Collection[int]) -> None:
@@ -255,6 +297,15 @@ def mark(manifest: dict[str, Any], numbers: Collection[int]) -> None:
     for entry in manifest["statements"]:
         if entry["number"] in numbers:
             entry["marks"] = sorted({*entry["marks"], PSEUDONYM})
+            entry.pop("digest", None)  # of true values
+
+
+def show(manifest: dict[str, Any], numbers: Collection[int]) -> None:
+    """Note statements whose results are equal but for the pseudonyms in them."""
+    manifest["pseudonyms"]["shown"] = sorted(numbers)
+    for entry in manifest["statements"]:
+        if entry["number"] in numbers:
+            entry.pop("digest", None)
 
 
 def with_pseudonyms(manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -269,11 +320,11 @@ def words_of(manifest: Mapping[str, Any]) -> list[str]:
     """What a manifest says of pseudonyms, a line for each column and place.
 
     >>> column = {"table": "`lab`.`subject`", "column": "name", "digits": 16}
-    >>> found = {"columns": [column], "statements": [2], "held": [{"where": "restore.sh", "values": 1}]}
+    >>> found = {"columns": [column], "statements": [2], "shown": [3], "held": []}
     >>> for line in words_of({"pseudonyms": found}): print(line)
     `lab`.`subject`.`name`: pseudonyms of 16 hexadecimal digits
     1 statement (2) depends on the values or their order, and cannot be compared
-    restore.sh: 1 value that has a pseudonym stands there, perhaps as another word
+    1 statement returned the same but for the pseudonyms in the result
     """
     found = manifest.get("pseudonyms")
     if not found:
@@ -288,6 +339,10 @@ def words_of(manifest: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{len(numbers):,} statement{'' if one else 's'} ({shown}) depend{'s' if one else ''} on the values or"
             " their order, and cannot be compared"
+        )
+    if numbers := found["shown"]:
+        lines.append(
+            f"{count(len(numbers), 'statement')} returned the same but for the pseudonyms in the result"
         )
     for place in found["held"]:
         one = place["values"] == 1
@@ -317,5 +372,31 @@ class Values:
         self._others = folded - self._words
 
     def inside(self, text: str) -> set[str]:
+        """The values in a text, in lower case."""
         folded = text.casefold()
         return (self._words & set(_WORD.findall(folded))) | {one for one in self._others if one in folded}
+
+
+class Hashed:
+    """Looks in texts for values of which only the pseudonyms are known, as words or as the whole text.
+
+    >>> secret = b"a key of the lab, not of a reader"
+    >>> sorted(Hashed(secret, {12: {pseudonym(secret, "Ada", 12)}}).inside("Ada's note"))
+    ['Ada']
+    """
+
+    def __init__(self, secret: bytes, known: Mapping[int, Collection[str]]) -> None:
+        self._secret = secret
+        self._known = known
+        self._looked: dict[str, bool] = {}
+
+    def inside(self, text: str) -> set[str]:
+        """The values in a text, as they are written."""
+        return {word for word in {text, *_WORD.findall(text)} if len(word) >= SHORTEST and self._is_one(word)}
+
+    def _is_one(self, word: str) -> bool:
+        if word not in self._looked:
+            self._looked[word] = any(
+                pseudonym(self._secret, word, digits) in known for digits, known in self._known.items()
+            )
+        return self._looked[word]

@@ -128,6 +128,38 @@ def columns_beside_values(query: Query) -> set[tuple[str, str]]:
     return found
 
 
+def columns_shown(query: Query) -> tuple[frozenset[tuple[str, str]], ...]:
+    """For each output, the full table name and lower-case name of the columns whose bare values it is.
+
+    An output that is computed in any branch is none.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> columns_shown(tree("SELECT y, y + 1 FROM (SELECT x AS y FROM a) AS d"))
+    (frozenset({('`s`.`a`', 'x')}), frozenset())
+    """
+    return tuple(_shown(query, place) for place in range(len(query.names)))
+
+
+def _shown(query: Query, place: int) -> frozenset[tuple[str, str]]:
+    if not isinstance(query, Block):
+        found = [_shown(branch, place) for branch in query.branches]
+        return frozenset().union(*found) if all(found) else frozenset()
+    expression = query.outputs[place].expr
+    while isinstance(expression, exp.Paren):
+        expression = expression.this
+    if isinstance(expression, exp.Column):
+        name = expression.name.lower()
+        for source in sources(query.tree):
+            if source.alias != expression.table:
+                continue
+            if isinstance(source, Base):
+                return frozenset({(source.table.full_name, name)})
+            if isinstance(source, Derived):
+                names = [one.lower() for one in source.query.names]
+                return _shown(source.query, names.index(name)) if names.count(name) == 1 else frozenset()
+    return frozenset()
+
+
 def _parts(expression: Expr) -> Iterable[Expr]:
     """The conditions that AND, OR and NOT connect."""
     if isinstance(expression, (exp.Paren, exp.Not)):

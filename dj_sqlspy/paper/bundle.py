@@ -244,7 +244,7 @@ def _contents(
     manifest["complete"] = paper is None or paper.complete
     manifest["unfinished"] = [] if paper is None else [_about(analysis) for analysis in paper.unfinished]
     left_out = excluding.exclude(cut, chosen.exclude, connection, chosen.replace)
-    want = pseudonymous.wanted(cut, chosen.pseudonym, left_out, connection)
+    want = pseudonymous.wanted(cut, source, chosen.pseudonym, left_out, connection)
     excluding.note(manifest, left_out, "values" in chosen.leave_out, backend_of(connection))
     if held := sorted({number for one in manifest["excluded"] for number in one["held"]}):
         logger.warning(

@@ -3,8 +3,9 @@
 In: the files of a bundle with its true values, the families of columns, the key of the hash, and the source. Out: the
 files to publish, with the dump. A private server does it in between: it loads the true slice, which is compared with
 the source, replaces the values, and is dumped. So the key is sent to no server, and neither the order of rows nor a
-condition of ``dump.sh`` tells of a value: the bundle has no ``dump.sh``. Each statement is run before and after. One
-that returns something else afterwards shows a value or depends on the order of values, and is marked. True values are
+condition of ``dump.sh`` tells of a value: the bundle has no ``dump.sh``. Each statement is run before and after.
+One that returns something else afterwards, but for pseudonyms in columns of the result, computes with values or depends
+on their order, and is marked. True values are
 only in the private server's folder, which is deleted with it.
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from ..bundle.folder import DIGESTS_FILE, DUMP_FILE, BundleFolder
 from ..bundle.manifest import manifest_text, schemas_of
 from ..dump import pseudonyms
 from ..dump.exclude import Excluded, without_values
-from ..dump.pseudonyms import Family, Values
+from ..dump.pseudonyms import Family, Readings, Values
 from ..errors import BundleError, SliceError
 from ..replay.digests import file_digest, measure_statements, measure_tables, read_catalog, write_digests
 from ..replay.statements import check_keys
@@ -47,19 +47,18 @@ class Wanted:
     families : tuple of Family
     secret : bytes
         The key of the hash.
-    telling : frozenset of int
-        Numbers of statements whose text can tell of a value.
-    words : frozenset of str
-        Values that statements hold, in lower case.
+    read : Readings
+        What captured statements have to do with them.
     """
 
     families: tuple[Family, ...]
     secret: bytes
-    telling: frozenset[int]
-    words: frozenset[str]
+    read: Readings
 
 
-def wanted(cut: Slice, names: Iterable[str], others: Iterable[Excluded], connection: Any) -> Wanted | None:
+def wanted(
+    cut: Slice, source: Source, names: Iterable[str], others: Iterable[Excluded], connection: Any
+) -> Wanted | None:
     """What gets pseudonyms if these columns are named; None for none.
 
     Raises
@@ -70,10 +69,11 @@ def wanted(cut: Slice, names: Iterable[str], others: Iterable[Excluded], connect
     families = pseudonyms.families(cut, names, others)
     if not families:
         return None
+    pseudonyms.require_views(cut, source.views, families)
     return Wanted(
         families,
         pseudonyms.read_secret() or pseudonyms.random_secret(),
-        *pseudonyms.telling(cut, families, connection),
+        pseudonyms.readings(cut, families, connection),
     )
 
 
@@ -125,7 +125,7 @@ def published(
         )
     manifest = copy.deepcopy(dict(true))
     backend = backend_of(connection)
-    pseudonyms.note(manifest, want.families, want.telling, want.words, backend)
+    pseudonyms.note(manifest, want.families, want.read, backend)
     with contextlib.ExitStack() as stack:
         private = stack.enter_context(servers.private_server(flavor, options=server_options(true)))
         place = private.datadir.parent  # goes with the server, also if this process is killed
@@ -207,13 +207,19 @@ def _replace(
     Returns what looks for the true values.
     """
     backend = backend_of(loaded)
-    before = _results(manifest, loaded, session)
+    given: dict[str, dict[str, str]] = {}
     values: set[str] = set()
     with contextlib.closing(private.connect()) as connection:
         for family in want.families:
-            given = functools.partial(pseudonyms.pseudonym, want.secret, digits=family.digits)
+            own = backend.values_in(connection, family.columns)
+            values |= own
+            given[family.name] = {
+                value: pseudonyms.pseudonym(want.secret, value, family.digits) for value in own
+            }
+        before = _results(manifest, loaded, session, _instead(want, given))
+        for family in want.families:
             try:
-                values.update(backend.replace_values(connection, family.columns, given))
+                backend.replace_values(connection, family.columns, given[family.name])
             except Refused as error:
                 raise SliceError(f"Pseudonyms for {family.name}: {error}.") from error
         places: dict[str, set[str]] = {}
@@ -224,8 +230,8 @@ def _replace(
         for entry in cut.tables.values():
             if entry.table.is_view or not entry.rows:
                 continue
-            own = frozenset(name for table, name in hidden if table == entry.name)
-            for name, text in backend.texts_in(connection, entry.table, own):
+            without = frozenset(name for table, name in hidden if table == entry.name)
+            for name, text in backend.texts_in(connection, entry.table, without):
                 if inside := found.inside(text):
                     places.setdefault(f"{entry.name}.{entry.table.dialect.quote(name)}", set()).update(inside)
     manifest["pseudonyms"]["held"] = [
@@ -238,7 +244,8 @@ def _replace(
             f"Writing a bundle with pseudonyms: rows of {', '.join(orphans)} lost their parents."
         )
     after = _results(manifest, loaded, session)
-    pseudonyms.mark(manifest, {number for number, result in before.items() if after[number] != result})
+    other = {number for number, result in before.items() if after[number] != result}
+    pseudonyms.mark(manifest, other)
     holding = {
         entry["number"]
         for entry in manifest["statements"]
@@ -246,9 +253,23 @@ def _replace(
     }
     for entry in manifest["statements"]:
         if entry["number"] in holding:
-            without_values(entry, want.words, backend)
+            without_values(entry, want.read.words, backend)
     pseudonyms.mark(manifest, holding)
+    pseudonyms.show(manifest, want.read.shown.keys() & before.keys() - other - holding)
     return found
+
+
+def _instead(
+    want: Wanted, given: Mapping[str, Mapping[str, str]]
+) -> dict[int, dict[int, dict[bytes, bytes]]]:
+    """By statement and position in its result, the pseudonyms of values as the server sends them."""
+    sent = {
+        name: {value.encode(): now.encode() for value, now in each.items()} for name, each in given.items()
+    }
+    return {
+        number: {place: sent[family.name] for place, family in places.items()}
+        for number, places in want.read.shown.items()
+    }
 
 
 def _literals(entry: Mapping[str, Any], backend: Any) -> Iterator[str]:
@@ -257,12 +278,17 @@ def _literals(entry: Mapping[str, Any], backend: Any) -> Iterator[str]:
         yield from (*found.literals, *found.comments)
 
 
-def _results(manifest: Mapping[str, Any], loaded: Any, session: Mapping[str, str]) -> dict[int, Any]:
-    """What each statement that can be replayed returns now, by number."""
+def _results(
+    manifest: Mapping[str, Any],
+    loaded: Any,
+    session: Mapping[str, str],
+    instead: Mapping[int, Mapping[int, Mapping[bytes, bytes]]] | None = None,
+) -> dict[int, Any]:
+    """What each statement that can be replayed returns now, by number, with some values counted as others."""
     backend = backend_of(loaded)
     with backend.as_sent(loaded):
         backend.set_session(loaded, session)
-        measured = measure_statements(loaded, manifest, None)
+        measured = measure_statements(loaded, manifest, None, instead=instead)
     return {
         number: {name: value for name, value in one.items() if name not in ("numbers", "received")}
         for one in measured

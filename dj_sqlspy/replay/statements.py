@@ -280,6 +280,7 @@ def replay(
     ReplayReport
     """
     groups = replayable(manifest)
+    shown = set((manifest.get("pseudonyms") or {}).get("shown", ()))
     backend = backend_of(source)
     with backend.as_sent(source), backend.as_sent(loaded):
         not_taken = backend.match_sessions(source, loaded)
@@ -287,6 +288,10 @@ def replay(
             results = []
             with contextlib.closing(backend.replayer(source, loaded)) as replayer:
                 for one, entries in groups.items():
+                    if not shown.isdisjoint(entry["number"] for entry in entries):
+                        # the source's result has other values; `digests.json` has the digest of this one
+                        results.append(replace(StatementResult.about(one.sql, entries), state="unchecked"))
+                        continue
                     results.append(_replay_one(replayer, one, entries, source, loaded, alike))
                     if progress is not None:
                         progress(len(results), len(groups))

@@ -340,6 +340,12 @@ def _with_source(
         tables, more = tables_on_source(measured, source, bundle.manifest)
         unchecked += more
         hidden = with_pseudonyms(bundle.manifest)
+        showing = [result for result in statements if result.state == "unchecked" and not result.message]
+        if recorded is None and showing:
+            unchecked.append(
+                f"the results of {len(showing)} statements, which show pseudonyms: {DIGESTS_FILE} says nothing of this"
+                " dump"
+            )
         if recorded is None:
             unchecked += [
                 f"the rows of {table.name}, which have pseudonyms: {DIGESTS_FILE} says nothing of this dump"
@@ -359,7 +365,11 @@ def _with_source(
         backend.set_session(loaded, session)
         message = f"equal to the source, but not to {DIGESTS_FILE}"
         statements = tuple(
-            replace(a, state="differs", message=message) if (a.state, b.state) == ("equal", "differs") else a
+            b
+            if a in showing
+            else replace(a, state="differs", message=message)
+            if (a.state, b.state) == ("equal", "differs")
+            else a
             for a, b in zip(statements, again, strict=True)
         )
     return replace(

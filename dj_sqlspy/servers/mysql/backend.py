@@ -36,6 +36,7 @@ class MySQLBackend:
     unique_columns = staticmethod(structure.unique_columns)
     stored_value = staticmethod(stored.stored_value)
     broken_check = staticmethod(stored.broken_check)
+    values_in = staticmethod(pseudonyms.values_in)
     replace_values = staticmethod(pseudonyms.replace_values)
     texts_in = staticmethod(pseudonyms.texts_in)
     fill_key_table = staticmethod(structure.fill_key_table)

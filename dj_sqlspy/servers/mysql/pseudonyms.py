@@ -1,13 +1,13 @@
 """Pseudonyms: replaces the values of columns that refer to each other, on a server of one's own.
 
-In: a connection to a private server with a loaded slice, the columns, and a function from a value to its pseudonym.
-Out: the pseudonym of each value. It changes these columns and nothing else. It refuses values that the columns'
+In: a connection to a private server with a loaded slice, the columns, and the pseudonym of each value. Out: the same
+rows with pseudonyms. It changes these columns and nothing else. It refuses values that the columns'
 collation finds equal though they are written differently: then no two pseudonyms could be right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..columns import TEXT_TYPES
@@ -20,35 +20,10 @@ _MAP = "~sqlspy pseudonyms"
 _AT_ONCE = 1000  # values in one statement
 
 
-def replace_values(
-    connection: Any, columns: Sequence[tuple[Table, str]], pseudonym: Callable[[str], str]
-) -> dict[str, str]:
-    """Give each value of the columns its pseudonym.
-
-    Parameters
-    ----------
-    connection : pymysql connection
-        To a private server.
-    columns : sequence of (Table, str)
-        Columns of texts with one character set and collation. NULL stays NULL.
-    pseudonym : callable
-        The pseudonym of a value, in ASCII.
-
-    Returns
-    -------
-    dict
-        Pseudonyms by value.
-
-    Raises
-    ------
-    Refused
-        If two values have one pseudonym, two spellings are equal to the collation, or a CHECK does not hold.
-    """
+def values_in(connection: Any, columns: Sequence[tuple[Table, str]]) -> set[str]:
+    """The values of columns of texts, in each spelling. NULL is left out."""
+    values: set[str] = set()
     with told(), connection.cursor() as cursor:
-        cursor.execute(
-            "SET SESSION foreign_key_checks = 0, sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00'"
-        )
-        values: set[str] = set()
         for table, name in columns:
             column = MYSQL.quote(name)
             # in hexadecimal, since DISTINCT would merge spellings
@@ -57,17 +32,41 @@ def replace_values(
                 f" WHERE {column} IS NOT NULL"
             )
             values.update(bytes.fromhex(text).decode() for (text,) in cursor.fetchall())
-        found = {value: pseudonym(value) for value in sorted(values)}
-        if len(set(found.values())) < len(found):
-            raise Refused(f"two of its {len(found):,} values would have one pseudonym")
-        name = _fill_map(cursor, columns, found)
+    return values
+
+
+def replace_values(
+    connection: Any, columns: Sequence[tuple[Table, str]], pseudonyms: Mapping[str, str]
+) -> None:
+    """Give each value of the columns its pseudonym.
+
+    Parameters
+    ----------
+    connection : pymysql connection
+        To a private server.
+    columns : sequence of (Table, str)
+        Columns of texts with one character set and collation. NULL stays NULL.
+    pseudonyms : mapping
+        By value, in ASCII.
+
+    Raises
+    ------
+    Refused
+        If two values have one pseudonym, two spellings are equal to the collation, or a CHECK does not hold.
+    """
+    if len(set(pseudonyms.values())) < len(pseudonyms):
+        raise Refused(f"two of its {len(pseudonyms):,} values would have one pseudonym")
+    with told(), connection.cursor() as cursor:
+        cursor.execute(
+            "SET SESSION foreign_key_checks = 0, sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00'"
+        )
+        name = _fill_map(cursor, columns, pseudonyms)
         for table, column in columns:
             _update(cursor, table, column, name)
         cursor.execute(f"DROP TEMPORARY TABLE {name}")
-    return found
 
 
-def _fill_map(cursor: Any, columns: Sequence[tuple[Table, str]], found: dict[str, str]) -> str:
+def _fill_map(cursor: Any, columns: Sequence[tuple[Table, str]], found: Mapping[str, str]) -> str:
     """A temporary table of values and pseudonyms, and its name."""
     table, name = columns[0]
     first = table.column(name)
