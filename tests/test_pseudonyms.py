@@ -401,7 +401,6 @@ def test_inspect_looks_itself_where_the_key_is_known(
         f"`{people.name}`.`session`.`note`",
         "manifest.json",
         "requirements.txt",
-        "report.html",
     }
     monkeypatch.setenv("DJ_SQLSPY_SECRET", "the key of another lab")
     assert found() == set()
