@@ -368,13 +368,16 @@ class Values:
 
     def __init__(self, values: Iterable[str]) -> None:
         folded = {value.casefold() for value in values if len(value) >= SHORTEST}
-        self._words = {value for value in folded if _WORD.fullmatch(value)}
-        self._others = folded - self._words
+        self._by_word: dict[str, set[str]] = {}  # by the first word; "" for none
+        for value in folded:
+            first = _WORD.search(value)
+            self._by_word.setdefault(first[0] if first else "", set()).add(value)
 
     def inside(self, text: str) -> set[str]:
         """The values in a text, in lower case."""
         folded = text.casefold()
-        return (self._words & set(_WORD.findall(folded))) | {one for one in self._others if one in folded}
+        words = {"", *_WORD.findall(folded)} & self._by_word.keys()
+        return {one for word in words for one in self._by_word[word] if one == word or one in folded}
 
 
 class Hashed:

@@ -15,7 +15,7 @@ import contextlib
 import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Wanted:
     """
 
     families: tuple[Family, ...]
-    secret: bytes
+    secret: bytes = field(repr=False)
     read: Readings
 
 
