@@ -30,7 +30,8 @@ ROUTINE = "routine"  # calls a stored function that the bundle does not have
 NOT_SENT = "not-sent"  # does more than read, or a value of its session cannot be restored
 SKIPPED = "skipped"  # the user left it out
 WITHHELD = "withheld"  # its values are not in the bundle, since they can reveal what was left out
-NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, NOT_SENT, SKIPPED, WITHHELD})
+PSEUDONYM = "pseudonym"  # depends on values that have pseudonyms in the bundle
+NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, NOT_SENT, PSEUDONYM, SKIPPED, WITHHELD})
 
 # What a lab may leave out of a bundle: how many rows its tables have, comments of tables and columns, and the values
 # of statements that need rows outside of the bounds or contain a value of an excluded column.

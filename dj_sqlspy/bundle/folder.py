@@ -4,7 +4,7 @@ The folder has
 
 ==================  =============================================================================
 ``manifest.json``   what is in the slice, and its origin (see `manifest`)
-``dump.sh``         reads the slice from the source into ``dump.sql.gz``
+``dump.sh``         reads the slice from the source into ``dump.sql.gz``; not with pseudonyms
 ``restore.sh``      loads that into another server and checks it
 ``dump.sql.gz``     the rows, after `Bundle.dump` or ``dump.sh``
 ``….cksum``         its POSIX checksum, which makes ``restore.sh`` faster
@@ -158,6 +158,11 @@ class BundleFolder:
         BundleError
             If the script fails. The message has its output. Then there is no dump, or still the old one.
         """
+        if self.manifest.get("pseudonyms") and not (self.path / "dump.sh").exists():
+            raise BundleError(
+                f"Dumping {self.path}: its keys are pseudonyms, so the dump was made when the bundle was written, and a"
+                " dump.sh would name the true keys. Write the bundle again for a new dump."
+            )
         how = [f"--jobs={jobs}", f"--engine={engine}"]
         if options is not None:
             self._run("dump.sh", [*how, *options])

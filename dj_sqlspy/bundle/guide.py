@@ -89,6 +89,7 @@ def readme_text(
         code=[one for one in manifest.get("code") or () if one["state"] != "missing"],
         container=container_name(manifest),
         excluded=manifest.get("excluded") or (),
+        pseudonyms=manifest.get("pseudonyms"),
         cut=[one["number"] for one in manifest["statements"] if LEFT_OUT in one["marks"]],
         datajoint=_version(manifest["versions"]["datajoint"]),
         modules=[(name, _literal(schema)) for schema, name in modules.items()],

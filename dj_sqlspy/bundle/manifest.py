@@ -20,8 +20,8 @@ parts               "all" if a master brings all of its parts, "inside" if bound
                     out, else "referenced"
 schemas             name, charset, collation
 tables              parents first: name, rows in the slice, total_rows in the database (null: left out),
-                    restriction (SQL), reasons (rows by rule), primary_key, comment, and columns
-                    with name, type, nullable, comment
+                    restriction (SQL; null: it would name values that have pseudonyms), reasons (rows by
+                    rule), primary_key, comment, and columns with name, type, nullable, comment
 lineage_tables      DataJoint's ``~lineage`` tables: name, rows about tables of the slice
 views               name and definition of those that statements read
 views_left_out      names of views that read tables outside of the slice
@@ -38,6 +38,10 @@ excluded            columns whose contents were left out: table, column, value (
                     read it), held (numbers of others that contain a value of it). Statements marked
                     "excluded" or "withheld" have "?" in place of values, and are not replayed; nor are
                     those marked "routine", which call a stored function that is not in the bundle
+pseudonyms          optional: columns whose values are keyed hashes (table, column, digits), statements (numbers of
+                    those that depend on the values or their order, marked "pseudonym" and not replayed),
+                    shown (numbers of those that return the same but for pseudonyms; not compared with the source),
+                    held (where: a column or file, values: how many true values stand there)
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, columns that
                     need it, and their number of rows

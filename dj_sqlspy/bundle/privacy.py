@@ -22,13 +22,14 @@ from pymysql.cursors import SSCursor
 from .. import atomic, servers
 from ..display import one_line
 from ..dump.exclude import contents
+from ..dump.pseudonyms import Hashed, read_secret, with_pseudonyms
 from ..errors import BundleError
 from ..progress import counting
 from ..rules import LEFT_OUT
 from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
-from .folder import BundleFolder
+from .folder import DUMP_FILE, FILES, BundleFolder
 from .manifest import FILE, SHOWN, schemas_of
 from .texts import INSPECTION_FILE, refresh
 
@@ -97,7 +98,9 @@ class Finding:
     what : str
         In values: ``e-mail address``, ``path``, ``address of a machine``, ``telephone number``, ``person``,
         ``date of birth``, ``identifier of a person or machine``, ``free text``, ``secret``, ``hidden column``,
-        ``contents that were to be left out`` (the column holds something else than the manifest says). In
+        ``contents that were to be left out`` (the column holds something else than the manifest says),
+        ``values without a pseudonym``, ``values that have pseudonyms elsewhere`` (a true value stands there, perhaps as
+        another word). In
         structure: ``values of a type``, ``default``, ``condition``, ``generated column``, ``comments``,
         ``partitions``, ``view``, ``stored function``. In statements: ``values, about rows left out``,
         ``values, of an excluded column``, ``secret``, ``comment``. ``rows at the lab``: the bundle has their numbers.
@@ -165,7 +168,7 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
         with counting("columns looked at", progress) as told:
             found = inspect_tables(connection, manifest, told)
         findings = [*found.findings, *_files(bundle), *_structure(connection, manifest)]
-        findings += _statements(manifest, backend_of(connection))
+        findings += [*_pseudonyms(bundle, connection), *_statements(manifest, backend_of(connection))]
     return Inspection((*findings, *_totals(manifest)), found.columns, found.unread, found.cut)
 
 
@@ -317,6 +320,55 @@ def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding
     tables = [table["name"] for table in manifest["tables"] if table["name"] not in views]
     for where, what, values in backend_of(connection).structure_texts(connection, tables):
         yield Finding(where, what, len(values), None, tuple(map(_short, values[:EXAMPLES])))
+
+
+def _pseudonyms(bundle: BundleFolder, connection: Any) -> Iterator[Finding]:
+    """Values that are no pseudonyms, and places that hold values which have some."""
+    manifest, backend = bundle.manifest, backend_of(connection)
+    quote, number = backend.dialect.quote, backend.number
+    for table, columns in with_pseudonyms(manifest).items():
+        for name, digits in columns.items():
+            text = f"CONVERT({quote(name)} USING utf8mb4) COLLATE utf8mb4_bin"
+            other = f"FROM {table} WHERE NOT {text} REGEXP '^[0-9a-f]{{{digits}}}$'"
+            if rows := number(connection, f"SELECT COUNT(*) {other}"):
+                values = number(connection, f"SELECT COUNT(DISTINCT {quote(name)}) {other}")
+                yield Finding(f"{table}.{quote(name)}", "values without a pseudonym", values, rows, ())
+    held = {place["where"]: place["values"] for place in (manifest.get("pseudonyms") or {}).get("held", ())}
+    held |= {where: len(values) for where, values in _true_values(bundle, connection).items()}
+    for where, number_of_values in held.items():
+        yield Finding(where, "values that have pseudonyms elsewhere", number_of_values, None, ())
+
+
+def _true_values(bundle: BundleFolder, connection: Any) -> dict[str, set[str]]:
+    """By column or file, the values whose pseudonyms are in the bundle; none without the key of the hash."""
+    secret, columns = read_secret(), with_pseudonyms(bundle.manifest)
+    if secret is None or not columns:
+        return {}
+    backend = backend_of(connection)
+    known: dict[int, set[str]] = {}
+    found: dict[str, set[str]] = {}
+    tables = backend.read_catalog(connection, schemas_of(bundle.manifest)).tables
+    for table, each in columns.items():
+        for name, digits in each.items():
+            known.setdefault(digits, set()).update(backend.values_in(connection, [(tables[table], name)]))
+    look = Hashed(secret, known)
+    for one in bundle.manifest["tables"]:
+        without = frozenset(name.lower() for name in columns.get(one["name"], ()))
+        if one["rows"] and not tables[one["name"]].is_view:
+            for name, text in backend.texts_in(connection, tables[one["name"]], without):
+                if inside := look.inside(text):
+                    found.setdefault(f"{one['name']}.{backend.dialect.quote(name)}", set()).update(inside)
+    names = {*FILES, *(one["path"] for one in bundle.manifest["code"])} - {DUMP_FILE}
+    for name in sorted(names):
+        if (bundle.path / name).is_file() and (
+            inside := look.inside((bundle.path / name).read_text("utf-8", "replace"))
+        ):
+            found[name] = inside
+    for statement in bundle.manifest["statements"]:
+        literals = backend.texts_of("; ".join((*statement.get("state", ()), statement["sql"]))).literals
+        if inside := {each for text in literals for each in look.inside(text)}:
+            found.setdefault(FILE, set()).update(inside)
+    return found
 
 
 def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ..dump.exclude import contents
+from ..dump.pseudonyms import with_pseudonyms
 from ..names import tier_of
 from ..rules import (
     EXCLUDED,
@@ -27,6 +28,7 @@ from ..rules import (
     NOT_SENT,
     PARENT,
     PART,
+    PSEUDONYM,
     READ,
     ROUTINE,
     SKIPPED,
@@ -169,6 +171,7 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
         "fallbacks": [one for one in statements if one["fallback"]],
         "moved": [one for one in manifest.get("code") or () if one["state"] in ("changed", "missing")],
         "excluded": manifest.get("excluded") or (),
+        "pseudonyms": manifest.get("pseudonyms"),
         "skipped": [one for one in statements if SKIPPED in one["marks"]],
         "unsent": [one for one in statements if NOT_SENT in one["marks"]],
         "cut": [one["number"] for one in statements if LEFT_OUT in one["marks"]],
@@ -181,7 +184,7 @@ def _tables(manifest: Entry) -> Iterator[Entry]:
     """Each table with its texts on the page."""
     readers = Counter(name for one in manifest["statements"] for name in one.get("tables") or ())
     masters = {key["child"]: key["parent"] for key in manifest["foreign_keys"] if key["part"]}
-    left_out = contents(manifest)
+    left_out, hidden = contents(manifest), with_pseudonyms(manifest)
     for table in manifest["tables"]:
         name = TableName.of(table["name"])
         here, total = whole(table["rows"]), known(table["total_rows"])
@@ -200,6 +203,7 @@ def _tables(manifest: Entry) -> Iterator[Entry]:
             "master": masters.get(name.full),
             "readers": readers[name.full],
             "instead": left_out.get(name.full, {}),  # SQL that replaces excluded contents, by column
+            "pseudonyms": hidden.get(name.full, {}),
         }
 
 
@@ -296,6 +300,8 @@ def _notes(members: Sequence[Entry], states: Mapping[int, Entry]) -> list[str]:
         notes.append("It reads a column whose contents are not here, and stands here without its values.")
     if WITHHELD in first["marks"]:
         notes.append("It stands here without its values, which can tell of what was left out.")
+    if PSEUDONYM in first["marks"]:
+        notes.append("It depends on values that have pseudonyms here, so it cannot be compared.")
     if ROUTINE in first["marks"]:
         notes.append("It calls a stored function that is not here, so it cannot be replayed.")
     if SKIPPED in first["marks"]:

@@ -82,7 +82,8 @@ def texts(
     out = {REPORT_FILE: report_html(manifest, replay, inspection)}
     if manifest.get("environment"):
         out |= environment.texts(manifest["environment"])
-    names = {"manifest.json", "dump.sh", "restore.sh", README_FILE, *out}
+    names = {"manifest.json", "restore.sh", README_FILE, *out}
+    names |= set() if manifest.get("pseudonyms") else {"dump.sh"}
     sizes: dict[str, int | None] = dict.fromkeys(names)
     if folder is not None:
         sizes |= {name: (folder / name).stat().st_size for name in FORMATS if (folder / name).exists()}

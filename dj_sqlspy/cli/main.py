@@ -166,6 +166,14 @@ def _parser() -> argparse.ArgumentParser:
         "put this value in the place of the contents of a column (may be given more than once; default: none)",
     )
     write.add_argument(
+        "--pseudonym",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="replace the values of a key, and of all columns that refer to it, by keyed hashes; the key of the hash is"
+        " that of DJ_SQLSPY_SECRET, or random (may be given more than once; default: none)",
+    )
+    write.add_argument(
         "--leave-out",
         action="append",
         default=[],
@@ -377,6 +385,7 @@ def _forget(options: argparse.Namespace) -> None:
 
 def _write(options: argparse.Namespace) -> None:
     from ..dump.exclude import words
+    from ..dump.pseudonyms import words_of
     from .terminal import paper_of, print_table
 
     paper = paper_of(options)
@@ -388,6 +397,7 @@ def _write(options: argparse.Namespace) -> None:
         about=options.about,
         exclude=options.exclude,
         replace=publish.replacements(options),
+        pseudonym=options.pseudonym,
         with_code=options.with_code,
         leave_out=options.leave_out,
         code=options.code,
@@ -412,6 +422,8 @@ def _write(options: argparse.Namespace) -> None:
         print(visible(f"Contents left out: {line}"))
     if any(one["statements"] for one in excluded):
         print("These statements cannot be replayed; the bundle has them without their values.")
+    for line in words_of(bundle.manifest):
+        print(visible(f"Pseudonyms: {line}"))
     for one in bundle.manifest["code"]:
         print(visible(f"Code: {one['path']} ({one['state']})"))
     known = {name for one in bundle.manifest["code"] for name in one["analyses"]}
@@ -426,7 +438,8 @@ def _write(options: argparse.Namespace) -> None:
         print(
             f"Rows need {len(files):,} files outside of the database: dj-sqlspy files {options.paper} --copy DIR"
         )
-    print(f"Written: {bundle.path}. Next: dj-sqlspy dump {bundle.path}")
+    step = "verify" if bundle.dump_file.exists() else "dump"
+    print(f"Written: {bundle.path}. Next: dj-sqlspy {step} {bundle.path}")
 
 
 def _dump(options: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ from ..errors import LineageError, SliceError
 from ..external.file import File
 from ..lineage import analyse
 from ..lineage.columns import columns_read
+from ..lineage.tree import Query
 from ..names import find_table, quoted
 from ..rules import EXCLUDED, LEFT_OUT, WITHHELD
 from ..servers import backend_of
@@ -93,7 +94,7 @@ def exclude(
     named += [("Replacing", name, value) for name, value in (values or {}).items()]
     for doing, name, given in named:
         replacing = doing == "Replacing"
-        for table, column in _find(cut, name, doing):
+        for table, column in find_columns(cut, name, doing):
             key = table.full_name, column.name
             try:
                 if replacing and key in found:
@@ -108,7 +109,7 @@ def exclude(
     _require_checks(cut, found.values(), connection)
     readers = _readers(cut, found)
     read = [replace(one, statements=tuple(readers[key])) for key, one in found.items()]
-    return tuple(_with_words(cut, one, connection) for one in read)
+    return tuple(with_words(cut, one, connection) for one in read)
 
 
 def note(manifest: dict[str, Any], excluded: Sequence[Excluded], withhold: bool, backend: Backend) -> None:
@@ -143,15 +144,20 @@ def note(manifest: dict[str, Any], excluded: Sequence[Excluded], withhold: bool,
             mark = WITHHELD
         else:
             continue
-        sql = backend.without_names(entry["sql"], words) if words else entry["sql"]
-        entry["sql"] = without_literals(sql, entry.get("state", ()))
-        for told in ("captured", "state", "digest"):
-            entry.pop(told, None)
+        without_values(entry, words, backend)
         entry["marks"] = sorted({*entry["marks"], mark})
-        if entry["fallback"]:
-            entry["fallback"] = "it could not be analysed (the reason may quote a value, and is left out)"
-        if "unsent" in entry:
-            entry["unsent"] = "the reason may quote a value, and is left out"
+
+
+def without_values(entry: dict[str, Any], words: frozenset[str], backend: Backend) -> None:
+    """Take the values out of a manifest's statement, and these words (in lower case) out of its names."""
+    sql = backend.without_names(entry["sql"], words) if words else entry["sql"]
+    entry["sql"] = without_literals(sql, entry.get("state", ()))
+    for told in ("captured", "state", "digest"):
+        entry.pop(told, None)
+    if entry["fallback"]:
+        entry["fallback"] = "it could not be analysed (the reason may quote a value, and is left out)"
+    if "unsent" in entry:
+        entry["unsent"] = "the reason may quote a value, and is left out"
 
 
 def contents(manifest: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -180,7 +186,8 @@ def needed_files(files: Iterable[File], excluded: Sequence[Excluded]) -> list[Fi
 # ---------------------------------------------------------------- which column, and whether it can be
 
 
-def _find(cut: Slice, name: str, doing: str) -> list[tuple[Table, Column]]:
+def find_columns(cut: Slice, name: str, doing: str) -> list[tuple[Table, Column]]:
+    """The columns that a name means; ``doing`` is for the message of an error."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise SliceError(f"{doing} {name!r}: name a column as `schema`.`table`.column.")
@@ -230,9 +237,14 @@ def _why_not(cut: Slice, table: Table, column: Column, connection: Any, replacin
             more = ", so that no two rows can have one value" if replacing else ""
             return f"it is part of the unique key {quote(index)}{more}"
     for other in table.columns:
-        if quote(name) in other.generation.lower():
+        if generated_from(table, other, name):
             return f"the column {quote(other.name)} is generated from it"
     return ""
+
+
+def generated_from(table: Table, column: Column, name: str) -> bool:
+    """Whether a column is generated from another one of its table."""
+    return table.dialect.quote(name.lower()) in column.generation.lower()
 
 
 def _given(column: Column, value: Any, connection: Any) -> str:
@@ -321,7 +333,7 @@ def _readers(cut: Slice, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, s
             if (
                 (table, column.lower()) in read
                 if read is not None
-                else _may_read(template, report, table, column)
+                else may_read(template, report, table, column)
             ):
                 numbers.append(report.statement.number)
     return found
@@ -329,6 +341,12 @@ def _readers(cut: Slice, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, s
 
 def _columns_of(cut: Slice, report: StatementReport) -> set[tuple[str, str]] | None:
     """The columns that a statement reads; None where that cannot be told."""
+    query = query_of(cut, report)
+    return None if query is None else columns_read(query)
+
+
+def query_of(cut: Slice, report: StatementReport) -> Query | None:
+    """The query tree of a statement, if it was analysed."""
     if report.fallback:
         return None
     try:
@@ -340,10 +358,10 @@ def _columns_of(cut: Slice, report: StatementReport) -> set[tuple[str, str]] | N
         )
     except LineageError:
         return None
-    return None if lineage.query is None else columns_read(lineage.query)
+    return lineage.query
 
 
-def _may_read(template: str, report: StatementReport, table: str, column: str) -> bool:
+def may_read(template: str, report: StatementReport, table: str, column: str) -> bool:
     """Whether a statement that is not analysed may read a column: it names it, or all columns."""
     if table not in report.tables:
         return False
@@ -357,7 +375,7 @@ SHORTEST = 2  # characters: less tells nothing of a person
 _AT_ONCE = 1000  # texts in one query
 
 
-def _with_words(cut: Slice, one: Excluded, connection: Any) -> Excluded:
+def with_words(cut: Slice, one: Excluded, connection: Any) -> Excluded:
     """Which statements hold contents of the column, of any of its rows."""
     entry = cut.tables[one.table]
     column, dialect, backend = entry.table.column(one.column), entry.table.dialect, backend_of(connection)

@@ -2,7 +2,8 @@
 
 In: a resolved and simplified query tree. Out: (full table name, column name) pairs. A column of a derived table counts
 if the query above uses it: ``SELECT COUNT(*) FROM (SELECT * FROM t) AS x`` reads none. It goes down the tree from the
-outputs, as demand does. All columns of an unresolved source count.
+outputs, as demand does. All columns of an unresolved source count. `columns_beside_values` finds those that a text
+tells something of.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ from dataclasses import replace
 from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr
-from .tree import Base, Block, Derived, Opaque, Query, Source, expressions_of, query_of, sources
+from .tree import (
+    Base,
+    Block,
+    Derived,
+    Opaque,
+    Query,
+    Source,
+    children,
+    expressions_of,
+    query_of,
+    sources,
+)
 
 
 def columns_read(query: Query) -> set[tuple[str, str]]:
@@ -80,3 +92,120 @@ class _Reader:
         elif isinstance(source, Derived):
             names = [output.lower() for output in source.query.names]
             self.query(source.query, [position for position, one in enumerate(names) if one == name])
+
+
+# What a text writes out, or sets elsewhere.
+_VALUES = (exp.Literal, exp.National, exp.HexString, exp.BitString, exp.Parameter, exp.SessionParameter)
+
+
+def columns_beside_values(query: Query) -> set[tuple[str, str]]:
+    """Full table name and lower-case name of each column that stands in one expression with a value.
+
+    A value is a literal or a variable. Conditions are split at AND, OR and NOT, so that only the column that is
+    compared with a value counts. A column or value of a derived table counts where the table is used.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> sorted(columns_beside_values(tree("SELECT b.y FROM a JOIN b ON a.id = b.id WHERE x > 1")))
+    [('`s`.`a`', 'x')]
+    >>> sorted(columns_beside_values(tree("SELECT 1 FROM (SELECT x AS y FROM a) AS d WHERE y LIKE 'A%'")))
+    [('`s`.`a`', 'x')]
+    """
+    aliases: dict[str, Source] = {}
+    todo, queries = [query], []
+    while todo:
+        one = todo.pop()
+        queries.append(one)
+        todo += children(one)
+        if isinstance(one, Block):
+            aliases.update({source.alias: source for source in sources(one.tree)})
+    found: set[tuple[str, str]] = set()
+    for one in queries:
+        for expression in expressions_of(one):
+            for part in _parts(expression):
+                columns, values = _inside(part, aliases)
+                if values:
+                    found |= columns
+    return found
+
+
+def columns_shown(query: Query) -> tuple[frozenset[tuple[str, str]], ...]:
+    """For each output, the full table name and lower-case name of the columns whose bare values it is.
+
+    An output that is computed in any branch is none.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> columns_shown(tree("SELECT y, y + 1 FROM (SELECT x AS y FROM a) AS d"))
+    (frozenset({('`s`.`a`', 'x')}), frozenset())
+    """
+    return tuple(_shown(query, place) for place in range(len(query.names)))
+
+
+def _shown(query: Query, place: int) -> frozenset[tuple[str, str]]:
+    if not isinstance(query, Block):
+        found = [_shown(branch, place) for branch in query.branches]
+        return frozenset().union(*found) if all(found) else frozenset()
+    expression = query.outputs[place].expr
+    while isinstance(expression, exp.Paren):
+        expression = expression.this
+    if isinstance(expression, exp.Column):
+        name = expression.name.lower()
+        for source in sources(query.tree):
+            if source.alias != expression.table:
+                continue
+            if isinstance(source, Base):
+                return frozenset({(source.table.full_name, name)})
+            if isinstance(source, Derived):
+                names = [one.lower() for one in source.query.names]
+                return _shown(source.query, names.index(name)) if names.count(name) == 1 else frozenset()
+    return frozenset()
+
+
+def _parts(expression: Expr) -> Iterable[Expr]:
+    """The conditions that AND, OR and NOT connect."""
+    if isinstance(expression, (exp.Paren, exp.Not)):
+        yield from _parts(expression.this)
+    elif isinstance(expression, exp.Connector):
+        yield from _parts(expression.this)
+        yield from _parts(expression.expression)
+    else:
+        yield expression
+
+
+def _inside(expression: Expr, aliases: dict[str, Source]) -> tuple[set[tuple[str, str]], bool]:
+    """The columns of base tables in an expression, and whether it has a value."""
+    found: set[tuple[str, str]] = set()
+    values = False
+    todo = [expression]
+    done: set[tuple[str, str]] = set()
+    while todo:
+        for node in todo.pop().walk():
+            values = values or isinstance(node, _VALUES)
+            inner = query_of(node)
+            if inner is not None and not isinstance(node.parent, exp.Exists):
+                todo += _outputs(inner)
+            elif isinstance(node, exp.Column) and (node.table, node.name.lower()) not in done:
+                name = node.name.lower()
+                done.add((node.table, name))
+                source = aliases.get(node.table)
+                if isinstance(source, Base):
+                    found.add((source.table.full_name, name))
+                elif isinstance(source, Derived):
+                    todo += _outputs(source.query, name)
+                else:  # an unresolved source can hold anything
+                    values = True
+                    whole = source.whole if source is not None else ()
+                    found.update((base.table.full_name, one) for base in whole for one in base.table.by_name)
+    return found, values
+
+
+def _outputs(query: Query, name: str | None = None) -> list[Expr]:
+    """The expressions of a query's outputs, or of those with a name, in all branches."""
+    places = [place for place, one in enumerate(query.names) if name in (None, one.lower())]
+    blocks, todo = [], [query]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Block):
+            blocks.append(one)
+        else:
+            todo += one.branches
+    return [block.outputs[place].expr for block in blocks for place in places]

@@ -36,6 +36,7 @@ from ..rules import LEAVE_OUT, MODES
 from ..servers import NAMES, backend_of
 from ..servers.source import Source
 from ..slices import Slice
+from . import pseudonymous
 from .captured import Captured
 
 logger = logging.getLogger("dj_sqlspy")
@@ -127,6 +128,8 @@ class Writing:
         Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
     replace : mapping, optional
         By such a name, the value that stands in the place of the contents of a column.
+    pseudonym : sequence of str
+        Columns whose values are replaced by keyed hashes, in all columns that refer to each other (see `pseudonyms`).
     with_code : bool
         Copy the scripts and notebooks of the analyses (see `bundle.code`); it needs a paper.
     code : sequence of path
@@ -150,6 +153,7 @@ class Writing:
     about: str | Path | Mapping[str, Any] | None = None
     exclude: Sequence[str] = ()
     replace: Mapping[str, Any] = field(default_factory=dict)
+    pseudonym: Sequence[str] = ()
     with_code: bool = False
     code: Sequence[str | Path] = ()
     scratch: str | None = None
@@ -190,7 +194,7 @@ def write_bundle(
     JournalError
         If an analysis did not finish.
     SliceError
-        If the contents of a column cannot be left out.
+        If the contents of a column cannot be left out, or it cannot have pseudonyms.
     """
     path, chosen = Path(path), Writing(**options)
     require_files(chosen.code)
@@ -240,6 +244,7 @@ def _contents(
     manifest["complete"] = paper is None or paper.complete
     manifest["unfinished"] = [] if paper is None else [_about(analysis) for analysis in paper.unfinished]
     left_out = excluding.exclude(cut, chosen.exclude, connection, chosen.replace)
+    want = pseudonymous.wanted(cut, source, chosen.pseudonym, left_out, connection)
     excluding.note(manifest, left_out, "values" in chosen.leave_out, backend_of(connection))
     if held := sorted({number for one in manifest["excluded"] for number in one["held"]}):
         logger.warning(
@@ -266,7 +271,7 @@ def _contents(
     keys = key_tables(cut, schema, connection) if schema else []
     mode = chosen.mode & 0o666
     title = f"The slice of the database behind {name or '(hand-picked)'}: {summary(cut)}."
-    return {
+    written: dict[str, str | bytes] = {
         "dump.sh": dump_script(
             cut, source, f"Dump. {title}", excluding.contents(manifest), connection, keys, mode
         ),
@@ -275,6 +280,12 @@ def _contents(
         **texts.texts(manifest),
         **{one.path: one.text for one in code if one.text is not None},
     }
+    if want is None:
+        return written
+    tls = backend_of(connection).tls_options(dj_connection)
+    return pseudonymous.published(
+        written, manifest, cut, source, want, connection, tls, title, summary(cut), chosen.mode
+    )
 
 
 def _other_server(source: Source) -> str:

@@ -212,6 +212,7 @@ class Paper(Captured):
         about: Any = None,
         exclude: str | Iterable[str] = (),
         replace: Mapping[str, Any] | None = None,
+        pseudonym: str | Iterable[str] = (),
         with_code: bool = False,
         code: str | Iterable[str | Path] = (),
         scratch: str | None = None,
@@ -238,6 +239,13 @@ class Paper(Captured):
         replace : mapping, optional
             By such a name, the value that stands in the place of the contents of a column, also where it is NOT NULL.
             It is told in the bundle; statements that read the column are treated as those of ``exclude``.
+        pseudonym : str or iterable of str, optional
+            Columns of CHAR or VARCHAR, such as a key that names a person. Keyed hashes replace their values, the same
+            in all columns that refer to each other. The key of the hash is in the environment
+            variable ``DJ_SQLSPY_SECRET``, or in the file that ``DJ_SQLSPY_SECRET_FILE`` names, so that another bundle
+            has the same pseudonyms; else it is random, and forgotten. A private server makes the pseudonyms and the
+            dump now, and the bundle has no dump.sh, which would name the true values. Statements that show a value,
+            compare it with a literal or depend on the order of values cannot be compared.
         with_code : bool
             Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
         code : path or iterable of path, optional
@@ -266,7 +274,7 @@ class Paper(Captured):
         BundleError
             If the folder holds something else, or the database has drifted.
         SliceError
-            If the contents of a column cannot be left out, or a column cannot hold a value.
+            If the contents of a column cannot be left out, a column cannot hold a value, or cannot have pseudonyms.
         """
         from ..bundle.folder import check_place
         from .bundle import require_files, write_bundle
@@ -290,6 +298,7 @@ class Paper(Captured):
             about=about,
             exclude=listed(exclude),
             replace=replace or {},
+            pseudonym=listed(pseudonym),
             with_code=with_code,
             code=listed(code),
             scratch=scratch,

@@ -142,10 +142,12 @@ def measure_statements(
     manifest: Mapping[str, Any],
     recorded: Mapping[str, Any] | None,
     progress: Callable[[int, int], None] | None = None,
+    instead: Mapping[int, Mapping[int, Mapping[bytes, bytes]]] | None = None,
 ) -> list[dict[str, Any]]:
     """The ``statements`` of a loaded slice. Those that fail have ``error`` instead of a digest.
 
-    Then ``unknown`` says whether this kind of server does not know something in the statement.
+    Then ``unknown`` says whether this kind of server does not know something in the statement. ``instead`` has, by the
+    number of a statement and the position of a column of its result, values that count as others.
     """
     known = {entry["sql_sha256"]: entry for entry in (recorded or {}).get("statements", ())}
     groups = replayable(manifest)
@@ -155,7 +157,8 @@ def measure_statements(
         stack.enter_context(backend.one_moment(loaded))
         replayer = stack.enter_context(contextlib.closing(backend.replayer(loaded)))
         for one, entries in groups.items():
-            out.append(_measured(replayer, loaded, one, entries, known))
+            others = (instead or {}).get(entries[0]["number"])
+            out.append(_measured(replayer, loaded, one, entries, known, others))
             if progress is not None:
                 progress(len(out), len(groups))
     return out
@@ -167,12 +170,15 @@ def _measured(
     one: Replayed,
     entries: Sequence[Mapping[str, Any]],
     known: Mapping[str, Any],
+    instead: Mapping[int, Mapping[bytes, bytes]] | None,
 ) -> dict[str, Any]:
     name = text_digest(one)
     about: dict[str, Any] = {"sql_sha256": name, "numbers": [entry["number"] for entry in entries]}
     try:
         forms = known.get(name, {}).get("forms")
-        found = replayer.digest(loaded, one.sql, one.state, own=one.own, digits=RESULT_DIGITS, forms=forms)
+        found = replayer.digest(
+            loaded, one.sql, one.state, own=one.own, digits=RESULT_DIGITS, forms=forms, instead=instead
+        )
     except ConnectionLost as error:
         raise BundleError(
             f"Running statement {about['numbers'][0]}: the server is gone ({error})."

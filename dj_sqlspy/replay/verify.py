@@ -27,6 +27,7 @@ from ..bundle.manifest import FILE, replayable, schemas_of
 from ..bundle.texts import REPLAY_FILE, refresh
 from ..display import first
 from ..dump.exclude import contents, words
+from ..dump.pseudonyms import with_pseudonyms, words_of
 from ..errors import BundleError
 from ..servers import backend_of
 from ..servers.catalog import Catalog
@@ -185,7 +186,9 @@ def verify(
         dump = file_digest(bundle.dump_file)
         recorded = read_digests(bundle.path)
         clock = time.perf_counter()
-        private = stack.enter_context(servers.private_server(_flavor(manifest), options=_options(manifest)))
+        private = stack.enter_context(
+            servers.private_server(_flavor(manifest), options=server_options(manifest))
+        )
         private = private.limited_to(schemas_of(manifest))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         seconds["start a server"] = time.perf_counter() - clock
@@ -197,6 +200,7 @@ def verify(
         alike = private.flavor == manifest["server"]["flavor"] and not lacking
         catalog = read_catalog(loaded, manifest)
         told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))
+        told += tuple(f"Pseudonyms: {line}" for line in words_of(manifest))
         report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)), notes=told)
         if recorded is not None and recorded["dump"] != dump:
             if opened is not None:
@@ -227,7 +231,7 @@ def verify(
     return report
 
 
-def _options(manifest: Mapping[str, Any]) -> list[str]:
+def server_options(manifest: Mapping[str, Any]) -> list[str]:
     """Options with which the private server reads names in statements like the source."""
     folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
     return ["--lower-case-table-names=1"] if folds else []
@@ -236,6 +240,8 @@ def _options(manifest: Mapping[str, Any]) -> list[str]:
 def _require_conditions(bundle: BundleFolder, source: Any) -> None:
     """Raise if the source would be sent more than conditions from a stranger's manifest."""
     for table in bundle.manifest["tables"]:
+        if table["restriction"] is None:
+            continue
         try:
             backend_of(source).require_condition(table["restriction"])
         except Refused as error:
@@ -323,7 +329,7 @@ def _with_source(
     seconds: dict[str, float] = dict(report.seconds)
     with timed(seconds, "replay"):
         replayed = replay(bundle.manifest, source, loaded, progress, alike=alike)
-    statements, tables = replayed.statements, []
+    statements = replayed.statements
     unchecked = _unknown(statements)
     compared = ["the source"]
     backend = backend_of(loaded)
@@ -331,33 +337,26 @@ def _with_source(
     with timed(seconds, "tables"), backend.as_sent(source):
         measured = measure_tables(loaded, catalog, bundle.manifest, recorded)
         backend.reading_tables(source)
-        restrictions = {table["name"]: table["restriction"] for table in bundle.manifest["tables"]}
-        instead = contents(bundle.manifest)
-        with backend.one_moment(source):
-            for entry in measured:
-                restriction = restrictions.get(entry["name"])
-                if restriction is None:  # DataJoint's own description of the tables
-                    tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
-                    continue
-                try:
-                    there = table_digest(
-                        source,
-                        entry["name"],
-                        entry["columns"],
-                        entry["forms"],
-                        restriction,
-                        instead.get(entry["name"]),
-                    )
-                except Refused as error:
-                    unchecked.append(f"the rows of {entry['name']} against the source: {error}")
-                    tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
-                    continue
-                tables.append(_compared(entry, there.rows, hexadecimal(there), "on the source"))
+        tables, more = tables_on_source(measured, source, bundle.manifest)
+        unchecked += more
+        hidden = with_pseudonyms(bundle.manifest)
+        showing = [result for result in statements if result.state == "unchecked" and not result.message]
+        if recorded is None and showing:
+            unchecked.append(
+                f"the results of {len(showing)} statements, which show pseudonyms: {DIGESTS_FILE} says nothing of this"
+                " dump"
+            )
+        if recorded is None:
+            unchecked += [
+                f"the rows of {table.name}, which have pseudonyms: {DIGESTS_FILE} says nothing of this dump"
+                for table in tables
+                if table.name in hidden and table.rows
+            ]
     if recorded is not None:
         compared.append(DIGESTS_FILE)
         old = _against_digests(measured, recorded)
         tables = [
-            b if a.state != "differs" and b.state == "differs" else a
+            b if a.state != "differs" and (b.state == "differs" or b.name in hidden) else a
             for a, b in zip(tables, old, strict=True)
         ]
         with timed(seconds, "digests"):
@@ -366,7 +365,11 @@ def _with_source(
         backend.set_session(loaded, session)
         message = f"equal to the source, but not to {DIGESTS_FILE}"
         statements = tuple(
-            replace(a, state="differs", message=message) if (a.state, b.state) == ("equal", "differs") else a
+            b
+            if a in showing
+            else replace(a, state="differs", message=message)
+            if (a.state, b.state) == ("equal", "differs")
+            else a
             for a, b in zip(statements, again, strict=True)
         )
     return replace(
@@ -379,6 +382,49 @@ def _with_source(
         unchecked=tuple(unchecked),
         notes=(*report.notes, *_settings(replayed.not_taken)),
     )
+
+
+def tables_on_source(
+    measured: Sequence[Mapping[str, Any]], source: Any, manifest: Mapping[str, Any]
+) -> tuple[list[TableResult], list[str]]:
+    """Compare measured tables of a loaded slice with the source, whose session becomes that of a dump.
+
+    Returns
+    -------
+    tables : list of TableResult
+        ``unchecked`` are DataJoint's own descriptions of the tables, and tables whose restriction is not told.
+    unchecked : list of str
+        What the source refused.
+    """
+    tables: list[TableResult] = []
+    unchecked = []
+    backend = backend_of(source)
+    backend.reading_tables(source)
+    restrictions = {table["name"]: table["restriction"] for table in manifest["tables"]}
+    instead, hidden = contents(manifest), with_pseudonyms(manifest)
+    with backend.one_moment(source):
+        for entry in measured:
+            restriction = restrictions.get(entry["name"])
+            if restriction is None:
+                if entry["name"] in restrictions and entry["name"] not in hidden:
+                    unchecked.append(f"the rows of {entry['name']}: the manifest does not say which they are")
+                tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
+                continue
+            try:
+                there = table_digest(
+                    source,
+                    entry["name"],
+                    entry["columns"],
+                    entry["forms"],
+                    restriction,
+                    instead.get(entry["name"]),
+                )
+            except Refused as error:
+                unchecked.append(f"the rows of {entry['name']} against the source: {error}")
+                tables.append(TableResult(entry["name"], entry["rows"], "unchecked"))
+                continue
+            tables.append(_compared(entry, there.rows, hexadecimal(there), "on the source"))
+    return tables, unchecked
 
 
 def _unknown(statements: Iterable[StatementResult]) -> list[str]:

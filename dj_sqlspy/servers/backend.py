@@ -30,6 +30,7 @@ class Replayer(Protocol):
         own: bool = ...,
         digits: int | None = ...,
         forms: Forms | None = ...,
+        instead: Mapping[int, Mapping[bytes, bytes]] | None = ...,
     ) -> Digest:
         """Send a statement and digest its result. Raises `Refused`, `Interrupted` and `ConnectionLost`."""
 
@@ -95,6 +96,17 @@ class Backend(Protocol):
         self, connection: Any, table: Table, contents: Mapping[str, str], conditions: Sequence[str]
     ) -> tuple[str, int] | None:
         """A CHECK that rows would break with SQL in the place of the contents of columns, and how many of them."""
+
+    def values_in(self, connection: Any, columns: Sequence[tuple[Table, str]]) -> set[str]:
+        """The values of columns of texts, NULL left out."""
+
+    def replace_values(
+        self, connection: Any, columns: Sequence[tuple[Table, str]], pseudonyms: Mapping[str, str]
+    ) -> None:
+        """Replace each value of columns of a private server by its pseudonym. Raises `Refused`."""
+
+    def texts_in(self, connection: Any, table: Table, without: frozenset[str]) -> Iterator[tuple[str, str]]:
+        """The distinct texts in a table, with their columns, but for some columns (in lower case)."""
 
     def fill_key_table(
         self, connection: Any, name: str, table: Table, conditions: Sequence[str], rows: int

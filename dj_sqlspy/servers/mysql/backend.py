@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from ..snapshot import Snapshot
-from . import catalog, checksums, connect, gate, literals, results, scripts, session, stored, structure
+from . import (
+    catalog,
+    checksums,
+    connect,
+    gate,
+    literals,
+    pseudonyms,
+    results,
+    scripts,
+    session,
+    stored,
+    structure,
+)
 from .dialect import MYSQL as DIALECT
 from .replayer import MySQLReplayer
 from .snapshot import MySQLSnapshot, plain_decoders, told
@@ -24,6 +36,9 @@ class MySQLBackend:
     unique_columns = staticmethod(structure.unique_columns)
     stored_value = staticmethod(stored.stored_value)
     broken_check = staticmethod(stored.broken_check)
+    values_in = staticmethod(pseudonyms.values_in)
+    replace_values = staticmethod(pseudonyms.replace_values)
+    texts_in = staticmethod(pseudonyms.texts_in)
     fill_key_table = staticmethod(structure.fill_key_table)
     longest_condition = staticmethod(scripts.longest_condition)
     with_checksums = staticmethod(checksums.with_checksums)

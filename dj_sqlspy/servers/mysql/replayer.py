@@ -6,7 +6,7 @@ Only reads are sent (`gate`), in a transaction that cannot write.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..results import Digest, Forms
@@ -41,6 +41,7 @@ class MySQLReplayer:
         own: bool = True,
         digits: int | None = None,
         forms: Forms | None = None,
+        instead: Mapping[int, Mapping[bytes, bytes]] | None = None,
     ) -> Digest:
         """Send a statement and digest its result (`results.digest`).
 
@@ -53,7 +54,7 @@ class MySQLReplayer:
             What the statement's connection had set.
         own : bool
             True for the text as captured, False for one that was rewritten for a session without modes.
-        digits, forms
+        digits, forms, instead
             As of `results.digest`.
 
         Raises
@@ -74,7 +75,8 @@ class MySQLReplayer:
         with told():
             keeper.use(session, rewritten=not own)
         require_reading(connection)
-        return results.digest(connection, sql, digits, forms, session.encoding if own else "utf-8")
+        encoding = session.encoding if own else "utf-8"
+        return results.digest(connection, sql, digits, forms, encoding, instead)
 
     def close(self) -> None:
         """Restore the connections' own settings."""

@@ -11,6 +11,7 @@ values in a fixed form (`Forms`), which `replay.digests` defines.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,6 +62,7 @@ def digest(
     digits: int | None = None,
     forms: Forms | None = None,
     encoding: str = "utf-8",
+    instead: Mapping[int, Mapping[bytes, bytes]] | None = None,
 ) -> Digest:
     """Run a statement and digest its result.
 
@@ -75,12 +77,16 @@ def digest(
         Forms of the columns. Default: from the types that the server sends.
     encoding : str
         Encoding in which the text is sent.
+    instead : mapping, optional
+        By position of a column, values that count as others.
     """
     packets = _packets(connection, sql, encoding)
     fields = next(packets)
     if forms is None:
         forms = [FORM_OF_TYPE.get(field.type_code, "text") for field in fields]
     fixed = {} if digits is None else _fixed(forms, digits)
+    for place, others in (instead or {}).items():
+        fixed[place] = functools.partial(_other, others)
     received_hash = wire.row_hash(fields)
     rows, total, received, ordered = 0, 0, 0, hashlib.sha256()
     for packet in packets:
@@ -115,6 +121,10 @@ def row_digest(row: Sequence[bytes | None]) -> bytes:
 def _fixed(forms: Forms, digits: int) -> dict[int, Callable[[bytes], bytes]]:
     to_form = {"float": lambda value: float_form(value, digits), "json": json_form}
     return {i: to_form[form] for i, form in enumerate(forms) if form in to_form}
+
+
+def _other(others: Mapping[bytes, bytes], value: bytes) -> bytes:
+    return others.get(value, value)
 
 
 def _in_form(value: bytes | None, to_form: Callable[[bytes], bytes] | None) -> bytes | None:

@@ -1,0 +1,405 @@
+"""Pseudonyms: keyed hashes in the place of values by which rows are named.
+
+In: names of columns, a `Slice`. Out: for each its family, all columns that refer to it or that it refers to, and the
+captured statements whose text can tell of a value. The pseudonym of a value is the beginning of its HMAC-SHA-256 in
+hexadecimal digits. Its key is in the environment, or random and forgotten. Only columns of CHAR and VARCHAR can have
+pseudonyms. It changes no row (see `paper.pseudonymous`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..display import count
+from ..errors import LineageError, SliceError
+from ..lineage import analyse
+from ..lineage.columns import columns_beside_values, columns_shown
+from ..rules import PSEUDONYM
+from ..servers.backend import Backend
+from ..servers.source import View
+from ..servers.tables import Table
+from ..shapes import lift
+from ..slices import Slice
+from .exclude import Excluded, find_columns, generated_from, may_read, query_of, with_words, without_values
+
+SECRET = "DJ_SQLSPY_SECRET"
+SECRET_FILE = "DJ_SQLSPY_SECRET_FILE"
+FEWEST_BYTES = 16  # of the key
+# Hexadecimal digits of a pseudonym: fewer would often be equal by accident, more tell nothing.
+FEWEST_DIGITS, MOST_DIGITS = 8, 24
+
+
+@dataclass(frozen=True)
+class Family:
+    """Columns that refer to each other, so that a value has one pseudonym in all of them.
+
+    Attributes
+    ----------
+    name : str
+        The column that was named.
+    columns : tuple of (Table, str)
+        Those of the slice's tables.
+    digits : int
+        Hexadecimal digits of a pseudonym.
+    """
+
+    name: str
+    columns: tuple[tuple[Table, str], ...]
+    digits: int
+
+
+def read_secret() -> bytes | None:
+    """The key of the hash, from the environment or the file that it names; None if there is none.
+
+    Raises
+    ------
+    SliceError
+        If it is short, or the file cannot be read.
+    """
+    found = os.environ.get(SECRET, "").encode()
+    where = SECRET
+    if not found and (path := os.environ.get(SECRET_FILE)):
+        where = f"the file that {SECRET_FILE} names"
+        try:
+            found = Path(path).read_bytes().strip()
+        except OSError as error:
+            raise SliceError(f"Reading the key of pseudonyms from {path}: {error}.") from error
+        if not found:
+            raise SliceError(f"Reading the key of pseudonyms from {path}: the file is empty.")
+    if found and len(found) < FEWEST_BYTES:
+        raise SliceError(
+            f"The key of pseudonyms in {where} has {len(found)} bytes. It needs at least {FEWEST_BYTES}, so that"
+            " nobody can guess it: python -c 'import secrets; print(secrets.token_hex())' makes one."
+        )
+    return found or None
+
+
+def random_secret() -> bytes:
+    """A key that nobody knows."""
+    return secrets.token_bytes(32)
+
+
+def pseudonym(secret: bytes, value: str, digits: int) -> str:
+    """What stands in the place of a value.
+
+    >>> pseudonym(b"a key of the lab, not of a reader", "Ada", 12)
+    '1fe9a21ef0c0'
+    """
+    return hmac.new(secret, value.encode(), hashlib.sha256).hexdigest()[:digits]
+
+
+# ---------------------------------------------------------------- which columns
+
+
+def families(cut: Slice, names: Iterable[str], others: Iterable[Excluded] = ()) -> tuple[Family, ...]:
+    """The columns that get pseudonyms together with the named ones.
+
+    Parameters
+    ----------
+    cut : Slice
+    names : iterable of str
+        As of `exclude.exclude`.
+    others : iterable of Excluded
+        Columns whose contents are left out.
+
+    Raises
+    ------
+    SliceError
+        If there is no such column, or one of its family cannot have pseudonyms.
+    """
+    found: dict[frozenset[tuple[str, str]], Family] = {}
+    excluded = {(one.table, one.column.lower()) for one in others}
+    for name in names:
+        for table, column in find_columns(cut, name, "Pseudonyms for"):
+            members = _family(cut, (table.full_name, column.name.lower()))
+            try:
+                if members & excluded:
+                    raise SliceError("its contents are left out or replaced")
+                found.setdefault(members, _checked(cut, table, column.name, members))
+            except SliceError as error:
+                where = f"{table.full_name}.{table.dialect.quote(column.name)}"
+                raise SliceError(f"Pseudonyms for {where}: {error}.") from error
+    return tuple(found.values())
+
+
+def _family(cut: Slice, first: tuple[str, str]) -> frozenset[tuple[str, str]]:
+    """The columns that foreign keys connect, declared ones and virtual ones, up and down."""
+    found, todo = {first}, [first]
+    while todo:
+        table, column = todo.pop()
+        for fk in (*cut.catalog.parents(table), *cut.catalog.children(table)):
+            for own, theirs in zip(fk.columns, fk.parent_columns, strict=True):
+                pair = {(fk.child, own.lower()), (fk.parent, theirs.lower())}
+                if (table, column) in pair:
+                    todo += pair - found
+                    found |= pair
+    return frozenset(found)
+
+
+def _checked(cut: Slice, first: Table, named: str, members: Collection[tuple[str, str]]) -> Family:
+    columns = [
+        (entry.table, entry.table.column(column).name)
+        for entry in cut.tables.values()
+        for table, column in sorted(members)
+        if table == entry.name
+    ]
+    kinds = set()
+    room = []
+    for table, name in columns:
+        if refused := _why_not(cut, table, name):
+            own = table.full_name == first.full_name and name == named
+            where = "" if own else f" (here {table.full_name}.{table.dialect.quote(name)})"
+            raise SliceError(f"{refused}{where}")
+        column = table.column(name)
+        kinds.add((column.charset, column.collation))
+        length = re.search(r"\((\d+)\)", column.column_type)
+        room.append(int(length[1]) if length else 1)
+    if len(kinds) > 1:
+        raise SliceError("the columns that refer to each other have more than one character set or collation")
+    if min(room) < FEWEST_DIGITS:
+        raise SliceError(
+            f"a pseudonym has at least {FEWEST_DIGITS} characters, and it has room for {min(room)}"
+        )
+    where = f"{first.full_name}.{first.dialect.quote(named)}"
+    return Family(where, tuple(columns), min(MOST_DIGITS, *room))
+
+
+def _why_not(cut: Slice, table: Table, name: str) -> str:
+    """Why a column cannot have pseudonyms, or ""."""
+    column = table.column(name)
+    if table.is_view:
+        return "it is a column of a view, which holds no rows; name the column of the table behind it"
+    if table.name.startswith("~"):
+        return "the table is DataJoint's own, which finds rows and files by it"
+    if column.data_type not in ("char", "varchar"):
+        return (
+            f"it is of type {column.column_type}, and only CHAR and VARCHAR can have pseudonyms: a number or a date"
+            " would have to stay one"
+        )
+    if column.generated:
+        return "it is generated from other columns"
+    for other in table.columns:
+        if generated_from(table, other, name):
+            return f"the column {table.dialect.quote(other.name)} is generated from it"
+    for fk in cut.catalog.hidden:
+        if fk.child == table.full_name and name.lower() in map(str.lower, fk.columns):
+            return f"it refers to {fk.parent}, which this account cannot see"
+    return ""
+
+
+# ---------------------------------------------------------------- statements that tell of values
+
+
+def require_views(cut: Slice, views: Iterable[View], found: Sequence[Family]) -> None:
+    """Raise if a view of the bundle compares a column with a value, since its definition is in the bundle.
+
+    Raises
+    ------
+    SliceError
+        It names the view, which cannot be analysed or does so.
+    """
+    columns = {(table.full_name, name.lower()) for family in found for table, name in family.columns}
+    for view in views:
+        try:
+            query = analyse(f"SELECT * FROM {view.full_name}", cut.catalog).query
+        except LineageError:
+            query = None
+        if query is None or not columns.isdisjoint(columns_beside_values(query)):
+            what = "cannot be analysed" if query is None else "compares such a column with a value"
+            raise SliceError(
+                f"Pseudonyms for {found[0].name}: the view {view.full_name} {what}, and its definition would be in the"
+                " bundle. Leave out the statements that read it: skip_statements=… (--skip-statements)."
+            )
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What captured statements have to do with the families.
+
+    Attributes
+    ----------
+    telling : frozenset of int
+        Numbers of those whose text can tell of a value: it compares or combines a column with a value, holds a value
+        as a literal, an alias or a comment, or may do so and cannot be analysed.
+    words : frozenset of str
+        Values that statements hold, in lower case.
+    shown : mapping
+        By number of the others, the columns of the result that are values of a family, by position.
+    """
+
+    telling: frozenset[int]
+    words: frozenset[str]
+    shown: Mapping[int, Mapping[int, Family]]
+
+
+def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
+    """What the captured statements have to do with the families."""
+    columns = {(table.full_name, name.lower()): family for family in found for table, name in family.columns}
+    numbers: set[int] = set()
+    shown: dict[int, Mapping[int, Family]] = {}
+    known: dict[Any, tuple[bool, Mapping[int, Family]]] = {}
+    for report in cut.statements:
+        template = lift(report.sql)[0]
+        key = template, report.statement.database, report.statement.state, bool(report.fallback)
+        if key not in known:
+            query = query_of(cut, report)
+            if query is None:
+                known[key] = any(may_read(template, report, *column) for column in columns), {}
+            else:
+                places = enumerate(columns_shown(query))
+                known[key] = (
+                    not columns_beside_values(query).isdisjoint(columns),
+                    {place: columns[one] for place, each in places for one in each if one in columns},
+                )
+        tells, shows = known[key]
+        if tells:
+            numbers.add(report.statement.number)
+        elif shows:
+            shown[report.statement.number] = shows
+    words: set[str] = set()
+    for family in found:
+        for table, name in family.columns:
+            one = with_words(cut, Excluded(table.full_name, name, ""), connection)
+            numbers.update(one.held)
+            words |= one.words
+    return Readings(frozenset(numbers), frozenset(words), shown)
+
+
+def note(manifest: dict[str, Any], found: Sequence[Family], read: Readings, backend: Backend) -> None:
+    """Add the families to a manifest, and take values out of its statements and restrictions."""
+    columns = [
+        {"table": table.full_name, "column": name, "digits": family.digits}
+        for family in found
+        for table, name in family.columns
+    ]
+    manifest["pseudonyms"] = {"columns": columns, "statements": [], "shown": [], "held": []}
+    names = {one["table"] for one in columns}
+    for table in manifest["tables"]:
+        if table["name"] in names and table["rows"]:
+            table["restriction"] = None
+    mark(manifest, read.telling)
+    for entry in manifest["statements"]:
+        if entry["number"] in read.telling:
+            without_values(entry, read.words, backend)
+
+
+def mark(manifest: dict[str, Any], numbers: Collection[int]) -> None:
+    """Mark statements that cannot be compared because of the pseudonyms."""
+    manifest["pseudonyms"]["statements"] = sorted({*manifest["pseudonyms"]["statements"], *numbers})
+    for entry in manifest["statements"]:
+        if entry["number"] in numbers:
+            entry["marks"] = sorted({*entry["marks"], PSEUDONYM})
+            entry.pop("digest", None)  # of true values
+
+
+def show(manifest: dict[str, Any], numbers: Collection[int]) -> None:
+    """Note statements whose results are equal but for the pseudonyms in them."""
+    manifest["pseudonyms"]["shown"] = sorted(numbers)
+    for entry in manifest["statements"]:
+        if entry["number"] in numbers:
+            entry.pop("digest", None)
+
+
+def with_pseudonyms(manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """By table and column, how many hexadecimal digits its pseudonyms have."""
+    found: dict[str, dict[str, int]] = {}
+    for one in (manifest.get("pseudonyms") or {}).get("columns", ()):
+        found.setdefault(one["table"], {})[one["column"]] = one["digits"]
+    return found
+
+
+def words_of(manifest: Mapping[str, Any]) -> list[str]:
+    """What a manifest says of pseudonyms, a line for each column and place.
+
+    >>> column = {"table": "`lab`.`subject`", "column": "name", "digits": 16}
+    >>> found = {"columns": [column], "statements": [2], "shown": [3], "held": []}
+    >>> for line in words_of({"pseudonyms": found}): print(line)
+    `lab`.`subject`.`name`: pseudonyms of 16 hexadecimal digits
+    1 statement (2) depends on the values or their order, and cannot be compared
+    1 statement returned the same but for the pseudonyms in the result
+    """
+    found = manifest.get("pseudonyms")
+    if not found:
+        return []
+    lines = [
+        f"{one['table']}.`{one['column']}`: pseudonyms of {one['digits']} hexadecimal digits"
+        for one in found["columns"]
+    ]
+    if numbers := found["statements"]:
+        one = len(numbers) == 1
+        shown = ", ".join(map(str, numbers[:12])) + (", …" if len(numbers) > 12 else "")
+        lines.append(
+            f"{len(numbers):,} statement{'' if one else 's'} ({shown}) depend{'s' if one else ''} on the values or"
+            " their order, and cannot be compared"
+        )
+    if numbers := found["shown"]:
+        lines.append(
+            f"{count(len(numbers), 'statement')} returned the same but for the pseudonyms in the result"
+        )
+    for place in found["held"]:
+        one = place["values"] == 1
+        lines.append(
+            f"{place['where']}: {place['values']:,} value{'' if one else 's'} that ha{'s' if one else 've'} a pseudonym"
+            f" stand{'s' if one else ''} there, perhaps as another word"
+        )
+    return lines
+
+
+# ---------------------------------------------------------------- where values stand
+
+_WORD = re.compile(r"\w+")
+SHORTEST = 2  # characters: less tells nothing of a person
+
+
+class Values:
+    """Looks for values in texts, as words, without regard to case.
+
+    >>> sorted(Values(["Ada", "B-2", "x"]).inside("ada's x; b-2."))
+    ['ada', 'b-2']
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        folded = {value.casefold() for value in values if len(value) >= SHORTEST}
+        self._by_word: dict[str, set[str]] = {}  # by the first word; "" for none
+        for value in folded:
+            first = _WORD.search(value)
+            self._by_word.setdefault(first[0] if first else "", set()).add(value)
+
+    def inside(self, text: str) -> set[str]:
+        """The values in a text, in lower case."""
+        folded = text.casefold()
+        words = {"", *_WORD.findall(folded)} & self._by_word.keys()
+        return {one for word in words for one in self._by_word[word] if one == word or one in folded}
+
+
+class Hashed:
+    """Looks in texts for values of which only the pseudonyms are known, as words or as the whole text.
+
+    >>> secret = b"a key of the lab, not of a reader"
+    >>> sorted(Hashed(secret, {12: {pseudonym(secret, "Ada", 12)}}).inside("Ada's note"))
+    ['Ada']
+    """
+
+    def __init__(self, secret: bytes, known: Mapping[int, Collection[str]]) -> None:
+        self._secret = secret
+        self._known = known
+        self._looked: dict[str, bool] = {}
+
+    def inside(self, text: str) -> set[str]:
+        """The values in a text, as they are written."""
+        return {word for word in {text, *_WORD.findall(text)} if len(word) >= SHORTEST and self._is_one(word)}
+
+    def _is_one(self, word: str) -> bool:
+        if word not in self._looked:
+            self._looked[word] = any(
+                pseudonym(self._secret, word, digits) in known for digits, known in self._known.items()
+            )
+        return self._looked[word]

@@ -1,0 +1,506 @@
+"""Pseudonyms: keyed hashes in the place of keys, the same in all tables, and no true key in any file of the bundle."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import hmac
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+import jsonschema
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy.bundle.folder import DIGESTS_FILE
+from dj_sqlspy.cli import main
+from dj_sqlspy.dump import pseudonyms
+from dj_sqlspy.errors import BundleError, SliceError
+from dj_sqlspy.journal import Statement
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
+from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.servers.tables import ForeignKey
+from dj_sqlspy.slices import make_slice
+from tests.test_dump import account, lab, options, rows
+from tests.test_publish import manifest_schema
+from tests.test_verify import as_text
+
+pytestmark = pytest.mark.line("2.x")  # nothing here depends on it
+
+__all__ = ["lab"]
+
+KEY = "a key that is long enough: 4fe1"
+NAMES = ["Zoe Quux", "adalovelace", "Bob", "o'Neil", "émile"]
+DIGITS = 20
+
+
+def hashed(name: str, digits: int = DIGITS) -> str:
+    return hmac.new(KEY.encode(), name.encode(), hashlib.sha256).hexdigest()[:digits]
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: Any) -> None:
+    monkeypatch.setenv("DJ_SQLSPY_SECRET", KEY)
+
+
+@pytest.fixture
+def people(lab: Any) -> Iterator[Any]:
+    """Subjects with their sessions, trials and mothers, and weighings that refer to them without a foreign key."""
+    lab(
+        "CREATE TABLE lab.subject (subject VARCHAR(30) PRIMARY KEY, sex CHAR(1) NOT NULL, mother VARCHAR(30) NULL,"
+        " FOREIGN KEY `to mother` (mother) REFERENCES lab.subject (subject) ON UPDATE CASCADE)",
+        "CREATE TABLE lab.session (animal VARCHAR(30), id INT, f FLOAT NOT NULL, note VARCHAR(40) NULL,"
+        " changed TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, PRIMARY KEY (animal, id),"
+        " FOREIGN KEY (animal) REFERENCES lab.subject (subject) ON UPDATE CASCADE)",
+        "CREATE TABLE lab.session__trial (animal VARCHAR(30), id INT, n INT, hit INT NOT NULL,"
+        " PRIMARY KEY (animal, id, n), FOREIGN KEY (animal, id) REFERENCES lab.session (animal, id))",
+        f"CREATE TABLE lab.weighing (w INT PRIMARY KEY, who CHAR({DIGITS}) NOT NULL, grams INT NOT NULL)",
+        "CREATE TABLE lab.rig (rig INT PRIMARY KEY, name VARCHAR(30) NOT NULL)",
+    )
+    with lab.connection.cursor() as cursor:
+        for number, name in enumerate(NAMES):
+            mother = NAMES[number - 1] if number else None
+            cursor.execute(
+                f"INSERT INTO `{lab.name}`.subject VALUES (%s, %s, %s)", (name, "mf"[number % 2], mother)
+            )
+            cursor.execute(
+                f"INSERT INTO `{lab.name}`.weighing VALUES (%s, %s, %s)", (number, name, 10 + number)
+            )
+            cursor.execute(f"INSERT INTO `{lab.name}`.rig VALUES (%s, %s)", (number, f"rig {number}"))
+            for session in (1, 2):
+                cursor.execute(
+                    f"INSERT INTO `{lab.name}`.session (animal, id, f, changed) VALUES (%s, %s, 16777217.5,"
+                    " '2001-02-03 04:05:06')",
+                    (name, session),
+                )
+                cursor.execute(
+                    f"INSERT INTO `{lab.name}`.session__trial VALUES (%s, %s, 1, %s), (%s, %s, 2, 0)",
+                    (name, session, number % 2, name, session),
+                )
+    yield lab
+
+
+# Each statement, and what becomes of it: "equal", "shown" (equal but for pseudonyms), "marked" with its text, or
+# "withheld" without its values.
+STATEMENTS = [
+    ("SELECT COUNT(*) FROM lab.session__trial NATURAL JOIN lab.session WHERE hit = 1", "equal"),
+    (
+        "SELECT sex, COUNT(DISTINCT animal) FROM lab.subject JOIN lab.session ON subject = animal GROUP BY sex",
+        "equal",
+    ),
+    (
+        "SELECT sex FROM lab.subject s WHERE EXISTS (SELECT 1 FROM lab.session e WHERE e.animal = s.subject)",
+        "equal",
+    ),
+    ("SELECT grams FROM lab.weighing JOIN lab.subject ON who = subject WHERE sex = 'm'", "equal"),
+    ("SELECT id, n, hit FROM lab.session__trial WHERE n = 1", "equal"),
+    ("SELECT COUNT(*) FROM (SELECT DISTINCT animal FROM lab.session) AS d", "equal"),
+    ("SELECT name FROM lab.rig WHERE rig < 3", "equal"),
+    ("SELECT * FROM lab.subject", "shown"),
+    ("SELECT DISTINCT mother FROM lab.subject", "shown"),
+    ("SELECT d.x, COUNT(*) FROM (SELECT animal AS x FROM lab.session) AS d GROUP BY d.x", "shown"),
+    ("SELECT subject FROM lab.subject UNION SELECT who FROM lab.weighing", "shown"),
+    ("SELECT subject FROM lab.subject ORDER BY subject", "marked"),
+    ("SELECT sex, MIN(subject) FROM lab.subject GROUP BY sex", "marked"),
+    ("SELECT sex FROM lab.subject ORDER BY subject", "marked"),
+    ("SELECT name FROM lab.rig, lab.subject WHERE sex = 'm' AND name < subject", "marked"),
+    ("SELECT sex FROM lab.subject WHERE subject = 'adalovelace'", "withheld"),
+    ("SELECT id FROM lab.session WHERE animal LIKE 'adalo%' AND id = 1", "withheld"),
+    (
+        "SELECT COUNT(*) FROM (SELECT animal AS x FROM lab.session) AS d WHERE x IN ('Bob', 'o''Neil')",
+        "withheld",
+    ),
+    ("SELECT grams FROM lab.weighing WHERE who BETWEEN 'adal' AND 'adam'", "withheld"),
+    ("SELECT CONCAT(subject, '-adalo') FROM lab.subject", "withheld"),
+    ("SELECT rig FROM lab.rig WHERE name = 'adalovelace'", "withheld"),
+    ("SELECT rig FROM lab.rig WHERE name = 'rig of adalovelace'", "withheld"),
+    ("SELECT rig AS adalovelace FROM lab.rig /* Zoe Quux */", "withheld"),
+]
+
+
+def write(people: Any, server: Server, path: Path, *statements: str, **given: Any) -> Bundle:
+    weighing, subject = (f"`{people.name}`.`{name}`" for name in ("weighing", "subject"))
+    virtual = ForeignKey("who", weighing, ("who",), subject, ("subject",), virtual=True)
+    captured = [
+        Statement(sql=sql.replace("lab.", f"`{people.name}`."), number=number)
+        for number, sql in enumerate(statements, 1)
+    ]
+    with server.connect(conv=plain_decoders()) as connection:
+        cut = make_slice(captured, connection, virtual=[virtual])
+    given.setdefault("pseudonym", [f"{people.name}.subject.subject"])
+    with server.connect() as connection:
+        return write_bundle(cut, path, connection=connection, **given)
+
+
+def files_of(bundle: Bundle) -> dict[str, str]:
+    """The text of each file of a bundle, dumps unpacked."""
+    out = {}
+    for file in bundle.path.rglob("*"):
+        if file.is_file():
+            contents = file.read_bytes()
+            contents = gzip.decompress(contents) if file.suffix == ".gz" else contents
+            out[file.name] = contents.decode("utf-8", "replace")
+    return out
+
+
+def require_hidden(bundle: Bundle, *names: str) -> None:
+    for file, text in files_of(bundle).items():
+        assert KEY not in text and KEY.encode().hex() not in text.lower(), file
+        for name in names or NAMES:
+            assert name not in text and name.replace("'", "''") not in text, (file, name)
+            assert name.encode().hex() not in text.lower(), (file, name)
+
+
+def test_a_key_becomes_a_keyed_hash_everywhere(
+    people: Any, server: Server, clean_scratch: Server, tmp_path: Path, dj_conn: Any
+) -> None:
+    bundle = write(people, server, tmp_path / "b", *(sql for sql, _ in STATEMENTS))
+    manifest = bundle.manifest
+    jsonschema.Draft202012Validator(manifest_schema()).validate(manifest)
+    require_hidden(bundle)
+    assert "adalo" not in files_of(bundle)["manifest.json"]
+    assert not (bundle.path / "dump.sh").exists() and (bundle.path / DIGESTS_FILE).exists()
+
+    found = {
+        (one["table"].split("`")[3], one["column"], one["digits"])
+        for one in manifest["pseudonyms"]["columns"]
+    }
+    assert found == {
+        ("subject", "subject", DIGITS),
+        ("subject", "mother", DIGITS),
+        ("session", "animal", DIGITS),
+        ("session__trial", "animal", DIGITS),
+        ("weighing", "who", DIGITS),
+    }
+    outcome = {}
+    for entry in manifest["statements"]:
+        marked = "pseudonym" in entry["marks"]
+        plain = "shown" if entry["number"] in manifest["pseudonyms"]["shown"] else "equal"
+        outcome[entry["number"]] = ("withheld" if "?" in entry["sql"] else "marked") if marked else plain
+        assert "digest" not in entry or not marked
+    assert outcome == {number: what for number, (_, what) in enumerate(STATEMENTS, 1)}
+
+    bundle.restore(options(clean_scratch))
+    here = f"`{people.name}`"
+    assert {name for (name,) in rows(clean_scratch, f"SELECT subject FROM {here}.subject")} == {
+        hashed(name).encode() for name in NAMES
+    }
+    mothers = [(hashed(name).encode(), hashed(NAMES[i]).encode()) for i, name in enumerate(NAMES[1:])]
+    assert rows(
+        clean_scratch, f"SELECT subject, mother FROM {here}.subject WHERE mother IS NOT NULL"
+    ) == sorted(mothers, key=repr)
+    for sql in (
+        "SELECT id, n, hit, f * 1e0, changed FROM lab.session__trial NATURAL JOIN lab.session",
+        "SELECT sex, COUNT(mother) FROM lab.subject GROUP BY sex",
+    ):
+        assert rows(server, sql.replace("lab.", f"{here}.")) == rows(
+            clean_scratch, sql.replace("lab.", f"{here}.")
+        )
+
+    for alone in (False, True):
+        report = bundle.verify(alone=alone)
+        assert report.equal and report.complete, as_text(report)
+        assert report.from_source is not alone
+        assert {table.state for table in report.tables} == {"equal"}, as_text(report)
+        states = {number: result.state for result in report.statements for number in result.numbers}
+        assert states == {
+            n: "equal" if what in ("equal", "shown") else "excluded" for n, what in outcome.items()
+        }
+        assert "depends on values that have pseudonyms, not replayed" in as_text(report)
+        assert f"Pseudonyms: {here}.`session`.`animal`: pseudonyms of 20 hexadecimal digits" in as_text(
+            report
+        )
+    require_hidden(bundle)
+    with pytest.raises(BundleError, match="its keys are pseudonyms"):
+        bundle.dump(options(server))
+    inspected = bundle.inspect()
+    assert not [one for one in inspected.findings if "pseudonym" in one.what]
+    readme, page = ((bundle.path / name).read_text() for name in ("README.md", "report.html"))
+    assert f"- `{people.name}.session.animal`" in readme and "dump.sh" not in readme
+    assert "5 columns have pseudonyms" in page and "12 statements depend on such values" in page
+    require_hidden(bundle)
+
+
+def test_rows_stand_in_the_order_of_pseudonyms(people: Any, server: Server, tmp_path: Path) -> None:
+    bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.subject")
+    text = files_of(bundle)["dump.sql.gz"]
+    order = re.findall(r"\('([0-9a-f]{24})',", text[text.index("INSERT INTO `subject`") :])
+    assert order == sorted(hashed(name, 24) for name in NAMES)
+    assert order != [hashed(name, 24) for name in sorted(NAMES)]
+
+
+def test_another_dump_is_found(people: Any, server: Server, tmp_path: Path, dj_conn: Any) -> None:
+    """A pseudonym that is changed in the dump: its table, its foreign key and what shows it differ."""
+    statements = ("SELECT * FROM lab.session", "SELECT COUNT(*) FROM lab.session")
+    bundle = write(people, server, tmp_path / "b", *statements)
+    text = gzip.decompress(bundle.dump_file.read_bytes())
+    place = text.index(hashed("Bob", 24).encode(), text.index(b"INSERT INTO `session`"))
+    changed = text[:place] + hashed("Bob", 24).encode()[::-1] + text[place + 24 :]
+    bundle.dump_file.write_bytes(gzip.compress(changed))
+    (bundle.path / "dump.sql.gz.cksum").unlink()
+    with pytest.raises(BundleError, match=r"rows whose|without|orphan"):
+        bundle.verify(alone=True)
+    pair = hashed("Bob", 24).encode(), hashed("émile", 24).encode()
+    swapped = re.sub(b"|".join(pair), lambda match: pair[1 - pair.index(match[0])], text)
+    bundle.dump_file.write_bytes(gzip.compress(swapped))
+    report = bundle.verify(alone=True)
+    assert not report.equal and "subject" in str([table.name for table in report.different_tables])
+
+
+def test_a_view_that_names_a_value(people: Any, server: Server, tmp_path: Path, dj_conn: Any) -> None:
+    people(
+        "CREATE VIEW lab.some AS SELECT subject, sex FROM lab.subject WHERE subject LIKE 'adal%'",
+        "CREATE VIEW lab.males AS SELECT subject, sex FROM lab.subject WHERE sex = 'm'",
+    )
+    with pytest.raises(SliceError, match="`some` compares such a column with a value"):
+        write(people, server, tmp_path / "b", "SELECT sex FROM lab.some")
+    bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.males")
+    assert bundle.manifest["pseudonyms"]["shown"] == [1]
+    assert bundle.verify().equal and bundle.verify(alone=True).equal
+    require_hidden(bundle)
+
+
+def test_a_random_key_is_forgotten(people: Any, server: Server, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.delenv("DJ_SQLSPY_SECRET")
+    one, other = (write(people, server, tmp_path / name, "SELECT * FROM lab.subject") for name in "ab")
+    found = [set(re.findall("[0-9a-f]{24}", files_of(each)["dump.sql.gz"])) for each in (one, other)]
+    assert len(found[0]) == len(found[1]) == len(NAMES) and found[0].isdisjoint(found[1])
+    (tmp_path / "key").write_text(KEY + "\n")
+    monkeypatch.setenv("DJ_SQLSPY_SECRET_FILE", str(tmp_path / "key"))
+    third = write(people, server, tmp_path / "c", "SELECT * FROM lab.subject")
+    assert hashed(NAMES[0], 24) in files_of(third)["dump.sql.gz"]
+
+
+@pytest.mark.parametrize(
+    ("column", "change", "why"),
+    [
+        ("weighing.w", "", "it is of type int"),
+        ("session.changed", "", "only CHAR and VARCHAR"),
+        ("rig.nonsense", "", "has no column 'nonsense'"),
+        (
+            "names.subject",
+            "CREATE VIEW lab.names AS SELECT subject FROM lab.subject",
+            "names no table of the slice",
+        ),
+        (
+            "session.note",
+            "ALTER TABLE lab.session ADD loud VARCHAR(50) GENERATED ALWAYS AS (UPPER(note)) STORED",
+            "the column `loud` is generated from it",
+        ),
+        ("subject.sex", "", "a pseudonym has at least 8 characters, and it has room for 1"),
+        (
+            "subject.subject",
+            "ALTER TABLE lab.weighing MODIFY who CHAR(20) CHARACTER SET latin1 NOT NULL",
+            "more than one character set or collation",
+        ),
+        (
+            "subject.subject",
+            "ALTER TABLE lab.weighing MODIFY who CHAR(4) NOT NULL",
+            "it has room for 4",
+        ),
+        (
+            "rig.name",
+            "INSERT INTO lab.rig VALUES (10, 'RIG 1')",
+            "1 of its 6 values differ from others only in their spelling",
+        ),
+        (
+            "rig.name",
+            "INSERT INTO lab.rig VALUES (10, 'rig 1 ')",
+            "differ from others only in their spelling",
+        ),
+        ("rig.name", "ALTER TABLE lab.rig ADD CONSTRAINT c CHECK (name LIKE 'rig%')", "Pseudonyms for"),
+    ],
+)
+def test_what_cannot_have_pseudonyms(
+    people: Any, server: Server, tmp_path: Path, column: str, change: str, why: str
+) -> None:
+    # two spellings are equal where a collation folds case and ignores blanks at the end
+    people(
+        "ALTER TABLE lab.rig MODIFY name VARCHAR(30) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL"
+    )
+    people(*(["DELETE FROM lab.weighing"] if "CHAR(4)" in change else []), *([change] if change else []))
+    statements = [f"SELECT * FROM lab.{name}" for name in ("weighing", "session", "rig", "subject")]
+    statements += ["SELECT * FROM lab.names"] if "names" in column else []
+    with pytest.raises(SliceError, match=re.escape(why)):
+        write(people, server, tmp_path / "b", *statements, pseudonym=[f"{people.name}.{column}"])
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_short_key_and_a_column_named_twice(
+    people: Any, server: Server, tmp_path: Path, monkeypatch: Any
+) -> None:
+    given = {"pseudonym": [f"{people.name}.session.note"], "exclude": [f"{people.name}.session.note"]}
+    with pytest.raises(SliceError, match="its contents are left out or replaced"):
+        write(people, server, tmp_path / "b", "SELECT * FROM lab.session", **given)
+    for value, why in (("short", "has 5 bytes"), ("", "the file is empty")):
+        monkeypatch.delenv("DJ_SQLSPY_SECRET", raising=False)
+        (tmp_path / "key").write_text(value)
+        monkeypatch.setenv("DJ_SQLSPY_SECRET_FILE", str(tmp_path / "key"))
+        with pytest.raises(SliceError, match=why):
+            write(people, server, tmp_path / "b", "SELECT * FROM lab.subject")
+
+
+def test_where_a_true_value_stands_is_said(
+    people: Any, server: Server, tmp_path: Path, dj_conn: Any, caplog: Any
+) -> None:
+    """A note names a subject, and a comment of a table: both are told, in the manifest, the report and by `inspect`."""
+    people(
+        "UPDATE lab.session SET note = 'as adalovelace did', changed = changed WHERE animal = 'Bob' AND id = 1",
+        "ALTER TABLE lab.rig COMMENT 'made by Bob'",
+    )
+    bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.session", "SELECT * FROM lab.rig")
+    held = {one["where"]: one["values"] for one in bundle.manifest["pseudonyms"]["held"]}
+    note = f"`{people.name}`.`session`.`note`"
+    assert held == {note: 1, "restore.sh": 1, "manifest.json": 1}
+    assert f"stand in {note} of the bundle" in caplog.text
+    found = {
+        one.where for one in bundle.inspect().findings if one.what == "values that have pseudonyms elsewhere"
+    }
+    assert found == {*held, "report.html"}  # the last is made from the manifest
+    assert "3 places hold a value that has a pseudonym" in (bundle.path / "report.html").read_text()
+
+
+def test_inspect_finds_a_value_without_a_pseudonym(
+    people: Any, server: Server, tmp_path: Path, dj_conn: Any
+) -> None:
+    """A manifest that says more than the truth: the true values are there, and `inspect` says so."""
+    bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.rig", "SELECT * FROM lab.subject")
+    manifest = json.loads((bundle.path / "manifest.json").read_text())
+    rig = f"`{people.name}`.`rig`"
+    manifest["pseudonyms"]["columns"].append({"table": rig, "column": "name", "digits": 24})
+    (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+    found = [
+        one for one in Bundle(bundle.path).inspect().findings if one.what == "values without a pseudonym"
+    ]
+    assert [(one.where, one.values, one.rows) for one in found] == [(f"{rig}.`name`", 5, 5)]
+
+
+def test_inspect_looks_itself_where_the_key_is_known(
+    people: Any, server: Server, tmp_path: Path, dj_conn: Any, monkeypatch: Any
+) -> None:
+    """A manifest that says nothing of the true values that stand in a note, a statement and a file."""
+    people("UPDATE lab.session SET note = 'Zoe Quux' WHERE animal = 'Bob'")
+    bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.session", "SELECT * FROM lab.subject")
+    manifest = json.loads((bundle.path / "manifest.json").read_text())
+    manifest["pseudonyms"]["held"] = []
+    manifest["statements"][0]["sql"] += " WHERE note = 'o''Neil'"
+    (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+    (bundle.path / "requirements.txt").write_text("adalovelace==1.0")
+
+    def found() -> set[str]:
+        told = Bundle(bundle.path).inspect().findings
+        return {one.where for one in told if one.what == "values that have pseudonyms elsewhere"}
+
+    assert found() == {
+        f"`{people.name}`.`session`.`note`",
+        "manifest.json",
+        "requirements.txt",
+    }
+    monkeypatch.setenv("DJ_SQLSPY_SECRET", "the key of another lab")
+    assert found() == set()
+
+
+def test_an_account_that_may_only_select(people: Any, server: Server, tmp_path: Path, dj_conn: Any) -> None:
+    with (
+        account(server, "secret", f"SELECT ON `{people.name}`.*") as user,
+        server.connect(user=user, password="secret", conv=plain_decoders()) as plain,
+        server.connect(user=user, password="secret") as connection,
+    ):
+        cut = make_slice([Statement(sql=f"SELECT * FROM `{people.name}`.session", number=1)], plain)
+        bundle = write_bundle(
+            cut,
+            tmp_path / "b",
+            connection=connection,
+            pseudonym=[f"{people.name}.subject.mother"],
+            replace={f"{people.name}.session.note": "none"},
+        )
+    assert bundle.verify().equal
+    require_hidden(bundle)
+
+
+def test_on_the_command_line(
+    server: Server, dj_conn: Any, prefix: str, home: Path, tmp_path: Path, capsys: Any
+) -> None:
+    schema = dj.Schema(f"{prefix}lab", connection=dj_conn)
+
+    @schema
+    class Subject(dj.Manual):
+        definition = """
+        subject : varchar(20)
+        ---
+        sex : char(1)
+        """
+
+    @schema
+    class Session(dj.Manual):
+        definition = """
+        -> Subject
+        session : int
+        """
+
+    @schema
+    class Scan(dj.Computed):
+        definition = """
+        -> Session.proj(animal="subject")
+        ---
+        n : int
+        """
+
+    Subject.insert((name, "m") for name in NAMES)
+    Session.insert((name, n) for name in NAMES for n in range(2))
+    Scan.insert(((name, n, n) for name in NAMES for n in range(2)), allow_direct_insert=True)
+    with sqlspy.export("paper", "fig1"):
+        assert len(Session & "session = 1") == 5
+        assert len((Subject * Session & {"subject": "Bob"}).fetch()) == 2
+        assert (Scan & "n = 1").fetch("n").tolist() == [1] * 5
+    folder = str(tmp_path / "b")
+    column = f"{prefix}lab.Subject.subject"
+    assert main(["write", "paper", "-o", folder, "--pseudonym", column]) == 0
+    said = capsys.readouterr().out
+    assert f"Pseudonyms: {Scan().full_table_name}.`animal`: pseudonyms of 20 hexadecimal digits" in said
+    assert "1 statement (2) depends on the values or their order, and cannot be compared" in said
+    assert "1 statement returned the same but for the pseudonyms in the result" in said
+    assert f"Next: dj-sqlspy verify {folder}" in said
+    assert main(["verify", folder]) == 0 and main(["verify", "--alone", folder]) == 0
+    assert f"Pseudonyms: {Subject().full_table_name}.`subject`" in capsys.readouterr().out
+    assert main(["inspect", folder]) == 0 and "pseudonym" not in capsys.readouterr().out
+    require_hidden(Bundle(Path(folder)))
+    for file in (path for path in home.rglob("*") if path.is_file()):
+        assert KEY.encode() not in file.read_bytes(), file  # neither the journal nor a note has the key
+    assert main(["dump", folder]) == 1
+    assert "its keys are pseudonyms" in capsys.readouterr().err
+    again = sqlspy.Paper("paper").write(folder, pseudonym=column)
+    assert again.manifest["pseudonyms"]["columns"][0]["table"] == Subject().full_table_name
+    assert main(["write", "paper", "-o", folder, "--pseudonym", f"{prefix}lab.Session.session"]) == 1
+    assert "only CHAR and VARCHAR can have pseudonyms" in capsys.readouterr().err
+
+
+def test_no_argument_of_a_program_has_the_key(
+    people: Any, server: Server, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A `mysqldump` that writes down its arguments, and then is the real one."""
+    program = "mariadb-dump" if server.flavor == "mariadb" else "mysqldump"
+    real = next(
+        Path(folder, program)
+        for folder in os.environ["PATH"].split(os.pathsep)
+        if os.access(Path(folder, program), os.X_OK)
+    )
+    spy = tmp_path / "spy"
+    spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >>{tmp_path / "arguments"}\nexec {real} "$@"\n')
+    spy.chmod(0o700)
+    monkeypatch.setenv("MYSQLDUMP", str(spy))
+    write(people, server, tmp_path / "b", "SELECT * FROM lab.subject WHERE subject = 'Bob'")
+    told = (tmp_path / "arguments").read_text()
+    assert "Bob" in told and KEY not in told and KEY.encode().hex() not in told.lower()
+
+
+def test_the_key_is_read_as_it_is(monkeypatch: Any) -> None:
+    assert pseudonyms.read_secret() == KEY.encode()
+    assert pseudonyms.pseudonym(KEY.encode(), "Bob", 12) == hashed("Bob", 12)
+    assert pseudonyms.random_secret() != pseudonyms.random_secret()
