@@ -17,7 +17,7 @@ from typing import TypeGuard, TypeVar, overload
 from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr
-from .predicates import Predicate, any_row, demanded_occurrences, predicates
+from .predicates import Predicate, any_row, demanded_occurrences, is_semijoin, predicates
 from .rewrite import cross, put, substitute
 from .tree import (
     Base,
@@ -130,6 +130,10 @@ def inputs(block: Block, wanted: Collection[str]) -> Input:
         for predicate in predicates(expression):
             if predicate.polarity != "-" and not predicate.standalone and _among(predicate.query, wanted):
                 result = attach(result, predicate, wanted)
+                if is_semijoin(expression) and isinstance(predicate.query, Block) and is_plain(predicate.query):
+                    # the rows of the subquery that were joined meet the condition
+                    where = tuple(condition for condition in result.where if condition is not expression)
+                    result = replace(result, where=where)
     return result
 
 

@@ -29,6 +29,7 @@ from .predicates import (
     any_row,
     demanded_occurrences,
     from_occurrences,
+    is_monotone,
     predicates,
     rowless,
     standalone,
@@ -93,24 +94,6 @@ def _block(block: Block, root: bool, around: Combinations) -> Iterator[Witness]:
 def is_stable(condition: Expr) -> bool:
     """True for a condition that is false in the source and cannot become true in a slice that keeps all rules."""
     return all(predicate.polarity == "+" for predicate in predicates(condition))
-
-
-def is_monotone(condition: Expr) -> bool:
-    """True for a condition that is false in the source and cannot become true by leaving out rows."""
-    return all(
-        predicate.polarity == "+" and _is_monotone(predicate.query) for predicate in predicates(condition)
-    )
-
-
-def _is_monotone(query: Query) -> bool:
-    if isinstance(query, Union):
-        return query.adds_up and all(map(_is_monotone, query.branches))
-    return (
-        is_plain(query)
-        and not any(join.left_outer for join in joins(query.tree))
-        and all(_is_monotone(each.query) for each in sources(query.tree) if isinstance(each, Derived))
-        and all(map(is_monotone, expressions_of(query)))
-    )
 
 
 def _inside(block: Block, root: bool, here: Combinations, around: Combinations) -> Iterator[Witness]:
