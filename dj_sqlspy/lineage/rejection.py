@@ -23,7 +23,7 @@ from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr
 from .combinations import Combinations, apart, beside, of_join, of_lateral, without_subqueries
-from .derivation import inputs
+from .derivation import inputs, one_behind_each
 from .predicates import (
     Predicate,
     any_row,
@@ -162,12 +162,13 @@ def _rejecting(here: Combinations, condition: Expr, predicate: Predicate) -> Ite
         if first is not None:
             yield first_rule(reason, first, direct, told)
         known = {base.alias for base in direct}
-        for base in demanded_occurrences(branch.query):
-            if base.alias not in known:
-                read = rejected.attached(branch, (*direct, base))
-                if first is not None:
-                    read = of_first(read, first, direct, told)
-                yield rule(reason, read, (base,))
+        others = tuple(base for base in demanded_occurrences(branch.query) if base.alias not in known)
+        together = [others] if others and one_behind_each(branch.query) else [(base,) for base in others]
+        for bases in together:
+            read = rejected.attached(branch, (*direct, *bases))
+            if first is not None:
+                read = of_first(read, first, direct, told)
+            yield rule(reason, read, bases)
 
 
 def _whole_value(here: Combinations, predicate: Predicate) -> Iterator[Witness]:

@@ -229,7 +229,12 @@ def _of(base: Base, inner: Tree | None) -> Callable[[Expr], Expr]:
         renamed.set("table", exp.Identifier(this=base.alias, quoted=True))
         return renamed
 
-    return lambda condition: substitute(condition, named)
+    def inside(query: Query) -> Query:
+        if inner.alias not in query.references:
+            return query
+        return map_query(query, lambda condition: substitute(condition, named, inside))
+
+    return lambda condition: substitute(condition, named, inside)
 
 
 # The passes over one block, in their order.
