@@ -232,9 +232,14 @@ def _require_known(query: Expr, session: Session) -> None:
 
 
 def _leaves(query: Query) -> Iterator[Leaf]:
-    for root in (query, *standalone(query)):
+    alone = tuple(standalone(query))
+    # SELECT EXISTS (SELECT … LIMIT 1) needs no more than the query inside
+    known = {base.alias for each in alone for base in demanded_occurrences(each)}
+    for root in (query, *alone):
         for branch in _branches(root):
             bases = demanded_occurrences(branch)
+            if isinstance(branch, Block) and branch.tree is None:
+                bases = [base for base in bases if base.alias not in known]
             if len(bases) > 1 and one_behind_each(branch):
                 yield from _together(branch, bases)
             else:

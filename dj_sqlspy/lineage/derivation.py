@@ -130,7 +130,11 @@ def inputs(block: Block, wanted: Collection[str]) -> Input:
         for predicate in predicates(expression):
             if predicate.polarity != "-" and not predicate.standalone and _among(predicate.query, wanted):
                 result = attach(result, predicate, wanted)
-                if is_semijoin(expression) and isinstance(predicate.query, Block) and is_plain(predicate.query):
+                if (
+                    is_semijoin(expression)
+                    and isinstance(predicate.query, Block)
+                    and is_plain(predicate.query)
+                ):
                     # the rows of the subquery that were joined meet the condition
                     where = tuple(condition for condition in result.where if condition is not expression)
                     result = replace(result, where=where)
@@ -303,19 +307,21 @@ def one_behind_each(query: Query) -> TypeGuard[Block]:
     """
     if not isinstance(query, Block) or query.distinct or not is_plain(replace(query, limit=None)):
         return False
+    demanded = [
+        (expression, predicate)
+        for expression in expressions_of(query)
+        for predicate in predicates(expression)
+        if predicate.polarity != "-" and not predicate.standalone and demanded_occurrences(predicate.query)
+    ]
+    if query.tree is None:  # SELECT EXISTS (…)
+        return len(demanded) == 1 and one_behind_each(demanded[0][1].query)
     if not isinstance(query.tree, Base) or not query.tree.table.primary_key:
         return False
     return all(
-        predicate.polarity == "-"
-        or predicate.standalone
-        or not demanded_occurrences(predicate.query)
-        or (
-            any(condition is expression for condition in query.where)
-            and is_semijoin(expression)
-            and _by_key(predicate.query)
-        )
-        for expression in expressions_of(query)
-        for predicate in predicates(expression)
+        any(condition is expression for condition in query.where)
+        and is_semijoin(expression)
+        and _by_key(predicate.query)
+        for expression, predicate in demanded
     )
 
 

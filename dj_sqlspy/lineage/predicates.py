@@ -101,6 +101,8 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
         query = query_of(expression.this)
         if query is not None:
             yield _correlated(Predicate(query, polarity, any_row))
+    elif isinstance(expression, (exp.Column, exp.Literal)):
+        return
     elif (found := _in(expression, polarity) or _quantified(expression, polarity)) is not None:
         yield from predicates(expression.this, "~")
         yield _correlated(found)

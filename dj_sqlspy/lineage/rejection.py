@@ -42,7 +42,6 @@ from .tree import (
     Join,
     Opaque,
     Query,
-    Union,
     expressions_of,
     has_subquery,
     is_not_true,

@@ -213,7 +213,9 @@ def _itself(base: Base, condition: Expr) -> Block | None:
         return None
     if inner.tree.table is not base.table or inner.tree.whole:
         return None
-    pairs = [(column_id(one), column_id(output.expr)) for one, output in zip(left, inner.outputs, strict=True)]
+    pairs = [
+        (column_id(one), column_id(output.expr)) for one, output in zip(left, inner.outputs, strict=True)
+    ]
     key = {name.lower() for name in base.table.primary_key}
     return inner if set(pairs) == {((base.alias, name), (inner.tree.alias, name)) for name in key} else None
 

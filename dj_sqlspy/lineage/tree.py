@@ -123,6 +123,11 @@ class Block(_Query):
     def names(self) -> tuple[str, ...]:
         return tuple(output.name for output in self.outputs)
 
+    @cached_property
+    def windowed(self) -> bool:
+        """True if an output has a window function."""
+        return any(has_window(output.expr) for output in self.outputs)
+
     @property
     def totals(self) -> bool:
         """True if it returns a row even for no input: an aggregate without GROUP BY, or (MySQL) WITH ROLLUP."""
@@ -348,9 +353,4 @@ def windows_of(block: Block) -> list[tuple[Expr, ...]]:
 
 def is_plain(query: Query) -> TypeGuard[Block]:
     """True for a SELECT that returns one row for each row that it reads (DISTINCT merges equal ones)."""
-    return (
-        isinstance(query, Block)
-        and query.group is None
-        and query.limit is None
-        and not any(has_window(output.expr) for output in query.outputs)
-    )
+    return isinstance(query, Block) and query.group is None and query.limit is None and not query.windowed
