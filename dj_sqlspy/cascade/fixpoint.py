@@ -15,7 +15,8 @@ blocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -169,7 +170,7 @@ class Cascade:
         rules: list[tuple[Witness, int]] = []
         self.progress.expect("leaves", sum(len(demand.numbers) for demand in demands))
         for demand in demands:
-            for leaf in demand.leaves:
+            for leaf in self._read_together(demand.leaves):
                 self._leaf(leaf, demand.numbers)
             rules += [(rule, self._reason(Reason(rule.reason, demand.numbers))) for rule in demand.witnesses]
             self.progress("leaves", len(demand.numbers))
@@ -233,6 +234,21 @@ class Cascade:
                 left_out.add(missing, 0)
 
     # -------------------------------------------------- leaves
+
+    def _read_together(self, leaves: Sequence[Leaf]) -> Iterator[Leaf]:
+        """The leaves; with their keys, if one query returns those of several."""
+        for together, some in groupby(leaves, lambda leaf: leaf.together):
+            if together is None:
+                yield from some
+                continue
+            session = (group := list(some))[0].session
+            try:
+                found = self.reader.together(together.tables, together.sql, session)
+            except Refused:
+                yield from group  # each by itself
+                continue
+            for leaf, keys in zip(group, found, strict=True):
+                yield replace(leaf, keys=keys)
 
     def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> None:
         table, rows = leaf.table, self.inside.get(leaf.table.full_name)

@@ -25,6 +25,7 @@ from ..progress import Progress
 from ..rules import NOT_SENT, SKIPPED
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
+from ..servers.mysql.syntax import nesting
 from ..servers.results import Answer, names_of
 from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
@@ -120,6 +121,7 @@ class Unanswered(NamedTuple):
     reason: str
 
 
+@nesting()
 def analyse_all(
     shapes: Sequence[Shape],
     catalog: Catalog,
@@ -279,9 +281,9 @@ def _alone(
 
 
 def _queries(leaves: Iterable[Leaf], rules: Iterable[Witness]) -> Iterator[str]:
-    for leaf in leaves:
-        if leaf.sql is not None:
-            yield leaf.sql
+    # one query for leaves whose keys are read together
+    texts = (leaf.sql if leaf.together is None else leaf.together.sql for leaf in leaves)
+    yield from dict.fromkeys(text for text in texts if text is not None)
     for rule in rules:
         yield from (sql for sql, _ in rule.asks)
         if rule.group_sql:

@@ -150,7 +150,11 @@ def _of_shape(shape: Shape, session: Session, catalog: Catalog) -> tuple[Lineage
         often = f"once for every {LIST_BYTES // 1000} kB of its {bindings:,} lists of values"
         return lineage, Step(what, often, tuple(_shown(text) for text in (found.answers, *leaves)))
     often = ONCE if bindings == 1 else f"once for each of its {bindings:,} lists of values ({loop}), such as"
-    asked = [leaf.sql or whole_keys(leaf.table) for leaf in lineage.leaves]
+    asked = [
+        leaf.together.sql if leaf.together is not None else leaf.sql or whole_keys(leaf.table)
+        for leaf in lineage.leaves
+    ]
+    asked = list(dict.fromkeys(asked))
     if lineage.answers and not lineage.unsent:
         asked.append(counting(lineage, [shape.first]) or lineage.sql)
     why = f" (not analysed: {lineage.fallback})" if lineage.fallback else ""

@@ -5,7 +5,7 @@ In: a `Snapshot`, and queries for keys. Out: the keys in the form of `keysets`. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..servers.dialect import Key
 from ..servers.keys import key_columns
@@ -32,6 +32,17 @@ class Reader:
         """The keys that a query returns. The answer can be large, so it is read in blocks."""
         parts = [self.coder.read(table, rows) for rows in self.snapshot.blocks(sql, session)]
         return joined(parts) if parts else self.coder.read(table, ())
+
+    def together(self, tables: Sequence[Table], sql: str, session: Session = PLAIN) -> list[Columns]:
+        """The keys of several tables that a query returns side by side, for each table."""
+        parts: list[list[Columns]] = [[self.coder.read(table, ())] for table in tables]
+        for rows in self.snapshot.blocks(sql, session):
+            start = 0
+            for table, found in zip(tables, parts, strict=True):
+                end = start + len(table.key)
+                found.append(self.coder.read(table, [row[start:end] for row in rows]))
+                start = end
+        return [joined(found) for found in parts]
 
     def lists(self, table: Table, keys: Columns) -> Iterator[list[Key]]:
         """The keys as tuples, in lists that fit into a query."""

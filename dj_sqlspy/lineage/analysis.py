@@ -6,7 +6,7 @@ back to all rows of every table that it names, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -17,10 +17,10 @@ from ..errors import LineageError
 from ..servers.catalog import Catalog
 from ..servers.mysql.gate import NotARead, Read, read_of
 from ..servers.mysql.state import PADDED
-from ..servers.mysql.syntax import Exact, Expr, Unsupported, table_names
+from ..servers.mysql.syntax import Exact, Expr, Unsupported, nesting, table_names
 from ..servers.session import PLAIN, Session
 from ..servers.tables import Table
-from .derivation import rows_behind
+from .derivation import one_behind_each, rows_behind, rows_behind_all
 from .generate import to_sql
 from .inside import narrowed
 from .names import named_tables, qualify, through_views
@@ -31,6 +31,22 @@ from .resolve import resolve
 from .simplify import simplify
 from .tree import Base, Block, Output, Query, Union, column, is_plain, occurrences, sources
 from .witness import Witness, in_session
+
+
+@dataclass(frozen=True)
+class Together:
+    """One query for the keys of several leaves.
+
+    Attributes
+    ----------
+    sql : str
+        It can return a key several times.
+    tables : tuple of Table
+        The tables of these leaves, in the order in which each row of the answer has their keys.
+    """
+
+    sql: str
+    tables: tuple[Table, ...]
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,8 @@ class Leaf:
         With bounds, a query for the keys that the statement would need if only the rows inside existed.
     session : Session
         Session for the queries.
+    together : Together or None
+        A query that also returns the keys of other leaves; those of leaves with the same one stand side by side.
     """
 
     table: Table
@@ -55,6 +73,7 @@ class Leaf:
     keys: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
     inside: str | None = field(default=None, repr=False, compare=False)
     session: Session = field(default=PLAIN, repr=False, compare=False)
+    together: Together | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,7 @@ class Lineage:
     unsent: str = ""
 
 
+@nesting()
 def analyse(
     sql: str,
     catalog: Catalog,
@@ -212,12 +232,30 @@ def _require_known(query: Expr, session: Session) -> None:
 
 
 def _leaves(query: Query) -> Iterator[Leaf]:
-    for root in (query, *standalone(query)):
+    alone = tuple(standalone(query))
+    # SELECT EXISTS (SELECT … LIMIT 1) needs no more than the query inside
+    known = {base.alias for each in alone for base in demanded_occurrences(each)}
+    for root in (query, *alone):
         for branch in _branches(root):
-            for base in demanded_occurrences(branch):
-                yield Leaf(base.table, to_sql(rows_behind(branch, base)))
+            bases = demanded_occurrences(branch)
+            if isinstance(branch, Block) and branch.tree is None:
+                bases = [base for base in bases if base.alias not in known]
+            if len(bases) > 1 and one_behind_each(branch):
+                yield from _together(branch, bases)
+            else:
+                yield from (Leaf(base.table, to_sql(rows_behind(branch, base))) for base in bases)
     for table in whole_tables(query):
         yield Leaf(table, None)
+
+
+def _together(query: Block, bases: Sequence[Base]) -> Iterator[Leaf]:
+    """Leaves whose keys one query returns."""
+    rows = rows_behind_all(query, bases)
+    together = Together(to_sql(rows), tuple(base.table for base in bases))
+    names = iter(rows.names)
+    for base in bases:
+        own = ", ".join(f"`{next(names)}`" for _ in base.table.key)
+        yield Leaf(base.table, f"SELECT DISTINCT {own} FROM ({together.sql}) AS `rows~`", together=together)
 
 
 def _with_those_inside(
@@ -225,7 +263,10 @@ def _with_those_inside(
 ) -> tuple[tuple[Leaf, ...], tuple[Witness, ...]]:
     """Leaves and rules, each with its second form for the rows inside."""
     return (
-        tuple(replace(leaf, inside=other.sql) for leaf, other in zip(leaves, _leaves(narrow), strict=True)),
+        tuple(
+            replace(leaf, inside=other.sql, together=None)
+            for leaf, other in zip(leaves, _leaves(narrow), strict=True)
+        ),
         tuple(replace(rule, inside=other) for rule, other in zip(rules, witnesses(narrow), strict=True)),
     )
 

@@ -17,7 +17,7 @@ from typing import TypeGuard, TypeVar, overload
 from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr
-from .predicates import Predicate, any_row, demanded_occurrences, predicates
+from .predicates import Predicate, any_row, demanded_occurrences, is_semijoin, predicates
 from .rewrite import cross, put, substitute
 from .tree import (
     Base,
@@ -130,6 +130,14 @@ def inputs(block: Block, wanted: Collection[str]) -> Input:
         for predicate in predicates(expression):
             if predicate.polarity != "-" and not predicate.standalone and _among(predicate.query, wanted):
                 result = attach(result, predicate, wanted)
+                if (
+                    is_semijoin(expression)
+                    and isinstance(predicate.query, Block)
+                    and is_plain(predicate.query)
+                ):
+                    # the rows of the subquery that were joined meet the condition
+                    where = tuple(condition for condition in result.where if condition is not expression)
+                    result = replace(result, where=where)
     return result
 
 
@@ -285,6 +293,55 @@ def rows_behind(query: Query, base: Base) -> Block:
         read = Input(Derived(alias, whole), (), _carried(alias, {base.alias: base.table.key}))
     keys = key_outputs({base.alias: read.keys[base.alias]})
     return _once_a_partition(Block(keys, read.tree, read.where, distinct=True))
+
+
+def one_behind_each(query: Query) -> TypeGuard[Block]:
+    """True if each row that a query reads has one row behind it in each table of which it demands rows.
+
+    It selects from one table, and its subqueries are semijoins by the whole primary key of another, of the same form.
+    Then one query returns the keys of all of them.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> [one_behind_each(tree(f"SELECT y FROM b WHERE {key} IN (SELECT {key} FROM a)")) for key in ("id", "y")]
+    [True, False]
+    """
+    if not isinstance(query, Block) or query.distinct or not is_plain(replace(query, limit=None)):
+        return False
+    demanded = [
+        (expression, predicate)
+        for expression in expressions_of(query)
+        for predicate in predicates(expression)
+        if predicate.polarity != "-" and not predicate.standalone and demanded_occurrences(predicate.query)
+    ]
+    if query.tree is None:  # SELECT EXISTS (…)
+        return len(demanded) == 1 and one_behind_each(demanded[0][1].query)
+    if not isinstance(query.tree, Base) or not query.tree.table.primary_key:
+        return False
+    return all(
+        any(condition is expression for condition in query.where)
+        and is_semijoin(expression)
+        and _by_key(predicate.query)
+        for expression, predicate in demanded
+    )
+
+
+def _by_key(query: Query) -> bool:
+    """True if the outputs of a query have the whole primary key of its table, and it has `one_behind_each`."""
+    if not one_behind_each(query) or query.limit is not None or not isinstance(query.tree, Base):
+        return False
+    shown = {(c.table, c.name.lower()) for c in (o.expr for o in query.outputs) if isinstance(c, exp.Column)}
+    return {(query.tree.alias, name.lower()) for name in query.tree.table.primary_key} <= shown
+
+
+def rows_behind_all(query: Block, bases: Sequence[Base]) -> Block:
+    """The keys of all demanded occurrences behind each row of a query that has `one_behind_each`."""
+    wanted = {base.alias: base.table.key for base in bases}
+    if query.limit is None:
+        read = inputs(query, wanted)
+    else:
+        alias = fresh("q")
+        read = Input(Derived(alias, annotate(query, wanted)), (), _carried(alias, wanted))
+    return Block(key_outputs({alias: read.keys[alias] for alias in wanted}), read.tree, read.where)
 
 
 def _shows_what_it_reads(query: Query) -> TypeGuard[Block]:

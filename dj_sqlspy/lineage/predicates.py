@@ -27,6 +27,7 @@ from .tree import (
     is_not_false,
     is_not_true,
     is_plain,
+    joins,
     occurrences,
     outer_references,
     query_of,
@@ -100,6 +101,8 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
         query = query_of(expression.this)
         if query is not None:
             yield _correlated(Predicate(query, polarity, any_row))
+    elif isinstance(expression, (exp.Column, exp.Literal)):
+        return
     elif (found := _in(expression, polarity) or _quantified(expression, polarity)) is not None:
         yield from predicates(expression.this, "~")
         yield _correlated(found)
@@ -161,7 +164,7 @@ def _inner(node: Expr | None) -> Query | None:
 def _equal(left: Expr, outputs: Sequence[Expr], polarity: str) -> Expr | None:
     """The condition that a row of an IN subquery equals the left side (negated: may equal it)."""
     condition: Expr | None = None
-    for one, other in zip(_components(left), outputs, strict=True):
+    for one, other in zip(components(left), outputs, strict=True):
         equal: Expr = exp.EQ(this=exp.Paren(this=one.copy()), expression=exp.Paren(this=other.copy()))
         # if neither side can be NULL, a plain comparison is enough, and it can use an index
         if polarity != "+" and not (_never_null(one) and _never_null(other)):
@@ -170,10 +173,10 @@ def _equal(left: Expr, outputs: Sequence[Expr], polarity: str) -> Expr | None:
     return condition
 
 
-def _components(expression: Expr) -> list[Expr]:
+def components(expression: Expr) -> list[Expr]:
     """The components of a row constructor; for any other expression, itself."""
     if isinstance(expression, exp.Paren):
-        return _components(expression.this)
+        return components(expression.this)
     return (
         list(expression.expressions)
         if isinstance(expression, exp.Tuple) or is_row(expression)
@@ -185,6 +188,31 @@ def _never_null(expression: Expr) -> bool:
     if isinstance(expression, exp.Paren):
         return _never_null(expression.this)
     return bool(expression.meta.get("not_null")) or isinstance(expression, exp.Literal)
+
+
+def is_semijoin(condition: Expr) -> bool:
+    """True for a condition that is nothing but IN, EXISTS or ANY of a subquery."""
+    found = list(predicates(condition))
+    composed = isinstance(condition.unnest(), (exp.And, exp.Or, exp.Not))
+    return not composed and len(found) == 1 and found[0].polarity == "+"
+
+
+def is_monotone(condition: Expr) -> bool:
+    """True for a condition that is false in the source and cannot become true by leaving out rows."""
+    return all(
+        predicate.polarity == "+" and _is_monotone(predicate.query) for predicate in predicates(condition)
+    )
+
+
+def _is_monotone(query: Query) -> bool:
+    if isinstance(query, Union):
+        return query.adds_up and all(map(_is_monotone, query.branches))
+    return (
+        is_plain(query)
+        and not any(join.left_outer for join in joins(query.tree))
+        and all(_is_monotone(each.query) for each in sources(query.tree) if isinstance(each, Derived))
+        and all(map(is_monotone, expressions_of(query)))
+    )
 
 
 # ---------------------------------------------------------------- what is demanded of a query

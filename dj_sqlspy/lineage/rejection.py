@@ -23,12 +23,13 @@ from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr
 from .combinations import Combinations, apart, beside, of_join, of_lateral, without_subqueries
-from .derivation import inputs
+from .derivation import inputs, one_behind_each
 from .predicates import (
     Predicate,
     any_row,
     demanded_occurrences,
     from_occurrences,
+    is_monotone,
     predicates,
     rowless,
     standalone,
@@ -41,7 +42,6 @@ from .tree import (
     Join,
     Opaque,
     Query,
-    Union,
     expressions_of,
     has_subquery,
     is_not_true,
@@ -93,24 +93,6 @@ def _block(block: Block, root: bool, around: Combinations) -> Iterator[Witness]:
 def is_stable(condition: Expr) -> bool:
     """True for a condition that is false in the source and cannot become true in a slice that keeps all rules."""
     return all(predicate.polarity == "+" for predicate in predicates(condition))
-
-
-def is_monotone(condition: Expr) -> bool:
-    """True for a condition that is false in the source and cannot become true by leaving out rows."""
-    return all(
-        predicate.polarity == "+" and _is_monotone(predicate.query) for predicate in predicates(condition)
-    )
-
-
-def _is_monotone(query: Query) -> bool:
-    if isinstance(query, Union):
-        return query.adds_up and all(map(_is_monotone, query.branches))
-    return (
-        is_plain(query)
-        and not any(join.left_outer for join in joins(query.tree))
-        and all(_is_monotone(each.query) for each in sources(query.tree) if isinstance(each, Derived))
-        and all(map(is_monotone, expressions_of(query)))
-    )
 
 
 def _inside(block: Block, root: bool, here: Combinations, around: Combinations) -> Iterator[Witness]:
@@ -179,12 +161,13 @@ def _rejecting(here: Combinations, condition: Expr, predicate: Predicate) -> Ite
         if first is not None:
             yield first_rule(reason, first, direct, told)
         known = {base.alias for base in direct}
-        for base in demanded_occurrences(branch.query):
-            if base.alias not in known:
-                read = rejected.attached(branch, (*direct, base))
-                if first is not None:
-                    read = of_first(read, first, direct, told)
-                yield rule(reason, read, (base,))
+        others = tuple(base for base in demanded_occurrences(branch.query) if base.alias not in known)
+        together = [others] if others and one_behind_each(branch.query) else [(base,) for base in others]
+        for bases in together:
+            read = rejected.attached(branch, (*direct, *bases))
+            if first is not None:
+                read = of_first(read, first, direct, told)
+            yield rule(reason, read, bases)
 
 
 def _whole_value(here: Combinations, predicate: Predicate) -> Iterator[Witness]:

@@ -53,8 +53,8 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     return distinct_names(_query(node, Place(catalog, lambda: f"t{next(numbers)}", _query, default_schema)))
 
 
-# Levels of an expression that all passes can walk. sqlglot's parser limits the levels of parentheses.
-_DEEPEST = 100
+# Levels of an expression that all passes can walk (`nesting`): five for one subquery in another.
+_DEEPEST = 200
 
 
 def _depth(node: Expr) -> int:

@@ -21,7 +21,6 @@ from .tree import (
     Query,
     Tree,
     Union,
-    all_aliases,
     query_of,
     subqueries,
     subquery,
@@ -90,7 +89,7 @@ def with_new_aliases(expression: Expr, new: Callable[[], str]) -> Expr:
 
     It is needed if an expression is used twice (an alias in HAVING), because aliases must be unique.
     """
-    names = {alias: new() for query in subqueries(expression) for alias in all_aliases(query)}
+    names = {alias: new() for query in subqueries(expression) for alias in query.aliases}
     return _with_aliases(expression, names) if names else expression.copy()
 
 

@@ -13,8 +13,10 @@ from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr
 from .order import changes, closure, column_id, column_ids
+from .predicates import components, is_monotone, is_semijoin, predicates
 from .rewrite import map_block, map_query, put, substitute, with_names
 from .tree import (
+    Base,
     Block,
     Derived,
     Join,
@@ -25,6 +27,7 @@ from .tree import (
     column,
     has_subquery,
     has_window,
+    is_plain,
     outer_references,
     sources,
     supplied,
@@ -170,8 +173,80 @@ def tell_apart(block: Block) -> Block:
     return mapped
 
 
+def merge_itself(block: Block) -> Block:
+    """Replace a semijoin of a table with itself by the condition in it.
+
+    >>> from dj_sqlspy.lineage.example import resolved, show
+    >>> itself = "SELECT id, n FROM b WHERE y > 3 AND id IN (SELECT id FROM c)"
+    >>> show(merge_itself(resolved(f"SELECT y FROM b WHERE (id, n) IN ({itself})")))
+    SELECT t1.y AS y FROM s.b AS t1 WHERE (t1.y > 3) AND (t1.id IN (SELECT t3.id AS id FROM s.c AS
+    t3))
+
+    DataJoint sends this form for ``A & (A & condition)``. If the whole primary key is compared, the row that matches is
+    the row itself. It is merged only if its condition has no rules (`predicates.is_monotone`), and only in WHERE of a
+    SELECT from that table alone: below NOT, or beside other sources, rules would be about other combinations.
+    """
+    base = block.tree
+    if not isinstance(base, Base) or base.whole or not base.table.primary_key:
+        return block
+    if any(base.table.column(name).data_type in _AMBIGUOUS for name in base.table.primary_key):
+        return block
+    where: list[Expr] = []
+    for condition in block.where:
+        inner = _itself(base, condition)
+        where += (condition,) if inner is None else map(_of(base, inner.tree), inner.where)
+    return replace(block, where=tuple(where))
+
+
+# Types of which two different values of a unique key can be equal in a comparison: an hour that a change of the clock
+# repeats; members of an ENUM.
+_AMBIGUOUS = frozenset({"timestamp", "enum", "set"})
+
+
+def _itself(base: Base, condition: Expr) -> Block | None:
+    """The subquery of a condition if it is the semijoin of a table with itself, and has no rules."""
+    bare = condition.unnest()
+    if not isinstance(bare, exp.In) or not is_semijoin(bare) or not is_monotone(bare):
+        return None
+    inner, left = next(predicates(bare)).query, components(bare.this)
+    if not is_plain(inner) or not isinstance(inner.tree, Base) or len(left) != len(inner.outputs):
+        return None
+    if inner.tree.table is not base.table or inner.tree.whole:
+        return None
+    pairs = [
+        (column_id(one), column_id(output.expr)) for one, output in zip(left, inner.outputs, strict=True)
+    ]
+    key = {name.lower() for name in base.table.primary_key}
+    return inner if set(pairs) == {((base.alias, name), (inner.tree.alias, name)) for name in key} else None
+
+
+def _of(base: Base, inner: Tree | None) -> Callable[[Expr], Expr]:
+    """Conditions of an occurrence of a table, about another occurrence of it."""
+    assert isinstance(inner, Base)
+
+    def named(node: exp.Column) -> Expr | None:
+        if node.table != inner.alias:
+            return None
+        renamed = node.copy()
+        renamed.set("table", exp.Identifier(this=base.alias, quoted=True))
+        return renamed
+
+    def inside(query: Query) -> Query:
+        if inner.alias not in query.references:
+            return query
+        return map_query(query, lambda condition: substitute(condition, named, inside))
+
+    return lambda condition: substitute(condition, named, inside)
+
+
 # The passes over one block, in their order.
-PASSES: tuple[Callable[[Block], Block], ...] = (on_to_where, having_to_where, merge_derived, tell_apart)
+PASSES: tuple[Callable[[Block], Block], ...] = (
+    on_to_where,
+    having_to_where,
+    merge_derived,
+    tell_apart,
+    merge_itself,
+)
 
 
 def _with_own_names(query: Query) -> Query:

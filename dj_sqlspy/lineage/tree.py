@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias, TypeGuard
 
 from sqlglot import exp
@@ -85,8 +86,26 @@ class Output(_Immutable):
     expr: Expr
 
 
+class _Query(_Immutable):
+    """A query, with what passes ask of it again and again."""
+
+    order: tuple[Expr, ...]
+
+    @cached_property
+    def aliases(self) -> tuple[str, ...]:
+        """Aliases of every source anywhere in it."""
+        own = [source.alias for source in sources(self.tree)] if isinstance(self, Block) else []
+        return (*own, *(alias for child in children(self) for alias in child.aliases))
+
+    @cached_property
+    def references(self) -> frozenset[str]:
+        """The aliases to which it refers anywhere."""
+        own = {alias for each in expressions_of(self) for alias in _named(each)}
+        return frozenset(own).union(*(child.references for child in children(self)))
+
+
 @dataclass(frozen=True, eq=False)
-class Block(_Immutable):
+class Block(_Query):
     """One SELECT. ``group`` is None without aggregation, ``()`` for an aggregate over all rows."""
 
     outputs: tuple[Output, ...]
@@ -104,6 +123,11 @@ class Block(_Immutable):
     def names(self) -> tuple[str, ...]:
         return tuple(output.name for output in self.outputs)
 
+    @cached_property
+    def windowed(self) -> bool:
+        """True if an output has a window function."""
+        return any(has_window(output.expr) for output in self.outputs)
+
     @property
     def totals(self) -> bool:
         """True if it returns a row even for no input: an aggregate without GROUP BY, or (MySQL) WITH ROLLUP."""
@@ -111,7 +135,7 @@ class Block(_Immutable):
 
 
 @dataclass(frozen=True, eq=False)
-class Union(_Immutable):
+class Union(_Query):
     """Branches with equally many columns; ``distinct`` removes duplicate rows.
 
     It is an EXCEPT or INTERSECT (``operator``) if `set_operations` could not rewrite it.
@@ -213,7 +237,7 @@ def supplied(tree: Tree | None, alias: str, inside: bool = False) -> bool:
     return tree is not None and tree.alias == alias and inside
 
 
-def expressions_of(query: Query) -> Iterator[Expr]:
+def expressions_of(query: _Query) -> Iterator[Expr]:
     """The expressions of a query itself, not those of its branches and derived tables."""
     if isinstance(query, Block):
         for join in joins(query.tree):
@@ -240,11 +264,11 @@ def has_subquery(expression: Expr) -> bool:
     return any(True for _ in subqueries(expression))
 
 
-def children(query: Query) -> Iterator[Query]:
+def children(query: _Query) -> Iterator[Query]:
     """The queries directly inside of a query: branches, derived tables, subqueries of its expressions."""
     if isinstance(query, Union):
         yield from query.branches
-    else:
+    elif isinstance(query, Block):
         yield from (source.query for source in sources(query.tree) if isinstance(source, Derived))
     for expression in expressions_of(query):
         yield from subqueries(expression)
@@ -266,27 +290,19 @@ def tree_aliases(tree: Tree | None) -> frozenset[str]:
     return frozenset(source.alias for source in sources(tree))
 
 
-def all_aliases(query: Query) -> Iterator[str]:
-    """Aliases of every source anywhere in a query."""
-    if isinstance(query, Block):
-        yield from tree_aliases(query.tree)
-    for child in children(query):
-        yield from all_aliases(child)
+def _named(expression: Expr) -> Iterator[str]:
+    """The sources of the columns in an expression itself, not in its subqueries."""
+    return (node.table for node in expression.find_all(exp.Column) if node.table)
 
 
-def references(item: Expr | Query) -> frozenset[str]:
-    """The aliases to which an expression or a whole query refers."""
-    if isinstance(item, (Block, Union)):
-        expressions, inner = expressions_of(item), children(item)
-    else:
-        expressions, inner = iter([item]), subqueries(item)
-    own = {node.table for each in expressions for node in each.find_all(exp.Column) if node.table}
-    return frozenset(own).union(*map(references, inner))
+def references(expression: Expr) -> frozenset[str]:
+    """The aliases to which an expression refers."""
+    return frozenset(_named(expression)).union(*(query.references for query in subqueries(expression)))
 
 
 def outer_references(query: Query) -> frozenset[str]:
     """The aliases of outer queries to which a query refers; empty if it is not correlated."""
-    return references(query) - frozenset(all_aliases(query))
+    return query.references.difference(query.aliases)
 
 
 def lateral_references(tree: Tree) -> frozenset[str]:
@@ -337,9 +353,4 @@ def windows_of(block: Block) -> list[tuple[Expr, ...]]:
 
 def is_plain(query: Query) -> TypeGuard[Block]:
     """True for a SELECT that returns one row for each row that it reads (DISTINCT merges equal ones)."""
-    return (
-        isinstance(query, Block)
-        and query.group is None
-        and query.limit is None
-        and not any(has_window(output.expr) for output in query.outputs)
-    )
+    return isinstance(query, Block) and query.group is None and query.limit is None and not query.windowed

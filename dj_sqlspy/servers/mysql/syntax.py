@@ -6,8 +6,11 @@ and resolves no name.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection
+import sys
+import threading
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -26,6 +29,33 @@ Expr: TypeAlias = exp.Expr
 
 class Unsupported(Exception):
     """A construct that lineage cannot analyse; the message says which and why."""
+
+
+# Frames for parsing and walking a statement. sqlglot's parser uses about 60 for one subquery in another; Python's
+# default of 1,000 is enough for 16. 4,000 need about 2 MB of the stack, of which a thread has 8 MB.
+_FRAMES = 4_000
+
+_lock = threading.Lock()
+_blocks = 0  # number of running blocks, in all threads
+_before = 0  # limit before the first of them
+
+
+@contextlib.contextmanager
+def nesting() -> Iterator[None]:
+    """Run a block or a decorated function that walks nested subqueries, with enough frames."""
+    global _blocks, _before
+    with _lock:
+        if not _blocks:
+            _before = sys.getrecursionlimit()
+            sys.setrecursionlimit(max(_before, _FRAMES))
+        _blocks += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _blocks -= 1
+            if not _blocks:
+                sys.setrecursionlimit(_before)
 
 
 # ---------------------------------------------------------------- the dialect
@@ -278,6 +308,7 @@ def parse(sql: str, modes: Collection[str] = ()) -> Expr:
     return statements[0]
 
 
+@nesting()
 def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
     """The statements of a text, which may be several.
 
