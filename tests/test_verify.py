@@ -8,11 +8,13 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import datajoint as dj
 import pytest
 from rich.console import Console
 
@@ -28,6 +30,7 @@ from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.results import digest, float_form, json_form
 from dj_sqlspy.servers.mysql.session import as_sent
 from dj_sqlspy.servers.results import ALL_DIGITS, RESULT_DIGITS
+from tests.lab import V2
 from tests.test_dump import bundle_of, lab, options
 from tests.test_replay import trials
 
@@ -153,6 +156,21 @@ def test_a_result_that_is_another(published: Bundle) -> None:
         result.message == "equal to the source, but not to digests.json" for result in report.different
     )
     assert recorded(published) == found  # of the same dump: not replaced
+
+
+def test_the_author_is_told_that_the_source_is_down(published: Bundle, monkeypatch: Any) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        if V2:
+            monkeypatch.setattr(dj.instance, "_singleton_connection", None)
+        else:
+            monkeypatch.delattr(dj.conn, "connection")
+        monkeypatch.setitem(dj.config, "database.port", unused.getsockname()[1])
+        report = published.verify()
+    assert report.equal and not report.from_source
+    assert "with digests.json, not with the source: the server of dj.config cannot be reached" in as_text(
+        report
+    )
 
 
 def test_without_source_and_digests(bundle: Bundle, capsys: Any) -> None:

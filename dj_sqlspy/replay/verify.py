@@ -25,6 +25,7 @@ from .. import atomic, servers
 from ..bundle.folder import DIGESTS_FILE, BundleFolder, written_from
 from ..bundle.manifest import FILE, replayable, schemas_of
 from ..bundle.texts import REPLAY_FILE, refresh
+from ..compat import open_connection
 from ..display import first
 from ..dump.exclude import contents, words
 from ..dump.pseudonyms import with_pseudonyms, words_of
@@ -211,6 +212,9 @@ def verify(
         stack.enter_context(backend_of(loaded).as_sent(loaded))
         if opened is None:
             report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress, alike)
+            if recorded is not None and not alone and written_from(bundle.path) is not None:
+                note = f"Compared with {DIGESTS_FILE}, not with the source: {why_not}."
+                report = replace(report, notes=(*report.notes, note))
         else:
             report = _with_source(report, bundle, catalog, opened, loaded, recorded, progress, alike)
         unchecked = (*report.unchecked, *(f"the view {name}, which this server refuses" for name in lacking))
@@ -267,7 +271,7 @@ def find_source(source: Any, bundle: BundleFolder) -> tuple[Any, str]:
             "the bundle was not written here, and no source was named (--source, verify(source=dj.conn()))",
         )
     account = datajoint.config["database.user"], datajoint.config["database.password"]
-    if None in account and not hasattr(datajoint.conn, "connection"):
+    if None in account and open_connection() is None:
         return None, "dj.config names no account on a server"
     try:
         opened = backend_of().connect()

@@ -122,7 +122,7 @@ done
 [[ $mysql ]] || fail "found none of: ${programs[*]}. Install the client of MySQL or MariaDB, or name it: MYSQL=/path/to/mysql"
 if [[ -z $version ]]; then
     sort -u -- "$work/errors" >&2
-    fail "cannot reach the server. Give its address and account as options, such as --host=HOST --port=PORT --user=NAME -p; for a server without TLS also --skip-ssl (MariaDB's client) or --ssl-mode=DISABLED (MySQL's)"
+    fail "cannot reach the server, or it refuses, as the client says above. Give its address and account as options, such as --host=HOST --port=PORT --user=NAME -p; for a server without TLS also --skip-ssl (MariaDB's client) or --ssl-mode=DISABLED (MySQL's)"
 fi
 case $version in
     *MariaDB*) flavor=MariaDB ;;
