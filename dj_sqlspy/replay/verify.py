@@ -26,10 +26,11 @@ from ..bundle.folder import DIGESTS_FILE, BundleFolder, written_from
 from ..bundle.manifest import FILE, replayable, schemas_of
 from ..bundle.texts import REPLAY_FILE, refresh
 from ..compat import open_connection
-from ..display import first
+from ..display import count, first
 from ..dump.exclude import contents, words
 from ..dump.pseudonyms import with_pseudonyms, words_of
 from ..errors import BundleError
+from ..names import split_full_name
 from ..servers import backend_of
 from ..servers.catalog import Catalog
 from ..servers.snapshot import Refused
@@ -137,11 +138,13 @@ class Verification(ReplayReport):
         return super()._verdict()
 
     def _measure(self) -> str:
-        rows = sum(table.rows for table in self.tables)
+        own = [table for table in self.tables if split_full_name(table.name)[1].startswith("~")]
+        rows = sum(table.rows for table in self.tables if table not in own)
+        tables = f"{count(len(self.tables) - len(own), 'table')} with {count(rows, 'row')}"
+        if own:
+            tables += f" and {len(own)} of DataJoint's own"
         with_what = " and ".join(self.compared) or "the manifest alone"
-        return (
-            f"{super()._measure()}, {len(self.tables)} tables with {rows:,} rows, compared with {with_what}"
-        )
+        return f"{super()._measure()}, {tables}, compared with {with_what}"
 
 
 def verify(
