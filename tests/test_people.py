@@ -509,7 +509,7 @@ def test_an_analysis_that_the_paper_does_not_have(
             code == 1 and err == "dj-sqlspy: The paper 'paper' has no analysis 'fig9'; it has fig1, fig2.\n"
         )
     code, _, err = typed("show nothing")
-    assert code == 1 and "Nothing was captured for the paper 'nothing'" in err
+    assert code == 1 and "Nothing was captured for the paper 'nothing'" in err and "which has paper. " in err
 
 
 def test_one_text_is_a_list_of_one(figures: SimpleNamespace, tmp_path: Path) -> None:

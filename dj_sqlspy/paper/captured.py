@@ -194,9 +194,12 @@ class Captured:
                     "try again."
                 )
         if not there:
+            others = ", ".join(unquote(path.name) for path in folders(self.home) if folders(path))
             raise JournalError(
-                f"Nothing was captured for the paper {self.name!r} in {self.home}. Run its analyses in "
-                f"`with sqlspy.export({self.name!r}, …)`, or name the right home (sqlspy.home, sqlspy.schema)."
+                f"Nothing was captured for the paper {self.name!r} in {self.home}"
+                + (f", which has {others}. " if others else ". ")
+                + f"Run its analyses in `with sqlspy.export({self.name!r}, …)`, or name the right home (sqlspy.home, "
+                "sqlspy.schema)."
             )
 
     def require_complete(self) -> None:
