@@ -315,3 +315,4 @@ if [[ -s $work/faults ]]; then
 fi
 loading=
 printf '%s\n' "Loaded: @summary@. All rows are there, and every foreign key finds its row."
+sed 's/^/Left out: /' "$work/left_out"
