@@ -139,7 +139,8 @@ is_refused() { # view or function
 
 check_needs() { # view or function, what it reads or calls
     local thing=$1 other
-    for other in "${@:2}"; do
+    shift
+    for other in "$@"; do
         if is_refused "$other" && ! is_refused "$thing"; then
             refused+=$thing$'\n'
             printf '%s, which needs %s\n' "$thing" "$other" >>"$work/left_out"
