@@ -350,6 +350,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--server", choices=("mariadb", "mysql"), default="mariadb")
     options = parser.parse_args(arguments)
+    # what a shell starts in the background ignores these two, and so would the commands
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     counts, faults = run(options.server, options.kills, options.seed)
     Console(width=120).print(as_table(counts))
     print("\n".join(faults) or "Nothing was left behind.")

@@ -139,7 +139,8 @@ is_refused() { # view or function
 
 check_needs() { # view or function, what it reads or calls
     local thing=$1 other
-    for other in "${@:2}"; do
+    shift
+    for other in "$@"; do
         if is_refused "$other" && ! is_refused "$thing"; then
             refused+=$thing$'\n'
             printf '%s, which needs %s\n' "$thing" "$other" >>"$work/left_out"
@@ -315,3 +316,4 @@ if [[ -s $work/faults ]]; then
 fi
 loading=
 printf '%s\n' "Loaded: @summary@. All rows are there, and every foreign key finds its row."
+sed 's/^/Left out: /' "$work/left_out"
