@@ -275,11 +275,10 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
         elif shows:
             shown[report.statement.number] = shows
     words: set[str] = set()
-    for family in found:
-        for table, name in family.columns:
-            one = with_words(cut, Excluded(table.full_name, name, ""), connection)
-            numbers.update(one.held)
-            words |= one.words
+    named = [Excluded(table.full_name, name, "") for family in found for table, name in family.columns]
+    for one in with_words(cut, named, connection):
+        numbers.update(one.held)
+        words |= one.words
     return Readings(frozenset(numbers), frozenset(words), shown)
 
 
