@@ -109,7 +109,7 @@ def exclude(
     _require_checks(cut, found.values(), connection)
     readers = _readers(cut, found)
     read = [replace(one, statements=tuple(readers[key])) for key, one in found.items()]
-    return tuple(with_words(cut, one, connection) for one in read)
+    return with_words(cut, read, connection)
 
 
 def note(manifest: dict[str, Any], excluded: Sequence[Excluded], withhold: bool, backend: Backend) -> None:
@@ -375,22 +375,27 @@ SHORTEST = 2  # characters: less tells nothing of a person
 _AT_ONCE = 1000  # texts in one query
 
 
-def with_words(cut: Slice, one: Excluded, connection: Any) -> Excluded:
-    """Which statements hold contents of the column, of any of its rows."""
-    entry = cut.tables[one.table]
-    column, dialect, backend = entry.table.column(one.column), entry.table.dialect, backend_of(connection)
-    if column.binary or column.data_type == "json":
-        return one
+def with_words(cut: Slice, columns: Sequence[Excluded], connection: Any) -> tuple[Excluded, ...]:
+    """Which statements hold contents of the columns, of any of their rows."""
+    backend = backend_of(connection)
     names = {name.lower() for table in cut.catalog.tables.values() for name in (table.schema, table.name)}
     names |= {column.name.lower() for each in cut.tables.values() for column in each.table.columns}
     texts: dict[int, set[str]] = {}
-    for report in cut.statements:
+    for report in cut.statements if columns else ():
         # what its connection had set stands in the manifest as well
         found = backend.texts_of("; ".join((*report.statement.state, report.statement.sql)))
         inside = {word for comment in found.comments for word in (comment, *comment.split())}
         aliases = {name for name in found.names if name.lower() not in names}
         each = {text.lower() for text in (*found.literals, *aliases, *inside) if len(text) >= SHORTEST}
         texts[report.statement.number] = each
+    return tuple(_with_words(cut, one, texts, connection) for one in columns)
+
+
+def _with_words(cut: Slice, one: Excluded, texts: Mapping[int, set[str]], connection: Any) -> Excluded:
+    entry = cut.tables[one.table]
+    column, dialect = entry.table.column(one.column), entry.table.dialect
+    if column.binary or column.data_type == "json":
+        return one
     asked = sorted(set().union(*texts.values()))
     contents = f"CAST({dialect.quote(column.name)} AS CHAR)"
     there: set[str] = set()

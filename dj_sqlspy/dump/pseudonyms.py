@@ -21,8 +21,9 @@ from typing import Any
 from ..display import count
 from ..errors import LineageError, SliceError
 from ..lineage import analyse
-from ..lineage.columns import columns_beside_values, columns_shown
+from ..lineage.columns import columns_beside_values, columns_shown, literals_in
 from ..rules import PSEUDONYM
+from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.source import View
 from ..servers.tables import Table
@@ -91,7 +92,7 @@ def pseudonym(secret: bytes, value: str, digits: int) -> str:
     """What stands in the place of a value.
 
     >>> pseudonym(b"a key of the lab, not of a reader", "Ada", 12)
-    '1fe9a21ef0c0'
+    'be762d6e32d3'
     """
     return hmac.new(secret, value.encode(), hashlib.sha256).hexdigest()[:digits]
 
@@ -220,6 +221,9 @@ def require_views(cut: Slice, views: Iterable[View], found: Sequence[Family]) ->
             )
 
 
+_NUMBER = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Readings:
     """What captured statements have to do with the families.
@@ -243,6 +247,7 @@ class Readings:
 def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
     """What the captured statements have to do with the families."""
     columns = {(table.full_name, name.lower()): family for family in found for table, name in family.columns}
+    tables = {table for table, _ in columns}
     numbers: set[int] = set()
     shown: dict[int, Mapping[int, Family]] = {}
     known: dict[Any, tuple[bool, Mapping[int, Family]]] = {}
@@ -255,8 +260,13 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
                 known[key] = any(may_read(template, report, *column) for column in columns), {}
             else:
                 places = enumerate(columns_shown(query))
+                # a literal that the tree lacks, since no result depends on it, can stand beside any column
+                seen = literals_in(query)
+                texts = backend_of(connection).texts_of(report.statement.sql).literals
+                unseen = [text for text in texts if not _NUMBER.fullmatch(text) and text not in seen]
                 known[key] = (
-                    not columns_beside_values(query).isdisjoint(columns),
+                    not columns_beside_values(query).isdisjoint(columns)
+                    or (bool(unseen) and not tables.isdisjoint(report.tables)),
                     {place: columns[one] for place, each in places for one in each if one in columns},
                 )
         tells, shows = known[key]
@@ -265,11 +275,10 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
         elif shows:
             shown[report.statement.number] = shows
     words: set[str] = set()
-    for family in found:
-        for table, name in family.columns:
-            one = with_words(cut, Excluded(table.full_name, name, ""), connection)
-            numbers.update(one.held)
-            words |= one.words
+    named = [Excluded(table.full_name, name, "") for family in found for table, name in family.columns]
+    for one in with_words(cut, named, connection):
+        numbers.update(one.held)
+        words |= one.words
     return Readings(frozenset(numbers), frozenset(words), shown)
 
 

@@ -8,7 +8,7 @@ tells something of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from sqlglot import exp
@@ -111,21 +111,39 @@ def columns_beside_values(query: Query) -> set[tuple[str, str]]:
     [('`s`.`a`', 'x')]
     """
     aliases: dict[str, Source] = {}
-    todo, queries = [query], []
-    while todo:
-        one = todo.pop()
-        queries.append(one)
-        todo += children(one)
+    found: set[tuple[str, str]] = set()
+    for one in _queries(query):
         if isinstance(one, Block):
             aliases.update({source.alias: source for source in sources(one.tree)})
-    found: set[tuple[str, str]] = set()
-    for one in queries:
+    for one in _queries(query):
         for expression in expressions_of(one):
             for part in _parts(expression):
                 columns, values = _inside(part, aliases)
                 if values:
                     found |= columns
     return found
+
+
+def _queries(query: Query) -> Iterator[Query]:
+    """A query and all queries inside of it."""
+    yield query
+    for child in children(query):
+        yield from _queries(child)
+
+
+def literals_in(query: Query) -> set[str]:
+    """The literals in a query tree, which lacks those of parts that no result depends on.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> literals_in(tree("SELECT id FROM (SELECT id, t LIKE 'A%' AS y FROM a WHERE t > 'b') AS d"))
+    {'b'}
+    """
+    return {
+        str(node.this)
+        for one in _queries(query)
+        for expression in expressions_of(one)
+        for node in expression.find_all(exp.Literal, exp.National)
+    }
 
 
 def columns_shown(query: Query) -> tuple[frozenset[tuple[str, str]], ...]:
