@@ -28,6 +28,7 @@ TOPICS = {
     "journal_read": "Reading a journal",
     "sessions": "The ten thousandth session",
     "loop": "A loop of single rows",
+    "nested": "Nested semijoins",
     "graph": "Many tables, few rows",
     "cascade": "Many rows, twelve tables deep",
     "dump": "Dump and restore",

@@ -20,6 +20,7 @@ from dj_sqlspy.lineage import Lineage, analyse, named_tables
 from dj_sqlspy.lineage.generate import to_sql
 from dj_sqlspy.lineage.resolve import resolve
 from dj_sqlspy.lineage.simplify import simplify
+from dj_sqlspy.lineage.tree import occurrences
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.mysql.catalog import read_catalog
@@ -46,6 +47,15 @@ INSERT INTO {s}.b VALUES (1, 1, 5), (1, 2, 15), (2, 1, NULL), (2, 2, 25), (5, 1,
 INSERT INTO {s}.c VALUES (1, 10), (3, NULL), (7, 20);
 INSERT INTO {s}.j VALUES (1, '[{"k": 1}, {"k": 2}]'), (2, '[]');
 """
+
+
+def nested(levels: int, condition: str) -> str:
+    """Semijoins as Spyglass and RestrGraph nest them: each table with itself by its key, then with the one before."""
+    sql = f"SELECT id FROM {{s}}.a WHERE {condition}"
+    for level in range(levels):
+        table = "{s}." + "ac"[level % 2]
+        sql = f"SELECT id FROM {table} WHERE ((id) in (SELECT id FROM {table} WHERE ((id) in ({sql}))))"
+    return sql
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +143,18 @@ CASES: dict[str, tuple[str, str]] = {
         "a: 2 3 4; c: 3",
     ),
     "in": ("SELECT * FROM {s}.a WHERE id IN (SELECT id FROM {s}.b WHERE y > 20)", "a: 2; b: 2.2"),
+    "in, nested": (nested(14, "x > 5"), "a: 1 3; c: 1 3"),
+    "in, nested, as a test": (f"SELECT EXISTS({nested(14, 'x > 5')} LIMIT 1)", "a: 1; c: 1"),
+    "not in, nested": (f"SELECT x FROM {{s}}.a WHERE NOT (id IN ({nested(3, 'x > 15')}))", "a: 1 2 4"),
+    "not in, nested, with a rejected row read elsewhere": (
+        f"SELECT x FROM {{s}}.a WHERE NOT (id IN ({nested(4, 'x > 5')}));;SELECT x FROM {{s}}.a WHERE id = 1",
+        "a: 1 2 4; c: 1",
+    ),
+    "in, of itself, its rows kept out by another table": (
+        "SELECT x FROM {s}.a WHERE x > 15 AND id IN (SELECT id FROM {s}.a WHERE id NOT IN (SELECT id FROM {s}.c))"
+        ";;SELECT x FROM {s}.a WHERE id = 1",
+        "a: 1 2; c: 1",
+    ),
     "in, of rows": ("SELECT * FROM {s}.a WHERE (id, x) IN (SELECT id, x FROM {s}.c)", "a: 1; c: 1"),
     "not in": ("SELECT * FROM {s}.a WHERE id NOT IN (SELECT id FROM {s}.b)", "a: 3 4"),
     # one NULL makes NOT IN unknown for every row: it must stay there for any row of a that is
@@ -483,6 +505,43 @@ def test_tables_that_are_only_named(catalog: Catalog) -> None:
     ):
         found = analyse(sql, catalog)
         assert {table.name for table in found.tables} == {"b", "c"}
+
+
+# A condition on a, b or c, and whether it is merged: the semijoin of a table with itself is then its condition.
+ITSELF = {
+    "a WHERE id IN (SELECT id FROM {s}.a WHERE x > 15)": True,
+    "a AS one WHERE one.id IN (SELECT two.id FROM {s}.a AS two WHERE two.x > one.id)": True,
+    "b WHERE (n, id) IN (SELECT n, id FROM {s}.b WHERE id IN (SELECT id FROM {s}.c))": True,
+    "a WHERE x = 3 OR id IN (SELECT id FROM {s}.a WHERE x > 15)": False,
+    "a WHERE NOT (id IN (SELECT id FROM {s}.a WHERE x > 15))": False,
+    "a WHERE x IN (SELECT x FROM {s}.a WHERE x > 15)": False,
+    "a WHERE (id, x) IN (SELECT id, x FROM {s}.a WHERE id < 3)": False,
+    "b WHERE id IN (SELECT id FROM {s}.b WHERE n > 1)": False,
+    "b WHERE (id, n) IN (SELECT n, id FROM {s}.b WHERE n > 1)": False,
+    "a WHERE id IN (SELECT id FROM {s}.a WHERE id NOT IN (SELECT id FROM {s}.c))": False,
+    "a WHERE id IN (SELECT MIN(id) FROM {s}.a)": False,
+    "a LEFT JOIN {s}.c USING (id) WHERE a.id IN (SELECT id FROM {s}.a WHERE x > 15)": False,
+}
+
+
+@pytest.mark.parametrize("text", ITSELF)
+def test_a_semijoin_of_a_table_with_itself(text: str, catalog: Catalog) -> None:
+    name = text[0]
+    found = analyse(f"SELECT 1 FROM {{s}}.{text}".replace("{s}", SCHEMA), catalog)
+    assert found.query is not None
+    tables = [base.table.name for base in occurrences(found.query)]
+    assert (tables.count(name) == 1) == ITSELF[text], to_sql(found.query)
+
+
+def test_nested_semijoins_are_one_query(catalog: Catalog) -> None:
+    """However deep they are; without it, each table below has a query that repeats all the levels."""
+    text = f"SELECT EXISTS({nested(14, 'x > 5')} LIMIT 1)".replace("{s}", SCHEMA)
+    found = analyse(text, catalog)
+    assert found.fallback is None
+    assert len(found.leaves) == 14
+    (together,) = {leaf.together for leaf in found.leaves}
+    assert together is not None
+    assert len(together.sql) < 3 * len(text)
 
 
 def test_exists_asks_for_one_witness(catalog: Catalog) -> None:
