@@ -108,7 +108,7 @@ _FOR_CLIENT = ("dump", "restore")
 # Methods that no command is named after.
 _ELSEWHERE = {"of": "--analysis", "only": "--analysis", "plan": "slice --plan", "leaves": "preview"}
 _ELSEWHERE |= {"forgettable": "forget", "newest": "show", "require_any": "", "require_complete": ""}
-_ELSEWHERE |= {"require_finished": "", "read_once": ""}
+_ELSEWHERE |= {"require_finished": "", "read_once": "", "load": "verify"}
 
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:
