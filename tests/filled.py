@@ -155,6 +155,12 @@ MANIFEST: dict[str, Any] = {
         }
     ],
     "excluded": [{"table": SUBJECT, "column": "note", "value": "NULL", "statements": [4], "held": [8]}],
+    "pseudonyms": {
+        "columns": [{"table": SUBJECT, "column": "subject", "digits": 16}],
+        "statements": [5],
+        "shown": [7],
+        "held": [{"where": f"{RECORDING}.`note`", "values": 2}],
+    },
     "code": [code("fig.py", "changed"), code("fig.ipynb", "missing")],
     "files": [file(f"a/{state}", state) for state in ("ok", "missing", "changed", "outside", "unreachable")],
 }

@@ -383,6 +383,10 @@ def test_inspect_finds_a_value_without_a_pseudonym(
         one for one in Bundle(bundle.path).inspect().findings if one.what == "values without a pseudonym"
     ]
     assert [(one.where, one.values, one.rows) for one in found] == [(f"{rig}.`name`", 5, 5)]
+    manifest["pseudonyms"]["columns"][-1]["column"] = "nonsense"
+    (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="a column that no table in it has"):
+        Bundle(bundle.path)
 
 
 def test_inspect_looks_itself_where_the_key_is_known(

@@ -118,6 +118,10 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
             raise BundleError(
                 f"Reading {file}: the foreign key {entry['name']!r} does not fit the tables in it."
             )
+    columns = {(table["name"], one["name"]) for table in manifest["tables"] for one in table["columns"]}
+    for entry in (manifest.get("pseudonyms") or {}).get("columns", ()):
+        if (entry["table"], entry["column"]) not in columns:
+            raise BundleError(f"Reading {file}: it tells of pseudonyms in a column that no table in it has.")
     return manifest
 
 
