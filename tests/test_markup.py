@@ -281,6 +281,7 @@ ODD = st.text() | st.text("ab &lt;#39;\\`*_[]()<>!|~$-+=.:12\n\t\x1b\u202e")
 
 @given(st.sampled_from(sorted(PAYLOADS.values())) | ODD.filter(str.strip))
 @example("]:")  # in the text of a link it would define a reference
+@example("0  0")
 @settings(max_examples=400, deadline=None)
 def test_markdown_shows_a_text_as_it_is(text: str) -> None:
     line = visible(" ".join(text.split()))

@@ -89,7 +89,7 @@ def code(value: Any) -> Markup:
     `lab.session` a\\`b\\|c
     """
     text = str(value)
-    plain = text.strip() == text != "" and text.isprintable() and not set(text) & set("`|<>&[]")
+    plain = " ".join(text.split()) == text != "" and text.isprintable() and not set(text) & set("`|<>&[]")
     return Markup(f"`{text}`") if plain else markdown(text)
 
 
