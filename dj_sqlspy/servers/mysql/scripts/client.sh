@@ -38,14 +38,15 @@ for option in "$@"; do
 done
 [[ -z $lacking ]] || fail "$lacking needs a value."
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX")
+work=
 leave() {
     local status=${1:-$?} worker
+    trap '' HUP INT TERM # which would end rm, too
     for worker in ${workers[@]+"${workers[@]}"}; do
         kill -KILL -- "-$worker" 2>/dev/null || continue # mydumper would ask whether it is meant
         wait "$worker" 2>/dev/null || continue
     done
-    rm -rf -- "$work"
+    [[ -z $work ]] || rm -rf -- "$work"
     if [[ $partial ]]; then
         rm -rf -- "$partial" "$partial".part*
         [[ $status == 0 ]] || printf '%s\n' "${0##*/}: stopped; nothing was written." >&2
@@ -55,6 +56,7 @@ trap leave EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+work=$(mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX") # after the traps, which wait until the name is known
 
 # A value in the syntax of option files.
 option_value() {
