@@ -31,8 +31,8 @@ class Unsupported(Exception):
     """A construct that lineage cannot analyse; the message says which and why."""
 
 
-# Frames for parsing and walking a statement. sqlglot's parser uses about 60 for one subquery in another; Python's
-# default of 1,000 is enough for 16. 4,000 need about 2 MB of the stack, of which a thread has 8 MB.
+# Frames for parsing and walking a statement. sqlglot's parser uses about 40 for one subquery in another; Python's
+# default of 1,000 is enough for 20. 4,000 need about 2 MB of the stack, of which a thread has 8 MB.
 _FRAMES = 4_000
 
 _lock = threading.Lock()
