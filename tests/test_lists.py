@@ -105,7 +105,9 @@ FEW = range(7, 5_000, 250)  # subjects that the table has
 
 def without_each(table: Any, keys: list[dict[str, int]]) -> Any:
     for key in keys:
-        table = table - key
+        table = table - [
+            key
+        ]  # DataJoint negates only the first column of a bare key (findings/datajoint-minus-a-key)
     return table
 
 

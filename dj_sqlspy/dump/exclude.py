@@ -1,11 +1,11 @@
-"""Exclude: columns whose contents stay at the lab, though their rows are in the slice.
+"""Exclude: columns whose contents stay at the lab, although their rows are in the slice.
 
-In: names of columns, some with a value, a `Slice`, a connection to its source. Out: for each column what stands in the
-place of its contents (NULL, its default, or the value), as SQL that ``dump.sh`` selects, and the captured statements
-whose result depends on it. Such a statement cannot be replayed, and its text can hold what is left out (``WHERE name =
-'Ada'``), so the bundle has it without its values. Another statement can hold it too (``'Ada'`` as another column's
-value, an alias): the source is asked for that, and such statements are named. A column that rows are named, joined or
-told apart by is refused. It changes no row of the slice.
+In: names of columns, some with a value; a `Slice`; a connection to its source. Out: for each column, the SQL that
+``dump.sh`` selects instead of its contents (NULL, the default, or the value), and the captured statements whose result
+depends on the contents. Such a statement cannot be replayed. Its text can contain what is left out (``WHERE name =
+'Ada'``), so the bundle has it without its values. Other statements can contain it too (``'Ada'`` as the value of
+another column, or an alias): the source is asked which, and they are named. Columns of keys are refused. The rows of
+the slice stay the same.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def find_columns(cut: Slice, name: str, doing: str) -> list[tuple[Table, Column]
 
 
 def _why_not(cut: Slice, table: Table, column: Column, connection: Any, replacing: bool) -> str:
-    """Why the contents of a column cannot be left out, or ""."""
+    """Why the contents of a column cannot be left out; "" if they can."""
     name, quote = column.name.lower(), table.dialect.quote
     if table.is_view:
         return "it is a column of a view, which holds no rows; exclude the column of the table behind it"
@@ -276,7 +276,7 @@ def _bytes_of(value: Any) -> bytes:
 
 
 def _require_checks(cut: Slice, excluded: Iterable[Excluded], connection: Any) -> None:
-    """Raise where rows would break a CHECK of their table, and so not load."""
+    """Raise if rows would break a CHECK of their table, and so would not load."""
     for name, instead in _by_table((one.table, one.column, one.value) for one in excluded).items():
         entry = cut.tables[name]
         broken = backend_of(connection).broken_check(
@@ -291,7 +291,7 @@ def _require_checks(cut: Slice, excluded: Iterable[Excluded], connection: Any) -
 
 
 def _default(table: Table, column: Column) -> str:
-    """SQL for what stands in the place of the contents of a column where no value was given.
+    """SQL for what stands in the place of the contents of a column if no value was given.
 
     A default that asks for the time becomes the time of writing, so that two dumps are the same.
     """
@@ -340,7 +340,7 @@ def _readers(cut: Slice, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, s
 
 
 def _columns_of(cut: Slice, report: StatementReport) -> set[tuple[str, str]] | None:
-    """The columns that a statement reads; None where that cannot be told."""
+    """The columns that a statement reads; None if unknown."""
     query = query_of(cut, report)
     return None if query is None else columns_read(query)
 

@@ -83,15 +83,16 @@ def _members(cursor: Any, column: Column, value: str) -> str:
 
 def _text(cursor: Any, column: Column, value: str) -> str:
     type_, given = column.column_type, MYSQL.string(value)
+    name = MYSQL.quote(column.name)  # messages of the server name it
     if column.collation is not None:
         type_ += f" CHARACTER SET {column.charset} COLLATE {column.collation}"
     # as text a DOUBLE lacks its last digits on MySQL; times 1e0 a FLOAT is one
-    read = "v * 1e0" if column.data_type in ("float", "double") else "CAST(v AS CHAR)"
-    same = f"v = {given}" if column.data_type in _EXACT else "TRUE"
+    read = f"{name} * 1e0" if column.data_type in ("float", "double") else f"CAST({name} AS CHAR)"
+    same = f"{name} = {given}" if column.data_type in _EXACT else "TRUE"
     element = f"CAST({given} AS JSON)" if column.data_type == "json" else given
     cursor.execute(
         f"SELECT {read}, {same} FROM JSON_TABLE(JSON_ARRAY({element}), '$[*]'"
-        f" COLUMNS (v {type_} PATH '$' ERROR ON ERROR)) AS held"
+        f" COLUMNS ({name} {type_} PATH '$' ERROR ON ERROR)) AS held"
     )
     ((found, equal),) = cursor.fetchall()
     cursor.execute("SHOW WARNINGS")
