@@ -92,6 +92,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         named += [("1", os.environ.get("SQLSPY_TEST_BROWSER")) for _ in item.iter_markers("browser")]
         named += [(True, MYDUMPER is not None) for _ in item.iter_markers("mydumper")]
         named += [(True, not needs_server(item))] * serverless
+        # without a server it matters not which
+        named += [("mariadb", FLAVOR)] * (not needs_server(item) and not item.get_closest_marker("slow"))
         (kept if all(wanted == here for wanted, here in named) else left_out).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
