@@ -15,10 +15,10 @@ from typing import Any
 from ..servers.mysql.dialect import DRIVER
 from . import reads
 
-# First letters of statements that may matter, and characters that can stand before the first word.
-_LETTERS = frozenset({"USE", "SET", "CRE", "DRO", "CAL", "EXE", "PRE"})
-_BEFORE_HEAD = frozenset(" \t\r\n(/-#;")
+# First words of statements that may matter, their letters, and characters that can stand before the first word.
 _HEADS = frozenset({"USE", "SET", "CREATE", "DROP", "CALL", "EXECUTE", "PREPARE"})
+_LETTERS = frozenset(head[:3] for head in _HEADS)
+_BEFORE_HEAD = frozenset(" \t\r\n(/-#;")
 
 _USE = re.compile(r"\W*USE\s+(`(?:[^`]|``)*`|[^\s;]+)", re.IGNORECASE)
 # Settings that change no statement's meaning, and those with a password, which must not be stored.
