@@ -25,14 +25,18 @@ def values_in(connection: Any, columns: Sequence[tuple[Table, str]]) -> set[str]
     values: set[str] = set()
     with told(), connection.cursor() as cursor:
         for table, name in columns:
-            column = MYSQL.quote(name)
-            # in hexadecimal, since DISTINCT would merge spellings
-            cursor.execute(
-                f"SELECT DISTINCT HEX(CONVERT({column} USING utf8mb4)) FROM {table.full_name}"
-                f" WHERE {column} IS NOT NULL"
-            )
-            values.update(bytes.fromhex(text).decode() for (text,) in cursor.fetchall())
+            values.update(_distinct(cursor, table, name))
     return values
+
+
+def _distinct(cursor: Any, table: Table, name: str) -> list[str]:
+    """The distinct texts of a column, in each spelling. NULL is left out."""
+    column = MYSQL.quote(name)
+    # in hexadecimal, since DISTINCT would merge spellings
+    cursor.execute(
+        f"SELECT DISTINCT HEX(CONVERT({column} USING utf8mb4)) FROM {table.full_name} WHERE {column} IS NOT NULL"
+    )
+    return [bytes.fromhex(text).decode() for (text,) in cursor.fetchall()]
 
 
 def replace_values(
@@ -127,10 +131,7 @@ def texts_in(connection: Any, table: Table, without: frozenset[str]) -> Iterator
     for column in table.columns:
         if column.name.lower() in without or column.data_type not in TEXT_TYPES | {"json"}:
             continue
-        name = MYSQL.quote(column.name)
         with told(), connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT DISTINCT HEX(CONVERT({name} USING utf8mb4)) FROM {table.full_name} WHERE {name} IS NOT NULL"
-            )
-            for (text,) in cursor.fetchall():
-                yield column.name, bytes.fromhex(text).decode()
+            texts = _distinct(cursor, table, column.name)
+        for text in texts:
+            yield column.name, text
