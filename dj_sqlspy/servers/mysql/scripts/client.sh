@@ -39,9 +39,11 @@ done
 [[ -z $lacking ]] || fail "$lacking needs a value."
 
 work=
-leave() {
-    local status=${1:-$?} worker
+before_leaving() { :; }
+leave() { # status
+    local worker
     trap '' HUP INT TERM # which would end rm, too
+    before_leaving "$1"
     for worker in ${workers[@]+"${workers[@]}"}; do
         kill -KILL -- "-$worker" 2>/dev/null || continue # mydumper would ask whether it is meant
         wait "$worker" 2>/dev/null || continue
@@ -49,14 +51,24 @@ leave() {
     [[ -z $work ]] || rm -rf -- "$work"
     if [[ $partial ]]; then
         rm -rf -- "$partial" "$partial".part*
-        [[ $status == 0 ]] || printf '%s\n' "${0##*/}: stopped; nothing was written." >&2
+        [[ $1 == 0 ]] || printf '%s\n' "${0##*/}: stopped; nothing was written." >&2
     fi
 }
-trap leave EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-work=$(mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX") # after the traps, which wait until the name is known
+stop() { # status; all of `leave`, also where it has begun: `exit` would not call it again
+    leave "$1"
+    trap - EXIT
+    exit "$1"
+}
+trap 'leave $?' EXIT
+trap 'stop 129' HUP
+trap 'stop 130' INT
+trap 'stop 143' TERM
+
+made() { # a command that makes a file or folder and prints its name; a signal waits until it is known
+    trap '' HUP INT TERM
+    "$@"
+}
+work=$(made mktemp -d "${TMPDIR:-/tmp}/dj-sqlspy.XXXXXXXX")
 
 # A value in the syntax of option files.
 option_value() {

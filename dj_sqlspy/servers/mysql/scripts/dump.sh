@@ -266,7 +266,7 @@ join_part() {
 [[ $jobs =~ ^[1-9][0-9]?$ ]] || fail "--jobs=$jobs: say how many tables to read at once, from 1 to 99."
 [[ $engine == mysqldump ]] || check_mydumper
 check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
-partial=$(mktemp "$(dirname -- "$file")/.dj-sqlspy-partial-XXXXXXXX") # a name that `dj-sqlspy write` knows
+partial=$(made mktemp "$(dirname -- "$file")/.dj-sqlspy-partial-XXXXXXXX") # a name that `dj-sqlspy write` knows
 dump >"$partial"
 [[ ! -t 2 ]] || printf '\r\033[K' >&2
 check_counts "The database changed while it was read. Run this script again, or make the slice again. The differences:"

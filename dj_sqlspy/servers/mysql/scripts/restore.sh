@@ -268,7 +268,7 @@ undo() {
 stopped=0
 loading=
 give_up() { # why
-    loading=
+    trap '' HUP INT TERM
     printf '\n%s: %s\n' "${0##*/}" "$1" >&2
     if undo; then
         printf '%s\n' 'What was loaded has been removed again; what was there before has not been changed.' >&2
@@ -276,17 +276,19 @@ give_up() { # why
         printf '%s\n' 'What was loaded could not be removed. To try again, first remove it:' >&2
         { undo_sql && sed 's/`/``/g; s/.*/DROP DATABASE IF EXISTS `&`;/' "$work/new_schemas"; } | sed 's/^/    /' >&2
     fi
+    loading=
 }
 
-leave_load() {
-    stopped=$?
-    [[ ! $loading ]] || give_up "stopped while it was loading."
-    leave "$stopped"
+before_leaving() { # status
+    if [[ $loading ]]; then
+        stopped=$1
+        give_up "stopped while it was loading."
+    fi
 }
-trap leave_load EXIT
 
 loading=yes
-if ! load; then
+load || stopped=$?
+if [[ $stopped != 0 ]]; then
     thing=$(sed -n '$s/^begin //p' "$work/made")
     give_up "the load failed${thing:+ at $thing}; what the client says is above.
 \"Got a packet bigger\" or \"server has gone away\" mean that a row is larger than the server takes: set its
