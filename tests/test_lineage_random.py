@@ -1,6 +1,6 @@
 """Random statements keep the promise: sufficient and intact, on a real server.
 
-`SQLSPY_RANDOM_SETS` says how many sets of statements to try (150 by default; a third as many of DataJoint's),
+`SQLSPY_RANDOM_SETS` says how many sets of statements to try (100 by default; a third as many of DataJoint's),
 `SQLSPY_RANDOM_SEED` where to start. In the four cells of the matrix these are 500 sets. What does not depend on the
 line of DataJoint is tried with one.
 """
@@ -38,7 +38,7 @@ from tests.random_sql import Grammar, looped
 from tests.small_lab import ROWS, SCHEMA
 from tests.trial import Bench, Outcome, random_sets, totals_of
 
-SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "150"))
+SETS = int(os.environ.get("SQLSPY_RANDOM_SETS", "100"))
 SEED = int(os.environ.get("SQLSPY_RANDOM_SEED", "1")) + 100 * V2  # each line of DataJoint tries others
 CHUNK = 500  # sets that one run of hypothesis makes, over SCHEMAS schemas
 SCHEMAS = 25
