@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from .errors import SliceError
@@ -93,6 +94,10 @@ def find_table(names: Iterable[str], text: str, where: str = "of the slice") -> 
     >>> names = ["`lab`.`subject`", "`lab`.`_ephys__unit`"]
     >>> [find_table(names, t) for t in ("`lab`.`subject`", "lab.subject", "Subject", "lab.Ephys.Unit")]
     ['`lab`.`subject`', '`lab`.`subject`', '`lab`.`subject`', '`lab`.`_ephys__unit`']
+    >>> find_table(names, "Subjects")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    dj_sqlspy.errors.SliceError: 'Subjects' names no table of the slice. Do you mean lab.Subject? ...
 
     Raises
     ------
@@ -100,12 +105,19 @@ def find_table(names: Iterable[str], text: str, where: str = "of the slice") -> 
         If no table has this name, or several have.
     """
     found = []
+    near = {}
     for name in names:
         schema, table = split_full_name(name)
-        known = {name, table, class_name(table)}
-        if text in known | {f"{schema}.{table}", f"{schema}.{class_name(table)}"}:
+        short = f"{schema}.{class_name(table)}"
+        known = {name, table, class_name(table), f"{schema}.{table}", short}
+        if text in known:
             found.append(name)
-    if len(found) != 1:
-        what = f"several tables: {', '.join(found)}" if found else f"no table {where}"
-        raise SliceError(f"{text!r} names {what}. Name it as `schema`.`table` or schema.ClassName.")
-    return found[0]
+        near |= {each.lower(): short for each in known}
+    if len(found) == 1:
+        return found[0]
+    if found:
+        what = f"several tables: {', '.join(found)}."
+    else:
+        close = {near[each]: None for each in get_close_matches(text.lower(), near)}
+        what = f"no table {where}." + (f" Do you mean {' or '.join(close)}?" if close else "")
+    raise SliceError(f"{text!r} names {what} Name it as `schema`.`table` or schema.ClassName.")

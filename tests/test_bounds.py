@@ -417,6 +417,7 @@ def test_guard_is_the_same_outside(lab: Any, home: Path) -> None:
     assert (
         "5 rows lie outside of the guard" in said and "(session=2)" in said and "read by a statement" in said
     )
+    assert said.count("SELECT * FROM") == 1  # told once
     assert paper.slice(only=inside, guard=inside).tables
 
 

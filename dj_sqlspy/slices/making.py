@@ -34,6 +34,7 @@ from .restrict import by_columns, shortest
 from .slice import Slice
 from .tables import TableSlice
 from .where import require_one_server
+from .why import texts_of
 
 T = TypeVar("T")
 
@@ -302,8 +303,9 @@ def _refusal(result: Slice, refused: Mapping[str, KeySet]) -> str:
         f"Making a slice: {sum(map(len, refused.values()))} rows lie outside of the guard, so nothing is written. "
         "Leave them out with only=…, or forget the statements that read them:"
     ]
+    texts = texts_of(result.statements)
     for name, rows in refused.items():
         lines.append(f"{name}: {len(rows)} rows")
         for key in sorted(rows, key=repr)[:3]:
-            lines += [f"    {step}" for step in result.explain(name, key)]
+            lines += [f"    {step}" for step in result.explain(name, key, texts)]
     return "\n".join(lines)

@@ -163,10 +163,10 @@ class Slice:
         with self._asking() as ask:
             return self.explain(table, stored_key(self.tables[table].table, key, self._sets.rows(table), ask))
 
-    def explain(self, name: str, found: Key) -> list[str]:
+    def explain(self, name: str, found: Key, texts: dict[int, str] | None = None) -> list[str]:
         """`why` for a key of a key set."""
         with self._asking() as ask:
-            return explain(self.catalog, self._sets, self.statements, ask, name, found)
+            return explain(self.catalog, self._sets, self.statements, ask, name, found, texts)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[Ask]:

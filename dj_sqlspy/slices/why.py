@@ -73,7 +73,13 @@ def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], as
 
 
 def explain(
-    catalog: Catalog, sets: KeySets, reports: Sequence[StatementReport], ask: Ask, name: str, key: Key
+    catalog: Catalog,
+    sets: KeySets,
+    reports: Sequence[StatementReport],
+    ask: Ask,
+    name: str,
+    key: Key,
+    texts: dict[int, str] | None = None,
 ) -> list[str]:
     """The chain of a row, one line a step.
 
@@ -85,8 +91,11 @@ def explain(
         Sends a query. If it returns nothing, the chain can be shorter.
     name, key
         The row.
+    texts : dict, optional
+        Texts of statements, by number (default: of all). One that is shown is taken out, so that each is shown once.
     """
-    texts = {report.statement.number: report.statement.sql for report in reports}
+    if texts is None:
+        texts = texts_of(reports)
     chain = _chain(catalog, sets, ask, (name, key))
     last = catalog.tables[chain[-1][0]]
     lines = []
@@ -97,6 +106,11 @@ def explain(
             numbers = _readers(reports, catalog, ask, last, row[1], _SHOWN + 1) or numbers
         lines.append(f"{_show(catalog, *row)}: {_rule(reason, numbers, texts)}")
     return lines
+
+
+def texts_of(reports: Iterable[StatementReport]) -> dict[int, str]:
+    """The texts of statements, by number."""
+    return {report.statement.number: report.statement.sql for report in reports}
 
 
 def _reason(sets: KeySets, name: str, key: Key) -> Reason:
@@ -169,7 +183,7 @@ def _show(catalog: Catalog, name: str, key: Key) -> str:
     return f"{name} ({', '.join(f'{c}={v!r}' for c, v in zip(columns, key, strict=True))})"
 
 
-def _rule(reason: Reason, numbers: Sequence[int], texts: Mapping[int, str]) -> str:
+def _rule(reason: Reason, numbers: Sequence[int], texts: dict[int, str]) -> str:
     fk = reason.foreign_key
     if fk is not None:
         if reason.rule == PARENT:
@@ -180,7 +194,8 @@ def _rule(reason: Reason, numbers: Sequence[int], texts: Mapping[int, str]) -> s
     shown = ", ".join(str(number) for number in numbers[:_SHOWN])
     more = " and more" if len(numbers) > _SHOWN else ""
     word = "statement" if len(numbers) == 1 else "statements"
-    return f"{reason.rule} ({word} {shown}{more}: {short(texts.get(numbers[0], ''), 200)})"
+    text = texts.pop(numbers[0], "")
+    return f"{reason.rule} ({word} {shown}{more}{text and f': {short(text, 200)}'})"
 
 
 # ---------------------------------------------------------------- the statements that read one row
