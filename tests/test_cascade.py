@@ -29,6 +29,8 @@ from tests.lab import keys, rows
 
 full_name = MYSQL.full_name
 
+pytestmark = pytest.mark.separately
+
 
 class Lab:
     """Schemas of one test, and what is captured on them."""

@@ -27,7 +27,7 @@ from tests.test_dump import bundle_of, cut, options, rows, same
 from tests.test_verify import as_text
 
 # In the cells with MySQL both servers are there.
-pytestmark = [pytest.mark.flavor("mysql"), pytest.mark.usefixtures("dj_conn")]
+pytestmark = [pytest.mark.flavor("mysql"), pytest.mark.separately, pytest.mark.usefixtures("dj_conn")]
 
 
 @pytest.fixture(scope="module")
