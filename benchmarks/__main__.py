@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write:
         text = README.read_text()
         for topic, found, conditions in report:
-            text = between(text, topic, section(topic, found, conditions))
+            place = topic if options.server == "mariadb" else f"{topic} on MySQL"
+            text = between(text, place, section(topic, found, conditions))
         README.write_text(text)
     return 0
 
@@ -127,7 +128,8 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def between(text: str, topic: str, new: str) -> str:
-    """
+    """Text with a new part between its marks; a part without marks comes at the end.
+
     >>> print(between("a\\n<!-- begin x -->\\nold\\n<!-- end x -->\\nb", "x", "new"))
     a
     <!-- begin x -->
@@ -136,6 +138,8 @@ def between(text: str, topic: str, new: str) -> str:
     b
     """
     begin, end = f"<!-- begin {topic} -->", f"<!-- end {topic} -->"
+    if begin not in text:
+        text += f"\n{begin}\n{end}\n"
     before, rest = text.split(begin)
     return f"{before}{begin}\n{new}\n{end}{rest.split(end)[1]}"
 
