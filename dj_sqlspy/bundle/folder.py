@@ -277,9 +277,8 @@ class BundleFolder:
             )
             out, said = _output(process, watch)
         if process.returncode:
-            raise BundleError(
-                f"Running {self.path / script}: it ended with code {process.returncode}.\n{said.strip()}"
-            )
+            why = said.strip().removeprefix(f"{script}: ") or f"it ended with code {process.returncode}"
+            raise BundleError(f"Running {self.path / script}: {why}")
         return str(out).strip()
 
     @property
