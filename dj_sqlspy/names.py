@@ -105,7 +105,7 @@ def find_table(names: Iterable[str], text: str, where: str = "of the slice") -> 
         If no table has this name, or several have.
     """
     found = []
-    near = {}
+    near: dict[str, str] = {}
     for name in names:
         schema, table = split_full_name(name)
         short = f"{schema}.{class_name(table)}"
