@@ -104,20 +104,20 @@ def find_table(names: Iterable[str], text: str, where: str = "of the slice") -> 
     SliceError
         If no table has this name, or several have.
     """
-    found = []
-    near: dict[str, str] = {}
-    for name in names:
-        schema, table = split_full_name(name)
-        short = f"{schema}.{class_name(table)}"
-        known = {name, table, class_name(table), f"{schema}.{table}", short}
-        if text in known:
-            found.append(name)
-        near |= {each.lower(): short for each in known}
+    spellings = {name: _spellings(name) for name in names}
+    found = [name for name, known in spellings.items() if text in known]
     if len(found) == 1:
         return found[0]
     if found:
         what = f"several tables: {', '.join(found)}."
     else:
-        close = {near[each]: None for each in get_close_matches(text.lower(), near)}
+        near = {each.lower(): known[-1] for known in spellings.values() for each in known}
+        close = dict.fromkeys(near[each] for each in get_close_matches(text.lower(), near))
         what = f"no table {where}." + (f" Do you mean {' or '.join(close)}?" if close else "")
     raise SliceError(f"{text!r} names {what} Name it as `schema`.`table` or schema.ClassName.")
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """How a table can be named, by its full name; the last one is for messages."""
+    schema, table = split_full_name(name)
+    return name, table, class_name(table), f"{schema}.{table}", f"{schema}.{class_name(table)}"
