@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
+from tests.conftest import FLAVOR
 from tests.kills import as_table, run
 
 
 @pytest.mark.slow
 @pytest.mark.line("2.x")  # nothing here depends on it
-@pytest.mark.flavor("mariadb")
 def test_kills_leave_nothing_behind(server: object) -> None:
-    counts, faults = run("mariadb", 12, 1)
+    counts, faults = run(FLAVOR, 12, 1)
     Console(width=120).print(as_table(counts))
     assert faults == []
     assert sum(found["killed"] for found in counts.values()) >= 3
