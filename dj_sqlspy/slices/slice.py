@@ -164,7 +164,7 @@ class Slice:
             return self.explain(table, stored_key(self.tables[table].table, key, self._sets.rows(table), ask))
 
     def explain(self, name: str, found: Key, texts: dict[int, str] | None = None) -> list[str]:
-        """`why` for a key of a key set."""
+        """`why` for a key of a set. A statement in ``texts`` is taken out where its text is shown (default: all)."""
         with self._asking() as ask:
             return explain(self.catalog, self._sets, self.statements, ask, name, found, texts)
 
