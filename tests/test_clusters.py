@@ -12,7 +12,7 @@ import pytest
 import dj_sqlspy as sqlspy
 from tests.lab import make_lab, start_script
 
-pytestmark = [pytest.mark.slow, pytest.mark.flavor("mariadb")]
+pytestmark = [pytest.mark.slow, pytest.mark.flavor("mariadb"), pytest.mark.line("2.x")]  # see test_ways for both lines
 
 WORK = """
     import logging, subprocess, time
