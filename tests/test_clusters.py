@@ -12,7 +12,7 @@ import pytest
 import dj_sqlspy as sqlspy
 from tests.lab import make_lab, start_script
 
-pytestmark = [pytest.mark.slow, pytest.mark.flavor("mariadb"), pytest.mark.line("2.x")]  # see test_ways for both lines
+pytestmark = [pytest.mark.slow, pytest.mark.flavor("mariadb"), pytest.mark.line("2.x")]  # test_ways has both
 
 WORK = """
     import logging, subprocess, time
