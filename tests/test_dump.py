@@ -708,22 +708,36 @@ def test_a_view_that_cannot_be_made(
     assert schemas_of(clean_scratch) == before
 
 
+@pytest.mark.parametrize("heard", [True, False])
 def test_a_load_that_is_interrupted_leaves_nothing(
-    large: Bundle, server: Server, clean_scratch: Server
+    heard: bool, large: Bundle, server: Server, clean_scratch: Server, tmp_path: Path
 ) -> None:
+    """Also if nobody reads what it says, as when the program that started it was killed."""
     large.dump(options(server))
     before = schemas_of(clean_scratch)
     command = ["bash", str(large.path / "restore.sh"), *options(clean_scratch)]
+    (work := tmp_path / "work").mkdir()
+    own = {**os.environ, "TMPDIR": str(work)}
     for number in (signal.SIGINT, signal.SIGTERM):
-        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        running = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=own
+        )
         deadline = time.monotonic() + 30
         while len(schemas_of(clean_scratch)) == len(before):
             assert time.monotonic() < deadline and running.poll() is None
             time.sleep(0.005)
-        os.killpg(running.pid, number)  # as a terminal does
-        said = running.communicate(timeout=60)[1]
-        assert running.returncode == 128 + number and "has been removed again" in said, said[:2000]
+        if heard:
+            os.killpg(running.pid, number)  # as a terminal does
+            said = running.communicate(timeout=60)[1]
+            assert running.returncode == 128 + number and "has been removed again" in said, said[:2000]
+        else:
+            assert running.stdout and running.stderr
+            running.stdout.close()
+            running.stderr.close()
+            os.killpg(running.pid, number)
+            assert running.wait(timeout=60)
         assert schemas_of(clean_scratch) == before
+        assert not list(work.iterdir())
 
 
 def test_a_damaged_dump_is_not_loaded(

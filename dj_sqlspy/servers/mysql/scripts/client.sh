@@ -40,9 +40,13 @@ done
 
 work=
 before_leaving() { :; }
+to_the_end() { # from here on no signal ends this script or its commands, nor that nobody reads what they say
+    trap '' HUP INT TERM PIPE
+    set +e
+}
 leave() { # status
     local worker
-    trap '' HUP INT TERM # which would end rm, too
+    to_the_end
     before_leaving "$1"
     for worker in ${workers[@]+"${workers[@]}"}; do
         kill -KILL -- "-$worker" 2>/dev/null || continue # mydumper would ask whether it is meant

@@ -268,7 +268,7 @@ undo() {
 stopped=0
 loading=
 give_up() { # why
-    trap '' HUP INT TERM
+    to_the_end
     printf '\n%s: %s\n' "${0##*/}" "$1" >&2
     if undo; then
         printf '%s\n' 'What was loaded has been removed again; what was there before has not been changed.' >&2
