@@ -9,6 +9,7 @@ option file. Only the standard library is used: this runs before there is an env
     python3 tests/machine.py mysql            # prints the folder with MySQL
     python3 tests/machine.py mariadb          # prints the server program
     python3 tests/machine.py mariadb trixie   # prints a folder with the MariaDB of that Debian
+    python3 tests/machine.py postgresql       # prints the folder of PostgreSQL's server program
     python3 tests/machine.py chromium         # prints the browser's
 """
 
@@ -204,6 +205,19 @@ def debian(suite: str, contents: str, server: str, place: Path) -> Path:
         raise Missing(f"debootstrap failed {ATTEMPTS} times. The end of {log}:\n{tail}")
 
 
+def postgresql() -> Path:
+    """The folder with PostgreSQL's server program, which Debian has on no path, and with initdb."""
+    with one_at_a_time("packages"):
+        if not (found := sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))):
+            os.environ["RUNLEVEL"] = "1"  # keeps its service stopped
+            packages("postgresql")
+            found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    program = find("postgres") or (found[-1] if found else None)
+    if program is None:
+        raise Missing("postgresql was installed, and there is no /usr/lib/postgresql/*/bin/postgres.")
+    return Path(program).resolve().parent
+
+
 def chromium() -> str:
     """A browser, for the tests of pages."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -279,6 +293,8 @@ def main(arguments: Sequence[str]) -> int:
             print(mariadb())
         elif len(arguments) == 2 and arguments[0] == "mariadb":
             print(mariadb_of(arguments[1]))
+        elif list(arguments) == ["postgresql"]:
+            print(postgresql())
         elif list(arguments) == ["chromium"]:
             print(chromium())
         else:

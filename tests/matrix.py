@@ -210,6 +210,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         machine.mariadb()
         machine.tools()
+        machine.postgresql()
         machine.need_venv()
         # what is left waits for the network most of the time
         with ThreadPoolExecutor() as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ..servers.tables import ForeignKey
     from ..slices import Slice
     from .bundle import Bundle
+
+logger = logging.getLogger("dj_sqlspy")
 
 
 class Paper(Captured):
@@ -148,6 +151,12 @@ class Paper(Captured):
         from ..slices.making import on_server
 
         self.require_any()
+        if not self.complete:
+            logger.warning(
+                "The record of the paper %r is incomplete, so rows that the analysis read may be missing:\n  %s",
+                self.name,
+                "\n  ".join(line for run in self.runs for line in run.problems),
+            )
         statements, policies = self.statements, self.policies
         return on_server(
             self.connection,

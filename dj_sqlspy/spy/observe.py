@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .. import compat, settings
+from ..errors import SpyError
 from ..journal import Journal
 from ..servers.mysql import wire
 from . import reads, session, state
@@ -182,7 +183,7 @@ def _record(
 ) -> None:
     info, raw = connection.conn_info, connection._conn
     if compat.backend_of(connection) != "mysql":
-        raise ValueError(
+        raise SpyError(
             f"it was sent to {info['host']}, a server of the kind {compat.backend_of(connection)!r}; dj-sqlspy works "
             "with MySQL and MariaDB"
         )
@@ -209,7 +210,8 @@ def _record(
 
 
 def _fault(sessions: Sequence[Session], error: Exception) -> None:
-    reason = f"a statement could not be recorded: {type(error).__name__}: {error}"
+    why = str(error) if isinstance(error, SpyError) else f"{type(error).__name__}: {error}"
+    reason = f"a statement could not be recorded: {why}"
     for each in sessions:
         try:
             each.journal.fault(reason)
