@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -34,8 +35,13 @@ exec 3<&0
 exec "$@" 3<&- </dev/null
 """
 
-# A server that was killed at the same time may still write into its folder.
-_REMOVAL = """
+# The guardian makes the folder itself, so there is no moment without it. A server that was killed at the same time may
+# still write into its folder.
+_GUARDIAN = """
+trap '' PIPE
+mkdir -m 700 -- "$1" || exit
+echo made
+exec >/dev/null 2>&1
 read -r _ && exit
 tries=0
 while [ -e "$1" ] && [ "$tries" -lt 50 ]; do rm -rf -- "$1"; sleep 0.2; tries=$((tries + 1)); done
@@ -89,15 +95,21 @@ class Folder:
     """
 
     def __init__(self, place: Path | None = None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="dj-sqlspy-", dir=place))  # mode 0700
+        self.path = Path(place or tempfile.gettempdir()).absolute() / f"dj-sqlspy-{secrets.token_hex(8)}"
         guard = subprocess.Popen(
-            ["/bin/sh", "-c", _REMOVAL, "dj-sqlspy-guardian", str(self.path)],
+            ["/bin/sh", "-c", _GUARDIAN, "dj-sqlspy-guardian", str(self.path)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             cwd="/",
             start_new_session=True,
         )
+        assert guard.stdout is not None
+        with guard.stdout:
+            said = guard.stdout.read()
+        if said != b"made\n":
+            guard.communicate()
+            raise OSError(f"Making the folder {self.path}: {said.decode(errors='replace').strip()}")
         self._finalizer = weakref.finalize(self, _delete, self.path, guard, os.getpid())
 
     def __enter__(self) -> Path:

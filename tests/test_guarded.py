@@ -154,6 +154,21 @@ def test_a_folder_ends_with_its_process(number: int, tmp_path: Path) -> None:
     assert becomes(lambda: os.listdir(tmp_path) == [])
 
 
+def test_a_kill_while_folders_are_made_leaves_none(tmp_path: Path) -> None:
+    for number in range(20):
+        process = child("while True:\n    guarded.Folder()\n    print(flush=True)", TMPDIR=str(tmp_path))
+        for _ in range(3):
+            line(process)
+        time.sleep(number / 2000)
+        end(process, signal.SIGKILL)
+    assert becomes(lambda: os.listdir(tmp_path) == [])
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"Making the folder .*/nowhere/dj-sqlspy-.*No such file"):
+        guarded.Folder(tmp_path / "nowhere")
+
+
 def test_a_folder_ends_with_its_block_or_object(tmp_path: Path) -> None:
     with guarded.Folder(tmp_path) as folder:
         (folder / "a").write_text("x")
