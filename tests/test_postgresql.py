@@ -20,7 +20,8 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.errors import SpyError
 from tests.machine import postgresql
 
-pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("mariadb")]  # DataJoint 0.14 has no PostgreSQL
+# DataJoint 0.14 has no PostgreSQL
+pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("mariadb"), pytest.mark.needs_server]
 SECONDS = 60.0
 
 
