@@ -80,15 +80,22 @@ def write_folder(path: Path, files: Mapping[str, str | bytes], mode: int = 0o700
     OSError
         If it cannot be written. What was there before is there still.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    recover(path)
-    _delete_abandoned(path.parent)
-    with _fresh_folder(path.parent) as fresh:
+    with making_folder(path, mode) as fresh:
         for name, contents in files.items():
             if not (fresh / name).parent.exists():
                 (fresh / name).parent.mkdir()
                 (fresh / name).parent.chmod(mode)
             write(fresh / name, contents, mode if name.endswith(".sh") else mode & 0o666)
+
+
+@contextlib.contextmanager
+def making_folder(path: Path, mode: int = 0o700) -> Iterator[Path]:
+    """A new folder to write into, which is at the path after the block, as of `write_folder`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    recover(path)
+    _delete_abandoned(path.parent)
+    with _fresh_folder(path.parent) as fresh:
+        yield fresh
         fresh.chmod(mode)
         if not path.exists():
             fresh.rename(path)

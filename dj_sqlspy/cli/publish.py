@@ -80,6 +80,13 @@ def add_commands(add: Add) -> None:
         default="nothing",
         help="exit with code 1 where something was found, as for cron (default: nothing)",
     )
+    data = add(
+        "source-data",
+        _source_data,
+        "write what each analysis received as CSV files, from a bundle with its dump",
+    )
+    data.add_argument("bundle", metavar="DIR")
+    data.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder for the files")
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
 
@@ -283,6 +290,28 @@ def _inspect(options: argparse.Namespace) -> int:
     if found.cut:
         print(visible(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}"))
     return 1 if found.findings and options.fail_on == "findings" else 0
+
+
+def _source_data(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..display import Visible
+    from ..paper.bundle import Bundle
+
+    made = Bundle(options.bundle).source_data(options.output)
+    table = Table("analysis", "file")
+    table.add_column("rows", justify="right")
+    table.add_column("as received")
+    for one in made:
+        if one.path:
+            table.add_row(one.analysis, one.path.rpartition("/")[2], f"{one.rows:,}", one.as_received)
+    Console(soft_wrap=True).print(Visible(table), markup=False)
+    for one in made:
+        if not one.path:
+            print(visible(f"Statement {one.numbers[0]} of {one.analysis} has no file: {one.why_not}"))
+    print(visible(f"{options.output}: see README.md in it."))
+    return 1 if any(one.received is False and not one.note for one in made) else 0
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -31,6 +31,7 @@ from ..external import files_of
 from ..external.stores import Stores
 from ..journal.runs import Analysis
 from ..progress import counting
+from ..replay.sourcedata import SourceData, write_source_data
 from ..replay.verify import Verification, record_replay, verify
 from ..rules import LEAVE_OUT, MODES
 from ..servers import NAMES, backend_of
@@ -86,6 +87,36 @@ class Bundle(BundleFolder):
         if report.from_source:  # a reader's copy stays as it is
             record_replay(self.path, self.manifest, report)
         return report
+
+    def source_data(
+        self, path: str | Path, progress: Callable[[int, int], None] | None = None
+    ) -> list[SourceData]:
+        """Write what each analysis received as tables, as journals ask for the source data of a figure.
+
+        The statements run on a private server that has nothing but the loaded slice. For each analysis there is a CSV
+        file for each of its distinct data statements, with the statement beside it; ``README.md`` says whether the
+        analysis received these rows, and what the columns mean. Arrays are in ``.npz`` files.
+
+        Parameters
+        ----------
+        path : path
+            A folder that does not exist or is empty.
+        progress : callable, optional
+            Called with the number of statements done, and the total.
+
+        Returns
+        -------
+        list of SourceData
+
+        Raises
+        ------
+        BundleError
+            If there is no dump, it does not load, or the folder has files.
+        ServerError
+            If there is no program for a private server.
+        """
+        with counting("statements written", progress) as told:
+            return write_source_data(self, Path(path), told)
 
     def inspect(self, progress: Callable[[int, int], None] | None = None) -> Inspection:
         """Look for what the bundle reveals about people, machines, folders and rows that are not in it.

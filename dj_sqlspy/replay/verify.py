@@ -191,7 +191,7 @@ def verify(
         recorded = read_digests(bundle.path)
         clock = time.perf_counter()
         private = stack.enter_context(
-            servers.private_server(_flavor(manifest), options=server_options(manifest))
+            servers.private_server(preferred_flavor(manifest), options=server_options(manifest))
         )
         private = private.limited_to(schemas_of(manifest))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
@@ -314,7 +314,7 @@ def _is_cut(table: Mapping[str, Any]) -> bool:
     return bool(table["rows"] < table["total_rows"])
 
 
-def _flavor(manifest: Mapping[str, Any]) -> Any:
+def preferred_flavor(manifest: Mapping[str, Any]) -> Any:
     """The flavor of the source, if this machine has a server of it."""
     flavor = manifest["server"]["flavor"]
     return flavor if servers.find_server(flavor) else None

@@ -34,6 +34,11 @@ class Replayer(Protocol):
     ) -> Digest:
         """Send a statement and digest its result. Raises `Refused`, `Interrupted` and `ConnectionLost`."""
 
+    def rows(
+        self, connection: Any, sql: str, state: Sequence[str] = ..., *, own: bool = ...
+    ) -> Iterator[Any]:
+        """Send a statement; first a tuple of `ResultColumn`, then each row as sent (bytes or None)."""
+
     def close(self) -> None:
         """Restore the connections' own settings."""
 

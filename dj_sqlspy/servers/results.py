@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from ..names import split_full_name
+
 Forms: TypeAlias = "Sequence[str]"  # for each column: "text", "float" or "json"
 
 # Significant digits that distinguish all DOUBLE values.
@@ -22,6 +24,29 @@ Column: TypeAlias = "tuple[str, int, int]"
 def names_of(columns: Iterable[Column]) -> tuple[str, ...]:
     """The names of columns."""
     return tuple(name for name, _, _ in columns)
+
+
+class ResultColumn(NamedTuple):
+    """A column of a result that is read as sent.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"text", "number", "bits", "bytes"}
+        What its values are; dates and times are text.
+    table, column : str
+        The full name of the table and the name of the column that it shows unchanged; empty if the server names none.
+    """
+
+    name: str
+    kind: str
+    table: str
+    column: str
+
+    @property
+    def origin(self) -> str:
+        """Schema, table and column that it shows unchanged; "" if the server names none."""
+        return ".".join((*split_full_name(self.table), self.column)) if self.table else ""
 
 
 class Answer(NamedTuple):

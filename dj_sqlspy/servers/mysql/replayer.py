@@ -6,7 +6,7 @@ Only reads are sent (`gate`), in a transaction that cannot write.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..results import Digest, Forms
@@ -63,6 +63,17 @@ class MySQLReplayer:
             If the gate or the server refuses it.
         Interrupted, ConnectionLost
         """
+        encoding = self._prepare(connection, sql, state, own)
+        return results.digest(connection, sql, digits, forms, encoding, instead)
+
+    def rows(
+        self, connection: Any, sql: str, state: Sequence[str] = (), *, own: bool = True
+    ) -> Iterator[Any]:
+        """Send a statement; first its columns (`ResultColumn`), then each row as sent. Arguments as of `digest`."""
+        return results.rows(connection, sql, self._prepare(connection, sql, state, own))
+
+    def _prepare(self, connection: Any, sql: str, state: Sequence[str], own: bool) -> str:
+        """Check that a statement only reads, and set its session; the encoding to send it in."""
         keeper, gate = next((keeper, gate) for one, keeper, gate in self._sides if one is connection)
         session = keeper.session(state)
         if session.problem:
@@ -75,8 +86,7 @@ class MySQLReplayer:
         with told():
             keeper.use(session, rewritten=not own)
         require_reading(connection)
-        encoding = session.encoding if own else "utf-8"
-        return results.digest(connection, sql, digits, forms, encoding, instead)
+        return session.encoding if own else "utf-8"
 
     def close(self) -> None:
         """Restore the connections' own settings."""

@@ -20,8 +20,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from pymysql.constants import FIELD_TYPE
 
-from ..results import ALL_DIGITS, Difference, Digest, Forms
+from ..results import ALL_DIGITS, Difference, Digest, Forms, ResultColumn
 from . import wire
+from .dialect import MYSQL
 from .told import told
 
 # How many differing rows are shown, and how many characters of a value.
@@ -33,6 +34,29 @@ MODULUS = 1 << 256
 
 # Forms of columns by the type that the server sends with a result. All others are "text", unchanged.
 FORM_OF_TYPE = {FIELD_TYPE.FLOAT: "float", FIELD_TYPE.DOUBLE: "float", FIELD_TYPE.JSON: "json"}
+
+_NUMBERS = {
+    FIELD_TYPE.TINY,
+    FIELD_TYPE.SHORT,
+    FIELD_TYPE.INT24,
+    FIELD_TYPE.LONG,
+    FIELD_TYPE.LONGLONG,
+    FIELD_TYPE.YEAR,
+    FIELD_TYPE.FLOAT,
+    FIELD_TYPE.DOUBLE,
+    FIELD_TYPE.DECIMAL,
+    FIELD_TYPE.NEWDECIMAL,
+}
+_STRINGS = {
+    FIELD_TYPE.STRING,
+    FIELD_TYPE.VAR_STRING,
+    FIELD_TYPE.VARCHAR,
+    FIELD_TYPE.TINY_BLOB,
+    FIELD_TYPE.BLOB,
+    FIELD_TYPE.MEDIUM_BLOB,
+    FIELD_TYPE.LONG_BLOB,
+}
+_BINARY = 63  # the character set of strings of bytes
 
 Row: TypeAlias = "tuple[bytes | None, ...]"
 Counts: TypeAlias = "tuple[Any, Any]"  # distinct digests, sorted, and the number of times each occurs
@@ -50,6 +74,29 @@ def _packets(connection: Any, sql: str, encoding: str = "utf-8") -> Iterator[Any
     with told():
         # older PyMySQL writes bytes that are not valid text as lone surrogates
         yield from wire.stream(connection, sql.encode(encoding, "surrogateescape"))
+
+
+def rows(connection: Any, sql: str, encoding: str = "utf-8") -> Iterator[Any]:
+    """Run a statement; first a tuple of `ResultColumn`, then each row as sent (bytes or None)."""
+    packets = _packets(connection, sql, encoding)
+    yield tuple(map(_column, next(packets)))
+    yield from map(wire.values_of, packets)
+
+
+def _column(field: Any) -> ResultColumn:
+    table = MYSQL.full_name(field.db.decode(), field.org_table) if field.db and field.org_table else ""
+    return ResultColumn(field.name, _kind(field), table, field.org_name if table else "")
+
+
+def _kind(field: Any) -> str:
+    if field.type_code in _NUMBERS:
+        return "number"
+    if field.type_code == FIELD_TYPE.BIT:
+        return "bits"
+    of_bytes = field.type_code == FIELD_TYPE.GEOMETRY or (
+        field.type_code in _STRINGS and field.charsetnr == _BINARY
+    )
+    return "bytes" if of_bytes else "text"
 
 
 def _names(columns: Sequence[tuple[str | bytes, int]]) -> tuple[str, ...]:

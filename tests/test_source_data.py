@@ -1,0 +1,130 @@
+"""Source data: what each analysis received, as files that its reader opens without a server."""
+
+from __future__ import annotations
+
+import csv
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+import numpy as np
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy.cli import main
+from dj_sqlspy.errors import BundleError
+from dj_sqlspy.paper.bundle import Bundle
+from tests.lab import V2, rows
+
+pytestmark = pytest.mark.separately
+TRACE = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+@pytest.fixture
+def lab(dj_conn: Any, prefix: str) -> Any:
+    schema = dj.Schema(f"{prefix}lab", connection=dj_conn)
+    blob = "<blob>" if V2 else "longblob"
+
+    @schema
+    class Trial(dj.Manual):
+        definition = f"""
+        trial : int
+        ---
+        note = null : varchar(60)  # words, as said
+        weight : double            # g
+        started : datetime
+        seen : uuid                # by whom
+        trace = null : {blob}      # mV
+        """
+
+    @schema
+    class Other(dj.Manual):
+        definition = """
+        other : int
+        """
+
+    names = ("trial", "note", "weight", "started", "seen", "trace")
+    rows = [
+        (1, 'a "b",\nc', 0.1, "2026-01-02 03:04:05", uuid.UUID(int=7), TRACE),
+        (2, "", 1e-300, "2026-01-02 03:04:06", uuid.UUID(int=8), {"gain": [1, 2.5], "on": True}),
+        (3, None, -2.0, "2026-01-02 03:04:07", uuid.UUID(int=9), None),
+        (4, "not of the paper", 0.0, "2026-01-02 03:04:08", uuid.UUID(int=9), (1, 2)),
+    ]
+    Trial.insert(dict(zip(names, row, strict=True)) for row in rows)
+    return Trial
+
+
+@pytest.fixture
+def bundle(lab: Any, home: Path, tmp_path: Path) -> Bundle:
+    with sqlspy.export("paper", "fig/1"):
+        assert len(rows(lab & "trial < 4", order_by="trial")) == 3
+        for _ in range(2):
+            assert (lab & "trial = 4").fetch1("trace") == (1, 2)
+    with sqlspy.export("paper", "fig2"):
+        assert lab.proj(number="trial").fetch("number", order_by="number").tolist() == [1, 2, 3, 4]
+    bundle = sqlspy.Paper("paper").write(tmp_path / "bundle")
+    bundle.dump()
+    return bundle
+
+
+def test_each_analysis_has_what_it_received(bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "source-data"
+    made = bundle.source_data(out)
+    assert [(one.path, one.rows, one.received) for one in made] == [
+        ("fig%2F1/01-trial.csv", 3, True),
+        ("fig%2F1/02-trial.csv", 1, True),
+        ("fig2/01-trial.csv", 4, True),
+    ]
+    folder = out / "fig%2F1"
+    text = (folder / "01-trial.csv").read_bytes().decode()
+    assert text.splitlines()[0] == '"trial","note","weight","started","seen","trace"'
+    assert '\r\n2,"",1e-300,' in text and "\r\n3,,-2," in text
+    first = next(iter(csv.DictReader(text.splitlines(keepends=True))))
+    assert first == {
+        "trial": "1",
+        "note": 'a "b",\nc',
+        "weight": "0.1",
+        "started": "2026-01-02 03:04:05",
+        "seen": str(uuid.UUID(int=7)),
+        "trace": "1.npy",
+    }
+    with np.load(folder / "01-trial-6.npz") as archive:
+        np.testing.assert_array_equal(archive["1"], TRACE)
+        assert archive["1"].dtype == TRACE.dtype
+        assert json.loads(archive["2.json"]) == {"gain": [1, 2.5], "on": True}
+    with np.load(folder / "02-trial-2.npz") as archive:  # JSON has no tuples
+        assert dj.blob.unpack(archive["1.bin"]) == (1, 2)
+    assert (folder / "01-trial.sql").read_text().startswith("SELECT ")
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    assert "words, as said" in readme and "| `fig2/01-trial.csv` | 4 | yes |" in readme
+    assert all(path.stat().st_mode & 0o077 == 0 for path in [out, *out.rglob("*")])
+
+
+def test_a_folder_with_files_is_not_touched(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine").write_text("x")
+    with pytest.raises(BundleError, match="it exists"):
+        bundle.source_data(tmp_path / "there")
+    bundle.dump_file.unlink()
+    with pytest.raises(BundleError, match="dj-sqlspy dump"):
+        bundle.source_data(tmp_path / "new")
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["mine"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_was_left_out_has_no_file(bundle: Bundle, lab: Any, tmp_path: Path, capsys: Any) -> None:
+    """No value of an excluded column, and no row outside of a bound, is in a file."""
+    written = sqlspy.Paper("paper").write(
+        tmp_path / "less", exclude=[f"{lab.full_table_name}.note"], only=lab & "trial < 3"
+    )
+    written.dump()
+    assert main(["source-data", str(written.path), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "reads excluded columns, not replayed" in said
+    assert "no: needs rows that were left out" in " ".join(said.replace("│", " ").split())
+    everything = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"trial" in everything and b'a ""b""' not in everything
+    (numbers,) = (tmp_path / "out" / "fig2").glob("*.csv")
+    assert numbers.read_text().split() == ['"number"', "1", "2"]
