@@ -96,6 +96,7 @@ _COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, str], set[str]]] = {
     "restore": ((Bundle, Bundle.restore), {"bundle": "path"}, set()),
     "verify": ((Bundle, Bundle.verify), {"bundle": "path"}, {"source"}),
     "inspect": ((Bundle, Bundle.inspect), {"bundle": "path"}, {"fail_on"}),
+    "source-data": ((Bundle, Bundle.source_data), {"bundle": "path", "output": "path"}, set()),
     "report": ((Bundle, Bundle.report), {"bundle": "path"}, set()),
     "merge": ((upkeep.merge,), {}, set()),
     "recover": ((upkeep.recover,), {}, set()),
@@ -120,7 +121,7 @@ def test_every_command_is_compared_and_every_method_has_one() -> None:
     assert set(_COMMANDS) == set(_parsers())
     for kind in (sqlspy.Paper, Bundle):
         methods = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"}
-        assert methods <= set(_COMMANDS) | set(_ELSEWHERE), kind
+        assert {name.replace("_", "-") for name in methods - set(_ELSEWHERE)} <= set(_COMMANDS), kind
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
