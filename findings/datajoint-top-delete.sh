@@ -4,10 +4,10 @@
 # Guess: one session and its trials, or an error.
 # Seen: DataJoint 0.14.10 sends the DELETE without Top's ORDER BY and LIMIT. `len`, fetch and the preview have
 #   one row, delete() and delete_quick() take every row that the other conditions allow, and the cascade takes
-#   their children. 2.3.5 deletes the one row. The question of safemode names the number of rows that go; with
-#   safemode off there is neither an error nor a warning.
+#   their children. 2.3.5 deletes the one row. With safemode on, the log has the numbers of rows before it asks;
+#   with safemode off there is neither an error nor a warning.
 # Versions: DataJoint 0.14.10 and 2.3.5, PyMySQL 1.2.4, MariaDB 10.11.19.
-# Why it matters: "delete the newest run" removes all runs, in a script without the question.
+# Why it matters: "delete the newest run" deletes all runs.
 # Source: none found. The docstring of Top says that a query is limited by it.
 . "$(dirname "$0")/common.sh"
 environment old datajoint==0.14.10 pymysql==1.2.4

@@ -16,7 +16,7 @@ environment copy mysql-to-sqlite3==2.6.1 pymysql==1.2.4
 server mariadb && export MARIADB=$port
 server mysql && export MYSQL=$port
 
-cat >"$work/try.py" <<'PY'
+cat >"$work/try.py" <<'END'
 import os
 import sqlite3
 import subprocess
@@ -52,7 +52,19 @@ for name, cursor in servers().items():
         print(f"{name}: {table}: {len(rows)} of {cursor.fetchone()[0]} rows, {rows}")
     print(f"{name}: unit of the hash …615:", lite.execute("SELECT unit FROM spike WHERE hash = 18446744073709551615").fetchall())
     print(f"{name}: code = x'6162':", lite.execute("SELECT COUNT(*) FROM code WHERE code = x'6162'").fetchone()[0], "rows")
-PY
+END
 see "$work/copy/bin/python" "$work/try.py" "$work"
-compare <<'SEEN'
-SEEN
+compare <<'END'
+MariaDB 10.11: exit code 0, Done!
+MariaDB 10.11: spike: 2 of 4 rows, [(7, 0), (1.8446744073709552e+19, 1)]
+MariaDB 10.11: stamp: 1 of 2 rows, [(1700000000, 1)]
+MariaDB 10.11: code: 2 of 2 rows, [('ab', '\x00\x01'), (b'\xff\x00', b'\x00\x80')]
+MariaDB 10.11: unit of the hash …615: [(1,)]
+MariaDB 10.11: code = x'6162': 0 rows
+MySQL 9.7: exit code 0, Done!
+MySQL 9.7: spike: 2 of 4 rows, [(7, 0), (1.8446744073709552e+19, 1)]
+MySQL 9.7: stamp: 1 of 2 rows, [(1700000000, 1)]
+MySQL 9.7: code: 2 of 2 rows, [('ab', '\x00\x01'), (b'\xff\x00', b'\x00\x80')]
+MySQL 9.7: unit of the hash …615: [(1,)]
+MySQL 9.7: code = x'6162': 0 rows
+END
