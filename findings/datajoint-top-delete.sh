@@ -8,7 +8,7 @@
 #   with safemode off there is neither an error nor a warning.
 # Versions: DataJoint 0.14.10 and 2.3.5, PyMySQL 1.2.4, MariaDB 10.11.19.
 # Why it matters: "delete the newest run" deletes all runs.
-# Source: none found. The docstring of Top says that a query is limited by it.
+# Source: none found. The docstring calls Top "a restriction to the top entities of a query".
 . "$(dirname "$0")/common.sh"
 environment old datajoint==0.14.10 pymysql==1.2.4
 environment new datajoint==2.3.5 pymysql==1.2.4
