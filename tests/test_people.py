@@ -524,9 +524,26 @@ def test_one_text_is_a_list_of_one(figures: SimpleNamespace, tmp_path: Path) -> 
 def test_virtual_and_scratch_are_typed_as_in_python(
     figures: SimpleNamespace, typed: Any, tmp_path: Path
 ) -> None:
-    reference = f"{figures.name}.session (session) -> {figures.name}.pair (pair)"
+    name = figures.name
+    reference = f"{name}.session (session) -> {name}.pair (pair)"
     code, out, _ = typed(f"slice paper --analysis fig1 --virtual '{reference}'")
     assert code == 0 and ".Pair" in out
+    for child, parent in (
+        (f"{name}.Session", f"{name}.Pair"),
+        (f"`{name}`.`session`", f"{name}.Pair"),
+        (f"{name}.Session", f"{name}.pair"),
+    ):
+        line = f"slice paper --analysis fig1 --virtual '{child} (session) -> {parent} (pair)'"
+        assert typed(line)[:2] == (0, out), line
+    part = f"{name}.Session.Member (member) -> {name}.Pair (pair)"  # session 1 has the part 1
+    assert ".Pair" in typed(f"slice paper --analysis fig1 --virtual '{part}'")[1]
+    for wrong, message in (
+        (f"{name}.Sesion (session) -> {name}.Pair (pair)", f"Do you mean {name}.Session or "),
+        (f"{name}.Session (sesion) -> {name}.Pair (pair)", "has the columns session, project."),
+        (f"{name}.Session (session) -> nowhere.Pair (pair)", "'nowhere.Pair' names no table that"),
+    ):
+        code, _, err = typed(f"slice paper --analysis fig1 --virtual '{wrong}'")
+        assert code == 1 and message in err and "Correct it in sqlspy.references" in err, err
     assert ".Pair" not in typed("slice paper --analysis fig1")[1]
     assert typed(f"write paper -o {tmp_path}/b --scratch {figures.name}")[0] == 0
     code, _, err = typed("slice paper --virtual nonsense")
