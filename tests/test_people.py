@@ -500,6 +500,28 @@ def test_verify_says_what_it_compared(figures: SimpleNamespace, typed: Any, tmp_
     assert "(but for 1, whose results cannot be compared)" in (tmp_path / "c" / "README.md").read_text()
 
 
+def test_a_statement_has_one_number_whichever_analyses_are_chosen(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path
+) -> None:
+    """``show``, ``slice``, ``why``, ``write`` and what they refuse count alike: fig2 has the second statement."""
+
+    def listed(words: str) -> list[list[str]]:
+        lines = [line.split() for line in typed(f"show paper --statements {words}")[1].splitlines()]
+        return [line[:2] for line in lines if line and line[0].isdigit()]
+
+    assert listed("") == [["1", "fig1"], ["2", "fig2"]] and listed("--analysis fig2") == [["2", "fig2"]]
+    assert [s.number for s in sqlspy.Paper("paper").of("fig2").statements] == [2]
+    key = f"{figures.name}.Trial session=2 trial=1"
+    for chosen in ("", "--analysis fig2"):
+        assert "(statement 2: " in typed(f"why paper {chosen} {key}")[1], chosen
+        code, out, _ = typed(f"slice paper {chosen} --skip-statements 2")
+        assert code == 0 and ".Trial" not in out, chosen
+    code, _, err = typed("slice paper --analysis fig2 --skip-statements 1")
+    assert code == 1 and "no statement of the chosen analyses that exports rows has this number" in err
+    assert typed(f"write paper -o {tmp_path}/b --analysis fig2")[0] == 0
+    assert [s["number"] for s in Bundle(tmp_path / "b").manifest["statements"]] == [2]
+
+
 def test_an_analysis_that_the_paper_does_not_have(
     figures: SimpleNamespace, typed: Any, tmp_path: Path
 ) -> None:

@@ -141,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     add("papers", _papers, "list the papers that something was captured for")
     show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
     publish.add_paper(show)
-    show.add_argument("--statements", action="store_true", help="also list the statements")
+    show.add_argument(
+        "--statements", action="store_true", help="also list the statements, with their numbers in the paper"
+    )
     forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
     forget.add_argument("paper", metavar="PAPER")
     forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")

@@ -123,8 +123,8 @@ def add_slice_options(parser: argparse.ArgumentParser) -> None:
         type=_numbers,
         default=(),
         metavar="N,M",
-        help="leave out statements that cannot be exported, by their numbers in `show --statements` (with the same "
-        "--analysis); the report says so first (default: none)",
+        help="leave out statements that cannot be exported, by their numbers in `show --statements`; the report says so"
+        " first (default: none)",
     )
 
 
