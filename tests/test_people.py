@@ -276,6 +276,31 @@ def test_what_is_missing_is_said_before_the_work(
     assert not Bundle(tmp_path / "b").dump_file.exists()
 
 
+def test_what_the_description_for_archives_needs_is_said(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "rocrate" not in typed(f"write paper -o {tmp_path}/a")[1]
+    monkeypatch.setitem(sys.modules, "rocrate", None)  # as if it were not installed
+    code, out, _ = typed(f"write paper -o {tmp_path}/b")
+    assert code == 0 and "Without ro-crate-metadata.json" in out and "pip install rocrate" in out
+    assert (tmp_path / "a" / "ro-crate-metadata.json").exists()
+    assert not (tmp_path / "b" / "ro-crate-metadata.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("slice paper --skip-statements x", "'x' is not a list of numbers, such as 3,5"),
+        ("write paper -o b --mode rwx", "'rwx' is not a mode, such as 750"),
+        ("write paper -o b --replace lab.subject.name", "is not of the form schema.table.column=VALUE"),
+        ("recover paper fig --run last", "invalid int value: 'last'"),
+    ],
+)
+def test_a_value_of_an_option_that_is_wrong(line: str, message: str, typed: Any) -> None:
+    code, out, err = typed(line)
+    assert (code, out) == (2, "") and message in err and "_numbers" not in err and "lambda" not in err
+
+
 def test_a_home_that_does_not_exist(home: Path, typed: Any, tmp_path: Path) -> None:
     for command in ("papers", "show paper", "slice paper", "forget paper --yes"):
         code, _, err = typed(f"--home {tmp_path}/nowhere {command}")

@@ -129,7 +129,10 @@ def add_slice_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.split(","))
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers, such as 3,5") from None
 
 
 def add_contents(parser: argparse.ArgumentParser, exclude: str, replace: str) -> None:

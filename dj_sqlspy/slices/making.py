@@ -16,6 +16,7 @@ from ..cascade.keysets import KeySet, chosen, length
 from ..cascade.leaves import StatementReport, analyse_all, require_all, skipped
 from ..cascade.options import Options
 from ..cascade.plan import Plan, included_tables, plan
+from ..display import count
 from ..errors import LineageError, SliceError
 from ..gc_pause import gc_paused
 from ..journal import Statement
@@ -307,7 +308,7 @@ def _refusal(result: Slice, refused: Mapping[str, KeySet]) -> str:
     ]
     texts = texts_of(result.statements)
     for name, rows in refused.items():
-        lines.append(f"{name}: {len(rows)} rows")
+        lines.append(f"{name}: {count(len(rows), 'row')}")
         for key in sorted(rows, key=repr)[:3]:
             lines += [f"    {step}" for step in result.explain(name, key, texts)]
     return "\n".join(lines)
