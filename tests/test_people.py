@@ -225,10 +225,27 @@ def test_forget_refuses_while_another_process_runs_it(
     assert typed("forget paper --yes")[:2] == (0, "Deleted: fig: 1 run, 0 statements\n")
 
 
-def test_ctrl_c_is_one_line_and_leaves_nothing(figures: SimpleNamespace, server: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line", ["slice paper", "write paper -o {}/b/c", "dump {}/there", "verify {}/dumped"]
+)
+def test_ctrl_c_is_one_line_and_leaves_nothing(
+    figures: SimpleNamespace,
+    server: Any,
+    typed: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+) -> None:
+    """While a step waits for the server, or for a client program that does."""
+    for name in ("there", "dumped"):
+        assert typed(f"write paper -o {tmp_path}/{name}")[0] == 0
+    assert typed(f"dump {tmp_path}/dumped")[0] == 0
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    before = {path.name for path in tmp_path.rglob("*")}
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLES {figures.Session.full_table_name} WRITE")
-        stopped = Terminal(f"write paper -o {tmp_path}/b/c")
+        stopped = Terminal(line.format(tmp_path))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             cursor.execute("SHOW PROCESSLIST")
@@ -238,9 +255,12 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(figures: SimpleNamespace, server:
         stopped.type("\x03")
         assert stopped.end() == 130
         cursor.execute("UNLOCK TABLES")
-    lines = [line for line in stopped.said.replace("^C", "").splitlines() if line.strip()]
-    lines = [line for line in lines if "connected to" not in line]  # DataJoint's own
-    assert lines == ["dj-sqlspy: interrupted."] and not list(tmp_path.glob("b*"))
+    stays = stopped.said.rpartition("\x1b[2K")[2]  # after a progress bar was taken away
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stays.replace("^C", ""))
+    lines = [said for said in plain.splitlines() if said.strip()]
+    lines = [said for said in lines if "connected to" not in said]  # DataJoint's own
+    assert lines == ["dj-sqlspy: interrupted."], stopped.said
+    assert {path.name for path in tmp_path.rglob("*")} == before
 
 
 # ---------------------------------------------------------------- no traceback, no false message
