@@ -1,18 +1,20 @@
 """Virtual foreign keys: references that the database does not declare, as a lab writes them in its settings.
 
 In: texts such as ``lab.session (rig) -> lab.rig (rig)``. Out: virtual `ForeignKey`s, which the cascade follows like
-those of the database. It does not check that the tables exist; `servers.mysql.catalog` does.
+those of the database. It does not look for the tables; `servers.mysql.catalog` finds them, also by the names of their
+classes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from .errors import SpyError
 from .servers.mysql.dialect import MYSQL
 from .servers.tables import ForeignKey
 
-FORM = "schema.table (column, …) -> schema.table (column, …), with backticks around names that need them"
+FORM = "schema.table (column, …) -> schema.ClassName (column, …), with backticks around names that need them"
 
 
 def reference(text: str) -> ForeignKey:
@@ -21,7 +23,8 @@ def reference(text: str) -> ForeignKey:
     Parameters
     ----------
     text : str
-        ``child (columns) -> parent (columns)``; tables with their schema, names quoted as in SQL.
+        ``child (columns) -> parent (columns)``. Tables have their schema, and are named as they are printed:
+        ```schema`.`table```, ``schema.table`` or ``schema.ClassName``.
 
     Raises
     ------
@@ -33,6 +36,8 @@ def reference(text: str) -> ForeignKey:
     >>> found = reference("lab.session (rig_name) -> `lab`.`#rig` (rig)")
     >>> found.child, found.columns, found.parent, found.parent_columns
     ('`lab`.`session`', ('rig_name',), '`lab`.`#rig`', ('rig',))
+    >>> reference("lab.Session.Member (probe, port) -> lab.#probe__port (probe, port)").child
+    '`lab`.`Session.Member`'
     """
     words = _Words(text)
     child, columns = words.table()
@@ -49,52 +54,50 @@ def references(given: Iterable[str | ForeignKey]) -> tuple[ForeignKey, ...]:
     return tuple(reference(each) if isinstance(each, str) else each for each in given)
 
 
+# Names in backticks, the signs of a declaration, names without backticks, and signs that do not belong there.
+_WORD = re.compile(r"`(?:[^`]|``)+`|->|[^\s`.(),>-]+|\S")
+
+
 class _Words:
-    """The tokens of one declaration, taken from the left."""
+    """The words of one declaration, taken from the left."""
 
     def __init__(self, text: str) -> None:
-        from sqlglot.dialects.mysql import (
-            MySQL,
-        )  # takes a while to import, and most labs declare no reference
-        from sqlglot.errors import TokenError
-
         self.text = text
-        try:
-            tokens = MySQL().tokenize(text)
-        except TokenError:
-            raise self.error("a quote is not closed") from None
-        # keep the source beside the token: only its quotes tell a quoted name from a sign
-        self.words = [(text[token.start : token.end + 1], token.text) for token in tokens]
+        self.words = _WORD.findall(text)
 
     def error(self, problem: str) -> SpyError:
-        return SpyError(
-            f"The reference {self.text!r} cannot be read: {problem}. Write it as {FORM}; a name such as #rig needs "
-            "backticks."
-        )
+        return SpyError(f"The reference {self.text!r} cannot be read: {problem}. Write it as {FORM}.")
 
     def take(self, sign: str) -> None:
-        found = self.words.pop(0)[0] if self.words else "its end"
+        found = self.words.pop(0) if self.words else "its end"
         if found != sign:
             raise self.error(f"{sign!r} was expected instead of {found}")
 
     def name(self) -> str:
-        source, name = self.words.pop(0) if self.words else ("its end", "")
-        if not name or not (source.startswith("`") or name.replace("$", "_").isidentifier()):
-            raise self.error(f"a name was expected instead of {source}")
-        return name
+        word = self.words.pop(0) if self.words else "its end"
+        if len(word) > 1 and word.startswith("`"):
+            return word[1:-1].replace("``", "`")
+        if not word.lstrip("#~").replace("$", "_").isidentifier():
+            raise self.error(f"a name was expected instead of {word}")
+        return word
+
+    def names(self, sign: str) -> list[str]:
+        """Names with a sign between them."""
+        found = [self.name()]
+        while self.words and self.words[0] == sign:
+            self.take(sign)
+            found.append(self.name())
+        return found
 
     def table(self) -> tuple[str, tuple[str, ...]]:
         schema = self.name()
         self.take(".")
-        table = self.name()
+        table = ".".join(self.names("."))  # of a class of a part, two
         self.take("(")
-        columns = [self.name()]
-        while self.words and self.words[0][0] == ",":
-            self.take(",")
-            columns.append(self.name())
+        columns = self.names(",")
         self.take(")")
         return MYSQL.full_name(schema, table), tuple(columns)
 
     def end(self) -> None:
         if self.words:
-            raise self.error(f"nothing was expected after that, but there is {self.words[0][0]}")
+            raise self.error(f"nothing was expected after that, but there is {self.words[0]}")

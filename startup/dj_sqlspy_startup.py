@@ -2,14 +2,19 @@
 
 In: the environment, and DataJoint's configuration. Out: ``import dj_sqlspy`` after ``import datajoint``, or nothing.
 ``dj_sqlspy.pth`` imports this module whenever Python starts. So it imports neither DataJoint nor dj_sqlspy, and is not
-part of the package, whose import would import DataJoint. ``DJ_SQLSPY_STARTUP=off`` turns it off.
+part of the package, whose import would import DataJoint. ``DJ_SQLSPY_STARTUP=off`` turns it off. If ``dj-sqlspy run``
+started this process and nothing was captured, it says so at the end.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from typing import Any
+
+# ``dj-sqlspy run`` puts the folder of the analysis here. This process takes it out before the program sees it.
+RUN = "DJ_SQLSPY_RUN"
 
 
 def wanted(datajoint: Any) -> bool:
@@ -55,4 +60,33 @@ class Finder:
         loader.exec_module = exec_module
 
 
+def journals(folder: str) -> dict[str, int]:
+    """The journals in a folder, with their sizes."""
+    from contextlib import suppress
+
+    found = {}
+    for place, _, names in os.walk(folder):
+        for path in (os.path.join(place, name) for name in names):
+            with suppress(OSError):  # old runs are deleted meanwhile
+                found[path] = os.path.getsize(path)
+    return found
+
+
+def watch(folder: str) -> None:
+    """Say at the end of this process if nothing has come into the folder of its analysis."""
+    before, process = journals(folder), os.getpid()
+
+    def tell() -> None:
+        if process == os.getpid() and sys.stderr is not None and journals(folder) == before:
+            earlier = " What was captured before stays." if before else ""
+            print(
+                f"dj-sqlspy: nothing was captured. Did the program read through DataJoint?{earlier}",
+                file=sys.stderr,
+            )
+
+    atexit.register(tell)
+
+
+if RUN in os.environ:
+    watch(os.environ.pop(RUN))
 sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]

@@ -94,6 +94,7 @@ def numbers(paper: str, home: Path, **options: Any) -> list[int]:
 
 # --- run ---------------------------------------------------------------------------------------------------
 
+NOTHING = "dj-sqlspy: nothing was captured. Did the program read through DataJoint?"
 ARGUMENTS = ["--paper", "x", "--h", "-m", "--", "", "a b", "-", "--append"]
 
 
@@ -115,8 +116,22 @@ def test_a_program_sees_what_it_sees_without(
     }[form] + ARGUMENTS
     plain = finish(place(python, *program), "from\nstdin")
     ours = finish(place(python.parent / "dj-sqlspy", "run", "--paper", "p", *program), "from\nstdin")
-    assert ours == plain
+    assert ours == (*plain[:2], f"{plain[2]}{NOTHING}\n")
     assert plain[0] == (2 if form == "missing" else 0)
+
+
+@pytest.mark.line("2.x")  # nothing here depends on it
+def test_a_program_that_reads_nothing(python: Path, place: Any, tmp_path: Path, home: Path) -> None:
+    """That is said at its end; not if it, or a process of it, reads."""
+    write(tmp_path, "reads.py", CONNECT, "read(1)")
+    write(tmp_path, "fig.py", "import os, datajoint\nassert 'DJ_SQLSPY_RUN' not in os.environ")
+    write(tmp_path, "parent.py", "import subprocess, sys\nsubprocess.run([sys.executable, 'reads.py'])")
+    command = [python.parent / "dj-sqlspy", "run", "--paper", "p"]
+    assert finish(place(*command, "fig.py")) == (0, "", f"{NOTHING}\n")
+    for program in ("reads.py", "parent.py"):
+        assert finish(place(*command, "--analysis", "fig", program)) == (0, "", "")
+    assert finish(place(*command, "fig.py")) == (0, "", f"{NOTHING} What was captured before stays.\n")
+    assert numbers("p", home, analyses=["fig"]) == [1]
 
 
 def test_run_takes_the_policies(python: Path, place: Any, tmp_path: Path, home: Path) -> None:

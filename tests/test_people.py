@@ -226,10 +226,27 @@ def test_forget_refuses_while_another_process_runs_it(
     assert typed("forget paper --yes")[:2] == (0, "Deleted: fig: 1 run, 0 statements\n")
 
 
-def test_ctrl_c_is_one_line_and_leaves_nothing(figures: SimpleNamespace, server: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line", ["slice paper", "write paper -o {}/b/c", "dump {}/there", "verify {}/dumped"]
+)
+def test_ctrl_c_is_one_line_and_leaves_nothing(
+    figures: SimpleNamespace,
+    server: Any,
+    typed: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+) -> None:
+    """While a step waits for the server, or for a client program that does."""
+    for name in ("there", "dumped"):
+        assert typed(f"write paper -o {tmp_path}/{name}")[0] == 0
+    assert typed(f"dump {tmp_path}/dumped")[0] == 0
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    before = {path.name for path in tmp_path.rglob("*")}
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLES {figures.Session.full_table_name} WRITE")
-        stopped = Terminal(f"write paper -o {tmp_path}/b/c")
+        stopped = Terminal(line.format(tmp_path))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             cursor.execute("SHOW PROCESSLIST")
@@ -239,9 +256,12 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(figures: SimpleNamespace, server:
         stopped.type("\x03")
         assert stopped.end() == 130
         cursor.execute("UNLOCK TABLES")
-    lines = [line for line in stopped.said.replace("^C", "").splitlines() if line.strip()]
-    lines = [line for line in lines if "connected to" not in line]  # DataJoint's own
-    assert lines == ["dj-sqlspy: interrupted."] and not list(tmp_path.glob("b*"))
+    stays = stopped.said.rpartition("\x1b[2K")[2]  # after a progress bar was taken away
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stays.replace("^C", ""))
+    lines = [said for said in plain.splitlines() if said.strip()]
+    lines = [said for said in lines if "connected to" not in said]  # DataJoint's own
+    assert lines == ["dj-sqlspy: interrupted."], stopped.said
+    assert {path.name for path in tmp_path.rglob("*")} == before
 
 
 # ---------------------------------------------------------------- no traceback, no false message
@@ -275,6 +295,31 @@ def test_what_is_missing_is_said_before_the_work(
     code, _, err = typed(f"verify {tmp_path}/b")
     assert code == 1 and "no MySQL or MariaDB server program was found" in err
     assert not Bundle(tmp_path / "b").dump_file.exists()
+
+
+def test_what_the_description_for_archives_needs_is_said(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "rocrate" not in typed(f"write paper -o {tmp_path}/a")[1]
+    monkeypatch.setitem(sys.modules, "rocrate", None)  # as if it were not installed
+    code, out, _ = typed(f"write paper -o {tmp_path}/b")
+    assert code == 0 and "Without ro-crate-metadata.json" in out and "pip install rocrate" in out
+    assert (tmp_path / "a" / "ro-crate-metadata.json").exists()
+    assert not (tmp_path / "b" / "ro-crate-metadata.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("slice paper --skip-statements x", "'x' is not a list of numbers, such as 3,5"),
+        ("write paper -o b --mode rwx", "'rwx' is not a mode, such as 750"),
+        ("write paper -o b --replace lab.subject.name", "is not of the form schema.table.column=VALUE"),
+        ("recover paper fig --run last", "invalid int value: 'last'"),
+    ],
+)
+def test_a_value_of_an_option_that_is_wrong(line: str, message: str, typed: Any) -> None:
+    code, out, err = typed(line)
+    assert (code, out) == (2, "") and message in err and "_numbers" not in err and "lambda" not in err
 
 
 def test_a_home_that_does_not_exist(home: Path, typed: Any, tmp_path: Path) -> None:
@@ -501,6 +546,28 @@ def test_verify_says_what_it_compared(figures: SimpleNamespace, typed: Any, tmp_
     assert "(but for 1, whose results cannot be compared)" in (tmp_path / "c" / "README.md").read_text()
 
 
+def test_a_statement_has_one_number_whichever_analyses_are_chosen(
+    figures: SimpleNamespace, typed: Any, tmp_path: Path
+) -> None:
+    """``show``, ``slice``, ``why``, ``write`` and what they refuse count alike: fig2 has the second statement."""
+
+    def listed(words: str) -> list[list[str]]:
+        lines = [line.split() for line in typed(f"show paper --statements {words}")[1].splitlines()]
+        return [line[:2] for line in lines if line and line[0].isdigit()]
+
+    assert listed("") == [["1", "fig1"], ["2", "fig2"]] and listed("--analysis fig2") == [["2", "fig2"]]
+    assert [s.number for s in sqlspy.Paper("paper").of("fig2").statements] == [2]
+    key = f"{figures.name}.Trial session=2 trial=1"
+    for chosen in ("", "--analysis fig2"):
+        assert "(statement 2: " in typed(f"why paper {chosen} {key}")[1], chosen
+        code, out, _ = typed(f"slice paper {chosen} --skip-statements 2")
+        assert code == 0 and ".Trial" not in out, chosen
+    code, _, err = typed("slice paper --analysis fig2 --skip-statements 1")
+    assert code == 1 and "no statement of the chosen analyses that exports rows has this number" in err
+    assert typed(f"write paper -o {tmp_path}/b --analysis fig2")[0] == 0
+    assert [s["number"] for s in Bundle(tmp_path / "b").manifest["statements"]] == [2]
+
+
 def test_an_analysis_that_the_paper_does_not_have(
     figures: SimpleNamespace, typed: Any, tmp_path: Path
 ) -> None:
@@ -525,9 +592,26 @@ def test_one_text_is_a_list_of_one(figures: SimpleNamespace, tmp_path: Path) -> 
 def test_virtual_and_scratch_are_typed_as_in_python(
     figures: SimpleNamespace, typed: Any, tmp_path: Path
 ) -> None:
-    reference = f"{figures.name}.session (session) -> {figures.name}.pair (pair)"
+    name = figures.name
+    reference = f"{name}.session (session) -> {name}.pair (pair)"
     code, out, _ = typed(f"slice paper --analysis fig1 --virtual '{reference}'")
     assert code == 0 and ".Pair" in out
+    for child, parent in (
+        (f"{name}.Session", f"{name}.Pair"),
+        (f"`{name}`.`session`", f"{name}.Pair"),
+        (f"{name}.Session", f"{name}.pair"),
+    ):
+        line = f"slice paper --analysis fig1 --virtual '{child} (session) -> {parent} (pair)'"
+        assert typed(line)[:2] == (0, out), line
+    part = f"{name}.Session.Member (member) -> {name}.Pair (pair)"  # session 1 has the part 1
+    assert ".Pair" in typed(f"slice paper --analysis fig1 --virtual '{part}'")[1]
+    for wrong, message in (
+        (f"{name}.Sesion (session) -> {name}.Pair (pair)", f"Do you mean {name}.Session or "),
+        (f"{name}.Session (sesion) -> {name}.Pair (pair)", "has the columns session, project."),
+        (f"{name}.Session (session) -> nowhere.Pair (pair)", "'nowhere.Pair' names no table that"),
+    ):
+        code, _, err = typed(f"slice paper --analysis fig1 --virtual '{wrong}'")
+        assert code == 1 and message in err and "Correct it in sqlspy.references" in err, err
     assert ".Pair" not in typed("slice paper --analysis fig1")[1]
     assert typed(f"write paper -o {tmp_path}/b --scratch {figures.name}")[0] == 0
     code, _, err = typed("slice paper --virtual nonsense")
@@ -717,13 +801,21 @@ def fresh(program: str) -> None:
         ("show paper --analysis fi", {"fig1", "fig2"}),
         ("forget paper fi", {"fig1", "fig2"}),
         ("files paper --check ", {"size", "contents"}),
+        ("why paper NAME.", {"NAME.Session", "NAME.Trial"}),
+        ("why paper --analysis fig2 NAME.", {"NAME.Trial"}),
+        ("why paper NAME.S", {"NAME.Session"}),
     ],
 )
 def test_the_tab_key(
     figures: SimpleNamespace, home: Path, tmp_path: Path, line: str, wanted: set[str]
 ) -> None:
+    line, wanted = line.replace("NAME", figures.name), {one.replace("NAME", figures.name) for one in wanted}
     script = tmp_path / "dj-sqlspy"
-    script.write_text(f"#!{sys.executable}\nimport sys\nfrom dj_sqlspy.cli import main\nsys.exit(main())\n")
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom dj_sqlspy.cli import main\n"
+        "sys.modules['datajoint'] = None  # too slow for the Tab key: its import fails\n"
+        "sys.exit(main())\n"
+    )
     script.chmod(0o755)
     words = ["dj-sqlspy", *line.split(), *([""] if line.endswith(" ") else [])]
     code = argcomplete.shellcode(["dj-sqlspy"]) + (

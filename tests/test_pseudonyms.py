@@ -285,7 +285,8 @@ def test_a_random_key_is_forgotten(people: Any, server: Server, tmp_path: Path, 
     ("column", "change", "why"),
     [
         ("weighing.w", "", "it is of type int"),
-        ("session.changed", "", "only CHAR and VARCHAR"),
+        ("session.id", "", "Give the key other values in a copy of the database"),
+        ("session.changed", "", "Leave out its contents: replace=… (--replace)"),
         ("rig.nonsense", "", "has no column 'nonsense'"),
         (
             "names.subject",
@@ -433,7 +434,7 @@ def test_an_account_that_may_only_select(people: Any, server: Server, tmp_path: 
 
 
 def test_on_the_command_line(
-    server: Server, dj_conn: Any, prefix: str, home: Path, tmp_path: Path, capsys: Any
+    server: Server, dj_conn: Any, prefix: str, home: Path, tmp_path: Path, capsys: Any, clean_scratch: Server
 ) -> None:
     schema = dj.Schema(f"{prefix}lab", connection=dj_conn)
 
@@ -486,7 +487,13 @@ def test_on_the_command_line(
     again = sqlspy.Paper("paper").write(folder, pseudonym=column)
     assert again.manifest["pseudonyms"]["columns"][0]["table"] == Subject().full_table_name
     assert main(["write", "paper", "-o", folder, "--pseudonym", f"{prefix}lab.Session.session"]) == 1
-    assert "only CHAR and VARCHAR can have pseudonyms" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "only CHAR and VARCHAR can have pseudonyms" in said and "docs/semantics.md, Pseudonyms" in said
+    Bundle(Path(folder)).restore(options(clean_scratch))
+    with clean_scratch.connect() as connection, connection.cursor() as cursor:  # what is said there to do
+        cursor.execute(f"UPDATE {Session().full_table_name} SET session = 1000 + session")
+        cursor.execute(f"SELECT MIN(session) FROM {Scan().full_table_name}")
+        assert cursor.fetchone() == (1001,)
 
 
 def test_no_argument_of_a_program_has_the_key(

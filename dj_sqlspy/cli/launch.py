@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import capture, settings
 from ..errors import SpyError
-from ..journal import programs, runs
+from ..journal import analysis_folder, programs, runs
 from ..journal.places import make_folder
 
 
@@ -89,6 +89,8 @@ def run(
         **checked.policies,
     }
     environment = os.environ | {settings.variable(name): str(value) for name, value in wanted.items()}
+    # what the start-up hook looks at, to say at the end if nothing was captured
+    environment["DJ_SQLSPY_RUN"] = str(analysis_folder(checked.home, checked.paper, checked.analysis))
     command = [sys.executable, *program]
     if sys.platform == "win32":  # a process cannot replace itself there
         return subprocess.call(command, env=environment)

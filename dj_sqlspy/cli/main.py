@@ -142,7 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     add("papers", _papers, "list the papers that something was captured for")
     show = add("show", _show, "list the analyses of a paper, and with --statements what they read")
     publish.add_paper(show)
-    show.add_argument("--statements", action="store_true", help="also list the statements")
+    show.add_argument(
+        "--statements", action="store_true", help="also list the statements, with their numbers in the paper"
+    )
     forget = add("forget", _forget, "delete what was captured for a paper, or for one of its analyses")
     forget.add_argument("paper", metavar="PAPER")
     forget.add_argument("analysis", metavar="ANALYSIS", nargs="?")
@@ -200,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     write.add_argument(
         "--mode",
-        type=lambda text: int(text, 8),
+        type=_mode,
         default=MODES[0],
         metavar="MODE",
         help="who can read the folder and its files: 700 you alone, 750 your group, 755 all (default: 700)",
@@ -239,6 +241,13 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
     demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there (default: delete it)")
     return parser
+
+
+def _mode(text: str) -> int:
+    try:
+        return int(text, 8)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a mode, such as 750") from None
 
 
 def _add_script(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -385,6 +394,7 @@ def _forget(options: argparse.Namespace) -> None:
 
 
 def _write(options: argparse.Namespace) -> None:
+    from ..bundle.crate import CRATE_FILE
     from ..dump.exclude import words
     from ..dump.pseudonyms import words_of
     from .terminal import paper_of, print_table
@@ -439,6 +449,8 @@ def _write(options: argparse.Namespace) -> None:
         print(
             f"Rows need {len(files):,} files outside of the database: dj-sqlspy files {options.paper} --copy DIR"
         )
+    if not (bundle.path / CRATE_FILE).exists():
+        print(f"Without {CRATE_FILE}, which describes the folder to archives. For it: pip install rocrate")
     step = "verify" if bundle.dump_file.exists() else "dump"
     print(f"Written: {bundle.path}. Next: dj-sqlspy {step} {bundle.path}")
 

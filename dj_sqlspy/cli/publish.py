@@ -130,13 +130,16 @@ def add_slice_options(parser: argparse.ArgumentParser) -> None:
         type=_numbers,
         default=(),
         metavar="N,M",
-        help="leave out statements that cannot be exported, by their numbers in `show --statements` (with the same "
-        "--analysis); the report says so first (default: none)",
+        help="leave out statements that cannot be exported, by their numbers in `show --statements`; the report says so"
+        " first (default: none)",
     )
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.split(","))
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers, such as 3,5") from None
 
 
 def add_contents(parser: argparse.ArgumentParser, exclude: str, replace: str) -> None:

@@ -183,7 +183,7 @@ def _why_not(cut: Slice, table: Table, name: str) -> str:
     if column.data_type not in ("char", "varchar"):
         return (
             f"it is of type {column.column_type}, and only CHAR and VARCHAR can have pseudonyms: a number or a date"
-            " would have to stay one"
+            f" would have to stay one. {_instead(cut, table, name)}"
         )
     if column.generated:
         return "it is generated from other columns"
@@ -194,6 +194,24 @@ def _why_not(cut: Slice, table: Table, name: str) -> str:
         if fk.child == table.full_name and name.lower() in map(str.lower, fk.columns):
             return f"it refers to {fk.parent}, which this account cannot see"
     return ""
+
+
+def _instead(cut: Slice, table: Table, name: str) -> str:
+    """What to do with a column of another type."""
+    parents, children = cut.catalog.parents(table.full_name), cut.catalog.children(table.full_name)
+    keys = {
+        column.lower()
+        for columns in (
+            table.primary_key,
+            *(fk.columns for fk in parents),
+            *(fk.parent_columns for fk in children),
+        )
+        for column in columns
+    }
+    if name.lower() not in keys:
+        return "Leave out its contents: replace=… (--replace) or exclude=… (--exclude)"
+    where = "docs/semantics.md, Pseudonyms"
+    return f"Give the key other values in a copy of the database, and run the analyses there ({where})"
 
 
 # ---------------------------------------------------------------- statements that tell of values

@@ -7,7 +7,7 @@ on disk.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -230,7 +230,9 @@ def _how_it_ended(files: Sequence[JournalFile]) -> tuple[str, list[float]]:
 
 
 @gc_paused()
-def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
+def combine(
+    runs: Iterable[Run], session: int | None = None, analyses: Collection[str] | None = None
+) -> list[Statement]:
     """The statements of several runs and processes in one order, numbered from 1.
 
     They are ordered by time, and within one file by its order, even if a clock went backwards.
@@ -240,17 +242,19 @@ def combine(runs: Iterable[Run], session: int | None = None) -> list[Statement]:
     runs : iterable of Run
     session : int, optional
         Only statements of this session of each run (0: the one that started it). Default: all.
+    analyses : collection of str, optional
+        Return only statements of these. All are counted. Default: all.
     """
     transactions: dict[tuple[int, int], int] = {}
     out: list[Statement] = []
     make = Statement._make  # faster than the class
     files = [(file, run.analysis) for run in runs for file in run.files]
-    for analysis, position, fields in _in_order(files, session):
+    for number, (analysis, position, fields) in enumerate(_in_order(files, session), start=1):
         _, time, rows, kind, server, transaction, sql, database, _, *more = fields
         if transaction:
             transaction = transactions.setdefault((position, transaction), len(transactions) + 1)
-        number = len(out) + 1
-        out.append(make((sql, rows, time, kind, server, transaction, analysis, number, database, *more)))
+        if analyses is None or analysis in analyses:
+            out.append(make((sql, rows, time, kind, server, transaction, analysis, number, database, *more)))
     return out
 
 

@@ -28,7 +28,8 @@ class Statement(NamedTuple):
     analysis : str
         The analysis it belongs to.
     number : int
-        Position in its session's order, from 1 (unique within a paper once combined).
+        Position, from 1: of the statements of a `Paper`, in the order of all its analyses, whichever are chosen; of
+        those of a session, in the session.
     database : str
         The default schema (``USE schema``), or "" if it is unknown.
     state : tuple of str

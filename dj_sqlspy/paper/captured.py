@@ -58,6 +58,8 @@ class Captured:
         self._read: tuple[object, list[Run]] = (None, [])
         self._held = False
         self._shared = sharedlog.Reader(name)
+        # all analyses, where only some were chosen
+        self._whole = None if analyses is None else Captured(name, home, connection)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, home={str(self.home)!r})"
@@ -122,14 +124,18 @@ class Captured:
 
     @property
     def statements(self) -> list[Statement]:
-        """The statements of all analyses and kinds in order of time, numbered from 1.
+        """The statements of all kinds in order of time.
+
+        They are numbered from 1 over all analyses of the paper, so that a number is the same whichever are chosen.
 
         Raises
         ------
         JournalError
             If one was written by a newer dj-sqlspy.
         """
-        return combine(self.runs)
+        if self._whole is None:
+            return combine(self.runs)
+        return combine(self._whole.runs, analyses={unquote(name) for name in self._only or ()})
 
     @property
     def tables(self) -> dict[str, set[tuple[str, str]]]:
@@ -181,7 +187,7 @@ class Captured:
         there = {run.analysis for run in self.runs}
         lacking = sorted({unquote(name) for name in self._only or ()} - there)
         if lacking:
-            known = [analysis.name for analysis in Captured(self.name, self.home, self._connection).analyses]
+            known = [analysis.name for analysis in (self._whole or self).analyses]
             gone = [name for name in lacking if name not in known]
             if known and gone:
                 raise JournalError(

@@ -88,7 +88,8 @@ class Paper(Captured):
         guard : restricted table, str, or iterable of these, optional
             Raise if the slice has a row outside of these bounds, and say why it is there.
         skip_statements : int or iterable of int, optional
-            Numbers of statements to leave out because they cannot be exported. The report says so first.
+            Numbers of statements to leave out because they cannot be exported. A number is the same whichever analyses
+            are chosen. The report says so first.
         progress : callable, optional
             Called with the name of the step and the number of parts that were done just now. Default: shown after two
             seconds, in a terminal or a notebook.

@@ -16,6 +16,7 @@ from ..cascade.keysets import KeySet, chosen, length
 from ..cascade.leaves import StatementReport, analyse_all, require_all, skipped
 from ..cascade.options import Options
 from ..cascade.plan import Plan, included_tables, plan
+from ..display import count
 from ..errors import LineageError, SliceError
 from ..gc_pause import gc_paused
 from ..journal import Statement
@@ -178,7 +179,9 @@ def _taken(
     unknown = skip - {statement.number for statement in statements}
     if unknown:
         raise SliceError(
-            f"Leaving out statement {min(unknown)}: no statement has this number. `show --statements` lists them."
+            f"Leaving out statement {min(unknown)}: no statement of the chosen analyses that exports rows has this"
+            " number."
+            " `dj-sqlspy show PAPER --statements` lists them; a number is the same whichever analyses are chosen."
         )
     return [s for s in statements if s.number not in skip], [s for s in statements if s.number in skip]
 
@@ -305,7 +308,7 @@ def _refusal(result: Slice, refused: Mapping[str, KeySet]) -> str:
     ]
     texts = texts_of(result.statements)
     for name, rows in refused.items():
-        lines.append(f"{name}: {len(rows)} rows")
+        lines.append(f"{name}: {count(len(rows), 'row')}")
         for key in sorted(rows, key=repr)[:3]:
             lines += [f"    {step}" for step in result.explain(name, key, texts)]
     return "\n".join(lines)

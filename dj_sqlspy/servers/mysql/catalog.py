@@ -17,9 +17,9 @@ from typing import Any
 
 import pymysql
 
-from ...errors import CatalogError
+from ...errors import CatalogError, SliceError
 from ...gc_pause import gc_paused
-from ...names import split_full_name
+from ...names import find_table, split_full_name
 from ..catalog import Catalog
 from ..columns import Column
 from ..snapshot import Refused
@@ -70,9 +70,10 @@ def read_catalog(
         stored = {name.lower(): name for name in tables}
         virtual = [_as_stored(key, stored) for key in virtual]
         foreign_keys = [_as_stored(key, stored) for key in foreign_keys]
+    virtual = [_of_tables(key, tables) for key in virtual]
     if columns:
         later.read({table.schema for table in tables.values()})
-    _require_declared(virtual, tables)
+    _require_columns(virtual, tables)
     hidden = tuple(key for key in foreign_keys if key.parent not in tables)
     if hidden and not partial:
         key = hidden[0]
@@ -127,14 +128,29 @@ def _require_seen(schemas: Iterable[str], seen: set[str]) -> None:
             )
 
 
-def _require_declared(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:
+def _of_tables(key: ForeignKey, tables: Mapping[str, Table]) -> ForeignKey:
+    """A virtual reference with the full names of its tables, which may be given by their classes."""
+
+    def meant(name: str) -> str:
+        return name if name in tables else find_table(tables, ".".join(split_full_name(name)), _SEEN)
+
+    try:
+        return replace(key, child=meant(key.child), parent=meant(key.parent))
+    except SliceError as error:
+        raise CatalogError(f"The virtual reference {key.name!r}: {error} {_CORRECT}") from None
+
+
+_SEEN = "that is in the database and visible to this account"
+_CORRECT = "Correct it in sqlspy.references, or where it was given as virtual=…."
+
+
+def _require_columns(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:
     for key in virtual:
         for name, names in ((key.child, key.columns), (key.parent, key.parent_columns)):
-            if name not in tables or any(c.lower() not in tables[name].by_name for c in names):
+            if any(c.lower() not in tables[name].by_name for c in names):
                 raise CatalogError(
-                    f"The virtual reference {key.name!r} names {name} ({', '.join(names)}), which is not in "
-                    "the database, or not visible to this account. Correct it in sqlspy.references, or where it "
-                    "was given as virtual=…."
+                    f"The virtual reference {key.name!r} names {name} ({', '.join(names)}), which has the columns "
+                    f"{', '.join(column.name for column in tables[name].columns)}. {_CORRECT}"
                 )
 
 
