@@ -184,8 +184,7 @@ def _measured(
             f"Running statement {about['numbers'][0]}: the server is gone ({error})."
         ) from error
     except (Refused, Interrupted) as error:
-        unknown = isinstance(error, Refused) and (error.unknown or error.missing)
-        return {**about, "error": str(error), "unknown": unknown}
+        return {**about, "error": str(error), "unknown": error.lacking}
     ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
     about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}
     about |= {"digest": hexadecimal(found), "ordered_digest": ordered, "received": found.received}

@@ -334,8 +334,7 @@ def _replay_one(
                 f"Replaying a statement on the {side}: the connection was lost ({error}).\n{short(sql)}"
             ) from error
         except (Refused, Interrupted) as error:
-            lacking = isinstance(error, Refused) and (error.unknown or error.missing)
-            state = "unchecked" if lacking and not alike and side == "slice" else "error"
+            state = "unchecked" if error.lacking and not alike and side == "slice" else "error"
             return replace(about, state=state, message=f"error on the {side}: {error}")
     there, here = sides["source"], sides["slice"]
     if not alike and there.forms != here.forms and len(there.forms) == len(here.forms):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..snapshot import Snapshot
 from . import (
     catalog,
     checksums,
@@ -67,23 +66,17 @@ class MySQLBackend:
     set_session = staticmethod(session.set_session)
     fixed_session = staticmethod(session.fixed_session)
     number = staticmethod(session.number)
+    snapshot = MySQLSnapshot
     replayer = MySQLReplayer
     digest = staticmethod(results.digest)
     difference = staticmethod(results.difference)
 
     @staticmethod
-    def snapshot(connection: Any) -> Snapshot:
-        """A snapshot on a ``plain`` connection."""
-        return MySQLSnapshot(connection)
-
-    @staticmethod
     def address(connection: Any) -> str:
-        """Host and port of the server of a PyMySQL connection."""
         return f"{connection.host}:{connection.port}"
 
     @staticmethod
     def connect(dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
-        """A new PyMySQL connection to the server of a DataJoint connection."""
         if plain:
             overrides = {"conv": plain_decoders(), **overrides}
         return connect.raw_connection(dj_connection, **overrides)

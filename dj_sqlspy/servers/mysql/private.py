@@ -448,13 +448,12 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
             *SIZE_OPTIONS[program.flavor],
             *options,
         ]
-        place = {"host": "127.0.0.1", "port": port, "socket": str(base / "sock"), "user": "root"}
         # killed at the end: the data is deleted next, so an orderly shutdown (one to two seconds) would gain nothing
         with (
             log.open("wb") as out,
             guarded.started(command, ending="KILL", stdout=out, stderr=out, cwd=base) as process,
         ):
-            answer = _wait(process, log, place, password, program)
+            answer = _wait(process, log, port, password, program)
             if answer is not None:
                 (base / "init.sql").unlink()
                 yield Server(
@@ -473,7 +472,7 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
 
 
 def _wait(
-    process: subprocess.Popen[bytes], log: Path, place: dict[str, Any], password: str, program: Program
+    process: subprocess.Popen[bytes], log: Path, port: int, password: str, program: Program
 ) -> tuple[str, bool] | None:
     """Wait for the server. Returns its version and whether it has TLS; None if its port was taken."""
     deadline = time.monotonic() + START_SECONDS
@@ -490,8 +489,8 @@ def _wait(
             # The password is new, so only this server accepts it, not another on the same port. Another program could
             # accept the connection and stay silent, hence the timeouts.
             with pymysql.connect(
-                host=place["host"],
-                port=place["port"],
+                host="127.0.0.1",
+                port=port,
                 user="root",
                 password=password,
                 connect_timeout=2,
