@@ -41,8 +41,6 @@ SETTINGS = (
     "lower_case_table_names",
 )
 
-# Limit of the conditions in one query, in bytes.
-
 Conditions = Callable[[int], Sequence[str]]
 
 
