@@ -97,6 +97,15 @@ def first(items: Sequence[T], text: Callable[[T], str] = str, most: int = SHOWN)
     return [*map(text, items[:most]), *more]
 
 
+def numbers_text(numbers: Sequence[int], most: int = SHOWN) -> str:
+    """The first of some numbers, and whether there are more.
+
+    >>> numbers_text([1, 2]), numbers_text([1, 2, 3], most=2)
+    ('1, 2', '1, 2, …')
+    """
+    return ", ".join(map(str, numbers[:most])) + (", …" if len(numbers) > most else "")
+
+
 @dataclass(frozen=True)
 class Visible:
     """A rich renderable whose control characters are written out, so that no terminal obeys them."""

@@ -77,9 +77,6 @@ FORMAT_VERSION = 1
 FILE = "manifest.json"
 SCHEMA = "manifest-1"
 
-# How many statements a finding names; it counts the others.
-SHOWN = 10
-
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
     """The text of ``manifest.json``."""

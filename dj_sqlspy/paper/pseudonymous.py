@@ -21,15 +21,16 @@ from typing import Any
 
 from .. import atomic, servers
 from ..bundle import texts
-from ..bundle.folder import DIGESTS_FILE, DUMP_FILE, BundleFolder
-from ..bundle.manifest import manifest_text, schemas_of
+from ..bundle.folder import DIGESTS_FILE, BundleFolder, server_for
+from ..bundle.guide import DUMP_FILE
+from ..bundle.manifest import manifest_text
 from ..dump import pseudonyms
 from ..dump.exclude import Excluded, without_values
 from ..dump.pseudonyms import Family, Readings, Values
 from ..errors import BundleError, SliceError
 from ..replay.digests import file_digest, measure_statements, measure_tables, read_catalog, write_digests
 from ..replay.statements import check_keys
-from ..replay.verify import server_options, tables_on_source
+from ..replay.verify import tables_on_source
 from ..servers import NAMES, Server, backend_of
 from ..servers.snapshot import Refused
 from ..servers.source import Rows, Source
@@ -127,9 +128,8 @@ def published(
     backend = backend_of(connection)
     pseudonyms.note(manifest, want.families, want.read, backend)
     with contextlib.ExitStack() as stack:
-        private = stack.enter_context(servers.private_server(flavor, options=server_options(true)))
+        private = stack.enter_context(server_for(true))
         place = private.datadir.parent  # goes with the server, also if this process is killed
-        private = private.limited_to(schemas_of(true))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         options = stack.enter_context(backend.client_options(loaded))
         atomic.write_folder(place / "true", contents)

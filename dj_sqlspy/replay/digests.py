@@ -54,7 +54,7 @@ from typing import Any
 from .. import atomic
 from ..bundle.folder import DIGESTS_FILE
 from ..bundle.manifest import FILE, Replayed, replayable
-from ..bundle.reading import read_json
+from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
 from ..names import split_full_name
 from ..servers import backend_of
@@ -204,11 +204,7 @@ def hexadecimal(found: Digest) -> str:
 
 def file_digest(path: Path) -> dict[str, Any]:
     """Size and SHA-256 of a file."""
-    with path.open("rb") as file:
-        whole = hashlib.sha256()
-        while block := file.read(1 << 20):
-            whole.update(block)
-        return {"size": file.tell(), "sha256": whole.hexdigest()}
+    return {"size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def read_digests(folder: Path) -> dict[str, Any] | None:

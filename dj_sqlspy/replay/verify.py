@@ -22,8 +22,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from .. import atomic, servers
-from ..bundle.folder import DIGESTS_FILE, BundleFolder, written_from
-from ..bundle.manifest import FILE, replayable, schemas_of
+from ..bundle.folder import DIGESTS_FILE, BundleFolder, server_for, written_from
+from ..bundle.manifest import FILE, replayable
 from ..bundle.texts import REPLAY_FILE, refresh
 from ..compat import open_connection
 from ..display import count, first
@@ -190,10 +190,7 @@ def verify(
         dump = file_digest(bundle.dump_file)
         recorded = read_digests(bundle.path)
         clock = time.perf_counter()
-        private = stack.enter_context(
-            servers.private_server(_flavor(manifest), options=server_options(manifest))
-        )
-        private = private.limited_to(schemas_of(manifest))
+        private = stack.enter_context(server_for(manifest))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         seconds["start a server"] = time.perf_counter() - clock
         with timed(seconds, "restore"):
@@ -236,12 +233,6 @@ def verify(
             known = [statement for statement in statements if "error" not in statement]
             write_digests(bundle.path, dump, about, session, tables, known)
     return report
-
-
-def server_options(manifest: Mapping[str, Any]) -> list[str]:
-    """Options with which the private server reads names in statements like the source."""
-    folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
-    return ["--lower-case-table-names=1"] if folds else []
 
 
 def _require_conditions(bundle: BundleFolder, source: Any) -> None:
@@ -312,12 +303,6 @@ def _is_cut(table: Mapping[str, Any]) -> bool:
     if table["total_rows"] is None:
         return table["restriction"] not in ("TRUE", "FALSE")
     return bool(table["rows"] < table["total_rows"])
-
-
-def _flavor(manifest: Mapping[str, Any]) -> Any:
-    """The flavor of the source, if this machine has a server of it."""
-    flavor = manifest["server"]["flavor"]
-    return flavor if servers.find_server(flavor) else None
 
 
 # ---------------------------------------------------------------- the author's side
