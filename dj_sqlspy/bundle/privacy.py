@@ -142,22 +142,7 @@ class Inspection:
 
 
 def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | None = None) -> Inspection:
-    """Load a bundle into a private server and look at its texts.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        A bundle with its dump.
-    progress : callable, optional
-        Called with the number of columns done, and the total.
-
-    Raises
-    ------
-    BundleError
-        If there is no dump, or it does not load.
-    ServerError
-        If there is no program for a private server.
-    """
+    """Load a bundle into a private server and look at its texts (`Bundle.inspect`)."""
     manifest = bundle.manifest
     with server_for(manifest) as private, contextlib.closing(private.connect()) as connection:
         bundle.load(connection, private.datadir)

@@ -150,25 +150,9 @@ class Verification(ReplayReport):
 def verify(
     bundle: BundleFolder, source: Any = None, progress: Progress | None = None, *, alone: bool = False
 ) -> Verification:
-    """Load a bundle into a private server and check it.
+    """Load a bundle into a private server and check it (`Bundle.verify`).
 
-    Parameters
-    ----------
-    bundle : Bundle
-        If it has no dump yet and the source can be reached, the source is dumped first.
-    source : datajoint.Connection, optional
-        Default: ``dj.conn()``, if the bundle was written here and from that server.
-    progress : callable, optional
-        Called with the number of statements done, and the total.
-    alone : bool
-        Do not look for a source, as for a reader who has only the bundle.
-
-    Raises
-    ------
-    BundleError
-        If there is neither a dump nor a source, or the dump does not load completely.
-    ServerError
-        If there is no program for a private server.
+    If it has no dump yet and the source can be reached, the source is dumped first.
     """
     manifest = bundle.manifest
     servers.require_server()  # raise before the dump is made
