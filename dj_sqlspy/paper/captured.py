@@ -22,6 +22,7 @@ from ..errors import JournalError
 from ..journal import Statement, encode_name, failures, folders, run_folders
 from ..journal.runs import Analysis, Run, combine, ended_before, newest_run, read_run
 from ..names import listed
+from ..shapes import Lifter, with_zeros
 from ..spy import reads
 from . import sharedlog
 
@@ -123,13 +124,14 @@ class Captured:
     @property
     def tables(self) -> dict[str, set[tuple[str, str]]]:
         """For each analysis, schema and name of the tables in the texts of its statements."""
+        lifter = Lifter()  # so that the statements of a loop are one text
         return {
             run.analysis: {
                 table
                 for file in run.files
                 for record in file.records()
                 if record.kind != "metadata"
-                for table in reads.tables(record.sql, record.database)
+                for table in reads.tables(with_zeros(lifter.lift(record.sql)[0]), record.database)
             }
             for run in self.runs
         }
