@@ -14,7 +14,7 @@ from sqlglot import exp
 from ..errors import LineageError
 from ..servers.catalog import Catalog
 from ..servers.mysql.gate import query_of
-from ..servers.mysql.syntax import Expr, Unsupported, parse, table_names, tokens_of
+from ..servers.mysql.syntax import Expr, Unsupported, identifier, parse, table_names, tokens_of
 from ..servers.tables import Table
 
 Name = tuple[str | None, str]  # schema, if the statement names one, and table
@@ -144,6 +144,6 @@ def qualify(select: Expr, schema: str | None) -> bool:
     for table in list(select.find_all(exp.Table)):
         if isinstance(table.this, exp.Identifier) and not table.db and table.name in names:
             if not table.alias:
-                table.set("alias", exp.TableAlias(this=exp.Identifier(this=table.name, quoted=True)))
-            table.set("db", exp.Identifier(this=schema, quoted=True))
+                table.set("alias", exp.TableAlias(this=identifier(table.name)))
+            table.set("db", identifier(schema))
     return bool(names)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeGuard
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr
+from ..servers.mysql.syntax import Expr, identifier
 from ..servers.tables import Table
 
 
@@ -166,9 +166,7 @@ Query: TypeAlias = "Block | Union"
 
 def column(alias: str, name: str) -> exp.Column:
     """``alias.name``, quoted."""
-    return exp.Column(
-        this=exp.Identifier(this=name, quoted=True), table=exp.Identifier(this=alias, quoted=True)
-    )
+    return exp.Column(this=identifier(name), table=identifier(alias))
 
 
 def subquery(query: Query) -> exp.Placeholder:

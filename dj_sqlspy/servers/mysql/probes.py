@@ -21,7 +21,7 @@ from sqlglot import exp
 from .collations import Flavor
 from .dialect import MYSQL
 from .functions import SERVER_FUNCTIONS
-from .syntax import Exact, Expr, Unsupported, parse
+from .syntax import Exact, Expr, Unsupported, identifier, parse
 
 _VALUES = {
     "decimal": "0.0",
@@ -146,4 +146,4 @@ def of_view(view: Table, catalog: Catalog, target: Flavor) -> str | None:
 
 
 def _alias(schema: str, table: str) -> exp.Identifier:
-    return exp.Identifier(this=f"{schema}.{table}", quoted=True)
+    return identifier(f"{schema}.{table}")

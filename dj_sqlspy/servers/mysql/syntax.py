@@ -48,6 +48,11 @@ nesting = while_any(_allow_frames, sys.setrecursionlimit)
 # ---------------------------------------------------------------- the dialect
 
 
+def identifier(name: str) -> exp.Identifier:
+    """A name in an expression, which is quoted in its SQL."""
+    return exp.Identifier(this=name, quoted=True)
+
+
 def is_row(node: Expr) -> bool:
     """Whether a node is a row constructor with the word ROW."""
     return isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROW"
