@@ -85,6 +85,11 @@ def manifest_text(manifest: Mapping[str, Any]) -> str:
     return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
+def now() -> str:
+    """The time of writing, for a file of a bundle."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest of the bundle in a folder, or None if there is none.
 
@@ -184,7 +189,7 @@ def make_manifest(
         "complete": True,
         "problems": list(problems),
         "unfinished": [],
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "versions": {
             "dj-sqlspy": __version__,
             "python": platform.python_version(),

@@ -10,7 +10,6 @@ bundle for the report, but no values.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
 from .folder import FILES, BundleFolder, server_for
 from .guide import DUMP_FILE
-from .manifest import FILE, schemas_of
+from .manifest import FILE, now, schemas_of
 from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
@@ -197,7 +196,7 @@ def record(bundle: BundleFolder, found: Inspection) -> None:
         If the folder cannot be written to.
     """
     about = {
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "columns": found.columns,
         "findings": [
             {"where": one.where, "what": one.what, "values": one.values, "rows": one.rows}

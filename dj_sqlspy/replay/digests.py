@@ -44,7 +44,6 @@ times ``1e0``, since the servers print a FLOAT with six digits only. Statements 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,7 +52,7 @@ from typing import Any
 
 from .. import atomic
 from ..bundle.folder import DIGESTS_FILE
-from ..bundle.manifest import FILE, Replayed, replayable
+from ..bundle.manifest import FILE, Replayed, now, replayable
 from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
 from ..names import split_full_name
@@ -236,7 +235,7 @@ def write_digests(
     found = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "dump": dict(dump),
         "server": dict(server),
         "session": dict(session),

@@ -9,7 +9,6 @@ check. It changes nothing on the source.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from rich.text import Text
 
 from .. import atomic, servers
 from ..bundle.folder import DIGESTS_FILE, BundleFolder, server_for, written_from
-from ..bundle.manifest import FILE, replayable
+from ..bundle.manifest import FILE, now, replayable
 from ..bundle.texts import REPLAY_FILE, refresh
 from ..compat import open_connection
 from ..display import count, first
@@ -437,7 +436,7 @@ def _alone(
     unchecked = []
     if recorded is None:
         rows = {table["name"]: table["rows"] for table in (*manifest["tables"], *manifest["lineage_tables"])}
-        tables = [_counted(entry, rows[entry["name"]]) for entry in measured]
+        tables = [_compared(entry, rows[entry["name"]], None, "in the manifest") for entry in measured]
         session = {
             name: manifest["server"][name] for name in backend.session_settings if name in manifest["server"]
         }
@@ -478,21 +477,14 @@ def _against_digests(measured: Sequence[Mapping[str, Any]], recorded: Mapping[st
     ]
 
 
-def _compared(entry: Mapping[str, Any], rows: int, digest: str, where: str) -> TableResult:
+def _compared(entry: Mapping[str, Any], rows: int, digest: str | None, where: str) -> TableResult:
+    """A measured table, compared with these rows; without their digest only their number counts."""
+    state, message = "equal" if digest else "unchecked", ""
     if entry["rows"] != rows:
-        message = f"{entry['rows']} rows on the slice, {rows} {where}"
-        return TableResult(entry["name"], entry["rows"], "differs", message)
-    if entry["digest"] != digest:
-        message = f"as many rows on the slice as {where} ({rows}), but not the same"
-        return TableResult(entry["name"], entry["rows"], "differs", message)
-    return TableResult(entry["name"], entry["rows"], "equal")
-
-
-def _counted(entry: Mapping[str, Any], rows: int) -> TableResult:
-    if entry["rows"] == rows:
-        return TableResult(entry["name"], rows, "unchecked")
-    message = f"{entry['rows']} rows on the slice, {rows} in the manifest"
-    return TableResult(entry["name"], entry["rows"], "differs", message)
+        state, message = "differs", f"{entry['rows']} rows on the slice, {rows} {where}"
+    elif digest and entry["digest"] != digest:
+        state, message = "differs", f"as many rows on the slice as {where} ({rows}), but not the same"
+    return TableResult(entry["name"], entry["rows"], state, message)
 
 
 def _statement_results(
@@ -555,7 +547,7 @@ def record_replay(folder: Path, manifest: Mapping[str, Any], report: ReplayRepor
     No rows are written, not even those that differ.
     """
     replay = {
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "equal": report.equal,
         "structure": list(getattr(report, "structure", ())),
         "tables": [

@@ -28,6 +28,7 @@ import pymysql
 
 from ... import atomic, guarded
 from ...errors import ServerError
+from .dialect import MYSQL
 
 Flavor = Literal["mysql", "mariadb"]
 
@@ -52,7 +53,6 @@ FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
     "mysql": ("--mysqlx=OFF", "--disable-log-bin", "--secure-file-priv=NULL"),
     "mariadb": ("--skip-log-bin", "--loose-sync-frm=OFF", "--loose-aria-sync-log-dir=NEVER"),
 }
-SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 # Defaults that differ between versions of MariaDB, set to one value (unless `own_defaults`).
 PINS: dict[str, tuple[str, ...]] = {
     "mysql": (),
@@ -153,12 +153,12 @@ class Server:
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE USER '{name}'@'%' IDENTIFIED BY '{password}'")
             for schema in sorted(set(schemas)):
-                if schema.lower() in SYSTEM_SCHEMAS:
+                if schema.lower() in MYSQL.system_schemas:
                     raise ServerError(
                         f"Loading into the schema {schema}: it is the server's own, and no bundle's."
                     )
-                pattern = re.sub(r"([_%\\])", r"\\\1", schema).replace("`", "``")  # GRANT reads a pattern
-                cursor.execute(f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO '{name}'@'%'")
+                pattern = MYSQL.quote(re.sub(r"([_%\\])", r"\\\1", schema))  # GRANT reads a pattern
+                cursor.execute(f"GRANT ALL PRIVILEGES ON {pattern}.* TO '{name}'@'%'")
         return replace(self, user=name, password=password)
 
     def defaults_file(self) -> Path:
