@@ -16,13 +16,11 @@ import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from .. import atomic, servers
 from ..bundle import texts
-from ..bundle.folder import DIGESTS_FILE, BundleFolder, server_for
-from ..bundle.guide import DUMP_FILE
+from ..bundle.folder import BundleFolder, server_for
 from ..bundle.manifest import manifest_text
 from ..dump import pseudonyms
 from ..dump.exclude import Excluded, without_values
@@ -144,7 +142,9 @@ def published(
         atomic.write_folder(place / "published", files, mode)
         folder = BundleFolder(place / "published")
         folder.dump(options)
-        _write_digests(folder, loaded, session, private)
+        with backend.as_sent(loaded):
+            read = read_catalog(loaded, manifest)
+            write_digests(folder, file_digest(folder.dump_file), private, loaded, read, session)
         (folder.path / "dump.sh").unlink()
         texts.refresh(folder.path, manifest)
         return {
@@ -330,15 +330,3 @@ def _note_places(manifest: dict[str, Any], found: Values, files: Mapping[str, st
             place["where"],
             place["values"],
         )
-
-
-def _write_digests(folder: BundleFolder, loaded: Any, session: Mapping[str, str], private: Server) -> Path:
-    """Write ``digests.json`` for the dump."""
-    backend, manifest = backend_of(loaded), folder.manifest
-    with backend.as_sent(loaded):
-        tables = measure_tables(loaded, read_catalog(loaded, manifest), manifest, None)
-        backend.set_session(loaded, session)
-        statements = [one for one in measure_statements(loaded, manifest, None) if "error" not in one]
-    about = {"flavor": private.flavor, "version": private.version}
-    write_digests(folder.path, file_digest(folder.path / DUMP_FILE), about, session, tables, statements)
-    return folder.path / DIGESTS_FILE

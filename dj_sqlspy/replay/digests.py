@@ -46,17 +46,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import atomic
-from ..bundle.folder import DIGESTS_FILE
+from ..bundle.folder import DIGESTS_FILE, BundleFolder
 from ..bundle.manifest import FILE, Replayed, now, replayable
 from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
 from ..names import split_full_name
-from ..servers import backend_of
+from ..servers import Server, backend_of
 from ..servers.backend import Replayer
 from ..servers.catalog import Catalog
 from ..servers.results import ALL_DIGITS, RESULT_DIGITS, Digest
@@ -224,24 +224,30 @@ def read_digests(folder: Path) -> dict[str, Any] | None:
 
 
 def write_digests(
-    folder: Path,
+    bundle: BundleFolder,
     dump: Mapping[str, Any],
-    server: Mapping[str, str],
+    server: Server,
+    loaded: Any,
+    catalog: Catalog,
     session: Mapping[str, str],
-    tables: Iterable[Mapping[str, Any]],
-    statements: Iterable[Mapping[str, Any]],
-) -> Path:
-    """Write ``digests.json`` whole or not at all, and return its path."""
+) -> None:
+    """Measure a bundle that is loaded into a server, and write its ``digests.json`` whole or not at all.
+
+    ``loaded`` is a connection whose results are bytes.
+    """
+    tables = measure_tables(loaded, catalog, bundle.manifest, None)
+    backend_of(loaded).set_session(loaded, session)
+    statements = measure_statements(loaded, bundle.manifest, None)
     found = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created": now(),
         "dump": dict(dump),
-        "server": dict(server),
+        "server": {"flavor": server.flavor, "version": server.version},
         "session": dict(session),
-        "tables": list(tables),
-        "statements": [{k: v for k, v in one.items() if k != "received"} for one in statements],
+        "tables": tables,
+        "statements": [
+            {k: v for k, v in one.items() if k != "received"} for one in statements if "error" not in one
+        ],
     }
-    path = folder / DIGESTS_FILE
-    atomic.write_beside(path, json.dumps(found, indent=1) + "\n", FILE)
-    return path
+    atomic.write_beside(bundle.path / DIGESTS_FILE, json.dumps(found, indent=1) + "\n", FILE)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,10 +171,9 @@ def verify(
             _require_conditions(bundle, opened)
         dump = file_digest(bundle.dump_file)
         recorded = read_digests(bundle.path)
-        clock = time.perf_counter()
-        private = stack.enter_context(server_for(manifest))
-        loaded = stack.enter_context(contextlib.closing(private.connect()))
-        seconds["start a server"] = time.perf_counter() - clock
+        with timed(seconds, "start a server"):
+            private = stack.enter_context(server_for(manifest))
+            loaded = stack.enter_context(contextlib.closing(private.connect()))
         with timed(seconds, "restore"):
             bundle.load(loaded, private.datadir)
             backend_of(loaded).analyze(loaded, [table["name"] for table in manifest["tables"]])
@@ -183,38 +181,36 @@ def verify(
         lacking = backend_of(loaded).missing_tables(loaded, views) if views else []
         alike = private.flavor == manifest["server"]["flavor"] and not lacking
         catalog = read_catalog(loaded, manifest)
-        told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))
-        told += tuple(f"Pseudonyms: {line}" for line in words_of(manifest))
-        report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)), notes=told)
+        told = [f"Contents left out: {line}" for line in words(manifest.get("excluded", ()))]
+        told += [f"Pseudonyms: {line}" for line in words_of(manifest)]
         if recorded is not None and recorded["dump"] != dump:
             if opened is not None:
                 recorded = None  # of an older dump
             else:
-                note = f"{bundle.dump_file.name} is not the file that {DIGESTS_FILE} was made from (size or SHA-256)."
-                report = replace(report, notes=(*report.notes, note))
+                told.append(
+                    f"{bundle.dump_file.name} is not the file that {DIGESTS_FILE} was made from (size or SHA-256)."
+                )
         stack.enter_context(backend_of(loaded).as_sent(loaded))
+        report = Verification(
+            (), (), seconds, structure=tuple(structure(manifest, catalog)), notes=tuple(told)
+        )
+        more = []
         if opened is None:
             report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress, alike)
             if recorded is not None and not alone and written_from(bundle.path) is not None:
-                note = f"Compared with {DIGESTS_FILE}, not with the source: {why_not}."
-                report = replace(report, notes=(*report.notes, note))
+                more.append(f"Compared with {DIGESTS_FILE}, not with the source: {why_not}.")
         else:
             report = _with_source(report, bundle, catalog, opened, loaded, recorded, progress, alike)
-        unchecked = (*report.unchecked, *(f"the view {name}, which this server refuses" for name in lacking))
-        notes = (*report.notes, *received_note(manifest, report.statements))
-        report = replace(report, notes=notes, unchecked=unchecked)
+        more += received_note(manifest, report.statements)
         if not alike:
-            note = f"The source ran on {manifest['server']['version']}, and this was checked on {private.version}."
-            report = replace(report, notes=(*report.notes, note))
+            ran = manifest["server"]["version"]
+            more.append(f"The source ran on {ran}, and this was checked on {private.version}.")
+        unchecked = (*report.unchecked, *(f"the view {name}, which this server refuses" for name in lacking))
+        report = replace(report, notes=(*report.notes, *more), unchecked=unchecked)
         if opened is not None and recorded is None and report.equal:
             with timed(seconds, "digests"):
                 session = backend_of(loaded).fixed_session(loaded)
-                tables = measure_tables(loaded, catalog, manifest, None)
-                backend_of(loaded).set_session(loaded, session)
-                statements = measure_statements(loaded, manifest, None)
-            about = {"flavor": private.flavor, "version": private.version}
-            known = [statement for statement in statements if "error" not in statement]
-            write_digests(bundle.path, dump, about, session, tables, known)
+                write_digests(bundle, dump, private, loaded, catalog, session)
     return report
 
 
