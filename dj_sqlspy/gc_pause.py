@@ -1,7 +1,7 @@
 """GC pause: raise the thresholds of Python's garbage collector while many long-lived objects are built.
 
 The collector scans all objects again and again while their number grows: half of the time that reading a long journal
-takes. Young objects are still scanned, less often, so cycles are found.
+takes. Young objects are still scanned, less often, so cycles are found. `while_any` is for any setting of the process.
 """
 
 from __future__ import annotations
