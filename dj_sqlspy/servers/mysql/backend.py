@@ -12,6 +12,7 @@ from . import (
     literals,
     pseudonyms,
     results,
+    routines,
     scripts,
     session,
     stored,
@@ -31,7 +32,7 @@ class MySQLBackend:
     client_options = staticmethod(connect.client_options)
     tls_options = staticmethod(connect.tls_options)
     read_source = staticmethod(structure.read_source)
-    stored_functions = staticmethod(structure.stored_functions)
+    stored_functions = staticmethod(routines.stored_functions)
     unique_columns = staticmethod(structure.unique_columns)
     stored_value = staticmethod(stored.stored_value)
     broken_check = staticmethod(stored.broken_check)
