@@ -475,10 +475,10 @@ def _against_digests(measured: Sequence[Mapping[str, Any]], recorded: Mapping[st
 
 def _compared(entry: Mapping[str, Any], rows: int, digest: str | None, where: str) -> TableResult:
     """A measured table, compared with these rows; without their digest only their number counts."""
-    state, message = "equal" if digest else "unchecked", ""
+    state, message = "unchecked" if digest is None else "equal", ""
     if entry["rows"] != rows:
         state, message = "differs", f"{entry['rows']} rows on the slice, {rows} {where}"
-    elif digest and entry["digest"] != digest:
+    elif digest is not None and entry["digest"] != digest:
         state, message = "differs", f"as many rows on the slice as {where} ({rows}), but not the same"
     return TableResult(entry["name"], entry["rows"], state, message)
 
