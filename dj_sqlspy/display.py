@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from markupsafe import Markup
@@ -95,6 +96,20 @@ def first(items: Sequence[T], text: Callable[[T], str] = str, most: int = SHOWN)
     """
     more = [f"and {len(items) - most:,} more"] if len(items) > most else []
     return [*map(text, items[:most]), *more]
+
+
+def time_text(when: datetime | None) -> str:
+    """A time in the local time zone."""
+    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
+
+
+def numbers_text(numbers: Sequence[int], most: int = SHOWN) -> str:
+    """The first of some numbers, and whether there are more.
+
+    >>> numbers_text([1, 2]), numbers_text([1, 2, 3], most=2)
+    ('1, 2', '1, 2, …')
+    """
+    return ", ".join(map(str, numbers[:most])) + (", …" if len(numbers) > most else "")
 
 
 @dataclass(frozen=True)

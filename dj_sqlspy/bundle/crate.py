@@ -6,7 +6,6 @@ In: a manifest, and the names of the files in the bundle. Out: the text of the f
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from .about import orcid_link, paper_link, web_link
 from .guide import DUMP_FILE, FORMATS, title_of
+from .reading import sha256_of
 
 CRATE_FILE = "ro-crate-metadata.json"
 NOTEBOOK_FORMAT = "application/x-ipynb+json"
@@ -51,7 +51,7 @@ def crate_text(
         if sizes[name] is not None:
             texts["contentSize"] = str(sizes[name])
         if folder is not None and name == DUMP_FILE:
-            texts["sha256"] = _sha256(folder / name)
+            texts["sha256"] = sha256_of(folder / name)
         crate.add_file(None, dest_path=name, properties=texts)
     code = [one for one in manifest.get("code") or () if one["state"] != "missing"]
     if code:
@@ -141,11 +141,3 @@ def _description(manifest: Mapping[str, Any]) -> str:
         f"of the paper read, and the rows that these refer to, with {len(manifest['statements']):,} captured "
         f"statements that return the same rows from it as from the source."
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -24,6 +24,7 @@ NAME_SIZE, INFO_SIZE = 12.5, 10.0
 HEAD = 40.0  # height of a table
 PART = 17.0  # height of the line of a part
 MARGIN = 6.0
+WIDTH = 1160.0  # largest width of a row of boxes, in pixels
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,6 @@ def draw(
     foreign_keys: Sequence[Mapping[str, Any]],
     along: Sequence[str],
     *,
-    width: float = 1160.0,
     links: Mapping[str, str] | None = None,
 ) -> Markup:
     """The SVG element.
@@ -150,8 +150,6 @@ def draw(
     ----------
     tables, foreign_keys, along
         As of `boxes_of`.
-    width : float
-        Largest width of a row of boxes, in pixels.
     links : mapping, optional
         Targets of links, by full table name.
     """
@@ -164,7 +162,7 @@ def draw(
             pair = number[fk["parent"]], number[fk["child"]]
             if pair[0] != pair[1]:
                 kinds[pair] = min(kinds.get(pair, "secondary"), _kind(fk, keys), key=_STRENGTH.index)
-    layout = lay_out([(box.width, box.height) for box in boxes], kinds, width)
+    layout = lay_out([(box.width, box.height) for box in boxes], kinds, WIDTH)
     text = render(
         "diagram.svg.j2",
         margin=MARGIN,

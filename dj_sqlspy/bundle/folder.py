@@ -27,7 +27,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,20 +35,20 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .. import atomic, guarded, settings
+from .. import atomic, guarded, servers, settings
 from ..display import count
 from ..errors import BundleError
 from ..journal import make_folder
 from ..progress import shown
-from ..servers import backend_of, is_own_script
+from ..servers import Server, backend_of, is_own_script
 from ..version import __version__
 from . import texts
 from .code import FOLDER
-from .manifest import FILE, read_manifest
+from .guide import DUMP_FILE
+from .manifest import FILE, read_manifest, schemas_of
 from .reading import read_bytes, require_regular
 from .render import total_of
 
-DUMP_FILE = "dump.sql.gz"
 DIGESTS_FILE = "digests.json"
 FILES = texts.FILES | {
     FILE,
@@ -306,6 +306,19 @@ def _password(script: str) -> str:
             f"Running {script}: there is no terminal to ask for a password at. Use --defaults-extra-file=FILE."
         ) from error
     return getpass.getpass("Password: ")
+
+
+@contextlib.contextmanager
+def server_for(manifest: Mapping[str, Any]) -> Iterator[Server]:
+    """A private server for a bundle, of the source's flavor if this machine has one.
+
+    Its account has rights on the schemas of the bundle only. It reads names in statements like the source.
+    """
+    flavor = manifest["server"]["flavor"]
+    folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
+    options = ["--lower-case-table-names=1"] if folds else []
+    with servers.private_server(flavor if servers.find_server(flavor) else None, options=options) as private:
+        yield private.limited_to(schemas_of(manifest))
 
 
 def note_written(manifest: str | bytes, source: str) -> None:

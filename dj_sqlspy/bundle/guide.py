@@ -13,11 +13,11 @@ from typing import Any
 
 from ..errors import BundleError
 from ..rules import LEFT_OUT
+from ..servers import NAMES
 from .about import TEXTS, orcid_link, paper_link
 from .render import render, total_of, whole
 from .tablename import TableName
 
-SERVERS = {"mysql": "MySQL", "mariadb": "MariaDB"}
 README_FILE = "README.md"
 DUMP_FILE = "dump.sql.gz"
 
@@ -109,11 +109,11 @@ def _server(manifest: Mapping[str, Any]) -> dict[str, str]:
     the variable with which that image takes the password.
     """
     flavor, version = manifest["server"]["flavor"], str(manifest["server"]["version"])
-    if flavor not in SERVERS:
-        raise BundleError(f"Making the README of a bundle: {flavor!r:.60} is none of {', '.join(SERVERS)}.")
+    if flavor not in NAMES:
+        raise BundleError(f"Making the README of a bundle: {flavor!r:.60} is none of {', '.join(NAMES)}.")
     numbers = re.match(r"(\d+(?:\.\d+)?)(?:\.\d+)*", version, re.ASCII)
     return {
-        "name": SERVERS[flavor],
+        "name": NAMES[flavor],
         "version": numbers[0] if numbers else version,
         "image": f"{flavor}:{numbers[1]}" if numbers else str(flavor),
         "password": f"{flavor.upper()}_ROOT_PASSWORD",

@@ -77,15 +77,17 @@ FORMAT_VERSION = 1
 FILE = "manifest.json"
 SCHEMA = "manifest-1"
 
-# How many statements a finding names; it counts the others.
-SHOWN = 10
-
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
     """The text of ``manifest.json``."""
     text = json.dumps(manifest, indent=1, ensure_ascii=False)
     # lone surrogates: bytes in a statement that are not UTF-8 (PyMySQL's binary literals)
     return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+def now() -> str:
+    """The time of writing, for a file of a bundle."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
@@ -187,7 +189,7 @@ def make_manifest(
         "complete": True,
         "problems": list(problems),
         "unfinished": [],
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "versions": {
             "dj-sqlspy": __version__,
             "python": platform.python_version(),

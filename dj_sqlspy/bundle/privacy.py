@@ -10,17 +10,16 @@ bundle for the report, but no values.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pymysql.cursors import SSCursor
 
-from .. import atomic, servers
-from ..display import one_line
+from .. import atomic
+from ..display import numbers_text, one_line
 from ..dump.exclude import contents
 from ..dump.pseudonyms import Hashed, read_secret, with_pseudonyms
 from ..errors import BundleError
@@ -29,8 +28,9 @@ from ..rules import LEFT_OUT
 from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
-from .folder import DUMP_FILE, FILES, BundleFolder
-from .manifest import FILE, SHOWN, schemas_of
+from .folder import FILES, BundleFolder, server_for
+from .guide import DUMP_FILE
+from .manifest import FILE, now, schemas_of
 from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
@@ -141,29 +141,9 @@ class Inspection:
 
 
 def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | None = None) -> Inspection:
-    """Load a bundle into a private server and look at its texts.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        A bundle with its dump.
-    progress : callable, optional
-        Called with the number of columns done, and the total.
-
-    Raises
-    ------
-    BundleError
-        If there is no dump, or it does not load.
-    ServerError
-        If there is no program for a private server.
-    """
+    """Load a bundle into a private server and look at its texts (`Bundle.inspect`)."""
     manifest = bundle.manifest
-    flavor = manifest["server"]["flavor"]
-    flavor = flavor if servers.find_server(flavor) else None
-    with (
-        servers.private_server(flavor) as private,
-        contextlib.closing(private.limited_to(schemas_of(manifest)).connect()) as connection,
-    ):
+    with server_for(manifest) as private, contextlib.closing(private.connect()) as connection:
         bundle.load(connection, private.datadir)
         with counting("columns looked at", progress) as told:
             found = inspect_tables(connection, manifest, told)
@@ -216,7 +196,7 @@ def record(bundle: BundleFolder, found: Inspection) -> None:
         If the folder cannot be written to.
     """
     about = {
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "columns": found.columns,
         "findings": [
             {"where": one.where, "what": one.what, "values": one.values, "rows": one.rows}
@@ -269,8 +249,14 @@ def _column(where: str, name: str, values: Sequence[tuple[str, int]]) -> Iterato
 
 
 def _finding(where: str, what: str, values: Sequence[tuple[str, int]]) -> Finding:
-    examples = tuple(_short(text) for text, _ in values[:EXAMPLES])
-    return Finding(where, what, len(values), sum(count for _, count in values), examples)
+    found = _in_text(where, what, [text for text, _ in values])
+    return replace(found, rows=sum(count for _, count in values))
+
+
+def _in_text(where: str, what: str, values: Sequence[str]) -> Finding:
+    """A finding in a file or a definition, which has no rows."""
+    examples = tuple(one_line(text, EXAMPLE_LENGTH) for text in values[:EXAMPLES])
+    return Finding(where, what, len(values), None, examples)
 
 
 def _files(bundle: BundleFolder) -> Iterator[Finding]:
@@ -292,7 +278,7 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
     paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
     if paths:
         where = "manifest.json: files"
-        yield Finding(where, "path", len(set(paths)), None, tuple(map(_short, paths[:EXAMPLES])))
+        yield _in_text(where, "path", list(dict.fromkeys(paths)))
         yield from _texts(where, paths)  # such as the name of a host in a path
 
 
@@ -311,7 +297,7 @@ def _texts(
             for match in pattern.finditer(text):
                 found.setdefault(what, {})[match[0].strip(" \"'=(,;")] = None
     for what, values in found.items():
-        yield Finding(where, what, len(values), None, tuple(map(_short, list(values)[:EXAMPLES])))
+        yield _in_text(where, what, list(values))
 
 
 def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -319,7 +305,7 @@ def _structure(connection: Any, manifest: Mapping[str, Any]) -> Iterator[Finding
     views = {view["name"] for view in manifest["views"]} | set(manifest["views_left_out"])
     tables = [table["name"] for table in manifest["tables"] if table["name"] not in views]
     for where, what, values in backend_of(connection).structure_texts(connection, tables):
-        yield Finding(where, what, len(values), None, tuple(map(_short, values[:EXAMPLES])))
+        yield _in_text(where, what, values)
 
 
 def _pseudonyms(bundle: BundleFolder, connection: Any) -> Iterator[Finding]:
@@ -396,9 +382,8 @@ def _statements(manifest: Mapping[str, Any], backend: Backend) -> Iterator[Findi
                 numbers.append(one["number"])
                 every.update(dict.fromkeys(values))
     for what, (numbers, every) in found.items():
-        shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
-        where = f"manifest.json: statement{'' if len(numbers) == 1 else 's'} {shown}"
-        yield Finding(where, what, len(every), None, tuple(map(_short, list(every)[:EXAMPLES])))
+        where = f"manifest.json: statement{'' if len(numbers) == 1 else 's'} {numbers_text(numbers)}"
+        yield _in_text(where, what, list(every))
 
 
 def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -407,7 +392,3 @@ def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
     if more:
         examples = tuple(f"{table['name']}: {table['total_rows']:,}" for table in more[:EXAMPLES])
         yield Finding("manifest.json: tables", "rows at the lab", len(more), None, examples)
-
-
-def _short(text: str) -> str:
-    return one_line(text, EXAMPLE_LENGTH)

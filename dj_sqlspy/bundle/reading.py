@@ -8,6 +8,7 @@ does not check the meaning of values.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import stat
@@ -45,6 +46,15 @@ def read_bytes(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise BundleError(f"Reading {path}: {error}. Get the bundle again.") from error
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, which may be large."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def require_regular(paths: Iterable[Path]) -> None:

@@ -66,6 +66,15 @@ MARKS = {
     "variable": "asks for a variable of the server",
 }
 
+# What a reader must know of statements with other marks.
+NOTES = {
+    EXCLUDED: "It reads a column whose contents are not here, and stands here without its values.",
+    WITHHELD: "It stands here without its values, which can tell of what was left out.",
+    PSEUDONYM: "It depends on values that have pseudonyms here, so it cannot be compared.",
+    ROUTINE: "It calls a stored function that is not here, so it cannot be replayed.",
+    SKIPPED: "The lab left it out: what it read is not here.",
+}
+
 Entry = Mapping[str, Any]
 
 
@@ -296,16 +305,7 @@ def _is_odd(statement: Entry, states: Mapping[int, Entry]) -> bool:
 def _notes(members: Sequence[Entry], states: Mapping[int, Entry]) -> list[str]:
     first = members[0]
     notes = [f"not analysed: {first['fallback']}"] if first["fallback"] else []
-    if EXCLUDED in first["marks"]:
-        notes.append("It reads a column whose contents are not here, and stands here without its values.")
-    if WITHHELD in first["marks"]:
-        notes.append("It stands here without its values, which can tell of what was left out.")
-    if PSEUDONYM in first["marks"]:
-        notes.append("It depends on values that have pseudonyms here, so it cannot be compared.")
-    if ROUTINE in first["marks"]:
-        notes.append("It calls a stored function that is not here, so it cannot be replayed.")
-    if SKIPPED in first["marks"]:
-        notes.append("The lab left it out: what it read is not here.")
+    notes += [note for mark, note in NOTES.items() if mark in first["marks"]]
     if NOT_SENT in first["marks"]:
         notes.append(f"It is not sent to a server again, so it is not replayed: {first['unsent']}.")
     for one in members:

@@ -21,27 +21,9 @@ class Bound:
 
 @dataclass(frozen=True)
 class Options:
-    """The choices for a slice.
+    """The choices for a slice. `Paper.slice` says what each is, and `dj_sqlspy.slice` what ``down`` is.
 
-    Attributes
-    ----------
-    parts : {"all", "referenced"}
-        Whether a master brings all of its parts.
-    strict : bool
-        Raise if a statement cannot be analysed, instead of exporting its whole tables.
-    closed : bool
-        False leaves out the cascade, so that the slice has only rows that statements read.
-    down : bool
-        Also take all rows that refer to rows that were read, and so on.
-    virtual : tuple of ForeignKey
-        References that the database does not declare.
-    only : tuple of Bound
-        Bounds of the slice. Rows of a bounded table that no bound names, and all their descendants, are left out, and
-        so is everything that only they need.
-    skip_statements : sequence of int
-        Numbers of statements to leave out.
-    guard : tuple of Bound
-        Raise if the slice has rows outside of these bounds.
+    ``closed`` False leaves out the cascade, so that the slice has only rows that statements read.
     """
 
     parts: str = "all"

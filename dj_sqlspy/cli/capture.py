@@ -98,9 +98,10 @@ def _share(options: argparse.Namespace) -> None:
 
 
 def _recover(options: argparse.Namespace) -> None:
+    from ..display import time_text
     from ..journal.runs import newest_run
     from ..journal.upkeep import recover, runs_of
-    from .terminal import print_table, time_text
+    from .terminal import print_table
 
     if options.run is not None:
         recover(options.paper, options.analysis, options.run, options.home)

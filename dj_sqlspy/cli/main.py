@@ -307,8 +307,7 @@ def _papers(options: argparse.Namespace) -> None:
 
 
 def _summary(paper: Any) -> tuple[str | int, ...]:
-    from ..display import size_text
-    from .terminal import time_text
+    from ..display import size_text, time_text
 
     analyses = paper.analyses
     starts = [analysis.started for analysis in analyses if analysis.started]
@@ -332,8 +331,8 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _print_paper(paper: Any, with_statements: bool) -> None:
-    from ..display import size_text
-    from .terminal import print_table, time_text
+    from ..display import size_text, time_text
+    from .terminal import print_table
 
     paper.require_any()
     tables = paper.tables

@@ -341,8 +341,8 @@ def _files(options: argparse.Namespace) -> int:
         return 0
     _show_files(files, options.all)
     if options.copy:
-        with _progress("copying", "bytes") as (count, limit):
-            limit(total(file for file in files if file.state in ("ok", "changed")))
+        size = total(file for file in files if file.state in ("ok", "changed"))
+        with _progress("copying", size) as count:
             copied = copy_files(files, Path(options.copy), stores, link=not options.no_link, progress=count)
         print(visible(str(copied)))
         return 0 if copied.complete else 1
@@ -387,22 +387,14 @@ def _show_files(files: list[File], all_of_them: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress(text: str, unit: str) -> Iterator[tuple[Callable[[int], Any], Callable[[int], Any]]]:
-    """A progress bar on the standard error if that is a terminal. Yields functions that advance it and set its end."""
+def _progress(text: str, size: int) -> Iterator[Callable[[int], Any]]:
+    """A bar for bytes on the standard error if that is a terminal. Yields a function that advances it."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    bar = Progress(
-        "{task.description}",
-        BarColumn(),
-        amount,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
-        task = bar.add_task(text, total=None)
-        yield (lambda count: bar.advance(task, count)), (lambda limit: bar.update(task, total=limit))
+    shown = sys.stderr.isatty()
+    with Progress("{task.description}", *columns, console=console, transient=True, disable=not shown) as bar:
+        task = bar.add_task(text, total=size)
+        yield lambda count: bar.advance(task, count)

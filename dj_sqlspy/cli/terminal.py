@@ -10,7 +10,6 @@ import argparse
 import getpass
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 import datajoint
@@ -131,11 +130,6 @@ def _lines(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
             " " * (width - cell_len(text)) + text if place in right else set_cell_size(text, width)
             for text, width, place in cells
         )
-
-
-def time_text(when: datetime | None) -> str:
-    """A time in the local time zone."""
-    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _narrowed(columns: Sequence[Sequence[str]], right: Sequence[int], room: int) -> list[int]:

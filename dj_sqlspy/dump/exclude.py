@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..cascade.leaves import StatementReport
+from ..display import count, numbers_text
 from ..errors import LineageError, SliceError
 from ..external.file import File
 from ..lineage import analyse
@@ -418,13 +419,13 @@ def words(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     lines = []
     for one in excluded:
-        read = f"read by {_counted(one['statements'])}" if one["statements"] else "read by no statement"
+        read = f"read by {counted(one['statements'])}" if one["statements"] else "read by no statement"
         if held := one["held"]:
-            read += f", and {_counted(held)} hold{'s' if len(held) == 1 else ''} a value of it"
+            read += f", and {counted(held)} hold{'s' if len(held) == 1 else ''} a value of it"
         lines.append(f"{one['table']}.{quoted(one['column'], '`')}: {one['value']}; {read}")
     return lines
 
 
-def _counted(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:12])) + (", …" if len(numbers) > 12 else "")
-    return f"{len(numbers):,} statement{'' if len(numbers) == 1 else 's'} ({shown})"
+def counted(numbers: Sequence[int]) -> str:
+    """How many statements, and the numbers of the first."""
+    return f"{count(len(numbers), 'statement')} ({numbers_text(numbers, 12)})"

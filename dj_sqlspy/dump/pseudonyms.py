@@ -29,7 +29,16 @@ from ..servers.source import View
 from ..servers.tables import Table
 from ..shapes import lift
 from ..slices import Slice
-from .exclude import Excluded, find_columns, generated_from, may_read, query_of, with_words, without_values
+from .exclude import (
+    Excluded,
+    counted,
+    find_columns,
+    generated_from,
+    may_read,
+    query_of,
+    with_words,
+    without_values,
+)
 
 SECRET = "DJ_SQLSPY_SECRET"
 SECRET_FILE = "DJ_SQLSPY_SECRET_FILE"
@@ -361,11 +370,9 @@ def words_of(manifest: Mapping[str, Any]) -> list[str]:
         for one in found["columns"]
     ]
     if numbers := found["statements"]:
-        one = len(numbers) == 1
-        shown = ", ".join(map(str, numbers[:12])) + (", …" if len(numbers) > 12 else "")
         lines.append(
-            f"{len(numbers):,} statement{'' if one else 's'} ({shown}) depend{'s' if one else ''} on the values or"
-            " their order, and cannot be compared"
+            f"{counted(numbers)} depend{'s' if len(numbers) == 1 else ''} on the values or their order, and cannot be"
+            " compared"
         )
     if numbers := found["shown"]:
         lines.append(

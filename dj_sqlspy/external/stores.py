@@ -47,7 +47,6 @@ class Store(ABC):
     def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
         self.name = name
         self.spec = spec
-        self.protocol = str(spec["protocol"]).lower()
 
     @abstractmethod
     def stat(self, path: str) -> Stat | None:

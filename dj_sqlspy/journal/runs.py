@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from markupsafe import Markup
 
-from ..display import count
+from ..display import count, time_text
 from ..gc_pause import gc_paused
 from .places import CHOSEN, INCOMPLETE, SUFFIX, run_folders, run_order
 from .reading import JournalFile, Record, read_file
@@ -119,7 +119,7 @@ class Analysis:
         return Markup("<div><b>{}</b>: {}</div>").format(self.name, ", ".join(self._about()))
 
     def _about(self) -> list[str]:
-        started = [] if self.started is None else [f"started {self.started.astimezone():%Y-%m-%d %H:%M}"]
+        started = [] if self.started is None else [f"started {time_text(self.started)}"]
         record = "complete" if self.complete else "INCOMPLETE"
         return [self.state, count(self.statements, "statement"), *started, record]
 

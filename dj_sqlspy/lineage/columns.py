@@ -8,7 +8,7 @@ tells something of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sqlglot import exp
@@ -21,8 +21,9 @@ from .tree import (
     Opaque,
     Query,
     Source,
-    children,
+    all_sources,
     expressions_of,
+    queries,
     query_of,
     sources,
 )
@@ -110,25 +111,15 @@ def columns_beside_values(query: Query) -> set[tuple[str, str]]:
     >>> sorted(columns_beside_values(tree("SELECT 1 FROM (SELECT x AS y FROM a) AS d WHERE y LIKE 'A%'")))
     [('`s`.`a`', 'x')]
     """
-    aliases: dict[str, Source] = {}
+    aliases = {source.alias: source for source in all_sources(query)}
     found: set[tuple[str, str]] = set()
-    for one in _queries(query):
-        if isinstance(one, Block):
-            aliases.update({source.alias: source for source in sources(one.tree)})
-    for one in _queries(query):
+    for one in queries(query):
         for expression in expressions_of(one):
             for part in _parts(expression):
                 columns, values = _inside(part, aliases)
                 if values:
                     found |= columns
     return found
-
-
-def _queries(query: Query) -> Iterator[Query]:
-    """A query and all queries inside of it."""
-    yield query
-    for child in children(query):
-        yield from _queries(child)
 
 
 def literals_in(query: Query) -> set[str]:
@@ -140,7 +131,7 @@ def literals_in(query: Query) -> set[str]:
     """
     return {
         str(node.this)
-        for one in _queries(query)
+        for one in queries(query)
         for expression in expressions_of(one)
         for node in expression.find_all(exp.Literal, exp.National)
     }

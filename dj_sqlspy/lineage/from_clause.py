@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import JOIN_WORDS, Exact, Expr, Unsupported, is_row, parse
+from ..servers.mysql.syntax import JOIN_WORDS, Exact, Expr, Unsupported, identifier, is_row, parse
 from ..servers.tables import Table
 from .expressions import expression
 from .rewrite import cross
@@ -70,7 +70,7 @@ def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
     before = list(scope.star)
     right = _source(node.this, place)
     after = scope.star[len(before) :]
-    using = [identifier.name for identifier in node.args.get("using") or ()]
+    using = [each.name for each in node.args.get("using") or ()]
     if method == "NATURAL":
         theirs = {visible.name.lower() for visible in after if not visible.hidden}
         using = [v.name for v in before if v.name.lower() in theirs and not v.hidden]
@@ -174,7 +174,7 @@ def _values(node: exp.Values, named: Expr, place: Place) -> Tree:
     for row in rows:
         items = zip(names, row, strict=True)
         select = exp.Select(
-            expressions=[exp.Alias(this=value.copy(), alias=_quoted(name)) for name, value in items]
+            expressions=[exp.Alias(this=value.copy(), alias=identifier(name)) for name, value in items]
         )
         union = select if union is None else exp.Union(this=union, expression=select, distinct=False)
     assert union is not None
@@ -280,7 +280,7 @@ def _recursive(cte: Cte, shown: str, place: Place) -> Opaque:
         definition, tables = _definition(each, place)
         definitions.append(definition)
         whole += tables
-    text = exp.select("*").from_(exp.Table(this=_quoted(cte.name)))
+    text = exp.select("*").from_(exp.Table(this=identifier(cte.name)))
     text.set("with_", exp.With(expressions=definitions, recursive=True))
     alias = place.alias()
     place.scope.show(shown, alias, names)
@@ -302,8 +302,8 @@ def _definition(cte: Cte, place: Place) -> tuple[exp.CTE, list[Base]]:
             if not table.db:
                 read = place.catalog.find(None, table.name, place.default_schema)
                 assert read is not None
-                table.set("db", _quoted(read.schema))
-    alias = exp.TableAlias(this=_quoted(cte.name), columns=[_quoted(name) for name in cte.columns])
+                table.set("db", identifier(read.schema))
+    alias = exp.TableAlias(this=identifier(cte.name), columns=[identifier(name) for name in cte.columns])
     return exp.CTE(this=body, alias=alias), whole
 
 
@@ -362,7 +362,3 @@ def _given_names(node: Expr) -> list[str]:
     """The column names in an alias."""
     alias = node.args.get("alias")
     return [] if alias is None else [c.name for c in alias.args.get("columns") or ()]
-
-
-def _quoted(name: str) -> exp.Identifier:
-    return exp.Identifier(this=name, quoted=True)

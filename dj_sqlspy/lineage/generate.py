@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from ..servers.mysql.lists import balanced
-from ..servers.mysql.syntax import Exact, Expr
+from ..servers.mysql.syntax import Exact, Expr, identifier
 from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of
 
 
@@ -60,7 +60,8 @@ def _branch(query: Query, around: Union, first: bool = False) -> Expr:
 def _select(block: Block) -> Expr:
     select = exp.Select(
         expressions=[
-            exp.Alias(this=_expression(output.expr), alias=_name(output.name)) for output in block.outputs
+            exp.Alias(this=_expression(output.expr), alias=identifier(output.name))
+            for output in block.outputs
         ]
     )
     if block.distinct:
@@ -109,11 +110,11 @@ def _from(tree: Tree) -> tuple[Expr, list[Expr]]:
 
 
 def _source(source: Source) -> Expr:
-    alias = exp.TableAlias(this=_name(source.alias))
+    alias = exp.TableAlias(this=identifier(source.alias))
     if isinstance(source, Base) and source.rows is not None:
         return exp.Table(this=exp.Var(this=source.rows), alias=alias)
     if isinstance(source, Base):
-        return exp.Table(this=_name(source.table.name), db=_name(source.table.schema), alias=alias)
+        return exp.Table(this=identifier(source.table.name), db=identifier(source.table.schema), alias=alias)
     if isinstance(source, Derived):
         query = _query(source.query)
         if source.lateral:
@@ -141,7 +142,3 @@ def _expression(node: Expr) -> Expr:
 
 def _and(conditions: Sequence[Expr]) -> Expr:
     return balanced(exp.And, [exp.Paren(this=_expression(condition)) for condition in conditions])
-
-
-def _name(text: str) -> exp.Identifier:
-    return exp.Identifier(this=text, quoted=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Exact, Expr
+from ..servers.mysql.syntax import Exact, Expr, identifier
 from .rewrite import map_block, substitute
 from .tree import Base, Join, Opaque, Query, Tree, Union, has_subquery
 
@@ -60,7 +60,7 @@ def _recursive(tree: Opaque, hidden: Expr, rows: Mapping[str, str]) -> Opaque:
     for table in list(text.find_all(exp.Table)):
         sql = named.get((table.db, table.name))
         if sql is not None:
-            alias = exp.TableAlias(this=exp.Identifier(this=table.alias or table.name, quoted=True))
+            alias = exp.TableAlias(this=identifier(table.alias or table.name))
             table.replace(exp.Table(this=exp.Var(this=sql), alias=alias, joins=table.args.get("joins")))
     return replace(
         tree, node=exp.Table(this=exp.Var(this=f"({text.sql(dialect=Exact, comments=False)})")), hidden=text

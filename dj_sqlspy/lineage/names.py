@@ -14,7 +14,7 @@ from sqlglot import exp
 from ..errors import LineageError
 from ..servers.catalog import Catalog
 from ..servers.mysql.gate import query_of
-from ..servers.mysql.syntax import Expr, Unsupported, parse, table_names, tokens_of
+from ..servers.mysql.syntax import Expr, Unsupported, identifier, parse, table_names, tokens_of
 from ..servers.tables import Table
 
 Name = tuple[str | None, str]  # schema, if the statement names one, and table
@@ -46,7 +46,7 @@ def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> l
         raise LineageError(f"no table can be told from it: {error}") from error
 
 
-def names_or_guesses(sql: str, modes: Collection[str] = ()) -> tuple[list[Name], bool]:
+def names_or_guesses(sql: str) -> tuple[list[Name], bool]:
     """The names of `named_tables`, and whether they are guessed because the statement cannot be parsed.
 
     Raises
@@ -55,9 +55,9 @@ def names_or_guesses(sql: str, modes: Collection[str] = ()) -> tuple[list[Name],
         If not even its tokens can be read.
     """
     try:
-        return named_tables(sql, guess=False, modes=modes), False
+        return named_tables(sql, guess=False), False
     except LineageError:
-        return named_tables(sql, modes=modes), True
+        return named_tables(sql), True
 
 
 def _names_by_tokens(sql: str, modes: Collection[str]) -> list[Name]:
@@ -98,7 +98,7 @@ class Named(NamedTuple):
 
 
 def through_views(
-    names: Iterable[Name], catalog: Catalog, default_schema: str | None = None, partial: bool = False
+    names: Iterable[Name], catalog: Catalog, default_schema: str | None = None
 ) -> Iterator[Named]:
     """All tables and views that are named, also by views. A view comes once, after what it names.
 
@@ -108,20 +108,15 @@ def through_views(
     catalog : Catalog
     default_schema : str, optional
         Schema of names without one. Within a view it is the view's own.
-    partial : bool
-        Leave out what a view names if that is unknown.
 
     >>> from dj_sqlspy.lineage.example import CATALOG
     >>> [(found.name, found.view and found.view.name) for found in through_views([("s", "big")], CATALOG)]
     [('a', 'big'), ('big', None)]
-    >>> hidden = Catalog({"`s`.`v`": Table("s", "v", (), (), view_sql="")}, ())
-    >>> [found.name for found in through_views([("s", "v")], hidden, partial=True)]
-    ['v']
 
     Raises
     ------
     LineageError
-        If it is unknown what a view names, unless ``partial``.
+        If it is unknown what a view names.
     """
     seen: set[str] = set()
 
@@ -134,20 +129,11 @@ def through_views(
                 if table.full_name in seen:
                     continue
                 seen.add(table.full_name)
-                yield from walk(*_names_in(table, partial))
+                inner, guesses = names_or_guesses(table.view_sql or "")
+                yield from walk(inner, table.schema, table, guesses)
             yield Named(schema, name, table, view, guessed)
 
     return walk(names, default_schema, None, False)
-
-
-def _names_in(view: Table, partial: bool) -> tuple[list[Name], str, Table, bool]:
-    try:
-        names, guessed = names_or_guesses(view.view_sql or "")
-    except LineageError:
-        if not partial:
-            raise
-        names, guessed = [], True
-    return names, view.schema, view, guessed
 
 
 def qualify(select: Expr, schema: str | None) -> bool:
@@ -158,6 +144,6 @@ def qualify(select: Expr, schema: str | None) -> bool:
     for table in list(select.find_all(exp.Table)):
         if isinstance(table.this, exp.Identifier) and not table.db and table.name in names:
             if not table.alias:
-                table.set("alias", exp.TableAlias(this=exp.Identifier(this=table.name, quoted=True)))
-            table.set("db", exp.Identifier(this=schema, quoted=True))
+                table.set("alias", exp.TableAlias(this=identifier(table.name)))
+            table.set("db", identifier(schema))
     return bool(names)

@@ -19,10 +19,9 @@ from .tree import (
     Derived,
     Join,
     Query,
-    Source,
     Tree,
     Union,
-    children,
+    all_sources,
     expressions_of,
     is_not_false,
     is_not_true,
@@ -30,6 +29,7 @@ from .tree import (
     joins,
     occurrences,
     outer_references,
+    queries,
     query_of,
     sources,
 )
@@ -267,9 +267,12 @@ def whole_tables(query: Query) -> Iterator[Table]:
     ['a']
     """
     found = [base for base in occurrences(query) if base.whole]
-    by_alias = {source.alias: source for each in _all(query) for source in _sources(each)}
+    by_alias = {source.alias: source for source in all_sources(query)}
     matches = (
-        match for each in _all(query) for e in expressions_of(each) for match in e.find_all(exp.MatchAgainst)
+        match
+        for each in queries(query)
+        for e in expressions_of(each)
+        for match in e.find_all(exp.MatchAgainst)
     )
     for alias in {column.table for match in matches for column in match.find_all(exp.Column)}:
         source = by_alias.get(alias)
@@ -278,17 +281,6 @@ def whole_tables(query: Query) -> Iterator[Table]:
         elif isinstance(source, Derived):
             found += occurrences(source.query)
     yield from {base.table.full_name: base.table for base in found}.values()
-
-
-def _all(query: Query) -> Iterator[Query]:
-    """A query and all queries inside of it."""
-    yield query
-    for child in children(query):
-        yield from _all(child)
-
-
-def _sources(query: Query) -> Iterator[Source]:
-    return sources(query.tree) if isinstance(query, Block) else iter(())
 
 
 def rowless(tree: Tree | None) -> bool:

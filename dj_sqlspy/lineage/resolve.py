@@ -16,7 +16,7 @@ from typing import Any
 from sqlglot import exp
 
 from ..servers.catalog import Catalog
-from ..servers.mysql.syntax import Exact, Expr, Unsupported
+from ..servers.mysql.syntax import Exact, Expr, Unsupported, identifier
 from .expressions import expression
 from .from_clause import derived, from_clause, values
 from .rewrite import with_new_aliases
@@ -126,7 +126,7 @@ def _ordered(query: Query, node: Expr, place: Place) -> Query:
     # it cannot become a derived table
     if isinstance(query, Block):
         return _with_order(query, node, place)
-    names = tuple(Output(x, exp.Column(this=exp.to_identifier(x, quoted=True))) for x in query.names)
+    names = tuple(Output(x, exp.Column(this=identifier(x))) for x in query.names)
     ordered = _with_order(Block(names), node, place)
     return replace(query, order=ordered.order, limit=ordered.limit, offset=ordered.offset)
 

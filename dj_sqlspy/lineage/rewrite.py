@@ -11,7 +11,7 @@ from typing import overload
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr
+from ..servers.mysql.syntax import Expr, identifier
 from .tree import (
     Block,
     Derived,
@@ -98,7 +98,7 @@ def _with_aliases(expression: Expr, names: dict[str, str]) -> Expr:
         if node.table not in names:
             return None
         renamed = node.copy()
-        renamed.set("table", exp.Identifier(this=names[node.table], quoted=True))
+        renamed.set("table", identifier(names[node.table]))
         return renamed
 
     def inside(query: Query) -> Query:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr
+from ..servers.mysql.syntax import Expr, identifier
 from .order import changes, closure, column_id, column_ids
 from .predicates import components, is_monotone, is_semijoin, predicates
 from .rewrite import map_block, map_query, put, substitute, with_names
@@ -228,7 +228,7 @@ def _of(base: Base, inner: Tree | None) -> Callable[[Expr], Expr]:
         if node.table != inner.alias:
             return None
         renamed = node.copy()
-        renamed.set("table", exp.Identifier(this=base.alias, quoted=True))
+        renamed.set("table", identifier(base.alias))
         return renamed
 
     def inside(query: Query) -> Query:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeGuard
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr
+from ..servers.mysql.syntax import Expr, identifier
 from ..servers.tables import Table
 
 
@@ -166,9 +166,7 @@ Query: TypeAlias = "Block | Union"
 
 def column(alias: str, name: str) -> exp.Column:
     """``alias.name``, quoted."""
-    return exp.Column(
-        this=exp.Identifier(this=name, quoted=True), table=exp.Identifier(this=alias, quoted=True)
-    )
+    return exp.Column(this=identifier(name), table=identifier(alias))
 
 
 def subquery(query: Query) -> exp.Placeholder:
@@ -213,7 +211,7 @@ def conjuncts(condition: Expr | None) -> tuple[Expr, ...]:
 # ---------------------------------------------------------------- walking
 
 
-def sources(tree: Tree | None) -> Iterator[Base | Derived | Opaque]:
+def sources(tree: Tree | None) -> Iterator[Source]:
     """The sources of a join tree, left to right."""
     if isinstance(tree, Join):
         yield from sources(tree.left)
@@ -274,16 +272,27 @@ def children(query: _Query) -> Iterator[Query]:
         yield from subqueries(expression)
 
 
+def queries(query: Query) -> Iterator[Query]:
+    """A query and all queries inside of it."""
+    yield query
+    for child in children(query):
+        yield from queries(child)
+
+
+def all_sources(query: Query) -> Iterator[Source]:
+    """Every source anywhere in a query."""
+    for each in queries(query):
+        if isinstance(each, Block):
+            yield from sources(each.tree)
+
+
 def occurrences(query: Query) -> Iterator[Base]:
     """Every base-table occurrence anywhere in a query."""
-    if isinstance(query, Block):
-        for source in sources(query.tree):
-            if isinstance(source, Base):
-                yield source
-            elif isinstance(source, Opaque):
-                yield from source.whole
-    for child in children(query):
-        yield from occurrences(child)
+    for source in all_sources(query):
+        if isinstance(source, Base):
+            yield source
+        elif isinstance(source, Opaque):
+            yield from source.whole
 
 
 def tree_aliases(tree: Tree | None) -> frozenset[str]:

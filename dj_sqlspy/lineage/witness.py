@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr
+from ..servers.mysql.syntax import Expr, identifier
 from ..servers.session import PLAIN, Session
 from .combinations import Combinations
 from .derivation import Input, fresh
@@ -30,7 +30,7 @@ def with_keys(sql: str, condition: str) -> str:
 
 def keys_here() -> Expr:
     """`KEYS` as a condition in a tree."""
-    return exp.Column(this=exp.Identifier(this=KEYS, quoted=True))
+    return exp.Column(this=identifier(KEYS))
 
 
 @dataclass(frozen=True)

@@ -143,34 +143,9 @@ class Bundle(BundleFolder):
 
 @dataclass(frozen=True)
 class Writing:
-    """The choices for writing a bundle.
+    """The choices for writing a bundle. `Paper.write` says what each is.
 
-    Attributes
-    ----------
-    accept_drift : bool
-        Write even if results of statements have changed since they were captured.
-    allow_incomplete : bool
-        Write even if the capture missed statements.
-    allow_unfinished : bool
-        Write even if an analysis failed, was interrupted, or is still running.
-    about : path or mapping, optional
-        The lab's description of the paper: title, authors, license and others (see `about`).
-    exclude : sequence of str, optional
-        Columns whose contents are left out, as ```schema`.`table`.column`` (see `exclude`).
-    replace : mapping, optional
-        By such a name, the value that stands in the place of the contents of a column.
-    pseudonym : sequence of str
-        Columns whose values are replaced by keyed hashes, in all columns that refer to each other (see `pseudonyms`).
-    with_code : bool
-        Copy the scripts and notebooks of the analyses (see `bundle.code`); it needs a paper.
-    code : sequence of path
-        Further scripts and notebooks to copy.
-    scratch : str, optional
-        A schema of the source for tables of keys (see `keytables`). Default: ``dj.config["sqlspy.scratch"]``, none.
-    leave_out : collection of str, optional
-        What to leave out of the bundle (`rules.LEAVE_OUT`).
-    mode : int
-        Permissions of the folder (`rules.MODES`). Its files have the same, and only scripts can be run.
+    ``with_code`` needs a paper.
 
     Raises
     ------

@@ -17,11 +17,12 @@ import datajoint
 
 from .. import settings
 from ..bundle.code import Code, code_of
-from ..display import count
+from ..display import count, time_text
 from ..errors import JournalError
 from ..journal import Statement, encode_name, failures, folders, run_folders
 from ..journal.runs import Analysis, Run, combine, ended_before, newest_run, read_run
 from ..names import listed
+from ..shapes import Lifter, with_zeros
 from ..spy import reads
 from . import sharedlog
 
@@ -30,18 +31,7 @@ HOW = {"failed": "failed", "interrupted": "was interrupted", "open": "is still r
 
 
 class Captured:
-    """The newest run of each analysis of a paper.
-
-    Parameters
-    ----------
-    name : str
-    home : path, optional
-        Where journals live; default `settings.home`.
-    connection : datajoint.Connection, optional
-        Connection to the server that the analyses read; default ``dj.conn()``.
-    analyses : str or iterable of str, optional
-        Only these analyses; default: all.
-    """
+    """The newest run of each analysis of a paper. The parameters are those of `Paper`."""
 
     def __init__(
         self,
@@ -140,13 +130,14 @@ class Captured:
     @property
     def tables(self) -> dict[str, set[tuple[str, str]]]:
         """For each analysis, schema and name of the tables in the texts of its statements."""
+        lifter = Lifter()  # so that the statements of a loop are one text
         return {
             run.analysis: {
                 table
                 for file in run.files
                 for record in file.records()
                 if record.kind != "metadata"
-                for table in reads.tables(record.sql, record.database)
+                for table in reads.tables(with_zeros(lifter.lift(record.sql)[0]), record.database)
             }
             for run in self.runs
         }
@@ -234,9 +225,7 @@ class Captured:
         """
         lines = []
         for analysis in self.unfinished:
-            since = (
-                "" if analysis.started is None else f" since {analysis.started.astimezone():%Y-%m-%d %H:%M}"
-            )
+            since = "" if analysis.started is None else f" since {time_text(analysis.started)}"
             lines.append(
                 f"    {analysis.name} {HOW[analysis.state]}: {count(analysis.statements, 'statement')}{since}"
             )

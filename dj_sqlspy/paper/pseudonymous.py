@@ -16,20 +16,19 @@ import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from .. import atomic, servers
 from ..bundle import texts
-from ..bundle.folder import DIGESTS_FILE, DUMP_FILE, BundleFolder
-from ..bundle.manifest import manifest_text, schemas_of
+from ..bundle.folder import BundleFolder, server_for
+from ..bundle.manifest import manifest_text
 from ..dump import pseudonyms
 from ..dump.exclude import Excluded, without_values
 from ..dump.pseudonyms import Family, Readings, Values
 from ..errors import BundleError, SliceError
 from ..replay.digests import file_digest, measure_statements, measure_tables, read_catalog, write_digests
 from ..replay.statements import check_keys
-from ..replay.verify import server_options, tables_on_source
+from ..replay.verify import tables_on_source
 from ..servers import NAMES, Server, backend_of
 from ..servers.snapshot import Refused
 from ..servers.source import Rows, Source
@@ -127,9 +126,8 @@ def published(
     backend = backend_of(connection)
     pseudonyms.note(manifest, want.families, want.read, backend)
     with contextlib.ExitStack() as stack:
-        private = stack.enter_context(servers.private_server(flavor, options=server_options(true)))
+        private = stack.enter_context(server_for(true))
         place = private.datadir.parent  # goes with the server, also if this process is killed
-        private = private.limited_to(schemas_of(true))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         options = stack.enter_context(backend.client_options(loaded))
         atomic.write_folder(place / "true", contents)
@@ -144,7 +142,9 @@ def published(
         atomic.write_folder(place / "published", files, mode)
         folder = BundleFolder(place / "published")
         folder.dump(options)
-        _write_digests(folder, loaded, session, private)
+        with backend.as_sent(loaded):
+            read = read_catalog(loaded, manifest)
+            write_digests(folder, file_digest(folder.dump_file), private, loaded, read, session)
         (folder.path / "dump.sh").unlink()
         texts.refresh(folder.path, manifest)
         return {
@@ -330,15 +330,3 @@ def _note_places(manifest: dict[str, Any], found: Values, files: Mapping[str, st
             place["where"],
             place["values"],
         )
-
-
-def _write_digests(folder: BundleFolder, loaded: Any, session: Mapping[str, str], private: Server) -> Path:
-    """Write ``digests.json`` for the dump."""
-    backend, manifest = backend_of(loaded), folder.manifest
-    with backend.as_sent(loaded):
-        tables = measure_tables(loaded, read_catalog(loaded, manifest), manifest, None)
-        backend.set_session(loaded, session)
-        statements = [one for one in measure_statements(loaded, manifest, None) if "error" not in one]
-    about = {"flavor": private.flavor, "version": private.version}
-    write_digests(folder.path, file_digest(folder.path / DUMP_FILE), about, session, tables, statements)
-    return folder.path / DIGESTS_FILE

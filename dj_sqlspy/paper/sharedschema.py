@@ -53,24 +53,9 @@ class NoMethods:
 def declare(
     connection: Any, schema: str, selection: type = NoMethods, export: type = NoMethods
 ) -> SimpleNamespace:
-    """The tables of the shared log; missing ones are declared.
+    """The tables of the shared log; missing ones are declared (`shared_tables.tables`).
 
-    Parameters
-    ----------
-    connection : datajoint.Connection
-    schema : str
-    selection, export : type
-        Base classes with the methods of `ExportSelection` and `Export`.
-
-    Returns
-    -------
-    SimpleNamespace
-        With ``ExportSelection`` and ``Export``.
-
-    Raises
-    ------
-    SpyError
-        If the account may not declare tables.
+    ``selection`` and ``export`` are base classes with the methods of `ExportSelection` and `Export`.
     """
     backend = backend_of(connection)
     there = backend.table_names(connection, schema)

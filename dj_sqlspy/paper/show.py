@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ..display import html_table
+from ..display import html_table, time_text
 from .captured import Captured
 
 
@@ -15,7 +15,7 @@ def paper_html(paper: Captured) -> str:
             analysis.name,
             analysis.state,
             f"{analysis.statements:,}",
-            "" if analysis.started is None else f"{analysis.started.astimezone():%Y-%m-%d %H:%M}",
+            time_text(analysis.started),
             "complete" if analysis.complete else Markup("<b>incomplete</b>"),
         )
         for analysis in paper.analyses

@@ -44,20 +44,19 @@ times ``1e0``, since the servers print a FLOAT with six digits only. Statements 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import atomic
-from ..bundle.folder import DIGESTS_FILE
-from ..bundle.manifest import FILE, Replayed, replayable
-from ..bundle.reading import read_json
+from ..bundle.folder import DIGESTS_FILE, BundleFolder
+from ..bundle.manifest import FILE, Replayed, now, replayable
+from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
 from ..names import split_full_name
-from ..servers import backend_of
+from ..servers import Server, backend_of
 from ..servers.backend import Replayer
 from ..servers.catalog import Catalog
 from ..servers.results import ALL_DIGITS, RESULT_DIGITS, Digest
@@ -184,8 +183,7 @@ def _measured(
             f"Running statement {about['numbers'][0]}: the server is gone ({error})."
         ) from error
     except (Refused, Interrupted) as error:
-        unknown = isinstance(error, Refused) and (error.unknown or error.missing)
-        return {**about, "error": str(error), "unknown": unknown}
+        return {**about, "error": str(error), "unknown": error.lacking}
     ordered = found.ordered.hex() if all(entry["ordered"] for entry in entries) else None
     about |= {"columns": found.columns, "forms": found.forms, "rows": found.rows}
     about |= {"digest": hexadecimal(found), "ordered_digest": ordered, "received": found.received}
@@ -205,11 +203,7 @@ def hexadecimal(found: Digest) -> str:
 
 def file_digest(path: Path) -> dict[str, Any]:
     """Size and SHA-256 of a file."""
-    with path.open("rb") as file:
-        whole = hashlib.sha256()
-        while block := file.read(1 << 20):
-            whole.update(block)
-        return {"size": file.tell(), "sha256": whole.hexdigest()}
+    return {"size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def read_digests(folder: Path) -> dict[str, Any] | None:
@@ -230,24 +224,30 @@ def read_digests(folder: Path) -> dict[str, Any] | None:
 
 
 def write_digests(
-    folder: Path,
+    bundle: BundleFolder,
     dump: Mapping[str, Any],
-    server: Mapping[str, str],
+    server: Server,
+    loaded: Any,
+    catalog: Catalog,
     session: Mapping[str, str],
-    tables: Iterable[Mapping[str, Any]],
-    statements: Iterable[Mapping[str, Any]],
-) -> Path:
-    """Write ``digests.json`` whole or not at all, and return its path."""
+) -> None:
+    """Measure a bundle that is loaded into a server, and write its ``digests.json`` whole or not at all.
+
+    ``loaded`` is a connection whose results are bytes.
+    """
+    tables = measure_tables(loaded, catalog, bundle.manifest, None)
+    backend_of(loaded).set_session(loaded, session)
+    statements = measure_statements(loaded, bundle.manifest, None)
     found = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "dump": dict(dump),
-        "server": dict(server),
+        "server": {"flavor": server.flavor, "version": server.version},
         "session": dict(session),
-        "tables": list(tables),
-        "statements": [{k: v for k, v in one.items() if k != "received"} for one in statements],
+        "tables": tables,
+        "statements": [
+            {k: v for k, v in one.items() if k != "received"} for one in statements if "error" not in one
+        ],
     }
-    path = folder / DIGESTS_FILE
-    atomic.write_beside(path, json.dumps(found, indent=1) + "\n", FILE)
-    return path
+    atomic.write_beside(bundle.path / DIGESTS_FILE, json.dumps(found, indent=1) + "\n", FILE)

@@ -30,8 +30,8 @@ import numpy as np
 from datajoint import blob
 
 from .. import atomic, servers
-from ..bundle.folder import BundleFolder
-from ..bundle.manifest import Replayed, replayable, schemas_of
+from ..bundle.folder import BundleFolder, server_for
+from ..bundle.manifest import Replayed, replayable
 from ..bundle.render import render
 from ..errors import BundleError
 from ..journal import encode_name
@@ -42,7 +42,6 @@ from ..servers.results import ResultColumn
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from .digests import read_digests
 from .statements import as_received, why_apart
-from .verify import preferred_flavor, server_options
 
 # How blobs of DataJoint begin: of MATLAB's format, of DataJoint's own, and compressed.
 _BLOBS = (b"mYm\0", b"dj0\0", b"ZL123\0")
@@ -133,9 +132,7 @@ def write_source_data(
     made: list[SourceData] = []
     with contextlib.ExitStack() as stack:
         fresh = stack.enter_context(_making(doing, path))
-        private = stack.enter_context(
-            servers.private_server(preferred_flavor(manifest), options=server_options(manifest))
-        ).limited_to(schemas_of(manifest))
+        private = stack.enter_context(server_for(manifest))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
         bundle.load(loaded, private.datadir)
         backend = backend_of(loaded)

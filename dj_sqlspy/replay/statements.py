@@ -215,21 +215,20 @@ def why_apart(marks: Collection[str]) -> str:
     >>> why_apart(["left-out", "now"]), why_apart([])
     ('needs rows that were left out', '')
     """
-    if EXCLUDED in marks:
-        return "reads excluded columns, not replayed"
-    if WITHHELD in marks:
-        return "stands without its values, not replayed"
-    if PSEUDONYM in marks:
-        return "depends on values that have pseudonyms, not replayed"
-    if ROUTINE in marks:
-        return "calls a stored function that the bundle does not have, not replayed"
-    if SKIPPED in marks:
-        return "left out by the lab, not replayed"
-    if NOT_SENT in marks:
-        return "not sent again, not replayed"
-    if LEFT_OUT in marks:
-        return "needs rows that were left out"
-    return "can change by itself" if marks else ""
+    whys = (why for mark, why in _APART.items() if mark in marks)
+    return next(whys, "can change by itself" if marks else "")
+
+
+# In the order in which they matter.
+_APART = {
+    EXCLUDED: "reads excluded columns, not replayed",
+    WITHHELD: "stands without its values, not replayed",
+    PSEUDONYM: "depends on values that have pseudonyms, not replayed",
+    ROUTINE: "calls a stored function that the bundle does not have, not replayed",
+    SKIPPED: "left out by the lab, not replayed",
+    NOT_SENT: "not sent again, not replayed",
+    LEFT_OUT: "needs rows that were left out",
+}
 
 
 def describe(result: StatementResult) -> str:
@@ -334,8 +333,7 @@ def _replay_one(
                 f"Replaying a statement on the {side}: the connection was lost ({error}).\n{short(sql)}"
             ) from error
         except (Refused, Interrupted) as error:
-            lacking = isinstance(error, Refused) and (error.unknown or error.missing)
-            state = "unchecked" if lacking and not alike and side == "slice" else "error"
+            state = "unchecked" if error.lacking and not alike and side == "slice" else "error"
             return replace(about, state=state, message=f"error on the {side}: {error}")
     there, here = sides["source"], sides["slice"]
     if not alike and there.forms != here.forms and len(there.forms) == len(here.forms):

@@ -9,9 +9,7 @@ check. It changes nothing on the source.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +20,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from .. import atomic, servers
-from ..bundle.folder import DIGESTS_FILE, BundleFolder, written_from
-from ..bundle.manifest import FILE, replayable, schemas_of
+from ..bundle.folder import DIGESTS_FILE, BundleFolder, server_for, written_from
+from ..bundle.manifest import FILE, now, replayable
 from ..bundle.texts import REPLAY_FILE, refresh
 from ..compat import open_connection
 from ..display import count, first
@@ -150,25 +148,9 @@ class Verification(ReplayReport):
 def verify(
     bundle: BundleFolder, source: Any = None, progress: Progress | None = None, *, alone: bool = False
 ) -> Verification:
-    """Load a bundle into a private server and check it.
+    """Load a bundle into a private server and check it (`Bundle.verify`).
 
-    Parameters
-    ----------
-    bundle : Bundle
-        If it has no dump yet and the source can be reached, the source is dumped first.
-    source : datajoint.Connection, optional
-        Default: ``dj.conn()``, if the bundle was written here and from that server.
-    progress : callable, optional
-        Called with the number of statements done, and the total.
-    alone : bool
-        Do not look for a source, as for a reader who has only the bundle.
-
-    Raises
-    ------
-    BundleError
-        If there is neither a dump nor a source, or the dump does not load completely.
-    ServerError
-        If there is no program for a private server.
+    If it has no dump yet and the source can be reached, the source is dumped first.
     """
     manifest = bundle.manifest
     servers.require_server()  # raise before the dump is made
@@ -189,13 +171,9 @@ def verify(
             _require_conditions(bundle, opened)
         dump = file_digest(bundle.dump_file)
         recorded = read_digests(bundle.path)
-        clock = time.perf_counter()
-        private = stack.enter_context(
-            servers.private_server(preferred_flavor(manifest), options=server_options(manifest))
-        )
-        private = private.limited_to(schemas_of(manifest))
-        loaded = stack.enter_context(contextlib.closing(private.connect()))
-        seconds["start a server"] = time.perf_counter() - clock
+        with timed(seconds, "start a server"):
+            private = stack.enter_context(server_for(manifest))
+            loaded = stack.enter_context(contextlib.closing(private.connect()))
         with timed(seconds, "restore"):
             bundle.load(loaded, private.datadir)
             backend_of(loaded).analyze(loaded, [table["name"] for table in manifest["tables"]])
@@ -203,45 +181,37 @@ def verify(
         lacking = backend_of(loaded).missing_tables(loaded, views) if views else []
         alike = private.flavor == manifest["server"]["flavor"] and not lacking
         catalog = read_catalog(loaded, manifest)
-        told = tuple(f"Contents left out: {line}" for line in words(manifest.get("excluded", ())))
-        told += tuple(f"Pseudonyms: {line}" for line in words_of(manifest))
-        report = Verification((), (), seconds, structure=tuple(structure(manifest, catalog)), notes=told)
+        told = [f"Contents left out: {line}" for line in words(manifest.get("excluded", ()))]
+        told += [f"Pseudonyms: {line}" for line in words_of(manifest)]
         if recorded is not None and recorded["dump"] != dump:
             if opened is not None:
                 recorded = None  # of an older dump
             else:
-                note = f"{bundle.dump_file.name} is not the file that {DIGESTS_FILE} was made from (size or SHA-256)."
-                report = replace(report, notes=(*report.notes, note))
+                told.append(
+                    f"{bundle.dump_file.name} is not the file that {DIGESTS_FILE} was made from (size or SHA-256)."
+                )
         stack.enter_context(backend_of(loaded).as_sent(loaded))
+        report = Verification(
+            (), (), seconds, structure=tuple(structure(manifest, catalog)), notes=tuple(told)
+        )
+        more = []
         if opened is None:
             report = _alone(report, manifest, catalog, loaded, recorded, why_not, progress, alike)
             if recorded is not None and not alone and written_from(bundle.path) is not None:
-                note = f"Compared with {DIGESTS_FILE}, not with the source: {why_not}."
-                report = replace(report, notes=(*report.notes, note))
+                more.append(f"Compared with {DIGESTS_FILE}, not with the source: {why_not}.")
         else:
             report = _with_source(report, bundle, catalog, opened, loaded, recorded, progress, alike)
-        unchecked = (*report.unchecked, *(f"the view {name}, which this server refuses" for name in lacking))
-        notes = (*report.notes, *received_note(manifest, report.statements))
-        report = replace(report, notes=notes, unchecked=unchecked)
+        more += received_note(manifest, report.statements)
         if not alike:
-            note = f"The source ran on {manifest['server']['version']}, and this was checked on {private.version}."
-            report = replace(report, notes=(*report.notes, note))
+            ran = manifest["server"]["version"]
+            more.append(f"The source ran on {ran}, and this was checked on {private.version}.")
+        unchecked = (*report.unchecked, *(f"the view {name}, which this server refuses" for name in lacking))
+        report = replace(report, notes=(*report.notes, *more), unchecked=unchecked)
         if opened is not None and recorded is None and report.equal:
             with timed(seconds, "digests"):
                 session = backend_of(loaded).fixed_session(loaded)
-                tables = measure_tables(loaded, catalog, manifest, None)
-                backend_of(loaded).set_session(loaded, session)
-                statements = measure_statements(loaded, manifest, None)
-            about = {"flavor": private.flavor, "version": private.version}
-            known = [statement for statement in statements if "error" not in statement]
-            write_digests(bundle.path, dump, about, session, tables, known)
+                write_digests(bundle, dump, private, loaded, catalog, session)
     return report
-
-
-def server_options(manifest: Mapping[str, Any]) -> list[str]:
-    """Options with which the private server reads names in statements like the source."""
-    folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
-    return ["--lower-case-table-names=1"] if folds else []
 
 
 def _require_conditions(bundle: BundleFolder, source: Any) -> None:
@@ -312,12 +282,6 @@ def _is_cut(table: Mapping[str, Any]) -> bool:
     if table["total_rows"] is None:
         return table["restriction"] not in ("TRUE", "FALSE")
     return bool(table["rows"] < table["total_rows"])
-
-
-def preferred_flavor(manifest: Mapping[str, Any]) -> Any:
-    """The flavor of the source, if this machine has a server of it."""
-    flavor = manifest["server"]["flavor"]
-    return flavor if servers.find_server(flavor) else None
 
 
 # ---------------------------------------------------------------- the author's side
@@ -468,7 +432,7 @@ def _alone(
     unchecked = []
     if recorded is None:
         rows = {table["name"]: table["rows"] for table in (*manifest["tables"], *manifest["lineage_tables"])}
-        tables = [_counted(entry, rows[entry["name"]]) for entry in measured]
+        tables = [_compared(entry, rows[entry["name"]], None, "in the manifest") for entry in measured]
         session = {
             name: manifest["server"][name] for name in backend.session_settings if name in manifest["server"]
         }
@@ -509,21 +473,14 @@ def _against_digests(measured: Sequence[Mapping[str, Any]], recorded: Mapping[st
     ]
 
 
-def _compared(entry: Mapping[str, Any], rows: int, digest: str, where: str) -> TableResult:
+def _compared(entry: Mapping[str, Any], rows: int, digest: str | None, where: str) -> TableResult:
+    """A measured table, compared with these rows; without their digest only their number counts."""
+    state, message = "unchecked" if digest is None else "equal", ""
     if entry["rows"] != rows:
-        message = f"{entry['rows']} rows on the slice, {rows} {where}"
-        return TableResult(entry["name"], entry["rows"], "differs", message)
-    if entry["digest"] != digest:
-        message = f"as many rows on the slice as {where} ({rows}), but not the same"
-        return TableResult(entry["name"], entry["rows"], "differs", message)
-    return TableResult(entry["name"], entry["rows"], "equal")
-
-
-def _counted(entry: Mapping[str, Any], rows: int) -> TableResult:
-    if entry["rows"] == rows:
-        return TableResult(entry["name"], rows, "unchecked")
-    message = f"{entry['rows']} rows on the slice, {rows} in the manifest"
-    return TableResult(entry["name"], entry["rows"], "differs", message)
+        state, message = "differs", f"{entry['rows']} rows on the slice, {rows} {where}"
+    elif digest is not None and entry["digest"] != digest:
+        state, message = "differs", f"as many rows on the slice as {where} ({rows}), but not the same"
+    return TableResult(entry["name"], entry["rows"], state, message)
 
 
 def _statement_results(
@@ -586,7 +543,7 @@ def record_replay(folder: Path, manifest: Mapping[str, Any], report: ReplayRepor
     No rows are written, not even those that differ.
     """
     replay = {
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "equal": report.equal,
         "structure": list(getattr(report, "structure", ())),
         "tables": [

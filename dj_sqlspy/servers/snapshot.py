@@ -62,12 +62,19 @@ class Refused(SpyError):
         self.denied, self.missing, self.writes, self.unknown = denied, missing, writes, unknown
         self.conflict = conflict
 
+    @property
+    def lacking(self) -> bool:
+        """The server does not have something that the query names or uses."""
+        return self.missing or self.unknown
+
 
 class Interrupted(SpyError):
     """The server ended a query: it was killed, exceeded a time limit or lost a deadlock.
 
     It says nothing about the query itself.
     """
+
+    lacking = False
 
 
 class ServerState(NamedTuple):

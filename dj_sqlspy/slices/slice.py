@@ -172,7 +172,6 @@ class Slice:
     def _asking(self) -> Iterator[Ask]:
         """A function that queries the server and connects on its first use. Without a connection it returns no rows."""
         opened: list[Any] = []
-        closing: list[Any] = []
 
         def ask(
             sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN
@@ -182,12 +181,9 @@ class Slice:
             if not opened:
                 backend = backend_of(self.connection)
                 connection = backend.connect(self.connection, plain=True)
-                closing.append(connection)
+                stack.enter_context(contextlib.closing(connection))
                 opened.append(backend.snapshot(connection))
             return opened[0].rows(sql, arguments, session)  # type: ignore[no-any-return]
 
-        try:
+        with contextlib.ExitStack() as stack:
             yield ask
-        finally:
-            for connection in closing:
-                connection.close()

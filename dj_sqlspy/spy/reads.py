@@ -151,20 +151,7 @@ def tables(sql: str, database: str = "") -> set[tuple[str, str]]:
     >>> sorted(tables("SELECT * FROM `lab`.`a` JOIN (SELECT 'FROM x' FROM b) y USING (n)", "mine"))
     [('lab', 'a'), ('mine', 'b')]
     """
-    return {(name.schema or database, name.table) for name in _names(_without_values(sql))}
-
-
-# Quoted names and comments, or a number or string that stands for itself.
-_KEPT_OR_VALUE = re.compile(r"""(`[^`]*`|"[^"]*"|/\*.*?\*/|--[^\n]*|#[^\n]*)|'[^']*'|\b\d+\b""", re.DOTALL)
-
-
-def _without_values(sql: str) -> str:
-    """A text with 0 for its numbers and strings, so that statements that differ in these are looked at once.
-
-    >>> _without_values("SELECT a1 FROM `t 1` WHERE b = 15 AND c = 'it' -- it's 2")
-    "SELECT a1 FROM `t 1` WHERE b = 0 AND c = 0 -- it's 2"
-    """
-    return sql if "\\" in sql else _KEPT_OR_VALUE.sub(lambda match: match[1] or "0", sql)
+    return {(name.schema or database, name.table) for name in _names(sql)}
 
 
 @lru_cache(maxsize=10_000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..snapshot import Snapshot
 from . import (
     catalog,
     checksums,
@@ -13,6 +12,7 @@ from . import (
     literals,
     pseudonyms,
     results,
+    routines,
     scripts,
     session,
     stored,
@@ -32,7 +32,7 @@ class MySQLBackend:
     client_options = staticmethod(connect.client_options)
     tls_options = staticmethod(connect.tls_options)
     read_source = staticmethod(structure.read_source)
-    stored_functions = staticmethod(structure.stored_functions)
+    stored_functions = staticmethod(routines.stored_functions)
     unique_columns = staticmethod(structure.unique_columns)
     stored_value = staticmethod(stored.stored_value)
     broken_check = staticmethod(stored.broken_check)
@@ -67,23 +67,17 @@ class MySQLBackend:
     set_session = staticmethod(session.set_session)
     fixed_session = staticmethod(session.fixed_session)
     number = staticmethod(session.number)
+    snapshot = MySQLSnapshot
     replayer = MySQLReplayer
     digest = staticmethod(results.digest)
     difference = staticmethod(results.difference)
 
     @staticmethod
-    def snapshot(connection: Any) -> Snapshot:
-        """A snapshot on a ``plain`` connection."""
-        return MySQLSnapshot(connection)
-
-    @staticmethod
     def address(connection: Any) -> str:
-        """Host and port of the server of a PyMySQL connection."""
         return f"{connection.host}:{connection.port}"
 
     @staticmethod
     def connect(dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
-        """A new PyMySQL connection to the server of a DataJoint connection."""
         if plain:
             overrides = {"conv": plain_decoders(), **overrides}
         return connect.raw_connection(dj_connection, **overrides)

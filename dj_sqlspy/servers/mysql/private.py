@@ -28,6 +28,7 @@ import pymysql
 
 from ... import atomic, guarded
 from ...errors import ServerError
+from .dialect import MYSQL
 
 Flavor = Literal["mysql", "mariadb"]
 
@@ -52,7 +53,6 @@ FLAVOR_OPTIONS: dict[str, tuple[str, ...]] = {
     "mysql": ("--mysqlx=OFF", "--disable-log-bin", "--secure-file-priv=NULL"),
     "mariadb": ("--skip-log-bin", "--loose-sync-frm=OFF", "--loose-aria-sync-log-dir=NEVER"),
 }
-SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 # Defaults that differ between versions of MariaDB, set to one value (unless `own_defaults`).
 PINS: dict[str, tuple[str, ...]] = {
     "mysql": (),
@@ -153,12 +153,12 @@ class Server:
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE USER '{name}'@'%' IDENTIFIED BY '{password}'")
             for schema in sorted(set(schemas)):
-                if schema.lower() in SYSTEM_SCHEMAS:
+                if schema.lower() in MYSQL.system_schemas:
                     raise ServerError(
                         f"Loading into the schema {schema}: it is the server's own, and no bundle's."
                     )
-                pattern = re.sub(r"([_%\\])", r"\\\1", schema).replace("`", "``")  # GRANT reads a pattern
-                cursor.execute(f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO '{name}'@'%'")
+                pattern = MYSQL.quote(re.sub(r"([_%\\])", r"\\\1", schema))  # GRANT reads a pattern
+                cursor.execute(f"GRANT ALL PRIVILEGES ON {pattern}.* TO '{name}'@'%'")
         return replace(self, user=name, password=password)
 
     def defaults_file(self) -> Path:
@@ -448,13 +448,12 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
             *SIZE_OPTIONS[program.flavor],
             *options,
         ]
-        place = {"host": "127.0.0.1", "port": port, "socket": str(base / "sock"), "user": "root"}
         # killed at the end: the data is deleted next, so an orderly shutdown (one to two seconds) would gain nothing
         with (
             log.open("wb") as out,
             guarded.started(command, ending="KILL", stdout=out, stderr=out, cwd=base) as process,
         ):
-            answer = _wait(process, log, place, password, program)
+            answer = _wait(process, log, port, password, program)
             if answer is not None:
                 (base / "init.sql").unlink()
                 yield Server(
@@ -473,7 +472,7 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
 
 
 def _wait(
-    process: subprocess.Popen[bytes], log: Path, place: dict[str, Any], password: str, program: Program
+    process: subprocess.Popen[bytes], log: Path, port: int, password: str, program: Program
 ) -> tuple[str, bool] | None:
     """Wait for the server. Returns its version and whether it has TLS; None if its port was taken."""
     deadline = time.monotonic() + START_SECONDS
@@ -490,8 +489,8 @@ def _wait(
             # The password is new, so only this server accepts it, not another on the same port. Another program could
             # accept the connection and stay silent, hence the timeouts.
             with pymysql.connect(
-                host=place["host"],
-                port=place["port"],
+                host="127.0.0.1",
+                port=port,
                 user="root",
                 password=password,
                 connect_timeout=2,

@@ -21,7 +21,7 @@ from sqlglot import exp
 from .collations import Flavor
 from .dialect import MYSQL
 from .functions import SERVER_FUNCTIONS
-from .syntax import Exact, Unsupported, parse
+from .syntax import Exact, Expr, Unsupported, identifier, parse
 
 _VALUES = {
     "decimal": "0.0",
@@ -82,9 +82,12 @@ def called(sql: str, schema: str | None) -> set[tuple[str, str]]:
     True
     """
     try:
-        statement = parse(sql)
+        return _called(parse(sql), schema)
     except Unsupported:  # lineage has reported it
         return set()
+
+
+def _called(statement: Expr, schema: str | None) -> set[tuple[str, str]]:
     found = set()
     for node in statement.find_all(exp.Anonymous):
         if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
@@ -103,7 +106,7 @@ def reads(view: Table, catalog: Catalog, functions: Iterable[Created]) -> tuple[
     names = {(table.db or None, table.name) for table in query.find_all(exp.Table)}
     found = [catalog.find(schema, name, view.schema) for schema, name in sorted(names, key=repr)]
     views = [Thing("VIEW", one.schema, one.name) for one in found if one is not None and one.is_view]
-    calls = called(view.view_sql or "", view.schema)
+    calls = _called(query, view.schema)
     return (*views, *(one.thing for one in functions if (one.schema, one.name) in calls))
 
 
@@ -143,4 +146,4 @@ def of_view(view: Table, catalog: Catalog, target: Flavor) -> str | None:
 
 
 def _alias(schema: str, table: str) -> exp.Identifier:
-    return exp.Identifier(this=f"{schema}.{table}", quoted=True)
+    return identifier(f"{schema}.{table}")

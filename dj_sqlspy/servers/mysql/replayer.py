@@ -43,25 +43,10 @@ class MySQLReplayer:
         forms: Forms | None = None,
         instead: Mapping[int, Mapping[bytes, bytes]] | None = None,
     ) -> Digest:
-        """Send a statement and digest its result (`results.digest`).
+        """Send a statement on one of the connections given, and digest its result (`results.digest`).
 
-        Parameters
-        ----------
-        connection : pymysql connection
-            One of those given.
-        sql : str
-        state : sequence of str
-            What the statement's connection had set.
-        own : bool
-            True for the text as captured, False for one that was rewritten for a session without modes.
-        digits, forms, instead
-            As of `results.digest`.
-
-        Raises
-        ------
-        Refused
-            If the gate or the server refuses it.
-        Interrupted, ConnectionLost
+        ``state`` is what the statement's connection had set. ``own`` is True for the text as captured, False for one
+        that was rewritten for a session without modes. The gate can refuse it, too.
         """
         encoding = self._prepare(connection, sql, state, own)
         return results.digest(connection, sql, digits, forms, encoding, instead)

@@ -61,25 +61,26 @@ def reads_only(connection: Any) -> ReadsOnly:
             found = [tuple(map(text_of, row)) for row in cursor.fetchall()]
             return bool(found) and all(
                 access in ("NO SQL", "READS SQL DATA")
-                or isinstance(stored_functions(cursor, [(of, function)])[of, function], Created)
+                or isinstance(stored_functions(connection, [(of, function)])[of, function], Created)
                 for of, function, access in found
             )
 
     return known
 
 
-def stored_functions(cursor: Any, names: Iterable[Name]) -> dict[Name, Created | str]:
+def stored_functions(connection: Any, names: Iterable[Name]) -> dict[Name, Created | str]:
     """The statement that creates each function, or why a slice cannot have it. Functions follow those that they call.
 
     Parameters
     ----------
-    cursor : cursor of PyMySQL, on the source
+    connection : pymysql connection to the source
     names : iterable of (schema, name)
         For names that the account does not see or that are no stored functions, the result is a reason.
     """
     found: dict[Name, Created | str] = {}
-    for name in names:
-        _add(cursor, name, found, ())
+    with connection.cursor() as cursor:
+        for name in names:
+            _add(cursor, name, found, ())
     return found
 
 

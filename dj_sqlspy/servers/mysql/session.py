@@ -32,16 +32,13 @@ SESSION = (
 def match_sessions(source: Any, loaded: Any) -> list[str]:
     """Copy the session settings of the source to the slice. Returns those it refuses, in words."""
     with source.cursor() as ask, loaded.cursor() as tell:
-        ask.execute("SELECT " + ", ".join(f"@@SESSION.{name}" for name in SESSION))
-        values = (value.decode() for value in ask.fetchone())
-        refused = set_session(loaded, dict(zip(SESSION, values, strict=True)))
+        refused = set_session(loaded, _settings(ask, SESSION))
         zones = "SELECT @@SESSION.time_zone, @@system_time_zone, TIMEDIFF(NOW(), UTC_TIMESTAMP())"
         ask.execute(zones)
         zone, system, offset = (value.decode() for value in ask.fetchone())
         tell.execute(zones)
         same_system = tell.fetchone()[1].decode() == system
-        hours = offset[: offset.rindex(":")]
-        fixed = hours if hours.startswith("-") else f"+{hours}"
+        fixed = _zone(offset)
         if zone == "SYSTEM" and not same_system:
             zone = fixed
         try:
@@ -148,12 +145,21 @@ def _known_modes(cursor: Any, modes: str) -> str:
 def fixed_session(loaded: Any) -> dict[str, str]:
     """The session settings, with an offset instead of a time zone that another machine may not know."""
     with loaded.cursor() as cursor:
-        names = (*SESSION, "time_zone")
-        cursor.execute("SELECT " + ", ".join(f"@@SESSION.{name}" for name in names))
-        session = {name: value.decode() for name, value in zip(names, cursor.fetchone(), strict=True)}
+        session = _settings(cursor, (*SESSION, "time_zone"))
         cursor.execute("SELECT TIMEDIFF(NOW(), UTC_TIMESTAMP())")
-        hours = cursor.fetchone()[0].decode().rpartition(":")[0]
-    return {**session, "time_zone": hours if hours.startswith("-") else f"+{hours}"}
+        return {**session, "time_zone": _zone(cursor.fetchone()[0].decode())}
+
+
+def _settings(cursor: Any, names: Sequence[str]) -> dict[str, str]:
+    """Settings of a session whose results are bytes."""
+    cursor.execute("SELECT " + ", ".join(f"@@SESSION.{name}" for name in names))
+    return {name: value.decode() for name, value in zip(names, cursor.fetchone(), strict=True)}
+
+
+def _zone(offset: str) -> str:
+    """A time zone, from its offset with seconds."""
+    hours = offset.rpartition(":")[0]
+    return hours if hours.startswith("-") else f"+{hours}"
 
 
 def number(connection: Any, sql: str) -> int:

@@ -59,7 +59,7 @@ class _Pieces(SSCursor):  # type: ignore[misc]  # which has no types
 
 
 class MySQLSnapshot:
-    """The `Snapshot` of a MySQL or MariaDB. In a ``with`` block, its queries see one state of the database.
+    """The `Snapshot` of a MySQL or MariaDB, which says what its methods do.
 
     Parameters
     ----------
@@ -97,16 +97,13 @@ class MySQLSnapshot:
             begin(cursor)
 
     def session(self, texts: Sequence[str]) -> Session:
-        """The session of a connection that had sent these texts."""
         return self._keeper.session(texts)
 
-    def send(self, run: Callable[[bytes], T], sql: str, encoding: str = "utf-8") -> T:
-        """Run a query."""
+    def _send(self, run: Callable[[bytes], T], sql: str, encoding: str = "utf-8") -> T:
         # bytes in a statement that are not valid text were decoded to surrogates
         return run(sql.encode(encoding, "surrogateescape"))
 
     def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
-        """The server's answer to a statement that passed the gate."""
         sums, columns = self.answers(sql, session, own=own)
         rows, total = sums.get(b"", (0, 0))
         return Answer(rows, wire.digest_text(total), columns)
@@ -114,41 +111,36 @@ class MySQLSnapshot:
     def answers(
         self, sql: str, session: Session, first: int = 0, *, own: bool = False
     ) -> tuple[Sums, tuple[Column, ...]]:
-        """The rows of a query, summed up by their ``first`` values, and the columns after these."""
         with told():
             self._keeper.use(session, rewritten=not own)
             require_reading(self.connection)
-            return self.send(
+            return self._send(
                 lambda text: wire.sums_of(self.connection, text, first),
                 sql,
                 session.encoding if own else "utf-8",
             )
 
     def rows(self, sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN) -> Rows:
-        """The rows of a query."""
         with told(), self.connection.cursor() as cursor:
             self._keeper.use(session, rewritten=True)
             if arguments is None:
-                self.send(cursor.execute, sql)
+                self._send(cursor.execute, sql)
             else:
                 cursor.execute(sql, arguments)
             result: Rows = cursor.fetchall()
             return result
 
     def blocks(self, sql: str, session: Session = PLAIN) -> Iterator[Rows]:
-        """The rows of a query, in blocks."""
         with told(), self.connection.cursor(_Pieces) as cursor:
             self._keeper.use(session, rewritten=True)
-            self.send(cursor.execute, sql)
+            self._send(cursor.execute, sql)
             while rows := cursor.fetchmany(_BLOCK):
                 yield rows
 
     def count(self, sql: str, session: Session = PLAIN) -> int:
-        """The number that a query returns."""
         return int(self.rows(sql, session=session)[0][0])
 
     def counts(self, queries: Iterable[str]) -> Iterator[int]:
-        """The numbers that many queries return; several are sent as one."""
         waiting: list[str] = []
         size = 0
         for sql in queries:
@@ -174,17 +166,14 @@ class MySQLSnapshot:
             return replace(found, reads_only=reads_only(self.connection))
 
     def schema_names(self) -> set[str]:
-        """The schemas that the account can see, in lower case."""
         return {row[0].lower() for row in self.rows("SELECT schema_name FROM information_schema.schemata")}
 
     def state(self) -> ServerState:
-        """Version and settings that the server reports."""
         version, comment = self.rows("SELECT @@version, @@version_comment")[0]
         charset, zone = self.rows("SELECT @@character_set_server, @@time_zone")[0]
         return ServerState(version, flavor_of(version + comment), charset, zone)
 
     def account(self) -> str:
-        """The account, as GRANT names it."""
         user, _, host = str(self.rows("SELECT CURRENT_USER()")[0][0]).rpartition("@")
         return "@".join("'" + part.replace("'", "''") + "'" for part in (user, host))
 

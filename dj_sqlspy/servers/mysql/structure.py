@@ -18,7 +18,6 @@ from ..dialect import LIST_BYTES
 from ..snapshot import Refused
 from ..source import Created, Demand, Rows, Schema, Source, Structure, Thing, View
 from ..tables import Table
-from . import routines
 from .collations import NEARLY, Flavor, becomes, is_near
 from .definition import Definition, parse_definition, without_comments
 from .dialect import MYSQL
@@ -40,8 +39,6 @@ SETTINGS = (
     "group_concat_max_len",
     "lower_case_table_names",
 )
-
-# Limit of the conditions in one query, in bytes.
 
 Conditions = Callable[[int], Sequence[str]]
 
@@ -356,21 +353,10 @@ def _lineage_rows(
         names = sorted(one.name for one in tables if one.schema == schema)
         batches = [names[i : i + 500] for i in range(0, len(names), 500)]
         conditions = [f"`table_name` IN ({', '.join(map(MYSQL.string, batch))})" for batch in batches]
-        rows = []
-        for condition in conditions:
-            cursor.execute(f"SELECT COUNT(*) FROM {table.full_name} WHERE {condition}")
-            rows.append(int(cursor.fetchone()[0]))
+        rows = [_count(cursor, f"{table.full_name} WHERE {condition}") for condition in conditions]
         kept = tuple(condition for condition, count in zip(conditions, rows, strict=True) if count)
         out.append(Rows(table, sum(rows), kept))
     return tuple(out)
-
-
-def stored_functions(
-    connection: Any, names: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], Created | str]:
-    """The statement that creates each stored function, or why a slice cannot have it (see `routines`)."""
-    with connection.cursor() as cursor:
-        return routines.stored_functions(cursor, names)
 
 
 def unique_columns(connection: Any, table: Table) -> list[tuple[str, str]]:

@@ -6,14 +6,13 @@ and resolves no name.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
-import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from ...gc_pause import while_any
 from . import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
@@ -35,30 +34,23 @@ class Unsupported(Exception):
 # default of 1,000 is enough for 20. 4,000 need about 2 MB of the stack, of which a thread has 8 MB.
 _FRAMES = 4_000
 
-_lock = threading.Lock()
-_blocks = 0  # number of running blocks, in all threads
-_before = 0  # limit before the first of them
+
+def _allow_frames() -> int:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _FRAMES))
+    return before
 
 
-@contextlib.contextmanager
-def nesting() -> Iterator[None]:
-    """Run a block or a decorated function that walks nested subqueries, with enough frames."""
-    global _blocks, _before
-    with _lock:
-        if not _blocks:
-            _before = sys.getrecursionlimit()
-            sys.setrecursionlimit(max(_before, _FRAMES))
-        _blocks += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _blocks -= 1
-            if not _blocks:
-                sys.setrecursionlimit(_before)
+# Runs a block or a decorated function that walks nested subqueries, with enough frames.
+nesting = while_any(_allow_frames, sys.setrecursionlimit)
 
 
 # ---------------------------------------------------------------- the dialect
+
+
+def identifier(name: str) -> exp.Identifier:
+    """A name in an expression, which is quoted in its SQL."""
+    return exp.Identifier(this=name, quoted=True)
 
 
 def is_row(node: Expr) -> bool:
