@@ -46,6 +46,20 @@ _TO_A_PART = (
     "INSERT INTO T_child VALUES (1, 1)",
 )
 
+_NAMING = ("SELECT id, SCHEMA.T_same('é') AS a, SCHEMA.T_same('e') AS b FROM T", "SELECT id FROM T_found")
+
+
+def _naming(collation: str) -> tuple[str, ...]:
+    """A function and a view with a collation that no column has."""
+    return (
+        "CREATE TABLE T (id INT PRIMARY KEY, x VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)",
+        "INSERT INTO T VALUES (1, 'é'), (2, 'e'), (3, 'é ')",
+        f"CREATE FUNCTION SCHEMA.T_same(x VARCHAR(9) CHARACTER SET utf8mb4 COLLATE {collation}) RETURNS INT"
+        " DETERMINISTIC NO SQL RETURN x = 'É'",
+        f"CREATE VIEW T_found AS SELECT id FROM T WHERE x COLLATE {collation} = 'É'",
+    )
+
+
 FEATURES: tuple[Feature, ...] = (
     # ------------------------------------------------------------ types
     Feature(
@@ -657,6 +671,50 @@ FEATURES: tuple[Feature, ...] = (
             "CREATE VIEW T_twice AS SELECT id, SCHEMA.twice(id) AS t FROM T",
         ),
         ("SELECT id, SCHEMA.twice(id) AS t FROM T", "SELECT t FROM T_twice WHERE id = 2"),
+    ),
+    Feature(
+        "a stored function in words that MySQL does not have",
+        MARIADB,
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY)",
+            "INSERT INTO T VALUES (1), (2)",
+            "CREATE FUNCTION SCHEMA.T_sum(x INT) RETURNS INT DETERMINISTIC NO SQL BEGIN DECLARE y INT DEFAULT 0;"
+            " FOR i IN 1..x DO SET y = y + i; END FOR; RETURN y; END",
+            "CREATE VIEW T_sums AS SELECT id, SCHEMA.T_sum(id) AS s FROM T",
+        ),
+        ("SELECT id, SCHEMA.T_sum(id) AS s FROM T", "SELECT s FROM T_sums WHERE id = 2"),
+    ),
+    Feature(
+        "a stored function in words that MariaDB does not have",
+        (MYSQL,),
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY)",
+            "INSERT INTO T VALUES (1), (2)",
+            "CREATE FUNCTION SCHEMA.T_in(x INT) RETURNS INT DETERMINISTIC NO SQL RETURN x MEMBER OF ('[2, 3]')",
+            "CREATE VIEW T_found AS SELECT id, SCHEMA.T_in(id) AS s FROM T",
+        ),
+        ("SELECT id, SCHEMA.T_in(id) AS s FROM T", "SELECT s FROM T_found WHERE id = 2"),
+    ),
+    Feature(
+        "views and functions that name a collation of MariaDB",
+        MARIADB,
+        _naming("utf8mb4_uca1400_nopad_as_ci"),
+        _NAMING,
+        collation=True,
+    ),
+    Feature(
+        "views and functions that name a collation of MySQL",
+        (MYSQL,),
+        _naming("utf8mb4_0900_as_ci"),
+        _NAMING,
+        collation=True,
+    ),
+    Feature(
+        "views and functions that name a collation that MySQL does not have",
+        MARIADB,
+        _naming("utf8mb4_uca1400_as_cs"),
+        _NAMING,
+        collation=True,
     ),
     Feature(
         "a stored function that calls what MySQL does not have",

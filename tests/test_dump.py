@@ -720,7 +720,12 @@ def test_a_load_that_is_interrupted_leaves_nothing(
     own = {**os.environ, "TMPDIR": str(work)}
     for number in (signal.SIGINT, signal.SIGTERM):
         running = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=own
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=own,
         )
         deadline = time.monotonic() + 30
         while len(schemas_of(clean_scratch)) == len(before):
