@@ -185,6 +185,26 @@ def test_a_view_that_cannot_be_parsed(
     assert bundle.verify().equal
 
 
+def test_a_view_of_a_json_table(server: Server, dj_conn: Any, clean_scratch: Server, tmp_path: Path) -> None:
+    """A table without a name stands among those that the view reads."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        for statement in (
+            "CREATE DATABASE calls_lab",
+            "CREATE TABLE calls_lab.t (id INT PRIMARY KEY, j JSON)",
+            """INSERT INTO calls_lab.t VALUES (1, '[{"a": 1}, {"a": 2}]'), (2, '[]'), (3, '[{"a": 3}]')""",
+            "CREATE VIEW calls_lab.each_a AS SELECT id, a FROM calls_lab.t,"
+            " JSON_TABLE(j, '$[*]' COLUMNS (a INT PATH '$.a')) AS e",
+        ):
+            cursor.execute(statement)
+    try:
+        reads = ("SELECT a FROM calls_lab.each_a WHERE id < 3",)
+        bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *reads)
+        same(server, clean_scratch, *reads)
+        assert len(rows(clean_scratch, reads[0])) == 2 and bundle.verify().equal
+    finally:
+        drop_schemas(server, SCHEMAS)
+
+
 def test_a_view_with_a_character_of_four_bytes(
     server: Server, dj_conn: Any, clean_scratch: Server, tmp_path: Path
 ) -> None:

@@ -130,7 +130,8 @@ def reads(view: Table, catalog: Catalog, functions: Iterable[Created]) -> tuple[
         query = parse(view.view_sql or "")
     except Unsupported:  # of which lineage has told already
         return ()
-    names = {(table.db or None, table.name) for table in query.find_all(exp.Table)}
+    tables = [table for table in query.find_all(exp.Table) if table.name]  # a JSON_TABLE has none
+    names = {(table.db or None, table.name) for table in tables}
     found = [catalog.find(schema, name, view.schema) for schema, name in sorted(names, key=repr)]
     views = [Thing("VIEW", one.schema, one.name) for one in found if one is not None and one.is_view]
     calls = called(view.view_sql or "", view.schema)
