@@ -38,7 +38,8 @@ def change_types(work: Translated) -> None:
     def changed(column: ColumnDefinition) -> ColumnDefinition:
         if column.get("SRID") is not None and work.target == "mariadb":
             work.notes.append(
-                f"{work.named(column.name)}: MariaDB does not hold it to its SRID, and computes on a plane"
+                f"{work.named(column.name)}: MariaDB does not hold it to its SRID, computes on a plane, and takes the"
+                " longitude for X"
             )
             column = without(column, "SRID")
         type_ = "geometrycollection" if column.type.lower() == "geomcollection" else column.type
