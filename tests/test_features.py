@@ -202,7 +202,8 @@ def compare(
                 name for name in (written(feature, table) for table in tables) if loaded(cursors[1], name)
             ]
             for there, here in (both(f"SHOW CREATE TABLE {name}") for name in names):
-                named = [name for name in changed if name.encode() in there[0][1]]
+                texts = f"{there[0][1].decode(errors='replace')} {' '.join(feature.made)}"
+                named = [name for name in changed if name in texts]
                 if feature.collation and named:
                     out.translated.add(feature.name)
                     out.said.setdefault(feature.name, []).extend(f"{n} becomes {changed[n]}" for n in named)

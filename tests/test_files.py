@@ -601,6 +601,22 @@ def test_the_default_store(lab: Lab, connection: Any, named: str) -> None:
 
 
 @pytest.mark.line("2.x")
+def test_all_kinds_without_a_named_store(lab: Lab, connection: Any) -> None:
+    """As ``<blob@>``, ``<attach@>``, ``<npy@>`` and ``<object@>`` are stored; they are in the default store."""
+    columns = ("waves", "notes", "array", "single", "folder")
+    named = {(f.needed_by[0].column, f.path) for f in lab.files() if f.needed_by[0].column in columns}
+    assert {column for column, _ in named} == set(columns)
+    with connection.cursor() as cursor:
+        for column in columns:
+            changed = f"`{column}` = JSON_SET(`{column}`, '$.store', JSON_EXTRACT('[null]', '$[0]'))"
+            cursor.execute(f"UPDATE `{lab.name}`.`recording` SET {changed}")
+    dj.config["stores"]["default"] = "raw"
+    found = [file for file in lab.files() if file.needed_by[0].column in columns]
+    assert {(file.needed_by[0].column, file.path) for file in found} == named
+    assert {(file.store, file.state) for file in found} == {("raw", "ok")}
+
+
+@pytest.mark.line("2.x")
 def test_files_of_a_codec_of_the_labs_own(
     server: Server, dj_conn: Any, prefix: str, stores: dict[str, Any]
 ) -> None:

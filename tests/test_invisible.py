@@ -63,6 +63,36 @@ def test_using_an_invisible_column(schema: str, server: Server) -> None:
     assert "invisible column 'k'" in str(report.fallback)
 
 
+@pytest.mark.flavor("mysql")
+def test_a_generated_invisible_key(
+    server: Server, connection: Any, prefix: str, clean_scratch: Server, tmp_path: Path
+) -> None:
+    """``my_row_id`` of two tables joins nothing, and is compared with nothing."""
+    name = f"{prefix}lab"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute("SET SESSION sql_generate_invisible_primary_key = ON")
+        for table in "tu":
+            cursor.execute(f"CREATE TABLE {name}.{table} (a INT, b INT)")
+        cursor.execute("SET SESSION sql_generate_invisible_primary_key = OFF")
+        cursor.execute(f"INSERT INTO {name}.t (a, b) VALUES (1, 2), (2, 3), (3, 4)")
+        cursor.execute(f"INSERT INTO {name}.u (a, b) VALUES (9, 9), (3, 4), (2, 5)")
+    reads = {
+        "SELECT a FROM S.t NATURAL JOIN S.u": ({(3,)}, {(2,)}),
+        "SELECT * FROM S.t INTERSECT SELECT * FROM S.u": ({(3,)}, {(2,)}),
+        "SELECT * FROM S.t EXCEPT SELECT * FROM S.u WHERE a = 3": ({(1,), (2,)}, set()),
+        "SELECT * FROM S.t WHERE (a, b) IN (SELECT * FROM S.u)": ({(3,)}, {(2,)}),
+        "SELECT * FROM S.t WHERE my_row_id = 1": ({(1,)}, set()),
+    }
+    for read, keys in reads.items():
+        found = cut(server, read.replace("S.", f"{name}."))
+        assert not found.fallbacks
+        assert tuple(found.keys(f"`{name}`.`{table}`") for table in "tu") == keys, read
+    texts = [read.replace("S.", f"{name}.") for read in reads]
+    dumped_and_loaded(server, clean_scratch, tmp_path / "b", *texts)
+    same(server, clean_scratch, *texts, f"SELECT my_row_id, a FROM {name}.t")
+
+
 def test_they_come_back(schema: str, server: Server, clean_scratch: Server, tmp_path: Path) -> None:
     read = f"SELECT * FROM {schema}.t WHERE id > 1"
     dumped_and_loaded(server, clean_scratch, tmp_path / "b", read)

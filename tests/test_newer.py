@@ -1,4 +1,4 @@
-"""A bundle from an older MariaDB, loaded and verified with the programs of a newer one."""
+"""A bundle from an older MariaDB, loaded and verified with the programs of a newer one; and the other way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from dj_sqlspy import servers
 from dj_sqlspy.servers import Server
-from tests.conftest import MACHINE
+from tests.conftest import MACHINE, drop_schemas
 from tests.test_cross import make
 from tests.test_dump import bundle_of, options, same
 from tests.test_verify import as_text
@@ -80,3 +80,37 @@ def test_older_to_newer(
     )
     report = bundle.verify(alone=True)  # by a reader, whose private server is the newer one
     assert report.equal and report.complete and not report.from_source, as_text(report)
+
+
+def test_newer_to_older(
+    pair: list[tuple[Server, Path]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A statement with a function that the older one lacks cannot be compared there; it is no error."""
+    (older, programs), (newer, its_programs) = pair
+    path = os.environ["PATH"]
+    for server in (older, newer):
+        drop_schemas(server, ["cross_lab"])
+    make(
+        newer,
+        "CREATE TABLE cross_lab.t (id INT PRIMARY KEY, j JSON)",
+        "INSERT INTO cross_lab.t VALUES (1, '[1, 2]'), (2, '[3]')",
+    )
+    statements = (
+        "SELECT id, JSON_ARRAY_INTERSECT(j, '[2, 3]') AS c FROM cross_lab.t WHERE id < 3",
+        "SELECT j FROM cross_lab.t WHERE id = 1",
+    )
+    source = dj.Connection(newer.host, newer.user, newer.password, port=newer.port, use_tls=False)
+    monkeypatch.setenv("PATH", f"{its_programs}{os.pathsep}{path}")
+    bundle = bundle_of(newer, tmp_path / "b", *statements)
+    bundle.dump(options(newer))
+    report = bundle.verify(source)
+    assert report.equal and report.complete and report.from_source, as_text(report)
+
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{path}")
+    for report in (bundle.verify(source), bundle.verify(alone=True)):
+        assert report.equal and not report.complete, as_text(report)
+        assert [result.state for result in report.statements] == ["unchecked", "equal"]
+        assert "JSON_ARRAY_INTERSECT does not exist" in report.unchecked[0]
+        assert f"The source ran on {newer.version}, and this was checked on" in as_text(report)
+    bundle.restore(options(older))
+    same(newer, older, statements[1])

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from dj_sqlspy.errors import BundleError
 from dj_sqlspy.rules import ROUTINE
 from dj_sqlspy.servers import Server
-from tests.conftest import drop_schemas
+from tests.conftest import drop_schemas, user_schemas
 from tests.test_dump import bundle_of, cut, dumped_and_loaded, options, rows, same
 from tests.test_verify import as_text
 
@@ -56,6 +57,45 @@ def test_views_and_functions_come_along(server: Server, clean_scratch: Server, t
         "SELECT routine_name FROM information_schema.routines WHERE routine_schema = 'calls_lab'",
     )
     assert made == [(b"four_times",), (b"twice",)]
+
+
+@pytest.mark.usefixtures("calls")
+def test_a_function_that_is_there_stays(server: Server, clean_scratch: Server, tmp_path: Path) -> None:
+    """A function of the reader's own is named before anything is loaded."""
+    bundle = bundle_of(server, tmp_path / "b", *KEPT)
+    bundle.dump(options(server))
+    with clean_scratch.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL log_bin_trust_function_creators = ON")
+        cursor.execute("CREATE DATABASE calls_lab")
+        cursor.execute("CREATE FUNCTION calls_lab.twice() RETURNS INT DETERMINISTIC NO SQL RETURN 7")
+    with pytest.raises(
+        BundleError, match=r"already holds.*\n *the function `calls_lab`\.`twice`\n.*nothing was"
+    ):
+        bundle.restore(options(clean_scratch))
+    assert rows(clean_scratch, "SELECT calls_lab.twice()") == [(b"7",)]
+    assert rows(clean_scratch, "SHOW TABLES FROM calls_lab") == []
+    assert "calls_views" not in user_schemas(clean_scratch)
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize("name", ["calls_lab.twice", "calls_lab.largest"])
+def test_a_function_that_the_account_may_only_call(
+    name: str,
+    server: Server,
+    account: Callable[..., Server],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its text is not seen, so the statement is told to be one that cannot be replayed."""
+    reader = account("caller", "SELECT ON calls_lab.*", "EXECUTE ON calls_lab.*")
+    argument = "" if name.endswith("largest") else "x"
+    read = f"SELECT id, {name}({argument}) FROM calls_lab.t WHERE id = 1"
+    bundle = bundle_of(reader, tmp_path / "b", read, "SELECT id FROM calls_lab.t WHERE id = 2")
+    assert f"does not have the stored function {name}: the account does not see its text" in caplog.text
+    assert [ROUTINE in entry["marks"] for entry in bundle.manifest["statements"]] == [True, False]
+    bundle.dump(options(server))
+    report = bundle.verify()
+    assert [result.state for result in report.statements] == ["equal", "excluded"], as_text(report)
 
 
 @pytest.mark.usefixtures("calls")
@@ -143,6 +183,26 @@ def test_a_view_that_cannot_be_parsed(
     bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *reads)
     same(server, clean_scratch, *reads, "SELECT * FROM calls_lab.unread")
     assert bundle.verify().equal
+
+
+def test_a_view_of_a_json_table(server: Server, dj_conn: Any, clean_scratch: Server, tmp_path: Path) -> None:
+    """A table without a name stands among those that the view reads."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        for statement in (
+            "CREATE DATABASE calls_lab",
+            "CREATE TABLE calls_lab.t (id INT PRIMARY KEY, j JSON)",
+            """INSERT INTO calls_lab.t VALUES (1, '[{"a": 1}, {"a": 2}]'), (2, '[]'), (3, '[{"a": 3}]')""",
+            "CREATE VIEW calls_lab.each_a AS SELECT id, a FROM calls_lab.t,"
+            " JSON_TABLE(j, '$[*]' COLUMNS (a INT PATH '$.a')) AS e",
+        ):
+            cursor.execute(statement)
+    try:
+        reads = ("SELECT a FROM calls_lab.each_a WHERE id < 3",)
+        bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *reads)
+        same(server, clean_scratch, *reads)
+        assert len(rows(clean_scratch, reads[0])) == 2 and bundle.verify().equal
+    finally:
+        drop_schemas(server, SCHEMAS)
 
 
 def test_a_view_with_a_character_of_four_bytes(

@@ -268,8 +268,8 @@ def replay(
     progress : callable, optional
         Called with the number of statements done, and the total.
     alike : bool
-        Whether both servers have the same flavor. If not, values are compared in their fixed form (see `digests`), and
-        statements that the other server does not understand are unchecked.
+        Whether both servers are of the same flavor and version. If not, values are compared in their fixed form (see
+        `digests`), and statements that the other server does not understand are unchecked.
 
     Returns
     -------

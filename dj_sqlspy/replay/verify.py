@@ -179,7 +179,7 @@ def verify(
             backend_of(loaded).analyze(loaded, [table["name"] for table in manifest["tables"]])
         views = [view["name"] for view in manifest["views"]]
         lacking = backend_of(loaded).missing_tables(loaded, views) if views else []
-        alike = private.flavor == manifest["server"]["flavor"] and not lacking
+        alike = _series(private.version) == _series(manifest["server"]["version"]) and not lacking
         catalog = read_catalog(loaded, manifest)
         told = [f"Contents left out: {line}" for line in words(manifest.get("excluded", ()))]
         told += [f"Pseudonyms: {line}" for line in words_of(manifest)]
@@ -282,6 +282,11 @@ def _is_cut(table: Mapping[str, Any]) -> bool:
     if table["total_rows"] is None:
         return table["restriction"] not in ("TRUE", "FALSE")
     return bool(table["rows"] < table["total_rows"])
+
+
+def _series(version: str) -> tuple[bool, list[str]]:
+    """The flavor and the first two numbers of a version, within which all servers know the same SQL."""
+    return "MariaDB" in version, version.split(".")[:2]
 
 
 # ---------------------------------------------------------------- the author's side
@@ -399,7 +404,7 @@ def tables_on_source(
 
 
 def _unknown(statements: Iterable[StatementResult]) -> list[str]:
-    """Statements that a private server of another flavor cannot run, in words."""
+    """Statements that a private server of another flavor or version cannot run, in words."""
     return [
         f"the result of statement {', '.join(first(result.numbers))}, which this server does not know:"
         f" {result.message}"

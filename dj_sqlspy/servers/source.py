@@ -42,6 +42,7 @@ class Created:
 
     ``before`` are statements that set the session for it. ``needs`` are the views and functions that it reads or calls.
     ``calls`` are the calls of the server's functions in the body of a function, with NULL for its variables.
+    ``collations`` are those that a view or function names, and that of its texts.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Created:
     before: tuple[str, ...] = ()
     needs: tuple[Thing, ...] = ()
     calls: tuple[str, ...] = ()
+    collations: tuple[str, ...] = ()
 
     @property
     def thing(self) -> Thing:

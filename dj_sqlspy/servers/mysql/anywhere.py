@@ -69,7 +69,10 @@ _ENGINES: dict[str, tuple[Flavor, ...]] = {
 def choose_engine(work: Translated) -> None:
     """Use an engine that stores its own rows; the others (MERGE, FEDERATED, CONNECT …) read other tables."""
     engine = work.definition.options.get("ENGINE", "InnoDB")
-    if work.target in _ENGINES.get(engine, ()) or (engine == "ARCHIVE" and not work.elsewhere):
+    kept = work.target in _ENGINES.get(engine, ()) or (engine == "ARCHIVE" and not work.elsewhere)
+    if work.elsewhere and work.target == "mysql" and work.definition.partitions:  # only InnoDB has them
+        kept = engine == "InnoDB"
+    if kept:
         if engine not in ("InnoDB", "MyISAM", "MEMORY"):
             work.demands.append(
                 (
@@ -240,6 +243,8 @@ def check_types(work: Translated) -> None:
             work.demands.append((what, ONLY_MARIADB[type_]))
         elif type_ == "vector":
             work.demands.append((what, _VECTORS[work.target]))
+        elif type_ == "decimal" and work.target == "mysql" and int(re.findall(r"\d+", column.type)[-1]) > 30:
+            work.refused.append(f"{work.named(column.name)}: {column.type}, of which MySQL has 30 decimals")
 
 
 def check_references(work: Translated) -> None:

@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 
+from ...names import split_full_name
 from .collations import NAMES, becomes
-from .definition import ColumnDefinition, KeyDefinition, Tokens, name_of, tokens_of
+from .definition import ColumnDefinition, KeyDefinition, Tokens, name_of, text_of, tokens_of
 from .dialect import MYSQL
 from .translated import (
     NO_INDEX,
@@ -37,7 +38,8 @@ def change_types(work: Translated) -> None:
     def changed(column: ColumnDefinition) -> ColumnDefinition:
         if column.get("SRID") is not None and work.target == "mariadb":
             work.notes.append(
-                f"{work.named(column.name)}: MariaDB does not hold it to its SRID, and computes on a plane"
+                f"{work.named(column.name)}: MariaDB does not hold it to its SRID, computes on a plane, and takes the"
+                " longitude for X"
             )
             column = without(column, "SRID")
         type_ = "geometrycollection" if column.type.lower() == "geomcollection" else column.type
@@ -138,9 +140,18 @@ def change_checks(work: Translated) -> None:
         work.taken.add(key.name.lower())
         return key
 
+    def allowed(key: KeyDefinition) -> KeyDefinition | None:
+        calls = _NOT_GENERATED & {call for part in key.parts for call in calls_of(part)}
+        if key.kind != "CHECK" or work.target != "mysql" or not calls:
+            return key
+        what = f"CHECK ({', '.join(map(text_of, key.parts))})"
+        work.notes.append(f"{work.table.full_name}: without the constraint {what}, which MySQL does not take")
+        return None
+
     work.each_column(changed)
     work.keep_keys(named)
     work.definition = replace(work.definition, keys=(*work.definition.keys, *moved))
+    work.keep_keys(allowed)
 
 
 def change_keys(work: Translated) -> None:
@@ -163,6 +174,10 @@ def change_keys(work: Translated) -> None:
         if key.kind == "VECTOR KEY":
             work.notes.append(f"{what} of vectors, which MySQL does not have")
             return None
+        longest = 1000 if work.definition.options.get("ENGINE") == "MyISAM" else 3072
+        if "HASH" in [token.word for token in key.rest] and _bytes_of(work, key) > longest:
+            work.notes.append(f"{what} on more than {longest} bytes, which MySQL does not have")
+            return None
         whole = {name_of(part[0]) for part in key.parts if len(part) == 1}
         if "UNIQUE" in key.kind and whole & long:
             work.notes.append(f"{what} on whole texts or blobs, which MySQL does not have")
@@ -170,6 +185,21 @@ def change_keys(work: Translated) -> None:
         return replace(key, rest=_index_options(key.rest))
 
     work.keep_keys(changed)
+
+
+def _bytes_of(work: Translated, key: KeyDefinition) -> int:
+    """The most bytes that the texts of an index have."""
+    columns = {column.name: column for column in work.table.columns}
+    indexed = [columns[name_of(part[0])] for part in key.parts if name_of(part[0]) in columns]
+    return sum(
+        int(re.findall(r"\d+", column.column_type)[0]) * _BYTES.get(column.charset or "binary", 4)
+        for column in indexed
+        if column.data_type.endswith(("char", "binary"))
+    )
+
+
+# Of a character. All other character sets have more.
+_BYTES = {"binary": 1, "ascii": 1, "latin1": 1}
 
 
 def _index_options(rest: Tokens) -> Tokens:
@@ -230,6 +260,8 @@ def change_generated(work: Translated) -> None:
     In MariaDB they are never NOT NULL. Its dumps contain their values, which MySQL refuses to load. So in MySQL they
     are plain columns during the load; afterwards they become generated, and get their keys.
     """
+    if work.target == "mysql":
+        _settle_generated(work)
     names: dict[str, str] = {}
     place = "FIRST"
     for column in work.definition.columns:
@@ -253,6 +285,45 @@ def change_generated(work: Translated) -> None:
             else column
         )
     )
+
+
+# Functions that MariaDB takes in virtual columns (one also in a CHECK) and MySQL does not.
+_NOT_GENERATED = frozenset(
+    """
+current_role current_timestamp current_user curdate curtime connection_id database now rand random_bytes schema
+session_user sysdate system_user unix_timestamp user utc_date utc_time utc_timestamp uuid uuid_short version
+""".split()  # noqa: SIM905
+)
+
+
+def _settle_generated(work: Translated) -> None:
+    """Make columns that MySQL does not generate plain, and those of foreign keys STORED; refuse what can change."""
+    auto = {column.name for column in work.definition.columns if column.get("AUTO_INCREMENT")}
+    of_keys = {name for key in work.definition.keys if key.refers_to is not None for name in key.columns}
+    for table, definition in work.definitions.items():
+        for schema, name, columns in filter(None, (key.refers_to for key in definition.keys)):
+            if MYSQL.full_name(schema or split_full_name(table)[0], name) == work.table.full_name:
+                of_keys.update(columns)
+
+    def settled(column: ColumnDefinition) -> ColumnDefinition:
+        expression = column.get("GENERATED ALWAYS AS")
+        if expression is None:
+            return column
+        calls = _NOT_GENERATED & set(calls_of(expression.tokens))
+        if calls:
+            work.refused.append(f"{work.named(column.name)}: generated by {', '.join(sorted(calls))}")
+        if auto & {name_of(token) for token in expression.tokens if token.text[0] == "`"}:
+            work.notes.append(
+                f"{work.named(column.name)}: plain, MySQL generates nothing from AUTO_INCREMENT"
+            )
+            return without(column, "GENERATED ALWAYS AS", "STORED", "VIRTUAL", "PERSISTENT")
+        if column.name in of_keys and column.get("VIRTUAL"):
+            work.notes.append(f"{work.named(column.name)}: STORED, since a foreign key uses it")
+            kept = tuple(clause_of("STORED", "STORED") if c.kind == "VIRTUAL" else c for c in column.clauses)
+            return replace(column, clauses=kept)
+        return column
+
+    work.each_column(settled)
 
 
 def _refers_to_generated(work: Translated, key: KeyDefinition) -> bool:

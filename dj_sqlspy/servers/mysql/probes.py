@@ -8,6 +8,7 @@ has the functions and the grammar of a definition before its tables are there.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from ..catalog import Catalog
 from ..columns import BINARY_TYPES, INTEGER_TYPES, TEXT_TYPES, Column
@@ -17,6 +18,7 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from .collations import Flavor
 from .dialect import MYSQL
@@ -75,6 +77,34 @@ def of_call(call: str) -> str:
     return f"SELECT COUNT(*) FROM (SELECT {call} AS e) AS t WHERE FALSE"
 
 
+def of_function(function: Created) -> str:
+    """Asks whether a server takes the text of a function. It makes none.
+
+    information_schema, where the demands of restore.sh are sent, takes no functions. A server says so (error 1044) only
+    of a text that it understands.
+    """
+    settings = "".join(f"{setting};\n" for setting in function.before)
+    return f"{settings}DELIMITER ;;\n{function.sql};;\nDELIMITER ;"
+
+
+def collations_named(tokens: Iterable[Token]) -> tuple[str, ...]:
+    """The collations that a text names, without those of MariaDB that fit any character set.
+
+    >>> from dj_sqlspy.servers.mysql.syntax import tokens_of
+    >>> collations_named(tokens_of("SELECT 'collate' AS a, b COLLATE utf8mb4_bin, c COLLATE uca1400_ai_ci"))
+    ('utf8mb4_bin',)
+    """
+    names = [
+        following.text
+        for token, following in pairwise(tokens)
+        if token.token_type == TokenType.COLLATE and following.token_type in _NAMES
+    ]
+    return tuple(dict.fromkeys(name for name in names if not name.startswith("uca1400_")))
+
+
+_NAMES = (TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING)
+
+
 def called(sql: str, schema: str | None) -> set[tuple[str, str]]:
     """Schema and name of each stored function that a statement calls. The default schema is ``schema``.
 
@@ -103,7 +133,8 @@ def reads(view: Table, catalog: Catalog, functions: Iterable[Created]) -> tuple[
         query = parse(view.view_sql or "")
     except Unsupported:  # of which lineage has told already
         return ()
-    names = {(table.db or None, table.name) for table in query.find_all(exp.Table)}
+    tables = [table for table in query.find_all(exp.Table) if table.name]  # a JSON_TABLE has none
+    names = {(table.db or None, table.name) for table in tables}
     found = [catalog.find(schema, name, view.schema) for schema, name in sorted(names, key=repr)]
     views = [Thing("VIEW", one.schema, one.name) for one in found if one is not None and one.is_view]
     calls = _called(query, view.schema)

@@ -22,6 +22,7 @@ from ..source import Created, Thing
 from .dialect import MYSQL
 from .functions import SERVER_FUNCTIONS
 from .gate import ReadsOnly
+from .probes import collations_named
 from .syntax import Exact, Unsupported, parse, tokens_of
 from .told import text_of, told
 
@@ -102,6 +103,9 @@ def _add(cursor: Any, name: Name, found: dict[Name, Created | str], above: tuple
     start = next(i for i, token in enumerate(tokens) if token.text.upper() == "FUNCTION")
     words = [token.text.upper() for token in tokens]
     following = [*words[1:], ""]
+    if words[start - 1] == "AGGREGATE":
+        found[name] = "it computes over groups of rows"
+        return
     for word, after in zip(words[start + 1 :], following[start + 1 :], strict=True):
         if word in _NOT_ALONE and not (after == "(" and word in SERVER_FUNCTIONS - {"NEXTVAL", "SETVAL"}):
             found[name] = f"it does more than compute with its arguments ({word})"
@@ -129,7 +133,8 @@ def _add(cursor: Any, name: Name, found: dict[Name, Created | str], above: tuple
             {other.lower() for _, other in others},
         )
     )
-    found[name] = Created("FUNCTION", schema, function, sql, (settings,), needs, calls)
+    collations = (collation, *collations_named(tokens))
+    found[name] = Created("FUNCTION", schema, function, sql, (settings,), needs, calls, collations)
 
 
 def _calls(text: str, tokens: Sequence[Token], modes: set[str], stored: Collection[str]) -> Iterator[str]:

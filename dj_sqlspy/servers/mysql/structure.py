@@ -21,8 +21,9 @@ from ..tables import Table
 from .collations import NEARLY, Flavor, becomes, is_near
 from .definition import Definition, parse_definition, without_comments
 from .dialect import MYSQL
-from .probes import of_call, of_view, reads
+from .probes import collations_named, of_call, of_function, of_view, reads
 from .snapshot import flavor_of, told
+from .syntax import Unsupported, tokens_of
 from .translate import translate
 from .translated import Translated
 
@@ -87,7 +88,6 @@ def read_source(
         definitions = {table.full_name: read_definition(cursor, table.full_name) for table in described}
         if not comments:
             definitions = {name: without_comments(one) for name, one in definitions.items()}
-        literals = {view.full_name: _literals(cursor, view) for view in seen}
         late = [] if flavor == "mysql" else list(_late_times(cursor, tables, filled))
         translated = {
             target: list(_translated(described, definitions, flavor, target))
@@ -96,7 +96,7 @@ def read_source(
         sequences = _sequences(cursor, translated[flavor])
         made = [
             *functions,
-            *(_create_view(view, literals[view.full_name], catalog, functions) for view in seen),
+            *(_create_view(view, _literals(cursor, view), catalog, functions) for view in seen),
         ]
         asked = _asked(cursor, flavor, translated, functions, seen, catalog)
         names = {table.schema for table in (*described, *seen)}
@@ -112,7 +112,6 @@ def read_source(
             work,
             sequences if target == "mariadb" else [],
             made,
-            literals,
             late,
             asked[target],
         )
@@ -178,13 +177,12 @@ def _structure(
     work: Sequence[Translated],
     sequences: Sequence[Created],
     made: Sequence[Created],
-    literals: Mapping[str, str],
     late: Sequence[str],
     asked: Sequence[Demand],
 ) -> Structure:
     """The structure for servers of a flavor.
 
-    ``made`` are functions and views, ``literals`` the collations of the texts of views.
+    ``made`` are functions and views.
     ``late`` names columns with TIMESTAMPs after 2038. ``asked`` are probes of expressions, views and functions.
     """
     created = [*sequences]
@@ -204,12 +202,12 @@ def _structure(
             demands.append(Demand(what, "SELECT 1 FROM DUAL WHERE FROM_UNIXTIME(4102444800) IS NOT NULL"))
     collations = {column.collation for one in work for column in one.table.columns}
     collations |= {one.table.collation for one in work} | {schema.collation for schema in schemas}
-    for view in made:
-        own = literals.get(MYSQL.full_name(view.schema, view.name)) if view.kind == "VIEW" else None
-        collations.add(own)
-        if own and not becomes(own, source, target):
-            name = MYSQL.full_name(view.schema, view.name)
-            demands.append(Demand(f"{name}: the collation {own} of its texts", of=view.thing))
+    for thing, own in [(made_one.thing, own) for made_one in made for own in made_one.collations]:
+        if becomes(own, source, target):
+            collations.add(own)
+        else:
+            name = MYSQL.full_name(thing.schema, thing.name)
+            demands.append(Demand(f"{name}: the collation {own} of its texts", of=thing))
     alike = {name: becomes(name, source, target) for name in sorted(filter(None, collations))}
     notes = [note for one in work for note in one.notes]
     notes += [
@@ -249,6 +247,7 @@ def _asked(
         name = MYSQL.full_name(function.schema, function.name)
         calls = [Demand(f"{name}: its {call}", of_call(call), function.thing) for call in function.calls]
         calls = [question for question in calls if _answers(cursor, question.query)]
+        calls.append(Demand(f"{name}: its definition", of_function(function), function.thing))
         for questions in asked.values():
             questions += calls
     for view in views:
@@ -275,7 +274,12 @@ def _answers(cursor: Any, query: str) -> bool:
 def _create_view(view: Table, collation: str, catalog: Catalog, functions: Iterable[Created]) -> Created:
     """CREATE VIEW with column names, which MySQL's information_schema leaves out of the definition."""
     names = MYSQL.columns(column.name for column in view.columns)
-    sql = f"CREATE SQL SECURITY INVOKER VIEW {MYSQL.quote(view.name)} ({names}) AS {view.view_sql}"
+    definition = view.view_sql or ""
+    sql = f"CREATE SQL SECURITY INVOKER VIEW {MYSQL.quote(view.name)} ({names}) AS {definition}"
+    try:
+        tokens = tokens_of(definition)
+    except Unsupported:  # of which lineage has told already
+        tokens = []
     return Created(
         "VIEW",
         view.schema,
@@ -283,6 +287,7 @@ def _create_view(view: Table, collation: str, catalog: Catalog, functions: Itera
         sql,
         (f"SET SESSION sql_mode = '', collation_connection = {collation}",),
         reads(view, catalog, functions),
+        collations=(collation, *collations_named(tokens)),
     )
 
 

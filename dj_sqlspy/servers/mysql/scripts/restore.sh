@@ -11,8 +11,8 @@
 # those that call a function of the source's kind of server. All other options are passed to mysql. The environment
 # variable MYSQL names this program if it is not on PATH.
 #
-# First it checks that the server can load all of the dump, and has no table of the slice. If not, or if the load fails
-# later, nothing of the dump stays. Existing tables are never changed.
+# First it checks that the server can load all of the dump, and has no table, view or function of the slice. If not, or
+# if the load fails later, nothing of the dump stays. What was there is never changed.
 # shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
 [ -n "${BASH_VERSION-}" ] || { echo "$0: run me with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
@@ -31,9 +31,14 @@ schemas() {
 @schemas@
 }
 
-# Views: schema, view.
+# Views and sequences: schema, name.
 views() {
 @views@
+}
+
+# Functions: schema, name.
+functions() {
+@functions@
 }
 
 # What views and functions need: each with the views and functions that it reads or calls.
@@ -101,8 +106,14 @@ present_sql() { # schema, table
         "$name_sql" "$(literal "$1")" "$(literal "$2")"
 }
 
-present() { # the tables and views of the slice that are on the server
-    { tables present_sql && views present_sql; } | by_name
+present_function_sql() { # schema, function
+    printf "SELECT %s FROM information_schema.routines
+        WHERE routine_type = 'FUNCTION' AND routine_schema = %s AND routine_name = %s;\n" \
+        "$(literal "the function $(quoted "$1").$(quoted "$2")")" "$(literal "$1")" "$(literal "$2")"
+}
+
+present() { # what the slice makes and the server already has
+    { tables present_sql && views present_sql && functions present_function_sql; } | by_name
 }
 
 absent_schema() { # schema
@@ -112,9 +123,9 @@ absent_schema() { # schema
 
 present >"$work/present"
 if [[ -s $work/present ]]; then
-    printf '%s\n' "${0##*/}: the server already holds these tables of the slice:" >&2
+    printf '%s\n' "${0##*/}: the server already holds these parts of the slice:" >&2
     sed 's/^/    /' "$work/present" >&2
-    fail "nothing was loaded or changed. Load into another server, or remove these tables first."
+    fail "nothing was loaded or changed. Load into another server, or remove them first."
 fi
 schemas absent_schema >"$work/new_schemas"
 
@@ -124,6 +135,8 @@ check_demand() { # what, query, view or function
         { printf 'USE information_schema;\n%s;\n' "$2" | sed -E -f "$work/adapt" | by_name >"$work/answer" 2>"$work/said"; } ||
             missing=$(sed -n 's/^ERROR 1305 .*: \(FUNCTION \)information_schema\.\(.*\)/ (\1\2)/p' "$work/said")
         [[ ! -s $work/answer ]] || return 0
+        # it takes no functions where it was asked, and says so of those that it understands
+        [[ $2 != *$'\nCREATE '* ]] || ! grep -q '^ERROR 1044 ' -- "$work/said" || return 0
     fi
     if [[ ${3-} ]]; then
         refused+=$3$'\n'
