@@ -95,7 +95,7 @@ class Folder:
     """
 
     def __init__(self, place: Path | None = None) -> None:
-        self.path = Path(place or tempfile.gettempdir()).absolute() / f"dj-sqlspy-{secrets.token_hex(8)}"
+        self.path = Path(place or tempfile.gettempdir()).absolute() / f"dj-sqlspy-{secrets.token_urlsafe(6)}"
         guard = subprocess.Popen(
             ["/bin/sh", "-c", _GUARDIAN, "dj-sqlspy-guardian", str(self.path)],
             stdin=subprocess.PIPE,

@@ -15,8 +15,9 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -226,6 +227,13 @@ def test_forget_refuses_while_another_process_runs_it(
     assert typed("forget paper --yes")[:2] == (0, "Deleted: fig: 1 run, 0 statements\n")
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder with a short path: the socket of a private server has at most 107 bytes."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
 @pytest.mark.parametrize(
     "line", ["slice paper", "write paper -o {}/b/c", "dump {}/there", "verify {}/dumped"]
 )
@@ -234,6 +242,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(
     server: Any,
     typed: Any,
     tmp_path: Path,
+    temporary: Path,
     monkeypatch: pytest.MonkeyPatch,
     line: str,
 ) -> None:
@@ -241,8 +250,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(
     for name in ("there", "dumped"):
         assert typed(f"write paper -o {tmp_path}/{name}")[0] == 0
     assert typed(f"dump {tmp_path}/dumped")[0] == 0
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setenv("TMPDIR", str(temporary))
     before = {path.name for path in tmp_path.rglob("*")}
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLES {figures.Session.full_table_name} WRITE")
@@ -254,7 +262,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(
                 break
             time.sleep(0.2)
         stopped.type("\x03")
-        assert stopped.end() == 130
+        assert stopped.end() == 130, stopped.said
         cursor.execute("UNLOCK TABLES")
     stays = stopped.said.rpartition("\x1b[2K")[2]  # after a progress bar was taken away
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stays.replace("^C", ""))
@@ -262,6 +270,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(
     lines = [said for said in lines if "connected to" not in said]  # DataJoint's own
     assert lines == ["dj-sqlspy: interrupted."], stopped.said
     assert {path.name for path in tmp_path.rglob("*")} == before
+    assert not list(temporary.iterdir())
 
 
 # ---------------------------------------------------------------- no traceback, no false message

@@ -174,6 +174,17 @@ def test_a_server_that_does_not_start_shows_its_log(monkeypatch: pytest.MonkeyPa
         pytest.fail("it started")
 
 
+def test_a_folder_with_a_long_path_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (deep := tmp_path / ("long" * 25)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with (
+        pytest.raises(ServerError, match=r"socket .* longer than 10[37] bytes.*Set TMPDIR"),
+        servers.private_server(FLAVOR),  # type: ignore[arg-type]
+    ):
+        pass
+    assert list(deep.iterdir()) == []
+
+
 def test_where_there_is_no_program_it_says_how_to_get_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,6 +59,9 @@ PINS: dict[str, tuple[str, ...]] = {
     "mysql": (),
     "mariadb": ("--collation-server=utf8mb4_general_ci", "--skip-ssl"),
 }
+# The longest path of a socket: 103 bytes on macOS, 107 on Linux.
+SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
+
 # Programs that are looked for in a root (`root_programs`) of each flavor, the server first.
 ROOT_PROGRAMS: dict[str, tuple[str, ...]] = {
     "mysql": (
@@ -423,6 +427,12 @@ def _installer(program: Program) -> str:
 def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Iterator[Server]:
     """Start on a free port. Another program can take the port meanwhile, so try several times."""
     log, datadir = base / "log", base / "data"
+    sock = str(base / "sock")
+    if len(os.fsencode(sock)) > SOCKET_BYTES:
+        raise ServerError(
+            f"Starting {program.path}: the path of its socket ({sock}) would be longer than {SOCKET_BYTES} bytes, which"
+            " the system does not take. Set TMPDIR to a folder with a shorter path."
+        )
     # a starting server deletes all temporary tables in its tmpdir, also those of other servers
     temporary = base / "tmp"
     temporary.mkdir(exist_ok=True)
@@ -438,7 +448,7 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
             *_run_as(),
             f"--datadir={datadir}",
             f"--tmpdir={temporary}",
-            f"--socket={base / 'sock'}",
+            f"--socket={sock}",
             f"--pid-file={base / 'pid'}",
             f"--port={port}",
             f"--init-file={base / 'init.sql'}",
@@ -459,7 +469,7 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
                 yield Server(
                     host="127.0.0.1",
                     port=port,
-                    socket=str(base / "sock"),
+                    socket=sock,
                     user="root",
                     password=password,
                     flavor=program.flavor,
