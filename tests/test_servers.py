@@ -174,6 +174,7 @@ def test_a_server_that_does_not_start_shows_its_log(monkeypatch: pytest.MonkeyPa
         pytest.fail("it started")
 
 
+@pytest.mark.needs_server
 def test_a_folder_with_a_long_path_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (deep := tmp_path / ("long" * 25)).mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
