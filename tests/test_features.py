@@ -267,10 +267,11 @@ writes, dumps, loads it into each, and compares the results of statements.
   views and functions. `MERGE` of MySQL is refused when the bundle is written.
 - –: the source does not have it.
 
-A generated column is computed again where it is loaded. Some expressions have another value on the other kind of server:
-a time with a fraction that becomes a DATETIME is cut by MariaDB and rounded by MySQL, a DOUBLE in `JSON_ARRAY` is `2` or
-`2.0`. `restore.sh` does not compare these values; `verify` compares the results of the statements that read them. Between
-MySQL and MariaDB the coordinates of a geographic SRID (4326) change places in `ST_AsText` and `ST_X`.
+A generated column is computed again where it is loaded. Some expressions have another value on the other kind of
+server: a time with a fraction that becomes a DATETIME is cut by MariaDB and rounded by MySQL, a DOUBLE in
+`JSON_ARRAY` is `2` or `2.0`. `restore.sh` does not compare these values; `verify` compares the results of the
+statements that read them. Between MySQL and MariaDB the coordinates of a geographic SRID (4326) change places in
+`ST_AsText` and `ST_X`.
 """
 
 WORDS = """
