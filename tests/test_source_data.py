@@ -62,6 +62,7 @@ def bundle(lab: Any, home: Path, tmp_path: Path) -> Bundle:
         assert len(rows(lab & "trial < 4", order_by="trial")) == 3
         for _ in range(2):
             assert (lab & "trial = 4").fetch1("trace") == (1, 2)
+        dj.conn().query(f"SELECT trial FROM {lab.full_table_name} WHERE trial = 1 OR RAND() < 0.5").fetchall()
     with sqlspy.export("paper", "fig2"):
         assert lab.proj(number="trial").fetch("number", order_by="number").tolist() == [1, 2, 3, 4]
     bundle = sqlspy.Paper("paper").write(tmp_path / "bundle")
@@ -72,6 +73,8 @@ def bundle(lab: Any, home: Path, tmp_path: Path) -> Bundle:
 def test_each_analysis_has_what_it_received(bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "source-data"
     made = bundle.source_data(out)
+    by_chance = made.pop(2)
+    assert (by_chance.path, by_chance.note) == ("fig%2F1/03-trial.csv", "can change by itself")
     assert [(one.path, one.rows, one.received) for one in made] == [
         ("fig%2F1/01-trial.csv", 3, True),
         ("fig%2F1/02-trial.csv", 1, True),

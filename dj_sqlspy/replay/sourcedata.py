@@ -19,8 +19,8 @@ import struct
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from ..bundle.render import render
 from ..errors import BundleError
 from ..journal import encode_name
 from ..names import split_full_name
+from ..rules import NOT_REPLAYED
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.results import ResultColumn
@@ -144,8 +145,8 @@ def write_source_data(
         backend.set_session(loaded, own if recorded is None else recorded["session"])
         stack.enter_context(backend.one_moment(loaded))
         replayer = stack.enter_context(contextlib.closing(backend.replayer(loaded)))
-        writer = _Writer(replayer, loaded, fresh, manifest)
         wanted = _by_analysis(manifest)
+        writer = _Writer(replayer, loaded, fresh, manifest, max(2, len(str(len(wanted)))))
         for analysis, one, entries in wanted:
             made.append(writer.write(analysis, one, entries))
             if progress is not None:
@@ -183,19 +184,18 @@ def _left_out(manifest: Mapping[str, Any]) -> list[SourceData]:
     return [
         SourceData(entry["analysis"], (entry["number"],), why_not=why_apart(entry["marks"]))
         for entry in manifest["statements"]
-        if entry["kind"] == "data" and not _runs(manifest, entry)
+        if entry["kind"] == "data" and not NOT_REPLAYED.isdisjoint(entry["marks"])
     ]
-
-
-def _runs(manifest: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    return any(entry is each for entries in replayable(manifest).values() for each in entries)
 
 
 class _Writer:
     """Writes the results of statements below a folder."""
 
-    def __init__(self, replayer: Replayer, loaded: Any, folder: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(
+        self, replayer: Replayer, loaded: Any, folder: Path, manifest: Mapping[str, Any], digits: int
+    ) -> None:
         self._replayer, self._loaded, self._folder = replayer, loaded, folder
+        self._digits = digits  # of the numbers in names, so that these are in the order of the numbers
         self._comments = {
             (table["name"], column["name"]): column["comment"]
             for table in manifest["tables"]
@@ -206,35 +206,28 @@ class _Writer:
     def write(self, analysis: str, one: Replayed, entries: Sequence[Mapping[str, Any]]) -> SourceData:
         about = SourceData(analysis, tuple(entry["number"] for entry in entries))
         try:
-            digest = self._replayer.digest(self._loaded, one.sql, one.state, own=one.own)
-            rows = self._replayer.rows(self._loaded, one.sql, one.state, own=one.own)
-            columns = next(rows)
+            result = self._replayer.result(self._loaded, one.sql, one.state, own=one.own)
         except ConnectionLost as error:
             raise BundleError(
                 f"Running statement {about.numbers[0]}: the server is gone ({error})."
             ) from error
         except (Refused, Interrupted) as error:
-            return SourceData(analysis, about.numbers, why_not=f"this server does not run it: {error}")
+            return replace(about, why_not=f"this server does not run it: {error}")
         folder = self._folder / encode_name(analysis)
         folder.mkdir(mode=0o700, exist_ok=True)
         number = self._written[analysis] = self._written.get(analysis, 0) + 1
-        stem = f"{number:02d}-{_title(entries[0]['tables'])}"
+        stem = f"{number:0{self._digits}d}-{_title(entries[0]['tables'])}"
         atomic.write(folder / f"{stem}.sql", "".join(f"{text};\n" for text in (*one.state, one.sql)))
-        comments = tuple(self._comments.get((column.table, column.column), "") for column in columns)
-        count = _write_rows(folder, stem, columns, comments, rows)
-        if count != digest.rows:
-            raise BundleError(
-                f"Running statement {about.numbers[0]} again: {count} rows instead of {digest.rows}."
-            )
-        return SourceData(
-            analysis,
-            about.numbers,
-            f"{encode_name(analysis)}/{stem}.csv",
-            columns,
-            comments,
-            count,
-            as_received(entries, digest.received),
-            why_apart({mark for entry in entries for mark in entry["marks"]}),
+        comments = tuple(self._comments.get((column.table, column.column), "") for column in result.columns)
+        count = _write_rows(folder, stem, result.columns, comments, result)  # only then is there a digest
+        return replace(
+            about,
+            path=f"{encode_name(analysis)}/{stem}.csv",
+            columns=result.columns,
+            comments=comments,
+            rows=count,
+            received=as_received(entries, result.received),
+            note=why_apart({mark for entry in entries for mark in entry["marks"]}),
         )
 
 
@@ -253,7 +246,7 @@ def _write_rows(
     stem: str,
     columns: Sequence[ResultColumn],
     comments: Sequence[str],
-    rows: Iterator[Sequence[bytes | None]],
+    rows: Iterable[Sequence[bytes | None]],
 ) -> int:
     count = 0
     with contextlib.ExitStack() as stack:

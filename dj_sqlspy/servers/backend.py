@@ -34,10 +34,8 @@ class Replayer(Protocol):
     ) -> Digest:
         """Send a statement and digest its result. Raises `Refused`, `Interrupted` and `ConnectionLost`."""
 
-    def rows(
-        self, connection: Any, sql: str, state: Sequence[str] = ..., *, own: bool = ...
-    ) -> Iterator[Any]:
-        """Send a statement; first a tuple of `ResultColumn`, then each row as sent (bytes or None)."""
+    def result(self, connection: Any, sql: str, state: Sequence[str] = ..., *, own: bool = ...) -> Any:
+        """Send a statement: an iterable of its rows as sent, with `ResultColumn` objects and a digest."""
 
     def close(self) -> None:
         """Restore the connections' own settings."""

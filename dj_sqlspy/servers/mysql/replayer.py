@@ -6,7 +6,7 @@ Only reads are sent (`gate`), in a transaction that cannot write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..results import Digest, Forms
@@ -51,11 +51,11 @@ class MySQLReplayer:
         encoding = self._prepare(connection, sql, state, own)
         return results.digest(connection, sql, digits, forms, encoding, instead)
 
-    def rows(
+    def result(
         self, connection: Any, sql: str, state: Sequence[str] = (), *, own: bool = True
-    ) -> Iterator[Any]:
-        """Send a statement; first its columns (`ResultColumn`), then each row as sent. Arguments as of `digest`."""
-        return results.rows(connection, sql, self._prepare(connection, sql, state, own))
+    ) -> results.Result:
+        """Send a statement; its columns and rows as sent. Arguments as of `digest`."""
+        return results.Result(connection, sql, self._prepare(connection, sql, state, own))
 
     def _prepare(self, connection: Any, sql: str, state: Sequence[str], own: bool) -> str:
         """Check that a statement only reads, and set its session; the encoding to send it in."""

@@ -76,11 +76,29 @@ def _packets(connection: Any, sql: str, encoding: str = "utf-8") -> Iterator[Any
         yield from wire.stream(connection, sql.encode(encoding, "surrogateescape"))
 
 
-def rows(connection: Any, sql: str, encoding: str = "utf-8") -> Iterator[Any]:
-    """Run a statement; first a tuple of `ResultColumn`, then each row as sent (bytes or None)."""
-    packets = _packets(connection, sql, encoding)
-    yield tuple(map(_column, next(packets)))
-    yield from map(wire.values_of, packets)
+class Result:
+    """The result of a statement that was sent: its rows as they arrive, as sent (bytes or None).
+
+    Attributes
+    ----------
+    columns : tuple of ResultColumn
+    received : str
+        The digest that the capture makes while an analysis reads (`wire`), once all rows were read.
+    """
+
+    def __init__(self, connection: Any, sql: str, encoding: str = "utf-8") -> None:
+        self._packets = _packets(connection, sql, encoding)
+        fields = next(self._packets)
+        self._hash = wire.row_hash(fields)
+        self.columns = tuple(map(_column, fields))
+        self.received = ""
+
+    def __iter__(self) -> Iterator[Sequence[bytes | None]]:
+        total = 0
+        for packet in self._packets:
+            total += self._hash(packet)
+            yield wire.values_of(packet)
+        self.received = wire.digest_text(total % wire.MODULUS)
 
 
 def _column(field: Any) -> ResultColumn:
