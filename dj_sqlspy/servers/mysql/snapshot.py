@@ -99,7 +99,7 @@ class MySQLSnapshot:
     def session(self, texts: Sequence[str]) -> Session:
         return self._keeper.session(texts)
 
-    def _send(self, run: Callable[[bytes], T], sql: str, encoding: str = "utf-8") -> T:
+    def send(self, run: Callable[[bytes], T], sql: str, encoding: str = "utf-8") -> T:
         # bytes in a statement that are not valid text were decoded to surrogates
         return run(sql.encode(encoding, "surrogateescape"))
 
@@ -114,7 +114,7 @@ class MySQLSnapshot:
         with told():
             self._keeper.use(session, rewritten=not own)
             require_reading(self.connection)
-            return self._send(
+            return self.send(
                 lambda text: wire.sums_of(self.connection, text, first),
                 sql,
                 session.encoding if own else "utf-8",
@@ -124,7 +124,7 @@ class MySQLSnapshot:
         with told(), self.connection.cursor() as cursor:
             self._keeper.use(session, rewritten=True)
             if arguments is None:
-                self._send(cursor.execute, sql)
+                self.send(cursor.execute, sql)
             else:
                 cursor.execute(sql, arguments)
             result: Rows = cursor.fetchall()
@@ -133,7 +133,7 @@ class MySQLSnapshot:
     def blocks(self, sql: str, session: Session = PLAIN) -> Iterator[Rows]:
         with told(), self.connection.cursor(_Pieces) as cursor:
             self._keeper.use(session, rewritten=True)
-            self._send(cursor.execute, sql)
+            self.send(cursor.execute, sql)
             while rows := cursor.fetchmany(_BLOCK):
                 yield rows
 
