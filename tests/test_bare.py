@@ -21,7 +21,7 @@ from tests.test_verify import bundle, published
 __all__ = ["bundle", "lab", "published", "trials"]
 
 # What every system has that has bash: coreutils, gzip, sed.
-WITH_BASH = ("bash", "cat", "cksum", "dirname", "gzip", "mktemp", "rm", "sed", "sort", "tail")
+WITH_BASH = ("bash", "cat", "cksum", "dirname", "gzip", "mkdir", "mktemp", "rm", "sed", "sort", "tail")
 
 # What Debian's mariadb-install-db, a script, calls for.
 WITH_INSTALL_DB = (
@@ -35,7 +35,6 @@ WITH_INSTALL_DB = (
     "hostname",
     "id",
     "ls",
-    "mkdir",
     "tr",
 )
 WITH_INSTALL_DB += ("my_print_defaults", "touch", "uname")

@@ -186,6 +186,16 @@ def test_a_folder_with_a_long_path_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
     assert list(deep.iterdir()) == []
 
 
+@pytest.mark.needs_server
+def test_a_folder_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with (
+        pytest.raises(ServerError, match=r"nowhere/dj-sqlspy-.*Set TMPDIR"),
+        servers.private_server(FLAVOR),  # type: ignore[arg-type]
+    ):
+        pass
+
+
 def test_where_there_is_no_program_it_says_how_to_get_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -201,6 +201,7 @@ class _Writer:
             for table in manifest["tables"]
             for column in table["columns"]
         }
+        self._drifted = {entry["number"] for entry in manifest["drift"]}
         self._written: dict[str, int] = {}  # number of files of an analysis
 
     def write(self, analysis: str, one: Replayed, entries: Sequence[Mapping[str, Any]]) -> SourceData:
@@ -227,8 +228,14 @@ class _Writer:
             comments=comments,
             rows=count,
             received=as_received(entries, result.received),
-            note=why_apart({mark for entry in entries for mark in entry["marks"]}),
+            note=self._note(entries),
         )
+
+    def _note(self, entries: Sequence[Mapping[str, Any]]) -> str:
+        """Why these statements can return other rows than the analysis received."""
+        if not self._drifted.isdisjoint(entry["number"] for entry in entries):
+            return "the database had changed since"
+        return why_apart({mark for entry in entries for mark in entry["marks"]})
 
 
 def _title(tables: Sequence[str]) -> str:

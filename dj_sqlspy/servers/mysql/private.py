@@ -251,7 +251,12 @@ def private_server(
     program = require_server(flavor, root)
     owner = os.getpid()
     with contextlib.ExitStack() as stack:
-        base = stack.enter_context(guarded.Folder())
+        try:
+            base = stack.enter_context(guarded.Folder())
+        except OSError as error:
+            raise ServerError(
+                f"Starting a private server: {error}. Set TMPDIR to a folder that you can write to."
+            ) from error
         lasting = tuple(option for option in options if option.startswith(LASTING_OPTIONS))
         shutil.copytree(template(program, lasting), base / "data")
         pins = () if own_defaults else PINS[program.flavor]
