@@ -16,6 +16,8 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.paper.bundle import Bundle
+from dj_sqlspy.servers.mysql.results import Result
+from tests.conftest import FLAVOR
 from tests.lab import V2, rows
 
 pytestmark = pytest.mark.separately
@@ -104,6 +106,29 @@ def test_each_analysis_has_what_it_received(bundle: Bundle, tmp_path: Path) -> N
     readme = (out / "README.md").read_text(encoding="utf-8")
     assert "words, as said" in readme and "| `fig2/01-trial.csv` | 4 | yes |" in readme
     assert all(path.stat().st_mode & 0o077 == 0 for path in [out, *out.rglob("*")])
+
+
+def test_what_the_values_of_a_column_are(connection: Any) -> None:
+    """By the type and the character set that the server sends, also of types that PyMySQL does not know."""
+    expected = {
+        "1": "number",
+        "1.5e0": "number",
+        "CAST(1 AS DECIMAL(5, 2))": "number",
+        "'é'": "text",
+        "JSON_OBJECT('a', 1)": "text",
+        "CURRENT_TIMESTAMP(3)": "text",
+        "CAST('-25:00:00' AS TIME)": "text",
+        "X'00ff'": "bytes",
+        "ST_GeomFromText('POINT(1 2)')": "bytes",
+    }
+    if FLAVOR == "mysql":
+        expected["STRING_TO_VECTOR('[1, 2]')"] = "bytes"
+    result = Result(connection, f"SELECT {', '.join(expected)}")
+    (row,) = result
+    assert [column.kind for column in result.columns] == list(expected.values())
+    assert list(row[3:5]) == ["é".encode(), b'{"a": 1}'] and not any(
+        column.origin for column in result.columns
+    )
 
 
 def test_a_folder_with_files_is_not_touched(bundle: Bundle, tmp_path: Path) -> None:

@@ -47,16 +47,15 @@ _NUMBERS = {
     FIELD_TYPE.DECIMAL,
     FIELD_TYPE.NEWDECIMAL,
 }
-_STRINGS = {
-    FIELD_TYPE.STRING,
-    FIELD_TYPE.VAR_STRING,
-    FIELD_TYPE.VARCHAR,
-    FIELD_TYPE.TINY_BLOB,
-    FIELD_TYPE.BLOB,
-    FIELD_TYPE.MEDIUM_BLOB,
-    FIELD_TYPE.LONG_BLOB,
+_TEXTS = {  # whatever their character set
+    FIELD_TYPE.DATE,
+    FIELD_TYPE.NEWDATE,
+    FIELD_TYPE.TIME,
+    FIELD_TYPE.DATETIME,
+    FIELD_TYPE.TIMESTAMP,
+    FIELD_TYPE.JSON,
 }
-_BINARY = 63  # the character set of strings of bytes
+_BINARY = 63  # the character set of bytes
 
 Row: TypeAlias = "tuple[bytes | None, ...]"
 Counts: TypeAlias = "tuple[Any, Any]"  # distinct digests, sorted, and the number of times each occurs
@@ -81,22 +80,26 @@ class Result:
 
     Attributes
     ----------
-    columns : tuple of ResultColumn
+    fields : sequence
+        PyMySQL's descriptions of its columns.
     received : str
         The digest that the capture makes while an analysis reads (`wire`), once all rows were read.
     """
 
     def __init__(self, connection: Any, sql: str, encoding: str = "utf-8") -> None:
         self._packets = _packets(connection, sql, encoding)
-        fields = next(self._packets)
-        self._hash = wire.row_hash(fields)
-        self.columns = tuple(map(_column, fields))
+        self.fields = next(self._packets)
         self.received = ""
 
+    @property
+    def columns(self) -> tuple[ResultColumn, ...]:
+        """What its columns are."""
+        return tuple(map(_column, self.fields))
+
     def __iter__(self) -> Iterator[Sequence[bytes | None]]:
-        total = 0
+        total, hashed = 0, wire.row_hash(self.fields)
         for packet in self._packets:
-            total += self._hash(packet)
+            total += hashed(packet)
             yield wire.values_of(packet)
         self.received = wire.digest_text(total % wire.MODULUS)
 
@@ -111,10 +114,7 @@ def _kind(field: Any) -> str:
         return "number"
     if field.type_code == FIELD_TYPE.BIT:
         return "bits"
-    of_bytes = field.type_code == FIELD_TYPE.GEOMETRY or (
-        field.type_code in _STRINGS and field.charsetnr == _BINARY
-    )
-    return "bytes" if of_bytes else "text"
+    return "bytes" if field.charsetnr == _BINARY and field.type_code not in _TEXTS else "text"
 
 
 def _names(columns: Sequence[tuple[str | bytes, int]]) -> tuple[str, ...]:
@@ -145,27 +145,22 @@ def digest(
     instead : mapping, optional
         By position of a column, values that count as others.
     """
-    packets = _packets(connection, sql, encoding)
-    fields = next(packets)
+    result = Result(connection, sql, encoding)
     if forms is None:
-        forms = [FORM_OF_TYPE.get(field.type_code, "text") for field in fields]
+        forms = [FORM_OF_TYPE.get(field.type_code, "text") for field in result.fields]
     fixed = {} if digits is None else _fixed(forms, digits)
     for place, others in (instead or {}).items():
         fixed[place] = functools.partial(_other, others)
-    received_hash = wire.row_hash(fields)
-    rows, total, received, ordered = 0, 0, 0, hashlib.sha256()
-    for packet in packets:
-        row: Sequence[bytes | None] = wire.values_of(packet)
-        received += received_hash(packet)
+    rows, total, ordered = 0, 0, hashlib.sha256()
+    for row in result:
         if fixed:
             row = [_in_form(value, fixed.get(i)) for i, value in enumerate(row)]
         one = row_digest(row)
         rows += 1
         total += int.from_bytes(one, "big")
         ordered.update(one)
-    names = tuple(field.name for field in fields)
-    told_received = wire.digest_text(received % wire.MODULUS)
-    return Digest(names, rows, total % MODULUS, ordered.digest(), tuple(forms), told_received)
+    names = tuple(field.name for field in result.fields)
+    return Digest(names, rows, total % MODULUS, ordered.digest(), tuple(forms), result.received)
 
 
 def row_digest(row: Sequence[bytes | None]) -> bytes:
