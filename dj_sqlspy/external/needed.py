@@ -213,6 +213,16 @@ def _md5_of_base32(text: str) -> str | None:
     return "md5:" + base64.b32decode(text.upper() + "=" * 6).hex()
 
 
+def declared_type(comment: str) -> str:
+    """The type of DataJoint's own that a column was declared with, by its comment; "" if it has none.
+
+    >>> declared_type(":uuid:by whom"), declared_type(":<blob@raw>:"), declared_type("12:30")
+    ('uuid', 'blob', '')
+    """
+    match = _DECLARED.match(comment)
+    return match[2] if match else ""
+
+
 def _declared(cut: Slice) -> Iterator[tuple[str, str, re.Match[str]]]:
     """Table, column and declaration of the columns with one of DataJoint's own types."""
     for name, entry in cut.tables.items():

@@ -57,7 +57,7 @@ from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
 from ..names import split_full_name
 from ..servers import Server, backend_of
-from ..servers.backend import Replayer
+from ..servers.backend import Backend, Replayer
 from ..servers.catalog import Catalog
 from ..servers.results import ALL_DIGITS, RESULT_DIGITS, Digest
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
@@ -221,6 +221,15 @@ def read_digests(folder: Path) -> dict[str, Any] | None:
     ):
         raise BundleError(f"Reading {path}: columns and their forms are not as many. Get the bundle again.")
     return found
+
+
+def session_of(
+    manifest: Mapping[str, Any], recorded: Mapping[str, Any] | None, backend: Backend
+) -> dict[str, str]:
+    """The session settings in which a loaded bundle returns what the source did."""
+    if recorded is not None:
+        return dict(recorded["session"])
+    return {name: manifest["server"][name] for name in backend.session_settings if name in manifest["server"]}
 
 
 def write_digests(

@@ -34,6 +34,7 @@ from ..bundle.folder import BundleFolder, server_for
 from ..bundle.manifest import Replayed, replayable
 from ..bundle.render import render
 from ..errors import BundleError
+from ..external.needed import declared_type
 from ..journal import encode_name
 from ..names import split_full_name
 from ..rules import NOT_REPLAYED
@@ -41,7 +42,7 @@ from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.results import ResultColumn
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
-from .digests import read_digests
+from .digests import read_digests, session_of
 from .statements import as_received, why_apart
 
 # How blobs of DataJoint begin: of MATLAB's format, of DataJoint's own, and compressed.
@@ -138,11 +139,8 @@ def write_source_data(
         bundle.load(loaded, private.datadir)
         backend = backend_of(loaded)
         backend.analyze(loaded, [table["name"] for table in manifest["tables"]])
-        own = {
-            name: manifest["server"][name] for name in backend.session_settings if name in manifest["server"]
-        }
         stack.enter_context(backend.as_sent(loaded))
-        backend.set_session(loaded, own if recorded is None else recorded["session"])
+        backend.set_session(loaded, session_of(manifest, recorded, backend))
         stack.enter_context(backend.one_moment(loaded))
         replayer = stack.enter_context(contextlib.closing(backend.replayer(loaded)))
         wanted = _by_analysis(manifest)
@@ -289,7 +287,7 @@ def _form(
         return lambda value, row: str(int.from_bytes(value, "big"))
     if column.kind == "text":
         return lambda value, row: _quoted(value.decode("utf-8", "surrogateescape"))
-    if re.match(r":<?uuid>?:", comment):  # DataJoint's word for the type
+    if declared_type(comment) == "uuid":
         return lambda value, row: _quoted(str(uuid.UUID(bytes=value)))
     held: list[zipfile.ZipFile] = []
 

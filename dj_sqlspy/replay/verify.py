@@ -39,6 +39,7 @@ from .digests import (
     measure_tables,
     read_catalog,
     read_digests,
+    session_of,
     table_digest,
     text_digest,
     write_digests,
@@ -438,9 +439,6 @@ def _alone(
     if recorded is None:
         rows = {table["name"]: table["rows"] for table in (*manifest["tables"], *manifest["lineage_tables"])}
         tables = [_compared(entry, rows[entry["name"]], None, "in the manifest") for entry in measured]
-        session = {
-            name: manifest["server"][name] for name in backend.session_settings if name in manifest["server"]
-        }
         unchecked.append(
             f"the contents of the rows and of the results. The bundle has no {DIGESTS_FILE}, which `dj-sqlspy verify`"
             f" leaves in it where the source can be reached; and there is no source here: {why_not}. Only structure,"
@@ -448,8 +446,7 @@ def _alone(
         )
     else:
         tables = _against_digests(measured, recorded)
-        session = recorded["session"]
-    refused = backend.set_session(loaded, session)
+    refused = backend.set_session(loaded, session_of(manifest, recorded, backend))
     with timed(seconds, "statements"):
         statements = _statement_results(manifest, loaded, recorded, alike, progress)
     unchecked += _unknown(statements)
