@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..display import size_text, visible
+from ..display import numbers_text, size_text, visible
 from ..errors import BundleError
 
 
@@ -49,6 +49,7 @@ def _environment(is_markdown: bool) -> Environment:
     )
     made.filters |= {
         "whole": whole,
+        "numbers": numbers_text,
         "number": lambda value: f"{whole(value):,}",
         "count": count,
         "rows": rows,

@@ -153,9 +153,14 @@ class Captured:
         return [line for run in self.runs for line in (*run.problems, *run.notes)]
 
     @property
+    def missing(self) -> list[str]:
+        """What is missing from the record."""
+        return [line for run in self.runs for line in run.problems]
+
+    @property
     def complete(self) -> bool:
         """Whether all that the analyses read is recorded."""
-        return not any(run.problems for run in self.runs)
+        return not self.missing
 
     @property
     def unfinished(self) -> list[Analysis]:
@@ -208,10 +213,9 @@ class Captured:
             The message says what is missing. Also raised if nothing was captured.
         """
         self.require_any()
-        missing = [line for run in self.runs for line in run.problems]
-        if missing:
+        if not self.complete:
             raise JournalError(
-                f"The record of the paper {self.name!r} is incomplete:\n  " + "\n  ".join(missing) + "\n"
+                f"The record of the paper {self.name!r} is incomplete:\n  " + "\n  ".join(self.missing) + "\n"
                 "Run these analyses again, or forget them."
             )
 

@@ -156,7 +156,7 @@ class Paper(Captured):
             logger.warning(
                 "The record of the paper %r is incomplete, so rows that the analysis read may be missing:\n  %s",
                 self.name,
-                "\n  ".join(line for run in self.runs for line in run.problems),
+                "\n  ".join(self.missing),
             )
         statements, policies = self.statements, self.policies
         return on_server(

@@ -180,8 +180,8 @@ def _taken(
     if unknown:
         raise SliceError(
             f"Leaving out statement {min(unknown)}: no statement of the chosen analyses that exports rows has this"
-            " number."
-            " `dj-sqlspy show PAPER --statements` lists them; a number is the same whichever analyses are chosen."
+            " number. `dj-sqlspy show PAPER --statements` lists them; a number is the same whichever analyses are"
+            " chosen."
         )
     return [s for s in statements if s.number not in skip], [s for s in statements if s.number in skip]
 
