@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import datajoint as dj
 import pytest
 
 from dj_sqlspy import servers
+from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
 from tests.conftest import MACHINE, drop_schemas
 from tests.test_cross import make
@@ -40,6 +42,16 @@ def pair() -> Iterator[list[tuple[Server, Path]]]:
             yield sorted(both, key=lambda each: version(each[0]))
 
 
+def verified(server: Server, path: Path, statements: Sequence[str]) -> tuple[Bundle, Any]:
+    """A bundle with its dump, equal to its source, and a connection to that."""
+    source = dj.Connection(server.host, server.user, server.password, port=server.port, use_tls=False)
+    bundle = bundle_of(server, path, *statements)
+    bundle.dump(options(server))
+    report = bundle.verify(source)
+    assert report.equal and report.complete and report.from_source, as_text(report)
+    return bundle, source
+
+
 def test_older_to_newer(
     pair: list[tuple[Server, Path]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -62,12 +74,8 @@ def test_older_to_newer(
         "SELECT COUNT(*), MAX(JSON_VALUE(note, '$.a[1]')) FROM cross_lab.`#kind` WHERE u IS NOT NULL",
         "SELECT kind FROM cross_lab.`#kind` WHERE kind NOT IN (SELECT kind FROM cross_lab.item WHERE d > 50)",
     )
-    source = dj.Connection(older.host, older.user, older.password, port=older.port, use_tls=False)
     monkeypatch.setenv("PATH", f"{its_programs}{os.pathsep}{path}")
-    bundle = bundle_of(older, tmp_path / "b", *statements)
-    bundle.dump(options(older))
-    report = bundle.verify(source)
-    assert report.equal and report.complete and report.from_source, as_text(report)
+    bundle, _ = verified(older, tmp_path / "b", statements)
 
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{path}")
     assert "every foreign key finds its row" in bundle.restore(options(newer))
@@ -99,12 +107,8 @@ def test_newer_to_older(
         "SELECT id, JSON_ARRAY_INTERSECT(j, '[2, 3]') AS c FROM cross_lab.t WHERE id < 3",
         "SELECT j FROM cross_lab.t WHERE id = 1",
     )
-    source = dj.Connection(newer.host, newer.user, newer.password, port=newer.port, use_tls=False)
     monkeypatch.setenv("PATH", f"{its_programs}{os.pathsep}{path}")
-    bundle = bundle_of(newer, tmp_path / "b", *statements)
-    bundle.dump(options(newer))
-    report = bundle.verify(source)
-    assert report.equal and report.complete and report.from_source, as_text(report)
+    bundle, source = verified(newer, tmp_path / "b", statements)
 
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{path}")
     for report in (bundle.verify(source), bundle.verify(alone=True)):
