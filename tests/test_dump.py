@@ -600,6 +600,37 @@ def test_a_disk_that_is_full(large: Bundle, server: Server, engine: str) -> None
     assert left_over(large) == ["dump.sql.gz"] and large.dump_file.read_bytes() == b"an older dump"
 
 
+@pytest.mark.parametrize("engine", ["InnoDB", "MyISAM"])
+def test_the_relevance_of_words(
+    engine: str, server: Server, connection: Any, clean_scratch: Server, tmp_path: Path, prefix: str
+) -> None:
+    """It depends on all rows of the table, also where few are read."""
+    name = f"`{prefix}words`"
+    texts = (
+        "apple pear",
+        "apple plum",
+        "cherry pie",
+        "banana split",
+        "grape juice",
+        "kiwi",
+        "melon",
+        "lemon",
+    )
+    values = ", ".join(f"({number}, '{text}')" for number, text in enumerate(texts))
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        cursor.execute(f"CREATE TABLE {name}.t (id INT PRIMARY KEY, s TEXT, FULLTEXT (s)) ENGINE={engine}")
+        cursor.execute(f"INSERT INTO {name}.t VALUES {values}")
+        connection.commit()
+    reads = (
+        f"SELECT id, MATCH (s) AGAINST ('apple') AS score FROM {name}.t WHERE id = 1",
+        f"SELECT id FROM {name}.t WHERE MATCH (s) AGAINST ('apple') > 0.1",
+    )
+    bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "b", *reads)
+    assert [table["rows"] for table in bundle.manifest["tables"]] == [len(texts)]
+    same(server, clean_scratch, *reads)
+
+
 def test_a_database_that_has_changed(family: Any, server: Server, tmp_path: Path) -> None:
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
     family("INSERT INTO lab.session VALUES (1, '2024-01-03', NULL)")
