@@ -296,23 +296,20 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _source_data(options: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    from ..display import Visible
+    from ..display import first
     from ..paper.bundle import Bundle
+    from .terminal import print_table
 
     made = Bundle(options.bundle).source_data(options.output)
-    table = Table("analysis", "file")
-    table.add_column("rows", justify="right")
-    table.add_column("as received")
-    for one in made:
-        if one.path:
-            table.add_row(one.analysis, one.path.rpartition("/")[2], f"{one.rows:,}", one.as_received)
-    Console(soft_wrap=True).print(Visible(table), markup=False)
-    for one in made:
-        if not one.path:
-            print(visible(f"Statement {one.numbers[0]} of {one.analysis} has no file: {one.why_not}"))
+    files = [
+        (one.analysis, one.path.rpartition("/")[2], one.rows, one.as_received) for one in made if one.path
+    ]
+    print_table(("analysis", "file", "rows", "as received"), files[:FILES_SHOWN], right=(2,))
+    if len(files) > FILES_SHOWN:
+        print(f"and {len(files) - FILES_SHOWN:,} more")
+    lacking = [f"Statement {one.numbers[0]} of {one.analysis}: {one.why_not}" for one in made if not one.path]
+    if lacking:
+        print(visible("\n".join(["Without a file:", *first(lacking)])))
     print(visible(f"{options.output}: see README.md in it."))
     return 1 if any(one.received is False and not one.note for one in made) else 0
 
