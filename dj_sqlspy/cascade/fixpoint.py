@@ -32,7 +32,7 @@ from ..servers.keys import convert, converted, key_columns
 from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
 from ..servers.tables import ForeignKey, Table
-from .follow import keys_among, to_ancestors, to_children, to_parent, whole_keys
+from .follow import has_chains, keys_among, to_ancestors, to_children, to_parent, whole_keys
 from .inside import Inside
 from .keysets import Coder, Columns, KeySet, chosen, joined, length
 from .options import Options
@@ -127,9 +127,7 @@ class Cascade:
         self._unwitnessed: dict[str, list[Columns]] = {}  # new since witness rules ran
         self._groups_done: dict[tuple[int, bool], set[tuple[Any, ...]]] = {}
         self._missed: list[_Missed] = []
-        self._levels: Counter[ForeignKey] = (
-            Counter()
-        )  # how often a reference of a table to itself was followed
+        self._levels: Counter[ForeignKey] = Counter()  # how often each was followed to the parents
         self._complete: dict[ForeignKey, KeySet] = {}  # rows whose ancestors by that reference are all there
 
     def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
@@ -307,12 +305,11 @@ class Cascade:
         """Add the rows to which given rows refer. Parents of a row inside are inside too."""
         child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
         reason = self._reason(Reason(PARENT, (), fk))
+        self._levels[fk] += 1
+        if self._levels[fk] > LEVELS and has_chains(self.catalog, fk):
+            self._ancestors(fk, keys, reason)
+            return
         follow = to_parent(self.catalog, fk)
-        if child is parent and child.primary_key and follow.projection is None:
-            self._levels[fk] += 1
-            if self._levels[fk] > LEVELS:
-                self._ancestors(fk, keys, reason)
-                return
         if follow.projection is not None:
             found = iter([self.reader.coder.projected(child, keys, follow.projection, parent)])
         else:

@@ -77,6 +77,12 @@ def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
     )
 
 
+def has_chains(catalog: Catalog, fk: ForeignKey) -> bool:
+    """Whether a foreign key leads from row to row of one table, so that `to_ancestors` can follow it."""
+    own_key = catalog.tables[fk.child].primary_key
+    return fk.child == fk.parent and bool(own_key) and to_parent(catalog, fk).projection is None
+
+
 def to_ancestors(catalog: Catalog, fk: ForeignKey) -> Follow:
     """From rows of a table that refers to itself to all rows that they refer to, directly or through others.
 

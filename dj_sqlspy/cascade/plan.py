@@ -16,7 +16,7 @@ from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
 from ..servers.session import Session
 from ..shapes import Shape
-from .follow import to_children, to_parent, whole_keys
+from .follow import has_chains, to_ancestors, to_children, to_parent, whole_keys
 from .leaves import StatementReport, counting, loop_of
 from .options import Options
 
@@ -173,7 +173,8 @@ def _closure(catalog: Catalog, reached: set[str], seen: set[str], parts: str) ->
             if way.projection is not None:
                 yield Step(f"{what}, whose key is part of its own", NEVER)
             else:
-                yield Step(what, EACH_LIST, (_shown(way.sql),))
+                chains = (to_ancestors(catalog, fk).sql,) if has_chains(catalog, fk) else ()
+                yield Step(what, EACH_LIST, tuple(map(_shown, (way.sql, *chains))))
         for fk in catalog.parts(name) if parts == "all" else ():
             reached.add(fk.child)
             yield Step(
