@@ -5,6 +5,7 @@ Anything invalid is refused in a sentence, before anything is read, written or r
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import json
@@ -469,6 +470,34 @@ def test_a_dump_does_not_fill_the_disk(
     monkeypatch.setattr(bundle_folder, "LARGEST", 1000)
     with pytest.raises(BundleError, match="structure is larger"):
         bundle_folder._require_structure(bundle.dump_file)
+
+
+def test_a_dump_can_do_nothing_else(bundle: Bundle, tmp_path: Path) -> None:
+    """Neither the account that `verify`, `inspect` and `source_data` load it by nor the client lets it."""
+    text = gzip.decompress(bundle.dump_file.read_bytes())
+    name = bundle.manifest["tables"][0]["name"]
+    (tmp_path / "private").write_text("1")
+    mark = tmp_path / "mark"
+    with (
+        bundle_folder.server_for(bundle.manifest) as private,
+        contextlib.closing(private.connect()) as connection,
+    ):
+        for line in (
+            "CREATE DATABASE another;",
+            "CREATE USER another;",
+            "SET GLOBAL max_connections = 7;",
+            f"SELECT 1 INTO OUTFILE '{mark}';",
+            f"LOAD DATA LOCAL INFILE '{tmp_path}/private' INTO TABLE {name};",
+            f"\\! touch {mark}",
+        ):
+            changed = text.replace(b"-- Rows.\n", f"-- Rows.\n{line}\n".encode(), 1)
+            assert changed != text
+            bundle.dump_file.write_bytes(gzip.compress(changed))
+            with pytest.raises(BundleError, match=r"(?s)ERROR.*has been removed again"):
+                bundle.load(connection)
+        bundle.dump_file.write_bytes(gzip.compress(text))
+        bundle.load(connection)
+    assert not mark.exists()
 
 
 def test_results_do_not_fill_the_disk(
