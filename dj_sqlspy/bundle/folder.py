@@ -39,7 +39,7 @@ from typing import Any
 from markupsafe import Markup
 
 from .. import atomic, guarded, servers, settings
-from ..display import count
+from ..display import count, visible
 from ..errors import BundleError
 from ..journal import make_folder
 from ..progress import shown
@@ -95,7 +95,7 @@ class BundleFolder:
         require_regular(self.path / name for name in (*sorted(FILES), *code))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.path)!r}): {'; '.join(self._about())}"
+        return visible(f"{type(self).__name__}({str(self.path)!r}): {'; '.join(self._about())}")
 
     def _repr_html_(self) -> str:
         lines = Markup("<br>").join(self._about())
