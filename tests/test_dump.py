@@ -776,6 +776,28 @@ def test_a_load_that_is_interrupted_leaves_nothing(
         assert not list(work.iterdir())
 
 
+def test_nobody_hears_which_command_has_ended(family: Any, server: Server, tmp_path: Path) -> None:
+    """bash itself says which of its commands a signal has ended, which ends bash if nobody reads it."""
+    bundle = bundle_of(server, tmp_path / "b", *family.statements)
+    os.mkfifo(dump := tmp_path / "dump")
+    (tmp_path / "dump.cksum").touch()
+    (work := tmp_path / "work").mkdir()
+    with subprocess.Popen(
+        ["bash", str(bundle.path / "restore.sh"), *options(server), f"--file={dump}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(work)},
+    ) as running:
+        assert running.stdout and running.stderr
+        with dump.open("wb"):  # once `cksum` reads it
+            running.stdout.close()
+            running.stderr.close()
+            os.killpg(running.pid, signal.SIGTERM)
+            assert running.wait(timeout=60)
+    assert not list(work.iterdir())
+
+
 def test_a_damaged_dump_is_not_loaded(
     family: Any, server: Server, clean_scratch: Server, tmp_path: Path
 ) -> None:

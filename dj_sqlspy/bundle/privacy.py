@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pymysql.cursors import SSCursor
@@ -31,6 +32,7 @@ from ..servers.columns import BINARY_TYPES, TEXT_TYPES
 from .folder import FILES, BundleFolder, server_for
 from .guide import DUMP_FILE
 from .manifest import FILE, now, schemas_of
+from .reading import read_bytes
 from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
@@ -144,7 +146,7 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
     """Load a bundle into a private server and look at its texts (`Bundle.inspect`)."""
     manifest = bundle.manifest
     with server_for(manifest) as private, contextlib.closing(private.connect()) as connection:
-        bundle.load(connection, private.datadir)
+        bundle.load(connection)
         with counting("columns looked at", progress) as told:
             found = inspect_tables(connection, manifest, told)
         findings = [*found.findings, *_files(bundle), *_structure(connection, manifest)]
@@ -272,14 +274,16 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
     yield from _texts("manifest.json: comments", _comments(manifest))
     for one in manifest.get("code") or ():
         if one["state"] != "missing":
-            yield from _texts(
-                one["path"], [(bundle.path / one["path"]).read_text("utf-8", "replace")], _TELLS_IN_TEXT
-            )
+            yield from _texts(one["path"], [_text_of(bundle.path / one["path"])], _TELLS_IN_TEXT)
     paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
     if paths:
         where = "manifest.json: files"
         yield _in_text(where, "path", list(dict.fromkeys(paths)))
         yield from _texts(where, paths)  # such as the name of a host in a path
+
+
+def _text_of(path: Path) -> str:
+    return (read_bytes(path) or b"").decode("utf-8", "replace")
 
 
 def _comments(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -346,9 +350,7 @@ def _true_values(bundle: BundleFolder, connection: Any) -> dict[str, set[str]]:
                     found.setdefault(f"{one['name']}.{backend.dialect.quote(name)}", set()).update(inside)
     names = {*FILES, *(one["path"] for one in bundle.manifest["code"])} - {DUMP_FILE}
     for name in sorted(names):
-        if (bundle.path / name).is_file() and (
-            inside := look.inside((bundle.path / name).read_text("utf-8", "replace"))
-        ):
+        if inside := look.inside(_text_of(bundle.path / name)):
             found[name] = inside
     for statement in bundle.manifest["statements"]:
         literals = backend.texts_of("; ".join((*statement.get("state", ()), statement["sql"]))).literals

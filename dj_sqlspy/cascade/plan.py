@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..display import visible
 from ..lineage import Lineage, analyse
 from ..lineage.witness import Witness, with_keys
 from ..servers.catalog import Catalog
@@ -54,7 +55,7 @@ class Plan:
         for number, step in enumerate(self.steps, 1):
             lines.append(f"{number:3}. {step.what}: {step.how_often}")
             lines += [f"       {' '.join(sql.split())}" for sql in step.sql]
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
 
 def plan(

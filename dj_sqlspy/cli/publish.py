@@ -204,7 +204,7 @@ def _slice(options: argparse.Namespace) -> None:
     chosen = slice_options(options)
     if options.plan:
         del chosen["strict"]  # it matters only when statements are analysed on the server
-        print(visible(str(paper_of(options).plan(**chosen))))
+        print(paper_of(options).plan(**chosen))
         return
     _print_slice(paper_of(options).slice(**chosen))
 
@@ -341,7 +341,7 @@ def _files(options: argparse.Namespace) -> int:
         size = total(file for file in files if file.state in ("ok", "changed"))
         with _progress("copying", size) as count:
             copied = copy_files(files, Path(options.copy), stores, link=not options.no_link, progress=count)
-        print(visible(str(copied)))
+        print(copied)
         return 0 if copied.complete else 1
     return 0 if all(file.state == "ok" for file in files) else 1
 

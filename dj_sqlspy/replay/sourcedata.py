@@ -15,21 +15,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import struct
 import uuid
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import datajoint
 import numpy as np
-from datajoint import blob
 
-from .. import atomic, servers
+from .. import atomic, compat, servers
 from ..bundle.folder import BundleFolder, server_for
 from ..bundle.manifest import Replayed, replayable
 from ..bundle.render import render
@@ -45,20 +41,10 @@ from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from .digests import read_digests, session_of
 from .statements import as_received, why_apart
 
-# How blobs of DataJoint begin: of MATLAB's format, of DataJoint's own, and compressed.
-_BLOBS = (b"mYm\0", b"dj0\0", b"ZL123\0")
+# A larger value of a blob is not decoded, since a few kilobytes can unpack to any number of bytes.
+LARGEST = 256 << 20  # bytes
 
-# What DataJoint's decoder raises on bytes that only look like a blob.
-_UNREADABLE = (
-    ArithmeticError,
-    AssertionError,
-    LookupError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-    datajoint.DataJointError,
-)
+TITLE_BYTES = 100  # of the names of tables in a file's name; a file system takes 255 bytes in all
 
 
 @dataclass(frozen=True)
@@ -134,9 +120,9 @@ def write_source_data(
     made: list[SourceData] = []
     with contextlib.ExitStack() as stack:
         fresh = stack.enter_context(_making(doing, path))
-        private = stack.enter_context(server_for(manifest))
+        private = stack.enter_context(server_for(manifest, fresh))
         loaded = stack.enter_context(contextlib.closing(private.connect()))
-        bundle.load(loaded, private.datadir)
+        bundle.load(loaded)
         backend = backend_of(loaded)
         backend.analyze(loaded, [table["name"] for table in manifest["tables"]])
         stack.enter_context(backend.as_sent(loaded))
@@ -204,25 +190,29 @@ class _Writer:
 
     def write(self, analysis: str, one: Replayed, entries: Sequence[Mapping[str, Any]]) -> SourceData:
         about = SourceData(analysis, tuple(entry["number"] for entry in entries))
+        folder = self._folder / encode_name(analysis)
+        number = self._written.get(analysis, 0) + 1
+        stem = f"{number:0{self._digits}d}-{_title(entries[0]['tables'])}"
         try:
             result = self._replayer.result(self._loaded, one.sql, one.state, own=one.own)
+            columns = result.columns
+            comments = tuple(self._comments.get((column.table, column.column), "") for column in columns)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            count = _write_rows(folder, stem, columns, comments, result)
         except ConnectionLost as error:
             raise BundleError(
                 f"Running statement {about.numbers[0]}: the server is gone ({error})."
             ) from error
         except (Refused, Interrupted) as error:
+            for file in folder.glob(f"{stem}*"):  # it can fail at any row
+                file.unlink()
             return replace(about, why_not=f"this server does not run it: {error}")
-        folder = self._folder / encode_name(analysis)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        number = self._written[analysis] = self._written.get(analysis, 0) + 1
-        stem = f"{number:0{self._digits}d}-{_title(entries[0]['tables'])}"
+        self._written[analysis] = number
         atomic.write(folder / f"{stem}.sql", "".join(f"{text};\n" for text in (*one.state, one.sql)))
-        comments = tuple(self._comments.get((column.table, column.column), "") for column in result.columns)
-        count = _write_rows(folder, stem, result.columns, comments, result)  # only then is there a digest
         return replace(
             about,
             path=f"{encode_name(analysis)}/{stem}.csv",
-            columns=result.columns,
+            columns=columns,
             comments=comments,
             rows=count,
             received=as_received(entries, result.received),
@@ -242,8 +232,8 @@ def _title(tables: Sequence[str]) -> str:
     >>> _title(["`lab`.`_spike__unit`", "`lab`.`#task`"])
     'spike__unit-task'
     """
-    words = [re.sub(r"\W+", "_", split_full_name(table)[1]).strip("_") for table in tables]
-    return "-".join(filter(None, words[:3])) or "result"
+    words = [re.sub(r"\W+", "_", split_full_name(table)[1]).strip("_") for table in tables[:3]]
+    return "-".join(filter(None, words)).encode()[:TITLE_BYTES].decode(errors="ignore") or "result"
 
 
 def _write_rows(
@@ -287,8 +277,6 @@ def _form(
         return lambda value, row: str(int.from_bytes(value, "big"))
     if column.kind == "text":
         return lambda value, row: _quoted(value.decode("utf-8", "surrogateescape"))
-    if declared_type(comment) == "uuid":
-        return lambda value, row: _quoted(str(uuid.UUID(bytes=value)))
     held: list[zipfile.ZipFile] = []
 
     def keep(value: bytes, row: int) -> str:
@@ -299,21 +287,24 @@ def _form(
         held[0].writestr(f"{row}.{ending}", contents)
         return _quoted(f"{row}.{ending}")
 
+    if declared_type(comment) == "uuid":
+        return lambda value, row: (
+            _quoted(str(uuid.UUID(bytes=value))) if len(value) == 16 else keep(value, row)
+        )
     return keep
 
 
 def _decoded(value: bytes) -> tuple[str, bytes]:
     """The ending of a file, and its contents: the value as an array or JSON if that loses nothing, else as it is."""
-    if value.startswith(_BLOBS):
-        try:
-            found = blob.unpack(value)
-            if isinstance(found, np.ndarray) and not found.dtype.hasobject:
-                out = BytesIO()
-                np.save(out, found, allow_pickle=False)
-                return "npy", out.getvalue()
-            text = json.dumps(found, allow_nan=False)
-            if json.loads(text) == found and not isinstance(found, tuple):
-                return "json", text.encode()
-        except _UNREADABLE:
-            return "bin", value
+    try:
+        found = compat.decoded(value, LARGEST)
+        if isinstance(found, np.ndarray) and not found.dtype.hasobject:
+            out = BytesIO()
+            np.save(out, found, allow_pickle=False)
+            return "npy", out.getvalue()
+        text = json.dumps(found, allow_nan=False)
+        if json.loads(text) == found and not isinstance(found, tuple):
+            return "json", text.encode()
+    except (TypeError, ValueError, RecursionError, MemoryError):
+        return "bin", value
     return "bin", value

@@ -66,6 +66,7 @@ stop() { # status; all of `leave`, also where it has begun: `exit` would not cal
 trap 'leave $?' EXIT
 trap 'stop 129' HUP
 trap 'stop 130' INT
+trap 'stop 141' PIPE # bash itself says which of its commands a signal has ended, perhaps to nobody
 trap 'stop 143' TERM
 
 made() { # a command that makes a file or folder and prints its name; a signal waits until it is known

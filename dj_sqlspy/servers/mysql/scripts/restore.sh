@@ -84,7 +84,7 @@ same_bytes() { # as dump.sh has written
 }
 is_whole() {
     local last
-    last=$(gzip -dc -- "$file" | tail -n 1) && [[ $last == '-- The slice ends here.' ]]
+    last=$(gzip -dc -- "$file" | tail -c 25) && [[ $last == $'\n-- The slice ends here.' ]]
 }
 same_bytes || is_whole || fail "$file is damaged. Copy or make it again."
 
