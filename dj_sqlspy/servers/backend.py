@@ -101,7 +101,7 @@ class Backend(Protocol):
         """A CHECK that rows would break with SQL in the place of the contents of columns, and how many of them."""
 
     def values_in(self, connection: Any, columns: Sequence[tuple[Table, str]]) -> set[str]:
-        """The values of columns of texts, NULL left out."""
+        """The values of columns of texts, integers or UUIDs, as texts; NULL left out."""
 
     def replace_values(
         self, connection: Any, columns: Sequence[tuple[Table, str]], pseudonyms: Mapping[str, str]
