@@ -11,9 +11,10 @@ from sqlglot import exp
 
 from ..servers.mysql.lists import balanced
 from ..servers.mysql.syntax import Exact, Expr, identifier
-from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of
+from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of, remembered
 
 
+@remembered
 def to_sql(query: Query) -> str:
     """SQL text of a query tree."""
     return _query(query).sql(dialect=Exact, identify=True, comments=False, copy=False)
@@ -128,14 +129,13 @@ def _source(source: Source) -> Expr:
 def _expression(node: Expr) -> Expr:
     def visit(item: Expr) -> Expr:
         query = query_of(item)
-        return item if query is None else exp.Subquery(this=_query(query))
+        if query is None:
+            return item
+        # a subquery in EXISTS has no further parentheses
+        text = to_sql(query)
+        return exp.Var(this=text if isinstance(item.parent, exp.Exists) else f"({text})")
 
     copied = node.copy()
-    # a subquery in EXISTS has no further parentheses
-    for exists in list(copied.find_all(exp.Exists)):
-        query = query_of(exists.this)
-        if query is not None:
-            exists.set("this", _query(query))
     result: Expr = copied.transform(visit, copy=False)
     return result
 

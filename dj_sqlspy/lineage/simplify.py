@@ -30,22 +30,28 @@ from .tree import (
     is_plain,
     outer_references,
     sources,
+    subqueries,
     supplied,
 )
 
 
 def simplify(query: Query) -> Query:
     """Simplify a query by all `PASSES`, innermost blocks first, so that inner blocks are already simplified."""
+    if simplify in query.known:
+        return query
+    simple: Query
     if isinstance(query, Union):
-        return replace(query, branches=tuple(simplify(branch) for branch in query.branches))
-    block = map_block(query, _subqueries, simplify)
-    for rewrite in PASSES:
-        block = rewrite(block)
-    return block
+        simple = replace(query, branches=tuple(simplify(branch) for branch in query.branches))
+    else:
+        simple = map_block(query, _subqueries, simplify)
+        for rewrite in PASSES:
+            simple = rewrite(simple)
+    simple.known[simplify] = True
+    return simple
 
 
 def _subqueries(expression: Expr) -> Expr:
-    if not has_subquery(expression):
+    if all(simplify in query.known and _with_own_names(query) is query for query in subqueries(expression)):
         return expression
     return substitute(expression, lambda _: None, lambda query: _with_own_names(simplify(query)))
 
