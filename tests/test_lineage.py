@@ -557,7 +557,7 @@ def test_levels_are_analysed_once(catalog: Catalog) -> None:
     levels = Levels(catalog, PLAIN)
     inner = nested(3, "x > 5").replace("{s}", SCHEMA)
     texts = [f"SELECT {name} FROM {SCHEMA}.c WHERE id IN ({inner})" for name in ("id", "x")]
-    one, other = [tree for tree, _ in filter(None, map(levels.of, texts))]
+    one, other = [tree for tree, _, _ in filter(None, map(levels.of, texts))]
     assert one is not other and one.children[0] is other.children[0]
     for text in [*texts, f"SELECT x FROM {SCHEMA}.a WHERE NOT (id IN ({inner})) AND id IN ({inner})"]:
         shared, whole = analyse_levels(text, levels, "data"), analyse(text, catalog)

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..lineage import Leaf, Witness
-from ..lineage.witness import with_keys
+from ..lineage.witness import KEYS, with_keys
 from ..progress import Progress
 from ..rules import CHILD, PARENT, PART, PICKED, READ, WHOLE, WHOLE_INSIDE
 from ..servers.catalog import Catalog
@@ -168,9 +168,11 @@ class Cascade:
             self._close()
             new, self._unwitnessed = self._unwitnessed, {}
             for name, keys in new.items():
-                of_table = joined(keys)
-                for number, rule, reason in by_table.get(name, ()):
-                    self._witness(number, rule, reason, name, of_table)
+                rules_here = by_table.get(name, ())
+                for chunk in self.reader.lists(self.catalog.tables[name], joined(keys)) if rules_here else ():
+                    among = self._among(self.catalog.tables[name], chunk)
+                    for number, rule, reason in rules_here:
+                        self._witness(number, rule, reason, name, among)
             self._add_along()
 
     def _leaves(self, demands: Sequence[Demand]) -> list[tuple[Witness, int]]:
@@ -391,18 +393,23 @@ class Cascade:
 
         self._answer(number, rule, reason, asked)
 
-    def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: Columns) -> None:
-        for place, base in enumerate(rule.outer):
-            if base.table.full_name != name:
-                continue
-            columns = key_columns(base.table)
-            for chunk in self.reader.lists(base.table, keys):
+    def _among(self, table: Table, keys: Sequence[Key]) -> Callable[[str], str]:
+        """A function from the names of key columns to the condition that they have one of these keys."""
+        columns, dialect = key_columns(table), self.catalog.dialect
+        if any(None in key for key in keys):  # each name is compared by itself
+            return lambda names: dialect.condition(names, columns, keys)
+        condition = dialect.condition(f"`{KEYS}`", columns, keys)
+        return lambda names: with_keys(condition, names)
 
-                def asked(
-                    rule: Witness, place: int = place, columns: Any = columns, chunk: Any = chunk
-                ) -> str:
+    def _witness(
+        self, number: int, rule: Witness, reason: int, name: str, among: Callable[[str], str]
+    ) -> None:
+        for place, base in enumerate(rule.outer):
+            if base.table.full_name == name:
+
+                def asked(rule: Witness, place: int = place) -> str:
                     sql, names = rule.asks[place]
-                    return with_keys(sql, self.catalog.dialect.condition(names, columns, chunk))
+                    return with_keys(sql, among(names))
 
                 self._answer(number, rule, reason, asked)
 

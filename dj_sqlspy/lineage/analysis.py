@@ -28,7 +28,14 @@ from .inside import narrowed
 from .levels import Levels
 from .names import named_tables, qualify, through_views
 from .order import determined, marks_of
-from .predicates import demanded_occurrences, from_occurrences, predicates, standalone, whole_tables
+from .predicates import (
+    demanded_occurrences,
+    from_occurrences,
+    only_compares,
+    predicates,
+    standalone,
+    whole_tables,
+)
 from .rejection import witnesses
 from .resolve import resolve
 from .simplify import simplify
@@ -113,14 +120,18 @@ class Lineage:
         Why it was not analysed. Then the leaves are whole tables.
     query : Query or None
         The resolved tree; None for a fall-back.
+    order : tuple of int
+        Where the literal for each marker stands in a binding, if ``query`` has markers.
     binding : tuple of str
-        The literals of the statement, if ``query`` has markers in place of them (`filled`).
+        The literals for these markers (`filled`).
     own : bool
         True if ``sql`` is the text as captured. False if it is a part of it, or the schemas of USE were added.
     answers : bool
         True if ``sql`` returns what the statement returns (False for INSERT … SELECT).
     unsent : str
         Why ``sql`` may not be sent to a server again, or "".
+    accepted : bool
+        True if a server that takes the statement certainly takes the queries for its rows.
     """
 
     sql: str
@@ -131,10 +142,12 @@ class Lineage:
     ordered: bool = False
     fallback: str | None = None
     query: Query | None = None
+    order: tuple[int, ...] = ()
     binding: tuple[str, ...] = ()
     own: bool = True
     answers: bool = True
     unsent: str = ""
+    accepted: bool = False
 
 
 @nesting()
@@ -211,17 +224,19 @@ def analyse_levels(
         return None
     if found is None:
         return None
-    query, names = found
+    query, names, numbers = found
     lineage = _of_query(query, names, levels.catalog, kind, None, inside, levels.session)
-    return replace(lineage, sql=sql)
+    return replace(lineage, sql=sql, order=tuple(numbers))
 
 
 def filled(lineage: Lineage, sql: str, binding: tuple[str, ...]) -> Lineage:
     """The lineage of a statement, from that of its shape with markers (`shapes.Shape.marked`)."""
 
+    literals = tuple(binding[number] for number in lineage.order)
+
     @cache
     def text(marked: str) -> str:
-        return fill(marked, binding)
+        return fill(marked, literals)
 
     def of_rule(rule: Witness) -> Witness:
         return replace(
@@ -239,10 +254,14 @@ def filled(lineage: Lineage, sql: str, binding: tuple[str, ...]) -> Lineage:
     return replace(
         lineage,
         sql=sql,
-        binding=binding,
+        binding=literals,
         leaves=tuple(map(of_leaf, lineage.leaves)),
         witnesses=tuple(map(of_rule, lineage.witnesses)),
     )
+
+
+# A server joins 61 tables at most; the tables of a query occur twice in one of its rules.
+_FEW = 25
 
 
 def _of_query(
@@ -272,6 +291,7 @@ def _of_query(
         marks,
         determined(demanded),
         query=query,
+        accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
     )
 
 

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from ..servers.mysql.lists import balanced
 from ..servers.mysql.syntax import Exact, Expr, identifier
+from .rewrite import rebuilt
 from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of, remembered
 
 
@@ -127,17 +128,15 @@ def _source(source: Source) -> Expr:
 
 
 def _expression(node: Expr) -> Expr:
-    def visit(item: Expr) -> Expr:
+    def written(item: Expr) -> Expr | None:
         query = query_of(item)
-        if query is None:
-            return item
+        if query is not None:
+            return exp.Var(this=f"({to_sql(query)})")
+        query = query_of(item.this) if isinstance(item, exp.Exists) else None
         # a subquery in EXISTS has no further parentheses
-        text = to_sql(query)
-        return exp.Var(this=text if isinstance(item.parent, exp.Exists) else f"({text})")
+        return None if query is None else exp.Exists(this=exp.Var(this=to_sql(query)))
 
-    copied = node.copy()
-    result: Expr = copied.transform(visit, copy=False)
-    return result
+    return rebuilt(node, written)
 
 
 def _and(conditions: Sequence[Expr]) -> Expr:

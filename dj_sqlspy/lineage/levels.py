@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -21,10 +21,10 @@ from ..servers.catalog import Catalog
 from ..servers.mysql.gate import Read, read_of
 from ..servers.mysql.syntax import SYNTAX_MODES, Expr, Unsupported, table_names
 from ..servers.session import Session
+from ..shapes import renumbered
 from .resolve import resolve
 from .rewrite import with_new_aliases
-from .scope import distinct_names
-from .simplify import simplify
+from .simplify import repeats, simplify
 from .tree import Query, subquery
 from .tree import query_of as query_at
 
@@ -56,13 +56,18 @@ class Level:
     @property
     def every(self) -> list[Level]:
         """This level and all inside of it, each once, inner ones first."""
+        return self.without({})
+
+    def without(self, known: Container[Level]) -> list[Level]:
+        """As `every`, but without those that are known, and all inside of them."""
         found: dict[Level, None] = {}
         waiting = [self]
         while waiting:
             level = waiting.pop()
-            found.pop(level, None)  # after all around it
-            found[level] = None
-            waiting += level.inner
+            if level not in known:
+                found.pop(level, None)  # after all around it
+                found[level] = None
+                waiting += level.inner
         return list(found)[::-1]
 
 
@@ -72,8 +77,11 @@ class Texts:
     def __init__(self) -> None:
         self._levels: dict[tuple[str, tuple[int, ...]], Level] = {}
 
-    def split(self, sql: str, modes: Collection[str] = ()) -> Level | None:
+    def split(self, sql: str, modes: Collection[str] = (), numbers: list[int] | None = None) -> Level | None:
         """The outermost level of a text; None if it has no others, or may not be split.
+
+        Markers (`shapes.Shape.marked`) get new numbers, if there is a list for the old ones: inner levels come first,
+        so that levels have the same numbers whatever is around them.
 
         >>> level = Texts().split("SELECT x FROM s.a WHERE id IN (SELECT id FROM s.b) AND x IN (SELECT id FROM s.b)")
         >>> level.text, level.inner[0].text, level.inner[0] is level.inner[1]
@@ -81,6 +89,15 @@ class Texts:
         """
         if SYNTAX_MODES.intersection(modes) or "LEVEL~" in sql:
             return None
+
+        def number(old: int) -> int:
+            assert numbers is not None
+            numbers.append(old)
+            return len(numbers) - 1
+
+        def level_of(text: str, inner: Sequence[Level]) -> Level:
+            return self._level(text if numbers is None else renumbered(text, number), inner)
+
         pieces: list[str] = []
         inner: list[Level] = []
         around: list[tuple[list[str], list[Level]]] = []
@@ -99,7 +116,7 @@ class Texts:
                     return None
                 if opened.pop():
                     pieces.append(sql[at : token.start()])
-                    level = self._level("".join(pieces), inner)
+                    level = level_of("".join(pieces), inner)
                     pieces, inner = around.pop()
                     pieces.append(f"SELECT `{_NAME.format(len(inner))}`")
                     inner.append(level)
@@ -109,7 +126,7 @@ class Texts:
         if opened or not inner:
             return None
         pieces.append(sql[at:])
-        whole = self._level("".join(pieces), inner)
+        whole = level_of("".join(pieces), inner)
         return whole if whole.depth <= _DEEPEST else None
 
     def _level(self, text: str, inner: Sequence[Level]) -> Level:
@@ -133,10 +150,14 @@ class Levels:
         self.texts = Texts()
         self._reads: dict[str, tuple[Expr, dict[Name, None]]] = {}  # by text, parsed and its names
         self._queries: dict[Level, Query] = {}
+        self._names: dict[Level, dict[Name, None]] = {}
+        self._repeat: set[Level] = set()  # levels that are the same with their text once more around them
         self._numbers = itertools.count(1)
 
-    def of(self, sql: str) -> tuple[Query, list[Name]] | None:
-        """The tree of a statement, and all tables that it names; None for one without levels.
+    def of(self, sql: str) -> tuple[Query, list[Name], list[int]] | None:
+        """The tree of a statement, all tables that it names, and the old numbers of its markers in their new order.
+
+        None for one without levels.
 
         Raises
         ------
@@ -145,14 +166,13 @@ class Levels:
         """
         if self.session.limit is not None or self.session.temporary or self.session.unknown:
             return None
-        level = self.texts.split(sql, self.session.modes)
+        numbers: list[int] = []
+        level = self.texts.split(sql, self.session.modes, numbers)
         if level is None:
             return None
-        names: dict[Name, None] = {}
-        for each in level.every:
-            names.update(self._read(each)[1])
+        for each in level.without(self._queries):
             self._query(each)
-        return self._queries[level], list(names)
+        return self._queries[level], list(self._names[level]), numbers
 
     def _read(self, level: Level) -> tuple[Expr, dict[Name, None]]:
         """The parsed text of a level, if it passes the gate as it is, and the tables that it names."""
@@ -169,7 +189,13 @@ class Levels:
         return self._reads[level.text]
 
     def _query(self, level: Level) -> None:
-        if level in self._queries:
+        names = dict(self._read(level)[1])
+        for inner in level.inner:
+            names.update(self._names[inner])
+        self._names[level] = names
+        if level.inner and level.inner[0] in self._repeat and level.inner[0].text == level.text:
+            self._queries[level] = self._queries[level.inner[0]]
+            self._repeat.add(level)
             return
         held: dict[str, Query] = {}
         aliases: set[str] = set()
@@ -180,7 +206,9 @@ class Levels:
             aliases.update(query.aliases)
             held[_NAME.format(number)] = query
         found = resolve(self._read(level)[0], self.catalog, None, held, self._alias)
-        self._queries[level] = simplify(distinct_names(found))
+        if repeats(found):
+            self._repeat.add(level)
+        self._queries[level] = simplify(found)
 
     def _alias(self) -> str:
         return f"t{next(self._numbers)}"

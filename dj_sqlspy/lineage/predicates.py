@@ -237,6 +237,42 @@ def has_no_rules(query: Query) -> bool:
     )
 
 
+# Conditions that compare columns and values.
+_COMPARING = (
+    exp.Connector,
+    exp.Not,
+    exp.Paren,
+    exp.EQ,
+    exp.NEQ,
+    exp.LT,
+    exp.LTE,
+    exp.GT,
+    exp.GTE,
+    exp.In,
+    exp.Tuple,
+)
+_COMPARED = (exp.Column, exp.Identifier, exp.Literal, exp.Placeholder, exp.Exists, exp.Ordered)
+
+
+@remembered
+def only_compares(query: Query) -> bool:
+    """True for a SELECT from one base table that compares columns with values and with the rows of other such SELECTs.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> [only_compares(tree(f"SELECT x FROM a WHERE {where}")) for where in ("id IN (SELECT id FROM b)", "SIN(x) > 0")]
+    [True, False]
+
+    A server that takes it also takes every query that is made of its parts.
+    """
+    return (
+        isinstance(query, Block)
+        and query.group is None
+        and (query.tree is None or isinstance(query.tree, Base))
+        and all(isinstance(n, (*_COMPARING, *_COMPARED)) for e in expressions_of(query) for n in e.walk())
+        and all(map(only_compares, children(query)))
+    )
+
+
 # ---------------------------------------------------------------- what is demanded of a query
 
 

@@ -226,6 +226,30 @@ def _itself(base: Base, condition: Expr) -> Block | None:
     return inner if set(pairs) == {((base.alias, name), (inner.tree.alias, name)) for name in key} else None
 
 
+def repeats(query: Query) -> bool:
+    """True for a query that is the same with its own text once more around it, as it would be by `merge_itself`.
+
+    >>> from dj_sqlspy.lineage.example import resolved
+    >>> [repeats(resolved(f"SELECT {key} FROM b WHERE (id, n) IN (SELECT 1, 2)")) for key in ("id, n", "n, id")]
+    [True, False]
+
+    It selects just the primary key of a table, where that is among the rows of a subquery.
+    """
+    if not is_plain(query) or query.distinct or len(query.where) != 1 or not isinstance(query.tree, Base):
+        return False
+    base, condition = query.tree, query.where[0].unnest()
+    if not isinstance(condition, exp.In) or not is_semijoin(condition) or not is_monotone(condition):
+        return False
+    left = [column_id(one) for one in components(condition.this)]
+    own = {(base.alias, name.lower()) for name in base.table.primary_key}
+    return (
+        not base.whole
+        and set(left) == own
+        and left == [column_id(output.expr) for output in query.outputs]
+        and not any(base.table.column(name).data_type in _AMBIGUOUS for name in base.table.primary_key)
+    )
+
+
 def _of(base: Base, inner: Tree | None) -> Callable[[Expr], Expr]:
     """Conditions of an occurrence of a table, about another occurrence of it."""
     assert isinstance(inner, Base)
