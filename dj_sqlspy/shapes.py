@@ -308,6 +308,21 @@ def markers(text: str) -> list[int]:
     return [int(a or b or c) for a, b, c in _MARKED.findall(text)]
 
 
+def renumbered(text: str, number: Callable[[int], int]) -> str:
+    """A text with other numbers for its markers.
+
+    >>> one, other = (f"a = {_MARKER.format(number)}" for number in (3, 8))
+    >>> renumbered(one, {3: 8}.__getitem__) == other
+    True
+    """
+
+    def other(match: re.Match[str]) -> str:
+        old = match[1] or match[2] or match[3]
+        return match[0].replace(_MARKER.format(int(old)), _MARKER.format(number(int(old))))
+
+    return _MARKED.sub(other, text)
+
+
 def fill(text: str, binding: Sequence[str]) -> str:
     """Replace the markers of a text by the literals of a binding."""
     return _MARKED.sub(lambda match: binding[int(match[1] or match[2] or match[3])], text)

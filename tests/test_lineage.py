@@ -9,6 +9,7 @@ import doctest
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ import dj_sqlspy
 from dj_sqlspy.errors import LineageError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.lineage import Lineage, analyse, named_tables
+from dj_sqlspy.lineage.analysis import analyse_levels
 from dj_sqlspy.lineage.generate import to_sql
+from dj_sqlspy.lineage.levels import Levels
 from dj_sqlspy.lineage.resolve import resolve
 from dj_sqlspy.lineage.simplify import simplify
 from dj_sqlspy.lineage.tree import occurrences
@@ -26,6 +29,7 @@ from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.mysql.catalog import read_catalog
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.servers.mysql.syntax import parse
+from dj_sqlspy.servers.session import PLAIN
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import drop_schemas
 from tests.exported import Twin, keyed
@@ -534,14 +538,51 @@ def test_a_semijoin_of_a_table_with_itself(text: str, catalog: Catalog) -> None:
 
 
 def test_nested_semijoins_are_one_query(catalog: Catalog) -> None:
-    """However deep they are; without it, each table below has a query that repeats all the levels."""
+    """However deep they are: the key of the row at the top has those of all rows below."""
     text = f"SELECT EXISTS({nested(14, 'x > 5')} LIMIT 1)".replace("{s}", SCHEMA)
     found = analyse(text, catalog)
     assert found.fallback is None
     assert len(found.leaves) == 14
-    (together,) = {leaf.together for leaf in found.leaves}
-    assert together is not None
-    assert len(together.sql) < 3 * len(text)
+    (sql,) = {leaf.sql for leaf in found.leaves}
+    assert sql is not None and len(sql) < len(text)
+    assert [leaf.along for leaf in found.leaves] == [None, *[(0,)] * 13]
+    assert {leaf.own_sql for leaf in found.leaves} == {
+        sql,
+        f"SELECT `{found.leaves[1].columns[0]}` FROM ({sql}) AS `rows~`",
+    }
+
+
+def test_levels_are_analysed_once(catalog: Catalog) -> None:
+    """Statements that have a subquery in common share its tree; what it needs is as without."""
+    levels = Levels(catalog, PLAIN)
+    inner = nested(3, "x > 5").replace("{s}", SCHEMA)
+    texts = [f"SELECT {name} FROM {SCHEMA}.c WHERE id IN ({inner})" for name in ("id", "x")]
+    one, other = [tree for tree, _, _ in filter(None, map(levels.of, texts))]
+    assert one is not other and one.children[0] is other.children[0]
+    for text in [*texts, f"SELECT x FROM {SCHEMA}.a WHERE NOT (id IN ({inner})) AND id IN ({inner})"]:
+        shared, whole = analyse_levels(text, levels, "data"), analyse(text, catalog)
+        assert shared is not None
+        assert [(leaf.table, leaf.along) for leaf in shared.leaves] == [
+            (leaf.table, leaf.along) for leaf in whole.leaves
+        ]
+        assert len(shared.witnesses) == len(whole.witnesses)
+        assert replace(shared, leaves=(), witnesses=(), query=None) == replace(
+            whole, leaves=(), witnesses=(), query=None
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT x FROM {s}.a WHERE id IN (SELECT id FROM c)",  # a CTE or a table: the text around it tells
+        "SELECT x FROM {s}.a WHERE id IN (SELECT id FROM {s}.c WHERE c.x = a.x)",  # of the outer query
+        "SELECT x FROM {s}.a WHERE id IN (SELECT id FROM {s}.c) -- IN (SELECT",
+        "SELECT x FROM {s}.a WHERE id IN (SELECT id FROM {s}.c FOR UPDATE)",
+        "SELECT x FROM {s}.a",
+    ],
+)
+def test_no_levels(text: str, catalog: Catalog) -> None:
+    assert analyse_levels(text.replace("{s}", SCHEMA), Levels(catalog, PLAIN), "data") is None
 
 
 def test_exists_asks_for_one_witness(catalog: Catalog) -> None:

@@ -22,8 +22,10 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ..lineage import Leaf, Witness
-from ..lineage.witness import with_keys
+from ..lineage.witness import KEYS, with_keys
 from ..progress import Progress
 from ..rules import CHILD, PARENT, PART, PICKED, READ, WHOLE, WHOLE_INSIDE
 from ..servers.catalog import Catalog
@@ -34,7 +36,7 @@ from ..servers.snapshot import Refused
 from ..servers.tables import ForeignKey, Table
 from .follow import has_chains, keys_among, to_ancestors, to_children, to_parent, whole_keys
 from .inside import Inside
-from .keysets import Coder, Columns, KeySet, chosen, joined, length
+from .keysets import Coder, Columns, Integers, KeySet, chosen, joined, length
 from .options import Options
 from .reader import Reader
 
@@ -93,6 +95,9 @@ class Demand:
     witnesses: tuple[Witness, ...]
 
 
+# Parts of keys of one table that are added together.
+_TOGETHER = 100_000
+
 # Needed rows that may be outside of the bounds: the statements that need them, the table, the keys.
 _Missed: TypeAlias = "tuple[tuple[int, ...], Table, Columns]"
 
@@ -129,6 +134,7 @@ class Cascade:
         self._missed: list[_Missed] = []
         self._levels: Counter[ForeignKey] = Counter()  # how often each was followed to the parents
         self._complete: dict[ForeignKey, KeySet] = {}  # rows whose ancestors by that reference are all there
+        self._along: dict[str, list[tuple[Columns, int]]] = {}  # parts of keys, and the reasons for them
 
     def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
         """The closure of given keys, without statements."""
@@ -160,6 +166,7 @@ class Cascade:
         for number, (rule, reason) in enumerate(rules):
             if rule.rowless:
                 self._rowless(number, rule, reason)
+        self._add_along()
         by_table: dict[str, list[tuple[int, Witness, int]]] = {}
         for number, (rule, reason) in enumerate(rules):
             for name in {base.table.full_name for base in rule.outer}:
@@ -168,19 +175,30 @@ class Cascade:
             self._close()
             new, self._unwitnessed = self._unwitnessed, {}
             for name, keys in new.items():
-                of_table = joined(keys)
-                for number, rule, reason in by_table.get(name, ()):
-                    self._witness(number, rule, reason, name, of_table)
+                rules_here = by_table.get(name, ())
+                for chunk in self.reader.lists(self.catalog.tables[name], joined(keys)) if rules_here else ():
+                    among = self._among(self.catalog.tables[name], chunk)
+                    for number, rule, reason in rules_here:
+                        self._witness(number, rule, reason, name, among)
+            self._add_along()
 
     def _leaves(self, demands: Sequence[Demand]) -> list[tuple[Witness, int]]:
         """Add the rows that statements read. Returns their witness rules, each with its reason."""
         rules: list[tuple[Witness, int]] = []
         self.progress.expect("leaves", sum(len(demand.numbers) for demand in demands))
         for demand in demands:
+            last: tuple[Table, Columns] | None = None
             for leaf in self._read_together(demand.leaves):
-                self._leaf(leaf, demand.numbers)
+                if leaf.along is None:
+                    keys = self._leaf(leaf, demand.numbers)
+                    last = None if keys is None else (leaf.table, keys)
+                elif last is None:  # the server refused the query
+                    self._leaf(Leaf(leaf.table, None), demand.numbers)
+                else:
+                    self._put_along(*last, leaf.along, leaf.table, self._reason(Reason(READ, demand.numbers)))
             rules += [(rule, self._reason(Reason(rule.reason, demand.numbers))) for rule in demand.witnesses]
             self.progress("leaves", len(demand.numbers))
+        self._add_along()
         return rules
 
     def _pick(self, keys: Mapping[str, Iterable[Key]]) -> None:
@@ -197,8 +215,8 @@ class Cascade:
             self.sets.reasons.append(reason)
         return self._reason_index[reason]
 
-    def _add(self, table: Table, keys: Columns, reason: int) -> Columns:
-        """Put rows into the slice; returns those that were not in it."""
+    def _add(self, table: Table, keys: Columns, reason: int | Integers) -> Columns:
+        """Put rows into the slice, for one reason or one for each; returns those that were not in it."""
         name = table.full_name
         known = self.sets.keys.setdefault(name, self.sets.rows(name))
         if not table.primary_key and length(keys):
@@ -257,7 +275,8 @@ class Cascade:
             for leaf, keys in zip(group, found, strict=True):
                 yield replace(leaf, keys=keys)
 
-    def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> None:
+    def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> Columns | None:
+        """Add the rows of a leaf. Returns their keys; None if the server refused the query, and all rows were added."""
         table, rows = leaf.table, self.inside.get(leaf.table.full_name)
         whole = WHOLE if rows is None else WHOLE_INSIDE
         reason = self._reason(Reason(whole if leaf.sql is None else READ, numbers))
@@ -273,10 +292,37 @@ class Cascade:
             if not table.primary_key:
                 keys = self.reader.keys(table, whole_keys(table, rows))
             self._add(table, keys, reason)
+            return keys
         except Refused as error:
             if leaf.sql is None:
                 raise
             self._refused((table,), numbers, error)
+            return None
+
+    def _put_along(self, of: Table, keys: Columns, places: Sequence[int], table: Table, reason: int) -> None:
+        """Note rows of a table whose keys are parts of given keys. Those of many statements are added together."""
+        parts = self.reader.coder.projected(of, keys, places, table)
+        waiting = self._along.setdefault(table.full_name, [])
+        waiting.append((parts, reason))
+        if sum(length(each) for each, _ in waiting) > _TOGETHER:
+            self._add_along()
+
+    def _add_along(self) -> None:
+        """Add the rows that were noted, with their keys as the tables store them."""
+        waiting, self._along = self._along, {}
+        for name, parts in waiting.items():
+            table = self.catalog.tables[name]
+            keys = joined([each for each, _ in parts])
+            reasons = np.concatenate([np.full(length(each), reason, np.int32) for each, reason in parts])
+            if any(column.collation is not None for column in key_columns(table)):
+                stored = KeySet(table, self.reader.coder)
+                stored.add(self._stored(table, keys, virtual=True), 0)
+                there = self.sets.rows(name).among(keys) | stored.among(keys)
+                for reason in np.unique(reasons[~there]).tolist():
+                    other = chosen(keys, ~there & (reasons == reason))
+                    self._add(table, self._stored(table, other, virtual=True), reason)
+                keys, reasons = chosen(keys, there), reasons[there]
+            self._add(table, keys, reasons)
 
     # -------------------------------------------------- foreign keys and parts
 
@@ -367,18 +413,23 @@ class Cascade:
 
         self._answer(number, rule, reason, asked)
 
-    def _witness(self, number: int, rule: Witness, reason: int, name: str, keys: Columns) -> None:
-        for place, base in enumerate(rule.outer):
-            if base.table.full_name != name:
-                continue
-            columns = key_columns(base.table)
-            for chunk in self.reader.lists(base.table, keys):
+    def _among(self, table: Table, keys: Sequence[Key]) -> Callable[[str], str]:
+        """A function from the names of key columns to the condition that they have one of these keys."""
+        columns, dialect = key_columns(table), self.catalog.dialect
+        if any(None in key for key in keys):  # each name is compared by itself
+            return lambda names: dialect.condition(names, columns, keys)
+        condition = dialect.condition(f"`{KEYS}`", columns, keys)
+        return lambda names: with_keys(condition, names)
 
-                def asked(
-                    rule: Witness, place: int = place, columns: Any = columns, chunk: Any = chunk
-                ) -> str:
+    def _witness(
+        self, number: int, rule: Witness, reason: int, name: str, among: Callable[[str], str]
+    ) -> None:
+        for place, base in enumerate(rule.outer):
+            if base.table.full_name == name:
+
+                def asked(rule: Witness, place: int = place) -> str:
                     sql, names = rule.asks[place]
-                    return with_keys(sql, self.catalog.dialect.condition(names, columns, chunk))
+                    return with_keys(sql, among(names))
 
                 self._answer(number, rule, reason, asked)
 
@@ -391,11 +442,15 @@ class Cascade:
                 needed, wanted = wanted, self._wanted((number, True), rule.inside, asked(rule.inside))
                 missed = list(set(needed).difference(wanted))
                 self._missed += [(numbers, table, keys) for table, keys in self._keys_in(rule, missed)]
+                self._missed += [(numbers, table, keys) for table, keys in self._keys_along(rule, missed)]
         except Refused as error:
-            self._refused({base.table for base in rule.wanted}, numbers, error)
+            wanted_tables = {base.table for base in (*rule.wanted, *(each.base for each in rule.along))}
+            self._refused(wanted_tables, numbers, error)
             return
         for table, keys in self._keys_in(rule, wanted):
             self._add(table, keys, reason)
+            for each in rule.along:
+                self._put_along(table, keys, each.places, each.base.table, reason)
 
     def _keys_in(self, rule: Witness, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Table, Columns]]:
         """The keys of wanted rows in an answer, by table."""
@@ -404,6 +459,13 @@ class Cascade:
             end = start + len(base.table.key)
             yield base.table, self.reader.coder.read(base.table, [row[start:end] for row in rows])
             start = end
+
+    def _keys_along(self, rule: Witness, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Table, Columns]]:
+        """The keys of wanted rows that are parts of those in an answer, by table."""
+        for table, keys in self._keys_in(rule, rows) if rule.along else ():
+            for each in rule.along:
+                parts = self.reader.coder.projected(table, keys, each.places, each.base.table)
+                yield each.base.table, self._stored(each.base.table, parts, virtual=True)
 
     def _refused(self, tables: Iterable[Table], numbers: tuple[int, ...], error: Refused) -> None:
         """Add all rows of tables, because the server refused a query that it had accepted before."""

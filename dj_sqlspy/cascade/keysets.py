@@ -181,20 +181,29 @@ class KeySet(Mapping[Key, int]):
         made.add(coder.of(table, keys), 0)
         return made
 
-    def add(self, keys: Columns, value: int) -> Columns:
-        """Add keys with a number; known keys keep theirs. Returns the new keys, distinct and in order."""
+    def add(self, keys: Columns, value: int | Integers) -> Columns:
+        """Add keys with a number (or one for each); known keys, and those that come again, keep theirs.
+
+        Returns the new keys, distinct and in order.
+        """
         if not length(keys):
             return keys
         self._make_room(keys)
-        codes = _distinct(self._packed(keys))
+        codes = self._packed(keys)
+        if isinstance(value, int):
+            codes = _distinct(codes)
+            values = np.full(len(codes), value, np.int32)
+        else:
+            codes, first = np.unique(codes, return_index=True)
+            values = value[first].astype(np.int32)
         if len(self._codes):
             places = np.searchsorted(self._codes, codes)
             new = self._codes[np.minimum(places, len(self._codes) - 1)] != codes
-            codes, places = codes[new], places[new]
+            codes, places, values = codes[new], places[new], values[new]
             self._codes = np.insert(self._codes, places, codes)
-            self._values = np.insert(self._values, places, value)
+            self._values = np.insert(self._values, places, values)
         else:
-            self._codes, self._values = codes, np.full(len(codes), value, np.int32)
+            self._codes, self._values = codes, values
         return self._unpacked(codes)
 
     def among(self, keys: Columns) -> Mask:

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..display import count, short
 from ..errors import LineageError
 from ..journal import Statement
 from ..lineage import Leaf, Lineage, analyse
+from ..lineage.analysis import analyse_levels, filled
 from ..lineage.batch import Batch, batch
 from ..lineage.generate import to_sql
 from ..lineage.inside import narrowed
+from ..lineage.levels import Levels
 from ..lineage.tree import Block, Output, Query, Union
 from ..lineage.witness import Witness, with_keys
 from ..progress import Progress
@@ -29,7 +32,7 @@ from ..servers.mysql.syntax import nesting
 from ..servers.results import Answer, names_of
 from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
-from ..shapes import Binding, Shape
+from ..shapes import Binding, Shape, fill
 from .bindings import expected, keys_of, sent
 from .fixpoint import Demand
 from .inside import Inside
@@ -145,11 +148,14 @@ def analyse_all(
     stopping = list(unanswered)
     known = {statement.number for each in unanswered for statement in each.statements}
     progress.expect("statements", sum(len(members) for s in shapes for members in s.bindings.values()))
+    levels: dict[Session, Levels] = {}
     for shape in shapes:
         if shape.first.number in known:
             continue
         session = reader.snapshot.session(shape.state)
-        for made in _of_shape(shape, session, catalog, reader, inside, stopping.append):
+        if session not in levels:
+            levels[session] = Levels(catalog, session)
+        for made in _of_shape(shape, levels[session], catalog, reader, inside, stopping.append):
             progress("statements", len(made.demand.numbers))
             if made.lineage.fallback and strict:
                 raise LineageError(
@@ -219,21 +225,23 @@ def _reports(made: _Made, session: Session) -> Iterator[StatementReport]:
 
 def _of_shape(
     shape: Shape,
-    session: Session,
+    levels: Levels,
     catalog: Catalog,
     reader: Reader,
     inside: Inside,
     stop: Callable[[Unanswered], None],
 ) -> Iterator[_Made]:
+    session = levels.session
     left: Collection[Binding] = shape.bindings
     loop = loop_of(shape, catalog, session)
     if not isinstance(loop, str):
         made, done = _together(shape, *loop, session, reader, inside)
         yield from made
         left = [binding for binding in shape.bindings if binding not in done]
+    common = analyse_levels(shape.marked, levels, shape.kind, inside) if left else None
     for binding in left:
         try:
-            yield _alone(shape, binding, session, catalog, reader, inside)
+            yield _alone(shape, binding, common, session, catalog, reader, inside)
         except (LineageError, Refused) as error:
             stop(Unanswered(tuple(shape.bindings[binding]), str(error)))
 
@@ -242,25 +250,24 @@ def _of_shape(
 
 
 def _alone(
-    shape: Shape, binding: Binding, session: Session, catalog: Catalog, reader: Reader, inside: Inside
+    shape: Shape,
+    binding: Binding,
+    common: Lineage | None,
+    session: Session,
+    catalog: Catalog,
+    reader: Reader,
+    inside: Inside,
 ) -> _Made:
-    """The lineage of one binding, after the server has accepted its queries.
+    """The lineage of one binding (if it can be, from the ``common`` one of its shape), with queries that are accepted.
 
     If the server refuses a query, it was rewritten wrongly. Then the statement falls back to whole tables, with the
     server's message as the reason.
     """
     members = shape.bindings[binding]
     numbers = tuple(s.number for s in members)
-    lineage = analyse(
-        members[0].sql,
-        catalog,
-        kind=shape.kind,
-        default_schema=shape.database or None,
-        inside=inside,
-        session=session,
-    )
+    lineage = lineage_of(shape, binding, common, session, catalog, inside)
     try:
-        for sql in _queries(lineage.leaves, lineage.witnesses):
+        for sql in () if lineage.accepted else _queries(lineage.leaves, lineage.witnesses):
             reader.snapshot.require_accepted(_without_keys(sql), session)
     except Refused as error:
         whole = tuple(Leaf(table, None) for table in lineage.tables)
@@ -278,6 +285,22 @@ def _alone(
             lineage = dataclasses.replace(lineage, unsent="it calls what writes")
     demand = Demand(numbers, lineage.leaves, lineage.witnesses)
     return _Made(lineage, demand, [(s, answer) for s in members])
+
+
+def lineage_of(
+    shape: Shape,
+    binding: Binding,
+    common: Lineage | None,
+    session: Session,
+    catalog: Catalog,
+    inside: Mapping[str, str] = MappingProxyType({}),
+) -> Lineage:
+    """The lineage of one binding, from the ``common`` one of its shape if there is one."""
+    sql = shape.bindings[binding][0].sql
+    if common is not None:
+        return filled(common, sql, binding)
+    schema = shape.database or None
+    return analyse(sql, catalog, kind=shape.kind, default_schema=schema, inside=inside, session=session)
 
 
 def _queries(leaves: Iterable[Leaf], rules: Iterable[Witness]) -> Iterator[str]:
@@ -484,6 +507,8 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
     """
     if lineage.query is None or any(statement.digest is not None for statement in members):
         return None
+    if isinstance(lineage.query, Block) and lineage.query.tree is None:
+        return None  # it has one row at most
 
     def renamed(inner: Query) -> Query:
         if isinstance(inner, Union):
@@ -492,4 +517,5 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
         return dataclasses.replace(inner, outputs=outputs)
 
-    return f"SELECT COUNT(*) FROM ({to_sql(renamed(lineage.query))}) AS `counted`"
+    text = to_sql(renamed(lineage.query))
+    return f"SELECT COUNT(*) FROM ({fill(text, lineage.binding) if lineage.binding else text}) AS `counted`"

@@ -11,14 +11,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..display import visible
-from ..lineage import Lineage, analyse
+from ..lineage import Lineage
+from ..lineage.analysis import analyse_levels
+from ..lineage.levels import Levels
 from ..lineage.witness import Witness, with_keys
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
 from ..servers.session import Session
 from ..shapes import Shape
 from .follow import has_chains, to_ancestors, to_children, to_parent, whole_keys
-from .leaves import StatementReport, counting, loop_of
+from .leaves import StatementReport, counting, lineage_of, loop_of
 from .options import Options
 
 ONCE = "once"
@@ -77,8 +79,12 @@ def plan(
     steps.append(Step("open a snapshot", ONCE, ("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",)))
     steps.append(Step("try whether the account may read the tables that it can lead to", "together"))
     found: list[tuple[Shape, Lineage]] = []
+    levels: dict[Session, Levels] = {}
     for shape in shapes:
-        lineage, step = _of_shape(shape, session_of(shape), catalog)
+        session = session_of(shape)
+        if session not in levels:
+            levels[session] = Levels(catalog, session)
+        lineage, step = _of_shape(shape, levels[session], catalog)
         found.append((shape, lineage))
         steps.append(step)
     rules = [(shape, rule) for shape, lineage in found for rule in lineage.witnesses]
@@ -138,12 +144,12 @@ def included_tables(
         names = names | more
 
 
-def _of_shape(shape: Shape, session: Session, catalog: Catalog) -> tuple[Lineage, Step]:
+def _of_shape(shape: Shape, levels: Levels, catalog: Catalog) -> tuple[Lineage, Step]:
     """The lineage of a shape, and the step that reads its leaves."""
+    session = levels.session
     bindings, loop = len(shape.bindings), loop_of(shape, catalog, session)
-    lineage = analyse(
-        shape.first.sql, catalog, kind=shape.kind, default_schema=shape.database or None, session=session
-    )
+    common = analyse_levels(shape.marked, levels, shape.kind) if isinstance(loop, str) else None
+    lineage = lineage_of(shape, next(iter(shape.bindings)), common, session, catalog)
     what = f"rows that {_numbers(shape)} depend{'s' if len(shape.numbers) == 1 else ''} on"
     if not isinstance(loop, str):
         found = loop[1]

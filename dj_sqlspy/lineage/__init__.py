@@ -16,7 +16,7 @@ from ..servers.mysql import interpreted as interpreted  # before anything that i
 
 # isort: split
 from .analysis import Leaf, Lineage, analyse
-from .names import named_tables, names_or_guesses
+from .names import NamesOf, named_tables, names_or_guesses
 from .witness import Witness
 
-__all__ = ["Leaf", "Lineage", "Witness", "analyse", "named_tables", "names_or_guesses"]
+__all__ = ["Leaf", "Lineage", "NamesOf", "Witness", "analyse", "named_tables", "names_or_guesses"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -20,12 +21,21 @@ from ..servers.mysql.state import PADDED
 from ..servers.mysql.syntax import Exact, Expr, Unsupported, nesting, table_names
 from ..servers.session import PLAIN, Session
 from ..servers.tables import Table
-from .derivation import one_behind_each, rows_behind, rows_behind_all
+from ..shapes import fill
+from .derivation import along, one_behind_each, rows_behind, rows_behind_all
 from .generate import to_sql
 from .inside import narrowed
+from .levels import Levels
 from .names import named_tables, qualify, through_views
 from .order import determined, marks_of
-from .predicates import demanded_occurrences, from_occurrences, predicates, standalone, whole_tables
+from .predicates import (
+    demanded_occurrences,
+    from_occurrences,
+    only_compares,
+    predicates,
+    standalone,
+    whole_tables,
+)
 from .rejection import witnesses
 from .resolve import resolve
 from .simplify import simplify
@@ -66,6 +76,10 @@ class Leaf:
         Session for the queries.
     together : Together or None
         A query that also returns the keys of other leaves; those of leaves with the same one stand side by side.
+    along : tuple of int or None
+        If ``sql`` is the query of the last leaf before it that has none: the places of these keys in its columns.
+    columns : tuple of str
+        The names of these columns.
     """
 
     table: Table
@@ -74,6 +88,16 @@ class Leaf:
     inside: str | None = field(default=None, repr=False, compare=False)
     session: Session = field(default=PLAIN, repr=False, compare=False)
     together: Together | None = field(default=None, repr=False, compare=False)
+    along: tuple[int, ...] | None = None
+    columns: tuple[str, ...] = ()
+
+    @property
+    def own_sql(self) -> str | None:
+        """A query for these keys and nothing else."""
+        if self.along is None:
+            return self.sql
+        names = ", ".join(f"`{name}`" for name in self.columns)
+        return f"SELECT {names} FROM ({self.sql}) AS `rows~`"
 
 
 @dataclass(frozen=True)
@@ -96,12 +120,18 @@ class Lineage:
         Why it was not analysed. Then the leaves are whole tables.
     query : Query or None
         The resolved tree; None for a fall-back.
+    order : tuple of int
+        Where the literal for each marker stands in a binding, if ``query`` has markers.
+    binding : tuple of str
+        The literals for these markers (`filled`).
     own : bool
         True if ``sql`` is the text as captured. False if it is a part of it, or the schemas of USE were added.
     answers : bool
         True if ``sql`` returns what the statement returns (False for INSERT … SELECT).
     unsent : str
         Why ``sql`` may not be sent to a server again, or "".
+    accepted : bool
+        True if a server that takes the statement certainly takes the queries for its rows.
     """
 
     sql: str
@@ -112,9 +142,12 @@ class Lineage:
     ordered: bool = False
     fallback: str | None = None
     query: Query | None = None
+    order: tuple[int, ...] = ()
+    binding: tuple[str, ...] = ()
     own: bool = True
     answers: bool = True
     unsent: str = ""
+    accepted: bool = False
 
 
 @nesting()
@@ -173,28 +206,93 @@ def analyse(
             # sql_select_limit applies to a SELECT without LIMIT
             read.query.set("limit", exp.Limit(expression=exp.Literal.number(session.limit)))
         query = simplify(resolve(read.query, catalog, default_schema))
-        demanded = first_row(query) if kind == "exists" else query
-        leaves, rules = tuple(_leaves(demanded)), witnesses(demanded)
-        tables = _tables(query, read.query, catalog, default_schema)
-        if any(table.full_name in inside for table in tables):
-            leaves, rules = _with_those_inside(leaves, rules, narrowed(demanded, inside))
         text, own = _text(sql, read, default_schema)
-        marks = marks_of(query)
-        if session.texts:  # then the session sets all variables that it uses
-            marks -= {"variable"}
-        return Lineage(
-            text,
-            tuple(replace(leaf, session=session) for leaf in leaves),
-            tuple(in_session(rule, session) for rule in rules),
-            tables,
-            marks,
-            determined(demanded),
-            query=query,
-            own=own,
-            answers=read.answers,
-        )
+        found = _of_query(query, table_names(read.query), catalog, kind, default_schema, inside, session)
+        return replace(found, sql=text, own=own, answers=read.answers)
     except (Unsupported, NotImplementedError) as error:
         return _whole_tables(sql, catalog, error, default_schema, session, read)
+
+
+@nesting()
+def analyse_levels(
+    sql: str, levels: Levels, kind: str, inside: Mapping[str, str] = MappingProxyType({})
+) -> Lineage | None:
+    """As `analyse`, for a statement with `levels`; None for one without them, or which falls back."""
+    try:
+        found = levels.of(sql)
+    except (Unsupported, NotImplementedError):
+        return None
+    if found is None:
+        return None
+    query, names, numbers = found
+    lineage = _of_query(query, names, levels.catalog, kind, None, inside, levels.session)
+    return replace(lineage, sql=sql, order=tuple(numbers))
+
+
+def filled(lineage: Lineage, sql: str, binding: tuple[str, ...]) -> Lineage:
+    """The lineage of a statement, from that of its shape with markers (`shapes.Shape.marked`)."""
+
+    literals = tuple(binding[number] for number in lineage.order)
+
+    @cache
+    def text(marked: str) -> str:
+        return fill(marked, literals)
+
+    def of_rule(rule: Witness) -> Witness:
+        return replace(
+            rule,
+            asks=tuple((text(asked), columns) for asked, columns in rule.asks),
+            group_sql=text(rule.group_sql),
+            inside=None if rule.inside is None else of_rule(rule.inside),
+        )
+
+    def of_leaf(leaf: Leaf) -> Leaf:
+        own, inside = (None if each is None else text(each) for each in (leaf.sql, leaf.inside))
+        together = leaf.together and replace(leaf.together, sql=text(leaf.together.sql))
+        return replace(leaf, sql=own, inside=inside, together=together)
+
+    return replace(
+        lineage,
+        sql=sql,
+        binding=literals,
+        leaves=tuple(map(of_leaf, lineage.leaves)),
+        witnesses=tuple(map(of_rule, lineage.witnesses)),
+    )
+
+
+# A server joins 61 tables at most; the tables of a query occur twice in one of its rules.
+_FEW = 25
+
+
+def _of_query(
+    query: Query,
+    names: Iterable[tuple[str | None, str]],
+    catalog: Catalog,
+    kind: str,
+    default_schema: str | None,
+    inside: Mapping[str, str],
+    session: Session,
+) -> Lineage:
+    """The lineage of a resolved query, from a statement that has these names of tables."""
+    demanded = first_row(query) if kind == "exists" else query
+    tables = _tables(query, names, catalog, default_schema)
+    bounded = any(table.full_name in inside for table in tables)
+    leaves, rules = tuple(_leaves(demanded, bounded)), witnesses(demanded)
+    if bounded:
+        leaves, rules = _with_those_inside(leaves, rules, narrowed(demanded, inside))
+    marks = marks_of(query)
+    if session.texts:  # then the session sets all variables that it uses
+        marks -= {"variable"}
+    return Lineage(
+        "",
+        tuple(replace(leaf, session=session) for leaf in leaves),
+        tuple(in_session(rule, session) for rule in rules),
+        tables,
+        marks,
+        determined(demanded),
+        query=query,
+        accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
+    )
 
 
 class _Unknown(Unsupported):
@@ -231,21 +329,38 @@ def _require_known(query: Expr, session: Session) -> None:
         raise Unsupported(f"its session had the sql_mode {PADDED}, which keys are not compared under")
 
 
-def _leaves(query: Query) -> Iterator[Leaf]:
+def _leaves(query: Query, bounded: bool = False) -> Iterator[Leaf]:
     alone = tuple(standalone(query))
     # SELECT EXISTS (SELECT … LIMIT 1) needs no more than the query inside
     known = {base.alias for each in alone for base in demanded_occurrences(each)}
     for root in (query, *alone):
         for branch in _branches(root):
-            bases = demanded_occurrences(branch)
+            bases: Sequence[Base] = demanded_occurrences(branch)
             if isinstance(branch, Block) and branch.tree is None:
                 bases = [base for base in bases if base.alias not in known]
             if len(bases) > 1 and one_behind_each(branch):
-                yield from _together(branch, bases)
+                yield from (not bounded and _along(branch)) or _together(branch, bases)
             else:
                 yield from (Leaf(base.table, to_sql(rows_behind(branch, base))) for base in bases)
     for table in whole_tables(query):
         yield Leaf(table, None)
+
+
+def _along(query: Block) -> list[Leaf]:
+    """Leaves whose keys are those of one table, or parts of them; none if there is one of which they are not."""
+    found = along(query)
+    if found is None:
+        return []
+    base, others = found
+    rows = rows_behind(query, base)
+    sql, names = to_sql(rows), rows.names
+    return [
+        Leaf(base.table, sql),
+        *(
+            Leaf(each.base.table, sql, along=each.places, columns=tuple(names[i] for i in each.places))
+            for each in others
+        ),
+    ]
 
 
 def _together(query: Block, bases: Sequence[Base]) -> Iterator[Leaf]:
@@ -265,7 +380,7 @@ def _with_those_inside(
     return (
         tuple(
             replace(leaf, inside=other.sql, together=None)
-            for leaf, other in zip(leaves, _leaves(narrow), strict=True)
+            for leaf, other in zip(leaves, _leaves(narrow, True), strict=True)
         ),
         tuple(replace(rule, inside=other) for rule, other in zip(rules, witnesses(narrow), strict=True)),
     )
@@ -279,9 +394,11 @@ def _branches(query: Query) -> Iterator[Query]:
         yield query
 
 
-def _tables(query: Query, select: Expr, catalog: Catalog, default_schema: str | None) -> tuple[Table, ...]:
+def _tables(
+    query: Query, names: Iterable[tuple[str | None, str]], catalog: Catalog, default_schema: str | None
+) -> tuple[Table, ...]:
     """The tables that it reads, and those of unused CTEs, which a server may need too."""
-    named = [found.table for found in through_views(table_names(select), catalog, default_schema)]
+    named = [found.table for found in through_views(names, catalog, default_schema)]
     tables = [base.table for base in occurrences(query)]
     tables += [table for table in named if table is not None and not table.is_view]
     return tuple({table.full_name: table for table in tables}.values())

@@ -16,8 +16,9 @@ from typing import TypeGuard, TypeVar, overload
 
 from sqlglot import exp
 
+from ..servers.columns import INTEGER_TYPES
 from ..servers.mysql.syntax import Expr
-from .predicates import Predicate, any_row, demanded_occurrences, is_semijoin, predicates
+from .predicates import Predicate, any_row, components, demanded_occurrences, is_semijoin, predicates_of
 from .rewrite import cross, put, substitute
 from .tree import (
     Base,
@@ -30,9 +31,9 @@ from .tree import (
     Union,
     aggregates,
     column,
-    expressions_of,
     is_plain,
     outer_references,
+    remembered,
     same,
     sources,
     supplied,
@@ -126,18 +127,13 @@ def inputs(block: Block, wanted: Collection[str]) -> Input:
     """The input of a block, with the keys of wanted occurrences of its sources and subqueries."""
     tree, keys = carry(block.tree, wanted)
     result = Input(tree, block.where, keys)
-    for expression in expressions_of(block):
-        for predicate in predicates(expression):
-            if predicate.polarity != "-" and not predicate.standalone and _among(predicate.query, wanted):
-                result = attach(result, predicate, wanted)
-                if (
-                    is_semijoin(expression)
-                    and isinstance(predicate.query, Block)
-                    and is_plain(predicate.query)
-                ):
-                    # the rows of the subquery that were joined meet the condition
-                    where = tuple(condition for condition in result.where if condition is not expression)
-                    result = replace(result, where=where)
+    for expression, predicate in predicates_of(block):
+        if predicate.polarity != "-" and not predicate.standalone and _among(predicate.query, wanted):
+            result = attach(result, predicate, wanted)
+            if is_semijoin(expression) and isinstance(predicate.query, Block) and is_plain(predicate.query):
+                # the rows of the subquery that were joined meet the condition
+                where = tuple(condition for condition in result.where if condition is not expression)
+                result = replace(result, where=where)
     return result
 
 
@@ -307,12 +303,7 @@ def one_behind_each(query: Query) -> TypeGuard[Block]:
     """
     if not isinstance(query, Block) or query.distinct or not is_plain(replace(query, limit=None)):
         return False
-    demanded = [
-        (expression, predicate)
-        for expression in expressions_of(query)
-        for predicate in predicates(expression)
-        if predicate.polarity != "-" and not predicate.standalone and demanded_occurrences(predicate.query)
-    ]
+    demanded = _demanded(query)
     if query.tree is None:  # SELECT EXISTS (…)
         return len(demanded) == 1 and one_behind_each(demanded[0][1].query)
     if not isinstance(query.tree, Base) or not query.tree.table.primary_key:
@@ -325,12 +316,92 @@ def one_behind_each(query: Query) -> TypeGuard[Block]:
     )
 
 
+def _demanded(query: Query) -> list[tuple[Expr, Predicate]]:
+    """The expressions of a query, with their subqueries of which it demands rows."""
+    return [
+        (expression, predicate)
+        for expression, predicate in predicates_of(query)
+        if predicate.polarity != "-" and not predicate.standalone and demanded_occurrences(predicate.query)
+    ]
+
+
+@remembered
 def _by_key(query: Query) -> bool:
     """True if the outputs of a query have the whole primary key of its table, and it has `one_behind_each`."""
     if not one_behind_each(query) or query.limit is not None or not isinstance(query.tree, Base):
         return False
     shown = {(c.table, c.name.lower()) for c in (o.expr for o in query.outputs) if isinstance(c, exp.Column)}
     return {(query.tree.alias, name.lower()) for name in query.tree.table.primary_key} <= shown
+
+
+@dataclass(frozen=True, eq=False)
+class Along:
+    """An occurrence of a table whose keys are parts of the keys of another occurrence: ``places`` in its columns."""
+
+    base: Base
+    places: tuple[int, ...]
+
+
+def along(query: Block) -> tuple[Base, tuple[Along, ...]] | None:
+    """The table of a query that has `one_behind_each`, and what stands along each of its keys.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> base, others = along(tree("SELECT y FROM b WHERE id IN (SELECT id FROM a WHERE id IN (SELECT id FROM c))"))
+    >>> base.table.name, [(other.base.table.name, other.places) for other in others]
+    ('b', [('a', (0,)), ('c', (0,))])
+
+    The row of a table that matches by its whole primary key has the values that it was compared with. It exists, since
+    the condition is true. None if the values are not in the key of the query's own table.
+    """
+    asked: Query = query if query.tree is not None else _demanded(query)[0][1].query  # of SELECT EXISTS (…)
+    found = _named_below(asked)
+    if found is None or not isinstance(asked, Block) or not isinstance(asked.tree, Base):
+        return None
+    places = {name.lower(): place for place, name in enumerate(asked.tree.table.key)}
+    if not all(name in places for _, names in found for name in names):
+        return None
+    return asked.tree, tuple(Along(base, tuple(places[name] for name in names)) for base, names in found)
+
+
+@remembered
+def _named_below(query: Query) -> tuple[tuple[Base, tuple[str, ...]], ...] | None:
+    """For each demanded occurrence below a query, the columns of the query's table that have its key."""
+    if not isinstance(query, Block) or not isinstance(query.tree, Base):
+        return None
+    found: list[tuple[Base, tuple[str, ...]]] = []
+    for condition, predicate in _demanded(query):
+        inner, below, compared = predicate.query, _named_below(predicate.query), condition.unnest()
+        if below is None or not isinstance(inner, Block) or not isinstance(inner.tree, Base):
+            return None
+        if not isinstance(compared, exp.In):
+            return None
+        told = _equal_columns(query.tree, compared, inner)
+        own = (inner.tree, tuple(name.lower() for name in inner.tree.table.key))
+        for base, names in (own, *below):
+            if not all(name in told for name in names):
+                return None
+            found.append((base, tuple(told[name] for name in names)))
+    return tuple(found)
+
+
+# Types of which a value in one column is that of an equal value in another, but for what a collation finds equal.
+_SAME = INTEGER_TYPES | {"decimal", "char", "varchar", "binary", "varbinary", "date", "datetime", "time"}
+
+
+def _equal_columns(base: Base, condition: exp.In, inner: Block) -> dict[str, str]:
+    """Columns of the table of an IN subquery, and the columns of the same type that they are compared with."""
+    assert isinstance(inner.tree, Base)
+    found: dict[str, str] = {}
+    for one, output in zip(components(condition.this), inner.outputs, strict=False):
+        left, right = one.unnest(), output.expr.unnest()
+        if not isinstance(left, exp.Column) or not isinstance(right, exp.Column):
+            continue
+        if left.table == base.alias and right.table == inner.tree.alias:
+            ours, theirs = base.table.column(left.name), inner.tree.table.column(right.name)
+            types = {(c.data_type, c.column_type, c.collation, c.charset) for c in (ours, theirs)}
+            if len(types) == 1 and ours.data_type in _SAME:
+                found[right.name.lower()] = left.name.lower()
+    return found
 
 
 def rows_behind_all(query: Block, bases: Sequence[Base]) -> Block:

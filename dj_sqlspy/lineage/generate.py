@@ -11,9 +11,11 @@ from sqlglot import exp
 
 from ..servers.mysql.lists import balanced
 from ..servers.mysql.syntax import Exact, Expr, identifier
-from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of
+from .rewrite import rebuilt
+from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of, remembered
 
 
+@remembered
 def to_sql(query: Query) -> str:
     """SQL text of a query tree."""
     return _query(query).sql(dialect=Exact, identify=True, comments=False, copy=False)
@@ -126,18 +128,15 @@ def _source(source: Source) -> Expr:
 
 
 def _expression(node: Expr) -> Expr:
-    def visit(item: Expr) -> Expr:
+    def written(item: Expr) -> Expr | None:
         query = query_of(item)
-        return item if query is None else exp.Subquery(this=_query(query))
-
-    copied = node.copy()
-    # a subquery in EXISTS has no further parentheses
-    for exists in list(copied.find_all(exp.Exists)):
-        query = query_of(exists.this)
         if query is not None:
-            exists.set("this", _query(query))
-    result: Expr = copied.transform(visit, copy=False)
-    return result
+            return exp.Var(this=f"({to_sql(query)})")
+        query = query_of(item.this) if isinstance(item, exp.Exists) else None
+        # a subquery in EXISTS has no further parentheses
+        return None if query is None else exp.Exists(this=exp.Var(this=to_sql(query)))
+
+    return rebuilt(node, written)
 
 
 def _and(conditions: Sequence[Expr]) -> Expr:

@@ -16,6 +16,7 @@ from ..servers.catalog import Catalog
 from ..servers.mysql.gate import query_of
 from ..servers.mysql.syntax import Expr, Unsupported, identifier, parse, table_names, tokens_of
 from ..servers.tables import Table
+from .levels import Texts
 
 Name = tuple[str | None, str]  # schema, if the statement names one, and table
 
@@ -44,6 +45,39 @@ def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> l
         if names:
             return names
         raise LineageError(f"no table can be told from it: {error}") from error
+
+
+class NamesOf:
+    """Finds the tables that many statements name. Subqueries that they have in common are parsed once."""
+
+    def __init__(self) -> None:
+        self._texts = Texts()
+        self._known: dict[tuple[str, frozenset[str]], list[Name]] = {}
+
+    def of(self, sql: str, modes: Collection[str] = ()) -> list[Name]:
+        """As `named_tables` without ``guess``.
+
+        >>> NamesOf().of("SELECT x FROM s.a WHERE x IN (SELECT x FROM s.b WHERE x IN (SELECT x FROM s.a))")
+        [('s', 'a'), ('s', 'b')]
+        """
+        names: dict[Name, None] = {}
+        level = self._texts.split(sql, modes)
+        for each in () if level is None else level.every:
+            names.update(dict.fromkeys(self._of_text(each.text, modes)))
+        if not names or any(
+            schema is None for schema, _ in names
+        ):  # it could be a CTE of the query around it
+            return named_tables(sql, guess=False, modes=modes)
+        return list(names)
+
+    def _of_text(self, text: str, modes: Collection[str]) -> list[Name]:
+        key = (text, frozenset(modes))
+        if key not in self._known:
+            try:
+                self._known[key] = named_tables(text, guess=False, modes=modes)
+            except LineageError:
+                self._known[key] = [(None, "")]
+        return self._known[key]
 
 
 def names_or_guesses(sql: str) -> tuple[list[Name], bool]:

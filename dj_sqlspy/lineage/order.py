@@ -25,6 +25,7 @@ from .tree import (
     conjuncts,
     expressions_of,
     joins,
+    remembered,
     sources,
     tree_aliases,
 )
@@ -44,6 +45,7 @@ _CHANGING = {
 _MARKS = {name.replace("_", ""): mark for mark, names in _CHANGING.items() for name in names.split()}
 
 
+@remembered
 def marks_of(query: Query) -> frozenset[str]:
     """Why the result of a query could change although its rows do not."""
     found = {"limit"} if query.limit is not None and not determined(query) else set[str]()

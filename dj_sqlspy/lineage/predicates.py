@@ -22,6 +22,7 @@ from .tree import (
     Tree,
     Union,
     all_sources,
+    children,
     expressions_of,
     is_not_false,
     is_not_true,
@@ -29,8 +30,8 @@ from .tree import (
     joins,
     occurrences,
     outer_references,
-    queries,
     query_of,
+    remembered,
     sources,
 )
 
@@ -190,6 +191,14 @@ def _never_null(expression: Expr) -> bool:
     return bool(expression.meta.get("not_null")) or isinstance(expression, exp.Literal)
 
 
+@remembered
+def predicates_of(query: Query) -> tuple[tuple[Expr, Predicate], ...]:
+    """The subqueries of a query's own expressions, each with the expression."""
+    return tuple(
+        [(expression, found) for expression in expressions_of(query) for found in predicates(expression)]
+    )
+
+
 def is_semijoin(condition: Expr) -> bool:
     """True for a condition that is nothing but IN, EXISTS or ANY of a subquery."""
     found = list(predicates(condition))
@@ -204,6 +213,7 @@ def is_monotone(condition: Expr) -> bool:
     )
 
 
+@remembered
 def _is_monotone(query: Query) -> bool:
     if isinstance(query, Union):
         return query.adds_up and all(map(_is_monotone, query.branches))
@@ -211,7 +221,55 @@ def _is_monotone(query: Query) -> bool:
         is_plain(query)
         and not any(join.left_outer for join in joins(query.tree))
         and all(_is_monotone(each.query) for each in sources(query.tree) if isinstance(each, Derived))
-        and all(map(is_monotone, expressions_of(query)))
+        and all(p.polarity == "+" and _is_monotone(p.query) for _, p in predicates_of(query))
+    )
+
+
+@remembered
+def has_no_rules(query: Query) -> bool:
+    """True for a SELECT from base tables, with semijoins of such in its conditions, so that it rejects by them only."""
+    return (
+        _is_monotone(query)
+        and isinstance(query, Block)
+        and all(isinstance(source, Base) for source in sources(query.tree))
+        and all(any(e is condition for condition in query.where) for e, _ in predicates_of(query))
+        and all(map(has_no_rules, children(query)))
+    )
+
+
+# Conditions that compare columns and values.
+_COMPARING = (
+    exp.Connector,
+    exp.Not,
+    exp.Paren,
+    exp.EQ,
+    exp.NEQ,
+    exp.LT,
+    exp.LTE,
+    exp.GT,
+    exp.GTE,
+    exp.In,
+    exp.Tuple,
+)
+_COMPARED = (exp.Column, exp.Identifier, exp.Literal, exp.Placeholder, exp.Exists, exp.Ordered)
+
+
+@remembered
+def only_compares(query: Query) -> bool:
+    """True for a SELECT from one base table that compares columns with values and with the rows of other such SELECTs.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> [only_compares(tree(f"SELECT x FROM a WHERE {where}")) for where in ("id IN (SELECT id FROM b)", "SIN(x) > 0")]
+    [True, False]
+
+    A server that takes it also takes every query that is made of its parts.
+    """
+    return (
+        isinstance(query, Block)
+        and query.group is None
+        and (query.tree is None or isinstance(query.tree, Base))
+        and all(isinstance(n, (*_COMPARING, *_COMPARED)) for e in expressions_of(query) for n in e.walk())
+        and all(map(only_compares, children(query)))
     )
 
 
@@ -235,7 +293,8 @@ def _query_occurrences(query: Query) -> list[Base]:
     return from_occurrences(query.tree)
 
 
-def demanded_occurrences(query: Query) -> list[Base]:
+@remembered
+def demanded_occurrences(query: Query) -> tuple[Base, ...]:
     """Base tables of which demanded rows need rows: all except those below a negation.
 
     >>> from dj_sqlspy.lineage.example import tree
@@ -244,16 +303,15 @@ def demanded_occurrences(query: Query) -> list[Base]:
     ['a', 'b']
     """
     if isinstance(query, Union):
-        return [base for branch in query.branches for base in demanded_occurrences(branch)]
+        return tuple([base for branch in query.branches for base in demanded_occurrences(branch)])
     found = [source for source in sources(query.tree) if isinstance(source, Base)]
     for source in sources(query.tree):
         if isinstance(source, Derived):
             found += demanded_occurrences(source.query)
-    for expression in expressions_of(query):
-        for predicate in predicates(expression):
-            if predicate.polarity != "-" and not predicate.standalone:
-                found += demanded_occurrences(predicate.query)
-    return found
+    for _, predicate in predicates_of(query):
+        if predicate.polarity != "-" and not predicate.standalone:
+            found += demanded_occurrences(predicate.query)
+    return tuple(found)
 
 
 def whole_tables(query: Query) -> Iterator[Table]:
@@ -267,20 +325,22 @@ def whole_tables(query: Query) -> Iterator[Table]:
     ['a']
     """
     found = [base for base in occurrences(query) if base.whole]
-    by_alias = {source.alias: source for source in all_sources(query)}
-    matches = (
-        match
-        for each in queries(query)
-        for e in expressions_of(each)
-        for match in e.find_all(exp.MatchAgainst)
-    )
-    for alias in {column.table for match in matches for column in match.find_all(exp.Column)}:
+    by_alias = {source.alias: source for source in all_sources(query)} if _matched(query) else {}
+    for alias in _matched(query):
         source = by_alias.get(alias)
         if isinstance(source, Base):
             found.append(source)
         elif isinstance(source, Derived):
             found += occurrences(source.query)
     yield from {base.table.full_name: base.table for base in found}.values()
+
+
+@remembered
+def _matched(query: Query) -> frozenset[str]:
+    """The aliases of the columns in MATCH … AGAINST."""
+    matches = (match for each in expressions_of(query) for match in each.find_all(exp.MatchAgainst))
+    own = frozenset(column.table for match in matches for column in match.find_all(exp.Column))
+    return own.union(*map(_matched, children(query)))
 
 
 def rowless(tree: Tree | None) -> bool:
@@ -314,21 +374,22 @@ def standalone(query: Query) -> Iterator[Query]:
     yield from _inside(query)
 
 
-def _inside(query: Query) -> Iterator[Query]:
+@remembered
+def _inside(query: Query) -> tuple[Query, ...]:
+    found: list[Query] = []
     if isinstance(query, Union):
         for branch in query.branches:
-            yield from _at(branch)
-        return
+            found += _at(branch)
+        return tuple(found)
     for source in sources(query.tree):
         if isinstance(source, Derived):
-            yield from _at(source.query)
-    for expression in expressions_of(query):
-        for predicate in predicates(expression):
-            if predicate.standalone:
-                yield _of_all_rows(predicate.query)
-                yield from _inside(predicate.query)
-            else:
-                yield from _at(predicate.query)
+            found += _at(source.query)
+    for _, predicate in predicates_of(query):
+        if predicate.standalone:
+            found += (_of_all_rows(predicate.query), *_inside(predicate.query))
+        else:
+            found += _at(predicate.query)
+    return tuple(found)
 
 
 def _at(query: Query) -> Iterator[Query]:

@@ -23,12 +23,13 @@ from sqlglot import exp
 
 from ..servers.mysql.syntax import Expr
 from .combinations import Combinations, apart, beside, of_join, of_lateral, without_subqueries
-from .derivation import inputs, one_behind_each
+from .derivation import along, inputs, one_behind_each
 from .predicates import (
     Predicate,
     any_row,
     demanded_occurrences,
     from_occurrences,
+    has_no_rules,
     is_monotone,
     predicates,
     rowless,
@@ -71,6 +72,8 @@ def witnesses(query: Query) -> tuple[Witness, ...]:
 
 def _query(query: Query, root: bool, around: Combinations) -> Iterator[Witness]:
     """The rules of a query that is evaluated for ``around``. ``root``: all of its rows are demanded."""
+    if has_no_rules(query):
+        return
     if isinstance(query, Block):
         yield from _block(query, root, around)
         return
@@ -158,10 +161,13 @@ def _rejecting(here: Combinations, condition: Expr, predicate: Predicate) -> Ite
     for branch in predicate.branches:
         direct = tuple(from_occurrences(branch.query.tree)) if is_plain(branch.query) else ()
         first = rejected.attached(branch, direct) if direct else None
+        found = along(branch.query) if one_behind_each(branch.query) else None
         if first is not None:
-            yield first_rule(reason, first, direct, told)
+            yield first_rule(reason, first, direct, told, () if found is None else found[1])
         known = {base.alias for base in direct}
         others = tuple(base for base in demanded_occurrences(branch.query) if base.alias not in known)
+        if first is not None and found is not None:
+            others = ()
         together = [others] if others and one_behind_each(branch.query) else [(base,) for base in others]
         for bases in together:
             read = rejected.attached(branch, (*direct, *bases))

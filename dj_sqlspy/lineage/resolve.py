@@ -9,8 +9,9 @@ which rows are needed. For anything unknown it raises `Unsupported` with a reaso
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from sqlglot import exp
@@ -34,8 +35,25 @@ from .tree import (
 )
 
 
-def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> Query:
+def resolve(
+    node: Expr,
+    catalog: Catalog,
+    default_schema: str | None = None,
+    held: Mapping[str, Query] = MappingProxyType({}),
+    alias: Callable[[], str] | None = None,
+) -> Query:
     """Resolve the names of a parsed SELECT.
+
+    Parameters
+    ----------
+    node : expression
+    catalog : Catalog
+    default_schema : str, optional
+        Schema of table names without one.
+    held : mapping, optional
+        Resolved queries for the ``SELECT name`` in it, by name (`levels`).
+    alias : callable, optional
+        Makes the aliases of its sources; by default t1, t2, …
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> show(resolved("SELECT * FROM a NATURAL JOIN c"))
@@ -50,7 +68,8 @@ def resolve(node: Expr, catalog: Catalog, default_schema: str | None = None) -> 
     if _depth(node) > _DEEPEST:
         raise Unsupported("it is nested too deeply")
     numbers = itertools.count(1)
-    return distinct_names(_query(node, Place(catalog, lambda: f"t{next(numbers)}", _query, default_schema)))
+    place = Place(catalog, alias or (lambda: f"t{next(numbers)}"), _query, default_schema, held=held)
+    return distinct_names(_query(node, place))
 
 
 # Levels of an expression that all passes can walk (`nesting`): five for one subquery in another.
@@ -68,6 +87,8 @@ def _depth(node: Expr) -> int:
 def _query(node: Expr, place: Place) -> Query:
     place = _with_ctes(node, place)
     match node:
+        case exp.Select(expressions=[exp.Column(this=exp.Identifier(this=name))]) if name in place.held:
+            return place.held[name]
         case exp.Select():
             return _select(node, place)
         case exp.SetOperation():

@@ -110,6 +110,7 @@ class Place:
     ctes: Mapping[str, Cte] = field(default_factory=dict)  # visible ones, by lower-case name
     scope: Scope = field(default_factory=lambda: Scope(None))
     windows: Mapping[str, Expr] = field(default_factory=dict)  # named ones, by lower-case name
+    held: Mapping[str, Query] = field(default_factory=dict)  # resolved already (`levels`)
 
     def query(self, node: Expr) -> Query:
         """The tree of a query at this place."""

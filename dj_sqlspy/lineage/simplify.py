@@ -30,22 +30,28 @@ from .tree import (
     is_plain,
     outer_references,
     sources,
+    subqueries,
     supplied,
 )
 
 
 def simplify(query: Query) -> Query:
     """Simplify a query by all `PASSES`, innermost blocks first, so that inner blocks are already simplified."""
+    if simplify in query.known:
+        return query
+    simple: Query
     if isinstance(query, Union):
-        return replace(query, branches=tuple(simplify(branch) for branch in query.branches))
-    block = map_block(query, _subqueries, simplify)
-    for rewrite in PASSES:
-        block = rewrite(block)
-    return block
+        simple = replace(query, branches=tuple(simplify(branch) for branch in query.branches))
+    else:
+        simple = map_block(query, _subqueries, simplify)
+        for rewrite in PASSES:
+            simple = rewrite(simple)
+    simple.known[simplify] = True
+    return simple
 
 
 def _subqueries(expression: Expr) -> Expr:
-    if not has_subquery(expression):
+    if all(simplify in query.known and _with_own_names(query) is query for query in subqueries(expression)):
         return expression
     return substitute(expression, lambda _: None, lambda query: _with_own_names(simplify(query)))
 
@@ -218,6 +224,30 @@ def _itself(base: Base, condition: Expr) -> Block | None:
     ]
     key = {name.lower() for name in base.table.primary_key}
     return inner if set(pairs) == {((base.alias, name), (inner.tree.alias, name)) for name in key} else None
+
+
+def repeats(query: Query) -> bool:
+    """True for a query that is the same with its own text once more around it, as it would be by `merge_itself`.
+
+    >>> from dj_sqlspy.lineage.example import resolved
+    >>> [repeats(resolved(f"SELECT {key} FROM b WHERE (id, n) IN (SELECT 1, 2)")) for key in ("id, n", "n, id")]
+    [True, False]
+
+    It selects just the primary key of a table, where that is among the rows of a subquery.
+    """
+    if not is_plain(query) or query.distinct or len(query.where) != 1 or not isinstance(query.tree, Base):
+        return False
+    base, condition = query.tree, query.where[0].unnest()
+    if not isinstance(condition, exp.In) or not is_semijoin(condition) or not is_monotone(condition):
+        return False
+    left = [column_id(one) for one in components(condition.this)]
+    own = {(base.alias, name.lower()) for name in base.table.primary_key}
+    return (
+        not base.whole
+        and set(left) == own
+        and left == [column_id(output.expr) for output in query.outputs]
+        and not any(base.table.column(name).data_type in _AMBIGUOUS for name in base.table.primary_key)
+    )
 
 
 def _of(base: Base, inner: Tree | None) -> Callable[[Expr], Expr]:

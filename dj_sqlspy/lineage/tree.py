@@ -8,10 +8,10 @@ placeholder with a `Query`. Scalar expressions are sqlglot expressions. Nodes ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeAlias, TypeGuard
+from functools import cached_property, wraps
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from sqlglot import exp
 
@@ -86,22 +86,49 @@ class Output(_Immutable):
     expr: Expr
 
 
+T = TypeVar("T")
+
+
+def remembered(function: Callable[[Query], T]) -> Callable[[Query], T]:
+    """The function, which computes its (immutable) value once for each query: nested ones are shared, asked often."""
+
+    @wraps(function)
+    def value(query: Query) -> T:
+        if function not in query.known:
+            query.known[function] = function(query)
+        found: T = query.known[function]
+        return found
+
+    return value
+
+
 class _Query(_Immutable):
     """A query, with what passes ask of it again and again."""
 
     order: tuple[Expr, ...]
 
     @cached_property
+    def known(self) -> dict[Callable[[Query], Any], Any]:
+        """Values of `remembered` functions."""
+        return {}
+
+    @cached_property
     def aliases(self) -> tuple[str, ...]:
         """Aliases of every source anywhere in it."""
         own = [source.alias for source in sources(self.tree)] if isinstance(self, Block) else []
-        return (*own, *(alias for child in children(self) for alias in child.aliases))
+        return (*own, *(alias for child in self.children for alias in child.aliases))
 
     @cached_property
     def references(self) -> frozenset[str]:
         """The aliases to which it refers anywhere."""
         own = {alias for each in expressions_of(self) for alias in _named(each)}
-        return frozenset(own).union(*(child.references for child in children(self)))
+        return frozenset(own).union(*(child.references for child in self.children))
+
+    @property
+    def children(self) -> tuple[Query, ...]:
+        """The queries directly inside of it."""
+        assert isinstance(self, (Block, Union))
+        return children(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,14 +289,17 @@ def has_subquery(expression: Expr) -> bool:
     return any(True for _ in subqueries(expression))
 
 
-def children(query: _Query) -> Iterator[Query]:
+@remembered
+def children(query: Query) -> tuple[Query, ...]:
     """The queries directly inside of a query: branches, derived tables, subqueries of its expressions."""
+    found: list[Query] = []
     if isinstance(query, Union):
-        yield from query.branches
-    elif isinstance(query, Block):
-        yield from (source.query for source in sources(query.tree) if isinstance(source, Derived))
+        found += query.branches
+    else:
+        found += (source.query for source in sources(query.tree) if isinstance(source, Derived))
     for expression in expressions_of(query):
-        yield from subqueries(expression)
+        found += subqueries(expression)
+    return tuple(found)
 
 
 def queries(query: Query) -> Iterator[Query]:
@@ -279,11 +309,11 @@ def queries(query: Query) -> Iterator[Query]:
         yield from queries(child)
 
 
-def all_sources(query: Query) -> Iterator[Source]:
+@remembered
+def all_sources(query: Query) -> tuple[Source, ...]:
     """Every source anywhere in a query."""
-    for each in queries(query):
-        if isinstance(each, Block):
-            yield from sources(each.tree)
+    own = sources(query.tree) if isinstance(query, Block) else ()
+    return (*own, *(source for child in children(query) for source in all_sources(child)))
 
 
 def occurrences(query: Query) -> Iterator[Base]:

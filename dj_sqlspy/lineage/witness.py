@@ -14,7 +14,7 @@ from sqlglot import exp
 from ..servers.mysql.syntax import Expr, identifier
 from ..servers.session import PLAIN, Session
 from .combinations import Combinations
-from .derivation import Input, fresh
+from .derivation import Along, Input, fresh
 from .generate import expression_sql, to_sql
 from .rewrite import cross
 from .tree import Base, Block, Derived, Join, Output, column, same
@@ -54,6 +54,8 @@ class Witness:
         The same rule for a database with only the rows that count (`Leaf.inside`).
     session : Session
         Session for the queries.
+    along : tuple of Along
+        Further wanted occurrences, whose keys are parts of those of ``wanted``.
     """
 
     reason: str
@@ -65,6 +67,7 @@ class Witness:
     rowless: bool = False
     inside: Witness | None = None
     session: Session = PLAIN
+    along: tuple[Along, ...] = ()
 
 
 def in_session(rule: Witness, session: Session) -> Witness:
@@ -85,7 +88,11 @@ def rule(reason: str, here: Combinations, wanted: tuple[Base, ...]) -> Witness:
 
 
 def first_rule(
-    reason: str, here: Combinations, wanted: tuple[Base, ...], apart: tuple[Output, ...]
+    reason: str,
+    here: Combinations,
+    wanted: tuple[Base, ...],
+    apart: tuple[Output, ...],
+    along: tuple[Along, ...] = (),
 ) -> Witness:
     """The first row of ``wanted``, by key, beside each combination. ``apart`` distinguishes those with equal keys."""
     left, right = _outputs(here.read, here.bases, "o"), _outputs(here.read, wanted, "w")
@@ -96,7 +103,7 @@ def first_rule(
         (f"SELECT {names} FROM ({sql}) AS `ranked~` WHERE `n` = 1", columns)
         for sql, columns in _asks(numbered, here)
     )
-    return Witness(reason, here.bases, wanted, asks, rowless=here.rowless)
+    return Witness(reason, here.bases, wanted, asks, rowless=here.rowless, along=along)
 
 
 def of_first(

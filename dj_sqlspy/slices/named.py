@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from ..cascade.leaves import Unanswered
 from ..cascade.options import Bound, Options
 from ..errors import LineageError
-from ..lineage import named_tables
+from ..lineage import NamesOf, named_tables
 from ..names import split_full_name
 from ..servers.catalog import Catalog
 from ..servers.snapshot import Snapshot
@@ -47,11 +47,12 @@ def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, l
     names: Names = set()
     guessed: Names = set()
     unanswered: list[Unanswered] = []
+    read = NamesOf()
     for shape in shapes:
         modes, found = snapshot.session(shape.state).modes, None
         for text in (shape.marked, shape.first.sql):
             with contextlib.suppress(LineageError):
-                found = found or named_tables(text, guess=False, modes=modes)
+                found = found or read.of(text, modes)
         if found is None:
             try:
                 guessed.update(named_tables(shape.first.sql, modes=modes))

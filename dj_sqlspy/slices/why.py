@@ -277,7 +277,7 @@ def _statement_reads(
         statement.sql, catalog, kind=shape.kind, default_schema=shape.database or None, session=session
     )
     return any(
-        leaf.sql is None or _reads(ask, table, key, leaf.sql, session)
+        leaf.own_sql is None or _reads(ask, table, key, leaf.own_sql, session)
         for leaf in lineage.leaves
         if leaf.table is table
     )
