@@ -31,6 +31,7 @@ TOPICS = {
     "nested": "Nested semijoins",
     "graph": "Many tables, few rows",
     "cascade": "Many rows, twelve tables deep",
+    "tables": "A laboratory of many small tables",
     "dump": "Dump and restore",
 }
 README = Path(__file__).with_name("README.md")
