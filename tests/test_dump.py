@@ -161,12 +161,15 @@ def test_names_that_break_careless_scripts(
             cursor.execute(f"CREATE DATABASE {schema}")
         for number, table in enumerate(tables):
             cursor.execute(f"CREATE TABLE {table} (`i'd` INT PRIMARY KEY)")
-            cursor.execute(f"INSERT INTO {table} VALUES ({number}), (100)")
+            cursor.execute(f"INSERT INTO {table} VALUES ({number // 4}), (100)")
     statements = [f"SELECT * FROM {table} WHERE `i'd` < 100" for table in tables]
     bundle = dumped_and_loaded(server, clean_scratch, tmp_path / "it's a $HOME", *statements, engine=engine)
     assert len(bundle.manifest["tables"]) == len(tables)
     for number, table in enumerate(tables):
-        assert rows(clean_scratch, f"SELECT * FROM {table}") == [(str(number).encode(),)]
+        assert rows(clean_scratch, f"SELECT * FROM {table}") == [(str(number // 4).encode(),)]
+    if engine == "mysqldump":  # one process reads the tables of a schema with the same condition
+        text = gzip.decompress(bundle.dump_file.read_bytes()).decode()
+        assert text.partition("\n-- Rows.\n")[2].count("\nUSE ") == 4 < len(tables)
 
 
 def test_every_type_comes_back_exactly(
