@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -25,12 +26,15 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.demo.pipeline import declare, fill
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.open_copy import answers
+from dj_sqlspy.open_copy.columns import kept
 from dj_sqlspy.open_copy.database import Database, Different
 from dj_sqlspy.open_copy.result import OpenCopy
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.columns import Column
 from dj_sqlspy.servers.results import ResultColumn
 from tests.conftest import drop_schemas
+from tests.lab import ROOT
 
 pytestmark = pytest.mark.line("2.x")  # what is in a bundle does not depend on the line
 
@@ -254,7 +258,8 @@ def test_a_statement_without_a_view_is_named_with_the_reason(written: Written) -
         assert OTHERWISE[sql] in why_not, sql
         assert f"- Statement {number} of by hand: " in readme
     assert {view for (view,) in views} == {one.view for one in written.copy.statements if one.view}
-    assert f"{len(ALIKE)}" in readme
+    total = sum(len(one.numbers) for one in written.copy.statements)
+    assert f"The analyses sent {total} queries. {written.copy.equal} of them have a view" in readme
 
 
 def test_the_readme_opens_it(written: Written) -> None:
@@ -289,6 +294,31 @@ def test_a_statement_reaches_nothing_outside_of_the_database(tmp_path: Path) -> 
         for sql in (f"SELECT content FROM read_text('{secret}')", "SELECT 'mine' FROM secret"):
             with pytest.raises(Different, match=r"DuckDB: (Permission|Catalog) Error"):
                 database.view("v", sql, [column], answer, False, "")
+
+
+def test_a_column_that_is_too_large_for_duckdb_is_null_there(tmp_path: Path) -> None:
+    column = kept(Column("b", "longblob", "longblob", True, None, ""), 0, "bytes").without_values()
+    with contextlib.closing(Database(tmp_path)) as database:
+        database.create(("lab", "t"), "", [column])
+        database.insert(("lab", "t"), [column], pa.record_batch({"b": pa.array([b"1"], pa.binary())}))
+    with opened(tmp_path) as found:
+        assert found.execute("SELECT b FROM lab.t").fetchall() == [(None,)]
+    assert column.changed and column.note == "too large for DuckDB: NULL there, and in Parquet"
+
+
+def test_the_table_of_types_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    types = [row for row in rows if len(row) >= 3 and row[2].strip("`").split("(")[0].isupper()]
+    assert len(types) == 25
+    for declared, arrow, duck, *note in types:
+        kind = declared.split("`")[1]
+        comment = ":uuid:" if "uuid" in declared else ""
+        collation = "utf8mb4_0900_ai_ci" if kind.split("(")[0] in ("varchar", "enum", "set") else None
+        column = Column("c", kind.split("(")[0].split()[0], kind, True, collation, "", comment=comment)
+        found = kept(column, 0, "text" if kind == "json" else "bytes")
+        shown = [found.arrow, found.duckdb, found.note]
+        assert shown == [arrow.strip("`"), duck.strip(" |`"), "".join(note).strip(" |")], declared
 
 
 def test_the_command(written: Written, tmp_path: Path, capsys: Any) -> None:

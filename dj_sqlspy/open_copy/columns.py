@@ -9,7 +9,7 @@ is read as ``f * 1e0``, since servers print it with six digits. A TIMESTAMP is i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..external.needed import declared_type
@@ -48,6 +48,8 @@ class Kept:
         What is not as on the server; "" if nothing.
     text_beside : bool
         True if Parquet has a second column with the texts of values that have no date.
+    too_large : bool
+        True if it is NULL in DuckDB because of its size.
     """
 
     column: Column
@@ -56,11 +58,18 @@ class Kept:
     duckdb: str
     note: str = ""
     text_beside: bool = False
+    too_large: bool = False
 
     @property
     def changed(self) -> bool:
-        """True if an expression with this column can mean something else in DuckDB."""
-        return (bool(self.note) and self.form not in ("datetime", "date")) or self.text_beside
+        """True if some of its values are others in DuckDB: texts, or NULL."""
+        decimal = self.column.data_type in ("decimal", "numeric")
+        return self.text_beside or self.too_large or (decimal and self.form == "text")
+
+    def without_values(self) -> Kept:
+        """The same column, NULL in DuckDB."""
+        note = "; ".join(filter(None, (self.note, "too large for DuckDB: NULL there, and in Parquet")))
+        return replace(self, note=note, too_large=True)
 
     def selected(self, dialect: Dialect) -> str:
         """SQL that reads it from the server."""

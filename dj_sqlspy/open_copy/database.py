@@ -24,7 +24,10 @@ from .translate import Relation
 
 FILE = "slice.duckdb"
 LONGEST = 60  # seconds of a statement
-MEMORY = "512MB"  # more goes to the disk
+MEMORY = 300 << 20  # for a table of small values; more goes to the disk
+# Most bytes of a column that lie close together (`parquet.Sizes`). They take twice that memory.
+LARGEST = 400 << 20
+READ_BY = "v1.2.0"  # the oldest DuckDB that reads the file
 _RESERVED = frozenset({"slice", "system", "temp", "information_schema", "pg_catalog"})
 _LOCKED = (
     "SET enable_external_access = false",
@@ -85,9 +88,9 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         path = folder / FILE
-        self._connection = duckdb.connect(str(path))
+        self._connection = duckdb.connect(str(path), config={"storage_compatibility_version": READ_BY})
         path.chmod(0o600)
-        self._run(f"SET memory_limit = '{MEMORY}'")
+        self._run("SET threads = 1")  # each takes memory of its own
         self._run("SET temp_directory = ?", [str(folder / "spilled")])
         for name, columns in _OWN_TABLES.items():
             self._run(f"CREATE TABLE main.{quote(name)} ({columns})")
@@ -103,7 +106,7 @@ class Database:
     # ---------------------------------------------------------------- tables
 
     def create(self, relation: Relation, comment: str, columns: Sequence[Kept]) -> None:
-        """Create a table, with the comments of the server's."""
+        """Create a table, with the comments of the server's, before rows are added to it."""
         self._run(f"CREATE SCHEMA IF NOT EXISTS {quote(relation[0])}")
         declared = ", ".join(f"{quote(one.column.name)} {one.duckdb}" for one in columns)
         self._run(f"CREATE TABLE {dotted(relation)} ({declared})")
@@ -114,14 +117,16 @@ class Database:
                 name = f"{dotted(relation)}.{quote(one.column.name)}"
                 self._run(f"COMMENT ON COLUMN {name} IS {_text(one.column.comment)}")
 
+    def make_room(self, size: int = LARGEST) -> None:
+        """Allow the memory for a column of which so many bytes lie close together."""
+        self._run(f"SET memory_limit = '{MEMORY + 2 * size}B'")
+
     def insert(self, relation: Relation, columns: Sequence[Kept], batch: pa.RecordBatch) -> None:
         """Add rows to a table."""
         values = ", ".join(map(_inserted, columns))
         self._connection.register("incoming", pa.Table.from_batches([batch]))
-        try:
-            self._run(f"INSERT INTO {dotted(relation)} SELECT {values} FROM incoming")
-        finally:
-            self._connection.unregister("incoming")
+        self._run(f"INSERT INTO {dotted(relation)} SELECT {values} FROM incoming")
+        self._connection.unregister("incoming")
 
     def insert_own(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Add rows to one of the tables about the copy."""
@@ -133,6 +138,7 @@ class Database:
 
     def lock(self) -> None:
         """Take the access to anything but this database away."""
+        self.make_room()
         for sql in _LOCKED:
             self._run(sql)
 
@@ -202,6 +208,8 @@ def _text(text: str) -> str:
 
 def _inserted(one: Kept) -> str:
     name = quote(one.column.name)
+    if one.too_large:
+        return "NULL"
     # without a zone: what shows a TIMESTAMPTZ depends on who looks
     return f"make_timestamp(epoch_us({name}))" if one.column.data_type == "timestamp" else name
 

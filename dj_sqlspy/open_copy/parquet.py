@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..errors import BundleError
 from .columns import Kept
 
 GROUP_BYTES = 32 << 20  # of a row group; larger groups need more memory and no less time
+TOGETHER = 2048  # rows that DuckDB reads and writes together
 _VALUE_BYTES = 16  # that a value takes besides its own bytes
 
 Row = Sequence["bytes | None"]
@@ -79,6 +83,43 @@ def batches(
             held, size = [], 0
     if held:
         yield _batch(table, held, columns, schema)
+
+
+@dataclass
+class Sizes:
+    """How many bytes of each column lie close together, which DuckDB has in memory at once.
+
+    Attributes
+    ----------
+    largest : list of int
+        By column, the most bytes in `TOGETHER` rows.
+
+    Examples
+    --------
+    >>> sizes = Sizes()
+    >>> for rows in (1000, 1500, 3000):
+    ...     sizes.add(pa.record_batch({"b": pa.array([b"12"] * rows, pa.binary()), "n": pa.array([1] * rows)}))
+    >>> sizes.largest
+    [4096, 0]
+    """
+
+    largest: list[int] = field(default_factory=list)
+    _open: list[int] = field(default_factory=list)  # bytes in the rows that are not `TOGETHER` yet
+    _rows: int = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count further rows."""
+        if not self.largest:
+            self.largest, self._open = [0] * batch.num_columns, [0] * batch.num_columns
+        parts = (np.arange(batch.num_rows) + self._rows % TOGETHER) // TOGETHER
+        self._rows += batch.num_rows
+        for place, column in enumerate(batch.columns):
+            if pa.types.is_binary(column.type) or pa.types.is_string(column.type):
+                lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+                sums = np.bincount(parts, weights=lengths)
+                sums[0] += self._open[place]
+                self.largest[place] = max(self.largest[place], int(sums.max()))
+                self._open[place] = int(sums[-1]) if self._rows % TOGETHER else 0
 
 
 def _batch(table: str, rows: Sequence[Row], columns: Sequence[Kept], schema: pa.Schema) -> pa.RecordBatch:

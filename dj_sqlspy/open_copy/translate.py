@@ -256,11 +256,7 @@ def _of_column(node: exp.Column, columns: Mapping[str, Kept]) -> Iterator[str]:
     one = columns.get(node.name.lower())
     if one is None:
         return
-    if (
-        one.changed
-        and one.form in ("text", "date", "datetime")
-        and one.column.data_type not in ("enum", "set")
-    ):
+    if one.changed:
         yield f"{one.column.name}: {one.note}"
     above = node.parent
     while isinstance(above, exp.Paren):

@@ -34,7 +34,7 @@ from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import Table
 from . import answers, parquet
 from .columns import Kept, kept
-from .database import FILE, Database, Different, dotted, relations_of
+from .database import FILE, LARGEST, Database, Different, dotted, relations_of
 from .result import CopiedStatement, CopiedTable, OpenCopy
 from .translate import Copied, Relation, Untranslated, translate
 
@@ -103,23 +103,21 @@ class _Tables:
         self.columns: dict[str, tuple[Kept, ...]] = {}
 
     def copy(self, table: Table, relation: Relation | None) -> CopiedTable:
-        columns = self.columns[table.full_name] = tuple(self._kept(table))
-        schema = parquet.schema_of(columns, _about(table))
+        columns = tuple(self._kept(table))
         file = self._file_of(table)
+        rows, sizes = self._write(table, columns, self._folder / file)
         if relation is not None:
+            large = {place for place, size in enumerate(sizes.largest) if size > LARGEST}
+            columns = tuple(
+                one.without_values() if place in large else one for place, one in enumerate(columns)
+            )
             self._database.create(relation, table.comment, columns)
-        read = ", ".join(one.selected(self._dialect) for one in columns)
-        rows = 0
-        with (
-            new_file(self._folder / file) as out,
-            pq.ParquetWriter(out, schema, compression="zstd") as writer,
-        ):
-            found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
-            for batch in parquet.batches(table.full_name, found, columns, schema):
-                writer.write_batch(batch, row_group_size=batch.num_rows)
-                if relation is not None:
-                    self._database.insert(relation, columns, batch)
-                rows += batch.num_rows
+            self._database.make_room(max([0, *(size for size in sizes.largest if size <= LARGEST)]))
+            with pq.ParquetFile(self._folder / file) as written:
+                for group in range(written.num_row_groups):
+                    for batch in written.read_row_group(group).to_batches():
+                        self._database.insert(relation, columns, batch)
+        self.columns[table.full_name] = columns
         return CopiedTable(
             table.full_name,
             f"{TABLES}/{file}",
@@ -127,6 +125,19 @@ class _Tables:
             rows,
             tuple((one.column.name, one.note) for one in columns if one.note),
         )
+
+    def _write(self, table: Table, columns: Sequence[Kept], path: Path) -> tuple[int, parquet.Sizes]:
+        """Write a table's file; the number of its rows, and how large they are."""
+        schema = parquet.schema_of(columns, _about(table))
+        read = ", ".join(one.selected(self._dialect) for one in columns)
+        rows, sizes = 0, parquet.Sizes()
+        with new_file(path) as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
+            found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
+            for batch in parquet.batches(table.full_name, found, columns, schema):
+                writer.write_batch(batch, row_group_size=batch.num_rows)
+                sizes.add(batch)
+                rows += batch.num_rows
+        return rows, sizes
 
     def _kept(self, table: Table) -> Iterator[Kept]:
         read = ", ".join(self._dialect.quote(column.name) for column in table.columns)
