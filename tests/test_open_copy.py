@@ -118,6 +118,7 @@ OTHERWISE = {
     f"SELECT animal, DAYOFWEEK(session_date) AS d FROM {RECORDING}.session": "other values of d",
     f"SELECT animal FROM {LAB}.animal WHERE animal REGEXP '^m'": "0 rows, the server 4",
     f"SELECT sex FROM {LAB}.animal WHERE animal < 'B' ORDER BY FIELD(sex, 'M', 'F')": "field",
+    f"SELECT animal FROM {LAB}.animal WHERE ~0 < 0": "more rows than the server",
     f"SELECT `on` FROM {KINDS}.odd": "other values of on",
     f"SELECT {LONGEST} FROM {KINDS}.every": f"other values of {LONGEST}",
     f"SELECT animal FROM {LAB}.animal WHERE animal = @mine": "variable @mine",

@@ -8,6 +8,7 @@ networks, extensions and this process' variables, and each has `LONGEST` seconds
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ..errors import BundleError
 from ..servers.results import ResultColumn
 from . import answers
 from .columns import Kept
@@ -96,6 +98,17 @@ class Database:
             self._run(f"CREATE TABLE main.{quote(name)} ({columns})")
         self._views: set[str] = set()
 
+    @contextlib.contextmanager
+    def filling(self, name: str) -> Iterator[None]:
+        """In a block, errors of DuckDB say with which table."""
+        try:
+            yield
+        except duckdb.Error as error:
+            raise BundleError(
+                f"Writing {name} into {FILE}: {error}. Nothing was written. See that there is room on the disk, or use"
+                " another version of DuckDB."
+            ) from error
+
     def close(self) -> None:
         """Write everything into the file."""
         self._connection.close()
@@ -171,6 +184,14 @@ class Database:
                     self._run(f"DROP VIEW main.{quote(name)}")
                     raise
                 self._run(f"COMMENT ON VIEW main.{quote(name)} IS {_text(comment)}")
+        except (
+            duckdb.FatalException,
+            duckdb.InternalException,
+        ) as error:  # the database cannot be used any more
+            raise BundleError(
+                f"Running {comment} in DuckDB: {str(error).splitlines()[0]}. Leave the statement out of the bundle"
+                " (write --skip-statements), or use another version of DuckDB."
+            ) from error
         except duckdb.InterruptException as error:
             raise Different(f"DuckDB needs more than {LONGEST} seconds") from error
         except duckdb.Error as error:
@@ -182,7 +203,7 @@ class Database:
         self, name: str, columns: Sequence[ResultColumn], answer: answers.Answer, ordered: bool
     ) -> None:
         cursor = self._run(f"SELECT * FROM main.{quote(name)}")
-        found = answers.as_returned(columns, _fetched(cursor))
+        found = answers.as_returned(columns, itertools.islice(_fetched(cursor), answer.rows + 1))
         if how := answers.difference(columns, answer, found, ordered):
             raise Different(how)
 

@@ -111,9 +111,9 @@ class _Tables:
             columns = tuple(
                 one.without_values() if place in large else one for place, one in enumerate(columns)
             )
-            self._database.create(relation, table.comment, columns)
-            self._database.make_room(max([0, *(size for size in sizes.largest if size <= LARGEST)]))
-            with pq.ParquetFile(self._folder / file) as written:
+            with self._database.filling(table.full_name), pq.ParquetFile(self._folder / file) as written:
+                self._database.create(relation, table.comment, columns)
+                self._database.make_room(max([0, *(size for size in sizes.largest if size <= LARGEST)]))
                 for group in range(written.num_row_groups):
                     for batch in written.read_row_group(group).to_batches():
                         self._database.insert(relation, columns, batch)
