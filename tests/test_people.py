@@ -99,6 +99,7 @@ _COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, str], set[str]]] = {
     "verify": ((Bundle, Bundle.verify), {"bundle": "path"}, {"source"}),
     "inspect": ((Bundle, Bundle.inspect), {"bundle": "path"}, {"fail_on"}),
     "source-data": ((Bundle, Bundle.source_data), {"bundle": "path", "output": "path"}, set()),
+    "open": ((Bundle, Bundle.open_copy), {"bundle": "path", "output": "path"}, set()),
     "report": ((Bundle, Bundle.report), {"bundle": "path"}, set()),
     "merge": ((upkeep.merge,), {}, set()),
     "recover": ((upkeep.recover,), {}, set()),
@@ -111,7 +112,7 @@ _FOR_CLIENT = ("dump", "restore")
 # Methods that no command is named after.
 _ELSEWHERE = {"of": "--analysis", "only": "--analysis", "plan": "slice --plan", "leaves": "preview"}
 _ELSEWHERE |= {"forgettable": "forget", "newest": "show", "require_any": "", "require_complete": ""}
-_ELSEWHERE |= {"require_finished": "", "read_once": "", "load": "verify"}
+_ELSEWHERE |= {"require_finished": "", "read_once": "", "load": "verify", "open_copy": "open"}
 
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:

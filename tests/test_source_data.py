@@ -111,6 +111,13 @@ def test_each_analysis_has_what_it_received(bundle: Bundle, tmp_path: Path) -> N
     assert all(path.stat().st_mode & 0o077 == 0 for path in [out, *out.rglob("*")])
 
 
+@pytest.mark.line("0.14")  # whose environment has no DuckDB
+def test_an_open_copy_without_its_packages(bundle: Bundle, tmp_path: Path, capsys: Any) -> None:
+    assert main(["open", str(bundle.path), "-o", str(tmp_path / "copy")]) == 1
+    assert 'duckdb. Install them: pip install "dj-sqlspy[open]"' in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
+
+
 def test_what_the_values_of_a_column_are(connection: Any) -> None:
     """By the type and the character set that the server sends, also of types that PyMySQL does not know."""
     expected = {

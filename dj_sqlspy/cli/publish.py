@@ -87,6 +87,13 @@ def add_commands(add: Add) -> None:
     )
     data.add_argument("bundle", metavar="DIR")
     data.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder for the files")
+    copy = add(
+        "open",
+        _open,
+        "write a bundle's tables as Parquet files and as a DuckDB database, which open without a server",
+    )
+    copy.add_argument("bundle", metavar="DIR")
+    copy.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder for the files")
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
 
@@ -312,6 +319,25 @@ def _source_data(options: argparse.Namespace) -> int:
         print(visible("\n".join(["Without a file:", *first(lacking)])))
     print(visible(f"{options.output}: see README.md in it."))
     return 1 if any(one.received is False and not one.note for one in made) else 0
+
+
+def _open(options: argparse.Namespace) -> None:
+    from ..display import count, first
+    from ..paper.bundle import Bundle
+
+    made = Bundle(options.bundle).open_copy(options.output)
+    rows = sum(table.rows for table in made.tables)
+    print(f"{count(len(made.tables), 'table')} with {count(rows, 'row')}")
+    total = sum(len(one.numbers) for one in made.statements)
+    print(f"{made.equal:,} of {count(total, 'statement')} have a view that DuckDB answers as the server does")
+    lacking = [
+        f"Statement {one.numbers[0]} of {one.analysis}: {one.why_not}"
+        for one in made.statements
+        if not one.view
+    ]
+    if lacking:
+        print(visible("\n".join(["Without a view:", *first(lacking)])))
+    print(visible(f"{options.output}: see README.md in it."))
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ import json
 import re
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import atomic, compat, servers
-from ..bundle.folder import BundleFolder, server_for
+from .. import atomic, compat
+from ..bundle.folder import BundleFolder
 from ..bundle.manifest import Replayed, replayable
 from ..bundle.render import render
 from ..errors import BundleError
@@ -39,6 +39,7 @@ from ..servers.backend import Replayer
 from ..servers.results import ResultColumn
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from .digests import read_digests, session_of
+from .loaded import loaded_slice, new_file, new_folder
 from .statements import as_received, why_apart
 
 # A larger value of a blob is not decoded, since a few kilobytes can unpack to any number of bytes.
@@ -108,23 +109,12 @@ def write_source_data(
         If there is no program for a private server.
     """
     manifest = bundle.manifest
-    doing = f"Writing source data into {path}"
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError(f"{doing}: it exists. Name another folder, or remove this one.")
-    if not bundle.dump_file.exists():
-        raise BundleError(
-            f"{doing}: there is no {bundle.dump_file}. Make it first: dj-sqlspy dump {bundle.path}"
-        )
-    servers.require_server()
     recorded = read_digests(bundle.path)
     made: list[SourceData] = []
     with contextlib.ExitStack() as stack:
-        fresh = stack.enter_context(_making(doing, path))
-        private = stack.enter_context(server_for(manifest, fresh))
-        loaded = stack.enter_context(contextlib.closing(private.connect()))
-        bundle.load(loaded)
+        fresh = stack.enter_context(new_folder(f"Writing source data into {path}", bundle, path))
+        loaded = stack.enter_context(loaded_slice(bundle, fresh))
         backend = backend_of(loaded)
-        backend.analyze(loaded, [table["name"] for table in manifest["tables"]])
         stack.enter_context(backend.as_sent(loaded))
         backend.set_session(loaded, session_of(manifest, recorded, backend))
         stack.enter_context(backend.one_moment(loaded))
@@ -139,15 +129,6 @@ def write_source_data(
         text = render("source-data.md.j2", paper=manifest["paper"], made=made)
         atomic.write(fresh / "README.md", text)
     return made
-
-
-@contextlib.contextmanager
-def _making(doing: str, path: Path) -> Iterator[Path]:
-    try:
-        with atomic.making_folder(path) as fresh:
-            yield fresh
-    except OSError as error:
-        raise BundleError(f"{doing}: {error}. Nothing was written.") from error
 
 
 def _by_analysis(
@@ -192,7 +173,7 @@ class _Writer:
         about = SourceData(analysis, tuple(entry["number"] for entry in entries))
         folder = self._folder / encode_name(analysis)
         number = self._written.get(analysis, 0) + 1
-        stem = f"{number:0{self._digits}d}-{_title(entries[0]['tables'])}"
+        stem = f"{number:0{self._digits}d}-{title_of(entries[0]['tables'])}"
         try:
             result = self._replayer.result(self._loaded, one.sql, one.state, own=one.own)
             columns = result.columns
@@ -226,10 +207,10 @@ class _Writer:
         return why_apart({mark for entry in entries for mark in entry["marks"]})
 
 
-def _title(tables: Sequence[str]) -> str:
-    """A part of a file name from the names of tables.
+def title_of(tables: Sequence[str]) -> str:
+    """A part of a name from the names of tables.
 
-    >>> _title(["`lab`.`_spike__unit`", "`lab`.`#task`"])
+    >>> title_of(["`lab`.`_spike__unit`", "`lab`.`#task`"])
     'spike__unit-task'
     """
     words = [re.sub(r"\W+", "_", split_full_name(table)[1]).strip("_") for table in tables[:3]]
@@ -245,7 +226,7 @@ def _write_rows(
 ) -> int:
     count = 0
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(_created(folder / f"{stem}.csv"))
+        file = stack.enter_context(new_file(folder / f"{stem}.csv"))
         forms = [
             _form(column, comment, folder, f"{stem}-{index}", stack)
             for index, (column, comment) in enumerate(zip(columns, comments, strict=True), 1)
@@ -256,11 +237,6 @@ def _write_rows(
             fields = ["" if v is None else form(v, count) for form, v in zip(forms, row, strict=True)]
             file.write(",".join(fields).encode("utf-8", "surrogateescape") + b"\r\n")
     return count
-
-
-def _created(path: Path) -> Any:
-    path.touch(0o600, exist_ok=False)
-    return path.open("wb")
 
 
 def _quoted(text: str) -> str:
@@ -281,7 +257,7 @@ def _form(
 
     def keep(value: bytes, row: int) -> str:
         if not held:
-            file = stack.enter_context(_created(folder / f"{stem}.npz"))
+            file = stack.enter_context(new_file(folder / f"{stem}.npz"))
             held.append(stack.enter_context(zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED)))
         ending, contents = _decoded(value)
         held[0].writestr(f"{row}.{ending}", contents)
