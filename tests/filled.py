@@ -156,7 +156,11 @@ MANIFEST: dict[str, Any] = {
     ],
     "excluded": [{"table": SUBJECT, "column": "note", "value": "NULL", "statements": [4], "held": [8]}],
     "pseudonyms": {
-        "columns": [{"table": SUBJECT, "column": "subject", "digits": 16}],
+        "columns": [
+            {"table": SUBJECT, "column": "subject", "digits": 16},
+            {"table": SUBJECT, "column": "rig", "range": [1, 65535]},
+            {"table": SUBJECT, "column": "strain", "uuid": True},
+        ],
         "statements": [5],
         "shown": [7],
         "held": [{"where": f"{RECORDING}.`note`", "values": 2}],
