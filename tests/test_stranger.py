@@ -467,7 +467,7 @@ def test_a_dump_does_not_fill_the_disk(
     monkeypatch.setattr(bundle_folder, "KEPT_PART", 1)
     with pytest.raises(BundleError, match="nearly full"):
         look(bundle)
-    monkeypatch.setattr(bundle_folder, "LARGEST", 1000)
+    monkeypatch.setattr(bundle_folder, "LARGEST", 100)
     with pytest.raises(BundleError, match="structure is larger"):
         bundle_folder._require_structure(bundle.dump_file)
 

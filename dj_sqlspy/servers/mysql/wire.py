@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import pymysql
 import xxhash
 from pymysql.connections import MySQLResult
 from pymysql.constants import COMMAND, FIELD_TYPE
@@ -94,13 +95,17 @@ def stream(raw: Any, sql: bytes) -> Iterator[Any]:
     result.init_unbuffered_query()
     raw._result = result
     yield result.fields if result.unbuffered_active else ()
-    while result.unbuffered_active:
-        data = raw._read_packet()._data
-        if data[0] == _EOF and len(data) < 9:
-            raw.server_status = int.from_bytes(data[3:5], "little")
-            result.unbuffered_active, result.connection = False, None
-            return
-        yield data
+    try:
+        while result.unbuffered_active:
+            data = raw._read_packet()._data
+            if data[0] == _EOF and len(data) < 9:
+                raw.server_status = int.from_bytes(data[3:5], "little")
+                result.unbuffered_active, result.connection = False, None
+                return
+            yield data
+    except pymysql.MySQLError:
+        result.unbuffered_active = False  # else PyMySQL reads on from a lost connection when it is deleted
+        raise
 
 
 def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
