@@ -203,11 +203,12 @@ class BundleFolder:
         Raises
         ------
         BundleError
-            If the server already has a table of the slice (then nothing is changed), or loading fails.
+            If the server already has a table of the slice, the account may not load it, or the server computes other
+            values than the source (then nothing is changed), or loading fails.
         """
         return self._run("restore.sh", options)
 
-    def load(self, connection: Any, datadir: Path) -> None:
+    def load(self, connection: Any, datadir: Path) -> list[str]:
         """Load the dump into a private server, without the views and functions that it refuses.
 
         Parameters
@@ -216,6 +217,11 @@ class BundleFolder:
         datadir : Path
             The server's folder. Loading stops before it has filled the disk (`KEPT_FREE`), since a dump of a few
             kilobytes can make any number of rows.
+
+        Returns
+        -------
+        list of str
+            Generated columns that have other values on this server than in the source, in words.
 
         Raises
         ------
@@ -234,7 +240,9 @@ class BundleFolder:
                 )
 
         with backend.client_options(connection) as options:
-            self._run("restore.sh", [*options, "--skip-refused"], watch)
+            said = self._run("restore.sh", [*options, "--skip-refused", "--accept-other-values"], watch)
+        marked = "Other values: "
+        return [line.removeprefix(marked) for line in said.splitlines() if line.startswith(marked)]
 
     def report(self) -> Path:
         """Make ``report.html`` again, and the other texts for readers; what the manifest says is not changed.

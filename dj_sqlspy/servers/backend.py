@@ -14,7 +14,7 @@ from .columns import Column
 from .dialect import Dialect
 from .results import Difference, Digest, Forms
 from .snapshot import Snapshot
-from .source import Created, Rows, Source, Texts
+from .source import Computed, Created, Rows, Source, Texts
 from .tables import ForeignKey, Table
 
 
@@ -122,6 +122,11 @@ class Backend(Protocol):
     def with_checksums(self, connection: Any, parts: Sequence[Rows]) -> list[Rows]:
         """The parts with their checksums and present numbers of rows."""
 
+    def computed(
+        self, connection: Any, parts: Sequence[Rows], generated: Mapping[str, Sequence[str]]
+    ) -> list[Computed]:
+        """The sums of generated columns, given by table, over the parts."""
+
     def dump_script(
         self,
         rows: Sequence[Rows],
@@ -140,6 +145,7 @@ class Backend(Protocol):
         foreign_keys: Iterable[ForeignKey],
         title: str,
         summary: str,
+        computed: Sequence[Computed] = ...,
     ) -> str:
         """The text of ``restore.sh``."""
 

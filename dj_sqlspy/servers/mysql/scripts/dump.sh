@@ -262,7 +262,7 @@ join_part() {
 @mydumper@
 # ---- Dump -------------------------------------------------------------------------------------------------------
 
-[[ ! $skip ]] || fail "--skip-refused is an option of restore.sh only."
+[[ ! $skip && ! $accept ]] || fail "--skip-refused and --accept-other-values are options of restore.sh only."
 [[ $jobs =~ ^[1-9][0-9]?$ ]] || fail "--jobs=$jobs: say how many tables to read at once, from 1 to 99."
 [[ $engine == mysqldump ]] || check_mydumper
 check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
