@@ -150,6 +150,15 @@ FEATURES: tuple[Feature, ...] = (
         ("SELECT id, ST_X(p), ST_SRID(p) FROM T",),
     ),
     Feature(
+        "places on the globe (SRID 4326)",
+        ALL,
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY, p POINT NOT NULL, q GEOMETRY)",
+            "INSERT INTO T VALUES (1, ST_GeomFromText('POINT(10 50)', 4326), POINT(1, 2))",
+        ),
+        ("SELECT id, ST_AsText(p), ST_SRID(p), ST_X(q) FROM T",),
+    ),
+    Feature(
         "TIMESTAMP after 2038",
         (NEW,),
         ("CREATE TABLE T (t TIMESTAMP PRIMARY KEY)", "INSERT INTO T VALUES ('2100-01-01')"),
@@ -325,6 +334,15 @@ FEATURES: tuple[Feature, ...] = (
         (
             "CREATE TABLE T (id INT PRIMARY KEY, d DATETIME, v INT AS (DATEDIFF(NOW(), d) > 0) VIRTUAL)",
             "INSERT INTO T (id, d) VALUES (1, '2020-01-01')",
+        ),
+    ),
+    Feature(
+        "generated with other values on the other kind of server",
+        ALL,
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY, d DOUBLE, t DATETIME(3), s VARCHAR(9), j VARCHAR(9) AS (JSON_ARRAY(d))"
+            " STORED, k DATETIME AS (t) VIRTUAL, m VARCHAR(9) AS (UPPER(s)) STORED, n JSON AS (JSON_ARRAY(d)))",
+            "INSERT INTO T (id, d, t, s) VALUES (1, 2, '2024-01-01 00:00:00.700', 'é'), (2, NULL, NULL, NULL)",
         ),
     ),
     Feature(

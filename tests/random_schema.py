@@ -43,8 +43,16 @@ NAMES = {
 EXTRAS = (
     "`unseen` INT INVISIBLE DEFAULT 7",
     "`made` INT AS (1 + 1) VIRTUAL INVISIBLE",
+    "`stored` VARCHAR(30) CHARACTER SET utf8mb4 AS (CONCAT('it''s \\\\', 1)) STORED INVISIBLE",
+    "`said` VARCHAR(20) DEFAULT (UPPER('it''s')) INVISIBLE, KEY `by said` (`said`)",
+    "`place` POINT INVISIBLE",
+    "`one``s` BIT(9) DEFAULT b'101' INVISIBLE COMMENT 'it''s \\\\ 100 %'",
+    "`since` TIMESTAMP(3) NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3) INVISIBLE",
     "CHECK (1 < 2)",
+    "CHECK ('it''s' <> 'x\\\\')",
     "ROW_FORMAT=REDUNDANT",
+    "COMMENT='it''s \\\\ `x` 😀'",
+    "STATS_PERSISTENT=0",
     "/*M!100300 WITH SYSTEM VERSIONING */",
 )
 
@@ -153,7 +161,7 @@ def random_schema(choices: Choices) -> Schema:
         tables.append(_without_key(choices, tables))
     views = tuple(_views(choices, tables))
     with_extras = [
-        replace(table, extras=tuple(choices.some(EXTRAS))) if choices.chance(20) else table
+        replace(table, extras=tuple(choices.some(EXTRAS))) if choices.chance(35) else table
         for table in tables
     ]
     return Schema(tuple(with_extras), views)
@@ -264,8 +272,8 @@ def create_sql(schema: Schema) -> list[str]:
                 f"FOREIGN KEY ({', '.join(f'`{c}`' for c in reference.columns)}) REFERENCES {parent.full}"
                 f" ({', '.join(f'`{c}`' for c in reference.parent_columns)})"
             )
-        lines += [extra for extra in table.extras if extra[0] in "`C"]
-        options = " ".join(extra for extra in table.extras if extra[0] not in "`C")
+        lines += [extra for extra in table.extras if extra.startswith(("`", "CHECK"))]
+        options = " ".join(extra for extra in table.extras if extra not in lines)
         out.append(f"CREATE TABLE {table.full} ({', '.join(lines)}) ENGINE=InnoDB {options}")
     out += [f"CREATE VIEW {view.full} AS {view.sql}" for view in schema.views]
     return [*out, *schema.routines]

@@ -18,7 +18,7 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy import servers
 from dj_sqlspy.bundle.folder import DUMP_FILE
 from dj_sqlspy.errors import BundleError
-from dj_sqlspy.paper.bundle import write_bundle
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.replay.digests import measure_statements, measure_tables, read_catalog
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.session import as_sent, set_session
@@ -122,6 +122,56 @@ def test_generated_columns_cross(both: tuple[Server, Server], tmp_path: Path) ->
         assert cursor.fetchone() == (2, "y", 4, 3, "y (%s) é", "Y", 8, "x", f"y (%s) é\\ {smile}")
         cursor.execute("SHOW INDEX FROM cross_lab.t")
         assert {row[2] for row in cursor.fetchall()} == {"PRIMARY", "k", "u", "kv"}
+
+
+def test_other_values_are_told(
+    both: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of generated columns after the load, of places on the globe before it. Nothing is left, unless it is accepted."""
+    source, target = both
+    globe = "ST_GeomFromText('POINT(10 50)', 4326)"
+    make(
+        source,
+        "CREATE TABLE cross_lab.t (a INT PRIMARY KEY, d DOUBLE, j VARCHAR(60) AS (JSON_ARRAY(d)) STORED,"
+        " twice DOUBLE AS (d * 2) VIRTUAL, t DATETIME(3), cut DATETIME AS (t) VIRTUAL)",
+        "INSERT INTO cross_lab.t (a, d, t) VALUES (1, 2, '2024-01-01 10:00:00.7'), (2, 0.1, NULL)",
+        "CREATE TABLE cross_lab.place (a INT PRIMARY KEY, p POINT)",
+        f"INSERT INTO cross_lab.place VALUES (1, {globe}), (2, POINT(1, 2)), (3, NULL)",
+    )
+
+    def restored(read: str, *more: str) -> str:
+        with source.connect() as connection:
+            bundle = write_bundle(cut(source, read), tmp_path / "b", connection=connection)
+        bundle.dump(options(source))
+        return bundle.restore([*options(target), *more])
+
+    place, generated = "SELECT * FROM cross_lab.place WHERE a < 3", "SELECT * FROM cross_lab.t WHERE a < 3"
+    with pytest.raises(BundleError) as found:
+        restored(place)
+    message = str(found.value)
+    assert "`cross_lab`.`place` `p`: places with the SRID 4326" in message and "nothing was loaded" in message
+    assert "cross_lab" not in user_schemas(target)
+    restored(place, "--accept-other-values")
+    same(source, target, "SELECT a, HEX(p), ST_SRID(p) FROM cross_lab.place WHERE a < 3")
+    drop_schemas(target, ["cross_lab"])
+    restored("SELECT * FROM cross_lab.place WHERE a > 1")  # no such place is in it
+    drop_schemas(target, ["cross_lab"])
+    with pytest.raises(BundleError) as found:
+        restored(generated)
+    message = str(found.value)
+    named = [line.strip() for line in message.splitlines() if "other values on this server" in line]
+    assert [line.rpartition("`cross_lab`.`t` ")[2][:5] for line in named] == ["`j`: ", "`cut`"], message
+    assert "has been removed again" in message and "--accept-other-values" in message
+    assert "cross_lab" not in user_schemas(target)
+    said = restored(generated, "--accept-other-values")
+    assert said.count("Other values: `cross_lab`.`t` `") == 2
+    same(source, target, "SELECT a, d, twice, t FROM cross_lab.t WHERE a < 3")
+    bundle = Bundle(tmp_path / "b")
+    assert bundle.verify(alone=True).equal
+    if source.flavor == "mysql":
+        leave_mariadb_alone(monkeypatch)
+        report = bundle.verify(alone=True)
+        assert not report.equal and "`j`: generated, with other values on this server" in as_text(report)
 
 
 @pytest.mark.line("2.x")  # 0.14 has no hidden columns

@@ -698,6 +698,33 @@ def test_a_server_that_holds_a_table_is_not_touched(
     assert rows(clean_scratch, f"SELECT * FROM `{family.name}`.`session`") == [(b"1",)]
 
 
+@pytest.mark.flavor("mariadb")  # MySQL has no sequences
+def test_a_sequence_that_is_in_the_way(
+    lab: Any, server: Server, clean_scratch: Server, tmp_path: Path
+) -> None:
+    """As a sequence of the slice, as a table of it, or a table where the slice has a sequence: named, and it stays."""
+    lab(
+        "CREATE SEQUENCE lab.numbers",
+        f"CREATE TABLE lab.t (id INT NOT NULL DEFAULT NEXTVAL(`{lab.name}`.numbers) PRIMARY KEY)",
+        "INSERT INTO lab.t VALUES (1)",
+    )
+    bundle = bundle_of(server, tmp_path / "b", f"SELECT * FROM `{lab.name}`.t")
+    bundle.dump(options(server))
+    for made, name in (("SEQUENCE", "numbers"), ("SEQUENCE", "t"), ("TABLE", "numbers")):
+        drop_schemas(clean_scratch, [lab.name])
+        contents = " START WITH 7" if made == "SEQUENCE" else " AS SELECT 7 AS mine"
+        with clean_scratch.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE `{lab.name}`")
+            cursor.execute(f"CREATE {made} `{lab.name}`.`{name}`{contents}")
+        with pytest.raises(
+            BundleError, match=rf"(?s)already holds[^\n]*\n *`{lab.name}`\.`{name}`\n.*nothing was loaded"
+        ):
+            bundle.restore(options(clean_scratch))
+        read = f"NEXTVAL(`{lab.name}`.`{name}`)" if made == "SEQUENCE" else f"mine FROM `{lab.name}`.`{name}`"
+        assert rows(clean_scratch, f"SELECT {read}") == [(b"7",)]
+        assert rows(clean_scratch, f"SHOW TABLES FROM `{lab.name}`") == [(name.encode(),)]
+
+
 def schemas_of(server: Server) -> list[tuple[Any, ...]]:
     return rows(
         server, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema LIKE 't%'"
@@ -707,7 +734,7 @@ def schemas_of(server: Server) -> list[tuple[Any, ...]]:
 def test_a_load_that_fails_leaves_nothing(
     family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
 ) -> None:
-    """An account that may not INSERT: tables are made, rows are not. A schema that was there stays, with its table."""
+    """Neither a table nor a view; a schema that was there stays, with its table."""
     family("CREATE VIEW lab.mice AS SELECT id FROM lab.subject WHERE species = 'mouse'")
     bundle = bundle_of(server, tmp_path / "b", *family.statements, f"SELECT * FROM `{family.name}`.mice")
     bundle.dump(options(server))
@@ -715,31 +742,58 @@ def test_a_load_that_fails_leaves_nothing(
         cursor.execute(f"CREATE DATABASE `{family.name}`")
         cursor.execute(f"CREATE TABLE `{family.name}`.own (mine INT)")
     before = schemas_of(clean_scratch)
-    rights = "CREATE, DROP, SELECT, REFERENCES, ALTER, CREATE VIEW"
-    with (
-        options_of_account(clean_scratch, rights, family.name, f"{prefix}other") as own,
-        pytest.raises(BundleError, match=r"(?s)INSERT command denied.*has been removed again"),
+    whole = gzip.decompress(bundle.dump_file.read_bytes())
+    for there, instead, message in (
+        (b"\n-- The slice ends", b"\nINSERT INTO no.such VALUES (1);\n-- The slice ends", "the load failed"),
+        (b"SQL SECURITY INVOKER", b"SQL SECURITY NOBODY", rf"failed at VIEW `{family.name}`\.`mice`"),
     ):
-        bundle.restore(own)
-    assert schemas_of(clean_scratch) == before
+        assert whole.count(there) == 1
+        bundle.dump_file.write_bytes(gzip.compress(whole.replace(there, instead)))
+        with pytest.raises(BundleError, match=rf"(?s){message}.*has been removed again"):
+            bundle.restore(options(clean_scratch))
+        assert schemas_of(clean_scratch) == before
+    bundle.dump_file.write_bytes(gzip.compress(whole))
     bundle.restore(options(clean_scratch))
 
 
-def test_a_view_that_cannot_be_made(
+def test_rights_and_settings_are_asked_before(
     family: Any, server: Server, clean_scratch: Server, tmp_path: Path, prefix: str
 ) -> None:
-    """It is named, and what was made before it is removed."""
-    family("CREATE VIEW lab.mice AS SELECT id FROM lab.subject WHERE species = 'mouse'")
-    bundle = bundle_of(server, tmp_path / "b", *family.statements, f"SELECT * FROM `{family.name}`.mice")
+    """An account that lacks one, a server that is read-only or wants primary keys: named, and nothing is made."""
+    family(
+        "CREATE VIEW lab.mice AS SELECT id FROM lab.subject WHERE species = 'mouse'",
+        "CREATE TABLE lab.bare (x INT)",
+    )
+    reads = (f"SELECT * FROM `{family.name}`.mice", f"SELECT * FROM `{family.name}`.bare")
+    bundle = bundle_of(server, tmp_path / "b", *family.statements, *reads)
     bundle.dump(options(server))
+    rights = ["CREATE", "DROP", "SELECT", "INSERT", "REFERENCES", "CREATE VIEW"]
+    settings = {"read_only": "read.only"}
+    if server.flavor == "mysql":
+        settings |= {"sql_require_primary_key": rf"`{family.name}`\.`bare`: a table without a primary key"}
+    else:
+        rights.remove("REFERENCES")  # MariaDB does not ask for it
     before = schemas_of(clean_scratch)
-    rights = "CREATE, DROP, SELECT, INSERT, REFERENCES, ALTER"  # and not CREATE VIEW
-    with (
-        options_of_account(clean_scratch, rights, family.name, f"{prefix}other") as own,
-        pytest.raises(BundleError, match=rf"(?s)failed at VIEW `{family.name}`\.`mice`.*has been removed"),
-    ):
+    schemas = family.name, f"{prefix}other"
+    for lacking in rights:
+        less = ", ".join(right for right in rights if right != lacking)
+        message = rf"(?s)may not load.*`{family.name}`: {lacking} command denied.*nothing was loaded"
+        with (
+            options_of_account(clean_scratch, less, *schemas) as own,
+            pytest.raises(BundleError, match=message),
+        ):
+            bundle.restore(own)
+        assert schemas_of(clean_scratch) == before
+    with options_of_account(clean_scratch, ", ".join(rights), *schemas) as own:
+        for setting, message in settings.items():
+            rows(clean_scratch, f"SET GLOBAL {setting} = ON")
+            try:
+                with pytest.raises(BundleError, match=rf"(?s){message}.*nothing was loaded"):
+                    bundle.restore(own)
+            finally:
+                rows(clean_scratch, f"SET GLOBAL {setting} = OFF")
+            assert schemas_of(clean_scratch) == before
         bundle.restore(own)
-    assert schemas_of(clean_scratch) == before
 
 
 @pytest.mark.parametrize("heard", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -93,7 +94,10 @@ def test_older_to_newer(
 def test_newer_to_older(
     pair: list[tuple[Server, Path]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A statement with a function that the older one lacks cannot be compared there; it is no error."""
+    """A statement with a function that the older one lacks cannot be compared there; it is no error.
+
+    On the newer side no program is named mysql, only mariadb and mariadb-dump.
+    """
     (older, programs), (newer, its_programs) = pair
     path = os.environ["PATH"]
     for server in (older, newer):
@@ -107,8 +111,18 @@ def test_newer_to_older(
         "SELECT id, JSON_ARRAY_INTERSECT(j, '[2, 3]') AS c FROM cross_lab.t WHERE id < 3",
         "SELECT j FROM cross_lab.t WHERE id = 1",
     )
-    monkeypatch.setenv("PATH", f"{its_programs}{os.pathsep}{path}")
+    (others := tmp_path / "bin").mkdir()
+    for folder in reversed(os.get_exec_path()):
+        for program in Path(folder).glob("*"):
+            (others / program.name).unlink(missing_ok=True)
+            if not program.name.startswith(("mysql", "maria")):
+                (others / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", f"{its_programs}{os.pathsep}{others}")
+    assert shutil.which("mysql") is None and shutil.which("mysqldump") is None
     bundle, source = verified(newer, tmp_path / "b", statements)
+    drop_schemas(older, ["cross_lab"])
+    bundle.restore(options(older))
+    drop_schemas(older, ["cross_lab"])
 
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{path}")
     for report in (bundle.verify(source), bundle.verify(alone=True)):

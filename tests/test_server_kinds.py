@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from dj_sqlspy.errors import BundleError, SliceError
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
 from tests import certificates, kinds
-from tests.conftest import FLAVOR
+from tests.conftest import FLAVOR, user_schemas
 
 
 @contextlib.contextmanager
@@ -216,14 +216,8 @@ def test_a_read_replica(
             "GRANT SELECT, INSERT ON lab.* TO 'reader'@'%'",
         )
         capture(connect(primary, "reader", "of reader 1"))
-        deadline = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(pymysql.MySQLError):
-                reader = dataclasses.replace(replica, user="reader", password="of reader 1")
-                if sql(reader, "SELECT COUNT(*) FROM lab.session") == [(4,)]:
-                    break
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        reader = dataclasses.replace(replica, user="reader", password="of reader 1")
+        wait_for(lambda: sql(reader, "SELECT COUNT(*) FROM lab.session") == [(4,)])
         connection = connect(reader)
         with pytest.raises(Exception, match=r"read.only"):
             connection.query("INSERT INTO lab.subject VALUES (4, 'd')")
@@ -248,6 +242,43 @@ def test_a_read_replica(
         assert main(["show", "paper", "--statements"]) == 0
         shown = capsys.readouterr().out
         assert all(name in shown for name in names)
+        load_with_a_log(tmp_path / "to load", primary)
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(pymysql.MySQLError):
+            if happened():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def load_with_a_log(place: Path, server: Server) -> None:
+    """A stored function wants more of an account where changes are logged: that is named before."""
+    sql(
+        server,
+        "CREATE FUNCTION lab.twice(x INT) RETURNS INT DETERMINISTIC NO SQL RETURN 2 * x",
+        "CREATE USER 'loader'@'%' IDENTIFIED BY 'of loader 1'",
+        "GRANT ALL ON lab.* TO 'loader'@'%'",
+    )
+    with sqlspy.export("calls", "fig"):
+        connect(server).query("SELECT lab.twice(subject) FROM lab.subject").fetchall()
+    bundle = written(sqlspy.Paper("calls", connection=connect(server)), place)
+    loader = connect(server, "loader", "of loader 1")
+    raw = servers.backend_of(loader).connect(loader)
+    with contextlib.closing(raw), servers.backend_of(loader).client_options(raw) as options:
+        for there in ([], ["CREATE DATABASE lab"]):
+            sql(server, "DROP DATABASE IF EXISTS lab", *there)
+            with pytest.raises(
+                BundleError, match=r"(?s)may not load.*`lab`: .*SUPER privilege.*nothing was loaded"
+            ):
+                bundle.restore(options)
+            assert sql(server, "SHOW TABLES FROM lab") == [] if there else "lab" not in user_schemas(server)
+        sql(server, "SET GLOBAL log_bin_trust_function_creators = ON")
+        bundle.restore(options)
+        assert sql(server, "SELECT lab.twice(4)") == [(8,)]
 
 
 # --- names that ignore case ----------------------------------------------------------------------------------

@@ -206,16 +206,22 @@ class BundleFolder:
         Raises
         ------
         BundleError
-            If the server already has a table of the slice (then nothing is changed), or loading fails.
+            If the server already has a table of the slice, the account may not load it, or the server computes other
+            values than the source (then nothing is changed), or loading fails.
         """
         return self._run("restore.sh", options)
 
-    def load(self, connection: Any) -> None:
+    def load(self, connection: Any) -> list[str]:
         """Load the dump into a private server (`server_for`), without the views and functions that it refuses.
 
         Parameters
         ----------
         connection : connection of the driver
+
+        Returns
+        -------
+        list of str
+            Generated columns that have other values on this server than in the source, in words.
 
         Raises
         ------
@@ -224,7 +230,9 @@ class BundleFolder:
         """
         _require_structure(self.dump_file)
         with backend_of(connection).client_options(connection) as options:
-            self._run("restore.sh", [*options, "--skip-refused"])
+            said = self._run("restore.sh", [*options, "--skip-refused", "--accept-other-values"])
+        marked = "Other values: "
+        return [line.removeprefix(marked) for line in said.splitlines() if line.startswith(marked)]
 
     def report(self) -> Path:
         """Make ``report.html`` again, and the other texts for readers; what the manifest says is not changed.

@@ -109,9 +109,13 @@ def dump_script(
 
 def restore_script(cut: Slice, source: Source, title: str, connection: Any) -> str:
     """The text of ``restore.sh``. ``title`` says what is loaded, in words; ``connection`` is that of the source."""
-    parts = [Rows(entry.table, entry.rows, ()) for entry in _base(cut)]
     backend = backend_of(connection)
-    return backend.restore_script(parts, source, foreign_keys(cut), title, summary(cut))
+    parts = []
+    for entry in _base(cut):
+        conditions = entry.conditions(backend.longest_condition(entry.table, {})) if entry.rows else ()
+        parts.append(Rows(entry.table, entry.rows, tuple(conditions)))
+    computed = backend.computed(connection, parts, source.generated)
+    return backend.restore_script(parts, source, foreign_keys(cut), title, summary(cut), computed)
 
 
 def _base(cut: Slice) -> list[TableSlice]:

@@ -89,7 +89,7 @@ class Verification(ReplayReport):
     compared : tuple of str
         What it was compared with: ``the source``, ``digests.json``.
     structure : tuple of str
-        Tables, columns and keys that differ from the manifest.
+        Tables, columns and keys that differ from the manifest, and generated columns with other values.
     tables : tuple of TableResult
     unchecked : tuple of str
         What could not be checked, and why.
@@ -176,7 +176,7 @@ def verify(
             private = stack.enter_context(server_for(manifest))
             loaded = stack.enter_context(contextlib.closing(private.connect()))
         with timed(seconds, "restore"):
-            bundle.load(loaded)
+            other_values = bundle.load(loaded)
             backend_of(loaded).analyze(loaded, [table["name"] for table in manifest["tables"]])
         views = [view["name"] for view in manifest["views"]]
         lacking = backend_of(loaded).missing_tables(loaded, views) if views else []
@@ -193,7 +193,7 @@ def verify(
                 )
         stack.enter_context(backend_of(loaded).as_sent(loaded))
         report = Verification(
-            (), (), seconds, structure=tuple(structure(manifest, catalog)), notes=tuple(told)
+            (), (), seconds, structure=(*structure(manifest, catalog), *other_values), notes=tuple(told)
         )
         more = []
         if opened is None:

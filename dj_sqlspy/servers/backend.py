@@ -15,7 +15,7 @@ from .dialect import Dialect
 from .results import Difference, Digest, Forms
 from .session import Session
 from .snapshot import Snapshot
-from .source import Created, Rows, Source, Texts
+from .source import Computed, Created, Rows, Source, Texts
 from .tables import ForeignKey, Table
 
 
@@ -126,6 +126,11 @@ class Backend(Protocol):
     def with_checksums(self, connection: Any, parts: Sequence[Rows]) -> list[Rows]:
         """The parts with their checksums and present numbers of rows."""
 
+    def computed(
+        self, connection: Any, parts: Sequence[Rows], generated: Mapping[str, Sequence[str]]
+    ) -> list[Computed]:
+        """The sums of generated columns, given by table, over the parts."""
+
     def dump_script(
         self,
         rows: Sequence[Rows],
@@ -144,6 +149,7 @@ class Backend(Protocol):
         foreign_keys: Iterable[ForeignKey],
         title: str,
         summary: str,
+        computed: Sequence[Computed] = ...,
     ) -> str:
         """The text of ``restore.sh``."""
 

@@ -42,7 +42,8 @@ class Created:
 
     ``before`` are statements that set the session for it. ``needs`` are the views and functions that it reads or calls.
     ``calls`` are the calls of the server's functions in the body of a function, with NULL for its variables.
-    ``collations`` are those that a view or function names, and that of its texts.
+    ``collations`` are those that a view or function names, and that of its texts. ``traits`` say whether a function is
+    deterministic, and what it reads.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Created:
     needs: tuple[Thing, ...] = ()
     calls: tuple[str, ...] = ()
     collations: tuple[str, ...] = ()
+    traits: str = ""
 
     @property
     def thing(self) -> Thing:
@@ -88,6 +90,8 @@ class Structure:
         Why no such server can load the slice, in words.
     notes : tuple of str
         What is changed or left out, in words.
+    other_values : tuple of Demand
+        What such a server computes otherwise than the source, unless the query returns a row.
     """
 
     flavor: str
@@ -97,6 +101,16 @@ class Structure:
     demands: tuple[Demand, ...] = ()
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    other_values: tuple[Demand, ...] = ()
+
+
+class Computed(NamedTuple):
+    """A generated column: how its values are summed up in SQL, and the sum over the slice's rows in the source."""
+
+    table: str
+    column: str
+    checksum: str
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +160,8 @@ class Source:
         Full names of views that statements name and that the slice cannot hold.
     functions_left_out : mapping
         By schema and name, why a stored function that statements call is not in the slice.
+    generated : mapping
+        By full table name, the generated columns with values that do not change by themselves.
     """
 
     flavor: str
@@ -157,3 +173,4 @@ class Source:
     settings: dict[str, str] = field(default_factory=dict)
     views_left_out: tuple[str, ...] = ()
     functions_left_out: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    generated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -264,6 +264,18 @@ def check_references(work: Translated) -> None:
         work.before.append(off)
 
 
+def ask_for_keys(work: Translated) -> None:
+    """Tables that are created without a primary key, which a setting of MySQL forbids."""
+    if work.target == "mysql" and not any(key.kind == "PRIMARY KEY" for key in work.definition.keys):
+        work.demands.append(
+            (
+                f"{work.table.full_name}: a table without a primary key, which sql_require_primary_key forbids",
+                "SELECT 1 /*!80013 FROM DUAL WHERE @@sql_require_primary_key = 0 */"
+                " /*!80030 OR @@sql_generate_invisible_primary_key = 1 */",
+            )
+        )
+
+
 def find_sequences(work: Translated) -> None:
     """Find the sequences that defaults use."""
     for column in work.definition.columns:

@@ -42,6 +42,7 @@ class MySQLBackend:
     fill_key_table = staticmethod(structure.fill_key_table)
     longest_condition = staticmethod(scripts.longest_condition)
     with_checksums = staticmethod(checksums.with_checksums)
+    computed = staticmethod(checksums.computed)
     dump_script = staticmethod(scripts.dump_script)
     restore_script = staticmethod(scripts.restore_script)
     orphans = staticmethod(scripts.orphans)

@@ -3,7 +3,8 @@
 In: the rows of tables. Out: for each table an SQL expression of a row's checksum, and the sum of the checksums. The
 server computes the sum, which does not depend on the order of rows. A row's checksum is the CRC32 of the CRC32s of its
 values, so one change in four billion goes unnoticed. Generated and excluded columns are left out. Values are read as
-mysqldump reads them: without sql_mode, TIMESTAMPs in UTC.
+mysqldump reads them: without sql_mode, TIMESTAMPs in UTC. The values of each generated column have a sum of their own,
+the same on every server that computes the same values.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from ..columns import Column
-from ..source import Rows
+from ..source import Computed, Rows
 from ..tables import Table
 from .dialect import MYSQL
 from .session import in_utc, one_moment
 from .told import told
 
-_GEOMETRY = frozenset(
+# Types of places and shapes.
+GEOMETRY = frozenset(
     """
 geometry point linestring polygon multipoint multilinestring multipolygon geometrycollection geomcollection
 """.split()  # noqa: SIM905
@@ -48,6 +50,33 @@ def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
     return found
 
 
+def computed(
+    connection: Any, parts: Sequence[Rows], generated: Mapping[str, Sequence[str]]
+) -> list[Computed]:
+    """The sums of generated columns, given by table, over the rows of a slice. Session settings are restored."""
+    found = []
+    with told(), in_utc(connection), one_moment(connection), connection.cursor() as cursor:
+        for part in parts:
+            names = generated.get(part.table.full_name, ())
+            sums = [_computed_value(part.table.column(name)) for name in names]
+            totals = [0] * len(names)
+            for condition in part.conditions if names else ():
+                words = ", ".join(f"COALESCE(SUM({one}), 0)" for one in sums)
+                cursor.execute(f"SELECT {words} FROM {part.table.full_name} WHERE {condition}")
+                totals = [a + int(b) for a, b in zip(totals, cursor.fetchone(), strict=True)]
+            name = part.table.full_name
+            found += [Computed(name, *one) for one in zip(names, sums, totals, strict=True)]
+    return found
+
+
+def _computed_value(column: Column) -> str:
+    """SQL for the checksum of a generated value. Of JSON only the length: servers print it each in its own way."""
+    if column.data_type == "json":
+        return f"IFNULL(CHAR_LENGTH(REPLACE({MYSQL.quote(column.name)}, ' ', '')), 0)"
+    value = f"{MYSQL.quote(column.name)} + 0" if column.data_type == "bit" else _value(column)
+    return f"IFNULL(CRC32({value}), 1)"
+
+
 def row_checksum(table: Table, contents: Mapping[str, str]) -> str:
     """The SQL expression of a row's checksum.
 
@@ -65,6 +94,6 @@ def _value(column: Column) -> str:
     name = MYSQL.quote(column.name)
     if column.data_type == "float":  # servers print it with six digits
         return f"{name} * 1e0"
-    if column.data_type in _GEOMETRY:
+    if column.data_type in GEOMETRY:
         return f"ST_AsBinary({name})"
     return f"HEX({name})" if column.data_type == "vector" else name

@@ -134,7 +134,8 @@ def _add(cursor: Any, name: Name, found: dict[Name, Created | str], above: tuple
         )
     )
     collations = (collation, *collations_named(tokens))
-    found[name] = Created("FUNCTION", schema, function, sql, (settings,), needs, calls, collations)
+    traits = _traits(cursor, schema, function)
+    found[name] = Created("FUNCTION", schema, function, sql, (settings,), needs, calls, collations, traits)
 
 
 def _calls(text: str, tokens: Sequence[Token], modes: set[str], stored: Collection[str]) -> Iterator[str]:
@@ -182,6 +183,17 @@ def _shown(cursor: Any, schema: str, name: str) -> tuple[str | None, set[str], s
     except Refused:
         return None, set(), ""
     return None if text is None else text_of(text), set(text_of(modes).split(",")), text_of(collation)
+
+
+def _traits(cursor: Any, schema: str, name: str) -> str:
+    """Whether a function is deterministic, and what it reads, as in its definition."""
+    cursor.execute(
+        "SELECT IF(is_deterministic = 'YES', 'DETERMINISTIC', 'NOT DETERMINISTIC'), sql_data_access"
+        " FROM information_schema.routines WHERE routine_type = 'FUNCTION' AND routine_schema = %s"
+        " AND routine_name = %s",
+        (schema, name),
+    )
+    return " ".join(map(text_of, cursor.fetchone()))
 
 
 def _of_schema(cursor: Any, schema: str, names: Sequence[str]) -> list[Name]:

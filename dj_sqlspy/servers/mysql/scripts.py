@@ -7,12 +7,13 @@ module inserts the lists of the slice. It runs no script, writes no file and kno
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 from ...version import __version__
-from ..source import Demand, Rows, Schema, Source, Structure, Thing
+from ..source import Computed, Demand, Rows, Schema, Source, Structure, Thing
 from ..tables import ForeignKey, Table
 from .checksums import row_checksum
 from .collations import NAMES
@@ -76,9 +77,14 @@ def dump_script(
 
 
 def restore_script(
-    rows: Sequence[Rows], source: Source, foreign_keys: Iterable[ForeignKey], title: str, summary: str
+    rows: Sequence[Rows],
+    source: Source,
+    foreign_keys: Iterable[ForeignKey],
+    title: str,
+    summary: str,
+    computed: Sequence[Computed] = (),
 ) -> str:
-    """The text of ``restore.sh``; the arguments are those of `dump_script`."""
+    """The text of ``restore.sh``; the arguments are those of `dump_script`, and the sums of generated columns."""
     counts = [(part.table.schema, part.table.name, str(part.rows)) for part in (*rows, *source.lineage)]
     own, other = source.structures
     return _fill(
@@ -87,9 +93,20 @@ def restore_script(
         tables=_calls(counts),
         schemas=_calls((schema.name,) for schema in source.schemas),
         views=_calls((one.schema, one.name) for one in own.created if one.kind in ("VIEW", "SEQUENCE")),
-        functions=_calls((one.schema, one.name) for one in own.created if one.kind == "FUNCTION"),
+        functions=_calls((one.schema, one.name, one.traits) for one in own.created if one.kind == "FUNCTION"),
         needs=_calls([_named(one.thing), *map(_named, one.needs)] for one in own.created if one.needs),
         foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys),
+        computed=_calls(
+            [
+                table,
+                *(
+                    word
+                    for one in columns
+                    for word in (MYSQL.quote(one.column), one.checksum, str(one.total))
+                ),
+            ]
+            for table, columns in itertools.groupby(computed, lambda one: one.table)
+        ),
         source=NAMES[source.flavor],
         other=NAMES[other.flavor],
         version_of_source=source.version,
@@ -108,6 +125,7 @@ def _demands(structure: Structure) -> str:
     collations = [words for words in structure.collations if len(words) > 1]
     parts = {
         f"demands_of_{name}": _calls(demands),
+        f"values_of_{name}": _calls((what, query) for what, query, _ in structure.other_values),
         f"collations_of_{name}": _calls(collations),
         f"notes_of_{name}": _calls((note,) for note in structure.notes),
     }
@@ -262,6 +280,7 @@ _HOLES = {
     "functions": _CALLS,
     "needs": _CALLS,
     "foreign_keys": _CALLS,
+    "computed": _CALLS,
     "demands": rf"{_LISTS}(?:\n+{_LISTS})*",
     "source": "(?:MySQL|MariaDB)",
     "other": "(?:MySQL|MariaDB)",

@@ -18,6 +18,7 @@ from ..dialect import LIST_BYTES
 from ..snapshot import Refused
 from ..source import Created, Demand, Rows, Schema, Source, Structure, Thing, View
 from ..tables import Table
+from .checksums import GEOMETRY
 from .collations import NEARLY, Flavor, becomes, is_near
 from .definition import Definition, parse_definition, without_comments
 from .dialect import MYSQL
@@ -25,7 +26,7 @@ from .probes import collations_named, of_call, of_function, of_view, reads
 from .snapshot import flavor_of, told
 from .syntax import Unsupported, tokens_of
 from .translate import translate
-from .translated import Translated
+from .translated import CHANGING, Translated, calls_of, is_row_time
 
 # DataJoint 2.x describes the tables of a schema in this one. The dump has the rows about exported tables.
 LINEAGE_TABLE = "~lineage"
@@ -89,6 +90,7 @@ def read_source(
         if not comments:
             definitions = {name: without_comments(one) for name, one in definitions.items()}
         late = [] if flavor == "mysql" else list(_late_times(cursor, tables, filled))
+        globes = list(_on_the_globe(cursor, tables, filled, flavor))
         translated = {
             target: list(_translated(described, definitions, flavor, target))
             for target in (flavor, _OTHER[flavor])
@@ -114,6 +116,7 @@ def read_source(
             made,
             late,
             asked[target],
+            () if target == flavor else globes,
         )
         for target, work in translated.items()
     ]
@@ -128,6 +131,7 @@ def read_source(
         tuple(View(view.full_name, view.schema, view.name, view.view_sql or "") for view in seen),
         tuple(structures),
         before,
+        generated={name: _settled(one) for name, one in definitions.items()},
     )
 
 
@@ -179,11 +183,13 @@ def _structure(
     made: Sequence[Created],
     late: Sequence[str],
     asked: Sequence[Demand],
+    globes: Sequence[Demand],
 ) -> Structure:
     """The structure for servers of a flavor.
 
     ``made`` are functions and views.
     ``late`` names columns with TIMESTAMPs after 2038. ``asked`` are probes of expressions, views and functions.
+    ``globes`` are columns of places on the globe.
     """
     created = [*sequences]
     finish = []
@@ -223,6 +229,7 @@ def _structure(
         tuple(dict.fromkeys(demands)),
         tuple(refused),
         tuple(notes),
+        tuple(globes),
     )
 
 
@@ -344,6 +351,50 @@ def _late_times(cursor: Any, tables: Iterable[Table], filled: Mapping[str, Condi
                 if cursor.fetchone():
                     yield f"{table.full_name} {column}: TIMESTAMP after 2038"
                     break
+
+
+def _on_the_globe(
+    cursor: Any, tables: Iterable[Table], filled: Mapping[str, Conditions], source: Flavor
+) -> Iterable[Demand]:
+    """Columns with a geographic SRID in a row of the slice: the other flavor reads their coordinates otherwise.
+
+    MariaDB does not know which SRIDs are geographic, so there a MySQL as target is asked.
+    """
+    for table in tables:
+        names = [column.name for column in table.columns if column.data_type in GEOMETRY]
+        for name in names if table.full_name in filled else ():
+            column, found = MYSQL.quote(name), set()
+            for condition in filled[table.full_name](LIST_BYTES):
+                cursor.execute(
+                    f"SELECT DISTINCT ST_SRID({column}) FROM {table.full_name} WHERE ST_SRID({column}) <> 0"
+                    f" AND ({condition})"
+                )
+                found |= {int(srid) for (srid,) in cursor.fetchall()}
+            for srid in sorted(found):
+                what = (
+                    f"{table.full_name} {column}: places with the SRID {srid}; MySQL computes on the globe, and X is"
+                    " the latitude (or it does not know them), MariaDB on a plane, and X is the longitude"
+                )
+                known = (
+                    f"SELECT 1 FROM information_schema.st_spatial_reference_systems WHERE srs_id = {srid}"
+                    " AND definition NOT LIKE 'GEOGCS%'"
+                )
+                if source == "mariadb":
+                    yield Demand(what, known)
+                    continue
+                cursor.execute(known)
+                if not cursor.fetchone():
+                    yield Demand(what)
+
+
+def _settled(definition: Definition) -> tuple[str, ...]:
+    """The generated columns with values that do not change by themselves."""
+    generated = ((one, one.get("GENERATED ALWAYS AS")) for one in definition.columns)
+    return tuple(
+        one.name
+        for one, clause in generated
+        if clause is not None and not is_row_time(one) and not CHANGING & set(calls_of(clause.tokens))
+    )
 
 
 def _lineage_rows(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..tables import Table
 from .anywhere import (
     ask_expressions,
+    ask_for_keys,
     check_references,
     check_texts,
     check_types,
@@ -57,7 +58,7 @@ _ELSEWHERE: Sequence[Pass] = (
     change_generated,
     check_collations,
 )
-_LAST: Sequence[Pass] = (check_types, check_references)
+_LAST: Sequence[Pass] = (check_types, check_references, ask_for_keys)
 
 
 def translate(

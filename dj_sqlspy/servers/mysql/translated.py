@@ -128,6 +128,16 @@ def parent_of(work: Translated, key: KeyDefinition) -> tuple[Definition | None, 
     return work.definitions.get(MYSQL.full_name(schema or work.table.schema, name)), columns
 
 
+# Functions with another value at another time, or for another account. MariaDB takes them in virtual columns (one also
+# in a CHECK), and MySQL does not.
+CHANGING = frozenset(
+    """
+current_role current_timestamp current_user curdate curtime connection_id database now rand random_bytes schema
+session_user sysdate system_user unix_timestamp user utc_date utc_time utc_timestamp uuid uuid_short version
+""".split()  # noqa: SIM905
+)
+
+
 def is_row_time(column: ColumnDefinition) -> bool:
     """Whether a column has the start or end of its row's time in a table with SYSTEM VERSIONING."""
     generated = column.get("GENERATED ALWAYS AS")

@@ -14,6 +14,7 @@ ask=
 jobs=1
 engine=mysqldump
 skip= # whether restore.sh leaves out views and functions that the server refuses
+accept= # whether it loads although this server computes other values
 workers=() # process groups that run beside this one
 lacking=   # an option whose value is the next word
 for option in "$@"; do
@@ -26,6 +27,7 @@ for option in "$@"; do
         --jobs=*) jobs=${option#*=} ;;
         --engine=*) engine=${option#*=} ;;
         --skip-refused) skip=yes ;;
+        --accept-other-values) accept=yes ;;
         --file=*) file=${option#*=} ;;
         --defaults-file=* | --defaults-extra-file=* | --defaults-group-suffix=* | --login-path=* | --no-defaults)
             first+=("$option") ;;

@@ -52,7 +52,7 @@ usage() {
 }
 
 check_options() {
-    [[ ! $skip ]] || fail "--skip-refused is an option of restore.sh only."
+    [[ ! $skip && ! $accept ]] || fail "--skip-refused and --accept-other-values are options of restore.sh only."
     [[ $jobs =~ ^[1-9][0-9]?$ ]] || fail "--jobs=$jobs: say how many tables to read at once, from 1 to 99."
     [[ $engine == mysqldump || $engine == mydumper ]] ||
         fail "--engine=$engine: there are mysqldump, which is the default, and mydumper."

@@ -8,11 +8,12 @@
 #     bash restore.sh --defaults-extra-file=FILE
 #
 # --file=FILE loads another file. --skip-refused loads all but the views and functions that this server refuses, such as
-# those that call a function of the source's kind of server. All other options are passed to mysql. The environment
-# variable MYSQL names this program if it is not on PATH.
+# those that call a function of the source's kind of server. --accept-other-values loads also if this server computes
+# other values than the source (generated columns, coordinates on the globe), and says which. All other options are
+# passed to mysql. The environment variable MYSQL names this program if it is not on PATH.
 #
-# First it checks that the server can load all of the dump, and has no table, view or function of the slice. If not, or
-# if the load fails later, nothing of the dump stays. What was there is never changed.
+# First it checks that the server can load all of the dump, that the account may, and that no table, view or function of
+# the slice is there. If not, or if the load fails later, nothing of the dump stays. What was there is never changed.
 # shellcheck disable=SC2016,SC1003 # names in backticks and backslashes are SQL's
 [ -n "${BASH_VERSION-}" ] || { echo "$0: run me with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
@@ -36,7 +37,7 @@ views() {
 @views@
 }
 
-# Functions: schema, name.
+# Functions: schema, name, and whether they are deterministic and read data.
 functions() {
 @functions@
 }
@@ -51,9 +52,14 @@ foreign_keys() {
 @foreign_keys@
 }
 
+# Generated columns: table, then for each column its name, the checksum of a value as SQL, and the sum in the source.
+computed() {
+@computed@
+}
+
 # For each kind of server: what it must support, a query that then returns a row (none: it never does), and the view or
-# function that --skip-refused leaves out without it; collations and their replacements, the best first; what is changed
-# or left out.
+# function that --skip-refused leaves out without it; values that are other ones there, unless a query returns a row;
+# collations and their replacements, the best first; what is changed or left out.
 @demands@
 
 # The dump's own tables are those of a @source@. For a @other@ they are these.
@@ -224,8 +230,76 @@ if [[ -s $work/missing ]]; then
     sed 's/^/    /' "$work/missing" >&2
     fail "nothing was loaded or changed. Load into a server like the source: @version_of_source@$without"
 fi
+
+# Statements that the account may send only if it may load the slice. None of them can do anything: a column is there
+# twice, a table becomes itself, no row is selected, a comment is too long.
+rights_sql() { # schema
+    local schema table=asked word refers= makes_views= makes_functions=
+    schema=$(quoted "$1")
+    own_table() { [[ $1 != "$word" || $table != asked ]] || table=$2; }
+    own_parent() { [[ $3 != "$schema".* ]] || refers=yes; }
+    own_view() { [[ $1 != "$word" ]] || makes_views=yes; }
+    own_function() { # as its text says, or a server that writes a log of changes would refuse it
+        [[ $1 == "$word" ]] || return 0
+        makes_functions=yes
+        printf "CREATE FUNCTION %s.%s() RETURNS INT %s COMMENT '%65536s' RETURN 1;\n" "$schema" "$(quoted "$2")" "$3" ''
+    }
+    word=$1
+    tables own_table
+    foreign_keys own_parent
+    views own_view
+    table=$schema.$(quoted "$table")
+    printf "SET SESSION FOREIGN_KEY_CHECKS = 0, sql_mode = 'STRICT_ALL_TABLES';\n"
+    printf 'CREATE TABLE %s (a INT, a INT);\n' "$table"
+    [[ ! $refers ]] || printf 'CREATE TABLE %s (a INT, a INT, FOREIGN KEY (a) REFERENCES %s (a));\n' "$table" "$table"
+    printf 'RENAME TABLE %s TO %s;\n' "$table" "$table"
+    printf 'SELECT 1 FROM %s WHERE FALSE;\nINSERT INTO %s SELECT 1 FROM %s WHERE FALSE;\n' "$table" "$table" "$table"
+    [[ ! $makes_views ]] || printf 'CREATE VIEW %s AS SELECT 1 AS a, 1 AS a;\n' "$table"
+    functions own_function
+    # in a schema that is not there yet, MariaDB would not say it itself
+    if [[ $flavor == MariaDB && $makes_functions && $'\n'$(<"$work/new_schemas")$'\n' == *$'\n'"$1"$'\n'* ]]; then
+        printf '%s;\n' "$log_sql"
+    fi
+}
+log_sql="SELECT 'no SUPER privilege, the server writes a log of changes, and log_bin_trust_function_creators is OFF'
+    FROM DUAL WHERE @@log_bin AND NOT @@log_bin_trust_function_creators AND CURRENT_ROLE() IS NULL AND NOT EXISTS
+    (SELECT 1 FROM information_schema.user_privileges WHERE privilege_type = 'SUPER'
+    AND REPLACE(grantee, '\'', '') = CURRENT_USER())"
+
+# Of the errors, those that say what the account may not, or that nobody may write.
+denied='s/^ERROR (1044|1142|1227|1290|1418|1419|1836) \([^)]*\) at line [0-9]+: //p'
+# ALTER is asked with DROP. It is needed only where columns become generated after the load.
+without_alter='/^ALTER command/d; s/, ALTER command/ command/'
+[[ $flavor == @source@ || ! $(finish_of_@other@) ]] || without_alter=
+check_rights() { # schema
+    local name
+    name=$(quoted "$1")
+    rights_sql "$1" | client "$mysql" --force --batch --skip-column-names --binary-mode \
+        >"$work/answer" 2>"$work/said" || true
+    sed -nE "$denied" "$work/said" | sed -E "$without_alter" | cat - "$work/answer" | sort -u | while IFS= read -r line; do printf '%s: %s\n' "$name" "$line"; done
+}
+
+schemas check_rights >"$work/denied"
+if [[ -s $work/denied ]]; then
+    printf '%s\n' "${0##*/}: this account may not load the dump into this server:" >&2
+    sed 's/^/    /' "$work/denied" >&2
+    fail "nothing was loaded or changed. Use an account with these rights, or another server."
+fi
+
+: >"$work/other_values"
+check_value() { # what, query
+    [[ $2 && $(printf '%s;\n' "$2" | by_name 2>/dev/null) ]] || printf '%s\n' "$1" >>"$work/other_values"
+}
+"values_of_$flavor" check_value
+if [[ -s $work/other_values && ! $accept ]]; then
+    printf '%s\n' "${0##*/}: this server ($flavor $version) computes other values than the source:" >&2
+    sed 's/^/    /' "$work/other_values" >&2
+    fail "nothing was loaded or changed. Load into a server like the source: @version_of_source@, or with what this
+one computes: --accept-other-values"
+fi
 {
     "notes_of_$flavor" printf '%s\n'
+    cat -- "$work/other_values"
     sed 's/^/left out: /' "$work/left_out"
     while read -r collation name; do
         printf 'the collation %s becomes %s\n' "$collation" "$name"
@@ -362,6 +436,28 @@ if [[ -s $work/faults ]]; then
     give_up "loaded, but not as it should be; what is wrong is above."
     exit 1
 fi
+
+computed_sql() { # table, then for each generated column: name, the checksum of a value as SQL, the sum in the source
+    local table=$1 sql=
+    shift
+    while (($#)); do
+        sql+="${sql:+, }IF(COALESCE(SUM($2), 0) = $3, NULL, $(literal "$table $1"))"
+        shift 3
+    done
+    printf 'SELECT %s FROM %s;\n' "$sql" "$table"
+}
+
+{ printf "SET SESSION time_zone = '+00:00';\n" && computed computed_sql; } | by_name | sed $'s/\t/\\\n/g' |
+    sed '/^NULL$/d; s/$/: generated, with other values on this server than in the source/' >"$work/computed"
+if [[ -s $work/computed ]]; then
+    sed 's/^/    /' "$work/computed" >&2
+    if [[ ! $accept ]]; then
+        give_up "loaded, but this server ($flavor $version) computes other values; what is wrong is above.
+Load into a server like the source: @version_of_source@, or with what this one computes: --accept-other-values"
+        exit 1
+    fi
+fi
 loading=
 printf '%s\n' "Loaded: @summary@. All rows are there, and every foreign key finds its row."
 sed 's/^/Left out: /' "$work/left_out"
+sed 's/^/Other values: /' "$work/computed"
