@@ -88,7 +88,7 @@ def _query(node: Expr, place: Place) -> Query:
     place = _with_ctes(node, place)
     match node:
         case exp.Select(expressions=[exp.Column(this=exp.Identifier(this=name))]) if name in place.held:
-            return place.held[name]
+            return place.resolved(name)
         case exp.Select():
             return _select(node, place)
         case exp.SetOperation():
