@@ -31,6 +31,8 @@ TOPICS = {
     "nested": "Nested semijoins",
     "graph": "Many tables, few rows",
     "cascade": "Many rows, twelve tables deep",
+    "chain": "A long chain of rows of one table",
+    "tables": "A laboratory of many small tables",
     "dump": "Dump and restore",
 }
 README = Path(__file__).with_name("README.md")

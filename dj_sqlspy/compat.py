@@ -14,6 +14,7 @@ from typing import Any
 import datajoint
 import datajoint.blob
 import datajoint.connection
+import numpy as np
 
 from .errors import SliceError
 
@@ -72,24 +73,78 @@ def unpacked(contents: bytes, limit: int) -> bytes:
         If it is something else.
     """
     head = len(_BYTES[0]) + 8  # and the number of bytes
+    contents = _inflated(contents, limit, head)
+    known = contents.startswith(_BYTES) and len(contents) >= head
+    if not known or int.from_bytes(contents[head - 8 : head], "little") != len(contents) - head:
+        raise ValueError("it is not a complete blob of bytes")
+    return contents[head:]
+
+
+def decoded(contents: bytes, limit: int) -> Any:
+    """What DataJoint's decoder finds in a blob from an untrusted source, which has at most ``limit`` bytes.
+
+    Raises
+    ------
+    ValueError
+        If it finds nothing, or what it would find can be much larger than the blob.
+    """
+    contents = _inflated(contents, limit)
+    if not contents.startswith(_BLOBS):
+        raise ValueError("it is no blob")
+    try:
+        return _Decoder().unpack(contents)
+    except _UNREADABLE as error:
+        raise ValueError(f"it cannot be decoded: {error}") from error
+
+
+def _inflated(contents: bytes, limit: int, head: int = 0) -> bytes:
+    """A blob without its compression, with at most ``limit`` bytes after its head."""
     if contents.startswith(_COMPRESSED):
+        start = len(_COMPRESSED) + 8
+        size = int.from_bytes(contents[len(_COMPRESSED) : start], "little")
         inflating = zlib.decompressobj()
         try:
-            contents = inflating.decompress(contents[len(_COMPRESSED) + 8 :], head + limit + 1)
+            contents = inflating.decompress(contents[start:], head + limit + 1)
         except zlib.error as error:
             raise ValueError(str(error)) from error
-    unpacked = contents[head:]
-    if len(unpacked) > limit:
+        if len(contents) <= head + limit and not (inflating.eof and len(contents) == size):
+            raise ValueError("it is not a complete blob")
+    if len(contents) > head + limit:
         raise ValueError(f"it has more than the {limit:,} bytes that are allowed")
-    known = contents.startswith(_BYTES) and len(contents) >= head
-    if not known or int.from_bytes(contents[head - 8 : head], "little") != len(unpacked):
-        raise ValueError("it is not a complete blob of bytes")
-    return unpacked
+    return contents
 
 
-# How DataJoint's blobs begin: compressed ones, and bytes, by the version of the format.
+class _Decoder(datajoint.blob.Blob):  # type: ignore[misc]  # which has no types
+    """DataJoint's decoder, which reads no byte twice and makes no array that is much larger than the blob."""
+
+    def read_zero_terminated_string(self) -> str:
+        if self._blob.find(b"\0", self._pos) < 0:  # DataJoint would go on at the beginning
+            raise ValueError("a name in it has no end")
+        return str(super().read_zero_terminated_string())
+
+    def read_recarray(self) -> Any:  # DataJoint repeats a field to the length of the first
+        names = [self.read_zero_terminated_string() for _ in range(self.read_value("uint32"))]
+        arrays = [self.read_blob() for _ in names]
+        return np.rec.fromarrays(arrays, formats=[array.dtype for array in arrays], names=names)
+
+
+# How DataJoint's blobs begin: compressed ones, all others, and bytes, by the version of the format.
 _COMPRESSED = b"ZL123\0"
-_BYTES = (b"mYm\0\6", b"dj0\0\6")
+_BLOBS = (b"mYm\0", b"dj0\0")
+_BYTES = tuple(protocol + b"\6" for protocol in _BLOBS)
+
+# What the decoder raises on bytes that only look like a blob.
+_UNREADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    datajoint.DataJointError,
+)
 
 
 def as_expression(item: Any, connection: Any) -> Any:

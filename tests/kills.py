@@ -16,6 +16,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -239,6 +240,7 @@ def left_behind(made: Place, command: str) -> Iterator[str]:
             os.kill(pid, signal.SIGKILL)
     for entry in sorted(made.temporary.iterdir()):
         yield f"left in TMPDIR: {entry.name}"
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()  # is named once
     for path in sorted(made.folder.rglob("*")):
         if path.is_file() and not path.is_symlink() and made.password.encode() in path.read_bytes():
             yield f"password file: {path.relative_to(made.folder)}"

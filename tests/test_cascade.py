@@ -15,6 +15,7 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
+from dj_sqlspy.cascade import fixpoint
 from dj_sqlspy.paper.bundle import write_bundle
 from dj_sqlspy.rules import PARENT, PART, READ
 from dj_sqlspy.servers import Server
@@ -202,6 +203,25 @@ def test_a_table_that_refers_to_itself(raw: Lab) -> None:
     raw.check({"node": "2 4 1 6 7 8"})
 
 
+def test_long_chains_in_a_table_that_refers_to_itself(raw: Lab) -> None:
+    """More levels than servers allow a recursive query; texts that differ in case from the row that they mean."""
+    text = "VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+    # 1500 -> 1499 -> … -> 1 -> 3 (a circle at the end), 2000 -> 1990 -> … -> 1500, and 3000 -> 2999 -> … -> 2001
+    up = {n: n - 1 for n in range(2, 1501)} | {n: n - 10 for n in range(1510, 2001, 10)} | {1: 3, 2001: None}
+    up |= {n: n - 1 for n in range(2002, 3001)}
+    nodes = [f"('n{n}', {'NULL' if before is None else repr(f'N{before}')})" for n, before in up.items()]
+    raw.sql(
+        f"CREATE TABLE {{lab}}.node (id {text} PRIMARY KEY, up {text}, FOREIGN KEY (up) REFERENCES {{lab}}.node (id))",
+        "SET FOREIGN_KEY_CHECKS = 0",
+        f"INSERT INTO {{lab}}.node VALUES {', '.join(nodes)}",
+    )
+    raw.capture(lambda: rows(raw.table("node") & "id IN ('n2000', 'n700', 'n2030')"))
+    members = {f"n{n}" for n in [*range(1, 1501), *range(1510, 2001, 10), *range(2001, 2031)]}
+    cut = raw.check({"node": [(member,) for member in members]})
+    chain = cut.why(raw.named("{lab}.`node`"), {"id": "n2001"})
+    assert len(chain) == 12 and "… 19 more rows" in chain[5] and READ in chain[-1]
+
+
 def test_a_table_that_refers_to_itself_in_its_key(raw: Lab) -> None:
     raw.sql(
         "CREATE TABLE {lab}.step (run INT, n INT, before_n INT NULL, PRIMARY KEY (run, n),"
@@ -362,6 +382,25 @@ def test_types_of_keys(raw: Lab) -> None:
                 wrong[column_type] = up, own
     assert not wrong
     whole_way(cut, raw.server, raw.scratch, raw.home / "bundle", raw.paper)
+
+
+def test_chains_by_keys_of_every_type(raw: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One query for a whole chain finds the rows that a query for each level finds."""
+    statements = []
+    for number, (column_type, (first, second, third)) in enumerate(TYPES.items()):
+        statements += [
+            f"CREATE TABLE {{lab}}.node{number} (k {column_type} NOT NULL PRIMARY KEY, up {column_type} NULL,"
+            f" FOREIGN KEY (up) REFERENCES {{lab}}.node{number} (k), n INT)",
+            f"INSERT INTO {{lab}}.node{number} VALUES ({first}, NULL, 1)",
+            f"INSERT INTO {{lab}}.node{number} VALUES ({second}, {first}, 2)",
+            f"INSERT INTO {{lab}}.node{number} VALUES ({third}, {second}, 3)",
+        ]
+    raw.sql("SET SESSION sql_mode = 'STRICT_ALL_TABLES'", "SET time_zone = '+01:00'", *statements)
+    raw.capture(*(lambda n=n: rows(raw.table(f"node{n}") & {"n": 3}) for n in range(len(TYPES))))
+    by_level = raw.rows(raw.paper.slice())
+    assert {len(found) for found in by_level.values()} == {3}
+    monkeypatch.setattr(fixpoint, "LEVELS", 0)
+    assert raw.rows(raw.paper.slice()) == by_level
 
 
 # ---------------------------------------------------------------- parts

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -404,14 +406,14 @@ def notebook(path: Path, *cells: str) -> Path:
 
 @pytest.fixture
 def kernel(python: Path) -> dict[str, str]:
-    """A kernel that is the Python with the hook."""
-    folder = python.parent.parent / "share" / "jupyter" / "kernels" / "python3"
-    folder.mkdir(parents=True, exist_ok=True)
+    """A kernel that is the Python with the hook, under two names."""
+    kernels = python.parent.parent / "share" / "jupyter" / "kernels"
     words = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (folder / "kernel.json").write_text(
-        json.dumps({"argv": words, "display_name": "Python 3", "language": "python"})
-    )
-    return {"JUPYTER_PATH": str(folder.parent.parent)}
+    about = {"argv": words, "display_name": "Python 3", "language": "python"}
+    for name in ("python3", "lab-3"):
+        (kernels / name).mkdir(parents=True, exist_ok=True)
+        (kernels / name / "kernel.json").write_text(json.dumps(about | {"env": {"KERNEL": name}}))
+    return {"JUPYTER_PATH": str(kernels.parent)}
 
 
 def test_a_notebook(python: Path, place: Any, tmp_path: Path, home: Path, kernel: Any) -> None:
@@ -431,6 +433,27 @@ def test_a_notebook(python: Path, place: Any, tmp_path: Path, home: Path, kernel
         "fig": "ended",
         "failing": "failed",
     }
+    of_another = notebook(
+        tmp_path / "work" / "named.ipynb", CONNECT, "assert os.environ['KERNEL'] == 'lab-3'; read(4)"
+    )
+    code, _, err = finish(place(*command, "--kernel", "lab-3", of_another, env=kernel))
+    assert code == 0 and numbers("p", home, analyses=["named"]) == [4], err
+    waiting = notebook(
+        tmp_path / "work" / "waiting.ipynb",
+        CONNECT,
+        "read(5); print(os.getpid(), file=open('pid', 'w')); import time; time.sleep(100)",
+    )
+    process = place(*command, waiting, env=kernel, start_new_session=True)
+    pid = tmp_path / "work" / "pid"
+    while not pid.exists() or not pid.read_text().endswith("\n"):
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    code, _, err = finish(process)
+    lines = [line for line in err.splitlines() if "IPKernelApp" not in line]  # that it uses TCP
+    assert code == 130 and lines == ["dj-sqlspy: interrupted."], err
+    assert not Path("/proc", pid.read_text().strip()).exists()  # its kernel has ended
+    assert sqlspy.Paper("p", home=home, analyses=["waiting"]).analyses[0].state == "failed"
     code, _, err = finish(place(*command, path, "argument", env=kernel))
     assert code == 1 and "takes no arguments" in err
     code, _, err = finish(place(*command, tmp_path / "none.ipynb", env=kernel))

@@ -39,6 +39,7 @@ from dj_sqlspy.servers import backend_of
 from dj_sqlspy.slices import Slice
 
 from .lab import ROOT, forked, rows
+from .test_dump import options
 from .test_pick import held, projects
 from .test_progress import in_terminal
 from .test_publish import manifest_schema
@@ -98,6 +99,7 @@ _COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, str], set[str]]] = {
     "verify": ((Bundle, Bundle.verify), {"bundle": "path"}, {"source"}),
     "inspect": ((Bundle, Bundle.inspect), {"bundle": "path"}, {"fail_on"}),
     "source-data": ((Bundle, Bundle.source_data), {"bundle": "path", "output": "path"}, set()),
+    "open": ((Bundle, Bundle.open_copy), {"bundle": "path", "output": "path"}, set()),
     "report": ((Bundle, Bundle.report), {"bundle": "path"}, set()),
     "merge": ((upkeep.merge,), {}, set()),
     "recover": ((upkeep.recover,), {}, set()),
@@ -110,7 +112,7 @@ _FOR_CLIENT = ("dump", "restore")
 # Methods that no command is named after.
 _ELSEWHERE = {"of": "--analysis", "only": "--analysis", "plan": "slice --plan", "leaves": "preview"}
 _ELSEWHERE |= {"forgettable": "forget", "newest": "show", "require_any": "", "require_complete": ""}
-_ELSEWHERE |= {"require_finished": "", "read_once": "", "load": "verify"}
+_ELSEWHERE |= {"require_finished": "", "read_once": "", "load": "verify", "open_copy": "open"}
 
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:
@@ -234,43 +236,71 @@ def temporary() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.parametrize(
-    "line", ["slice paper", "write paper -o {}/b/c", "dump {}/there", "verify {}/dumped"]
-)
+@contextlib.contextmanager
+def _held(server: Any, statement: str) -> Iterator[Callable[[], bool]]:
+    """In a block, a lock on a server; yields what says whether another connection waits for it."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+        def awaited() -> bool:
+            cursor.execute("SHOW PROCESSLIST")
+            return any("lock" in str(row[6]).lower() for row in cursor.fetchall())
+
+        yield awaited
+
+
 def test_ctrl_c_is_one_line_and_leaves_nothing(
     figures: SimpleNamespace,
     server: Any,
+    clean_scratch: Any,
     typed: Any,
     tmp_path: Path,
     temporary: Path,
     monkeypatch: pytest.MonkeyPatch,
-    line: str,
 ) -> None:
-    """While a step waits for the server, or for a client program that does."""
+    """While a step waits for the server or for a client program that does, or starts a server of its own."""
     for name in ("there", "dumped"):
         assert typed(f"write paper -o {tmp_path}/{name}")[0] == 0
     assert typed(f"dump {tmp_path}/dumped")[0] == 0
     monkeypatch.setenv("TMPDIR", str(temporary))
     before = {path.name for path in tmp_path.rglob("*")}
-    with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(f"LOCK TABLES {figures.Session.full_table_name} WRITE")
-        stopped = Terminal(line.format(tmp_path))
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            cursor.execute("SHOW PROCESSLIST")
-            if any("lock" in str(row[6]).lower() for row in cursor.fetchall()):
-                break
-            time.sleep(0.2)
-        stopped.type("\x03")
-        assert stopped.end() == 130, stopped.said
-        cursor.execute("UNLOCK TABLES")
+    table = figures.Session.full_table_name
+    reads = (
+        "slice paper",
+        "preview paper",
+        f"why paper {figures.name}.Session session=1",
+        f"files paper --copy {tmp_path}/copies",
+        f"write paper -o {tmp_path}/b/c",
+        f"dump {tmp_path}/there",
+        f"verify {tmp_path}/dumped",
+    )
+    for line in reads:
+        with _held(server, f"LOCK TABLES {table} WRITE") as awaited:
+            _interrupt(line, awaited)
+    _interrupt(f"inspect {tmp_path}/dumped", lambda: any(temporary.iterdir()))
+    restore = shlex.join(["restore", f"{tmp_path}/dumped", *options(clean_scratch)])
+    with _held(clean_scratch, "FLUSH TABLES WITH READ LOCK") as awaited:
+        _interrupt(restore, awaited)
+    assert {path.name for path in tmp_path.rglob("*")} == before
+    assert not list(temporary.iterdir())
+    with clean_scratch.connect() as connection, connection.cursor() as cursor:
+        assert not cursor.execute(f"SHOW DATABASES LIKE '{figures.name}'")
+
+
+def _interrupt(line: str, ready: Callable[[], bool]) -> None:
+    """Type Ctrl-C once a command waits."""
+    stopped = Terminal(line)
+    deadline = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < deadline, line
+        time.sleep(0.1)
+    stopped.type("\x03")
+    assert stopped.end() == 130, (line, stopped.said)
     stays = stopped.said.rpartition("\x1b[2K")[2]  # after a progress bar was taken away
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stays.replace("^C", ""))
     lines = [said for said in plain.splitlines() if said.strip()]
     lines = [said for said in lines if "connected to" not in said]  # DataJoint's own
-    assert lines == ["dj-sqlspy: interrupted."], stopped.said
-    assert {path.name for path in tmp_path.rglob("*")} == before
-    assert not list(temporary.iterdir())
+    assert lines == ["dj-sqlspy: interrupted."], (line, stopped.said)
 
 
 # ---------------------------------------------------------------- no traceback, no false message
@@ -340,10 +370,10 @@ def test_a_home_that_does_not_exist(home: Path, typed: Any, tmp_path: Path) -> N
 def test_a_kernel_that_is_not_there(home: Path, typed: Any, tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook()
     nbformat.write(notebook, tmp_path / "a.ipynb")
-    for options, name in (("--kernel julia-9", "julia-9"), ("", "r-4")):
+    for chosen, name in (("--kernel julia-9", "julia-9"), ("", "r-4")):
         notebook.metadata["kernelspec"] = {"name": "r-4", "display_name": "R"}
         nbformat.write(notebook, tmp_path / "a.ipynb")
-        code, _, err = typed(f"run --paper p {options} {tmp_path}/a.ipynb")
+        code, _, err = typed(f"run --paper p {chosen} {tmp_path}/a.ipynb")
         assert code == 1 and f"there is no kernel {name!r} here; there is " in err and "--kernel" in err
     code, _, err = typed(f"run --paper p --kernel python3 {tmp_path}/a.py")
     assert code == 1 and "--kernel is for a notebook" in err

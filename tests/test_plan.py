@@ -156,8 +156,10 @@ def test_on_the_command_line(
     lab: SimpleNamespace = make_lab(f"{prefix}lab", dj_conn)
     with sqlspy.export("paper", "fig"):
         rows(lab.Session & "subject = 1")
+        dj_conn.query(f"SELECT `\x1b[31m`.* FROM {prefix}lab.session AS `\x1b[31m`").fetchall()
     monkeypatch.setattr(Asker, "send", lambda self, run, sql, *more: pytest.fail(f"asked: {sql}"))
     assert main(["slice", "paper", "--plan"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("  1. read information_schema") and "`session` refers to" in out
+    assert "\\x1b[31m" in out and "\x1b" not in out
     assert isinstance(sqlspy.Paper("paper").plan(), Plan)

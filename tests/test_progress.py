@@ -150,7 +150,7 @@ def test_a_dump_in_a_terminal(server: Any, connection: Any, prefix: str, tmp_pat
             cursor.executemany(
                 f"INSERT INTO `{prefix}lab`.t{number} VALUES (%s, 'x')", [(n,) for n in range(15)]
             )
-    texts = [f"SELECT * FROM `{prefix}lab`.t{number} WHERE id < 10" for number in range(4)]
+    texts = [f"SELECT * FROM `{prefix}lab`.t{n} WHERE id >= {n} AND id < {n} + 10" for n in range(4)]
     bundle = bundle_of(server, tmp_path / "b", *texts)
     real = shutil.which("mariadb-dump") or shutil.which("mysqldump")
     slow = slowly(tmp_path / "slow-dump", str(real), "--no-create-info", 1.2)

@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 import dj_sqlspy as sqlspy
 from dj_sqlspy.bundle.folder import DIGESTS_FILE
 from dj_sqlspy.cli import main
-from dj_sqlspy.dump import pseudonyms
+from dj_sqlspy.dump import hashes, pseudonyms
 from dj_sqlspy.errors import BundleError, SliceError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
@@ -136,7 +137,7 @@ def write(people: Any, server: Server, path: Path, *statements: str, **given: An
         for number, sql in enumerate(statements, 1)
     ]
     with server.connect(conv=plain_decoders()) as connection:
-        cut = make_slice(captured, connection, virtual=[virtual])
+        cut = make_slice(captured, connection, virtual=given.pop("virtual", [virtual]))
     given.setdefault("pseudonym", [f"{people.name}.subject.subject"])
     with server.connect() as connection:
         return write_bundle(cut, path, connection=connection, **given)
@@ -231,6 +232,114 @@ def test_a_key_becomes_a_keyed_hash_everywhere(
     require_hidden(bundle)
 
 
+IDS = [-4711, -1, 0, *range(1, 60), 4711, 32767]
+UUIDS = [uuid.UUID(int=(number << 100) + number) for number in range(1, 5)]
+
+NUMBERED = [
+    ("SELECT COUNT(*) FROM lab.scan JOIN lab.animal USING (id) WHERE n = 4711 LIMIT 3", "equal"),
+    ("SELECT EXISTS(SELECT 1 FROM lab.animal WHERE f > 7)", "equal"),
+    ("SELECT COUNT(DISTINCT mother) FROM lab.animal WHERE note = 'x'", "equal"),
+    ("SELECT n FROM lab.scan JOIN lab.file USING (u) WHERE n < 30", "equal"),
+    ("SELECT * FROM lab.animal", "shown"),
+    ("SELECT id, u, n FROM lab.scan", "shown"),
+    ("SELECT id FROM lab.animal ORDER BY id", "marked"),
+    ("SELECT SUM(id) FROM lab.animal", "marked"),
+    ("SELECT place FROM lab.animal WHERE id = 4711", "withheld"),
+    ("SELECT place FROM lab.animal WHERE mother IN ('12', 13)", "withheld"),
+    ("SELECT id + 17 FROM lab.animal", "withheld"),
+    ("SELECT COUNT(*) FROM (SELECT place, id > 4711 AS x FROM lab.animal) AS d", "withheld"),
+    (f"SELECT n FROM lab.scan WHERE u = X'{UUIDS[1].hex}'", "withheld"),
+    ("SELECT n FROM lab.scan WHERE n > 3 /* 4711 was ill */", "withheld"),
+    (f"SELECT n FROM lab.scan WHERE '{UUIDS[2]}' > 'a'", "withheld"),
+]
+
+
+def test_integers_and_uuids(
+    people: Any, server: Server, clean_scratch: Server, tmp_path: Path, dj_conn: Any
+) -> None:
+    """A pseudonym of one can be another one that is there, so no two may meet, not even for a moment."""
+    people(
+        "CREATE TABLE lab.animal (id SMALLINT AUTO_INCREMENT PRIMARY KEY, mother SMALLINT NULL, place TINYINT UNSIGNED"
+        " UNIQUE NOT NULL, f FLOAT, note VARCHAR(40), twice FLOAT AS (f * 2), changed TIMESTAMP NOT NULL"
+        " DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, FOREIGN KEY (mother) REFERENCES lab.animal (id))",
+        "CREATE TABLE lab.file (u BINARY(16) PRIMARY KEY)",
+        "CREATE TABLE lab.scan (id SMALLINT, u BINARY(16), n INT NOT NULL, PRIMARY KEY (id, u),"
+        " FOREIGN KEY (id) REFERENCES lab.animal (id), FOREIGN KEY (u) REFERENCES lab.file (u))",
+    )
+    here = f"`{people.name}`"
+    with people.connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'")
+        cursor.executemany(f"INSERT INTO {here}.file VALUES (%s)", [[one.bytes] for one in UUIDS])
+        for rank, number in enumerate(IDS):
+            mother = IDS[rank - 1] if rank else None
+            cursor.execute(
+                f"INSERT INTO {here}.animal (id, mother, place, f, note, changed) VALUES (%s, %s, %s, 16777217.5, 'x',"
+                " '2001-02-03 04:05:06')",
+                (number, mother, rank),
+            )
+            cursor.execute(
+                f"INSERT INTO {here}.scan VALUES (%s, %s, %s)",
+                (number, UUIDS[rank % 4].bytes, 4711 if rank == 3 else rank),
+            )
+        cursor.execute(f"UPDATE {here}.animal SET note = 'mother of 4711', changed = changed WHERE id = 12")
+    bundle = write(
+        people,
+        server,
+        tmp_path / "b",
+        *(sql for sql, _ in NUMBERED),
+        pseudonym=[f"{people.name}.animal.mother", f"{people.name}.scan.u", f"{people.name}.animal.place"],
+    )
+    manifest = bundle.manifest
+    jsonschema.Draft202012Validator(manifest_schema()).validate(manifest)
+    require_hidden(bundle, *map(str, UUIDS))
+    forms = {one["column"]: hashes.form_of(one) for one in manifest["pseudonyms"]["columns"]}
+    assert forms["id"] == forms["mother"] == hashes.Form("integer", least=-32768, most=32767)
+    assert forms["u"] == hashes.Form("uuid") and forms["place"] == hashes.Form("integer", least=0, most=255)
+    outcome = {}
+    for entry in manifest["statements"]:
+        marked = "pseudonym" in entry["marks"]
+        plain = "shown" if entry["number"] in manifest["pseudonyms"]["shown"] else "equal"
+        outcome[entry["number"]] = ("withheld" if "?" in entry["sql"] else "marked") if marked else plain
+    assert outcome == {number: what for number, (_, what) in enumerate(NUMBERED, 1)}
+    assert manifest["pseudonyms"]["held"] == [{"where": f"{here}.`animal`.`note`", "values": 1}]
+
+    bundle.restore(options(clean_scratch))
+    now = {number: int(forms["id"].pseudonym(KEY.encode(), str(number))) for number in IDS}
+    assert all((now[number] < 0) == (number < 0) for number in IDS)
+    puts = {number: int(forms["place"].pseudonym(KEY.encode(), str(number))) for number in range(len(IDS))}
+    assert set(puts.values()) & puts.keys()  # they meet
+    loaded = {
+        tuple(map(int, row))
+        for row in rows(clean_scratch, f"SELECT id, IFNULL(mother, 99999), place FROM {here}.animal")
+    }
+    assert loaded == {(now[n], now[IDS[i - 1]] if i else 99999, puts[i]) for i, n in enumerate(IDS)}
+    assert {bytes(u) for (u,) in rows(clean_scratch, f"SELECT u FROM {here}.scan")} == {
+        uuid.UUID(forms["u"].pseudonym(KEY.encode(), str(one))).bytes for one in UUIDS
+    }
+    rest = f"SELECT n, f * 1e0, note, changed FROM {here}.animal NATURAL JOIN {here}.scan"
+    assert rows(server, rest) == rows(clean_scratch, rest)
+    for alone in (False, True):
+        report = bundle.verify(alone=alone)
+        assert report.equal and report.complete, as_text(report)
+    assert f"{here}.`scan`.`u`: UUIDs as pseudonyms" in as_text(report)
+    assert f"{here}.`animal`.`place`: pseudonyms from 0 to 255" in as_text(report)
+    found = [(one.where, one.what) for one in bundle.inspect().findings if "pseudonym" in one.what]
+    assert found == [(f"{here}.`animal`.`note`", "values that have pseudonyms elsewhere")]
+    (bundle.path / "manifest.json").write_text(
+        json.dumps(manifest | {"pseudonyms": {**manifest["pseudonyms"], "held": []}})
+    )
+    found = [one.where for one in Bundle(bundle.path).inspect().findings if "pseudonym" in one.what]
+    assert found == [f"{here}.`animal`.`note`"]  # seen with the key
+
+    people("ALTER TABLE lab.weighing MODIFY w TINYINT")
+    refers = ForeignKey("w", f"{here}.`weighing`", ("w",), f"{here}.`animal`", ("id",), virtual=True)
+    given = {"pseudonym": [f"{people.name}.animal.id"], "virtual": [refers]}
+    with pytest.raises(SliceError, match=r"3 of its 64 values are not from -128 to 127, which all columns"):
+        write(
+            people, server, tmp_path / "c", "SELECT * FROM lab.weighing", "SELECT * FROM lab.animal", **given
+        )
+
+
 def test_rows_stand_in_the_order_of_pseudonyms(people: Any, server: Server, tmp_path: Path) -> None:
     bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.subject")
     text = files_of(bundle)["dump.sql.gz"]
@@ -284,8 +393,12 @@ def test_a_random_key_is_forgotten(people: Any, server: Server, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("column", "change", "why"),
     [
-        ("weighing.w", "", "it is of type int"),
-        ("session.id", "", "Give the key other values in a copy of the database"),
+        ("session.f", "", "it is of type float"),
+        (
+            "weighing.w",
+            "ALTER TABLE lab.weighing MODIFY w DECIMAL(5)",
+            "Give the key other values in a copy of the database",
+        ),
         ("session.changed", "", "Leave out its contents: replace=… (--replace)"),
         ("rig.nonsense", "", "has no column 'nonsense'"),
         (
@@ -310,6 +423,11 @@ def test_a_random_key_is_forgotten(people: Any, server: Server, tmp_path: Path, 
             "it has room for 4",
         ),
         (
+            "subject.subject",
+            "ALTER TABLE lab.weighing MODIFY who INT NOT NULL",
+            "are of different types: int",
+        ),
+        (
             "rig.name",
             "INSERT INTO lab.rig VALUES (10, 'RIG 1')",
             "1 of its 6 values differ from others only in their spelling",
@@ -329,7 +447,10 @@ def test_what_cannot_have_pseudonyms(
     people(
         "ALTER TABLE lab.rig MODIFY name VARCHAR(30) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL"
     )
-    people(*(["DELETE FROM lab.weighing"] if "CHAR(4)" in change else []), *([change] if change else []))
+    people(
+        *(["DELETE FROM lab.weighing"] if "who INT" in change or "CHAR(4)" in change else []),
+        *([change] if change else []),
+    )
     statements = [f"SELECT * FROM lab.{name}" for name in ("weighing", "session", "rig", "subject")]
     statements += ["SELECT * FROM lab.names"] if "names" in column else []
     with pytest.raises(SliceError, match=re.escape(why)):
@@ -450,7 +571,7 @@ def test_on_the_command_line(
     class Session(dj.Manual):
         definition = """
         -> Subject
-        session : int
+        session : decimal(5,0)
         """
 
     @schema
@@ -488,7 +609,10 @@ def test_on_the_command_line(
     assert again.manifest["pseudonyms"]["columns"][0]["table"] == Subject().full_table_name
     assert main(["write", "paper", "-o", folder, "--pseudonym", f"{prefix}lab.Session.session"]) == 1
     said = capsys.readouterr().err
-    assert "only CHAR and VARCHAR can have pseudonyms" in said and "docs/semantics.md, Pseudonyms" in said
+    assert (
+        "only CHAR, VARCHAR, integers and BINARY(16) can have" in said
+        and "docs/semantics.md, Pseudonyms" in said
+    )
     Bundle(Path(folder)).restore(options(clean_scratch))
     with clean_scratch.connect() as connection, connection.cursor() as cursor:  # what is said there to do
         cursor.execute(f"UPDATE {Session().full_table_name} SET session = 1000 + session")
@@ -517,5 +641,4 @@ def test_no_argument_of_a_program_has_the_key(
 
 def test_the_key_is_read_as_it_is(monkeypatch: Any) -> None:
     assert pseudonyms.read_secret() == KEY.encode()
-    assert pseudonyms.pseudonym(KEY.encode(), "Bob", 12) == hashed("Bob", 12)
     assert pseudonyms.random_secret() != pseudonyms.random_secret()

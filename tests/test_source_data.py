@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import uuid
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 import dj_sqlspy as sqlspy
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError
+from dj_sqlspy.journal import encode_name
 from dj_sqlspy.paper.bundle import Bundle
+from dj_sqlspy.replay import sourcedata
 from dj_sqlspy.servers.mysql.results import Result
 from tests.conftest import FLAVOR
 from tests.lab import V2, rows
@@ -108,6 +111,13 @@ def test_each_analysis_has_what_it_received(bundle: Bundle, tmp_path: Path) -> N
     assert all(path.stat().st_mode & 0o077 == 0 for path in [out, *out.rglob("*")])
 
 
+@pytest.mark.line("0.14")  # whose environment has no DuckDB
+def test_an_open_copy_without_its_packages(bundle: Bundle, tmp_path: Path, capsys: Any) -> None:
+    assert main(["open", str(bundle.path), "-o", str(tmp_path / "copy")]) == 1
+    assert 'duckdb. Install them: pip install "dj-sqlspy[open]"' in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
+
+
 def test_what_the_values_of_a_column_are(connection: Any) -> None:
     """By the type and the character set that the server sends, also of types that PyMySQL does not know."""
     expected = {
@@ -129,6 +139,55 @@ def test_what_the_values_of_a_column_are(connection: Any) -> None:
     assert list(row[3:5]) == ["é".encode(), b'{"a": 1}'] and not any(
         column.origin for column in result.columns
     )
+
+
+def test_a_bundle_of_a_stranger(
+    bundle: Bundle, lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands in its manifest, files stay in their folder, and large blobs packed."""
+    monkeypatch.setattr(sourcedata, "LARGEST", 1 << 20)
+    packed = dj.blob.pack(np.zeros(1 << 21, np.uint8))
+    again = b"ZL123\0" + len(packed).to_bytes(8, "little") + zlib.compress(packed)
+    no_end = b"dj0\0F\3\0\0\0ab"  # DataJoint's decoder would go on at its beginning, as often as it is told
+    longer = np.zeros(3, [("a", "u1")]), np.zeros(1, [("b", "u1")])  # and would repeat this field
+    field = b"".join(dj.blob.pack(each)[len(b"dj0\0F\1\0\0\0a\0") :] for each in longer)
+    table = np.array([(1, 2.5), (2, 3.5)], [("a", "<i4"), ("b", "<f8")])
+    blobs = (packed, again, no_end, b"dj0\0F\2\0\0\0a\0b\0" + field, dj.blob.pack(table), packed[:-9])
+    path = bundle.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for column in manifest["tables"][0]["columns"]:
+        column["comment"] = ":uuid:"
+    first = next(one for one in manifest["statements"] if one["analysis"] == "fig2")
+    lab_name = lab.full_table_name
+    for analysis, sql in (
+        ("../../x", f"SELECT {', '.join(f'0x{blob.hex()} AS `b{n}`' for n, blob in enumerate(blobs))}"),
+        ("..", f"SELECT trace, seen FROM {lab_name} WHERE trial = 2"),
+        ("<img src=x>|\x1b[31m", f"SELECT trial, (SELECT 1 FROM {lab_name} AS b WHERE b.trial <= a.trial)"
+         f" AS `=1+1` FROM {lab_name} AS a"),
+        ("/", f"SELECT 1 INTO OUTFILE '{tmp_path}/mark'"),
+    ):  # fmt: skip
+        names = [f"`a`.`../../{'ü' * 50}{n}`" for n in range(3)]
+        more = {"number": len(manifest["statements"]) + 1, "analysis": analysis, "sql": sql, "tables": names}
+        manifest["statements"].append({**first, **more})
+    path.write_text(json.dumps(manifest))
+    before = {file for file in tmp_path.rglob("*") if "out" not in file.parts}
+    made = {one.analysis: one for one in Bundle(bundle.path).source_data(tmp_path / "out")}
+    assert {file for file in tmp_path.rglob("*") if "out" not in file.parts} == before
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (tmp_path / "out").rglob("*"))
+    folders = {name: tmp_path / "out" / encode_name(name) for name in made}
+    assert set((tmp_path / "out").iterdir()) == {tmp_path / "out" / "README.md", *folders.values()} - {
+        folders["/"]
+    }
+    assert made["/"].why_not and "Subquery returns more" in made["<img src=x>|\x1b[31m"].why_not
+    (rows,) = folders["../../x"].glob("*.csv")
+    assert rows.read_text().splitlines()[-1] == '"1.bin","1.bin","1.bin","1.bin","1.npy","1.bin"'
+    with np.load(rows.with_name(f"{rows.stem}-1.npz")) as archive:
+        assert archive["1.bin"] == packed
+    with np.load(rows.with_name(f"{rows.stem}-5.npz")) as archive:
+        np.testing.assert_array_equal(archive["1"], table)
+    (rows,) = folders[".."].glob("*.csv")
+    assert rows.read_text().split()[-1] == f'"1.json","{uuid.UUID(int=8)}"'
+    assert "<img" not in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_folder_with_files_is_not_touched(bundle: Bundle, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Anything invalid is refused in a sentence, before anything is read, written or r
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import json
@@ -126,6 +127,8 @@ def test_what_is_no_json_or_is_too_deep_or_too_large_is_refused(
     for text, why in (
         ("{", "not JSON"),
         ('"\\ud800', "not JSON"),
+        ('"\\ud800"', "not JSON"),
+        (f"[1{'0' * 20}]", "too large a number"),
         ('{"a": NaN}', "NaN"),
         ("[" * 100_000, "too deep"),
     ):
@@ -464,6 +467,57 @@ def test_a_dump_does_not_fill_the_disk(
     monkeypatch.setattr(bundle_folder, "KEPT_PART", 1)
     with pytest.raises(BundleError, match="nearly full"):
         look(bundle)
+    monkeypatch.setattr(bundle_folder, "LARGEST", 1000)
+    with pytest.raises(BundleError, match="structure is larger"):
+        bundle_folder._require_structure(bundle.dump_file)
+
+
+def test_a_dump_can_do_nothing_else(bundle: Bundle, tmp_path: Path) -> None:
+    """Neither the account that `verify`, `inspect` and `source_data` load it by nor the client lets it."""
+    text = gzip.decompress(bundle.dump_file.read_bytes())
+    name = bundle.manifest["tables"][0]["name"]
+    (tmp_path / "private").write_text("1")
+    mark = tmp_path / "mark"
+    with (
+        bundle_folder.server_for(bundle.manifest) as private,
+        contextlib.closing(private.connect()) as connection,
+    ):
+        for line in (
+            "CREATE DATABASE another;",
+            "CREATE USER another;",
+            "SET GLOBAL max_connections = 7;",
+            f"SELECT 1 INTO OUTFILE '{mark}';",
+            f"LOAD DATA LOCAL INFILE '{tmp_path}/private' INTO TABLE {name};",
+            f"\\! touch {mark}",
+        ):
+            changed = text.replace(b"-- Rows.\n", f"-- Rows.\n{line}\n".encode(), 1)
+            assert changed != text
+            bundle.dump_file.write_bytes(gzip.compress(changed))
+            with pytest.raises(BundleError, match=r"(?s)ERROR.*has been removed again"):
+                bundle.load(connection)
+        bundle.dump_file.write_bytes(gzip.compress(text))
+        bundle.load(connection)
+    assert not mark.exists()
+
+
+def test_results_do_not_fill_the_disk(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does what a statement makes of a few rows."""
+    manifest = json.loads((bundle.path / "manifest.json").read_text())
+    (first, *_) = manifest["statements"]
+    numbers = "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 900)"
+    large = {"sql": f"{numbers} SELECT REPEAT('x', 2000000) AS t FROM n", "analysis": "z"}
+    manifest["statements"] = [first, {**first, **large, "number": 2}]
+    (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+
+    def now_it_is_nearly_full(done: int, of: int) -> None:
+        monkeypatch.setattr(bundle_folder, "KEPT_FREE", shutil.disk_usage(tmp_path).free - (50 << 20))
+        monkeypatch.setattr(bundle_folder, "KEPT_PART", 1)
+
+    with pytest.raises(BundleError, match="nearly full"):
+        Bundle(bundle.path).source_data(tmp_path / "out", progress=now_it_is_nearly_full)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_account_that_loads_can_write_its_own_schemas_only(scratch: Server, tmp_path: Path) -> None:

@@ -11,11 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+import dj_sqlspy as sqlspy
+from dj_sqlspy.bundle.folder import BundleFolder
+from dj_sqlspy.bundle.manifest import manifest_text
+from dj_sqlspy.cascade.plan import Plan, Step
 from dj_sqlspy.cli import main, terminal
 from dj_sqlspy.display import Visible, as_text, one_line, short, visible
+from dj_sqlspy.external import File
+from dj_sqlspy.external.copies import Copied
 from dj_sqlspy.journal import Journal
 from dj_sqlspy.replay.statements import ReplayReport, StatementResult
 from dj_sqlspy.rules import POLICIES
+from tests.filled import MANIFEST
 from tests.test_markup import CONTROL
 
 # nothing here depends on a server
@@ -58,6 +65,17 @@ def test_commands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         said = "".join(capsys.readouterr())
         assert said and obeyed(said) == [], words
         assert words[0] not in ("papers", "show") or "\\x1b" in said
+
+
+def test_objects_that_python_shows(home: Path, tmp_path: Path) -> None:
+    captured(home, "fig\x1b[31m")
+    (analysis,) = sqlspy.Paper("p\x1b").analyses
+    text = manifest_text({**MANIFEST, "paper": "p\x1b[31m", "code": []})
+    (tmp_path / "manifest.json").write_text(text)
+    copied = Copied(tmp_path, 0, 0, 0, 0, ((File("raw", "a\x1b[31m", "blob", None, None), "gone"),))
+    for made in (analysis, BundleFolder(tmp_path), Plan((Step("read \x1b[31m", "once"),)), copied):
+        for shown in (str(made), repr(made)):
+            assert obeyed(shown) == [] and "\\x1b[31m" in shown
 
 
 def test_what_is_drawn_in_colours() -> None:

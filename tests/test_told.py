@@ -22,6 +22,7 @@ from dj_sqlspy.rules import LEAVE_OUT
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.slices import Slice, make_slice
+from tests.conftest import FLAVOR
 from tests.test_publish import manifest_schema
 from tests.test_verify import as_text
 
@@ -35,8 +36,9 @@ CREATE TABLE session (session INT AUTO_INCREMENT PRIMARY KEY, project ENUM('memo
  kind VARCHAR(40) NULL COMMENT ':uuid:of Turing', _prov JSON NULL, _job_start_time DATETIME(3) NULL,
  _job_version VARCHAR(64) NOT NULL DEFAULT '', moved INT GENERATED ALWAYS AS (score + 4711) VIRTUAL,
  CONSTRAINT score_is CHECK (score <> 31337)) COMMENT 'kept for Charles' AUTO_INCREMENT = 778899;
-CREATE TABLE day (day INT PRIMARY KEY, what VARCHAR(20))
- PARTITION BY LIST (day) (PARTITION of_ada VALUES IN (1, 2), PARTITION of_babbage VALUES IN (3, 1871));
+CREATE TABLE day (day INT PRIMARY KEY, what VARCHAR(20), KEY by_what (what) COMMENT 'key of Emmy')
+ PARTITION BY LIST (day)
+ (PARTITION of_ada VALUES IN (1, 2) COMMENT 'of Sofja', PARTITION of_babbage VALUES IN (3, 1871));
 CREATE VIEW seen AS SELECT session FROM session WHERE place <> 'room of Hilbert';
 CREATE FUNCTION moved(n INT) RETURNS INT DETERMINISTIC RETURN n + 1815;
 INSERT INTO session (session, project, place, name, score, _prov, _job_start_time, _job_version) VALUES
@@ -70,6 +72,7 @@ KINDS = {
     "CHECK": finding("lab.`session`", "condition", "31337"),
     "generated columns": finding("lab.`session`.`moved`", "generated column", "4711"),
     "comments": finding("lab.`session`", "comments", "kept for Charles", "as Grace says", "of Turing"),
+    "comments of keys and partitions": finding("lab.`day`", "comments", "key of Emmy", "of Sofja"),
     "views": finding("lab.`seen`", "view", "room of Hilbert"),
     "stored functions": finding("lab.`moved`", "stored function", "1815"),
     "total rows": finding("manifest.json: tables", "rows at the lab", f"`{LAB}`.`session`: 3"),
@@ -85,6 +88,10 @@ KINDS = {
     "secrets": finding("manifest.json: statements 5, 6", "secret", "AES_DECRYPT", "password: bletchley"),
     "comments of statements": finding("manifest.json: statement 6", "comment", "password: bletchley"),
 }
+
+if FLAVOR == "mysql":  # MariaDB has no such keys
+    TABLES += ";\nALTER TABLE session ADD KEY by_sum ((score + 1912))"
+    KINDS["keys of expressions"] = finding("lab.`session`", "generated column", "1912")
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +157,13 @@ def test_what_is_not_needed_is_not_written(told: Any) -> None:
     assert statement["sql"] == f"SELECT name AS ? FROM {LAB}.session WHERE session = ? AND score < ?"
 
 
-LEFT = {"total rows", "comments", "values about rows outside", "values and aliases that are contents"}
+LEFT = {
+    "total rows",
+    "comments",
+    "comments of keys and partitions",
+    "values about rows outside",
+    "values and aliases that are contents",
+}
 LEFT |= {"who made a row", "what made a row", "when a row was made"}
 
 

@@ -23,11 +23,14 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import gzip
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +39,7 @@ from typing import Any
 from markupsafe import Markup
 
 from .. import atomic, guarded, servers, settings
-from ..display import count
+from ..display import count, visible
 from ..errors import BundleError
 from ..journal import make_folder
 from ..progress import shown
@@ -46,7 +49,7 @@ from . import texts
 from .code import FOLDER
 from .guide import DUMP_FILE
 from .manifest import FILE, read_manifest, schemas_of
-from .reading import read_bytes, require_regular
+from .reading import LARGEST, read_bytes, require_regular
 from .render import total_of
 
 DIGESTS_FILE = "digests.json"
@@ -92,7 +95,7 @@ class BundleFolder:
         require_regular(self.path / name for name in (*sorted(FILES), *code))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.path)!r}): {'; '.join(self._about())}"
+        return visible(f"{type(self).__name__}({str(self.path)!r}): {'; '.join(self._about())}")
 
     def _repr_html_(self) -> str:
         lines = Markup("<br>").join(self._about())
@@ -207,34 +210,21 @@ class BundleFolder:
         """
         return self._run("restore.sh", options)
 
-    def load(self, connection: Any, datadir: Path) -> None:
-        """Load the dump into a private server, without the views and functions that it refuses.
+    def load(self, connection: Any) -> None:
+        """Load the dump into a private server (`server_for`), without the views and functions that it refuses.
 
         Parameters
         ----------
         connection : connection of the driver
-        datadir : Path
-            The server's folder. Loading stops before it has filled the disk (`KEPT_FREE`), since a dump of a few
-            kilobytes can make any number of rows.
 
         Raises
         ------
         BundleError
-            If loading fails or stops.
+            If loading fails.
         """
-        backend = backend_of(connection)
-
-        def watch() -> None:
-            disk = shutil.disk_usage(datadir)
-            if disk.free < min(KEPT_FREE, disk.total * KEPT_PART):
-                backend.end_others(connection)
-                raise BundleError(
-                    f"Loading {self.dump_file}: the disk of {datadir} is nearly full, so it was stopped. If you trust"
-                    " the bundle, set TMPDIR to a folder on a larger disk."
-                )
-
-        with backend.client_options(connection) as options:
-            self._run("restore.sh", [*options, "--skip-refused"], watch)
+        _require_structure(self.dump_file)
+        with backend_of(connection).client_options(connection) as options:
+            self._run("restore.sh", [*options, "--skip-refused"])
 
     def report(self) -> Path:
         """Make ``report.html`` again, and the other texts for readers; what the manifest says is not changed.
@@ -247,7 +237,7 @@ class BundleFolder:
         texts.refresh(self.path, self.manifest)
         return self.path / texts.REPORT_FILE
 
-    def _run(self, script: str, options: Sequence[str], watch: Callable[[], None] = lambda: None) -> str:
+    def _run(self, script: str, options: Sequence[str]) -> str:
         if any(option.startswith(("--password=", "-p")) and option != "-p" for option in options):
             raise BundleError(
                 f"Running {script}: no password on a command line; use --defaults-extra-file=FILE."
@@ -275,7 +265,7 @@ class BundleFolder:
                     errors="replace",
                 )
             )
-            out, said = _output(process, watch)
+            out, said = process.communicate()
         if process.returncode:
             why = said.strip().removeprefix(f"{script}: ") or f"it ended with code {process.returncode}"
             raise BundleError(f"Running {self.path / script}: {why}")
@@ -289,12 +279,19 @@ class BundleFolder:
         return f"The bundle says that dj-sqlspy {version!r} wrote it, which you can install. "
 
 
-def _output(process: subprocess.Popen[str], watch: Callable[[], None]) -> tuple[str, str]:
-    """What a process prints. Until it ends, ``watch`` is called five times a second, and can raise."""
-    while True:
-        watch()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=0.2)
+def _require_structure(dump: Path) -> None:
+    """Raise if what stands before the rows of a dump, which ``restore.sh`` reads line by line, is too large."""
+    left = LARGEST
+    try:
+        with gzip.open(dump) as file:
+            while left > 0 and (line := file.readline(left)) not in (b"", b"-- Rows.\n"):
+                left -= len(line)
+    except (OSError, EOFError, zlib.error):
+        return  # it is damaged, as restore.sh says
+    if left <= 0:
+        raise BundleError(
+            f"Loading {dump}: its structure is larger than {LARGEST >> 20} MiB, and no bundle's is that large."
+        )
 
 
 def _password(script: str) -> str:
@@ -309,16 +306,61 @@ def _password(script: str) -> str:
 
 
 @contextlib.contextmanager
-def server_for(manifest: Mapping[str, Any]) -> Iterator[Server]:
+def server_for(manifest: Mapping[str, Any], *places: Path) -> Iterator[Server]:
     """A private server for a bundle, of the source's flavor if this machine has one.
 
-    Its account has rights on the schemas of the bundle only. It reads names in statements like the source.
+    Its account has rights on the schemas of the bundle only. It reads names in statements like the source. A bundle of
+    a few kilobytes can have rows and results of any size, so all that it does is ended before it has filled its disk
+    or those of some other folders (`KEPT_FREE`), and a `BundleError` is raised.
     """
     flavor = manifest["server"]["flavor"]
     folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
     options = ["--lower-case-table-names=1"] if folds else []
     with servers.private_server(flavor if servers.find_server(flavor) else None, options=options) as private:
-        yield private.limited_to(schemas_of(manifest))
+        limited = private.limited_to(schemas_of(manifest))
+        with _kept_free(limited, private.datadir, *places):
+            yield limited
+
+
+@contextlib.contextmanager
+def _kept_free(server: Server, *places: Path) -> Iterator[None]:
+    """In a block, end what the account does on a server when a disk is nearly full."""
+    done, full = threading.Event(), list[Path]()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            full.extend(filter(_nearly_full, places))
+            if full:
+                with (
+                    contextlib.suppress(*servers.DRIVER_ERRORS),  # it cannot be reached; soon again
+                    contextlib.closing(server.connect()) as connection,
+                ):
+                    backend_of(connection).end_others(connection)
+
+    def stopped() -> BundleError:
+        return BundleError(
+            f"Reading a bundle: the disk of {full[0]} is nearly full, so it was stopped. If you trust the bundle, use"
+            " a larger disk (a private server has its data in TMPDIR)."
+        )
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    except Exception as error:
+        if full:
+            raise stopped() from error
+        raise
+    finally:
+        done.set()
+        watching.join()
+    if full:
+        raise stopped()
+
+
+def _nearly_full(place: Path) -> bool:
+    disk = shutil.disk_usage(place)
+    return disk.free < min(KEPT_FREE, disk.total * KEPT_PART)
 
 
 def note_written(manifest: str | bytes, source: str) -> None:

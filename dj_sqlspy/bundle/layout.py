@@ -12,7 +12,6 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import networkx as nx
 
@@ -20,11 +19,11 @@ GAP = 18.0  # between boxes of a row
 LANE_GAP = 9.0  # beside a lane
 ROW_GAP = 46.0
 SWEEPS = 12
+NODES = 24_000  # of all sweeps together: a diagram of many boxes and lanes gets fewer sweeps
 
 Point = tuple[float, float]
-Lane = tuple[int, int, int]  # where an edge passes through a row: upper box, lower box, row
-Node = int | Lane  # an integer is the number of a box
-Rows = list[list[Node]]
+Rows = list[list[int]]  # nodes: the numbers of boxes, and behind these of lanes
+Near = list[list[int]]  # the neighbours of each node on one side
 
 
 @dataclass(frozen=True)
@@ -65,19 +64,27 @@ def lay_out(sizes: Sequence[Point], edges: Iterable[tuple[int, int]], width: flo
     graph = _acyclic(len(sizes), pairs)
     rows = _rows(graph, sizes, width)
     number = {box: row for row, boxes in enumerate(rows) for box in boxes}
-    ways = nx.DiGraph()
-    ways.add_nodes_from(number)
-    chains: dict[tuple[int, int], list[Node]] = {}
+    sizes = list(sizes)
+    boxes = len(sizes)
+    chains: dict[tuple[int, int], list[int]] = {}
     for a, b in graph.edges:
-        lanes: list[Lane] = [(a, b, row) for row in range(number[a] + 1, number[b])]
+        passed = range(number[a] + 1, number[b])
+        lanes = range(len(sizes), len(sizes) + len(passed))  # where the edge passes through rows
+        sizes += [(0.0, 0.0)] * len(passed)
         chains[a, b] = chains[b, a] = [a, *lanes, b]
-        nx.add_path(ways, chains[a, b])
-        for lane in lanes:
-            rows[lane[2]].append(lane)
-    rows = _ordered(rows, ways)
-    x = _columns(rows, ways, sizes)
-    _straighten(rows, ways, sizes, x)
-    return _finished(rows, {pair: chains[pair] for pair in pairs}, sizes, x)
+        for lane, row in zip(lanes, passed, strict=True):
+            rows[row].append(lane)
+    above: Near = [[] for _ in sizes]
+    below: Near = [[] for _ in sizes]
+    for a, b in graph.edges:
+        for upper, lower in itertools.pairwise(chains[a, b]):
+            below[upper].append(lower)
+            above[lower].append(upper)
+    sweeps = max(1, min(SWEEPS, NODES // max(1, len(sizes))))
+    rows = _ordered(rows, above, below, sweeps)
+    x = _columns(rows, above, below, sizes, boxes, sweeps)
+    _straighten(rows, above, below, sizes, boxes, x)
+    return _finished(rows, {pair: chains[pair] for pair in pairs}, sizes, boxes, x)
 
 
 def _acyclic(count: int, pairs: Sequence[tuple[int, int]]) -> nx.DiGraph:
@@ -117,59 +124,71 @@ def _split(row: Sequence[int], sizes: Sequence[Point], width: float) -> Rows:
     return [[box for box, _ in group] for _, group in groups]
 
 
-def _ordered(rows: Rows, ways: nx.DiGraph) -> Rows:
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _ordered(rows: Rows, above: Near, below: Near, sweeps: int) -> Rows:
     """Orders within rows with few crossings, by barycentres, downwards and upwards in turn."""
     tried = [rows]
-    for sweep in range(SWEEPS):
-        near, step = (ways.pred, 1) if sweep % 2 == 0 else (ways.succ, -1)
-        place = {node: i for row in rows for i, node in enumerate(row)}
+    place = [0] * len(above)
+    for sweep in range(sweeps):
+        near, step = (above, 1) if sweep % 2 == 0 else (below, -1)
+        for row in rows:
+            for i, node in enumerate(row):
+                place[node] = i
         fresh: Rows = []
         for row in rows[::step]:
-            mean = {node: fmean([place[n] for n in near[node]] or [place[node]]) for node in row}
+            mean = {node: _mean([place[n] for n in near[node]] or [place[node]]) for node in row}
             fresh.append(sorted(row, key=mean.__getitem__))
-            place.update({node: i for i, node in enumerate(fresh[-1])})
+            for i, node in enumerate(fresh[-1]):
+                place[node] = i
         rows = fresh[::step]
         tried.append(rows)
-    return min(tried, key=lambda rows: _crossings(rows, ways))
+    return min(tried, key=lambda rows: _crossings(rows, below))
 
 
-def _crossings(rows: Rows, ways: nx.DiGraph) -> int:
+def _crossings(rows: Rows, below: Near) -> int:
     count = 0
     for upper, lower in itertools.pairwise(rows):
         place = {node: i for i, node in enumerate(lower)}
         ends: list[int] = []  # of edges that start further left
         for node in upper:
-            found = [place[n] for n in ways.succ[node]]
+            found = [place[n] for n in below[node]]
             count += sum(len(ends) - bisect.bisect_right(ends, end) for end in found)
-            ends = sorted(ends + found)
+            for end in found:
+                bisect.insort(ends, end)
     return count
 
 
-def _columns(rows: Rows, ways: nx.DiGraph, sizes: Sequence[Point]) -> dict[Node, float]:
+def _columns(
+    rows: Rows, above: Near, below: Near, sizes: Sequence[Point], boxes: int, sweeps: int
+) -> list[float]:
     """Centres of boxes and lanes, near the mean of their neighbours and as far apart as the order needs."""
-    gaps = [[_apart(a, b, sizes) for a, b in itertools.pairwise(row)] for row in rows]
+    gaps = [[_apart(a, b, sizes, boxes) for a, b in itertools.pairwise(row)] for row in rows]
     spaced = list(zip(rows, gaps, strict=True))
-    x: dict[Node, float] = {}
+    x = [0.0] * len(sizes)
+
+    def put(row: Sequence[int], places: Iterable[float]) -> None:
+        for node, place in zip(row, places, strict=True):
+            x[node] = place
+
     for row, apart in spaced:
-        x |= zip(row, itertools.accumulate(apart, initial=-sum(apart) / 2), strict=True)
-    for sweep in range(2 * SWEEPS):
+        put(row, itertools.accumulate(apart, initial=-sum(apart) / 2))
+    both = [[*one, *other] for one, other in zip(above, below, strict=True)]
+    for sweep in range(2 * sweeps):
         # from above, from below, and at the end from both sides
-        sides = (ways.pred, ways.succ) if sweep > SWEEPS else (ways.pred,) if sweep % 2 == 0 else (ways.succ,)
+        near = both if sweep > sweeps else above if sweep % 2 == 0 else below
         for row, apart in spaced[:: 1 if sweep % 2 == 0 else -1]:
-            near = [[x[n] for side in sides for n in side[node]] for node in row]
-            wanted = [fmean(places or [x[node]]) for node, places in zip(row, near, strict=True)]
-            heavy = [
-                (len(n) or 0.1) * (1 if isinstance(node, int) else 4)
-                for node, n in zip(row, near, strict=True)
-            ]
-            x |= zip(row, _spread(wanted, heavy, apart), strict=True)
+            wanted = [_mean([x[n] for n in near[node]] or [x[node]]) for node in row]
+            heavy = [(len(near[node]) or 0.1) * (1 if node < boxes else 4) for node in row]
+            put(row, _spread(wanted, heavy, apart))
     return x
 
 
-def _apart(one: Node, other: Node, sizes: Sequence[Point]) -> float:
+def _apart(one: int, other: int, sizes: Sequence[Point], boxes: int) -> float:
     """The smallest distance between the centres of neighbours."""
-    boxes = [node for node in (one, other) if isinstance(node, int)]
-    return sum(sizes[box][0] for box in boxes) / 2 + (GAP if len(boxes) == 2 else LANE_GAP)
+    return (sizes[one][0] + sizes[other][0]) / 2 + (GAP if one < boxes and other < boxes else LANE_GAP)
 
 
 def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
@@ -193,45 +212,52 @@ def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[fl
     return [mean + shift for mean, shift in zip(means, shifts, strict=True)]
 
 
-def _straighten(rows: Rows, ways: nx.DiGraph, sizes: Sequence[Point], x: dict[Node, float]) -> None:
+def _straighten(
+    rows: Rows, above: Near, below: Near, sizes: Sequence[Point], boxes: int, x: list[float]
+) -> None:
     """Align nodes that are connected by a single edge vertically, if their neighbours leave room."""
     left = {b: a for row in rows for a, b in itertools.pairwise(row)}
     right = {a: b for b, a in left.items()}
-    links = nx.DiGraph((a, b) for a, b in ways.edges if ways.out_degree(a) == ways.in_degree(b) == 1)
-    for path in map(links.subgraph, list(nx.weakly_connected_components(links))):
-        runs: list[tuple[list[Node], float, float]] = []  # nodes, and the range in which all have room
-        for node in nx.topological_sort(path):
-            low = x[left[node]] + _apart(left[node], node, sizes) if node in left else -math.inf
-            high = x[right[node]] - _apart(node, right[node], sizes) if node in right else math.inf
+    single = {node: near[0] for node, near in enumerate(below) if len(near) == 1 and len(above[near[0]]) == 1}
+    for start in [node for node in single if len(above[node]) != 1 or above[node][0] not in single]:
+        path = [start]
+        while path[-1] in single:
+            path.append(single[path[-1]])
+        runs: list[tuple[list[int], float, float]] = []  # nodes, and the range in which all have room
+        for node in path:
+            low = x[left[node]] + _apart(left[node], node, sizes, boxes) if node in left else -math.inf
+            high = x[right[node]] - _apart(node, right[node], sizes, boxes) if node in right else math.inf
             if runs and max(low, runs[-1][1]) <= min(high, runs[-1][2]):
-                above, lowest, highest = runs.pop()
-                runs.append(([*above, node], max(low, lowest), min(high, highest)))
+                joined, lowest, highest = runs.pop()
+                runs.append(([*joined, node], max(low, lowest), min(high, highest)))
             else:
                 runs.append(([node], low, high))
         for nodes, low, high in runs:
-            mean = fmean(x[node] for node in nodes)
-            x |= dict.fromkeys(nodes, min(max(mean, low), high))
+            mean = _mean([x[node] for node in nodes])
+            for node in nodes:
+                x[node] = min(max(mean, low), high)
 
 
 def _finished(
     rows: Rows,
-    chains: Mapping[tuple[int, int], Sequence[Node]],
+    chains: Mapping[tuple[int, int], Sequence[int]],
     sizes: Sequence[Point],
-    x: Mapping[Node, float],
+    boxes: int,
+    x: Sequence[float],
 ) -> Layout:
-    half = {node: sizes[node][0] / 2 if isinstance(node, int) else 0.0 for node in x}
-    left = min((x[node] - half[node] for node in x), default=0.0)
-    right = max((x[node] + half[node] for node in x), default=0.0)
-    upper: dict[Node, Point] = {}
-    lower: dict[Node, Point] = {}
+    half = [width / 2 for width, _ in sizes]
+    left = min((place - wide for place, wide in zip(x, half, strict=True)), default=0.0)
+    right = max((place + wide for place, wide in zip(x, half, strict=True)), default=0.0)
+    upper: dict[int, Point] = {}
+    lower: dict[int, Point] = {}
     y = 0.0
     for row in rows:
-        high = max(sizes[node][1] for node in row if isinstance(node, int))
+        high = max(sizes[node][1] for node in row if node < boxes)
         for node in row:
             upper[node] = (x[node] - left, y)
-            lower[node] = (x[node] - left, y + (sizes[node][1] if isinstance(node, int) else high))
+            lower[node] = (x[node] - left, y + (sizes[node][1] if node < boxes else high))
         y += high + ROW_GAP
-    places = [(upper[box][0] - half[box], upper[box][1]) for box in range(len(sizes))]
+    places = [(upper[box][0] - half[box], upper[box][1]) for box in range(boxes)]
     routes = {
         pair: [point for node in chain for point in (upper[node], lower[node])][1:-1]
         for pair, chain in chains.items()

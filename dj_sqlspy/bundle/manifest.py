@@ -38,7 +38,8 @@ excluded            columns whose contents were left out: table, column, value (
                     read it), held (numbers of others that contain a value of it). Statements marked
                     "excluded" or "withheld" have "?" in place of values, and are not replayed; nor are
                     those marked "routine", which call a stored function that is not in the bundle
-pseudonyms          optional: columns whose values are keyed hashes (table, column, digits), statements (numbers of
+pseudonyms          optional: columns whose values are keyed hashes (table, column; digits, range or uuid: what they
+                    look like), statements (numbers of
                     those that depend on the values or their order, marked "pseudonym" and not replayed),
                     shown (numbers of those that return the same but for pseudonyms; not compared with the source),
                     held (where: a column or file, values: how many true values stand there)

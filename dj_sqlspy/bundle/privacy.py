@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pymysql.cursors import SSCursor
@@ -21,7 +22,8 @@ from pymysql.cursors import SSCursor
 from .. import atomic
 from ..display import numbers_text, one_line
 from ..dump.exclude import contents
-from ..dump.pseudonyms import Hashed, read_secret, with_pseudonyms
+from ..dump.hashes import INTEGER, UUID, Form
+from ..dump.pseudonyms import Hashed, is_number, read_secret, with_pseudonyms
 from ..errors import BundleError
 from ..progress import counting
 from ..rules import LEFT_OUT
@@ -31,6 +33,7 @@ from ..servers.columns import BINARY_TYPES, TEXT_TYPES
 from .folder import FILES, BundleFolder, server_for
 from .guide import DUMP_FILE
 from .manifest import FILE, now, schemas_of
+from .reading import read_bytes
 from .texts import INSPECTION_FILE, refresh
 
 EXAMPLES = 3
@@ -144,7 +147,7 @@ def inspect_bundle(bundle: BundleFolder, progress: Callable[[int, int], None] | 
     """Load a bundle into a private server and look at its texts (`Bundle.inspect`)."""
     manifest = bundle.manifest
     with server_for(manifest) as private, contextlib.closing(private.connect()) as connection:
-        bundle.load(connection, private.datadir)
+        bundle.load(connection)
         with counting("columns looked at", progress) as told:
             found = inspect_tables(connection, manifest, told)
         findings = [*found.findings, *_files(bundle), *_structure(connection, manifest)]
@@ -272,14 +275,16 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
     yield from _texts("manifest.json: comments", _comments(manifest))
     for one in manifest.get("code") or ():
         if one["state"] != "missing":
-            yield from _texts(
-                one["path"], [(bundle.path / one["path"]).read_text("utf-8", "replace")], _TELLS_IN_TEXT
-            )
+            yield from _texts(one["path"], [_text_of(bundle.path / one["path"])], _TELLS_IN_TEXT)
     paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
     if paths:
         where = "manifest.json: files"
         yield _in_text(where, "path", list(dict.fromkeys(paths)))
         yield from _texts(where, paths)  # such as the name of a host in a path
+
+
+def _text_of(path: Path) -> str:
+    return (read_bytes(path) or b"").decode("utf-8", "replace")
 
 
 def _comments(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -313,9 +318,8 @@ def _pseudonyms(bundle: BundleFolder, connection: Any) -> Iterator[Finding]:
     manifest, backend = bundle.manifest, backend_of(connection)
     quote, number = backend.dialect.quote, backend.number
     for table, columns in with_pseudonyms(manifest).items():
-        for name, digits in columns.items():
-            text = f"CONVERT({quote(name)} USING utf8mb4) COLLATE utf8mb4_bin"
-            other = f"FROM {table} WHERE NOT {text} REGEXP '^[0-9a-f]{{{digits}}}$'"
+        for name, form in columns.items():
+            other = f"FROM {table} WHERE NOT ({_is_pseudonym(quote(name), form)})"
             if rows := number(connection, f"SELECT COUNT(*) {other}"):
                 values = number(connection, f"SELECT COUNT(DISTINCT {quote(name)}) {other}")
                 yield Finding(f"{table}.{quote(name)}", "values without a pseudonym", values, rows, ())
@@ -325,18 +329,27 @@ def _pseudonyms(bundle: BundleFolder, connection: Any) -> Iterator[Finding]:
         yield Finding(where, "values that have pseudonyms elsewhere", number_of_values, None, ())
 
 
+def _is_pseudonym(column: str, form: Form) -> str:
+    """SQL for whether a value looks like a pseudonym. Each integer of the range does."""
+    if form.kind == INTEGER:
+        return f"{column} BETWEEN {form.least} AND {form.most}"
+    if form.kind == UUID:  # of version 4, as the standard numbers them
+        return f"HEX({column}) REGEXP '^[0-9A-F]{{12}}4[0-9A-F]{{3}}[89AB]'"
+    return f"CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin REGEXP '^[0-9a-f]{{{form.digits}}}$'"
+
+
 def _true_values(bundle: BundleFolder, connection: Any) -> dict[str, set[str]]:
     """By column or file, the values whose pseudonyms are in the bundle; none without the key of the hash."""
     secret, columns = read_secret(), with_pseudonyms(bundle.manifest)
     if secret is None or not columns:
         return {}
     backend = backend_of(connection)
-    known: dict[int, set[str]] = {}
+    known: dict[Form, set[str]] = {}
     found: dict[str, set[str]] = {}
     tables = backend.read_catalog(connection, schemas_of(bundle.manifest)).tables
     for table, each in columns.items():
-        for name, digits in each.items():
-            known.setdefault(digits, set()).update(backend.values_in(connection, [(tables[table], name)]))
+        for name, form in each.items():
+            known.setdefault(form, set()).update(backend.values_in(connection, [(tables[table], name)]))
     look = Hashed(secret, known)
     for one in bundle.manifest["tables"]:
         without = frozenset(name.lower() for name in columns.get(one["name"], ()))
@@ -344,15 +357,13 @@ def _true_values(bundle: BundleFolder, connection: Any) -> dict[str, set[str]]:
             for name, text in backend.texts_in(connection, tables[one["name"]], without):
                 if inside := look.inside(text):
                     found.setdefault(f"{one['name']}.{backend.dialect.quote(name)}", set()).update(inside)
-    names = {*FILES, *(one["path"] for one in bundle.manifest["code"])} - {DUMP_FILE}
-    for name in sorted(names):
-        if (bundle.path / name).is_file() and (
-            inside := look.inside((bundle.path / name).read_text("utf-8", "replace"))
-        ):
+    code = {one["path"] for one in bundle.manifest["code"]}
+    for name in sorted({*FILES, *code} - {DUMP_FILE}):
+        if inside := look.inside(_text_of(bundle.path / name), numbers=name in code):
             found[name] = inside
     for statement in bundle.manifest["statements"]:
         literals = backend.texts_of("; ".join((*statement.get("state", ()), statement["sql"]))).literals
-        if inside := {each for text in literals for each in look.inside(text)}:
+        if inside := {each for text in literals for each in look.inside(text, numbers=not is_number(text))}:
             found.setdefault(FILE, set()).update(inside)
     return found
 

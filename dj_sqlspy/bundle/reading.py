@@ -22,6 +22,7 @@ import fastjsonschema
 from ..errors import BundleError
 
 LARGEST = 512 << 20  # bytes
+_DIGITS = 20  # of a whole number: servers count with 64 bits
 
 
 def read_bytes(path: Path) -> bytes | None:
@@ -91,7 +92,10 @@ def parse(path: Path, contents: bytes) -> Any:
         If it is not JSON, or nested too deeply.
     """
     try:
-        return json.loads(contents.decode("utf-8"), parse_constant=_refuse)
+        value = json.loads(contents.decode("utf-8"), parse_constant=_refuse, parse_int=_whole)
+        if b"\\u" in contents:  # such a text can have half a character, which is written nowhere
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        return value
     except RecursionError:
         raise BundleError(f"Reading {path}: it is nested too deep.") from None
     except ValueError as error:
@@ -100,6 +104,12 @@ def parse(path: Path, contents: bytes) -> Any:
 
 def _refuse(word: str) -> None:
     raise ValueError(f"{word} is no number")
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"{text[:_DIGITS]}… is too large a number")
+    return int(text)
 
 
 def require_schema(path: Path, value: Any, schema: str) -> None:

@@ -4,7 +4,8 @@ Queries. A statement needs a query for the keys of each table that it reads, a c
 execution for its present result. Statements that differ only in literals share these queries where possible; if they
 select rows by key, the keys need no query. A foreign key within the child's primary key needs no query: the parent's
 key is a projection of the child's (texts that a collation finds equal are looked up once). Other foreign keys, and
-parts, need one query for each list of new keys (`dialect.LIST_BYTES`). Children are followed first, so without cycles
+parts, need one query for each list of new keys (`dialect.LIST_BYTES`). A long chain of rows of one table is one
+recursive query. Children are followed first, so without cycles
 each table is followed once, with all of its keys. A witness rule needs one query for each list of new keys of each
 outer table. Each key is used once: rules see only what is new since they last ran (semi-naive evaluation: Bancilhon,
 1986). At the end the rows of each table, and those that foreign keys led to, are counted. `plan` prints all of this.
@@ -14,6 +15,7 @@ blocks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -32,11 +34,14 @@ from ..servers.keys import convert, converted, key_columns
 from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
 from ..servers.tables import ForeignKey, Table
-from .follow import keys_among, to_children, to_parent, whole_keys
+from .follow import has_chains, keys_among, to_ancestors, to_children, to_parent, whole_keys
 from .inside import Inside
 from .keysets import Coder, Columns, Integers, KeySet, chosen, joined, length
 from .options import Options
 from .reader import Reader
+
+# Levels of a table that refers to itself that are queried one by one; then one query asks for all that remain.
+LEVELS = 8
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ class Cascade:
         self._unwitnessed: dict[str, list[Columns]] = {}  # new since witness rules ran
         self._groups_done: dict[tuple[int, bool], set[tuple[Any, ...]]] = {}
         self._missed: list[_Missed] = []
+        self._levels: Counter[ForeignKey] = Counter()  # how often each was followed to the parents
+        self._complete: dict[ForeignKey, KeySet] = {}  # rows whose ancestors by that reference are all there
         self._along: dict[str, list[tuple[Columns, int]]] = {}  # parts of keys, and the reasons for them
 
     def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
@@ -344,6 +351,10 @@ class Cascade:
         """Add the rows to which given rows refer. Parents of a row inside are inside too."""
         child, parent = self.catalog.tables[fk.child], self.catalog.tables[fk.parent]
         reason = self._reason(Reason(PARENT, (), fk))
+        self._levels[fk] += 1
+        if self._levels[fk] > LEVELS and has_chains(self.catalog, fk):
+            self._ancestors(fk, keys, reason)
+            return
         follow = to_parent(self.catalog, fk)
         if follow.projection is not None:
             found = iter([self.reader.coder.projected(child, keys, follow.projection, parent)])
@@ -351,6 +362,15 @@ class Cascade:
             found = (self.reader.keys(parent, follow.ask(chunk)) for chunk in self.reader.lists(child, keys))
         for each in found:
             self._add(parent, each if follow.stored else self._stored(parent, each, fk.virtual), reason)
+
+    def _ancestors(self, fk: ForeignKey, keys: Columns, reason: int) -> None:
+        """Add all rows to which given rows of the same table refer, directly or through others."""
+        table, follow = self.catalog.tables[fk.child], to_ancestors(self.catalog, fk)
+        complete = self._complete.setdefault(fk, KeySet(table, self.reader.coder))
+        for chunk in self.reader.lists(table, chosen(keys, ~complete.among(keys))):
+            found = self.reader.keys(table, follow.ask(chunk), self.catalog.dialect.endless)
+            complete.add(found, 0)
+            self._add(table, found, reason)
 
     def _stored(self, table: Table, keys: Columns, virtual: bool) -> Columns:
         """The keys as the table itself stores them.

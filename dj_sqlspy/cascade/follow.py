@@ -77,6 +77,37 @@ def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
     )
 
 
+def has_chains(catalog: Catalog, fk: ForeignKey) -> bool:
+    """Whether a foreign key leads from row to row of one table, so that `to_ancestors` can follow it."""
+    own_key = catalog.tables[fk.child].primary_key
+    return fk.child == fk.parent and bool(own_key) and to_parent(catalog, fk).projection is None
+
+
+def to_ancestors(catalog: Catalog, fk: ForeignKey) -> Follow:
+    """From rows of a table that refers to itself to all rows that they refer to, directly or through others.
+
+    The query needs the session `Dialect.endless`.
+    """
+    table, dialect = catalog.tables[fk.child], catalog.dialect
+    columns = key_columns(table)
+
+    def step(where: str, source: str = "") -> str:
+        not_null = " AND ".join(f"{dialect.columns([c], 'child')} IS NOT NULL" for c in fk.columns)
+        return (
+            f"SELECT {dialect.columns(fk.columns, 'child')} FROM {source}{table.full_name} AS `child`"
+            f" WHERE {where} AND {not_null}"
+        )
+
+    again = step(dialect.equal(fk.columns, "up", fk.parent_columns, "child"), "`up` JOIN ")
+    on = dialect.equal(fk.columns, "up", fk.parent_columns, "parent")
+    sql = (
+        f"WITH RECURSIVE `up` AS ({step(f'`{KEYS}`')} UNION {again})"
+        f" SELECT DISTINCT {dialect.expressions(columns, 'parent')}"
+        f" FROM `up` JOIN {table.full_name} AS `parent` ON {on}"
+    )
+    return Follow(dialect, None, columns, dialect.expressions(columns, "child"), sql)
+
+
 def to_children(catalog: Catalog, fk: ForeignKey, rows: str | None = None) -> Follow:
     """From rows of the parent to the rows of the child that refer to them.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..display import visible
 from ..lineage import Lineage
 from ..lineage.analysis import analyse_levels
 from ..lineage.levels import Levels
@@ -18,7 +19,7 @@ from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
 from ..servers.session import Session
 from ..shapes import Shape
-from .follow import to_children, to_parent, whole_keys
+from .follow import has_chains, to_ancestors, to_children, to_parent, whole_keys
 from .leaves import StatementReport, counting, lineage_of, loop_of
 from .options import Options
 
@@ -56,7 +57,7 @@ class Plan:
         for number, step in enumerate(self.steps, 1):
             lines.append(f"{number:3}. {step.what}: {step.how_often}")
             lines += [f"       {' '.join(sql.split())}" for sql in step.sql]
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
 
 def plan(
@@ -179,7 +180,8 @@ def _closure(catalog: Catalog, reached: set[str], seen: set[str], parts: str) ->
             if way.projection is not None:
                 yield Step(f"{what}, whose key is part of its own", NEVER)
             else:
-                yield Step(what, EACH_LIST, (_shown(way.sql),))
+                chains = (to_ancestors(catalog, fk).sql,) if has_chains(catalog, fk) else ()
+                yield Step(what, EACH_LIST, tuple(map(_shown, (way.sql, *chains))))
         for fk in catalog.parts(name) if parts == "all" else ():
             reached.add(fk.child)
             yield Step(

@@ -7,10 +7,12 @@ and exit code are those of ``python script.py``. For a notebook, its cells run i
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from .. import capture, settings
 from ..errors import SpyError
 from ..journal import analysis_folder, programs, runs
 from ..journal.places import make_folder
+
+_PATIENCE = 5  # seconds that a cell has to end in after Ctrl-C
 
 
 def run(
@@ -140,7 +144,7 @@ def _run_notebook(path: Path, arguments: Sequence[str], export: capture.export, 
     programs.told = path
     try:
         with export as session:
-            client.execute()
+            _execute(client)
     except nbclient.exceptions.CellExecutionError as error:
         failed = error
         print(error, file=sys.stderr)
@@ -151,3 +155,34 @@ def _run_notebook(path: Path, arguments: Sequence[str], export: capture.export, 
             file=sys.stderr,
         )
     return 1 if failed is not None else 0
+
+
+def _execute(client: Any) -> None:
+    """Run the cells of a notebook. Ctrl-C interrupts the cell, ends the kernel, and is raised here.
+
+    In a thread of its own, since in the main one nbclient takes the signal for itself, and then fails.
+    """
+    began: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+
+    async def cells() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        began.set_result((asyncio.get_running_loop(), task))
+        await client.async_execute()
+
+    async def stop(task: asyncio.Task[Any]) -> None:
+        try:
+            if client.km is not None and client.km.has_kernel:
+                await client.km.interrupt_kernel()
+                await asyncio.wait([task], timeout=_PATIENCE)  # the cell fails, and the kernel ends as always
+        finally:
+            task.cancel()
+
+    with ThreadPoolExecutor(1) as pool:  # at its end it waits for the thread
+        done = pool.submit(lambda: asyncio.run(cells()))
+        try:
+            done.result()
+        except KeyboardInterrupt:
+            loop, task = began.result()
+            asyncio.run_coroutine_threadsafe(stop(task), loop)
+            raise

@@ -89,6 +89,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "verify": ("verify exports/paper1", "inspect exports/paper1"),
         "inspect": ("inspect exports/paper1 --fail-on findings", "report exports/paper1"),
         "source-data": ("source-data exports/paper1 -o exports/source-data", "report exports/paper1"),
+        "open": ("open exports/paper1 -o exports/open", "source-data exports/paper1 -o exports/source-data"),
         "report": ("report exports/paper1", "inspect exports/paper1"),
     },
     "several machines": {

@@ -87,6 +87,13 @@ def add_commands(add: Add) -> None:
     )
     data.add_argument("bundle", metavar="DIR")
     data.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder for the files")
+    copy = add(
+        "open",
+        _open,
+        "write a bundle's tables as Parquet files and as a DuckDB database, which open without a server",
+    )
+    copy.add_argument("bundle", metavar="DIR")
+    copy.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder for the files")
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
 
@@ -204,7 +211,7 @@ def _slice(options: argparse.Namespace) -> None:
     chosen = slice_options(options)
     if options.plan:
         del chosen["strict"]  # it matters only when statements are analysed on the server
-        print(visible(str(paper_of(options).plan(**chosen))))
+        print(paper_of(options).plan(**chosen))
         return
     _print_slice(paper_of(options).slice(**chosen))
 
@@ -314,6 +321,25 @@ def _source_data(options: argparse.Namespace) -> int:
     return 1 if any(one.received is False and not one.note for one in made) else 0
 
 
+def _open(options: argparse.Namespace) -> None:
+    from ..display import count, first
+    from ..paper.bundle import Bundle
+
+    made = Bundle(options.bundle).open_copy(options.output)
+    rows = sum(table.rows for table in made.tables)
+    print(f"{count(len(made.tables), 'table')} with {count(rows, 'row')}")
+    total = sum(len(one.numbers) for one in made.statements)
+    print(f"{made.equal:,} of {count(total, 'statement')} have a view that DuckDB answers as the server does")
+    lacking = [
+        f"Statement {one.numbers[0]} of {one.analysis}: {one.why_not}"
+        for one in made.statements
+        if not one.view
+    ]
+    if lacking:
+        print(visible("\n".join(["Without a view:", *first(lacking)])))
+    print(visible(f"{options.output}: see README.md in it."))
+
+
 def _report(options: argparse.Namespace) -> None:
     from ..paper.bundle import Bundle
 
@@ -341,7 +367,7 @@ def _files(options: argparse.Namespace) -> int:
         size = total(file for file in files if file.state in ("ok", "changed"))
         with _progress("copying", size) as count:
             copied = copy_files(files, Path(options.copy), stores, link=not options.no_link, progress=count)
-        print(visible(str(copied)))
+        print(copied)
         return 0 if copied.complete else 1
     return 0 if all(file.state == "ok" for file in files) else 1
 

@@ -1,18 +1,17 @@
 """Pseudonyms: keyed hashes in the place of values by which rows are named.
 
 In: names of columns, a `Slice`. Out: for each its family, all columns that refer to it or that it refers to, and the
-captured statements whose text can tell of a value. The pseudonym of a value is the beginning of its HMAC-SHA-256 in
-hexadecimal digits. Its key is in the environment, or random and forgotten. Only columns of CHAR and VARCHAR can have
-pseudonyms. It changes no row (see `paper.pseudonymous`).
+captured statements whose text can tell of a value. The key of the hash is in the environment, or random and forgotten.
+Columns of CHAR and VARCHAR, of integers, and of BINARY(16), DataJoint's UUIDs, can have pseudonyms (see `hashes`). It
+changes no row (see `paper.pseudonymous`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import re
 import secrets
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,11 @@ from typing import Any
 from ..display import count
 from ..errors import LineageError, SliceError
 from ..lineage import analyse
-from ..lineage.columns import columns_beside_values, columns_shown, literals_in
+from ..lineage.columns import columns_beside_values, columns_shown, has_other_literal, literals_in
 from ..rules import PSEUDONYM
 from ..servers import backend_of
 from ..servers.backend import Backend
+from ..servers.columns import INTEGER_TYPES, Column
 from ..servers.source import View
 from ..servers.tables import Table
 from ..shapes import lift
@@ -39,6 +39,7 @@ from .exclude import (
     with_words,
     without_values,
 )
+from .hashes import INTEGER, TEXT, UUID, Form, form_of, range_of
 
 SECRET = "DJ_SQLSPY_SECRET"
 SECRET_FILE = "DJ_SQLSPY_SECRET_FILE"
@@ -57,13 +58,13 @@ class Family:
         The column that was named.
     columns : tuple of (Table, str)
         Those of the slice's tables.
-    digits : int
-        Hexadecimal digits of a pseudonym.
+    form : Form
+        What the pseudonyms look like.
     """
 
     name: str
     columns: tuple[tuple[Table, str], ...]
-    digits: int
+    form: Form
 
 
 def read_secret() -> bytes | None:
@@ -95,15 +96,6 @@ def read_secret() -> bytes | None:
 def random_secret() -> bytes:
     """A key that nobody knows."""
     return secrets.token_bytes(32)
-
-
-def pseudonym(secret: bytes, value: str, digits: int) -> str:
-    """What stands in the place of a value.
-
-    >>> pseudonym(b"a key of the lab, not of a reader", "Ada", 12)
-    'be762d6e32d3'
-    """
-    return hmac.new(secret, value.encode(), hashlib.sha256).hexdigest()[:digits]
 
 
 # ---------------------------------------------------------------- which columns
@@ -161,25 +153,42 @@ def _checked(cut: Slice, first: Table, named: str, members: Collection[tuple[str
         for table, column in sorted(members)
         if table == entry.name
     ]
-    kinds = set()
-    room = []
     for table, name in columns:
         if refused := _why_not(cut, table, name):
             own = table.full_name == first.full_name and name == named
             where = "" if own else f" (here {table.full_name}.{table.dialect.quote(name)})"
             raise SliceError(f"{refused}{where}")
-        column = table.column(name)
-        kinds.add((column.charset, column.collation))
-        length = re.search(r"\((\d+)\)", column.column_type)
-        room.append(int(length[1]) if length else 1)
-    if len(kinds) > 1:
-        raise SliceError("the columns that refer to each other have more than one character set or collation")
-    if min(room) < FEWEST_DIGITS:
-        raise SliceError(
-            f"a pseudonym has at least {FEWEST_DIGITS} characters, and it has room for {min(room)}"
-        )
     where = f"{first.full_name}.{first.dialect.quote(named)}"
-    return Family(where, tuple(columns), min(MOST_DIGITS, *room))
+    return Family(where, tuple(columns), _form([table.column(name) for table, name in columns]))
+
+
+def _form(columns: Sequence[Column]) -> Form:
+    """What the pseudonyms of columns look like that refer to each other."""
+    (kind, *others) = {_kind(column) for column in columns}
+    if others:
+        types = sorted({column.column_type for column in columns})
+        raise SliceError(f"the columns that refer to each other are of different types: {', '.join(types)}")
+    if kind == UUID:
+        return Form(UUID)
+    if kind == INTEGER:
+        ranges = [range_of(column.data_type, column.column_type) for column in columns]
+        return Form(INTEGER, least=max(least for least, _ in ranges), most=min(most for _, most in ranges))
+    if len({(column.charset, column.collation) for column in columns}) > 1:
+        raise SliceError("the columns that refer to each other have more than one character set or collation")
+    lengths = [re.search(r"\((\d+)\)", column.column_type) for column in columns]
+    room = min(int(length[1]) if length else 1 for length in lengths)
+    if room < FEWEST_DIGITS:
+        raise SliceError(f"a pseudonym has at least {FEWEST_DIGITS} characters, and it has room for {room}")
+    return Form(TEXT, digits=min(MOST_DIGITS, room))
+
+
+def _kind(column: Column) -> str:
+    """The kind of a column's pseudonyms; "" if it can have none."""
+    if column.data_type in ("char", "varchar"):
+        return TEXT
+    if column.data_type in INTEGER_TYPES - {"year"} and "zerofill" not in column.column_type.lower():
+        return INTEGER
+    return UUID if column.column_type.lower() == "binary(16)" else ""
 
 
 def _why_not(cut: Slice, table: Table, name: str) -> str:
@@ -189,10 +198,10 @@ def _why_not(cut: Slice, table: Table, name: str) -> str:
         return "it is a column of a view, which holds no rows; name the column of the table behind it"
     if table.name.startswith("~"):
         return "the table is DataJoint's own, which finds rows and files by it"
-    if column.data_type not in ("char", "varchar"):
+    if not _kind(column):
         return (
-            f"it is of type {column.column_type}, and only CHAR and VARCHAR can have pseudonyms: a number or a date"
-            f" would have to stay one. {_instead(cut, table, name)}"
+            f"it is of type {column.column_type}, and only CHAR, VARCHAR, integers and BINARY(16) can have pseudonyms."
+            f" {_instead(cut, table, name)}"
         )
     if column.generated:
         return "it is generated from other columns"
@@ -251,6 +260,15 @@ def require_views(cut: Slice, views: Iterable[View], found: Sequence[Family]) ->
 _NUMBER = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
+def is_number(text: str) -> bool:
+    """Whether a literal is a number.
+
+    >>> is_number("-1.5e3"), is_number("rig 3")
+    (True, False)
+    """
+    return _NUMBER.fullmatch(text) is not None
+
+
 @dataclass(frozen=True)
 class Readings:
     """What captured statements have to do with the families.
@@ -275,6 +293,7 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
     """What the captured statements have to do with the families."""
     columns = {(table.full_name, name.lower()): family for family in found for table, name in family.columns}
     tables = {table for table, _ in columns}
+    numbered = {table for (table, _), family in columns.items() if family.form.kind == INTEGER}
     numbers: set[int] = set()
     shown: dict[int, Mapping[int, Family]] = {}
     known: dict[Any, tuple[bool, Mapping[int, Family]]] = {}
@@ -290,10 +309,14 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
                 # a literal that the tree lacks, since no result depends on it, can stand beside any column
                 seen = literals_in(query)
                 texts = backend_of(connection).texts_of(report.statement.sql).literals
-                unseen = [text for text in texts if not _NUMBER.fullmatch(text) and text not in seen]
+                unseen = [text for text in texts if not is_number(text) and text not in seen]
                 known[key] = (
                     not columns_beside_values(query).isdisjoint(columns)
-                    or (bool(unseen) and not tables.isdisjoint(report.tables)),
+                    or (bool(unseen) and not tables.isdisjoint(report.tables))
+                    or (
+                        not numbered.isdisjoint(report.tables)
+                        and has_other_literal(report.statement.sql, report.session.modes, literals_in(query))
+                    ),
                     {place: columns[one] for place, each in places for one in each if one in columns},
                 )
         tells, shows = known[key]
@@ -302,7 +325,13 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
         elif shows:
             shown[report.statement.number] = shows
     words: set[str] = set()
-    named = [Excluded(table.full_name, name, "") for family in found for table, name in family.columns]
+    # a number that is not beside such a column means something else, since small ones are in most statements
+    named = [
+        Excluded(table.full_name, name, "")
+        for family in found
+        if family.form.kind == TEXT
+        for table, name in family.columns
+    ]
     for one in with_words(cut, named, connection):
         numbers.update(one.held)
         words |= one.words
@@ -312,7 +341,7 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
 def note(manifest: dict[str, Any], found: Sequence[Family], read: Readings, backend: Backend) -> None:
     """Add the families to a manifest, and take values out of its statements and restrictions."""
     columns = [
-        {"table": table.full_name, "column": name, "digits": family.digits}
+        {"table": table.full_name, "column": name, **family.form.entry()}
         for family in found
         for table, name in family.columns
     ]
@@ -344,11 +373,11 @@ def show(manifest: dict[str, Any], numbers: Collection[int]) -> None:
             entry.pop("digest", None)
 
 
-def with_pseudonyms(manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """By table and column, how many hexadecimal digits its pseudonyms have."""
-    found: dict[str, dict[str, int]] = {}
+def with_pseudonyms(manifest: Mapping[str, Any]) -> dict[str, dict[str, Form]]:
+    """By table and column, what its pseudonyms look like."""
+    found: dict[str, dict[str, Form]] = {}
     for one in (manifest.get("pseudonyms") or {}).get("columns", ()):
-        found.setdefault(one["table"], {})[one["column"]] = one["digits"]
+        found.setdefault(one["table"], {})[one["column"]] = form_of(one)
     return found
 
 
@@ -365,10 +394,7 @@ def words_of(manifest: Mapping[str, Any]) -> list[str]:
     found = manifest.get("pseudonyms")
     if not found:
         return []
-    lines = [
-        f"{one['table']}.`{one['column']}`: pseudonyms of {one['digits']} hexadecimal digits"
-        for one in found["columns"]
-    ]
+    lines = [f"{one['table']}.`{one['column']}`: {form_of(one).words}" for one in found["columns"]]
     if numbers := found["statements"]:
         lines.append(
             f"{counted(numbers)} depend{'s' if len(numbers) == 1 else ''} on the values or their order, and cannot be"
@@ -390,50 +416,77 @@ def words_of(manifest: Mapping[str, Any]) -> list[str]:
 # ---------------------------------------------------------------- where values stand
 
 _WORD = re.compile(r"\w+")
+_UUID = re.compile(r"\b[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b", re.IGNORECASE)
 SHORTEST = 2  # characters: less tells nothing of a person
+SHORTEST_NUMBER = 4  # digits: shorter ones are in most texts
 
 
 class Values:
     """Looks for values in texts, as words, without regard to case.
 
-    >>> sorted(Values(["Ada", "B-2", "x"]).inside("ada's x; b-2."))
-    ['ada', 'b-2']
+    Numbers of few digits are not looked for.
+
+    >>> sorted(Values(["Ada", "B-2", "x"], ["4711", "12"]).inside("ada's x; b-2. 4711 12"))
+    ['4711', 'ada', 'b-2']
     """
 
-    def __init__(self, values: Iterable[str]) -> None:
+    def __init__(self, values: Iterable[str], numbers: Iterable[str] = ()) -> None:
         folded = {value.casefold() for value in values if len(value) >= SHORTEST}
+        self._numbers = {one for number in numbers if len(one := number.lstrip("-")) >= SHORTEST_NUMBER}
         self._by_word: dict[str, set[str]] = {}  # by the first word; "" for none
         for value in folded:
             first = _WORD.search(value)
             self._by_word.setdefault(first[0] if first else "", set()).add(value)
 
-    def inside(self, text: str) -> set[str]:
-        """The values in a text, in lower case."""
+    def inside(self, text: str, numbers: bool = True) -> set[str]:
+        """The values in a text, in lower case; perhaps without numbers, as in a file that has many."""
         folded = text.casefold()
-        words = {"", *_WORD.findall(folded)} & self._by_word.keys()
-        return {one for word in words for one in self._by_word[word] if one == word or one in folded}
+        words = {"", *_WORD.findall(folded)}
+        held = {
+            one
+            for word in words & self._by_word.keys()
+            for one in self._by_word[word]
+            if one == word or one in folded
+        }
+        return held | (words & self._numbers if numbers else set())
 
 
 class Hashed:
     """Looks in texts for values of which only the pseudonyms are known, as words or as the whole text.
 
-    >>> secret = b"a key of the lab, not of a reader"
-    >>> sorted(Hashed(secret, {12: {pseudonym(secret, "Ada", 12)}}).inside("Ada's note"))
+    >>> secret, form = b"a key of the lab, not of a reader", Form("text", digits=12)
+    >>> sorted(Hashed(secret, {form: {form.pseudonym(secret, "Ada")}}).inside("Ada's note"))
     ['Ada']
     """
 
-    def __init__(self, secret: bytes, known: Mapping[int, Collection[str]]) -> None:
+    def __init__(self, secret: bytes, known: Mapping[Form, Collection[str]]) -> None:
         self._secret = secret
         self._known = known
         self._looked: dict[str, bool] = {}
 
-    def inside(self, text: str) -> set[str]:
-        """The values in a text, as they are written."""
-        return {word for word in {text, *_WORD.findall(text)} if len(word) >= SHORTEST and self._is_one(word)}
+    def inside(self, text: str, numbers: bool = True) -> set[str]:
+        """The values in a text, as they are written; perhaps without numbers, as in a file that has many."""
+        words = {text, *_WORD.findall(text), *_UUID.findall(text)}
+        return {
+            word
+            for word in words
+            if len(word) >= SHORTEST and (numbers or not word.isdecimal()) and self._is_one(word)
+        }
 
     def _is_one(self, word: str) -> bool:
         if word not in self._looked:
-            self._looked[word] = any(
-                pseudonym(self._secret, word, digits) in known for digits, known in self._known.items()
-            )
+            self._looked[word] = any(self._has(word, form, known) for form, known in self._known.items())
         return self._looked[word]
+
+    def _has(self, word: str, form: Form, known: Collection[str]) -> bool:
+        if form.kind == INTEGER:
+            if not (word.isascii() and word.isdecimal() and len(word) >= SHORTEST_NUMBER):
+                return False
+            return any(
+                form.holds(one) and form.pseudonym(self._secret, one) in known for one in (word, f"-{word}")
+            )
+        if form.kind == UUID:
+            if not _UUID.fullmatch(word):
+                return False
+            word = str(uuid.UUID(word))
+        return form.pseudonym(self._secret, word) in known

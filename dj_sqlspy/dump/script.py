@@ -26,7 +26,7 @@ def read_source(connection: Any, cut: Slice, comments: bool = True) -> Source:
     connection : connection of the driver, to the source
     cut : Slice
     comments : bool
-        Whether to keep comments of tables and columns.
+        Whether to keep comments of tables, columns, keys and partitions.
 
     Raises
     ------

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import atomic
+from ..display import visible
 from ..errors import FilesError
 from .file import File
 from .stores import Stores
@@ -71,7 +72,7 @@ class Copied:
         there = f"{self.copied} copied, {self.linked} linked, {self.kept} already there"
         lines = [f"{self.folder}: {there}, {len(self.failed)} failed"]
         lines += [f"    {file.store}/{file.path}: {reason}" for file, reason in self.failed]
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
 
 def copy_files(

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from markupsafe import Markup
 
-from ..display import count, time_text
+from ..display import count, time_text, visible
 from ..gc_pause import gc_paused
 from .places import CHOSEN, INCOMPLETE, SUFFIX, run_folders, run_order
 from .reading import JournalFile, Record, read_file
@@ -113,7 +113,7 @@ class Analysis:
         return not self.problems
 
     def __repr__(self) -> str:
-        return f"{self.name}: {', '.join(self._about())}"
+        return visible(f"{self.name}: {', '.join(self._about())}")
 
     def _repr_html_(self) -> str:
         return Markup("<div><b>{}</b>: {}</div>").format(self.name, ", ".join(self._about()))

@@ -8,12 +8,12 @@ tells something of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr
+from ..servers.mysql.syntax import Expr, Unsupported, parse
 from .tree import (
     Base,
     Block,
@@ -135,6 +135,27 @@ def literals_in(query: Query) -> set[str]:
         for expression in expressions_of(one)
         for node in expression.find_all(exp.Literal, exp.National)
     }
+
+
+def has_other_literal(sql: str, modes: Collection[str], known: Collection[str]) -> bool:
+    """Whether a text has a literal that is none of these, no LIMIT, and no output of its own.
+
+    >>> has_other_literal("SELECT 1 FROM a WHERE x > 2 LIMIT 3", (), {"2"})
+    False
+    >>> has_other_literal("SELECT x = 4 FROM a", (), {"2"})
+    True
+    """
+    try:
+        parsed = parse(sql, modes)
+    except Unsupported:
+        return True
+    for node in parsed.find_all(exp.Literal):
+        inside = node.find_ancestor(exp.Limit, exp.Offset)
+        if not inside and str(node.this) not in known:
+            beside = node.parent.parent if isinstance(node.parent, exp.Alias) else node.parent
+            if not isinstance(beside, exp.Select):
+                return True
+    return False
 
 
 def columns_shown(query: Query) -> tuple[frozenset[tuple[str, str]], ...]:

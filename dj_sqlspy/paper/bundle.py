@@ -30,6 +30,7 @@ from ..errors import BundleError
 from ..external import files_of
 from ..external.stores import Stores
 from ..journal.runs import Analysis
+from ..open_copy.result import OpenCopy, require_extra
 from ..progress import counting
 from ..replay.sourcedata import SourceData, write_source_data
 from ..replay.verify import Verification, record_replay, verify
@@ -117,6 +118,34 @@ class Bundle(BundleFolder):
         """
         with counting("statements written", progress) as told:
             return write_source_data(self, Path(path), told)
+
+    def open_copy(self, path: str | Path, progress: Callable[[int, int], None] | None = None) -> OpenCopy:
+        """Write the slice in formats that open without a server; ``dj-sqlspy open`` does it.
+
+        The folder has a Parquet file for each table, and a DuckDB database ``slice.duckdb`` with the tables, their
+        comments, and a view for each captured SELECT that DuckDB answers as the server does. Each was compared, on a
+        private server that has nothing but the loaded slice. ``README.md`` says how to open them, and what could not be
+        kept. It needs the packages of the extra ``open``.
+
+        Parameters
+        ----------
+        path : path
+            A folder that does not exist or is empty.
+        progress : callable, optional
+            Called with the number of tables and statements done, and the total.
+
+        Raises
+        ------
+        BundleError
+            If a package is missing, there is no dump, it does not load, or the folder has files.
+        ServerError
+            If there is no program for a private server.
+        """
+        require_extra(f"Writing an open copy into {path}")
+        from ..open_copy.writing import write_open_copy
+
+        with counting("tables and statements copied", progress) as told:
+            return write_open_copy(self, Path(path), told)
 
     def inspect(self, progress: Callable[[int, int], None] | None = None) -> Inspection:
         """Look for what the bundle reveals about people, machines, folders and rows that are not in it.

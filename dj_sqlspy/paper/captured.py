@@ -48,7 +48,7 @@ class Captured:
         self._read: tuple[object, list[Run]] = (None, [])
         self._held = False
         self._shared = sharedlog.Reader(name)
-        # all analyses, where only some were chosen
+        # all analyses where only some were chosen: it reads for both
         self._whole = None if analyses is None else Captured(name, home, connection)
 
     def __repr__(self) -> str:
@@ -69,9 +69,11 @@ class Captured:
     @property
     def runs(self) -> list[Run]:
         """The newest run of each analysis; read again only if a file has changed."""
+        if self._whole is not None:
+            return [run for run in self._whole.runs if encode_name(run.analysis) in (self._only or ())]
         if self._held:
             return self._read[1]
-        chosen = self._shared.combined(self.newest(), lambda: self.connection, self._only)
+        chosen = self._shared.combined(self.newest(), lambda: self.connection)
         places = [folder for run in chosen for folder in run if folder.is_dir()]
         files = [path for folder in places for path in sorted(folder.iterdir())]
         stats = [(path, state.st_size, state.st_mtime_ns) for path in files for state in [path.stat()]]
@@ -84,12 +86,13 @@ class Captured:
     @contextmanager
     def read_once(self) -> Iterator[None]:
         """In a block, do not look for new records, which takes long where a home has thousands of analyses."""
-        _ = self.runs
-        self._held = True
+        reader = self._whole or self
+        _ = reader.runs
+        reader._held = True
         try:
             yield
         finally:
-            self._held = False
+            reader._held = False
 
     def newest(self) -> dict[str, Path]:
         """The newest run of each analysis in this home, by the encoded name of the analysis."""
@@ -184,16 +187,16 @@ class Captured:
         lacking = sorted({unquote(name) for name in self._only or ()} - there)
         if lacking:
             known = [analysis.name for analysis in (self._whole or self).analyses]
-            gone = [name for name in lacking if name not in known]
-            if known and gone:
-                raise JournalError(
-                    f"The paper {self.name!r} has no analysis {', '.join(map(repr, gone))}; "
-                    f"it has {', '.join(known)}."
-                )
-            if known:  # they were not there a moment ago
+            gone = [name for name in lacking if encode_name(name) not in self.newest()]
+            if not gone:  # they were not there a moment ago
                 raise JournalError(
                     f"Another process changes {', '.join(lacking)} of the paper {self.name!r} now. Nothing was done: "
                     "try again."
+                )
+            if known:
+                raise JournalError(
+                    f"The paper {self.name!r} has no analysis {', '.join(map(repr, gone))}; "
+                    f"it has {', '.join(known)}."
                 )
         if not there:
             others = ", ".join(unquote(path.name) for path in folders(self.home) if folders(path))

@@ -250,12 +250,12 @@ class Paper(Captured):
             By such a name, the value that stands in the place of the contents of a column, also where it is NOT NULL.
             It is told in the bundle; statements that read the column are treated as those of ``exclude``.
         pseudonym : str or iterable of str, optional
-            Columns of CHAR or VARCHAR, such as a key that names a person. Keyed hashes replace their values, the same
-            in all columns that refer to each other. The key of the hash is in the environment
-            variable ``DJ_SQLSPY_SECRET``, or in the file that ``DJ_SQLSPY_SECRET_FILE`` names, so that another bundle
-            has the same pseudonyms; else it is random, and forgotten. A private server makes the pseudonyms and the
-            dump now, and the bundle has no dump.sh, which would name the true values. Statements that show a value,
-            compare it with a literal or depend on the order of values cannot be compared.
+            Columns of CHAR, VARCHAR, integers or BINARY(16) (a UUID), such as a key that names a person. Keyed hashes
+            replace their values, the same in all columns that refer to each other. The key of the hash is in the
+            environment variable ``DJ_SQLSPY_SECRET``, or in the file that ``DJ_SQLSPY_SECRET_FILE`` names, so that
+            another bundle has the same pseudonyms; else it is random, and forgotten. A private server makes the
+            pseudonyms and the dump now, and the bundle has no dump.sh, which would name the true values. Statements
+            that show a value, compare it with a literal or depend on the order of values cannot be compared.
         with_code : bool
             Copy the scripts and notebooks of the analyses into the bundle, notebooks without their outputs.
         code : path or iterable of path, optional
@@ -264,9 +264,9 @@ class Paper(Captured):
             A schema of the source for tables of keys, so that a million scattered rows need one short command in
             dump.sh instead of hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
         leave_out : collection of {"totals", "comments", "values"}, optional
-            What to leave out: how many rows the tables have at the lab; comments of tables and columns (except the
-            types that DataJoint stores there); the values of statements that need rows outside of bounds or contain a
-            value of an excluded column. These statements then cannot be replayed.
+            What to leave out: how many rows the tables have at the lab; comments of tables, columns, keys and
+            partitions (except the types that DataJoint stores there); the values of statements that need rows outside
+            of bounds or contain a value of an excluded column. These statements then cannot be replayed.
         allow_incomplete : bool
             Write although the capture has gaps; the manifest and the report say so.
         allow_unfinished : bool

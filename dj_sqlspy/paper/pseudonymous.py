@@ -24,7 +24,8 @@ from ..bundle.folder import BundleFolder, server_for
 from ..bundle.manifest import manifest_text
 from ..dump import pseudonyms
 from ..dump.exclude import Excluded, without_values
-from ..dump.pseudonyms import Family, Readings, Values
+from ..dump.hashes import INTEGER, UUID
+from ..dump.pseudonyms import Family, Readings, Values, is_number
 from ..errors import BundleError, SliceError
 from ..replay.digests import file_digest, measure_statements, measure_tables, read_catalog, write_digests
 from ..replay.statements import check_keys
@@ -209,13 +210,23 @@ def _replace(
     backend = backend_of(loaded)
     given: dict[str, dict[str, str]] = {}
     values: set[str] = set()
+    integers: set[str] = set()
     with contextlib.closing(private.connect()) as connection:
         for family in want.families:
             own = backend.values_in(connection, family.columns)
-            values |= own
-            given[family.name] = {
-                value: pseudonyms.pseudonym(want.secret, value, family.digits) for value in own
-            }
+            if outside := [value for value in own if not family.form.holds(value)]:
+                raise SliceError(
+                    f"Pseudonyms for {family.name}: {len(outside):,} of its {len(own):,} values are not from"
+                    f" {family.form.least} to {family.form.most}, which all columns that refer to each other can hold."
+                )
+            if family.form.kind == INTEGER:
+                integers |= own
+            else:
+                # UUIDs are written with hyphens and without
+                values |= own | (
+                    {value.replace("-", "") for value in own} if family.form.kind == UUID else set()
+                )
+            given[family.name] = {value: family.form.pseudonym(want.secret, value) for value in own}
         before = _results(manifest, loaded, session, _instead(want, given))
         for family in want.families:
             try:
@@ -223,7 +234,7 @@ def _replace(
             except Refused as error:
                 raise SliceError(f"Pseudonyms for {family.name}: {error}.") from error
         places: dict[str, set[str]] = {}
-        found = Values(values)
+        found = Values(values, integers)
         hidden = {
             (table.full_name, name.lower()) for family in want.families for table, name in family.columns
         }
@@ -249,7 +260,7 @@ def _replace(
     holding = {
         entry["number"]
         for entry in manifest["statements"]
-        if any(map(found.inside, _literals(entry, backend)))
+        if any(found.inside(text, numbers=not is_number(text)) for text in _literals(entry, backend))
     }
     for entry in manifest["statements"]:
         if entry["number"] in holding:
@@ -263,8 +274,10 @@ def _instead(
     want: Wanted, given: Mapping[str, Mapping[str, str]]
 ) -> dict[int, dict[int, dict[bytes, bytes]]]:
     """By statement and position in its result, the pseudonyms of values as the server sends them."""
+    forms = {family.name: family.form for family in want.families}
     sent = {
-        name: {value.encode(): now.encode() for value, now in each.items()} for name, each in given.items()
+        name: {forms[name].sent(value): forms[name].sent(now) for value, now in each.items()}
+        for name, each in given.items()
     }
     return {
         number: {place: sent[family.name] for place, family in places.items()}
@@ -321,7 +334,8 @@ def _note_places(manifest: dict[str, Any], found: Values, files: Mapping[str, st
     """Note in the manifest which files hold a true value, perhaps as another word, and warn."""
     for name, contents in files.items():
         text = contents if isinstance(contents, str) else contents.decode("utf-8", "replace")
-        if inside := found.inside(text):
+        # the project's own texts have numbers of rows and bytes
+        if inside := found.inside(text, numbers=name in _code(manifest)):
             manifest["pseudonyms"]["held"].append({"where": name, "values": len(inside)})
     for place in manifest["pseudonyms"]["held"]:
         logger.warning(

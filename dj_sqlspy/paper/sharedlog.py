@@ -529,9 +529,7 @@ class Reader:
         self._folder: guarded.Folder | None = None
         self._read: list[Entry] = []
 
-    def combined(
-        self, local: Mapping[str, Path], connection: Callable[[], Any], only: set[str] | None = None
-    ) -> list[tuple[Path, ...]]:
+    def combined(self, local: Mapping[str, Path], connection: Callable[[], Any]) -> list[tuple[Path, ...]]:
         """For each analysis, the folders with files of the run that counts, this home's folder first.
 
         Parameters
@@ -540,8 +538,6 @@ class Reader:
             The newest run of each analysis in this home, by its encoded name.
         connection : callable
             Returns the DataJoint connection to the server of the log. Called only with ``sqlspy.schema``.
-        only : set of str, optional
-            Encoded names of the wanted analyses.
 
         Raises
         ------
@@ -554,8 +550,7 @@ class Reader:
             assert log is not None
             with backend_of(log.connection).one_moment(log.connection):  # others store meanwhile
                 fetched = self._fetched(log)
-            entries = {encode_name(entry.analysis): entry for entry in fetched}
-            there = {name: entry for name, entry in entries.items() if only is None or name in only}
+            there = {encode_name(entry.analysis): entry for entry in fetched}
             chosen: list[tuple[Path, ...]] = []
             for name in sorted({*local, *there}):
                 run, entry = local.get(name), there.get(name)

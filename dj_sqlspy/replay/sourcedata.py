@@ -15,22 +15,18 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import struct
 import uuid
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import datajoint
 import numpy as np
-from datajoint import blob
 
-from .. import atomic, servers
-from ..bundle.folder import BundleFolder, server_for
+from .. import atomic, compat
+from ..bundle.folder import BundleFolder
 from ..bundle.manifest import Replayed, replayable
 from ..bundle.render import render
 from ..errors import BundleError
@@ -43,22 +39,13 @@ from ..servers.backend import Replayer
 from ..servers.results import ResultColumn
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from .digests import read_digests, session_of
+from .loaded import loaded_slice, new_file, new_folder
 from .statements import as_received, why_apart
 
-# How blobs of DataJoint begin: of MATLAB's format, of DataJoint's own, and compressed.
-_BLOBS = (b"mYm\0", b"dj0\0", b"ZL123\0")
+# A larger value of a blob is not decoded, since a few kilobytes can unpack to any number of bytes.
+LARGEST = 256 << 20  # bytes
 
-# What DataJoint's decoder raises on bytes that only look like a blob.
-_UNREADABLE = (
-    ArithmeticError,
-    AssertionError,
-    LookupError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-    datajoint.DataJointError,
-)
+TITLE_BYTES = 100  # of the names of tables in a file's name; a file system takes 255 bytes in all
 
 
 @dataclass(frozen=True)
@@ -122,23 +109,12 @@ def write_source_data(
         If there is no program for a private server.
     """
     manifest = bundle.manifest
-    doing = f"Writing source data into {path}"
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError(f"{doing}: it exists. Name another folder, or remove this one.")
-    if not bundle.dump_file.exists():
-        raise BundleError(
-            f"{doing}: there is no {bundle.dump_file}. Make it first: dj-sqlspy dump {bundle.path}"
-        )
-    servers.require_server()
     recorded = read_digests(bundle.path)
     made: list[SourceData] = []
     with contextlib.ExitStack() as stack:
-        fresh = stack.enter_context(_making(doing, path))
-        private = stack.enter_context(server_for(manifest))
-        loaded = stack.enter_context(contextlib.closing(private.connect()))
-        bundle.load(loaded, private.datadir)
+        fresh = stack.enter_context(new_folder(f"Writing source data into {path}", bundle, path))
+        loaded = stack.enter_context(loaded_slice(bundle, fresh))
         backend = backend_of(loaded)
-        backend.analyze(loaded, [table["name"] for table in manifest["tables"]])
         stack.enter_context(backend.as_sent(loaded))
         backend.set_session(loaded, session_of(manifest, recorded, backend))
         stack.enter_context(backend.one_moment(loaded))
@@ -153,15 +129,6 @@ def write_source_data(
         text = render("source-data.md.j2", paper=manifest["paper"], made=made)
         atomic.write(fresh / "README.md", text)
     return made
-
-
-@contextlib.contextmanager
-def _making(doing: str, path: Path) -> Iterator[Path]:
-    try:
-        with atomic.making_folder(path) as fresh:
-            yield fresh
-    except OSError as error:
-        raise BundleError(f"{doing}: {error}. Nothing was written.") from error
 
 
 def _by_analysis(
@@ -204,25 +171,29 @@ class _Writer:
 
     def write(self, analysis: str, one: Replayed, entries: Sequence[Mapping[str, Any]]) -> SourceData:
         about = SourceData(analysis, tuple(entry["number"] for entry in entries))
+        folder = self._folder / encode_name(analysis)
+        number = self._written.get(analysis, 0) + 1
+        stem = f"{number:0{self._digits}d}-{title_of(entries[0]['tables'])}"
         try:
             result = self._replayer.result(self._loaded, one.sql, one.state, own=one.own)
+            columns = result.columns
+            comments = tuple(self._comments.get((column.table, column.column), "") for column in columns)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            count = _write_rows(folder, stem, columns, comments, result)
         except ConnectionLost as error:
             raise BundleError(
                 f"Running statement {about.numbers[0]}: the server is gone ({error})."
             ) from error
         except (Refused, Interrupted) as error:
+            for file in folder.glob(f"{stem}*"):  # it can fail at any row
+                file.unlink()
             return replace(about, why_not=f"this server does not run it: {error}")
-        folder = self._folder / encode_name(analysis)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        number = self._written[analysis] = self._written.get(analysis, 0) + 1
-        stem = f"{number:0{self._digits}d}-{_title(entries[0]['tables'])}"
+        self._written[analysis] = number
         atomic.write(folder / f"{stem}.sql", "".join(f"{text};\n" for text in (*one.state, one.sql)))
-        comments = tuple(self._comments.get((column.table, column.column), "") for column in result.columns)
-        count = _write_rows(folder, stem, result.columns, comments, result)  # only then is there a digest
         return replace(
             about,
             path=f"{encode_name(analysis)}/{stem}.csv",
-            columns=result.columns,
+            columns=columns,
             comments=comments,
             rows=count,
             received=as_received(entries, result.received),
@@ -236,14 +207,14 @@ class _Writer:
         return why_apart({mark for entry in entries for mark in entry["marks"]})
 
 
-def _title(tables: Sequence[str]) -> str:
-    """A part of a file name from the names of tables.
+def title_of(tables: Sequence[str]) -> str:
+    """A part of a name from the names of tables.
 
-    >>> _title(["`lab`.`_spike__unit`", "`lab`.`#task`"])
+    >>> title_of(["`lab`.`_spike__unit`", "`lab`.`#task`"])
     'spike__unit-task'
     """
-    words = [re.sub(r"\W+", "_", split_full_name(table)[1]).strip("_") for table in tables]
-    return "-".join(filter(None, words[:3])) or "result"
+    words = [re.sub(r"\W+", "_", split_full_name(table)[1]).strip("_") for table in tables[:3]]
+    return "-".join(filter(None, words)).encode()[:TITLE_BYTES].decode(errors="ignore") or "result"
 
 
 def _write_rows(
@@ -255,7 +226,7 @@ def _write_rows(
 ) -> int:
     count = 0
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(_created(folder / f"{stem}.csv"))
+        file = stack.enter_context(new_file(folder / f"{stem}.csv"))
         forms = [
             _form(column, comment, folder, f"{stem}-{index}", stack)
             for index, (column, comment) in enumerate(zip(columns, comments, strict=True), 1)
@@ -266,11 +237,6 @@ def _write_rows(
             fields = ["" if v is None else form(v, count) for form, v in zip(forms, row, strict=True)]
             file.write(",".join(fields).encode("utf-8", "surrogateescape") + b"\r\n")
     return count
-
-
-def _created(path: Path) -> Any:
-    path.touch(0o600, exist_ok=False)
-    return path.open("wb")
 
 
 def _quoted(text: str) -> str:
@@ -287,33 +253,34 @@ def _form(
         return lambda value, row: str(int.from_bytes(value, "big"))
     if column.kind == "text":
         return lambda value, row: _quoted(value.decode("utf-8", "surrogateescape"))
-    if declared_type(comment) == "uuid":
-        return lambda value, row: _quoted(str(uuid.UUID(bytes=value)))
     held: list[zipfile.ZipFile] = []
 
     def keep(value: bytes, row: int) -> str:
         if not held:
-            file = stack.enter_context(_created(folder / f"{stem}.npz"))
+            file = stack.enter_context(new_file(folder / f"{stem}.npz"))
             held.append(stack.enter_context(zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED)))
         ending, contents = _decoded(value)
         held[0].writestr(f"{row}.{ending}", contents)
         return _quoted(f"{row}.{ending}")
 
+    if declared_type(comment) == "uuid":
+        return lambda value, row: (
+            _quoted(str(uuid.UUID(bytes=value))) if len(value) == 16 else keep(value, row)
+        )
     return keep
 
 
 def _decoded(value: bytes) -> tuple[str, bytes]:
     """The ending of a file, and its contents: the value as an array or JSON if that loses nothing, else as it is."""
-    if value.startswith(_BLOBS):
-        try:
-            found = blob.unpack(value)
-            if isinstance(found, np.ndarray) and not found.dtype.hasobject:
-                out = BytesIO()
-                np.save(out, found, allow_pickle=False)
-                return "npy", out.getvalue()
-            text = json.dumps(found, allow_nan=False)
-            if json.loads(text) == found and not isinstance(found, tuple):
-                return "json", text.encode()
-        except _UNREADABLE:
-            return "bin", value
+    try:
+        found = compat.decoded(value, LARGEST)
+        if isinstance(found, np.ndarray) and not found.dtype.hasobject:
+            out = BytesIO()
+            np.save(out, found, allow_pickle=False)
+            return "npy", out.getvalue()
+        text = json.dumps(found, allow_nan=False)
+        if json.loads(text) == found and not isinstance(found, tuple):
+            return "json", text.encode()
+    except (TypeError, ValueError, RecursionError, MemoryError):
+        return "bin", value
     return "bin", value

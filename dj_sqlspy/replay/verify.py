@@ -176,7 +176,7 @@ def verify(
             private = stack.enter_context(server_for(manifest))
             loaded = stack.enter_context(contextlib.closing(private.connect()))
         with timed(seconds, "restore"):
-            bundle.load(loaded, private.datadir)
+            bundle.load(loaded)
             backend_of(loaded).analyze(loaded, [table["name"] for table in manifest["tables"]])
         views = [view["name"] for view in manifest["views"]]
         lacking = backend_of(loaded).missing_tables(loaded, views) if views else []

@@ -13,6 +13,7 @@ from .catalog import Catalog
 from .columns import Column
 from .dialect import Dialect
 from .results import Difference, Digest, Forms
+from .session import Session
 from .snapshot import Snapshot
 from .source import Created, Rows, Source, Texts
 from .tables import ForeignKey, Table
@@ -36,6 +37,9 @@ class Replayer(Protocol):
 
     def result(self, connection: Any, sql: str, state: Sequence[str] = ..., *, own: bool = ...) -> Any:
         """Send a statement: an iterable of its rows as sent, with `ResultColumn` objects and a digest."""
+
+    def session(self, connection: Any, state: Sequence[str]) -> Session:
+        """The session of a statement whose connection had set this."""
 
     def close(self) -> None:
         """Restore the connections' own settings."""
@@ -101,7 +105,7 @@ class Backend(Protocol):
         """A CHECK that rows would break with SQL in the place of the contents of columns, and how many of them."""
 
     def values_in(self, connection: Any, columns: Sequence[tuple[Table, str]]) -> set[str]:
-        """The values of columns of texts, NULL left out."""
+        """The values of columns of texts, integers or UUIDs, as texts; NULL left out."""
 
     def replace_values(
         self, connection: Any, columns: Sequence[tuple[Table, str]], pseudonyms: Mapping[str, str]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from .columns import Column
+from .session import Session
 
 # A primary key: integers and bits as int, bytes as bytes, anything else as the text that the server prints (`keys`).
 Key: TypeAlias = "tuple[Any, ...]"
@@ -29,6 +30,10 @@ class Dialect(Protocol):
     @property
     def system_schemas(self) -> frozenset[str]:
         """The server's own schemas, in lower case."""
+
+    @property
+    def endless(self) -> Session:
+        """The session in which a recursive query may take any number of rounds."""
 
     def quote(self, name: str) -> str:
         """One identifier, quoted."""

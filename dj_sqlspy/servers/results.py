@@ -36,12 +36,18 @@ class ResultColumn(NamedTuple):
         What its values are; dates and times are text.
     table, column : str
         The full name of the table and the name of the column that it shows unchanged; empty if the server names none.
+    decimals : int or None
+        Digits after the point of an exact number, and of the seconds of a time; None for all else.
+    digits : int or None
+        Significant digits of a float; None for all else.
     """
 
     name: str
     kind: str
     table: str
     column: str
+    decimals: int | None = None
+    digits: int | None = None
 
     @property
     def origin(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from ..display import html_table, one_line
+from ..display import html_table, one_line, visible
 from ..servers.dialect import Key
 from ..servers.tables import Table
 from .restrict import Restriction
@@ -63,7 +63,7 @@ class TableSlice:
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.rows:,} of {self.total_rows:,} rows"]
         lines += [f"    {rule}: {rows:,}" for rule, rows in self.reasons.items()]
-        return "\n".join([*lines, f"    WHERE {one_line(self.restriction, 400)}"])
+        return visible("\n".join([*lines, f"    WHERE {one_line(self.restriction, 400)}"]))
 
     def _repr_html_(self) -> str:
         reasons = [(rule, f"{rows:,}") for rule, rows in self.reasons.items()]

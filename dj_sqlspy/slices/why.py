@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, TypeAlias
 
 from ..cascade import KeySets, Reason
@@ -37,7 +37,7 @@ Row: TypeAlias = "tuple[str, Key]"
 # Number of rows that are followed from one row. A master can have a million parts, and any of them will do.
 _MOST = 20
 
-# Statements that are named for a row.
+# Statements that are named for a row, and rows at each end of a long chain.
 _SHOWN = 5
 
 
@@ -98,14 +98,23 @@ def explain(
         texts = texts_of(reports)
     chain = _chain(catalog, sets, ask, (name, key))
     last = catalog.tables[chain[-1][0]]
-    lines = []
+    lines: list[tuple[str, Reason, str]] = []
     for row in chain:
         reason = _reason(sets, *row)
         numbers: Sequence[int] = reason.statements
         if reason.rule == READ and last.primary_key:
             numbers = _readers(reports, catalog, ask, last, row[1], _SHOWN + 1) or numbers
-        lines.append(f"{_show(catalog, *row)}: {_rule(reason, numbers, texts)}")
-    return lines
+        lines.append((row[0], reason, f"{_show(catalog, *row)}: {_rule(reason, numbers, texts)}"))
+    return [line for _, same in groupby(lines, lambda step: step[:2]) for line in _shortened(list(same))]
+
+
+def _shortened(steps: Sequence[tuple[str, Reason, str]]) -> list[str]:
+    """The lines of steps of one kind; of very many (a table that refers to itself) the first and the last ones."""
+    lines = [line for _, _, line in steps]
+    if len(lines) <= 3 * _SHOWN:
+        return lines
+    more = f"… {len(lines) - 2 * _SHOWN:,} more rows of {steps[0][0]}, each for the same reason"
+    return [*lines[:_SHOWN], more, *lines[-_SHOWN:]]
 
 
 def texts_of(reports: Iterable[StatementReport]) -> dict[int, str]:

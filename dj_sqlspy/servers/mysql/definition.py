@@ -335,12 +335,42 @@ def _type_in(comment: str) -> str:
     return f":{type_}:" if comment.startswith(":") and colon else ""
 
 
+def _comment_places(tokens: Tokens) -> Iterator[tuple[int, int]]:
+    """Where a comment of a key or a partition begins and ends."""
+    for place, token in enumerate(tokens):
+        if token.word == "COMMENT":
+            yield place, place + (3 if tokens[place + 1].text == "=" else 2)
+
+
+def uncommented(tokens: Tokens) -> Tokens:
+    """Tokens of a key or of partitions without comments."""
+    gone = {place for start, end in _comment_places(tokens) for place in range(start, end)}
+    return tuple(token for place, token in enumerate(tokens) if place not in gone)
+
+
+def comments_of(definition: Definition) -> tuple[str, ...]:
+    """The comments of a table, its columns, keys and partitions, without the types that DataJoint stores in them.
+
+    >>> table = "CREATE TABLE `t` (`a` int COMMENT ':uuid:rig', KEY `k` (`a`) COMMENT 'of Bob') COMMENT='of Ada'"
+    >>> comments_of(parse_definition(table))
+    ('of Ada', 'rig', 'of Bob')
+    """
+    found = [value_of(definition.options["COMMENT"])] if "COMMENT" in definition.options else []
+    clauses = [clause for column in definition.columns for clause in column.clauses]
+    found += [beside_type(values_in(clause.tokens)[0]) for clause in clauses if clause.kind == "COMMENT"]
+    for tokens in (*(key.rest for key in definition.keys), definition.partitions):
+        found += [value_of(tokens[end - 1].text) for _, end in _comment_places(tokens)]
+    return tuple(filter(None, dict.fromkeys(found)))
+
+
 def without_comments(definition: Definition) -> Definition:
     """A definition without comments, except for the types that DataJoint stores in them.
 
-    >>> print(without_comments(parse_definition("CREATE TABLE `t` (`a` int COMMENT ':uuid:rig') COMMENT='of Ada'")))
+    >>> table = "CREATE TABLE `t` (`a` int COMMENT ':uuid:rig', KEY `k` (`a`) COMMENT 'of Bob') COMMENT='of Ada'"
+    >>> print(without_comments(parse_definition(table)))
     CREATE TABLE `t` (
-      `a` int COMMENT ':uuid:'
+      `a` int COMMENT ':uuid:',
+      KEY `k` (`a`)
     )
     """
 
@@ -354,8 +384,10 @@ def without_comments(definition: Definition) -> Definition:
                 yield clause
 
     columns = tuple(replace(column, clauses=tuple(kept(column.clauses))) for column in definition.columns)
+    keys = tuple(replace(key, rest=uncommented(key.rest)) for key in definition.keys)
     options = {name: value for name, value in definition.options.items() if name != "COMMENT"}
-    return replace(definition, columns=columns, options=options)
+    partitions = uncommented(definition.partitions)
+    return replace(definition, columns=columns, keys=keys, options=options, partitions=partitions)
 
 
 # ---------------------------------------------------------------- views

@@ -13,6 +13,7 @@ from typing import Any
 from ... import names
 from ..columns import INTEGER_TYPES, Column
 from ..dialect import LIST_BYTES, Key
+from ..session import Session
 
 # Marks the character set of the driver itself, in which it writes texts, among what a connection has set.
 DRIVER = "/* the driver */"
@@ -23,6 +24,12 @@ class MySQLDialect:
 
     name = "mysql"
     system_schemas = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
+    # after 1,000 rounds, MySQL ends with an error, and MariaDB with the rows so far and a warning
+    endless = Session(
+        settings=(
+            "SET SESSION /*!80000 cte_max_recursion_depth */ /*M! max_recursive_iterations */ = 4294967295",
+        )
+    )
 
     def quote(self, name: str) -> str:
         """Quote one identifier.

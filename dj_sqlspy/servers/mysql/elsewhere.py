@@ -298,6 +298,8 @@ session_user sysdate system_user unix_timestamp user utc_date utc_time utc_times
 
 def _settle_generated(work: Translated) -> None:
     """Make columns that MySQL does not generate plain, and those of foreign keys STORED; refuse what can change."""
+    if not any(column.get("GENERATED ALWAYS AS") for column in work.definition.columns):
+        return
     auto = {column.name for column in work.definition.columns if column.get("AUTO_INCREMENT")}
     of_keys = {name for key in work.definition.keys if key.refers_to is not None for name in key.columns}
     for table, definition in work.definitions.items():

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...names import split_full_name
 from ..source import Texts
-from .definition import Definition, Tokens, beside_type, name_of, value_of, values_in
+from .definition import Definition, Tokens, comments_of, name_of, uncommented, values_in
 from .definition import tokens_of as definition_tokens
 from .dialect import MYSQL
 from .structure import read_definition
@@ -110,27 +110,27 @@ def structure_texts(connection: Any, tables: Iterable[str]) -> Iterator[tuple[st
 
 
 def _in_definition(table: str, definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    comments = [value_of(definition.options["COMMENT"])] if "COMMENT" in definition.options else []
     for column in definition.columns:
         place = f"{table}.{MYSQL.quote(column.name)}"
         if column.type.split("(")[0].lower() in ("enum", "set"):
             yield place, "values of a type", values_in(definition_tokens(column.type))
         for clause in column.clauses:
             values = values_in(clause.tokens)
-            if clause.kind == "COMMENT":
-                comments.append(beside_type(values[0]))
-            elif clause.kind == "DEFAULT" and (told := tuple(v for v in values if v not in _PLAIN)):
+            if clause.kind == "DEFAULT" and (told := tuple(v for v in values if v not in _PLAIN)):
                 yield place, "default", told
             elif clause.kind in ("CHECK", "GENERATED ALWAYS AS") and values:
                 yield place, "condition" if clause.kind == "CHECK" else "generated column", values
-    if any(comments):
-        yield table, "comments", tuple(filter(None, dict.fromkeys(comments)))
+    if comments := comments_of(definition):
+        yield table, "comments", comments
     for key in definition.keys:
-        values = values_in(tuple(token for part in key.parts for token in part))
-        if key.kind == "CHECK" and values:
-            yield table, "condition", values
+        for part in key.parts:
+            values = values_in(part)
+            if key.kind == "CHECK" and values:
+                yield table, "condition", values
+            elif part[0].text == "(" and values:  # the key of an expression, as of a generated column
+                yield table, "generated column", values
     if definition.partitions:
-        yield table, "partitions", _of_partitions(definition.partitions)
+        yield table, "partitions", _of_partitions(uncommented(definition.partitions))
 
 
 def _of_partitions(tokens: Tokens) -> tuple[str, ...]:

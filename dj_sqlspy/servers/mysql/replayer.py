@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..results import Digest, Forms
-from ..session import PLAIN
+from ..session import PLAIN, Session
 from ..snapshot import Refused
 from . import results
 from .gate import Gate
@@ -56,6 +56,10 @@ class MySQLReplayer:
     ) -> results.Result:
         """Send a statement; its columns and rows as sent. Arguments as of `digest`."""
         return results.Result(connection, sql, self._prepare(connection, sql, state, own))
+
+    def session(self, connection: Any, state: Sequence[str]) -> Session:
+        """The session of a statement whose connection had set this."""
+        return next(keeper for one, keeper, _ in self._sides if one is connection).session(state)
 
     def _prepare(self, connection: Any, sql: str, state: Sequence[str], own: bool) -> str:
         """Check that a statement only reads, and set its session; the encoding to send it in."""

@@ -47,14 +47,15 @@ _NUMBERS = {
     FIELD_TYPE.DECIMAL,
     FIELD_TYPE.NEWDECIMAL,
 }
-_TEXTS = {  # whatever their character set
+_DIGITS = {FIELD_TYPE.FLOAT: 6, FIELD_TYPE.DOUBLE: ALL_DIGITS}  # significant ones that are sent
+_TIMES = {
     FIELD_TYPE.DATE,
     FIELD_TYPE.NEWDATE,
     FIELD_TYPE.TIME,
     FIELD_TYPE.DATETIME,
     FIELD_TYPE.TIMESTAMP,
-    FIELD_TYPE.JSON,
 }
+_TEXTS = _TIMES | {FIELD_TYPE.JSON}  # whatever their character set
 _BINARY = 63  # the character set of bytes
 
 Row: TypeAlias = "tuple[bytes | None, ...]"
@@ -106,7 +107,16 @@ class Result:
 
 def _column(field: Any) -> ResultColumn:
     table = MYSQL.full_name(field.db.decode(), field.org_table) if field.db and field.org_table else ""
-    return ResultColumn(field.name, _kind(field), table, field.org_name if table else "")
+    digits = _DIGITS.get(field.type_code)
+    exact = field.type_code in _NUMBERS | _TIMES and digits is None
+    return ResultColumn(
+        field.name,
+        _kind(field),
+        table,
+        field.org_name if table else "",
+        field.scale if exact else None,
+        digits,
+    )
 
 
 def _kind(field: Any) -> str:

@@ -43,7 +43,7 @@ def dump_script(
     Parameters
     ----------
     rows : sequence of Rows
-        For all base tables of the slice, parents first. Some may have no rows.
+        For all base tables of the slice. Some may have no rows.
     source : Source
     title, summary : str
         What is dumped, and how much, in words.
@@ -52,7 +52,7 @@ def dump_script(
     mode : int
         Permissions of the dump.
     """
-    dumped = [part for part in (*rows, *source.lineage) if part.conditions]
+    dumped = _together([part for part in (*rows, *source.lineage) if part.conditions])
     columns = [column for part in rows for column in part.table.columns]
     has_generated = any(column.generated for column in columns)
     has_vectors = any(column.data_type == "vector" for column in columns)
@@ -157,10 +157,19 @@ def orphans(fk: ForeignKey) -> str:
     return f"{fk.child} AS `c` WHERE {refers} AND NOT EXISTS (SELECT 1 FROM {fk.parent} AS `p` WHERE {on})"
 
 
+def _together(parts: Sequence[Rows]) -> list[Rows]:
+    """Tables of a schema with the same condition next to each other, since one mysqldump can read them."""
+    same: dict[tuple[str, tuple[str, ...]], list[Rows]] = {}
+    for part in parts:
+        same.setdefault((part.table.schema, part.conditions), []).append(part)
+    return [part for each in same.values() for part in each]
+
+
 def _row_words(part: Rows) -> tuple[str, ...]:
     table = part.table
     columns = _columns(table, part.contents)
-    return (table.schema, table.name, str(part.rows), columns, _key(table), *part.conditions)
+    order = "" if columns == "*" and table.primary_key else _key(table)
+    return (table.schema, table.name, str(part.rows), columns, order, *part.conditions)
 
 
 def _sum_words(part: Rows) -> tuple[str, str]:

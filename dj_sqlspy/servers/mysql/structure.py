@@ -69,7 +69,7 @@ def read_source(
         For each table with rows in the slice, by full name: a function that returns conditions which select these rows,
         none longer than a given number of bytes.
     comments : bool
-        Whether to keep comments of tables and columns.
+        Whether to keep comments of tables, columns, keys and partitions.
 
     Raises
     ------

@@ -37,6 +37,7 @@ for option in "$@"; do
     esac
 done
 [[ -z $lacking ]] || fail "$lacking needs a value."
+check_options
 
 work=
 before_leaving() { :; }
@@ -66,6 +67,7 @@ stop() { # status; all of `leave`, also where it has begun: `exit` would not cal
 trap 'leave $?' EXIT
 trap 'stop 129' HUP
 trap 'stop 130' INT
+trap 'stop 141' PIPE # bash itself says which of its commands a signal has ended, perhaps to nobody
 trap 'stop 143' TERM
 
 made() { # a command that makes a file or folder and prints its name; a signal waits until it is known
@@ -121,10 +123,16 @@ query() {
     client "$mysql" --batch --skip-column-names --binary-mode --max-allowed-packet=1G # no commands of the client's
 }
 
-# A quoted SQL name.
-quoted() {
+# What follows puts its result into REPLY, since a subshell for each of a thousand names takes seconds.
+quote() { # an SQL name
     local tick='`'
-    printf '`%s`' "${1//$tick/$tick$tick}"
+    REPLY=$tick${1//$tick/$tick$tick}$tick
+}
+
+full_name() { # schema, table
+    local schema
+    quote "$1" && schema=$REPLY
+    quote "$2" && REPLY=$schema.$REPLY
 }
 
 # Use the first client that reaches the server. MySQL's and MariaDB's do not support all ways to log in of the other.
@@ -135,13 +143,18 @@ version=
 for program in "${programs[@]}"; do
     command -v -- "$program" >/dev/null || continue
     mysql=$program
-    version=$(printf 'SELECT VERSION();\n' | query 2>>"$work/errors") && break
+    answered=yes
+    ask | query >"$work/answer" 2>"$work/error" || answered=
+    IFS= read -r version <"$work/answer" && break
+    cat -- "$work/error" >>"$work/errors"
 done
 [[ $mysql ]] || fail "found none of: ${programs[*]}. Install the client of MySQL or MariaDB, or name it: MYSQL=/path/to/mysql"
 if [[ -z $version ]]; then
     sort -u -- "$work/errors" >&2
     fail "cannot reach the server, or it refuses, as the client says above. Give its address and account as options, such as --host=HOST --port=PORT --user=NAME -p; for a server without TLS also --skip-ssl (MariaDB's client) or --ssl-mode=DISABLED (MySQL's)"
 fi
+cat -- "$work/error" >&2
+[[ $answered ]] || exit 1
 case $version in
     *MariaDB*) flavor=MariaDB ;;
     *) flavor=MySQL ;;

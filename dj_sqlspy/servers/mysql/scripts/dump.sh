@@ -28,11 +28,12 @@ structure() {
 -- Rows.
 }
 
-# Rows, parents first: schema, table, number of rows, columns, key, and one or more conditions that together select
-# the rows, each row once. A table that is not listed has no row in the slice. Columns are `*`, or written out where
-# a table has FLOAT columns (the server prints those with six digits only, and times 1e0, a DOUBLE, with all), VECTOR
-# columns or names with a backtick (which mydumper does not know, or quote), or columns whose contents are left out: NULL,
-# DEFAULT(…) or a value stands in their place. In a word that begins with $' a quote is written as \'.@scratch@
+# Rows: schema, table, number of rows, columns, order (empty: the primary key), and one or more conditions that together
+# select the rows, each row once. A table that is not listed has no row in the slice. Tables with the same condition
+# stand together. Columns are `*`, or written out where a table has FLOAT columns (the server prints those with six
+# digits only, and times 1e0, a DOUBLE, with all), VECTOR columns or names with a backtick (which mydumper does not know,
+# or quote), or columns whose contents are left out: NULL, DEFAULT(…) or a value stands in their place. In a word that
+# begins with $' a quote is written as \'.@scratch@
 rows() {
 @rows@
 }
@@ -50,7 +51,77 @@ usage() {
     sed -n '2,/^# shellcheck/{/^# shellcheck/!s/^# \{0,1\}//p;}' "$0"
 }
 
+check_options() {
+    [[ ! $skip ]] || fail "--skip-refused is an option of restore.sh only."
+    [[ $jobs =~ ^[1-9][0-9]?$ ]] || fail "--jobs=$jobs: say how many tables to read at once, from 1 to 99."
+    [[ $engine == mysqldump || $engine == mydumper ]] ||
+        fail "--engine=$engine: there are mysqldump, which is the default, and mydumper."
+}
+
+# ---- Counting ---------------------------------------------------------------------------------------------------
+
+# Rows are compared as mysqldump reads them: time stamps in UTC, no sql_mode, and all in one snapshot. The first line of
+# the answer is the server's version.
+ask() {
+    printf "SELECT VERSION();\nSET SESSION sql_mode = '', time_zone = '+00:00';\n"
+    printf 'START TRANSACTION WITH CONSISTENT SNAPSHOT;\n'
+    number=0
+    rows count_sql
+}
+
+sum_sql=()
+sum_then=()
+take_sum() {
+    sum_sql+=("$1")
+    sum_then+=("$2")
+}
+sums take_sum
+
+count_sql() { # schema, table, rows, columns, order, conditions
+    local condition
+    full_name "$1" "$2"
+    shift 5
+    for condition in "$@"; do
+        printf 'SELECT %d, COUNT(*), COALESCE(SUM(%s), 0) FROM %s WHERE %s;\n' \
+            "$number" "${sum_sql[number]}" "$REPLY" "$condition"
+    done
+    number=$((number + 1))
+}
+
+compare() { # of the table with this number: schema, table, rows
+    local found=${counted[number]:-0}
+    full_name "$1" "$2"
+    if [[ $found != "$3" ]]; then
+        printf '    %s: %s rows in the slice, %s now\n' "$REPLY" "$3" "$found"
+    elif [[ ${summed[number]:-0} != "${sum_then[number]}" ]]; then
+        printf '    %s: other values in its %s rows\n' "$REPLY" "$3"
+    fi
+    number=$((number + 1))
+}
+
+check_counts() { # of the server's answer; $1: what to say if they differ
+    local table rows sum
+    counted=()
+    summed=()
+    {
+        read -r # the version
+        while IFS=$'\t' read -r table rows sum; do
+            counted[table]=$((${counted[table]:-0} + rows))
+            summed[table]=$((${summed[table]:-0} + sum))
+        done
+    } <"$work/answer"
+    number=0
+    rows compare >"$work/differences"
+    if [[ -s $work/differences ]]; then
+        printf '%s\n' "$1" >&2
+        cat -- "$work/differences" >&2
+        exit 1
+    fi
+}
+
 @client@
+check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
+
 # ---- Which mysqldump, and its options -----------------------------------------------------------------------
 
 programs=(mysqldump mariadb-dump)
@@ -60,14 +131,15 @@ mysqldump=
 made_by=
 for program in "${programs[@]}"; do
     command -v -- "$program" >/dev/null || continue
-    case $("$program" --version) in
+    told=$("$program" --no-defaults --help)
+    case ${told%%$'\n'*} in
         *MariaDB*) maker=MariaDB ;;
         *) maker=MySQL ;;
     esac
-    if [[ -z $mysqldump ]] || [[ $maker == "$flavor" && $made_by != "$flavor" ]]; then
-        mysqldump=$program
-        made_by=$maker
+    if [[ -z $mysqldump || $maker == "$flavor" ]]; then
+        mysqldump=$program made_by=$maker help=$told
     fi
+    [[ $made_by != "$flavor" ]] || break
 done
 [[ $mysqldump ]] ||
     fail "found none of: ${programs[*]}. Install the client of $flavor, or name it: MYSQLDUMP=/path/to/mysqldump"
@@ -84,68 +156,35 @@ dump_options=(
     --no-tablespaces --skip-triggers --skip-routines --skip-events
     --skip-add-drop-table --skip-add-locks --skip-disable-keys --skip-comments --max-allowed-packet=1G
 )
-help=$("$mysqldump" --no-defaults --help)
 [[ $help != *--set-gtid-purged* ]] || dump_options+=(--set-gtid-purged=OFF)
 [[ $help != *--no-data-med* ]] || dump_options+=(--skip-no-data-med) # rows of MERGE tables, too
 [[ $help != *--column-statistics* ]] || dump_options+=(--column-statistics=0)
 
-# ---- What is done ---------------------------------------------------------------------------------------------
+# ---- Reading ----------------------------------------------------------------------------------------------------
 
-# Rows are compared as mysqldump reads them: time stamps in UTC, no sql_mode, and all in one snapshot.
-count_all() {
-    {
-        printf "SET SESSION sql_mode = '', time_zone = '+00:00';\nSTART TRANSACTION WITH CONSISTENT SNAPSHOT;\n"
-        rows count_sql
-    } | query
+# Run a command with what one mysqldump reads: schema, columns, order, conditions. The tables are in `names`, the number
+# of their rows in `total`. Small tables that stand together and have the same condition are read together.
+reads() {
+    names=()
+    total=0
+    common=()
+    rows gather "$1"
+    ((${#names[@]} == 0)) || "$1" "${common[@]}"
 }
 
-sum_sql=()
-sum_then=()
-take_sum() {
-    sum_sql+=("$1")
-    sum_then+=("$2")
-}
-sums take_sum
-
-number=0
-count_sql() {
-    local name
-    name=$(quoted "$1").$(quoted "$2")
-    shift 5
-    local condition
-    for condition in "$@"; do
-        printf 'SELECT %d, COUNT(*), COALESCE(SUM(%s), 0) FROM %s WHERE %s;\n' \
-            "$number" "${sum_sql[number]}" "$name" "$condition"
-    done
-    number=$((number + 1))
-}
-
-compare() { # of the table with this number: schema, table, rows
-    local found=${counted[number]:-0}
-    if [[ $found != "$3" ]]; then
-        printf '    %s.%s: %s rows in the slice, %s now\n' "$(quoted "$1")" "$(quoted "$2")" "$3" "$found"
-    elif [[ ${summed[number]:-0} != "${sum_then[number]}" ]]; then
-        printf '    %s.%s: other values in its %s rows\n' "$(quoted "$1")" "$(quoted "$2")" "$3"
-    fi
-    number=$((number + 1))
-}
-
-check_counts() { # $1: what to say if they differ
-    local table rows sum
-    count_all >"$work/counts"
-    counted=()
-    summed=()
-    while IFS=$'\t' read -r table rows sum; do
-        counted[table]=$((${counted[table]:-0} + rows))
-        summed[table]=$((${summed[table]:-0} + sum))
-    done <"$work/counts"
-    number=0
-    rows compare >"$work/differences"
-    number=0
-    if [[ -s $work/differences ]]; then
-        printf '%s\n' "$1" >&2
-        cat -- "$work/differences" >&2
-        exit 1
+gather() { # command; schema, table, rows, columns, order, conditions
+    local then=$1 schema=$2 table=$3 rows=$4
+    shift 4
+    if [[ $engine == mysqldump && $# == 3 && ${#common[@]} == 4 && $1 == '*' && ! $2 ]] &&
+        [[ $schema == "${common[0]}" && $1 == "${common[1]}" && $2 == "${common[2]}" && $3 == "${common[3]}" ]] &&
+        ((total + rows <= 2000)); then
+        names+=("$table")
+        total=$((total + rows))
+    else
+        ((${#names[@]} == 0)) || "$then" "${common[@]}"
+        names=("$table")
+        total=$rows
+        common=("$schema" "$@")
     fi
 }
 
@@ -157,23 +196,25 @@ without_sandbox_line() {
     cat
 }
 
-dump_rows() { # schema, table, rows, columns, key, conditions
-    local schema=$1 table=$2 columns=$4 key=$5 condition
-    shift 5
-    printf '\nUSE %s;\n' "$(quoted "$schema")"
+dump_rows() { # schema, columns, order, conditions
+    local schema=$1 columns=$2 order=$3 sort=() condition
+    shift 3
+    [[ $order ]] || sort=(--order-by-primary)
+    quote "$schema" && printf '\nUSE %s;\n' "$REPLY"
+    quote "${names[0]}"
     for condition in "$@"; do
-        condition="$condition ORDER BY $key"
+        condition="$condition${order:+ ORDER BY $order}"
         if [[ $columns != '*' ]]; then # mysqldump has no option for columns, but takes a UNION (LIMIT keeps its order)
-            condition="SELECT $columns FROM $(quoted "$table") WHERE $condition LIMIT 18446744073709551615"
+            condition="SELECT $columns FROM $REPLY WHERE $condition LIMIT 18446744073709551615"
             condition="FALSE UNION ALL ($condition)"
         fi
-        client "$mysqldump" "${dump_options[@]}" --no-create-info --where="$condition" -- "$schema" "$table" |
-            without_sandbox_line
+        client "$mysqldump" "${dump_options[@]}" ${sort[@]+"${sort[@]}"} --no-create-info --where="$condition" -- \
+            "$schema" "${names[@]}" | without_sandbox_line
     done
 }
 
-# Each table is compressed separately. Concatenated gzip files are a gzip file, so parts can be made at the same time.
-# Level 1 takes less than half the time of the default, and most rows are blobs, which DataJoint has already compressed.
+# What each mysqldump reads is compressed separately. Concatenated gzip files are a gzip file, so parts can be made at
+# the same time. Level 1 takes less than half the time of the default, and most rows are blobs, which DataJoint has already compressed.
 compressed() {
     "$@" | gzip -n -1
 }
@@ -188,32 +229,32 @@ tail_of_dump() {
 }
 
 # One line on a terminal, after two seconds: how many tables and rows are done.
-tell() { # rows of a table that is done
+tell() { # tables and rows that are done
     [[ -t 2 ]] || return 0
-    printf '%d\n' "$1" >>"$work/done"
+    printf '%d %d\n' "$1" "$2" >>"$work/done"
     ((SECONDS >= 2)) || return 0
-    local count=0 sum=0 number
-    while read -r number; do
-        count=$((count + 1))
-        sum=$((sum + number))
+    local count=0 sum=0 tables rows
+    while read -r tables rows; do
+        count=$((count + tables))
+        sum=$((sum + rows))
     done <"$work/done"
     printf '\r%s: %d of @tables@ tables, %d of @total@ rows (%d %%) ' "${0##*/}" "$count" "$sum" "$((sum * 100 / @total@))" >&2
 }
 
-dump_table() {
-    if by_mydumper "$1" "$2"; then
-        rows_of_mydumper "$@"
+dump_read() { # schema, columns, order, conditions
+    if by_mydumper "$1" "${names[0]}"; then
+        rows_of_mydumper "$1" "${names[0]}" "$total"
     else
         compressed dump_rows "$@"
     fi
-    tell "$3"
+    tell "${#names[@]}" "$total"
 }
 
 dump() {
     compressed head_of_dump
     [[ $engine != mydumper ]] || run_mydumper
     if [[ $jobs == 1 ]]; then
-        rows dump_table
+        reads dump_read
     else
         rows_in_parallel
     fi
@@ -221,7 +262,7 @@ dump() {
     compressed tail_of_dump
 }
 
-# Each worker goes through all tables and reads those that no other worker has taken.
+# Each worker goes through all of this and reads what no other worker has taken.
 rows_in_parallel() {
     local worker
     set -m # each worker is a process group, so that `leave` can end it with its mysqldump
@@ -235,21 +276,20 @@ rows_in_parallel() {
     done
     workers=()
     number=0
-    rows join_part
-    number=0
+    reads join_part
 }
 
 work_on_rows() {
     trap '[[ $? == 0 ]] || : >"$work/failed"' EXIT
     number=0
-    rows take_part
+    reads take_part
 }
 
 take_part() {
     number=$((number + 1))
     [[ ! -e $work/failed ]] || exit 1
     if mkdir -- "$work/part$number" 2>/dev/null; then
-        dump_table "$@" >"$partial.part$number"
+        dump_read "$@" >"$partial.part$number"
     fi
 }
 
@@ -262,13 +302,11 @@ join_part() {
 @mydumper@
 # ---- Dump -------------------------------------------------------------------------------------------------------
 
-[[ ! $skip ]] || fail "--skip-refused is an option of restore.sh only."
-[[ $jobs =~ ^[1-9][0-9]?$ ]] || fail "--jobs=$jobs: say how many tables to read at once, from 1 to 99."
 [[ $engine == mysqldump ]] || check_mydumper
-check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
 partial=$(made mktemp "$(dirname -- "$file")/.dj-sqlspy-partial-XXXXXXXX") # a name that `dj-sqlspy write` knows
 dump >"$partial"
 [[ ! -t 2 ]] || printf '\r\033[K' >&2
+ask | query >"$work/answer"
 check_counts "The database changed while it was read. Run this script again, or make the slice again. The differences:"
 cksum <"$partial" >"$partial.parts" # restore.sh is quicker with it, and takes a dump without it as well
 chmod @mode@ -- "$partial" "$partial.parts"

@@ -4,7 +4,6 @@
 # rows become the table's part of the dump, which restore.sh loads like any other.
 check_mydumper() {
     local told help words get="Install mydumper 1.0 or later, or name it: MYDUMPER=/path/to/mydumper"
-    [[ $engine == mydumper ]] || fail "--engine=$engine: there are mysqldump, which is the default, and mydumper."
     mydumper=${MYDUMPER:-mydumper}
     command -v -- "$mydumper" >/dev/null || fail "found no $mydumper. $get"
     told=$("$mydumper" --version)
@@ -135,13 +134,14 @@ rows_of_mydumper() { # schema, table, rows
     local schema file table rows
     while read -r schema file table rows; do
         [[ $schema == "$1" && $table == "$2" ]] || continue
-        [[ $rows == "$3" ]] ||
-            fail "mydumper read $rows rows of $(quoted "$1").$(quoted "$2"), and there are $3 in the slice." \
-                "Make the dump without --engine=mydumper."
-        compressed printf '\nUSE %s;\n' "$(quoted "$1")"
+        full_name "$1" "$2"
+        [[ $rows == "$3" ]] || fail "mydumper read $rows rows of $REPLY, and there are $3 in the slice." \
+            "Make the dump without --engine=mydumper."
+        quote "$1" && compressed printf '\nUSE %s;\n' "$REPLY"
         cat -- "$parts/$schema.$file".[0-9]*.sql.gz
         rm -f -- "$parts/$schema.$file".[0-9]*.sql.gz
         return
     done <"$work/by_mydumper"
-    fail "mydumper did not read $(quoted "$1").$(quoted "$2"). Make the dump without --engine=mydumper."
+    full_name "$1" "$2"
+    fail "mydumper did not read $REPLY. Make the dump without --engine=mydumper."
 }

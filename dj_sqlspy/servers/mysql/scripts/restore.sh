@@ -74,24 +74,36 @@ usage() {
     sed -n '2,/^# shellcheck/{/^# shellcheck/!s/^# \{0,1\}//p;}' "$0"
 }
 
+check_options() {
+    [[ $jobs == 1 && $engine == mysqldump ]] || fail "--jobs and --engine are options of dump.sh only."
+}
+
+ask() { # the first line of the answer is the server's version
+    printf 'SELECT VERSION();\n'
+}
+
 @client@
 # ---- What is checked before -----------------------------------------------------------------------------------
 
-[[ $jobs == 1 && $engine == mysqldump ]] || fail "--jobs and --engine are options of dump.sh only."
 [[ -r $file ]] || fail "there is no $file. Make it with dump.sh, or name it: --file=FILE"
 same_bytes() { # as dump.sh has written
     [[ -r $file.cksum && $(cksum <"$file") == "$(<"$file.cksum")" ]]
 }
 is_whole() {
     local last
-    last=$(gzip -dc -- "$file" | tail -n 1) && [[ $last == '-- The slice ends here.' ]]
+    last=$(gzip -dc -- "$file" | tail -c 25) && [[ $last == $'\n-- The slice ends here.' ]]
 }
 same_bytes || is_whole || fail "$file is damaged. Copy or make it again."
 
-literal() { # a name as an SQL string
+literal() { # a name as an SQL string, into REPLY
     local tick="'" escape='\' text
     text=${1//"$escape"/"$escape$escape"}
-    printf "'%s'" "${text//$tick/$tick$tick}"
+    REPLY=$tick${text//$tick/$tick$tick}$tick
+}
+
+called() { # literals of a schema and of what it has, into `schema` and `name`
+    literal "$1" && schema=$REPLY
+    literal "$2" && name=$REPLY
 }
 
 # SQL with literals on standard input. Without backslashes as escapes, MySQL could not open tables with some generated
@@ -102,23 +114,33 @@ by_name() {
 
 name_sql="'\`', REPLACE(table_schema, '\`', '\`\`'), '\`.\`', REPLACE(table_name, '\`', '\`\`'), '\`'"
 present_sql() { # schema, table
+    local schema name
+    called "$1" "$2"
     printf 'SELECT CONCAT(%s) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s;\n' \
-        "$name_sql" "$(literal "$1")" "$(literal "$2")"
+        "$name_sql" "$schema" "$name"
 }
 
 present_function_sql() { # schema, function
+    local schema name
+    called "$1" "$2"
+    full_name "$1" "$2" && literal "the function $REPLY"
     printf "SELECT %s FROM information_schema.routines
-        WHERE routine_type = 'FUNCTION' AND routine_schema = %s AND routine_name = %s;\n" \
-        "$(literal "the function $(quoted "$1").$(quoted "$2")")" "$(literal "$1")" "$(literal "$2")"
+        WHERE routine_type = 'FUNCTION' AND routine_schema = %s AND routine_name = %s;\n" "$REPLY" "$schema" "$name"
 }
 
 present() { # what the slice makes and the server already has
     { tables present_sql && views present_sql && functions present_function_sql; } | by_name
 }
 
+schema_sql() { # schema
+    literal "$1"
+    printf 'SELECT %d FROM information_schema.schemata WHERE schema_name = %s;\n' "$number" "$REPLY"
+    number=$((number + 1))
+}
+
 absent_schema() { # schema
-    [[ $(printf 'SELECT 1 FROM information_schema.schemata WHERE schema_name = %s;\n' "$(literal "$1")" | by_name) ]] ||
-        printf '%s\n' "$1"
+    [[ ${there[number]-} ]] || printf '%s\n' "$1"
+    number=$((number + 1))
 }
 
 present >"$work/present"
@@ -127,6 +149,13 @@ if [[ -s $work/present ]]; then
     sed 's/^/    /' "$work/present" >&2
     fail "nothing was loaded or changed. Load into another server, or remove them first."
 fi
+number=0
+schemas schema_sql | by_name >"$work/schemas"
+there=()
+while read -r number; do
+    there[number]=yes
+done <"$work/schemas"
+number=0
 schemas absent_schema >"$work/new_schemas"
 
 check_demand() { # what, query, view or function
@@ -266,11 +295,12 @@ undo_sql() {
 }
 
 empty_schema_sql() { # schemas, one a line
-    local schema
+    local schema name
     while IFS= read -r schema; do
+        quote "$schema" && called "$schema" "$REPLY"
         printf "SELECT CONCAT('DROP DATABASE ', %s) FROM information_schema.schemata WHERE schema_name = %s AND NOT EXISTS
             (SELECT 1 FROM information_schema.tables WHERE table_schema = schema_name);\n" \
-            "$(literal "$(quoted "$schema")")" "$(literal "$schema")"
+            "$name" "$schema"
     done
 }
 
@@ -312,15 +342,18 @@ fi
 # ---- What is checked after --------------------------------------------------------------------------------------
 
 rows_sql() { # schema, table, rows
-    local name
-    name=$(quoted "$1").$(quoted "$2")
-    printf 'SELECT CONCAT(%s, COUNT(*), %s) FROM %s HAVING COUNT(*) <> %d;\n' \
-        "$(literal "$name: ")" "$(literal " rows instead of $3")" "$name" "$3"
+    local table note
+    full_name "$1" "$2" && table=$REPLY
+    literal " rows instead of $3" && note=$REPLY
+    literal "$table: "
+    printf 'SELECT CONCAT(%s, COUNT(*), %s) FROM %s HAVING COUNT(*) <> %d;\n' "$REPLY" "$note" "$table" "$3"
 }
 
 orphans_sql() { # table, foreign key, table it refers to, rows
-    printf 'SELECT CONCAT(%s, COUNT(*), %s) FROM %s HAVING COUNT(*) <> 0;\n' \
-        "$(literal "$1: ")" "$(literal " rows whose foreign key $2 finds no row in $3")" "$4"
+    local note
+    literal " rows whose foreign key $2 finds no row in $3" && note=$REPLY
+    literal "$1: "
+    printf 'SELECT CONCAT(%s, COUNT(*), %s) FROM %s HAVING COUNT(*) <> 0;\n' "$REPLY" "$note" "$4"
 }
 
 { tables rows_sql && foreign_keys orphans_sql; } | by_name >"$work/faults"

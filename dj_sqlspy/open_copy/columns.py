@@ -1,0 +1,161 @@
+"""Columns: how a column of the server is kept in Parquet and in DuckDB, and what cannot be kept.
+
+In: a column of the catalog. Out: a `Kept`: how it is read from the server, its type in DuckDB, and in words what is not
+kept. It reads no value.
+
+DuckDB's integers are all BIGINT, because both servers calculate with 64 bits; Parquet has the declared widths. A FLOAT
+is read as ``f * 1e0``, since servers print it with six digits. A TIMESTAMP is in UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..external.needed import declared_type
+from ..servers.columns import INTEGER_TYPES, TEXT_TYPES, Column
+from ..servers.dialect import Dialect
+
+Form = Literal["integer", "decimal", "float", "date", "datetime", "time", "bits", "uuid", "text", "bytes"]
+
+MOST_DIGITS = 38  # of a decimal in DuckDB, and of decimal128
+_WIDTHS = {"tinyint": 8, "smallint": 16, "year": 16, "mediumint": 32, "bigint": 64}  # any other integer: 32
+_PLACES = frozenset({"point", "linestring", "polygon", "geometry"})
+_MANY_PLACES = frozenset(
+    {"multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection"}
+)
+_DATES = {
+    "date": ("date", "DATE"),
+    "datetime": ("datetime", "TIMESTAMP"),
+    "timestamp": ("datetime", "TIMESTAMP"),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How a column is kept.
+
+    Attributes
+    ----------
+    column : Column
+    form : str
+        How values that the server sends are read.
+    arrow : str
+        Its type in Parquet, by pyarrow's name; of a decimal with precision and scale.
+    duckdb : str
+        Its type in DuckDB, with the collation.
+    note : str
+        What is not as on the server; "" if nothing.
+    text_beside : bool
+        True if Parquet has a second column with the texts of values that have no date.
+    too_large : bool
+        True if it is NULL in DuckDB because of its size.
+    """
+
+    column: Column
+    form: Form
+    arrow: str
+    duckdb: str
+    note: str = ""
+    text_beside: bool = False
+    too_large: bool = False
+
+    @property
+    def changed(self) -> bool:
+        """True if some of its values are others in DuckDB: texts, or NULL."""
+        decimal = self.column.data_type in ("decimal", "numeric")
+        return self.text_beside or self.too_large or (decimal and self.form == "text")
+
+    def without_values(self) -> Kept:
+        """The same column, NULL in DuckDB."""
+        note = "; ".join(filter(None, (self.note, "too large for DuckDB: NULL there, and in Parquet")))
+        return replace(self, note=note, too_large=True)
+
+    def selected(self, dialect: Dialect) -> str:
+        """SQL that reads it from the server."""
+        name = dialect.quote(self.column.name)
+        return f"{name} * 1e0 AS {name}" if self.form == "float" else name
+
+
+def kept(column: Column, without_date: int, kind: str) -> Kept:
+    """How a column is kept.
+
+    Parameters
+    ----------
+    column : Column
+    without_date : int
+        Number of its values that are no date of the calendar.
+    kind : str
+        What the server sends: the ``kind`` of a `ResultColumn`, for types that are not known here.
+
+    Examples
+    --------
+    >>> def of(type, **more):
+    ...     one = Column("c", type.partition("(")[0].split()[0], type, True, more.pop("collation", None), "", **more)
+    ...     found = kept(one, 0, "text")
+    ...     return found.arrow, found.duckdb, found.note
+    >>> of("int(10) unsigned"), of("decimal(10,2)")
+    (('uint32', 'BIGINT', ''), ('decimal128(10, 2)', 'DECIMAL(10, 2)', ''))
+    >>> of("decimal(65,30)")
+    ('string', 'VARCHAR', 'DECIMAL with more than 38 digits, as text')
+    >>> of("varchar(8)", collation="utf8mb4_0900_ai_ci")
+    ('string', 'VARCHAR COLLATE NOCASE.NOACCENT', '')
+    >>> of("binary(16)", comment=":uuid:of the session")
+    ('uuid', 'UUID', '')
+    """
+    name, declared = column.data_type, column.column_type.lower()
+    if name in INTEGER_TYPES:
+        unsigned = "unsigned" in declared.split() or name == "year"
+        width = _WIDTHS.get(name, 32)
+        arrow = "int16" if name == "year" else f"{'u' * unsigned}int{width}"
+        note = "ZEROFILL: without the leading zeros" if "zerofill" in declared.split() else ""
+        return Kept(column, "integer", arrow, "UBIGINT" if arrow == "uint64" else "BIGINT", note)
+    if name in ("decimal", "numeric"):
+        digits, places = _sizes(declared)
+        if digits > MOST_DIGITS:
+            note = f"DECIMAL with more than {MOST_DIGITS} digits, as text"
+            return Kept(column, "text", "string", "VARCHAR", note)
+        return Kept(column, "decimal", f"decimal128({digits}, {places})", f"DECIMAL({digits}, {places})")
+    if name in ("float", "double", "real"):
+        note = "FLOAT: exact, while servers show 6 digits" if name == "float" else ""
+        return Kept(column, "float", "double", "DOUBLE", note)
+    if name in _DATES:
+        form, duckdb = _DATES[name]
+        arrow = (
+            "date32" if name == "date" else "timestamp[us, UTC]" if name == "timestamp" else "timestamp[us]"
+        )
+        notes = ["in UTC"] * (name == "timestamp")
+        if without_date:
+            notes.append(f"{without_date:,} values are no date: NULL, and a column of texts in Parquet")
+        return Kept(column, form, arrow, duckdb, "; ".join(notes), bool(without_date))  # type: ignore[arg-type]
+    if name == "time":
+        return Kept(column, "time", "duration[us]", "INTERVAL", "TIME: a duration; DuckDB reads it as BIGINT")
+    if name == "bit":
+        return Kept(column, "bits", "uint64", "UBIGINT", "BIT: an integer")
+    if declared == "binary(16)" and declared_type(column.comment) == "uuid":
+        return Kept(column, "uuid", "uuid", "UUID")
+    if name in TEXT_TYPES or name == "json" or kind == "text":
+        note = f"{name.upper()}: text" if name in ("enum", "set") else ""
+        return Kept(column, "text", "string", f"VARCHAR{_collate(column)}", note)
+    note = "the server's bytes: an SRID of 4 bytes, then WKB" if name in _PLACES | _MANY_PLACES else ""
+    return Kept(column, "bytes", "binary", "BLOB", note or ("the server's bytes" if name == "vector" else ""))
+
+
+def _sizes(declared: str) -> tuple[int, int]:
+    """
+    >>> _sizes("decimal(10,2) unsigned"), _sizes("decimal(5)"), _sizes("decimal")
+    ((10, 2), (5, 0), (10, 0))
+    """
+    _, _, rest = declared.partition("(")
+    sizes = [int(part) for part in rest.partition(")")[0].split(",") if part.strip()]
+    return sizes[0] if sizes else 10, sizes[1] if len(sizes) > 1 else 0
+
+
+def _collate(column: Column) -> str:
+    """DuckDB's collation that finds the same texts equal."""
+    if column.collation is None or not column.folds:
+        return ""
+    words = column.collation.split("_")
+    if "cs" in words:
+        return ""  # case and accents count
+    return " COLLATE NOCASE" if "as" in words else " COLLATE NOCASE.NOACCENT"

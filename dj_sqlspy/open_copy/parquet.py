@@ -1,0 +1,186 @@
+"""Parquet: rows of a table as record batches and as a Parquet file.
+
+In: rows as the server sends them, and how each column is kept. Out: record batches of about 32 MB, each a row group of
+the file. No more than one batch is in memory. Field metadata have the server's type, the comment, and what is not
+kept.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import BundleError
+from .columns import Kept
+
+GROUP_BYTES = 32 << 20  # of a row group; larger groups need more memory and no less time
+TOGETHER = 2048  # rows that DuckDB reads and writes together
+_VALUE_BYTES = 16  # that a value takes besides its own bytes
+
+Row = Sequence["bytes | None"]
+
+
+def arrow_type(one: Kept) -> pa.DataType:
+    """The type of a column in Parquet."""
+    if one.form == "decimal":
+        digits, places = one.arrow.removeprefix("decimal128(").rstrip(")").split(",")
+        return pa.decimal128(int(digits), int(places))
+    made = {
+        "date32": pa.date32,
+        "timestamp[us]": lambda: pa.timestamp("us"),
+        "timestamp[us, UTC]": lambda: pa.timestamp("us", tz="UTC"),
+        "duration[us]": lambda: pa.duration("us"),
+        "double": pa.float64,
+        "uuid": pa.uuid,
+    }.get(one.arrow)
+    return made() if made is not None else pa.type_for_alias(one.arrow)
+
+
+def schema_of(columns: Sequence[Kept], about: Mapping[str, str]) -> pa.Schema:
+    """The schema of a table's file: its columns, then the texts of what is no date."""
+    fields = [pa.field(one.column.name, arrow_type(one), metadata=_about(one)) for one in columns]
+    taken = {one.column.name.lower() for one in columns}
+    for one in columns:
+        if one.text_beside:
+            name = f"{one.column.name} as stored"
+            while name.lower() in taken:
+                name += "_"
+            taken.add(name.lower())
+            fields.append(
+                pa.field(name, pa.string(), metadata={"comment": f"{one.column.name} where it is no date"})
+            )
+    return pa.schema(fields, metadata=dict(about))
+
+
+def _about(one: Kept) -> dict[str, str]:
+    found = {"type": one.column.column_type, "comment": one.column.comment, "note": one.note}
+    return {name: text for name, text in found.items() if text}
+
+
+def batches(
+    table: str, rows: Iterable[Row], columns: Sequence[Kept], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """The rows in record batches.
+
+    Raises
+    ------
+    BundleError
+        If a value is not of its column's type.
+    """
+    held: list[Row] = []
+    size = 0
+    for row in rows:
+        held.append(row)
+        size += sum(_VALUE_BYTES if value is None else _VALUE_BYTES + len(value) for value in row)
+        if size >= GROUP_BYTES:
+            yield _batch(table, held, columns, schema)
+            held, size = [], 0
+    if held:
+        yield _batch(table, held, columns, schema)
+
+
+@dataclass
+class Sizes:
+    """How many bytes of each column lie close together, which DuckDB has in memory at once.
+
+    Attributes
+    ----------
+    largest : list of int
+        By column, the most bytes in `TOGETHER` rows.
+
+    Examples
+    --------
+    >>> sizes = Sizes()
+    >>> for rows in (1000, 1500, 3000):
+    ...     sizes.add(pa.record_batch({"b": pa.array([b"12"] * rows, pa.binary()), "n": pa.array([1] * rows)}))
+    >>> sizes.largest
+    [4096, 0]
+    """
+
+    largest: list[int] = field(default_factory=list)
+    _open: list[int] = field(default_factory=list)  # bytes in the rows that are not `TOGETHER` yet
+    _rows: int = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count further rows."""
+        if not self.largest:
+            self.largest, self._open = [0] * batch.num_columns, [0] * batch.num_columns
+        parts = (np.arange(batch.num_rows) + self._rows % TOGETHER) // TOGETHER
+        self._rows += batch.num_rows
+        for place, column in enumerate(batch.columns):
+            if pa.types.is_binary(column.type) or pa.types.is_string(column.type):
+                lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+                sums = np.bincount(parts, weights=lengths)
+                sums[0] += self._open[place]
+                self.largest[place] = max(self.largest[place], int(sums.max()))
+                self._open[place] = int(sums[-1]) if self._rows % TOGETHER else 0
+
+
+def _batch(table: str, rows: Sequence[Row], columns: Sequence[Kept], schema: pa.Schema) -> pa.RecordBatch:
+    arrays, beside = [], []
+    for one, values in zip(columns, zip(*rows, strict=True), strict=True):
+        try:
+            if one.text_beside:
+                dates = [value if value is None or _is_date(value) else None for value in values]
+                texts = [value if date is None else None for value, date in zip(values, dates, strict=True)]
+                beside.append(_texts(texts))
+                arrays.append(_array(one, dates))
+            else:
+                arrays.append(_array(one, values))
+        except (pa.ArrowInvalid, ValueError) as error:
+            raise BundleError(
+                f"Writing {table} as Parquet: a value of {one.column.name} is no {one.column.column_type}: {error}."
+                " Leave the column out of the bundle (--exclude), and tell dj-sqlspy's authors."
+            ) from error
+    return pa.RecordBatch.from_arrays([*arrays, *beside], schema=schema)
+
+
+def _array(one: Kept, values: Sequence[bytes | None]) -> Any:
+    """An Arrow array of values as the server sends them."""
+    kind = arrow_type(one)
+    if one.form == "bytes":
+        return pa.array(values, kind)
+    if one.form == "uuid":
+        return pa.ExtensionArray.from_storage(kind, pa.array(values, pa.binary(16)))
+    if one.form == "bits":
+        return pa.array([None if value is None else int.from_bytes(value, "big") for value in values], kind)
+    if one.form == "time":
+        return pa.array([None if value is None else _microseconds(value) for value in values], kind)
+    texts = _texts(values)
+    if one.form == "datetime":  # the zone that is meant is UTC, and texts have none
+        return texts.cast(pa.timestamp("us")).cast(pa.int64()).cast(kind)
+    return texts if one.form == "text" else texts.cast(kind)
+
+
+def _texts(values: Sequence[bytes | None]) -> Any:
+    return pa.array(values, pa.binary()).cast(pa.string())  # which checks that it is UTF-8
+
+
+def _is_date(value: bytes) -> bool:
+    """
+    >>> [_is_date(text) for text in (b"2024-02-29", b"2024-00-10", b"0000-00-00 00:00:00", b"2023-02-29 10:00:00")]
+    [True, False, False, False]
+    """
+    try:
+        datetime.date.fromisoformat(value[:10].decode())
+    except ValueError:
+        return False
+    return True
+
+
+def _microseconds(value: bytes) -> int:
+    """
+    >>> _microseconds(b"-838:59:59.5"), _microseconds(b"00:00:00.000001")
+    (-3020399500000, 1)
+    """
+    hours, minutes, seconds = value.lstrip(b"-").split(b":")
+    whole, _, fraction = seconds.partition(b".")
+    total = (int(hours) * 60 + int(minutes)) * 60 + int(whole)
+    total = total * 1_000_000 + int(fraction.ljust(6, b"0") or 0)
+    return -total if value.startswith(b"-") else total

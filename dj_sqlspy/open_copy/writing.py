@@ -1,0 +1,266 @@
+"""Writing: the folder of an open copy.
+
+In: a bundle with its dump, and a path. Out: the folder, whole or not at all: ``tables/`` with a Parquet file for each
+table, ``slice.duckdb``, and a ``README.md`` that says how to open them and what they do not have. Everything is read
+from a private server that has nothing but the loaded slice; each row is read once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from .. import atomic
+from ..bundle.folder import BundleFolder
+from ..bundle.manifest import Replayed, replayable
+from ..bundle.render import render
+from ..errors import BundleError
+from ..journal import encode_name
+from ..replay.digests import read_catalog, read_digests, session_of
+from ..replay.loaded import loaded_slice, new_file, new_folder
+from ..replay.sourcedata import title_of
+from ..replay.statements import as_received, why_apart
+from ..rules import NOT_REPLAYED
+from ..servers import backend_of
+from ..servers.backend import Replayer
+from ..servers.columns import Column
+from ..servers.dialect import Dialect
+from ..servers.snapshot import ConnectionLost, Interrupted, Refused
+from ..servers.tables import Table
+from . import answers, parquet
+from .columns import Kept, kept
+from .database import FILE, LARGEST, Database, Different, dotted, relations_of
+from .result import CopiedStatement, CopiedTable, OpenCopy
+from .translate import Copied, Relation, Untranslated, translate
+
+TABLES = "tables"
+
+Progress = Callable[[int, int], None]
+
+
+def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None = None) -> OpenCopy:
+    """Write the slice of a bundle into a new folder (`Bundle.open_copy`)."""
+    manifest = bundle.manifest
+    with contextlib.ExitStack() as stack:
+        fresh = stack.enter_context(new_folder(f"Writing an open copy into {path}", bundle, path))
+        loaded = stack.enter_context(loaded_slice(bundle, fresh))
+        backend = backend_of(loaded)
+        catalog = read_catalog(loaded, manifest)
+        stack.enter_context(backend.as_sent(loaded))
+        database = stack.enter_context(contextlib.closing(Database(fresh)))
+        names = [entry["name"] for entry in manifest["tables"] if not catalog.tables[entry["name"]].is_view]
+        tables = [catalog.tables[name] for name in names]
+        relations = relations_of([(one.full_name, one.schema, one.name) for one in tables])
+        total = len(tables) + len(replayable(manifest))
+        told = progress or (lambda done, of: None)
+
+        backend.reading_tables(loaded)
+        with backend.one_moment(loaded), contextlib.closing(backend.replayer(loaded)) as replayer:
+            copying = _Tables(replayer, loaded, backend.dialect, fresh, database)
+            made = []
+            for table in tables:
+                made.append(copying.copy(table, relations.get(table.full_name)))
+                told(len(made), total)
+
+        copied = Copied(catalog, relations, copying.columns)
+        backend.set_session(loaded, session_of(manifest, read_digests(bundle.path), backend))
+        database.lock()
+        with backend.one_moment(loaded), contextlib.closing(backend.replayer(loaded)) as replayer:
+            asking = _Statements(replayer, loaded, copied, database)
+            statements = []
+            for one, entries in replayable(manifest).items():
+                statements.append(asking.copy(one, entries))
+                told(len(tables) + len(statements), total)
+        statements += _not_replayed(manifest)
+        statements.sort(key=lambda one: one.numbers)
+
+        database.insert_own("_statements", [_row_of(one) for one in statements])
+        database.insert_own("_columns", list(_columns_of(made, copying.columns)))
+        database.insert_own("_keys", list(_keys_of(manifest, relations)))
+        found = OpenCopy(path, tuple(made), tuple(statements))
+        text = render(
+            "open-copy.md.j2", paper=manifest["paper"], copy=found, file=FILE, example=_example(made)
+        )
+        atomic.write(fresh / "README.md", text)
+    return found
+
+
+class _Tables:
+    """Copies tables, one after the other."""
+
+    def __init__(
+        self, replayer: Replayer, loaded: Any, dialect: Dialect, folder: Path, database: Database
+    ) -> None:
+        self._replayer, self._loaded, self._dialect = replayer, loaded, dialect
+        self._folder, self._database = folder / TABLES, database
+        self._folder.mkdir(0o700)
+        self._files: set[str] = set()
+        self.columns: dict[str, tuple[Kept, ...]] = {}
+
+    def copy(self, table: Table, relation: Relation | None) -> CopiedTable:
+        columns = tuple(self._kept(table))
+        file = self._file_of(table)
+        rows, sizes = self._write(table, columns, self._folder / file)
+        if relation is not None:
+            large = {place for place, size in enumerate(sizes.largest) if size > LARGEST}
+            columns = tuple(
+                one.without_values() if place in large else one for place, one in enumerate(columns)
+            )
+            with self._database.filling(table.full_name), pq.ParquetFile(self._folder / file) as written:
+                self._database.create(relation, table.comment, columns)
+                self._database.make_room(max([0, *(size for size in sizes.largest if size <= LARGEST)]))
+                for group in range(written.num_row_groups):
+                    for batch in written.read_row_group(group).to_batches():
+                        self._database.insert(relation, columns, batch)
+        self.columns[table.full_name] = columns
+        return CopiedTable(
+            table.full_name,
+            f"{TABLES}/{file}",
+            "" if relation is None else dotted(relation),
+            rows,
+            tuple((one.column.name, one.note) for one in columns if one.note),
+        )
+
+    def _write(self, table: Table, columns: Sequence[Kept], path: Path) -> tuple[int, parquet.Sizes]:
+        """Write a table's file; the number of its rows, and how large they are."""
+        schema = parquet.schema_of(columns, _about(table))
+        read = ", ".join(one.selected(self._dialect) for one in columns)
+        rows, sizes = 0, parquet.Sizes()
+        with new_file(path) as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
+            found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
+            for batch in parquet.batches(table.full_name, found, columns, schema):
+                writer.write_batch(batch, row_group_size=batch.num_rows)
+                sizes.add(batch)
+                rows += batch.num_rows
+        return rows, sizes
+
+    def _kept(self, table: Table) -> Iterator[Kept]:
+        read = ", ".join(self._dialect.quote(column.name) for column in table.columns)
+        kinds = self._rows(f"SELECT {read} FROM {table.full_name} LIMIT 0", table).columns
+        for column, kind in zip(table.columns, kinds, strict=True):
+            yield kept(column, self._without_date(table, column), kind.kind)
+
+    def _without_date(self, table: Table, column: Column) -> int:
+        """How many values of a column are no date of the calendar: parts are zero, or the month is shorter."""
+        if column.data_type not in ("date", "datetime", "timestamp"):
+            return 0
+        name = self._dialect.quote(column.name)
+        sql = (
+            f"SELECT COUNT(*) FROM {table.full_name} WHERE {name} IS NOT NULL AND (YEAR({name}) = 0 OR MONTH({name})"
+            f" = 0 OR DAYOFMONTH({name}) = 0 OR COALESCE(DAYOFMONTH({name}) > DAYOFMONTH(LAST_DAY({name})), TRUE))"
+        )
+        ((count,),) = self._rows(sql, table)
+        return int(count)
+
+    def _rows(self, sql: str, table: Table) -> Any:
+        try:
+            return self._replayer.result(self._loaded, sql)
+        except (ConnectionLost, Refused, Interrupted) as error:
+            raise BundleError(f"Reading {table.full_name} of the loaded slice: {error}") from error
+
+    def _file_of(self, table: Table) -> str:
+        name = encode_name(f"{table.schema}.{table.name}")
+        while name.lower() in self._files:  # some file systems do not tell cases apart
+            name += "_"
+        self._files.add(name.lower())
+        return f"{name}.parquet"
+
+
+class _Statements:
+    """Runs statements on the server and in DuckDB."""
+
+    def __init__(self, replayer: Replayer, loaded: Any, copied: Copied, database: Database) -> None:
+        self._replayer, self._loaded = replayer, loaded
+        self._copied, self._database = copied, database
+
+    def copy(self, one: Replayed, entries: Sequence[Mapping[str, Any]]) -> CopiedStatement:
+        first = entries[0]
+        numbers = tuple(entry["number"] for entry in entries)
+        about = CopiedStatement(numbers, first["analysis"], first["kind"], one.sql)
+        try:
+            result = self._replayer.result(self._loaded, one.sql, one.state, own=one.own)
+            columns = result.columns
+            answer = answers.as_sent(columns, result)
+        except ConnectionLost as error:
+            raise BundleError(f"Running statement {numbers[0]}: the server is gone ({error}).") from error
+        except (Refused, Interrupted) as error:
+            return replace(about, why_not=f"this server does not run it: {error}")
+        about = replace(about, rows=answer.rows, received=as_received(entries, result.received))
+        modes = self._replayer.session(self._loaded, one.state).modes if one.own else ()
+        try:
+            found = translate(one.sql, modes, self._copied)
+        except Untranslated as error:
+            return replace(about, why_not=str(error))
+        cautions = (*found.cautions, *(["no row to compare"] if not answer.rows else []))
+        about = replace(about, cautions=cautions, duckdb=found.sql)
+        name = f"{first['analysis']}_{first['number']}_{title_of(first['tables'])}"
+        comment = f"Statement {first['number']} of {first['analysis']} ({first['kind']})"
+        try:
+            ordered = all(entry["ordered"] for entry in entries)
+            view = self._database.view(name, found.sql, columns, answer, ordered, comment)
+        except Different as error:
+            apart = why_apart({mark for entry in entries for mark in entry["marks"]})
+            return replace(about, why_not=f"{error} ({apart})" if apart else str(error))
+        return replace(about, view=view)
+
+
+def _not_replayed(manifest: Mapping[str, Any]) -> list[CopiedStatement]:
+    """The statements that cannot run on the slice, and why."""
+    return [
+        CopiedStatement(
+            (entry["number"],),
+            entry["analysis"],
+            entry["kind"],
+            entry["sql"],
+            why_not=why_apart(entry["marks"]),
+        )
+        for entry in manifest["statements"]
+        if not NOT_REPLAYED.isdisjoint(entry["marks"])
+    ]
+
+
+def _about(table: Table) -> dict[str, str]:
+    """What the file of a table says about it."""
+    found = {"table": table.full_name, "comment": table.comment, "primary_key": ", ".join(table.primary_key)}
+    return {name: text for name, text in found.items() if text}
+
+
+def _row_of(one: CopiedStatement) -> tuple[Any, ...]:
+    """A row of ``_statements``."""
+    return (
+        *(one.numbers[0], list(one.numbers), one.analysis, one.kind),
+        *(one.view or None, one.why_not or None, list(one.cautions), one.rows, one.received),
+        *(one.sql.encode(errors="replace").decode(), one.duckdb or None),
+    )
+
+
+def _columns_of(
+    tables: Sequence[CopiedTable], columns: Mapping[str, Sequence[Kept]]
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of ``_columns``."""
+    for table in tables:
+        for one in columns[table.name]:
+            name, declared = one.column.name, one.column.column_type
+            yield table.relation or None, table.path, name, declared, one.arrow, one.note or None
+
+
+def _keys_of(manifest: Mapping[str, Any], relations: Mapping[str, Relation]) -> Iterator[tuple[Any, ...]]:
+    """Rows of ``_keys``."""
+    for table in manifest["tables"]:
+        if table["name"] in relations and table["primary_key"]:
+            yield "primary", dotted(relations[table["name"]]), table["primary_key"], None, None
+    for key in manifest["foreign_keys"]:
+        if key["child"] in relations and key["parent"] in relations:
+            child, parent = dotted(relations[key["child"]]), dotted(relations[key["parent"]])
+            yield "foreign", child, key["columns"], parent, key["parent_columns"]
+
+
+def _example(tables: Sequence[CopiedTable]) -> str:
+    """A query that shows how the copy is opened, as a text in Python: of the last table with rows."""
+    relation = next((one.relation for one in reversed(tables) if one.relation and one.rows), "_columns")
+    return repr(f"SELECT * FROM {relation}")

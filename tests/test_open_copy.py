@@ -1,0 +1,329 @@
+"""Open copy: the slice in Parquet and DuckDB has the server's values, and its views the server's answers."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import decimal
+import re
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy.cli import main
+from dj_sqlspy.demo.pipeline import declare, fill
+from dj_sqlspy.errors import BundleError
+from dj_sqlspy.open_copy import answers
+from dj_sqlspy.open_copy.columns import kept
+from dj_sqlspy.open_copy.database import Database, Different
+from dj_sqlspy.open_copy.result import OpenCopy
+from dj_sqlspy.paper.bundle import Bundle
+from dj_sqlspy.servers import Server
+from dj_sqlspy.servers.columns import Column
+from dj_sqlspy.servers.results import ResultColumn
+from tests.conftest import drop_schemas
+from tests.lab import ROOT
+
+pytestmark = pytest.mark.line("2.x")  # what is in a bundle does not depend on the line
+
+# Declaration: values as SQL, and as pyarrow and DuckDB read them.
+INT = {
+    "tinyint": (-128, 127),
+    "tinyint unsigned": (0, 255),
+    "smallint": (-32768, 32767),
+    "smallint unsigned": (0, 65535),
+    "mediumint": (-8388608, 8388607),
+    "mediumint unsigned": (0, 16777215),
+    "int": (-(2**31), 2**31 - 1),
+    "int unsigned": (0, 2**32 - 1),
+    "bigint": (-(2**63), 2**63 - 1),
+    "bigint unsigned": (0, 2**64 - 1),
+    "int(5) unsigned zerofill": (0, 42),
+    "year": (1901, 2155),
+}
+LONG = "9" * 35 + "." + "9" * 30
+COLUMNS: dict[str, tuple[tuple[str, Any], ...]] = {
+    **{kind: tuple((str(value), value) for value in values) for kind, values in INT.items()},
+    "decimal(38,10)": tuple(
+        (text, decimal.Decimal(text)) for text in ("-" + "9" * 28 + "." + "9" * 10, "0.0000000001")
+    ),
+    "decimal(65,30)": ((f"'{LONG}'", LONG), ("0", "0." + "0" * 30)),
+    "float": (("16777216", 16777216.0), ("0.1", float(np.float32(0.1)))),
+    "double": (("1.7976931348623157e308", sys.float_info.max), ("5e-324", 5e-324)),
+    "date": (("'1000-01-01'", datetime.date(1000, 1, 1)), ("'9999-12-31'", datetime.date(9999, 12, 31))),
+    "datetime": (("'1000-01-01 00:00:00'", datetime.datetime(1000, 1, 1)),),
+    "datetime(6)": (
+        ("'9999-12-31 23:59:59.999999'", datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)),
+        ("'2024-02-29 00:00:00.000001'", datetime.datetime(2024, 2, 29, 0, 0, 0, 1)),
+    ),
+    "timestamp(3) null": (("'2024-05-01 12:00:00.125'", datetime.datetime(2024, 5, 1, 12, 0, 0, 125000)),),
+    "time(6)": (
+        ("'-838:59:58.999999'", -datetime.timedelta(hours=838, minutes=59, seconds=58, microseconds=999999)),
+        ("'00:00:00.000001'", datetime.timedelta(microseconds=1)),
+    ),
+    "bit(9)": (("b'100000001'", 257), ("0", 0)),
+    "char(4)": (("'a'", "a"), ("''", "")),
+    "varchar(20)": (("'é\\0☃'", "é\0☃"), ("'a  '", "a  ")),
+    "varchar(20) character set latin1": (("'é'", "é"),),
+    "varchar(20) character set utf8mb4 collate utf8mb4_bin": (("'😀'", "😀"),),
+    "longtext": ((f"REPEAT('x', {1 << 20})", "x" * (1 << 20)),),
+    "enum('low','high')": (("'high'", "high"),),
+    "set('a','b')": (("'b,a'", "a,b"), ("''", "")),
+    "json": (("'[1, \"é\"]'", '[1, "é"]'),),
+    "binary(16) comment ':uuid:of it'": ((f"X'{uuid.UUID(int=7).hex}'", uuid.UUID(int=7)),),
+    "binary(3)": (("X'00ff'", b"\0\xff\0"),),
+    "varbinary(9)": (("X'00'", b"\0"), ("''", b"")),
+    "longblob": (("X'6a00ff'", b"j\0\xff"),),
+    "point": (
+        (
+            "ST_GeomFromText('POINT(1 2)')",
+            bytes(4) + bytes.fromhex("0101000000000000000000f03f0000000000000040"),
+        ),
+    ),
+}
+
+
+KINDS, LAB, RECORDING = "open_kinds", "open_lab", "open_recording"
+ID = next(f"c{number}" for number, kind in enumerate(COLUMNS) if "uuid" in kind)
+LONGEST = next(f"c{number}" for number, kind in enumerate(COLUMNS) if kind == "decimal(65,30)")
+
+# SELECTs that DuckDB answers as the servers do, with what is told of them.
+ALIKE = {
+    f"SELECT animal FROM {LAB}.animal WHERE project = 'MÉMORY' ORDER BY animal": {"order of texts"},
+    f"SELECT reason FROM {RECORDING}.exclusion WHERE reason LIKE '%(50\\%)'": set(),
+    f"SELECT project, animal, COUNT(*) AS n FROM {LAB}.animal NATURAL JOIN {RECORDING}.session GROUP BY animal": set(),
+    f"SELECT project, threshold FROM {LAB}.`#project` NATURAL JOIN {RECORDING}.`#threshold`": set(),
+    f"SELECT animal, AVG(trial) AS mean FROM {RECORDING}.session__trial GROUP BY animal": {"AVG"},
+    f"SELECT a.project, b.project FROM {LAB}.animal a JOIN {LAB}.`#project` b ON a.project = b.project"
+    " WHERE a.animal = _utf8mb4'M001'": set(),
+    f"SELECT id, c0 FROM {KINDS}.every WHERE {ID} = X'{uuid.UUID(int=7).hex}'": set(),
+    f"SELECT trace FROM {RECORDING}.session__trial WHERE trial > 1000": {"no row to compare"},
+    f"SELECT UPPER(animal) AS a FROM {LAB}.animal": {"UPPER()"},
+    f"SELECT MAX(sex) AS s FROM {LAB}.animal": {"ENUM, SET"},
+}
+# SELECTs that it does not answer as they do, and why there is no view.
+OTHERWISE = {
+    f"SELECT animal, DAYOFWEEK(session_date) AS d FROM {RECORDING}.session": "other values of d",
+    f"SELECT animal FROM {LAB}.animal WHERE animal REGEXP '^m'": "0 rows, the server 4",
+    f"SELECT sex FROM {LAB}.animal WHERE animal < 'B' ORDER BY FIELD(sex, 'M', 'F')": "field",
+    f"SELECT animal FROM {LAB}.animal WHERE ~0 < 0": "more rows than the server",
+    f"SELECT `on` FROM {KINDS}.odd": "other values of on",
+    f"SELECT {LONGEST} FROM {KINDS}.every": f"other values of {LONGEST}",
+    f"SELECT animal FROM {LAB}.animal WHERE animal = @mine": "variable @mine",
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A bundle, its open copy, and what the analysis received by the text of its statement."""
+
+    bundle: Bundle
+    copy: OpenCopy
+    received: dict[str, list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def written(server: Server, dj_conn: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
+    """Tables of all types, a small laboratory, and analyses of both."""
+    place = tmp_path_factory.mktemp("open")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJ_SQLSPY_HOME", str(place / "home"))
+        make_kinds(dj_conn)
+        lab = declare(dj_conn, "open_")
+        fill(lab)
+        received = {}
+        mode = dj_conn.query("SELECT @@sql_mode").fetchone()[0]
+        dj_conn.query(f"SET SESSION sql_mode = '{mode.replace('ONLY_FULL_GROUP_BY', '')}'")
+        with sqlspy.export("paper", "by hand"):
+            for text in (*ALIKE, *OTHERWISE):
+                received[text] = list(dj_conn.query(text.replace("%", "%%")).fetchall())
+        dj_conn.query(f"SET SESSION sql_mode = '{mode}'")
+        with sqlspy.export("paper", "figure-1"):
+            memory = lab.Animal & 'project = "memory"'
+            usable = (lab.Session & memory) - lab.Exclusion
+            hits = usable.aggr(lab.Session.Trial & 'outcome = "hit"', ..., hits="count(*)", last="max(trial)")
+            assert len(usable) == 10 and len(hits.to_dicts()) == 10
+            (lab.Session.Trial & 'animal = "M001"' & "trial < 3").to_dicts()
+        bundle = sqlspy.Paper("paper").write(place / "bundle")
+        bundle.dump()
+        yield Written(bundle, bundle.open_copy(place / "copy"), received)
+    dj_conn.connect()
+    drop_schemas(server, [KINDS, LAB, RECORDING])
+
+
+def make_kinds(dj_conn: Any) -> None:
+    """A table of every type, and one with values that are no date."""
+    dj_conn.query(f"CREATE DATABASE {KINDS}")
+    declared = ", ".join(f"c{n} {kind}" for n, kind in enumerate(COLUMNS))
+    dj_conn.query(f"CREATE TABLE {KINDS}.every (id INT PRIMARY KEY, {declared}) COMMENT 'it''s all'")
+    for row in range(3):  # the last is NULL in each column
+        values = [values[row][0] if row < len(values) else "NULL" for values in COLUMNS.values()]
+        dj_conn.query(f"INSERT INTO {KINDS}.every VALUES ({row}, {', '.join(values)})")
+    mode = dj_conn.query("SELECT @@sql_mode").fetchone()[0]
+    dj_conn.query("SET SESSION sql_mode = ''")
+    dj_conn.query(f"CREATE TABLE {KINDS}.odd (id INT PRIMARY KEY, `on` DATE, at DATETIME(1), no DATE)")
+    dj_conn.query(
+        f"INSERT INTO {KINDS}.odd VALUES (1, '0000-00-00', '2024-00-10 01:02:03.5', NULL),"
+        " (2, '2024-02-29', '2024-02-29 01:02:03.5', '2024-01-01')"
+    )
+    dj_conn.query(f"SET SESSION sql_mode = '{mode}'")
+
+
+def opened(path: Path) -> Any:
+    return contextlib.closing(duckdb.connect(str(path / "slice.duckdb"), read_only=True))
+
+
+def test_every_type(written: Written) -> None:
+    file = written.copy.path / "tables" / f"{KINDS}.every.parquet"
+    arrow = pq.read_table(file)
+    with opened(written.copy.path) as database:
+        mine = database.execute(f"SELECT * FROM {KINDS}.every ORDER BY id").fetchall()
+        named = {f"c{n}": kind for n, kind in enumerate(COLUMNS)}
+        # DuckDB's client shows a UTC time only with another package, and DuckDB takes durations for integers
+        shown = [
+            f"make_timestamp(epoch_us({name}))"
+            if kind.startswith("timestamp")
+            else f"to_microseconds({name})"
+            if kind.startswith("time")
+            else name
+            for name, kind in named.items()
+        ]
+        read = database.execute(
+            f"SELECT {', '.join(shown)} FROM read_parquet(?) ORDER BY id", [str(file)]
+        ).fetchall()
+    for number, (kind, values) in enumerate(COLUMNS.items()):
+        expected = [values[row][1] if row < len(values) else None for row in range(3)]
+        assert [row[number + 1] for row in mine] == expected, kind
+        assert [row[number] for row in read] == expected, kind
+        if kind.startswith("timestamp"):
+            expected = [value and value.replace(tzinfo=datetime.timezone.utc) for value in expected]
+        assert arrow.column(f"c{number}").to_pylist() == expected, kind
+    assert arrow.schema.metadata[b"comment"] == b"it's all"
+    assert arrow.schema.field("c15").metadata == {b"type": b"double"}
+    assert {str(field.type) for field in list(arrow.schema)[1:8]} == {
+        f"{sign}int{width}" for sign in ("", "u") for width in (8, 16, 32)
+    } | {"int32"}
+
+
+def test_values_that_are_no_date(written: Written) -> None:
+    table = pq.read_table(written.copy.path / "tables" / f"{KINDS}.odd.parquet")
+    day = datetime.date(2024, 2, 29)
+    assert table.column("on").to_pylist() == [None, day]
+    assert table.column("on as stored").to_pylist() == ["0000-00-00", None]
+    assert table.column("at as stored").to_pylist() == ["2024-00-10 01:02:03.5", None]
+    assert "no as stored" not in table.column_names
+    with opened(written.copy.path) as database:
+        assert database.execute(f'SELECT "on" FROM {KINDS}.odd ORDER BY id').fetchall() == [(None,), (day,)]
+        notes = dict(database.execute("SELECT name, note FROM _columns WHERE note IS NOT NULL").fetchall())
+    assert (
+        notes["on"].startswith("1 values are no date")
+        and notes["c13"] == "DECIMAL with more than 38 digits, as text"
+    )
+
+
+def test_a_view_returns_what_the_server_returned(written: Written) -> None:
+    statements = written.copy.statements
+    assert all(one.view and one.received for one in statements if one.analysis == "figure-1")
+    by_hand = {one.sql: one for one in statements if one.analysis == "by hand"}
+    with opened(written.copy.path) as database:
+        for sql, cautions in ALIKE.items():
+            one = by_hand[sql]
+            assert one.view and one.received, (sql, one.why_not)
+            rows = database.execute(f'SELECT * FROM "{one.view}"').fetchall()
+            assert Counter(rows) == Counter(written.received[sql]), sql
+            assert {words.partition(":")[0] for words in one.cautions} == cautions, sql
+            comment = "SELECT comment FROM duckdb_views() WHERE view_name = ?"
+            assert database.execute(comment, [one.view]).fetchone()[0].endswith("by hand (data)")
+    assert written.copy.equal == len(statements) - len(OTHERWISE)
+
+
+def test_a_statement_without_a_view_is_named_with_the_reason(written: Written) -> None:
+    readme = (written.copy.path / "README.md").read_text(encoding="utf-8")
+    with opened(written.copy.path) as database:
+        rows = database.execute("SELECT sql, why_not, number FROM _statements WHERE view IS NULL").fetchall()
+        views = database.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    assert {sql for sql, _, _ in rows} == set(OTHERWISE)
+    for sql, why_not, number in rows:
+        assert OTHERWISE[sql] in why_not, sql
+        assert f"- Statement {number} of by hand: " in readme
+    assert {view for (view,) in views} == {one.view for one in written.copy.statements if one.view}
+    total = sum(len(one.numbers) for one in written.copy.statements)
+    assert f"The analyses sent {total} queries. {written.copy.equal} of them have a view" in readme
+
+
+def test_the_readme_opens_it(written: Written) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (written.copy.path / "README.md").read_text(), re.DOTALL)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=written.copy.path, capture_output=True, text=True
+    )
+    assert ended.returncode == 0 and "animal" in ended.stdout, ended.stderr
+    paths = [written.copy.path, *written.copy.path.rglob("*")]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in paths)
+    assert {path.name for path in written.copy.path.iterdir()} == {"README.md", "slice.duckdb", "tables"}
+
+
+def test_nothing_is_left_of_a_copy_that_fails(written: Written, tmp_path: Path) -> None:
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        written.bundle.open_copy(tmp_path / "copy", stop)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(BundleError, match="it exists"):
+        written.bundle.open_copy(written.copy.path)
+
+
+def test_a_statement_reaches_nothing_outside_of_the_database(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    with contextlib.closing(Database(tmp_path)) as database:
+        database.lock()
+        column = ResultColumn("content", "text", "", "")
+        answer = answers.as_sent([column], [[b"mine"]])
+        for sql in (f"SELECT content FROM read_text('{secret}')", "SELECT 'mine' FROM secret"):
+            with pytest.raises(Different, match=r"DuckDB: (Permission|Catalog) Error"):
+                database.view("v", sql, [column], answer, False, "")
+
+
+def test_a_column_that_is_too_large_for_duckdb_is_null_there(tmp_path: Path) -> None:
+    column = kept(Column("b", "longblob", "longblob", True, None, ""), 0, "bytes").without_values()
+    with contextlib.closing(Database(tmp_path)) as database:
+        database.create(("lab", "t"), "", [column])
+        database.insert(("lab", "t"), [column], pa.record_batch({"b": pa.array([b"1"], pa.binary())}))
+    with opened(tmp_path) as found:
+        assert found.execute("SELECT b FROM lab.t").fetchall() == [(None,)]
+    assert column.changed and column.note == "too large for DuckDB: NULL there, and in Parquet"
+
+
+def test_the_table_of_types_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    types = [row for row in rows if len(row) >= 3 and row[2].strip("`").split("(")[0].isupper()]
+    assert len(types) == 25
+    for declared, arrow, duck, *note in types:
+        kind = declared.split("`")[1]
+        comment = ":uuid:" if "uuid" in declared else ""
+        collation = "utf8mb4_0900_ai_ci" if kind.split("(")[0] in ("varchar", "enum", "set") else None
+        column = Column("c", kind.split("(")[0].split()[0], kind, True, collation, "", comment=comment)
+        found = kept(column, 0, "text" if kind == "json" else "bytes")
+        shown = [found.arrow, found.duckdb, found.note]
+        assert shown == [arrow.strip("`"), duck.strip(" |`"), "".join(note).strip(" |")], declared
+
+
+def test_the_command(written: Written, tmp_path: Path, capsys: Any) -> None:
+    assert main(["open", str(written.bundle.path), "-o", str(tmp_path / "copy")]) == 0
+    said = capsys.readouterr().out
+    total = sum(len(one.numbers) for one in written.copy.statements)
+    assert f"{written.copy.equal} of {total} statements have a view" in said and "README.md" in said
