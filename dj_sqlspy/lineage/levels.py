@@ -22,7 +22,7 @@ from ..servers.mysql.gate import Read, read_of
 from ..servers.mysql.syntax import SYNTAX_MODES, Expr, Unsupported, table_names
 from ..servers.session import Session
 from ..shapes import renumbered
-from .resolve import resolve
+from .resolve import require_shallow, resolve
 from .rewrite import apart
 from .simplify import repeats, simplify
 from .tree import Query
@@ -179,6 +179,7 @@ class Levels:
             read: Read = read_of(level.text, self.session.modes, self.catalog.reads_only)
             if read.query is None or not read.own or not read.answers:
                 raise Unsupported("it does more than read")
+            require_shallow(read.query)
             names = dict.fromkeys(table_names(read.query))
             if any(schema is None for schema, _ in names):
                 raise Unsupported("a table in it has no schema")
