@@ -559,13 +559,15 @@ def test_levels_are_analysed_once(catalog: Catalog) -> None:
     texts = [f"SELECT {name} FROM {SCHEMA}.c WHERE id IN ({inner})" for name in ("id", "x")]
     one, other = [tree for tree, _, _ in filter(None, map(levels.of, texts))]
     assert one is not other and one.children[0] is other.children[0]
-    for text in [*texts, f"SELECT x FROM {SCHEMA}.a WHERE NOT (id IN ({inner})) AND id IN ({inner})"]:
+    twice = f"WITH w AS ({texts[0]}) SELECT 1 FROM w JOIN w AS v ON w.id = v.id"
+    for text in [*texts, twice, f"SELECT x FROM {SCHEMA}.a WHERE NOT (id IN ({inner})) AND id IN ({inner})"]:
         shared, whole = analyse_levels(text, levels, "data"), analyse(text, catalog)
         assert shared is not None
         assert [(leaf.table, leaf.along) for leaf in shared.leaves] == [
             (leaf.table, leaf.along) for leaf in whole.leaves
         ]
         assert len(shared.witnesses) == len(whole.witnesses)
+        assert shared.query is not None and len(set(shared.query.aliases)) == len(shared.query.aliases)
         assert replace(shared, leaves=(), witnesses=(), query=None) == replace(
             whole, leaves=(), witnesses=(), query=None
         )

@@ -95,7 +95,7 @@ class Demand:
     witnesses: tuple[Witness, ...]
 
 
-# Parts of keys of one table that are added together.
+# Parts of keys that are added together, at most.
 _TOGETHER = 100_000
 
 # Needed rows that may be outside of the bounds: the statements that need them, the table, the keys.
@@ -135,6 +135,7 @@ class Cascade:
         self._levels: Counter[ForeignKey] = Counter()  # how often each was followed to the parents
         self._complete: dict[ForeignKey, KeySet] = {}  # rows whose ancestors by that reference are all there
         self._along: dict[str, list[tuple[Columns, int]]] = {}  # parts of keys, and the reasons for them
+        self._waiting = 0  # number of these
 
     def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
         """The closure of given keys, without statements."""
@@ -302,14 +303,14 @@ class Cascade:
     def _put_along(self, of: Table, keys: Columns, places: Sequence[int], table: Table, reason: int) -> None:
         """Note rows of a table whose keys are parts of given keys. Those of many statements are added together."""
         parts = self.reader.coder.projected(of, keys, places, table)
-        waiting = self._along.setdefault(table.full_name, [])
-        waiting.append((parts, reason))
-        if sum(length(each) for each, _ in waiting) > _TOGETHER:
+        self._along.setdefault(table.full_name, []).append((parts, reason))
+        self._waiting += length(parts)
+        if self._waiting > _TOGETHER:
             self._add_along()
 
     def _add_along(self) -> None:
         """Add the rows that were noted, with their keys as the tables store them."""
-        waiting, self._along = self._along, {}
+        waiting, self._along, self._waiting = self._along, {}, 0
         for name, parts in waiting.items():
             table = self.catalog.tables[name]
             keys = joined([each for each, _ in parts])

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from ..servers.mysql.functions import SERVER_FUNCTIONS
 from ..servers.mysql.syntax import Expr, Unsupported
-from .rewrite import with_new_aliases
+from .rewrite import rebuilt, with_new_aliases
 from .scope import Place, Scope, distinct_names
 from .tree import is_aggregate, subquery
 
@@ -72,8 +72,10 @@ def _column(item: exp.Column, place: Place, before: Lookup | None, after: Lookup
         scope = scope.parent
     if found is None:
         raise Unsupported(f"column {item.sql('mysql')!r} is in none of the tables that it could refer to")
+    if isinstance(found, exp.Column):
+        return rebuilt(found, lambda _: None)
     copied = with_new_aliases(found, place.alias)
-    return copied if isinstance(copied, (exp.Column, exp.Literal, exp.Func)) else exp.Paren(this=copied)
+    return copied if isinstance(copied, (exp.Literal, exp.Func)) else exp.Paren(this=copied)
 
 
 def _refuse_stored(item: Expr) -> None:

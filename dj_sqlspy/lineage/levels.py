@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -22,11 +22,10 @@ from ..servers.mysql.gate import Read, read_of
 from ..servers.mysql.syntax import SYNTAX_MODES, Expr, Unsupported, table_names
 from ..servers.session import Session
 from ..shapes import renumbered
-from .resolve import resolve
-from .rewrite import with_new_aliases
+from .resolve import require_shallow, resolve
+from .rewrite import apart
 from .simplify import repeats, simplify
-from .tree import Query, subquery
-from .tree import query_of as query_at
+from .tree import Query
 
 Name: TypeAlias = "tuple[str | None, str]"  # schema, if there is one, and table
 
@@ -180,6 +179,7 @@ class Levels:
             read: Read = read_of(level.text, self.session.modes, self.catalog.reads_only)
             if read.query is None or not read.own or not read.answers:
                 raise Unsupported("it does more than read")
+            require_shallow(read.query)
             names = dict.fromkeys(table_names(read.query))
             if any(schema is None for schema, _ in names):
                 raise Unsupported("a table in it has no schema")
@@ -202,7 +202,7 @@ class Levels:
         for number, inner in enumerate(level.inner):
             query = self._queries[inner]
             if not aliases.isdisjoint(query.aliases):  # a level that occurs twice
-                query = _renamed(query, self._alias)
+                query = apart(query, self._alias)
             aliases.update(query.aliases)
             held[_NAME.format(number)] = query
         found = resolve(self._read(level)[0], self.catalog, None, held, self._alias)
@@ -212,9 +212,3 @@ class Levels:
 
     def _alias(self) -> str:
         return f"t{next(self._numbers)}"
-
-
-def _renamed(query: Query, alias: Callable[[], str]) -> Query:
-    found = query_at(with_new_aliases(subquery(query), alias))
-    assert found is not None
-    return found

@@ -53,7 +53,7 @@ def resolve(
     held : mapping, optional
         Resolved queries for the ``SELECT name`` in it, by name (`levels`).
     alias : callable, optional
-        Makes the aliases of its sources; by default t1, t2, …
+        Makes the aliases of its sources, for what is known to be shallow; by default t1, t2, …
 
     >>> from dj_sqlspy.lineage.example import resolved, show
     >>> show(resolved("SELECT * FROM a NATURAL JOIN c"))
@@ -65,8 +65,8 @@ def resolve(
     Unsupported
         If a construct is unknown, or a table is not in the catalog.
     """
-    if _depth(node) > _DEEPEST:
-        raise Unsupported("it is nested too deeply")
+    if alias is None:
+        require_shallow(node)
     numbers = itertools.count(1)
     place = Place(catalog, alias or (lambda: f"t{next(numbers)}"), _query, default_schema, held=held)
     return distinct_names(_query(node, place))
@@ -74,6 +74,12 @@ def resolve(
 
 # Levels of an expression that all passes can walk (`nesting`): five for one subquery in another.
 _DEEPEST = 200
+
+
+def require_shallow(node: Expr) -> None:
+    """Raise `Unsupported` for an expression that is nested too deeply."""
+    if _depth(node) > _DEEPEST:
+        raise Unsupported("it is nested too deeply")
 
 
 def _depth(node: Expr) -> int:
@@ -88,7 +94,7 @@ def _query(node: Expr, place: Place) -> Query:
     place = _with_ctes(node, place)
     match node:
         case exp.Select(expressions=[exp.Column(this=exp.Identifier(this=name))]) if name in place.held:
-            return place.held[name]
+            return place.resolved(name)
         case exp.Select():
             return _select(node, place)
         case exp.SetOperation():

@@ -134,6 +134,13 @@ def _with_aliases(expression: Expr, names: dict[str, str]) -> Expr:
     return substitute(expression, column, inside)
 
 
+def apart(query: Query, new: Callable[[], str]) -> Query:
+    """The same query with aliases of its own, so that it can stand in a tree twice."""
+    found = query_of(with_new_aliases(subquery(query), new))
+    assert found is not None
+    return found
+
+
 def with_names(query: Query, names: Collection[str]) -> Query:
     """The same query with other output names."""
     if isinstance(query, Union):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ..servers.catalog import Catalog
 from ..servers.mysql.syntax import Expr, Unsupported
-from .rewrite import with_names
+from .rewrite import apart, with_names
 from .tree import Query, column
 
 
@@ -111,6 +111,13 @@ class Place:
     scope: Scope = field(default_factory=lambda: Scope(None))
     windows: Mapping[str, Expr] = field(default_factory=dict)  # named ones, by lower-case name
     held: Mapping[str, Query] = field(default_factory=dict)  # resolved already (`levels`)
+    given: set[str] = field(default_factory=set)  # those of them that stand in the tree
+
+    def resolved(self, name: str) -> Query:
+        """A query that is held. A CTE that is used twice has it twice."""
+        found = apart(self.held[name], self.alias) if name in self.given else self.held[name]
+        self.given.add(name)
+        return found
 
     def query(self, node: Expr) -> Query:
         """The tree of a query at this place."""
