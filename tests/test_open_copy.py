@@ -228,7 +228,7 @@ def test_values_that_are_no_date(written: Written) -> None:
         assert database.execute(f'SELECT "on" FROM {KINDS}.odd ORDER BY id').fetchall() == [(None,), (day,)]
         notes = dict(database.execute("SELECT name, note FROM _columns WHERE note IS NOT NULL").fetchall())
     assert (
-        notes["on"].startswith("1 values are no date")
+        notes["on"].startswith("1 value without a date: NULL")
         and notes["c13"] == "DECIMAL with more than 38 digits, as text"
     )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..display import count
 from ..external.needed import declared_type
 from ..servers.columns import INTEGER_TYPES, TEXT_TYPES, Column
 from ..servers.dialect import Dialect
@@ -126,7 +127,9 @@ def kept(column: Column, without_date: int, kind: str) -> Kept:
         )
         notes = ["in UTC"] * (name == "timestamp")
         if without_date:
-            notes.append(f"{without_date:,} values are no date: NULL, and a column of texts in Parquet")
+            notes.append(
+                f"{count(without_date, 'value')} without a date: NULL, and a column of texts in Parquet"
+            )
         return Kept(column, form, arrow, duckdb, "; ".join(notes), bool(without_date))  # type: ignore[arg-type]
     if name == "time":
         return Kept(column, "time", "duration[us]", "INTERVAL", "TIME: a duration; DuckDB reads it as BIGINT")

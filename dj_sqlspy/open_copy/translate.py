@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import sqlglot
 from sqlglot import exp
@@ -22,7 +23,10 @@ from ..servers.tables import Table
 from .columns import Kept
 
 # Schema and name of a table in DuckDB.
-Relation = tuple[str, str]
+Relation: TypeAlias = "tuple[str, str]"
+
+# By name in lower case, the columns of the tables of a statement. Which of them an expression means is not resolved.
+Columns: TypeAlias = "dict[str, list[Kept]]"
 
 # Functions and operators that give the same for all values that both have.
 _SAME: tuple[type[Expr], ...] = (
@@ -116,7 +120,10 @@ def translate(sql: str, modes: Collection[str], copied: Copied) -> Translation:
             raise Untranslated(f"it reads the variable {found.sql('mysql')}")
     _cross_where_nothing_is_common(tree, copied)
     tables = _rename(tree, copied)
-    columns = {one.column.name.lower(): one for table in tables for one in copied.columns[table.full_name]}
+    columns: Columns = {}
+    for table in tables:
+        for one in copied.columns[table.full_name]:
+            columns.setdefault(one.column.name.lower(), []).append(one)
     cautions = tuple(dict.fromkeys(_cautions(tree, columns)))
     tree = _same_meaning(tree, columns)
     try:
@@ -150,7 +157,7 @@ def _rename(tree: Expr, copied: Copied) -> list[Table]:
     return found
 
 
-def _same_meaning(tree: Expr, columns: Mapping[str, Kept]) -> Expr:
+def _same_meaning(tree: Expr, columns: Columns) -> Expr:
     """Write out what the servers do unasked."""
 
     def changed(node: Expr) -> Expr:
@@ -171,7 +178,7 @@ def _same_meaning(tree: Expr, columns: Mapping[str, Kept]) -> Expr:
     return made
 
 
-def _bytes(digits: str, node: Expr, columns: Mapping[str, Kept]) -> Expr:
+def _bytes(digits: str, node: Expr, columns: Columns) -> Expr:
     """A literal of bytes; beside a column of UUIDs, a UUID."""
     if len(digits) == 32 and _beside(node, columns, "uuid"):
         return exp.cast(exp.Literal.string(digits), "uuid", dialect="duckdb")
@@ -187,9 +194,9 @@ def _group_in_full(select: exp.Select) -> None:
     'SELECT a, FIRST(b) AS b, COUNT(c) FROM t GROUP BY a'
     """
     group = select.args.get("group")
-    if group is None:
+    if group is None or not all(isinstance(node, exp.Column) for node in group.expressions):
         return
-    names = {node.name.lower() for node in group.expressions if isinstance(node, exp.Column)}
+    names = {node.name.lower() for node in group.expressions}
     for item in list(select.expressions):
         inner = item.this if isinstance(item, exp.Alias) else item
         bare = isinstance(inner, exp.Column) and not isinstance(inner.this, exp.Star)
@@ -227,7 +234,7 @@ def _names_in(source: Expr, copied: Copied) -> set[str] | None:
     return None
 
 
-def _beside(node: Expr, columns: Mapping[str, Kept], form: str) -> bool:
+def _beside(node: Expr, columns: Columns, form: str) -> bool:
     """Whether a literal is compared with a column that is kept so."""
     above = node.parent
     while isinstance(above, (exp.Paren, exp.Tuple)):
@@ -235,35 +242,33 @@ def _beside(node: Expr, columns: Mapping[str, Kept], form: str) -> bool:
     return above is not None and any(_is(column, columns, form) for column in above.find_all(exp.Column))
 
 
-def _is(column: exp.Column, columns: Mapping[str, Kept], *forms: str) -> bool:
-    found = columns.get(column.name.lower())
-    return found is not None and found.form in forms
+def _is(column: exp.Column, columns: Columns, form: str) -> bool:
+    return any(one.form == form for one in columns.get(column.name.lower(), ()))
 
 
-def _cautions(tree: Expr, columns: Mapping[str, Kept]) -> Iterator[str]:
+def _cautions(tree: Expr, columns: Columns) -> Iterator[str]:
     """What in a statement is known to differ between the servers and DuckDB, or not known to be the same."""
     for node in tree.walk():
         other = next((words for kind, words in _OTHERWISE.items() if isinstance(node, kind)), None)
         if other is not None:
             yield other
         elif isinstance(node, exp.Func) and not isinstance(node, _SAME):
-            yield f"{node.this if isinstance(node, exp.Anonymous) else node.sql_name()}()".upper()
+            name = node.this if isinstance(node, exp.Anonymous) else node.sql_name()
+            yield f"{name.upper()}(): not known to be the same"
         elif isinstance(node, exp.Column):
             yield from _of_column(node, columns)
 
 
-def _of_column(node: exp.Column, columns: Mapping[str, Kept]) -> Iterator[str]:
-    one = columns.get(node.name.lower())
-    if one is None:
-        return
-    if one.changed:
-        yield f"{one.column.name}: {one.note}"
+def _of_column(node: exp.Column, columns: Columns) -> Iterator[str]:
     above = node.parent
     while isinstance(above, exp.Paren):
         above = above.parent
-    if isinstance(above, (exp.Add, exp.Sub, exp.Mul, exp.Neg)) and one.form in _DATED:
-        yield "calculating with dates and times"
-    if isinstance(above, _COMPARING) and one.column.data_type in ("enum", "set"):
-        yield "ENUM, SET: in the order of their members on the server"
-    elif isinstance(above, _COMPARING) and one.form == "text" and one.column.folds:
-        yield "order of texts: by the server's collation"
+    for one in columns.get(node.name.lower(), ()):
+        if one.changed:
+            yield f"{one.column.name}: {one.note}"
+        if isinstance(above, (exp.Add, exp.Sub, exp.Mul, exp.Neg)) and one.form in _DATED:
+            yield "calculating with dates and times"
+        if isinstance(above, _COMPARING) and one.column.data_type in ("enum", "set"):
+            yield "ENUM, SET: in the order of their members on the server"
+        elif isinstance(above, _COMPARING) and one.form == "text" and one.column.folds:
+            yield "order of texts: by the server's collation"

@@ -39,6 +39,7 @@ from .result import CopiedStatement, CopiedTable, OpenCopy
 from .translate import Copied, Relation, Untranslated, translate
 
 TABLES = "tables"
+LISTED = 100  # statements in a list of README.md
 
 Progress = Callable[[int, int], None]
 
@@ -84,7 +85,14 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
         database.insert_own("_keys", list(_keys_of(manifest, relations)))
         found = OpenCopy(path, tuple(made), tuple(statements))
         text = render(
-            "open-copy.md.j2", paper=manifest["paper"], copy=found, file=FILE, example=_example(made)
+            "open-copy.md.j2",
+            paper=manifest["paper"],
+            copy=found,
+            file=FILE,
+            example=_example(made),
+            lacking=[one for one in statements if not one.view],
+            careful=[one for one in statements if one.view and one.cautions],
+            most=LISTED,
         )
         atomic.write(fresh / "README.md", text)
     return found
