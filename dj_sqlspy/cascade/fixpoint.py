@@ -1,14 +1,15 @@
 """Fixpoint: leaves closed over foreign keys, parts and negative witnesses, until nothing is new.
 
-Queries. A statement needs a query for the keys of each table that it reads, a check of these queries, and one more
-execution for its present result. Statements that differ only in literals share these queries where possible; if they
-select rows by key, the keys need no query. A foreign key within the child's primary key needs no query: the parent's
-key is a projection of the child's (texts that a collation finds equal are looked up once). Other foreign keys, and
-parts, need one query for each list of new keys (`dialect.LIST_BYTES`). A long chain of rows of one table is one
-recursive query. Children are followed first, so without cycles
-each table is followed once, with all of its keys. A witness rule needs one query for each list of new keys of each
-outer table. Each key is used once: rules see only what is new since they last ran (semi-naive evaluation: Bancilhon,
-1986). At the end the rows of each table, and those that foreign keys led to, are counted. `plan` prints all of this.
+Queries. A statement needs a query for the keys of each table that it reads, a check of these queries if the server may
+refuse one, and one more execution for its present result. Statements that differ only in literals share these queries
+where possible; if they select rows by key, the keys need no query. Of semijoins that are nested along foreign keys, one
+query reads the keys of all tables. A foreign key within the child's primary key needs no query: the parent's key is a
+projection of the child's (texts that a collation finds equal are looked up once). Other foreign keys, and parts, need
+one query for each list of new keys (`dialect.LIST_BYTES`). A long chain of rows of one table is one recursive query.
+Children are followed first, so without cycles each table is followed once, with all of its keys. A witness rule needs
+one query for each list of new keys of each outer table. Each key is used once: rules see only what is new since they
+last ran (semi-naive evaluation: Bancilhon, 1986). At the end the rows of each table, and those that foreign keys led
+to, are counted. `plan` prints all of this.
 Memory: 12 bytes a key, and 8 for each column of a key that is still to be followed (`keysets`). Answers are read in
 blocks.
 """
