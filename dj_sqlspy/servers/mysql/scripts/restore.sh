@@ -235,20 +235,21 @@ fi
 # twice, a table becomes itself, no row is selected, a comment is too long.
 rights_sql() { # schema
     local schema table=asked word refers= makes_views= makes_functions=
-    schema=$(quoted "$1")
+    quote "$1" && schema=$REPLY
     own_table() { [[ $1 != "$word" || $table != asked ]] || table=$2; }
     own_parent() { [[ $3 != "$schema".* ]] || refers=yes; }
     own_view() { [[ $1 != "$word" ]] || makes_views=yes; }
     own_function() { # as its text says, or a server that writes a log of changes would refuse it
         [[ $1 == "$word" ]] || return 0
         makes_functions=yes
-        printf "CREATE FUNCTION %s.%s() RETURNS INT %s COMMENT '%65536s' RETURN 1;\n" "$schema" "$(quoted "$2")" "$3" ''
+        quote "$2"
+        printf "CREATE FUNCTION %s.%s() RETURNS INT %s COMMENT '%65536s' RETURN 1;\n" "$schema" "$REPLY" "$3" ''
     }
     word=$1
     tables own_table
     foreign_keys own_parent
     views own_view
-    table=$schema.$(quoted "$table")
+    full_name "$1" "$table" && table=$REPLY
     printf "SET SESSION FOREIGN_KEY_CHECKS = 0, sql_mode = 'STRICT_ALL_TABLES';\n"
     printf 'CREATE TABLE %s (a INT, a INT);\n' "$table"
     [[ ! $refers ]] || printf 'CREATE TABLE %s (a INT, a INT, FOREIGN KEY (a) REFERENCES %s (a));\n' "$table" "$table"
@@ -273,7 +274,7 @@ without_alter='/^ALTER command/d; s/, ALTER command/ command/'
 [[ $flavor == @source@ || ! $(finish_of_@other@) ]] || without_alter=
 check_rights() { # schema
     local name
-    name=$(quoted "$1")
+    quote "$1" && name=$REPLY
     rights_sql "$1" | client "$mysql" --force --batch --skip-column-names --binary-mode \
         >"$work/answer" 2>"$work/said" || true
     sed -nE "$denied" "$work/said" | sed -E "$without_alter" | cat - "$work/answer" | sort -u | while IFS= read -r line; do printf '%s: %s\n' "$name" "$line"; done
