@@ -442,7 +442,8 @@ computed_sql() { # table, then for each generated column: name, the checksum of 
     local table=$1 sql=
     shift
     while (($#)); do
-        sql+="${sql:+, }IF(COALESCE(SUM($2), 0) = $3, NULL, $(literal "$table $1"))"
+        literal "$table $1"
+        sql+="${sql:+, }IF(COALESCE(SUM($2), 0) = $3, NULL, $REPLY)"
         shift 3
     done
     printf 'SELECT %s FROM %s;\n' "$sql" "$table"
