@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,6 +81,38 @@ def capture(home: Path, *calls: Any, **policies: str) -> sqlspy.Paper:
 
 def counts(cut: Any) -> dict[str, int]:
     return {name.split("`")[3]: table.rows for name, table in cut.tables.items() if table.rows}
+
+
+# ---------------------------------------------------------------- once
+
+
+def test_a_slice_is_made_once_while_nothing_changes(lab: SimpleNamespace, home: Path) -> None:
+    """A server that writes on its own makes it again; a row, a table, a choice or a record always does."""
+    paper = capture(home, lambda: rows(lab.Session & "session < 3"))
+    deadline = time.monotonic() + 60
+    while (cut := paper.slice()) is not paper.slice():
+        assert time.monotonic() < deadline
+    schema = lab.Session.database
+
+    def again(*statements: str) -> Any:
+        for sql in statements:
+            lab.Session.connection.query(sql.replace("lab.", f"`{schema}`."))
+        before, made = cut, paper.slice()
+        assert made is not before
+        return made
+
+    assert paper.slice(parts="referenced") is not cut
+    for number in range(5, 15):  # at once after the commit
+        cut = again(f"INSERT INTO lab.`rig` VALUES ({number})")
+        assert cut.tables[lab.Rig.full_table_name].total_rows == number - 1
+    cut = again("START TRANSACTION", "UPDATE lab.`session` SET rig = 3 WHERE session = 1", "COMMIT")
+    assert [str(report.change) for report in cut.drifted] == ["other values in 4 rows now"]
+    cut = again("CREATE VIEW lab.`v` AS SELECT 1")
+    paper = capture(home, lambda: rows(lab.Session & "session < 3"), lambda: rows(lab.Bad))
+    cut = again()
+    with sqlspy.export("paper", "more", home=home):
+        rows(lab.Subject)
+    assert len(again().statements) == len(cut.statements) + 1
 
 
 # ---------------------------------------------------------------- why

@@ -153,6 +153,12 @@ class Backend(Protocol):
     ) -> str:
         """The text of ``restore.sh``."""
 
+    def change_mark(self, connection: Any) -> object | None:
+        """A value that is another one after each change of the server's tables, definitions and grants.
+
+        It says nothing of tables of other engines than InnoDB. None if there is no such value.
+        """
+
     def require_condition(self, condition: str) -> None:
         """Raise `Refused` unless a text from a stranger is one condition of WHERE that only reads."""
 

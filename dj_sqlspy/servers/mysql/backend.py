@@ -65,6 +65,7 @@ class MySQLBackend:
     match_sessions = staticmethod(session.match_sessions)
     one_moment = staticmethod(session.one_moment)
     reading_tables = staticmethod(session.reading_tables)
+    change_mark = staticmethod(session.change_mark)
     set_session = staticmethod(session.set_session)
     fixed_session = staticmethod(session.fixed_session)
     number = staticmethod(session.number)

@@ -85,6 +85,29 @@ def in_utc(connection: Any, sql_mode: str = "") -> Iterator[None]:
                 cursor.execute("SET SESSION time_zone = %s, sql_mode = %s", before)
 
 
+# Counters that every account may read. Each commit to InnoDB changes at once the first on MariaDB, the second on MySQL
+# (where the first does not exist, and its likes lag behind). MariaDB keeps views, functions and grants elsewhere, so
+# statements that change these are counted as well.
+_CHANGES = """
+SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_lsn_current', 'Innodb_log_write_requests')
+OR Variable_name RLIKE '^Com_(alter|create|drop|grant|rename|revoke)'
+"""
+
+
+def change_mark(connection: Any) -> tuple[tuple[str, str], ...] | None:
+    """A value that is another one after each change of an InnoDB table, a definition or a grant on the server.
+
+    It can also be another one although nothing changed. None if the server does not have the counter.
+    """
+    with told(), connection.cursor() as cursor:
+        cursor.execute("SELECT VERSION()")
+        (version,) = cursor.fetchone()
+        counter = "Innodb_lsn_current" if "MariaDB" in version else "Innodb_log_write_requests"
+        cursor.execute(_CHANGES)
+        found = tuple((str(name), str(value)) for name, value in cursor.fetchall())
+    return found if counter in dict(found) else None
+
+
 def reading_tables(connection: Any) -> None:
     """Set the session as mysqldump does."""
     with connection.cursor() as cursor:
