@@ -88,6 +88,16 @@ def class_name(table: str) -> str:
     return ".".join(re.sub(r"(?:^|[_\W])+([a-zA-Z0-9])", lambda m: m[1].upper(), word) for word in words)
 
 
+def shown_name(name: str) -> str:
+    """A full table name as a person reads and types it.
+
+    >>> shown_name("`lab`.`#probe_type__electrode`")
+    'lab.ProbeType.Electrode'
+    """
+    schema, table = split_full_name(name)
+    return f"{schema}.{class_name(table)}"
+
+
 def find_table(names: Iterable[str], text: str, where: str = "of the slice") -> str:
     """The full name of the table that a user means.
 

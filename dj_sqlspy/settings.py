@@ -2,7 +2,7 @@
 
 In: ``dj.config`` (code, ``dj_local_conf.json`` or ``datajoint.json``, ``override``/``config(…)``) and environment
 variables ``DJ_SQLSPY_…``. Out: checked values, and a call of each function in `on_change` after a change. `spy.patches`
-stores them in ``dj.config`` on both lines of DataJoint.
+stores them in ``dj.config`` with DataJoint 0.14 and 2.x.
 
 ======================  ======================  =============================================================
 setting                 environment

@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -443,6 +445,30 @@ def test_a_copy_goes_on_where_it_ended(lab: Lab, tmp_path: Path) -> None:
         assert [file.path for file, _ in again.failed] == [video.path]
         assert copy_files(files, tmp_path / "copy", Stores(), link=False).complete
         assert place.read_bytes() == contents
+
+
+@pytest.mark.line("2.x")  # nothing here depends on it
+def test_ctrl_c_ends_a_copy_within_a_file(lab: Lab, tmp_path: Path) -> None:
+    """What it has copied stays, for the next copy."""
+    large = next(file for file in lab.files() if file.kind == "filepath")
+    with location(large).open("r+b") as out:
+        out.truncate(40 << 20)
+    file = File(large.store, large.path, "filepath", 40 << 20)
+
+    heard: list[int] = []
+
+    def interrupt(count: int) -> None:
+        if not heard:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        heard.append(count)
+        time.sleep(0.1)  # forty times, if nobody hears it
+
+    place = tmp_path / "copy" / file.store / file.path
+    with pytest.raises(KeyboardInterrupt):
+        copy_files([file], tmp_path / "copy", Stores(), link=False, progress=interrupt)
+    assert [path.name.startswith(".partial-") for path in place.parent.iterdir()] == [True]
+    assert copy_files([file], tmp_path / "copy", Stores(), link=False).complete
+    assert place.read_bytes() == location(file).read_bytes()
 
 
 def test_hard_links_and_copies(lab: Lab, tmp_path: Path) -> None:

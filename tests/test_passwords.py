@@ -197,6 +197,12 @@ def test_a_password_that_is_asked_for_is_in_no_file(
         text=True,
     )
     assert ended.returncode == 1 and "no terminal to ask for a password at" in ended.stderr, ended.stderr
+    ended = subprocess.run(
+        ["bash", bundle.path / "restore.sh", "-p"], start_new_session=True, capture_output=True, text=True
+    )
+    assert ended.returncode == 1 and ended.stderr.startswith(
+        "restore.sh: -p asks for the password, and there is no"
+    )
     (tmp_path / "tmp").mkdir()
     (tmp_path / "asked").write_text(f"{reader.password}\n")
     settings = {"TMPDIR": str(tmp_path / "tmp"), "DJ_SQLSPY_PASSWORD_AT": str(tmp_path / "asked")}

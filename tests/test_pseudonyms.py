@@ -247,6 +247,7 @@ NUMBERED = [
     ("SELECT place FROM lab.animal WHERE id = 4711", "withheld"),
     ("SELECT place FROM lab.animal WHERE mother IN ('12', 13)", "withheld"),
     ("SELECT id + 17 FROM lab.animal", "withheld"),
+    ("SELECT id FROM lab.animal UNION SELECT 4711", "withheld"),
     ("SELECT COUNT(*) FROM (SELECT place, id > 4711 AS x FROM lab.animal) AS d", "withheld"),
     (f"SELECT n FROM lab.scan WHERE u = X'{UUIDS[1].hex}'", "withheld"),
     ("SELECT n FROM lab.scan WHERE n > 3 /* 4711 was ill */", "withheld"),

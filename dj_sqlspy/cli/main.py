@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..display import visible
+from ..display import count, visible
 from ..errors import SpyError
 from ..rules import LEAVE_OUT, MODES
 from ..version import __version__
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     complete(parser)
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help(sys.stderr)  # which lists the commands
+        return 2
     options, rest = parser.parse_known_args(arguments)
     if rest and not options.for_client:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -397,6 +400,7 @@ def _write(options: argparse.Namespace) -> None:
     from ..bundle.crate import CRATE_FILE
     from ..dump.exclude import words
     from ..dump.pseudonyms import words_of
+    from ..names import shown_name
     from .terminal import paper_of, print_table
 
     paper = paper_of(options)
@@ -418,7 +422,7 @@ def _write(options: argparse.Namespace) -> None:
     )
     tables = [
         (
-            table["name"],
+            shown_name(table["name"]),
             table["rows"],
             "" if table["total_rows"] is None else table["total_rows"],
             ", ".join(table["reasons"]),
@@ -427,7 +431,7 @@ def _write(options: argparse.Namespace) -> None:
     ]
     print_table(("table", "rows", "of", "why"), tables, right=(1, 2))
     for one in bundle.manifest["unfinished"]:
-        print(f"NOT FINISHED: {one['analysis']} ({one['state']}, {one['statements']} statements)")
+        print(f"NOT FINISHED: {one['analysis']} ({one['state']}, {count(one['statements'], 'statement')})")
     excluded = bundle.manifest["excluded"]
     for line in words(excluded):
         print(visible(f"Contents left out: {line}"))
@@ -436,13 +440,14 @@ def _write(options: argparse.Namespace) -> None:
     for line in words_of(bundle.manifest):
         print(visible(f"Pseudonyms: {line}"))
     for one in bundle.manifest["code"]:
-        print(visible(f"Code: {one['path']} ({one['state']})"))
+        state = "as it is now, perhaps not as it ran" if one["state"] == "unknown" else one["state"]
+        print(visible(f"Code: {one['path']} ({state})"))
     known = {name for one in bundle.manifest["code"] for name in one["analyses"]}
     for analysis in paper.analyses if options.with_code else ():
         if analysis.name not in known:
             print(
-                f"Code: none of {analysis.name}; it ran in a console, or in a notebook whose server does not tell its "
-                "name. Name the file with --code FILE."
+                f"Code: none of {analysis.name}; it ran in a console, or in a notebook under a program that does not "
+                "tell its name, such as nbconvert. Name the file with --code FILE."
             )
     files = bundle.manifest["files"]
     if files:

@@ -16,6 +16,7 @@ import shlex
 from typing import Any, NoReturn
 
 from .. import capture
+from ..display import count
 from ..errors import SpyError
 from ..rules import POLICIES
 from ..spy import session
@@ -57,10 +58,10 @@ def load(shell: Any) -> None:
             print(capture.start_export(**_options(words[1:])))
         elif words == ["stop"]:
             ended = capture.stop_export()
-            print(f"{ended!r}: {len(ended.statements)} statements")
+            print(f"{ended!r}: {count(len(ended.statements), 'statement')}")
         elif not words:
             for each in session.open_sessions:
-                print(f"{each!r}: {len(each.statements)} statements")
+                print(f"{each!r}: {count(len(each.statements), 'statement')}")
             if not session.open_sessions:
                 print(f"No export session is open. {USAGE}.")
         else:

@@ -21,6 +21,7 @@ import json
 import os
 import re
 import shlex
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -110,7 +111,14 @@ def copy_files(
     """
     folder = Path(folder)
     stores = stores or Stores()
-    told = progress or (lambda count: None)
+    stopped = threading.Event()
+
+    def told(count: int) -> None:
+        if stopped.is_set():
+            raise FilesError("it was interrupted")
+        if progress is not None:
+            progress(count)
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         done = _read_sums(folder / SUMS)
@@ -139,14 +147,19 @@ def copy_files(
                     sums.write(_sum_line(_name(file), sha256))
                     sums.flush()
 
-        for file in files:
-            if file.state in ("missing", "outside", "unreachable"):
-                failed.append((file, file.note))
-                continue
-            queue[pool.submit(_copy_one, file, folder, stores, link, done.get(_name(file)), told)] = file
-            if len(queue) >= 4 * WORKERS:  # so that the memory does not fill with waiting files
-                finish(wait(queue, return_when=FIRST_COMPLETED).done)
-        finish(wait(queue).done)
+        try:
+            for file in files:
+                if file.state in ("missing", "outside", "unreachable"):
+                    failed.append((file, file.note))
+                    continue
+                queue[pool.submit(_copy_one, file, folder, stores, link, done.get(_name(file)), told)] = file
+                if len(queue) >= 4 * WORKERS:  # so that the memory does not fill with waiting files
+                    finish(wait(queue, return_when=FIRST_COMPLETED).done)
+            finish(wait(queue).done)
+        except BaseException:
+            stopped.set()  # files that have begun end with what is being read, and no other one begins
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     _write_sums(folder / SUMS, folder, done)
     _write_configuration(folder / CONFIGURATION, files, stores)
     return Copied(folder, **counts, bytes=size, failed=tuple(failed))

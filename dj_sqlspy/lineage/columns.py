@@ -103,12 +103,15 @@ def columns_beside_values(query: Query) -> set[tuple[str, str]]:
     """Full table name and lower-case name of each column that stands in one expression with a value.
 
     A value is a literal or a variable. Conditions are split at AND, OR and NOT, so that only the column that is
-    compared with a value counts. A column or value of a derived table counts where the table is used.
+    compared with a value counts. A column or value of a derived table counts where the table is used. In a UNION a
+    value stands in one expression with what the other branches have in its place.
 
     >>> from dj_sqlspy.lineage.example import tree
     >>> sorted(columns_beside_values(tree("SELECT b.y FROM a JOIN b ON a.id = b.id WHERE x > 1")))
     [('`s`.`a`', 'x')]
     >>> sorted(columns_beside_values(tree("SELECT 1 FROM (SELECT x AS y FROM a) AS d WHERE y LIKE 'A%'")))
+    [('`s`.`a`', 'x')]
+    >>> sorted(columns_beside_values(tree("SELECT x FROM (SELECT x FROM a UNION SELECT 'A') AS d")))
     [('`s`.`a`', 'x')]
     """
     aliases = {source.alias: source for source in all_sources(query)}
@@ -119,6 +122,13 @@ def columns_beside_values(query: Query) -> set[tuple[str, str]]:
                 columns, values = _inside(part, aliases)
                 if values:
                     found |= columns
+        if not isinstance(one, Block):
+            for outputs in zip(
+                *([output.expr for output in block.outputs] for block in _blocks(one)), strict=True
+            ):
+                inside = [_inside(output, aliases) for output in outputs]
+                if any(values for _, values in inside):
+                    found.update(*(columns for columns, _ in inside))
     return found
 
 
@@ -231,6 +241,11 @@ def _inside(expression: Expr, aliases: dict[str, Source]) -> tuple[set[tuple[str
 def _outputs(query: Query, name: str | None = None) -> list[Expr]:
     """The expressions of a query's outputs, or of those with a name, in all branches."""
     places = [place for place, one in enumerate(query.names) if name in (None, one.lower())]
+    return [block.outputs[place].expr for block in _blocks(query) for place in places]
+
+
+def _blocks(query: Query) -> list[Block]:
+    """The SELECTs whose rows a query returns."""
     blocks, todo = [], [query]
     while todo:
         one = todo.pop()
@@ -238,4 +253,4 @@ def _outputs(query: Query, name: str | None = None) -> list[Expr]:
             blocks.append(one)
         else:
             todo += one.branches
-    return [block.outputs[place].expr for block in blocks for place in places]
+    return blocks

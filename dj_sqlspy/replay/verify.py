@@ -439,10 +439,13 @@ def _alone(
     if recorded is None:
         rows = {table["name"]: table["rows"] for table in (*manifest["tables"], *manifest["lineage_tables"])}
         tables = [_compared(entry, rows[entry["name"]], None, "in the manifest") for entry in measured]
+        known = any("digest" in statement for statement in manifest["statements"])  # of its capture
+        looked = "structure, numbers of rows and foreign keys"
+        looked += ", and what the analysis received," if known else ""
         unchecked.append(
-            f"the contents of the rows and of the results. The bundle has no {DIGESTS_FILE}, which `dj-sqlspy verify`"
-            f" leaves in it where the source can be reached; and there is no source here: {why_not}. Only structure,"
-            " numbers of rows and foreign keys were looked at."
+            f"the contents of the rows{'' if known else ' and of the results'}. The bundle has no {DIGESTS_FILE}, which"
+            f" `dj-sqlspy verify` leaves in it where the source can be reached; and there is no source here: {why_not}."
+            f" Only {looked} were looked at."
         )
     else:
         tables = _against_digests(measured, recorded)

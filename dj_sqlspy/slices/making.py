@@ -304,7 +304,7 @@ def _refusal(result: Slice, refused: Mapping[str, KeySet]) -> str:
     """The message of a guard: rows outside of it, each with the reason that it is in the slice."""
     lines = [
         f"Making a slice: {sum(map(len, refused.values()))} rows lie outside of the guard, so nothing is written. "
-        "Leave them out with only=…, or forget the statements that read them:"
+        "Leave them out with only=… (--only), or forget the statements that read them:"
     ]
     texts = texts_of(result.statements)
     for name, rows in refused.items():

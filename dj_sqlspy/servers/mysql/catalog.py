@@ -141,7 +141,7 @@ def _of_tables(key: ForeignKey, tables: Mapping[str, Table]) -> ForeignKey:
 
 
 _SEEN = "that is in the database and visible to this account"
-_CORRECT = "Correct it in sqlspy.references, or where it was given as virtual=…."
+_CORRECT = "Correct it in sqlspy.references, or where it was given as virtual=… (--virtual)."
 
 
 def _require_columns(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:

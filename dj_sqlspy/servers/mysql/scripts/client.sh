@@ -87,6 +87,9 @@ option_value() {
 }
 
 if [[ $ask ]]; then # asked for once, here, and handed on in an option file that only this user can read
+    [[ ${DJ_SQLSPY_PASSWORD_AT-} ]] || { : </dev/tty; } 2>/dev/null ||
+        fail "-p asks for the password, and there is no terminal to ask at." \
+            "Put it into an option file that only you can read: --defaults-extra-file=FILE"
     IFS= read -rsp 'Password: ' password <"${DJ_SQLSPY_PASSWORD_AT:-/dev/tty}"
     [[ ${DJ_SQLSPY_PASSWORD_AT-} ]] || printf '\n' >/dev/tty
     login=$work/client.cnf
