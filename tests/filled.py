@@ -158,8 +158,8 @@ MANIFEST: dict[str, Any] = {
     "pseudonyms": {
         "columns": [
             {"table": SUBJECT, "column": "subject", "digits": 16},
-            {"table": SUBJECT, "column": "rig", "range": [1, 65535]},
-            {"table": SUBJECT, "column": "strain", "uuid": True},
+            {"table": RIG, "column": "note", "range": [1, 65535]},
+            {"table": LINE, "column": "note", "uuid": True},
         ],
         "statements": [5],
         "shown": [7],
