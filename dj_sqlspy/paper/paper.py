@@ -37,18 +37,18 @@ logger = logging.getLogger("dj_sqlspy")
 class _Kept:
     """The last slice of a paper, and what it was made from. ``mark`` was read before its snapshot."""
 
-    records: tuple[Any, Any]
+    records: object
     mark: object | None
     options: Mapping[str, Any]
     cut: Slice
 
-    def still_holds(self, records: tuple[Any, Any], mark: object | None, options: Mapping[str, Any]) -> bool:
+    def still_holds(self, records: object, mark: object | None, options: Mapping[str, Any]) -> bool:
         """Whether the slice would be the same now: the same records and choices, and no change on the server."""
         engines = {table.engine for table in self.cut.catalog.tables.values() if not table.is_view}
         return (
             mark is not None
             and mark == self.mark
-            and all(one is other for one, other in zip(records, self.records, strict=True))
+            and records is self.records
             and options == self.options
             and engines <= {"InnoDB"}
         )
@@ -184,7 +184,7 @@ class Paper(Captured):
                 "\n  ".join(self.missing),
             )
         statements, policies = self.statements, self.policies
-        records = (self.runs, self._whole.runs if self._whole else None)
+        records = (self._whole or self).runs  # the same list until a record changes
 
         def made(raw: Any) -> Slice:
             mark = backend_of(raw).change_mark(raw)
