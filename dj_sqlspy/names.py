@@ -98,6 +98,41 @@ def shown_name(name: str) -> str:
     return f"{schema}.{class_name(table)}"
 
 
+def shown_column(table: str, column: str) -> str:
+    """A column as a person reads and types it, from the full name of its table.
+
+    >>> shown_column("`lab`.`#probe_type__electrode`", "x_coord"), shown_column("`lab`.`subject`", "is it?")
+    ('lab.ProbeType.Electrode.x_coord', 'lab.Subject.`is it?`')
+    """
+    if not re.fullmatch(r"\w+", column):
+        column = "`" + column.replace("`", "``") + "`"  # not `quoted`: a stranger's bundle may name anything
+    return f"{shown_name(table)}.{column}"
+
+
+def split_column(place: str) -> tuple[str, str] | None:
+    """The full name of a table, and a column of it; None if a place is something else.
+
+    >>> split_column("`lab`.`subject`.`name`"), split_column("code/fig.py")
+    (('`lab`.`subject`', 'name'), None)
+    """
+    table, _, column = place.rpartition(".`")
+    try:
+        split_full_name(table)
+    except ValueError:
+        return None
+    return table, column.removesuffix("`").replace("``", "`")
+
+
+def shown_place(place: str) -> str:
+    """A place as a person reads it: a column by the name of its class, anything else as it is.
+
+    >>> shown_place("`lab`.`subject`.`name`"), shown_place("code/fig.py")
+    ('lab.Subject.name', 'code/fig.py')
+    """
+    column = split_column(place)
+    return shown_column(*column) if column else place
+
+
 def find_table(names: Iterable[str], text: str, where: str = "of the slice") -> str:
     """The full name of the table that a user means.
 

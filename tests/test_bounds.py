@@ -400,10 +400,10 @@ def test_what_cannot_bound(lab: Any, home: Path, name: str, message: str) -> Non
 def test_why_tells_no_row_outside(lab: Any, home: Path) -> None:
     cut = captured(lab, "SELECT * FROM lab.trial").slice(only=[lab.table("session") & "project='P'"])
     lines = cut.why(f"`{lab.name}`.`subject`", {"subject": "both"})
-    assert [line.split(":")[0].split("`")[-1] for line in lines] == [
-        " (subject='both')",
-        " (session=3)",
-        " (session=3, trial=1)",
+    assert [line.split(":")[0].removeprefix(f"{lab.name}.") for line in lines] == [
+        "Subject (subject='both')",
+        "Session (session=3)",
+        "Trial (session=3, trial=1)",
     ]
 
 

@@ -19,6 +19,7 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.dump import exclude
 from dj_sqlspy.errors import BundleError, SliceError
 from dj_sqlspy.external import File, Row
+from dj_sqlspy.names import shown_column
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.connect import client_options
@@ -131,13 +132,13 @@ def test_contents_stay_at_the_lab(
     assert report.equal and report.complete and report.from_source, as_text(report)
     assert [result.state for result in report.statements] == ["equal"] * 3 + ["excluded"] * 3
     assert "reads excluded columns, not replayed" in as_text(report)
-    assert "`person`.`name`: DEFAULT(`name`); read by 2 statements (2, 3)" in as_text(report)
+    assert ".Person.name: DEFAULT(`name`); read by 2 statements (2, 3)" in as_text(report)
     digests = json.loads((bundle.path / DIGESTS_FILE).read_text())
     assert sorted(n for one in digests["statements"] for n in one["numbers"]) == [1, 4, 5]
     alone = bundle.verify(alone=True)
     assert alone.equal and alone.complete, as_text(alone)
     readme = (bundle.path / "README.md").read_text()
-    assert "## What was left out" in readme and f"`{people.name}.person.name`" in readme
+    assert "## What was left out" in readme and f"`{people.name}.Person.name`" in readme
     assert "(but for 3, which read columns without contents)" in readme
     assert "without contents: statements that read them" in (bundle.path / "report.html").read_text()
     for file in bundle.path.iterdir():
@@ -219,7 +220,7 @@ def test_values_stand_in_the_place_of_contents(
     report = bundle.verify()
     assert report.equal and report.complete and report.from_source, as_text(report)
     assert [result.state for result in report.statements] == ["equal"] * 3 + ["excluded"] * 3
-    assert "Contents left out: " in as_text(report) and "`person`.`kind`: 'x'; read by" in as_text(report)
+    assert "Contents left out: " in as_text(report) and ".Person.kind: 'x'; read by" in as_text(report)
     alone = bundle.verify(alone=True)
     assert alone.equal and alone.complete, as_text(alone)
     found = [
@@ -227,7 +228,7 @@ def test_values_stand_in_the_place_of_contents(
     ]
     assert {one.what for one in found} <= {"default"}, found
     assert "contents left out: &#39;x&#39;" in (bundle.path / "report.html").read_text()
-    assert f"`{people.name}.person.must`" in (bundle.path / "README.md").read_text()
+    assert f"`{people.name}.Person.must`" in (bundle.path / "README.md").read_text()
     for file in bundle.path.iterdir():
         contents = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         assert SECRET.encode() not in contents and SECRET.encode().hex().encode() not in contents.lower(), (
@@ -434,7 +435,10 @@ def test_on_the_command_line(
     folder = str(tmp_path / "b")
     assert main(["write", "paper", "-o", folder, "--exclude", f"{prefix}lab.Subject.person"]) == 0
     said = capsys.readouterr().out
-    assert f"Contents left out: {Subject().full_table_name}.`person`: NULL; read by 1 statement (1)" in said
+    assert (
+        f"Contents left out: {shown_column(Subject().full_table_name, 'person')}: NULL; read by 1 statement (1)"
+        in said
+    )
     assert main(["dump", folder]) == 0 and main(["verify", folder]) == 0
     assert main(["verify", "--alone", folder]) == 0
     assert main(["write", "paper", "-o", folder, "--exclude", f"{prefix}lab.Subject.dob"]) == 1
@@ -452,10 +456,11 @@ def test_on_the_command_line(
     assert main(["write", "paper", "-o", folder, "--replace", f"{dob}=2000-01-01"]) == 0
     said = capsys.readouterr().out
     assert (
-        f"Contents left out: {Subject().full_table_name}.`dob`: '2000-01-01'; read by 1 statement (3)" in said
+        f"Contents left out: {shown_column(Subject().full_table_name, 'dob')}: '2000-01-01'; read by 1 statement (3)"
+        in said
     )
     assert main(["dump", folder]) == 0 and main(["verify", folder]) == 0
-    assert "`dob`: '2000-01-01'; read by" in capsys.readouterr().out
+    assert ".dob: '2000-01-01'; read by" in capsys.readouterr().out
     assert main(["inspect", folder]) == 0 and "date of birth" not in capsys.readouterr().out
     assert main(["files", "paper", "--replace", f"{dob}=2000-01-01"]) == 0
     again = sqlspy.Paper("paper").write(folder, exclude=[f"{Subject().full_table_name}.`person`"])

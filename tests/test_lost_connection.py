@@ -141,17 +141,16 @@ def test_killed_before_each_query_of_the_cascade(
         rows(lab.Subject - (lab.Session & "score > 30"))
         for number in range(3):
             lab.connection.query(f"SELECT * FROM `{lab.name}`.subject WHERE subject = {number}")
-    paper = sqlspy.Paper("paper")
-    expected = held(paper.slice())
+    expected = held(sqlspy.Paper("paper").slice())
     with monkeypatch.context() as patch:
         asked = killing(patch, connection, lambda _: False)
-        paper.slice()
+        sqlspy.Paper("paper").slice()
         queries = len(asked)
     assert queries > 10
     for number in range(1, queries + 1):
         with monkeypatch.context() as patch:
             asked = killing(patch, connection, lambda count, number=number: count == number)
-            cut = paper.slice()
+            cut = sqlspy.Paper("paper").slice()
         assert held(cut) == expected and len(asked) == number + queries
         assert not cut.fallbacks and not cut.drifted
 

@@ -23,6 +23,7 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.dump import hashes, pseudonyms
 from dj_sqlspy.errors import BundleError, SliceError
 from dj_sqlspy.journal import Statement
+from dj_sqlspy.names import shown_column
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
@@ -218,8 +219,9 @@ def test_a_key_becomes_a_keyed_hash_everywhere(
             n: "equal" if what in ("equal", "shown") else "excluded" for n, what in outcome.items()
         }
         assert "depends on values that have pseudonyms, not replayed" in as_text(report)
-        assert f"Pseudonyms: {here}.`session`.`animal`: pseudonyms of 20 hexadecimal digits" in as_text(
-            report
+        assert (
+            f"Pseudonyms: {here.strip('`')}.Session.animal: pseudonyms of 20 hexadecimal digits"
+            in as_text(report)
         )
     require_hidden(bundle)
     with pytest.raises(BundleError, match="its keys are pseudonyms"):
@@ -227,7 +229,7 @@ def test_a_key_becomes_a_keyed_hash_everywhere(
     inspected = bundle.inspect()
     assert not [one for one in inspected.findings if "pseudonym" in one.what]
     readme, page = ((bundle.path / name).read_text() for name in ("README.md", "report.html"))
-    assert f"- `{people.name}.session.animal`" in readme and "dump.sh" not in readme
+    assert f"- `{people.name}.Session.animal`" in readme and "dump.sh" not in readme
     assert "5 columns have pseudonyms" in page and "15 statements depend on such values" in page
     require_hidden(bundle)
 
@@ -322,8 +324,8 @@ def test_integers_and_uuids(
     for alone in (False, True):
         report = bundle.verify(alone=alone)
         assert report.equal and report.complete, as_text(report)
-    assert f"{here}.`scan`.`u`: UUIDs as pseudonyms" in as_text(report)
-    assert f"{here}.`animal`.`place`: pseudonyms from 0 to 255" in as_text(report)
+    assert f"{here.strip('`')}.Scan.u: UUIDs as pseudonyms" in as_text(report)
+    assert f"{here.strip('`')}.Animal.place: pseudonyms from 0 to 255" in as_text(report)
     found = [(one.where, one.what) for one in bundle.inspect().findings if "pseudonym" in one.what]
     assert found == [(f"{here}.`animal`.`note`", "values that have pseudonyms elsewhere")]
     (bundle.path / "manifest.json").write_text(
@@ -594,12 +596,15 @@ def test_on_the_command_line(
     column = f"{prefix}lab.Subject.subject"
     assert main(["write", "paper", "-o", folder, "--pseudonym", column]) == 0
     said = capsys.readouterr().out
-    assert f"Pseudonyms: {Scan().full_table_name}.`animal`: pseudonyms of 20 hexadecimal digits" in said
+    assert (
+        f"Pseudonyms: {shown_column(Scan().full_table_name, 'animal')}: pseudonyms of 20 hexadecimal digits"
+        in said
+    )
     assert "1 statement (2) depends on the values or their order, and cannot be compared" in said
     assert "1 statement returned the same but for the pseudonyms in the result" in said
     assert f"Next: dj-sqlspy verify {folder}" in said
     assert main(["verify", folder]) == 0 and main(["verify", "--alone", folder]) == 0
-    assert f"Pseudonyms: {Subject().full_table_name}.`subject`" in capsys.readouterr().out
+    assert f"Pseudonyms: {shown_column(Subject().full_table_name, 'subject')}" in capsys.readouterr().out
     assert main(["inspect", folder]) == 0 and "pseudonym" not in capsys.readouterr().out
     require_hidden(Bundle(Path(folder)))
     for file in (path for path in home.rglob("*") if path.is_file()):

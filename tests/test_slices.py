@@ -15,6 +15,7 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy.errors import SliceError
+from dj_sqlspy.names import shown_name
 from dj_sqlspy.rules import PARENT, PART, READ
 from dj_sqlspy.servers import Server
 from tests.exported import new_schema
@@ -120,7 +121,7 @@ def test_a_slice_is_made_once_while_nothing_changes(lab: SimpleNamespace, home: 
 
 def test_why_a_row_was_read(lab: SimpleNamespace, home: Path) -> None:
     cut = capture(home, lambda: rows(lab.Subject & {"subject": "b"})).slice()
-    name = lab.Subject.full_table_name
+    name = shown_name(lab.Subject.full_table_name)
     (line,) = cut.why(name, {"subject": "b"})
     assert line.startswith(f"{name} (subject='b'): {READ} (statement 1: SELECT ")
     assert cut.why(name, {"SUBJECT": "b"}) == [line]  # as the server compares names
@@ -163,8 +164,8 @@ def test_why_of_a_long_loop(lab: SimpleNamespace, home: Path) -> None:
 def test_why_leads_to_the_statement(lab: SimpleNamespace, home: Path) -> None:
     """Up a key, up beside a key, and down to a part: each chain ends with a statement."""
     cut = capture(home, lambda: rows(lab.Session & {"subject": "a", "session": 1})).slice()
-    session, rig = lab.Session.full_table_name, lab.Rig.full_table_name
-    subject, trial = lab.Subject.full_table_name, lab.Trial.full_table_name
+    tables = (lab.Session, lab.Rig, lab.Subject, lab.Trial)
+    session, rig, subject, trial = (shown_name(table.full_table_name) for table in tables)
     last = cut.why(session, {"subject": "a", "session": 1})
     assert len(last) == 1 and READ in last[0]
     assert cut.why(subject, {"subject": "a"}) == [f"{subject} (subject='a'): {session} refers to it", *last]
@@ -180,7 +181,7 @@ def test_why_through_several_tables(lab: SimpleNamespace, home: Path) -> None:
     cut = capture(home, lambda: rows(lab.Trial & {"subject": "c", "trial": 1})).slice()
     chain = cut.why(lab.Rig.full_table_name, {"rig": 3})
     assert [line.split(" (")[0] for line in chain] == [
-        table.full_table_name for table in (lab.Rig, lab.Session, lab.Trial)
+        shown_name(table.full_table_name) for table in (lab.Rig, lab.Session, lab.Trial)
     ]
     assert READ in chain[-1]
     other = cut.why(lab.Trial.full_table_name, {"subject": "c", "session": 1, "trial": 2})
@@ -208,9 +209,9 @@ def test_why_of_every_row(lab: SimpleNamespace, home: Path) -> None:
     for name, table in cut.tables.items():
         for key in cut.keys(name):
             chain = cut.why(name, dict(zip(table.table.key, key, strict=True)))
-            assert chain[0].startswith(f"{name} (") and "(statement" in chain[-1]
+            assert chain[0].startswith(f"{shown_name(name)} (") and "(statement" in chain[-1]
             assert not any("(statement" in line for line in chain[:-1])
-            assert {line.split(" (")[0] for line in chain} <= set(cut.tables)
+            assert {line.split(" (")[0] for line in chain} <= set(map(shown_name, cut.tables))
             seen += 1
     assert seen == sum(table.rows for table in cut.tables.values()) > 10
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from ..display import numbers_text, size_text, visible
 from ..errors import BundleError
+from .tablename import TableName
 
 
 def render(template: str, **values: Any) -> str:
@@ -55,6 +56,7 @@ def _environment(is_markdown: bool) -> Environment:
         "rows": rows,
         "size": lambda value: size_text(whole(value)),
         "cut": cut,
+        "table": lambda name: TableName.of(name).shown,
         "code": code,
         "verbatim": verbatim,
     }

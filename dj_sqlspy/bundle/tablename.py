@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 
 from ..errors import BundleError
-from ..names import class_name, split_full_name
+from ..names import class_name, split_column, split_full_name
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class TableName:
         return cls(full, schema, table, class_name(table))
 
     @property
+    def shown(self) -> str:
+        """As a person reads and types it."""
+        return f"{self.schema}.{self.label}"
+
+    @property
     def anchor(self) -> str:
         """The identifier of its section on the page."""
         return f"t-{hashlib.sha256(self.full.encode('utf-8', 'backslashreplace')).hexdigest()[:10]}"
@@ -66,9 +71,4 @@ class Place:
         >>> Place.of("`lab`.`subject`.`name`"), Place.of("code/fig.py")
         (Place(table='`lab`.`subject`', name='name'), Place(table=None, name='code/fig.py'))
         """
-        table, _, column = where.rpartition(".`")
-        try:
-            split_full_name(table)
-        except ValueError:
-            return cls(None, where)
-        return cls(table, column.removesuffix("`").replace("``", "`"))
+        return cls(*(split_column(where) or (None, where)))

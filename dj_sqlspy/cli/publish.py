@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..display import Visible, visible
 from ..errors import SliceError
+from ..names import find_table, shown_place
 
 if TYPE_CHECKING:
     from ..external import File
@@ -233,7 +234,6 @@ def _print_slice(cut: Slice) -> None:
 
 
 def _why(options: argparse.Namespace) -> None:
-    from ..names import find_table
     from .terminal import paper_of
 
     wrong = [pair for pair in options.key if "=" not in pair]
@@ -287,7 +287,13 @@ def _inspect(options: argparse.Namespace) -> int:
 
     found = Bundle(options.bundle).inspect()
     rows = [
-        (one.where, one.what, one.values, "" if one.rows is None else one.rows, "; ".join(one.examples))
+        (
+            shown_place(one.where),
+            one.what,
+            one.values,
+            "" if one.rows is None else one.rows,
+            "; ".join(one.examples),
+        )
         for one in found.findings
     ]
     if rows:
@@ -296,7 +302,7 @@ def _inspect(options: argparse.Namespace) -> int:
         f"{len(rows)} findings in {found.columns:,} columns of text, the structure, and the texts of the bundle."
     )
     if found.unread:
-        print(visible(f"Not looked into, since they hold bytes: {', '.join(found.unread)}"))
+        print(visible(f"Not looked into, since they hold bytes: {', '.join(map(shown_place, found.unread))}"))
     if found.cut:
         print(visible(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}"))
     return 1 if found.findings and options.fail_on == "findings" else 0

@@ -24,7 +24,7 @@ from ..external.file import File
 from ..lineage import analyse
 from ..lineage.columns import columns_read
 from ..lineage.tree import Query
-from ..names import find_table, quoted
+from ..names import find_table, shown_column
 from ..rules import EXCLUDED, LEFT_OUT, WITHHELD
 from ..servers import backend_of
 from ..servers.backend import Backend
@@ -415,14 +415,14 @@ def words(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the manifest says of excluded columns, a line for each.
 
     >>> words([{"table": "`lab`.`subject`", "column": "name", "value": "NULL", "statements": [3, 4], "held": [7]}])
-    ['`lab`.`subject`.`name`: NULL; read by 2 statements (3, 4), and 1 statement (7) holds a value of it']
+    ['lab.Subject.name: NULL; read by 2 statements (3, 4), and 1 statement (7) holds a value of it']
     """
     lines = []
     for one in excluded:
         read = f"read by {counted(one['statements'])}" if one["statements"] else "read by no statement"
         if held := one["held"]:
             read += f", and {counted(held)} hold{'s' if len(held) == 1 else ''} a value of it"
-        lines.append(f"{one['table']}.{quoted(one['column'], '`')}: {one['value']}; {read}")
+        lines.append(f"{shown_column(one['table'], one['column'])}: {one['value']}; {read}")
     return lines
 
 

@@ -21,6 +21,7 @@ from ..display import count
 from ..errors import LineageError, SliceError
 from ..lineage import analyse
 from ..lineage.columns import columns_beside_values, columns_shown, has_other_literal, literals_in
+from ..names import shown_column, shown_place
 from ..rules import PSEUDONYM
 from ..servers import backend_of
 from ..servers.backend import Backend
@@ -387,14 +388,14 @@ def words_of(manifest: Mapping[str, Any]) -> list[str]:
     >>> column = {"table": "`lab`.`subject`", "column": "name", "digits": 16}
     >>> found = {"columns": [column], "statements": [2], "shown": [3], "held": []}
     >>> for line in words_of({"pseudonyms": found}): print(line)
-    `lab`.`subject`.`name`: pseudonyms of 16 hexadecimal digits
+    lab.Subject.name: pseudonyms of 16 hexadecimal digits
     1 statement (2) depends on the values or their order, and cannot be compared
     1 statement returned the same but for the pseudonyms in the result
     """
     found = manifest.get("pseudonyms")
     if not found:
         return []
-    lines = [f"{one['table']}.`{one['column']}`: {form_of(one).words}" for one in found["columns"]]
+    lines = [f"{shown_column(one['table'], one['column'])}: {form_of(one).words}" for one in found["columns"]]
     if numbers := found["statements"]:
         lines.append(
             f"{counted(numbers)} depend{'s' if len(numbers) == 1 else ''} on the values or their order, and cannot be"
@@ -407,8 +408,8 @@ def words_of(manifest: Mapping[str, Any]) -> list[str]:
     for place in found["held"]:
         one = place["values"] == 1
         lines.append(
-            f"{place['where']}: {place['values']:,} value{'' if one else 's'} that ha{'s' if one else 've'} a pseudonym"
-            f" stand{'s' if one else ''} there, perhaps as another word"
+            f"{shown_place(place['where'])}: {place['values']:,} value{'' if one else 's'} that"
+            f" ha{'s' if one else 've'} a pseudonym stand{'s' if one else ''} there, perhaps as another word"
         )
     return lines
 

@@ -22,6 +22,7 @@ from ..errors import SliceError
 from ..journal import Statement
 from ..lineage import analyse
 from ..lineage.witness import with_keys
+from ..names import shown_name
 from ..rules import PARENT, PART, READ
 from ..servers.catalog import Catalog
 from ..servers.dialect import Key
@@ -53,7 +54,9 @@ def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], as
     given = {name.lower(): value for name, value in key.items()}
     missing = [column.name for column in columns if column.name.lower() not in given]
     if missing:
-        raise SliceError(f"Explaining a row of {table.full_name}: the key lacks {', '.join(missing)}.")
+        raise SliceError(
+            f"Explaining a row of {shown_name(table.full_name)}: the key lacks {', '.join(missing)}."
+        )
     values = [given[column.name.lower()] for column in columns]
     wanted = tuple(from_python(column, value) for column, value in zip(columns, values, strict=True))
     if wanted in rows:
@@ -69,7 +72,7 @@ def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], as
         found = convert(columns, row)
         if found is not None and found in rows:
             return found
-    raise SliceError(f"Explaining a row of {table.full_name}: {dict(key)!r} is not in the slice.")
+    raise SliceError(f"Explaining a row of {shown_name(table.full_name)}: {dict(key)!r} is not in the slice.")
 
 
 def explain(
@@ -113,7 +116,7 @@ def _shortened(steps: Sequence[tuple[str, Reason, str]]) -> list[str]:
     lines = [line for _, _, line in steps]
     if len(lines) <= 3 * _SHOWN:
         return lines
-    more = f"… {len(lines) - 2 * _SHOWN:,} more rows of {steps[0][0]}, each for the same reason"
+    more = f"… {len(lines) - 2 * _SHOWN:,} more rows of {shown_name(steps[0][0])}, each for the same reason"
     return [*lines[:_SHOWN], more, *lines[-_SHOWN:]]
 
 
@@ -189,15 +192,16 @@ def _related(
 
 def _show(catalog: Catalog, name: str, key: Key) -> str:
     columns = catalog.tables[name].key
-    return f"{name} ({', '.join(f'{c}={v!r}' for c, v in zip(columns, key, strict=True))})"
+    return f"{shown_name(name)} ({', '.join(f'{c}={v!r}' for c, v in zip(columns, key, strict=True))})"
 
 
 def _rule(reason: Reason, numbers: Sequence[int], texts: dict[int, str]) -> str:
     fk = reason.foreign_key
     if fk is not None:
         if reason.rule == PARENT:
-            return f"{fk.child} refers to it"
-        return f"part of {fk.parent}" if reason.rule == PART else f"refers to {fk.parent}"
+            return f"{shown_name(fk.child)} refers to it"
+        parent = shown_name(fk.parent)
+        return f"part of {parent}" if reason.rule == PART else f"refers to {parent}"
     if not numbers:
         return reason.rule
     shown = ", ".join(str(number) for number in numbers[:_SHOWN])
