@@ -240,12 +240,16 @@ def temporary() -> Iterator[Path]:
 def _held(server: Any, statement: str) -> Iterator[Callable[[], bool]]:
     """In a block, a lock on a server; yields what says whether another connection waits for it."""
     with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
 
         def awaited() -> bool:
             cursor.execute("SHOW PROCESSLIST")
             return any("lock" in str(row[6]).lower() for row in cursor.fetchall())
 
+        deadline = time.monotonic() + 60
+        while awaited():  # the server has not yet noticed that an earlier command is gone
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        cursor.execute(statement)
         yield awaited
 
 
