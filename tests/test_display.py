@@ -43,7 +43,7 @@ def test_a_slice_in_a_terminal(paper: sqlspy.Paper, prefix: str) -> None:
         narrow = as_text(list(cut.lines())[:1], width)
         assert max(map(len, narrow.splitlines())) <= width
     entry = cut.tables[f"`{prefix}lab`.`session`"]
-    assert str(entry).splitlines()[0] == f"`{prefix}lab`.`session`: 4 of 12 rows"
+    assert str(entry).splitlines()[0] == f"{prefix}lab.Session: 4 of 12 rows"
     assert "read by a statement: 4" in str(entry) and "WHERE" in str(entry)
 
 

@@ -97,7 +97,7 @@ def test_a_missing_row_is_found_and_shown(replayed: Callable[..., ReplayReport])
     assert [key.lost for key in report.broken_keys] == [1]
     text = as_text(report)
     assert "id=1, n=1, t=2, v=2.000, b=NULL" in text and "NOT EQUAL" in text
-    assert "session__trial`: 1 rows of masters in the slice" in text
+    assert "Session.Trial: 1 row of masters in the slice" in text
 
 
 def test_a_row_too_many_is_found_and_shown(replayed: Callable[..., ReplayReport]) -> None:

@@ -20,6 +20,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..names import shown_name
 from ..paper import Paper
 from ..paper.bundle import Bundle, write_bundle
 from ..replay import ReplayReport
@@ -83,10 +84,10 @@ class Outcome:
         for heading in ("rows exported", "rows in the database"):
             table.add_column(heading, justify="right")
         totals = {name: entry.total_rows for name, entry in self.cut.tables.items()} | dict(self.totals)
-        for name in sorted(totals):
+        for name in sorted(totals, key=shown_name):
             entry = self.cut.tables.get(name)
             rows = "-" if entry is None else f"{entry.rows:,}" if entry.rows else "structure only"
-            table.add_row(name, rows, f"{totals[name]:,}")
+            table.add_row(shown_name(name), rows, f"{totals[name]:,}")
         exported = sum(entry.rows for entry in self.cut.tables.values())
         table.add_row(f"{len(totals)} tables", f"{exported:,}", f"{sum(totals.values()):,}", style="bold")
         return table

@@ -22,6 +22,7 @@ from rich.text import Text
 from ..bundle.manifest import Replayed, replayable
 from ..display import as_text, count, first, short
 from ..errors import BundleError
+from ..names import shown_name
 from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, PSEUDONYM, ROUTINE, SKIPPED, WITHHELD
 from ..servers import backend_of
 from ..servers.backend import Replayer
@@ -173,12 +174,12 @@ class ReplayReport:
                 table.add_row(analyses, f"{kinds} ({why})" if why else kinds, *counts)
         yield table
         for key in self.broken_keys:
+            child, parent = shown_name(key.child), shown_name(key.parent)
             if key.orphans:
-                yield Text(f"{key.child}: {key.orphans} rows whose {key.name} finds no row in {key.parent}")
+                yield Text(f"{child}: {count(key.orphans, 'row')} whose {key.name} finds no row in {parent}")
             if key.lost:
-                yield Text(
-                    f"{key.child}: {key.lost} rows of masters in the slice ({key.parent}) are not in it"
-                )
+                lost = f"{count(key.lost, 'row')} of masters in the slice ({parent})"
+                yield Text(f"{child}: {lost} {'is' if key.lost == 1 else 'are'} not in it")
         bad = sorted(
             (result for result in self.statements if result.state in ("differs", "error")),
             key=lambda r: bool(r.marks),

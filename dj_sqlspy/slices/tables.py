@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from ..display import html_table, one_line, visible
+from ..names import shown_name
 from ..servers.dialect import Key
 from ..servers.tables import Table
 from .restrict import Restriction
@@ -61,14 +62,14 @@ class TableSlice:
         return "; ".join(reasons) or "structure only"
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.rows:,} of {self.total_rows:,} rows"]
+        lines = [f"{shown_name(self.name)}: {self.rows:,} of {self.total_rows:,} rows"]
         lines += [f"    {rule}: {rows:,}" for rule, rows in self.reasons.items()]
         return visible("\n".join([*lines, f"    WHERE {one_line(self.restriction, 400)}"]))
 
     def _repr_html_(self) -> str:
         reasons = [(rule, f"{rows:,}") for rule, rows in self.reasons.items()]
         return Markup("<div><b>{}</b>: {:,} of {:,} rows{}<pre>WHERE {}</pre></div>").format(
-            self.name,
+            shown_name(self.name),
             self.rows,
             self.total_rows,
             html_table(("why", "rows"), reasons, numbers=(1,)) if reasons else "",
