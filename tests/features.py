@@ -384,6 +384,26 @@ FEATURES: tuple[Feature, ...] = (
         ),
     ),
     Feature(
+        "generated from what a setting of the session can change",
+        (MYSQL,),
+        (
+            "CREATE TABLE T (id INT PRIMARY KEY, c CHAR(5), d DATETIME(6), u VARCHAR(9) AS (CONCAT(c, 'x')) STORED"
+            " NOT NULL, w VARCHAR(20) AS (DATE_FORMAT(d, '%W')) STORED, t TIME AS (TIME(d)) STORED, v VARCHAR(9) AS"
+            " (CONCAT(u, 'y')) STORED, n INT AS (LENGTH(c)) VIRTUAL, k INT AS (YEAR(d)) STORED, KEY (k), UNIQUE"
+            " KEY (u), KEY (n, id), CHECK (DATE_FORMAT(d, '%Y') > '1'))",
+            "INSERT INTO T (id, c, d) VALUES (1, 'a ', '2024-05-01 12:34:56'), (2, '', NULL)",
+        ),
+        ("SELECT * FROM T", "SELECT id FROM T WHERE w = 'Wednesday' AND k = 2024"),
+    ),
+    Feature(
+        "generated from what a setting of the session can change, in a key",
+        (MYSQL,),
+        (
+            "CREATE TABLE T (c CHAR(5), u VARCHAR(9) AS (CONCAT(c, 'x')) STORED PRIMARY KEY)",
+            "INSERT INTO T (c) VALUES ('a')",
+        ),
+    ),
+    Feature(
         "defaults of texts and blobs",
         ALL,
         (

@@ -7,7 +7,7 @@ may be left out, with a note. What a result could depend on is kept or refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from ...names import split_full_name
@@ -15,6 +15,7 @@ from .collations import NAMES, becomes
 from .definition import ColumnDefinition, KeyDefinition, Tokens, name_of, text_of, tokens_of
 from .dialect import MYSQL
 from .translated import (
+    BY_SETTINGS,
     CHANGING,
     NO_INDEX,
     ONLY_MARIADB,
@@ -96,7 +97,7 @@ def change_defaults(work: Translated) -> None:
         if default is None or work.target != "mysql":
             return column
         value = value_of(default)
-        type_ = column.type.split("(")[0].lower()
+        type_ = _type_of(column)
         if "nextval" in calls_of(default.tokens):
             work.notes.append(
                 f"{work.named(column.name)}: without its default {value}, MySQL has no sequences"
@@ -140,12 +141,16 @@ def change_checks(work: Translated) -> None:
         work.taken.add(key.name.lower())
         return key
 
+    refused, flavor = (CHANGING, "MySQL") if work.target == "mysql" else (BY_SETTINGS, "MariaDB")
+
     def allowed(key: KeyDefinition) -> KeyDefinition | None:
-        calls = CHANGING & {call for part in key.parts for call in calls_of(part)}
-        if key.kind != "CHECK" or work.target != "mysql" or not calls:
+        calls = refused & {call for part in key.parts for call in calls_of(part)}
+        if key.kind != "CHECK" or not calls:
             return key
         what = f"CHECK ({', '.join(map(text_of, key.parts))})"
-        work.notes.append(f"{work.table.full_name}: without the constraint {what}, which MySQL does not take")
+        work.notes.append(
+            f"{work.table.full_name}: without the constraint {what}, which {flavor} does not take"
+        )
         return None
 
     work.each_column(changed)
@@ -163,7 +168,7 @@ def change_keys(work: Translated) -> None:
     def changed(key: KeyDefinition) -> KeyDefinition | None:
         if key.kind in NO_INDEX:
             return key
-        what = f"{work.table.full_name}: without the {'constraint' if 'UNIQUE' in key.kind else 'index'} {key.name}"
+        what = _without(work, key)
         words = [token.word for part in key.parts for token in part]
         if any(part[0].text == "(" for part in key.parts):
             work.notes.append(f"{what} on an expression, which MariaDB does not have")
@@ -242,7 +247,7 @@ def change_invisible(work: Translated) -> None:
             return column
         if column.get("GENERATED ALWAYS AS"):
             return column
-        type_ = column.type.split("(")[0].lower()
+        type_ = _type_of(column)
         numeric = type_.endswith("int") or type_ in ("decimal", "float", "double", "bit", "year")
         if not numeric and not type_.endswith(("char", "binary", "text", "blob")):
             work.refused.append(f"{work.named(column.name)}: INVISIBLE and NOT NULL without a default")
@@ -252,6 +257,79 @@ def change_invisible(work: Translated) -> None:
         return replace(column, clauses=(*column.clauses, clause_of("DEFAULT", f"DEFAULT {default}")))
 
     work.each_column(changed)
+
+
+def change_stored(work: Translated) -> None:
+    """Make columns VIRTUAL, and leave out indexes of them, if a setting of the session can change their values.
+
+    MariaDB does not store such columns. No result depends on where a value is computed.
+    """
+    changing = _by_settings(work) if work.target == "mariadb" else set[str]()
+    if not changing:
+        return
+    doubtful = "generated from what a setting of the session can change"
+    needed = _in_foreign_keys(work) | _named_in([work.definition.partitions])
+    needed |= _named_in(
+        part for key in work.definition.keys if key.kind == "PRIMARY KEY" for part in key.parts
+    )
+    work.refused += [f"{work.named(name)}: {doubtful}, and in a key" for name in sorted(changing & needed)]
+
+    def kept(key: KeyDefinition) -> KeyDefinition | None:
+        if key.kind in (*NO_INDEX, "PRIMARY KEY") or _named_in(key.parts).isdisjoint(changing):
+            return key
+        work.notes.append(f"{_without(work, key)} on a column {doubtful}")
+        return None
+
+    def changed(column: ColumnDefinition) -> ColumnDefinition:
+        if column.name not in changing or not column.get("STORED"):
+            return column
+        work.notes.append(f"{work.named(column.name)}: VIRTUAL, {doubtful}")
+        clauses = (clause_of("VIRTUAL", "VIRTUAL") if c.kind == "STORED" else c for c in column.clauses)
+        return replace(column, clauses=tuple(clauses))
+
+    work.keep_keys(kept)
+    work.each_column(changed)
+
+
+def _by_settings(work: Translated) -> set[str]:
+    """The generated columns whose values a setting of the session can change, or perhaps.
+
+    Times can be rounded or cut off, and a CHAR can have its spaces or not.
+    """
+    generated = [
+        (one, clause) for one in work.definition.columns if (clause := one.get("GENERATED ALWAYS AS"))
+    ]
+    found: set[str] = set()
+    changing = {one.name for one in work.definition.columns if _type_of(one) == "char"}
+    while True:
+        more = {
+            one.name
+            for one, clause in generated
+            if _type_of(one) in _TIMES
+            or BY_SETTINGS.intersection(calls_of(clause.tokens))
+            or not _TIMES.isdisjoint(token.text.lower() for token in clause.tokens)
+            or not _named_in([clause.tokens]).isdisjoint(changing | found)
+        }
+        if more <= found:
+            return found
+        found |= more
+
+
+_TIMES = frozenset({"datetime", "time", "timestamp"})
+
+
+def _type_of(column: ColumnDefinition) -> str:
+    return column.type.split("(")[0].lower()
+
+
+def _in_foreign_keys(work: Translated) -> set[str]:
+    """The columns of a table that refer, or to which a table of the dump refers."""
+    found = {name for key in work.definition.keys if key.refers_to is not None for name in key.columns}
+    for table, definition in work.definitions.items():
+        for schema, name, columns in filter(None, (key.refers_to for key in definition.keys)):
+            if MYSQL.full_name(schema or split_full_name(table)[0], name) == work.table.full_name:
+                found.update(columns)
+    return found
 
 
 def change_generated(work: Translated) -> None:
@@ -292,11 +370,7 @@ def _settle_generated(work: Translated) -> None:
     if not any(column.get("GENERATED ALWAYS AS") for column in work.definition.columns):
         return
     auto = {column.name for column in work.definition.columns if column.get("AUTO_INCREMENT")}
-    of_keys = {name for key in work.definition.keys if key.refers_to is not None for name in key.columns}
-    for table, definition in work.definitions.items():
-        for schema, name, columns in filter(None, (key.refers_to for key in definition.keys)):
-            if MYSQL.full_name(schema or split_full_name(table)[0], name) == work.table.full_name:
-                of_keys.update(columns)
+    of_keys = _in_foreign_keys(work)
 
     def settled(column: ColumnDefinition) -> ColumnDefinition:
         expression = column.get("GENERATED ALWAYS AS")
@@ -326,7 +400,18 @@ def _refers_to_generated(work: Translated, key: KeyDefinition) -> bool:
 
 
 def _mentions(key: KeyDefinition, names: Collection[str]) -> bool:
-    return any(token.text[0] == "`" and name_of(token) in names for part in key.parts for token in part)
+    return not _named_in(key.parts).isdisjoint(names)
+
+
+def _named_in(parts: Iterable[Tokens]) -> set[str]:
+    """The names that stand in quotes in some texts."""
+    return {name_of(token) for part in parts for token in part if token.text[0] == "`"}
+
+
+def _without(work: Translated, key: KeyDefinition) -> str:
+    return (
+        f"{work.table.full_name}: without the {'constraint' if 'UNIQUE' in key.kind else 'index'} {key.name}"
+    )
 
 
 def change_options(work: Translated) -> None:

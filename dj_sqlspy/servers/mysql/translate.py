@@ -32,6 +32,7 @@ from .elsewhere import (
     change_invisible,
     change_keys,
     change_options,
+    change_stored,
     change_texts,
     change_types,
     check_collations,
@@ -55,6 +56,7 @@ _ELSEWHERE: Sequence[Pass] = (
     forget_periods,
     change_invisible,
     change_options,
+    change_stored,
     change_generated,
     check_collations,
 )

@@ -138,6 +138,13 @@ session_user sysdate system_user unix_timestamp user utc_date utc_time utc_times
 )
 
 
+# Functions whose value a setting of the session can change, such as the language of names of days. MariaDB has them
+# in no CHECK, and stores nothing that is computed with them.
+BY_SETTINGS = frozenset(
+    "aes_decrypt aes_encrypt date_format dayname from_unixtime monthname week".split()  # noqa: SIM905
+)
+
+
 def is_row_time(column: ColumnDefinition) -> bool:
     """Whether a column has the start or end of its row's time in a table with SYSTEM VERSIONING."""
     generated = column.get("GENERATED ALWAYS AS")
