@@ -29,7 +29,7 @@ from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.mysql.catalog import read_catalog
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.servers.mysql.syntax import parse
-from dj_sqlspy.servers.session import PLAIN
+from dj_sqlspy.servers.session import PLAIN, Session
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import drop_schemas
 from tests.exported import Twin, keyed
@@ -585,6 +585,28 @@ def test_levels_are_analysed_once(catalog: Catalog) -> None:
 )
 def test_no_levels(text: str, catalog: Catalog) -> None:
     assert analyse_levels(text.replace("{s}", SCHEMA), Levels(catalog, PLAIN), "data") is None
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"),
+    [
+        (replace(PLAIN, problem="SET x = y: it was set from a result"), "session cannot be set again"),
+        (replace(PLAIN, names=frozenset({"system_versioning_asof"})), "at another time"),
+        (replace(PLAIN, temporary=frozenset({(SCHEMA, "c")})), "temporary table `c`"),
+        (replace(PLAIN, modes=frozenset({"PAD_CHAR_TO_FULL_LENGTH"})), "PAD_CHAR_TO_FULL_LENGTH"),
+        (replace(PLAIN, unknown={"*": "a procedure set it"}), "@least"),
+        (replace(PLAIN, limit=3), ""),
+    ],
+)
+def test_no_levels_in_a_session_that_is_gone(session: Session, reason: str, catalog: Catalog) -> None:
+    """What `analyse` refuses is refused in levels too."""
+    text = f"SELECT x FROM {SCHEMA}.a WHERE x > @least AND id IN (SELECT id FROM {SCHEMA}.c)"
+    assert analyse_levels(text, Levels(catalog, session), "data") is None
+    try:
+        said = analyse(text, catalog, session=session).fallback or ""
+    except LineageError as error:
+        said = str(error)
+    assert reason in said
 
 
 def test_exists_asks_for_one_witness(catalog: Catalog) -> None:

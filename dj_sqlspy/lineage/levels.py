@@ -15,13 +15,12 @@ from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from sqlglot import exp
-
 from ..servers.catalog import Catalog
 from ..servers.mysql.gate import Read, read_of
 from ..servers.mysql.syntax import SYNTAX_MODES, Expr, Unsupported, table_names
 from ..servers.session import Session
 from ..shapes import renumbered
+from .lasting import require_known, require_lasting, require_restored
 from .resolve import require_shallow, resolve
 from .rewrite import apart
 from .simplify import repeats, simplify
@@ -160,10 +159,11 @@ class Levels:
 
         Raises
         ------
-        Unsupported
+        Unsupported, LineageError
             If it cannot be analysed in levels.
         """
-        if self.session.limit is not None or self.session.temporary or self.session.unknown:
+        require_restored(self.session)
+        if self.session.limit is not None:
             return None
         numbers: list[int] = []
         level = self.texts.split(sql, self.session.modes, numbers)
@@ -183,8 +183,8 @@ class Levels:
             names = dict.fromkeys(table_names(read.query))
             if any(schema is None for schema, _ in names):
                 raise Unsupported("a table in it has no schema")
-            if any(table.args.get("version") is not None for table in read.query.find_all(exp.Table)):
-                raise Unsupported("it reads old versions of rows")
+            require_lasting(read.query, self.session)
+            require_known(read.query, self.session)
             self._reads[level.text] = (read.query, names)
         return self._reads[level.text]
 
