@@ -609,6 +609,16 @@ def test_no_levels_in_a_session_that_is_gone(session: Session, reason: str, cata
     assert reason in said
 
 
+def test_literals_that_are_names_of_columns(server: Server, made: str) -> None:
+    """Statements of a shape are analysed without their literals, but a literal without an alias is a name too."""
+    joined = "(SELECT id, 10 FROM {s}.a) AS d NATURAL LEFT JOIN (SELECT id, x AS `10` FROM {s}.c) AS e"
+    common = f"SELECT d.id FROM {joined} WHERE e.id IS NULL AND d.id IN (SELECT id FROM {{s}}.a)"
+    assert sorted(cut(server, common).keys(f"`{SCHEMA}`.`a`")) == [(2,), (3,), (4,)]
+    quoted = "SELECT 'a`b', COUNT(*) FROM {s}.a WHERE id IN (SELECT id FROM {s}.c) GROUP BY x LIMIT 3"
+    found = cut(server, quoted)
+    assert not found.fallbacks and sorted(found.keys(f"`{SCHEMA}`.`a`")) == [(1,), (3,)]
+
+
 def test_exists_asks_for_one_witness(catalog: Catalog) -> None:
     (leaf,) = analyse(
         f"SELECT EXISTS(SELECT 1 FROM `{SCHEMA}`.`b` WHERE y > 1)", catalog, kind="exists"
