@@ -24,6 +24,7 @@ from dj_sqlspy.lineage.levels import Levels
 from dj_sqlspy.lineage.resolve import resolve
 from dj_sqlspy.lineage.simplify import simplify
 from dj_sqlspy.lineage.tree import occurrences
+from dj_sqlspy.lineage.witness import KEYS
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.mysql.catalog import read_catalog
@@ -617,6 +618,20 @@ def test_literals_that_are_names_of_columns(server: Server, made: str) -> None:
     quoted = "SELECT 'a`b', COUNT(*) FROM {s}.a WHERE id IN (SELECT id FROM {s}.c) GROUP BY x LIMIT 3"
     found = cut(server, quoted)
     assert not found.fallbacks and sorted(found.keys(f"`{SCHEMA}`.`a`")) == [(1,), (3,)]
+
+
+def test_a_key_that_reads_like_a_place_in_a_query(server: Server, made: str) -> None:
+    names = [f"{SCHEMA}.{name}" for name in ("k", "bad")]
+    with server.connect() as connection, connection.cursor() as cursor:
+        for name in names:
+            cursor.execute(f"CREATE TABLE {name} (id VARCHAR(30) PRIMARY KEY)")
+            cursor.execute(f"INSERT INTO {name} VALUES ('`{KEYS}`'), ('z')")
+        connection.commit()
+        found = cut(
+            server, "SELECT id FROM {s}.k WHERE id NOT IN (SELECT id FROM {s}.bad)", "SELECT * FROM {s}.k"
+        )
+        cursor.execute(f"DROP TABLE {', '.join(names)}")
+    assert sorted(found.keys(f"`{SCHEMA}`.`bad`")) == [(f"`{KEYS}`",), ("z",)]
 
 
 def test_exists_asks_for_one_witness(catalog: Catalog) -> None:
