@@ -8,6 +8,8 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+from dj_sqlspy.servers.mysql.dialect import MYSQL
+
 from .data import fresh_schema, numbers
 from .measure import Figure, Place, in_process, peak_memory, seconds
 
@@ -18,7 +20,6 @@ BY_HAND = (
     f" SELECT up.session, up.after FROM found JOIN {SCHEMA}.session AS up ON up.session = found.after)"
     " SELECT session FROM found"
 )
-NO_LIMIT = "SET SESSION /*!80000 cte_max_recursion_depth */ /*M! max_recursive_iterations */ = 4294967295"
 
 
 def run(place: Place) -> list[Figure]:
@@ -71,7 +72,7 @@ def by_hand(place: Place) -> dict[str, Any]:
 
     def once() -> None:
         with place.connect() as opened, opened.cursor() as cursor:
-            cursor.execute(NO_LIMIT)
+            cursor.execute(*MYSQL.endless.settings)
             cursor.execute(BY_HAND)
             held.append(cursor.fetchall())
 

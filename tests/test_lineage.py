@@ -24,12 +24,13 @@ from dj_sqlspy.lineage.levels import Levels
 from dj_sqlspy.lineage.resolve import resolve
 from dj_sqlspy.lineage.simplify import simplify
 from dj_sqlspy.lineage.tree import occurrences
+from dj_sqlspy.lineage.witness import KEYS
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.mysql.catalog import read_catalog
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.servers.mysql.syntax import parse
-from dj_sqlspy.servers.session import PLAIN
+from dj_sqlspy.servers.session import PLAIN, Session
 from dj_sqlspy.slices import Slice, make_slice
 from tests.conftest import drop_schemas
 from tests.exported import Twin, keyed
@@ -585,6 +586,52 @@ def test_levels_are_analysed_once(catalog: Catalog) -> None:
 )
 def test_no_levels(text: str, catalog: Catalog) -> None:
     assert analyse_levels(text.replace("{s}", SCHEMA), Levels(catalog, PLAIN), "data") is None
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"),
+    [
+        (replace(PLAIN, problem="SET x = y: it was set from a result"), "session cannot be set again"),
+        (replace(PLAIN, names=frozenset({"system_versioning_asof"})), "at another time"),
+        (replace(PLAIN, temporary=frozenset({(SCHEMA, "c")})), "temporary table `c`"),
+        (replace(PLAIN, modes=frozenset({"PAD_CHAR_TO_FULL_LENGTH"})), "PAD_CHAR_TO_FULL_LENGTH"),
+        (replace(PLAIN, unknown={"*": "a procedure set it"}), "@least"),
+        (replace(PLAIN, limit=3), ""),
+    ],
+)
+def test_no_levels_in_a_session_that_is_gone(session: Session, reason: str, catalog: Catalog) -> None:
+    """What `analyse` refuses is refused in levels too."""
+    text = f"SELECT x FROM {SCHEMA}.a WHERE x > @least AND id IN (SELECT id FROM {SCHEMA}.c)"
+    assert analyse_levels(text, Levels(catalog, session), "data") is None
+    try:
+        said = analyse(text, catalog, session=session).fallback or ""
+    except LineageError as error:
+        said = str(error)
+    assert reason in said
+
+
+def test_literals_that_are_names_of_columns(server: Server, made: str) -> None:
+    """Statements of a shape are analysed without their literals, but a literal without an alias is a name too."""
+    joined = "(SELECT id, 10 FROM {s}.a) AS d NATURAL LEFT JOIN (SELECT id, x AS `10` FROM {s}.c) AS e"
+    common = f"SELECT d.id FROM {joined} WHERE e.id IS NULL AND d.id IN (SELECT id FROM {{s}}.a)"
+    assert sorted(cut(server, common).keys(f"`{SCHEMA}`.`a`")) == [(2,), (3,), (4,)]
+    quoted = "SELECT 'a`b', COUNT(*) FROM {s}.a WHERE id IN (SELECT id FROM {s}.c) GROUP BY x LIMIT 3"
+    found = cut(server, quoted)
+    assert not found.fallbacks and sorted(found.keys(f"`{SCHEMA}`.`a`")) == [(1,), (3,)]
+
+
+def test_a_key_that_reads_like_a_place_in_a_query(server: Server, made: str) -> None:
+    names = [f"{SCHEMA}.{name}" for name in ("k", "bad")]
+    with server.connect() as connection, connection.cursor() as cursor:
+        for name in names:
+            cursor.execute(f"CREATE TABLE {name} (id VARCHAR(30) PRIMARY KEY)")
+            cursor.execute(f"INSERT INTO {name} VALUES ('`{KEYS}`'), ('z')")
+        connection.commit()
+        found = cut(
+            server, "SELECT id FROM {s}.k WHERE id NOT IN (SELECT id FROM {s}.bad)", "SELECT * FROM {s}.k"
+        )
+        cursor.execute(f"DROP TABLE {', '.join(names)}")
+    assert sorted(found.keys(f"`{SCHEMA}`.`bad`")) == [(f"`{KEYS}`",), ("z",)]
 
 
 def test_exists_asks_for_one_witness(catalog: Catalog) -> None:

@@ -420,8 +420,8 @@ class Cascade:
         columns, dialect = key_columns(table), self.catalog.dialect
         if any(None in key for key in keys):  # each name is compared by itself
             return lambda names: dialect.condition(names, columns, keys)
-        condition = dialect.condition(f"`{KEYS}`", columns, keys)
-        return lambda names: with_keys(condition, names)
+        before, _, after = dialect.condition(f"`{KEYS}`", columns, keys).partition(f"`{KEYS}`")
+        return lambda names: f"{before}{names}{after}"
 
     def _witness(
         self, number: int, rule: Witness, reason: int, name: str, among: Callable[[str], str]

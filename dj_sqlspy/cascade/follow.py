@@ -53,6 +53,11 @@ def _targets(fk: ForeignKey) -> dict[str, str]:
     return dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
 
 
+def _refers(dialect: Dialect, fk: ForeignKey) -> str:
+    """The condition that a row ``child`` refers to a row: a NULL refers to none."""
+    return " AND ".join(f"{dialect.columns([name], 'child')} IS NOT NULL" for name in fk.columns)
+
+
 def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
     """From rows of the child to their parents."""
     child, parent, dialect = catalog.tables[fk.child], catalog.tables[fk.parent], catalog.dialect
@@ -70,8 +75,7 @@ def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
         select = dialect.expressions(key_columns(parent), "parent")
         on = dialect.equal(fk.columns, "child", fk.parent_columns, "parent")
         source = f"{source} JOIN {fk.parent} AS `parent` ON {on}"
-    not_null = " AND ".join(f"{dialect.columns([c], 'child')} IS NOT NULL" for c in fk.columns)
-    sql = f"SELECT DISTINCT {select} FROM {source} WHERE `{KEYS}` AND {not_null}"
+    sql = f"SELECT DISTINCT {select} FROM {source} WHERE `{KEYS}` AND {_refers(dialect, fk)}"
     return Follow(
         dialect, None, columns, dialect.expressions(columns, "child"), sql, stored=not refers_to_key
     )
@@ -92,10 +96,9 @@ def to_ancestors(catalog: Catalog, fk: ForeignKey) -> Follow:
     columns = key_columns(table)
 
     def step(where: str, source: str = "") -> str:
-        not_null = " AND ".join(f"{dialect.columns([c], 'child')} IS NOT NULL" for c in fk.columns)
         return (
             f"SELECT {dialect.columns(fk.columns, 'child')} FROM {source}{table.full_name} AS `child`"
-            f" WHERE {where} AND {not_null}"
+            f" WHERE {where} AND {_refers(dialect, fk)}"
         )
 
     again = step(dialect.equal(fk.columns, "up", fk.parent_columns, "child"), "`up` JOIN ")

@@ -260,8 +260,8 @@ def _alone(
 ) -> _Made:
     """The lineage of one binding (if it can be, from the ``common`` one of its shape), with queries that are accepted.
 
-    If the server refuses a query, it was rewritten wrongly. Then the statement falls back to whole tables, with the
-    server's message as the reason.
+    If the server refuses a query, it was rewritten wrongly. Then the statement is analysed by itself; if that does not
+    help, it falls back to whole tables, with the server's message as the reason.
     """
     members = shape.bindings[binding]
     numbers = tuple(s.number for s in members)
@@ -270,6 +270,8 @@ def _alone(
         for sql in () if lineage.accepted else _queries(lineage.leaves, lineage.witnesses):
             reader.snapshot.require_accepted(_without_keys(sql), session)
     except Refused as error:
+        if common is not None:
+            return _alone(shape, binding, None, session, catalog, reader, inside)
         whole = tuple(Leaf(table, None) for table in lineage.tables)
         reason = f"the server refuses the rewritten statement: {error}"
         lineage = dataclasses.replace(lineage, leaves=whole, witnesses=(), fallback=reason, query=None)

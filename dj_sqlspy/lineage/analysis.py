@@ -17,7 +17,6 @@ from sqlglot import exp
 from ..errors import LineageError
 from ..servers.catalog import Catalog
 from ..servers.mysql.gate import NotARead, Read, read_of
-from ..servers.mysql.state import PADDED
 from ..servers.mysql.syntax import Exact, Expr, Unsupported, nesting, table_names
 from ..servers.session import PLAIN, Session
 from ..servers.tables import Table
@@ -25,6 +24,7 @@ from ..shapes import fill
 from .derivation import along, one_behind_each, rows_behind, rows_behind_all
 from .generate import to_sql
 from .inside import narrowed
+from .lasting import UnknownVariable, require_known, require_lasting, require_restored
 from .levels import Levels
 from .names import named_tables, qualify, through_views
 from .order import determined, marks_of
@@ -189,8 +189,7 @@ def analyse(
     LineageError
         If it is unknown what the statement needs, or no slice can contain it. The message is about the statement only.
     """
-    if session.problem:
-        raise LineageError(f"its session cannot be set again: {session.problem}")
+    require_restored(session)
     read = None
     try:
         read = read_of(
@@ -200,8 +199,8 @@ def analyse(
         )
         if read.query is None:
             return Lineage("", ())
-        _require_lasting(read.query, session, default_schema)
-        _require_known(read.query, session)
+        require_lasting(read.query, session, default_schema)
+        require_known(read.query, session)
         if session.limit is not None and read.answers and read.query.args.get("limit") is None:
             # sql_select_limit applies to a SELECT without LIMIT
             read.query.set("limit", exp.Limit(expression=exp.Literal.number(session.limit)))
@@ -220,8 +219,8 @@ def analyse_levels(
     """As `analyse`, for a statement with `levels`; None for one without them, or which falls back."""
     try:
         found = levels.of(sql)
-    except (Unsupported, NotImplementedError):
-        return None
+    except (LineageError, Unsupported, NotImplementedError):
+        return None  # `analyse` tells why
     if found is None:
         return None
     query, names, numbers = found
@@ -293,40 +292,6 @@ def _of_query(
         query=query,
         accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
     )
-
-
-class _Unknown(Unsupported):
-    """A statement uses something that only its own connection had."""
-
-
-def _require_lasting(query: Expr, session: Session, default_schema: str | None) -> None:
-    """Raise if a statement reads what no slice can contain: temporary tables, old versions of rows."""
-    for table in query.find_all(exp.Table):
-        if isinstance(table.this, exp.Identifier) and session.is_temporary(
-            (table.db or default_schema or "").lower() or None, table.name
-        ):
-            raise LineageError(
-                f"it reads the temporary table `{table.name}`, which is gone with the connection that made it"
-            )
-        if table.args.get("version") is not None:
-            raise LineageError(
-                f"it reads rows of `{table.name}` as they were at another time (FOR SYSTEM_TIME), and a slice has those"
-                " of now"
-            )
-    if "system_versioning_asof" in session.names:
-        raise LineageError(
-            "it reads rows as they were at another time (system_versioning_asof), and a slice has those of now"
-        )
-
-
-def _require_known(query: Expr, session: Session) -> None:
-    """Raise if a statement uses a user variable whose value cannot be restored."""
-    for variable in query.find_all(exp.Parameter):
-        why = session.why_unknown(variable.name)
-        if why is not None:
-            raise _Unknown(f"the value of its variable @{variable.name} is not known: {why}")
-    if PADDED in session.modes:
-        raise Unsupported(f"its session had the sql_mode {PADDED}, which keys are not compared under")
 
 
 def _leaves(query: Query, bounded: bool = False) -> Iterator[Leaf]:
@@ -490,5 +455,5 @@ def _whole_tables(
         why = "" if isinstance(error, NotARead) else "what cannot be parsed is not sent: "
         return Lineage(sql, *about, fallback=str(error), answers=False, unsent=f"{why}{error}")
     text, own = _text(sql, read, default_schema)
-    unsent = str(error) if isinstance(error, _Unknown) else ""
+    unsent = str(error) if isinstance(error, UnknownVariable) else ""
     return Lineage(text, *about, fallback=str(error), own=own, answers=read.answers, unsent=unsent)

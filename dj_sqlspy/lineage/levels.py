@@ -4,7 +4,7 @@ In: the text of a statement. Out: its tree, as from `resolve` and `simplify`. Ea
 `Level` of its own, and the text around it names it. Levels with equal text and equal levels inside are one object, with
 one tree. So of ``A & (B & (C & …))`` only what no statement before had is parsed and resolved, and no walk goes deeper
 than one level. A statement for which this is not the same as to resolve it as a whole has no levels: with comments,
-tables without a schema, or subqueries that refer to the outer query.
+tables without a schema, subqueries that refer to the outer query, or derived tables with literals as names of columns.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from sqlglot import exp
-
 from ..servers.catalog import Catalog
 from ..servers.mysql.gate import Read, read_of
 from ..servers.mysql.syntax import SYNTAX_MODES, Expr, Unsupported, table_names
 from ..servers.session import Session
-from ..shapes import renumbered
+from ..shapes import markers, renumbered
+from .lasting import require_known, require_lasting, require_restored
 from .resolve import require_shallow, resolve
 from .rewrite import apart
 from .simplify import repeats, simplify
-from .tree import Query
+from .tree import Derived, Query, all_sources
 
 Name: TypeAlias = "tuple[str | None, str]"  # schema, if there is one, and table
 
@@ -160,10 +159,11 @@ class Levels:
 
         Raises
         ------
-        Unsupported
+        Unsupported, LineageError
             If it cannot be analysed in levels.
         """
-        if self.session.limit is not None or self.session.temporary or self.session.unknown:
+        require_restored(self.session)
+        if self.session.limit is not None:
             return None
         numbers: list[int] = []
         level = self.texts.split(sql, self.session.modes, numbers)
@@ -183,8 +183,8 @@ class Levels:
             names = dict.fromkeys(table_names(read.query))
             if any(schema is None for schema, _ in names):
                 raise Unsupported("a table in it has no schema")
-            if any(table.args.get("version") is not None for table in read.query.find_all(exp.Table)):
-                raise Unsupported("it reads old versions of rows")
+            require_lasting(read.query, self.session)
+            require_known(read.query, self.session)
             self._reads[level.text] = (read.query, names)
         return self._reads[level.text]
 
@@ -206,6 +206,9 @@ class Levels:
             aliases.update(query.aliases)
             held[_NAME.format(number)] = query
         found = resolve(self._read(level)[0], self.catalog, None, held, self._alias)
+        shown = (source.query.names for source in all_sources(found) if isinstance(source, Derived))
+        if any(map(markers, itertools.chain.from_iterable(shown))):
+            raise Unsupported("a column of a derived table has a literal as its name")
         if repeats(found):
             self._repeat.add(level)
         self._queries[level] = simplify(found)

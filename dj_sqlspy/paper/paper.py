@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dj_sqlspy")
 
 
+# Marks of statements that can read other rows each time (`Lineage.marks`).
+_BY_THEMSELVES = frozenset({"now", "rand", "session"})
+
+
 @dataclass(frozen=True)
 class _Kept:
     """The last slice of a paper, and what it was made from. ``mark`` was read before its snapshot."""
@@ -43,7 +47,10 @@ class _Kept:
     cut: Slice
 
     def still_holds(self, records: object, mark: object | None, options: Mapping[str, Any]) -> bool:
-        """Whether the slice would be the same now: the same records and choices, and no change on the server."""
+        """Whether the slice would be the same now: the same records and choices, and no change on the server.
+
+        Statements that tell the time, for example, can read other rows although nothing has changed.
+        """
         engines = {table.engine for table in self.cut.catalog.tables.values() if not table.is_view}
         return (
             mark is not None
@@ -51,6 +58,7 @@ class _Kept:
             and records is self.records
             and options == self.options
             and engines <= {"InnoDB"}
+            and all(report.marks.isdisjoint(_BY_THEMSELVES) for report in self.cut.statements)
         )
 
 
@@ -183,8 +191,8 @@ class Paper(Captured):
                 self.name,
                 "\n  ".join(self.missing),
             )
+        records = (self._whole or self).runs  # the same list until a record changes; so it is read first
         statements, policies = self.statements, self.policies
-        records = (self._whole or self).runs  # the same list until a record changes
 
         def made(raw: Any) -> Slice:
             mark = backend_of(raw).change_mark(raw)

@@ -1,0 +1,54 @@
+"""Lasting: refuses what is gone with the connection of a statement: its settings, tables, variables, old rows.
+
+In: a parsed statement, or a level of one, and the session in which it was sent. Out: nothing, or an error. It looks at
+no table of the catalog.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from ..errors import LineageError
+from ..servers.mysql.state import PADDED
+from ..servers.mysql.syntax import Expr, Unsupported
+from ..servers.session import Session
+
+
+class UnknownVariable(Unsupported):
+    """A statement uses something that only its own connection had."""
+
+
+def require_restored(session: Session) -> None:
+    """Raise if a session cannot be set again."""
+    if session.problem:
+        raise LineageError(f"its session cannot be set again: {session.problem}")
+
+
+def require_lasting(query: Expr, session: Session, default_schema: str | None = None) -> None:
+    """Raise if a statement reads what no slice can contain: temporary tables, old versions of rows."""
+    for table in query.find_all(exp.Table):
+        if isinstance(table.this, exp.Identifier) and session.is_temporary(
+            (table.db or default_schema or "").lower() or None, table.name
+        ):
+            raise LineageError(
+                f"it reads the temporary table `{table.name}`, which is gone with the connection that made it"
+            )
+        if table.args.get("version") is not None:
+            raise LineageError(
+                f"it reads rows of `{table.name}` as they were at another time (FOR SYSTEM_TIME), and a slice has those"
+                " of now"
+            )
+    if "system_versioning_asof" in session.names:
+        raise LineageError(
+            "it reads rows as they were at another time (system_versioning_asof), and a slice has those of now"
+        )
+
+
+def require_known(query: Expr, session: Session) -> None:
+    """Raise if a statement uses a user variable whose value cannot be restored."""
+    for variable in query.find_all(exp.Parameter):
+        why = session.why_unknown(variable.name)
+        if why is not None:
+            raise UnknownVariable(f"the value of its variable @{variable.name} is not known: {why}")
+    if PADDED in session.modes:
+        raise Unsupported(f"its session had the sql_mode {PADDED}, which keys are not compared under")
