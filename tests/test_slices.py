@@ -116,6 +116,9 @@ def test_a_slice_is_made_once_while_nothing_changes(lab: SimpleNamespace, home: 
     assert len(again().statements) == len(cut.statements) + 1
     paper = capture(home, lambda: rows(lab.Session & "SECOND(NOW(6)) < 60"))
     assert not any(paper.slice() is paper.slice() for _ in range(9))  # its rows can depend on the time
+    paper = capture(home, lambda: rows(lab.Session & "session < 3"))
+    bound = lab.Session & "SECOND(NOW(6)) < 60"
+    assert not any(paper.slice(only=bound) is paper.slice(only=bound) for _ in range(9))
 
 
 # ---------------------------------------------------------------- why
