@@ -21,13 +21,13 @@ from .lab import forked
 # What the paper on the project "memory" stands on, counted by hand: its 4 animals, their 12 sessions with 40 trials
 # each, of which 2 are excluded; the crossings of the 400 trials that are not.
 EXPORTED = {
-    "`demo_lab`.`#project`": (1, 3),
-    "`demo_lab`.`animal`": (4, 12),
-    "`demo_recording`.`#threshold`": (1, 2),
-    "`demo_recording`.`__response`": (400, 400),
-    "`demo_recording`.`exclusion`": (2, 6),
-    "`demo_recording`.`session`": (12, 36),
-    "`demo_recording`.`session__trial`": (480, 1440),
+    "demo_lab.Project": (1, 3),
+    "demo_lab.Animal": (4, 12),
+    "demo_recording.Threshold": (1, 2),
+    "demo_recording.Response": (400, 400),
+    "demo_recording.Exclusion": (2, 6),
+    "demo_recording.Session": (12, 36),
+    "demo_recording.Session.Trial": (480, 1440),
 }
 
 
@@ -37,7 +37,7 @@ def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def table(text: str) -> dict[str, tuple[int, int]]:
-    found = re.findall(r"^(`\S+)\s+([\d,]+)\s+([\d,]+)$", text, re.MULTILINE)
+    found = re.findall(r"^(\S+\.\S+)\s+([\d,]+)\s+([\d,]+)$", text, re.MULTILINE)
     return {name: (int(rows.replace(",", "")), int(total.replace(",", ""))) for name, rows, total in found}
 
 
