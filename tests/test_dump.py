@@ -144,7 +144,7 @@ def test_nasty_strings_come_back_byte_for_byte(
 def test_names_that_break_careless_scripts(
     connection: Any, prefix: str, server: Server, clean_scratch: Server, tmp_path: Path, engine: str
 ) -> None:
-    schemas = [f"`{prefix}it's $HOME ``x`` %s`", f"`{prefix}plain`"]
+    schemas = [f"`{prefix}it's $HOME ``x`` \\ %s`", f"`{prefix}plain`"]
     names = [
         "`-no-data`",
         "`a b'c\"d`",
@@ -170,6 +170,11 @@ def test_names_that_break_careless_scripts(
     if engine == "mysqldump":  # one process reads the tables of a schema with the same condition
         text = gzip.decompress(bundle.dump_file.read_bytes()).decode()
         assert text.partition("\n-- Rows.\n")[2].count("\nUSE ") == 4 < len(tables)
+        drop_schemas(clean_scratch, [schema[1:-1].replace("``", "`") for schema in schemas])
+        bundle.dump_file.write_bytes(gzip.compress(text.replace("\n-- The", "\nno SQL;\n-- The").encode()))
+        with pytest.raises(BundleError, match=r"(?s)the load failed.*has been removed again"):
+            bundle.restore(options(clean_scratch))
+        assert not rows(clean_scratch, f"SHOW DATABASES LIKE '{prefix}%'")
 
 
 def test_every_type_comes_back_exactly(

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import BundleError
 from ..servers import backend_of
+from ..servers.dialect import LIST_BYTES
 from ..servers.source import Rows, Source
 from ..servers.tables import ForeignKey
 from ..slices import Slice, TableSlice
@@ -112,7 +113,7 @@ def restore_script(cut: Slice, source: Source, title: str, connection: Any) -> s
     backend = backend_of(connection)
     parts = []
     for entry in _base(cut):
-        conditions = entry.conditions(backend.longest_condition(entry.table, {})) if entry.rows else ()
+        conditions = entry.conditions(LIST_BYTES) if source.generated.get(entry.name) else ()
         parts.append(Rows(entry.table, entry.rows, tuple(conditions)))
     computed = backend.computed(connection, parts, source.generated)
     return backend.restore_script(parts, source, foreign_keys(cut), title, summary(cut), computed)

@@ -40,12 +40,7 @@ def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
     found = []
     with told(), in_utc(connection), one_moment(connection), connection.cursor() as cursor:
         for part in parts:
-            rows, total = 0, 0
-            for condition in part.conditions:
-                sql = f"SELECT COUNT(*), COALESCE(SUM({row_checksum(part.table, part.contents)}), 0)"
-                cursor.execute(f"{sql} FROM {part.table.full_name} WHERE {condition}")
-                number, checksum = cursor.fetchone()
-                rows, total = rows + int(number), total + int(checksum)
+            rows, total = _sums(cursor, part, ["1", row_checksum(part.table, part.contents)])
             found.append(replace(part, rows=rows, checksum=total))
     return found
 
@@ -58,15 +53,21 @@ def computed(
     with told(), in_utc(connection), one_moment(connection), connection.cursor() as cursor:
         for part in parts:
             names = generated.get(part.table.full_name, ())
-            sums = [_computed_value(part.table.column(name)) for name in names]
-            totals = [0] * len(names)
-            for condition in part.conditions if names else ():
-                words = ", ".join(f"COALESCE(SUM({one}), 0)" for one in sums)
-                cursor.execute(f"SELECT {words} FROM {part.table.full_name} WHERE {condition}")
-                totals = [a + int(b) for a, b in zip(totals, cursor.fetchone(), strict=True)]
-            name = part.table.full_name
-            found += [Computed(name, *one) for one in zip(names, sums, totals, strict=True)]
+            values = [_computed_value(part.table.column(name)) for name in names]
+            totals = _sums(cursor, part, values) if names else []
+            table = part.table.full_name
+            found += [Computed(table, *one) for one in zip(names, values, totals, strict=True)]
     return found
+
+
+def _sums(cursor: Any, part: Rows, values: Sequence[str]) -> list[int]:
+    """The sum of each value, given as SQL, over some rows of a table."""
+    totals = [0] * len(values)
+    words = ", ".join(f"COALESCE(SUM({value}), 0)" for value in values)
+    for condition in part.conditions:
+        cursor.execute(f"SELECT {words} FROM {part.table.full_name} WHERE {condition}")
+        totals = [total + int(more) for total, more in zip(totals, cursor.fetchone(), strict=True)]
+    return totals
 
 
 def _computed_value(column: Column) -> str:

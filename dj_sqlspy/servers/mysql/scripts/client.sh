@@ -123,9 +123,9 @@ client() {
     "$program" ${first[@]+"${first[@]}"} ${options[@]+"${options[@]}"} --default-character-set=utf8mb4 "$@"
 }
 
-# SQL on standard input; rows on standard output, with tabs between columns.
+# SQL on standard input; rows on standard output, with tabs between columns. Arguments: more options of the client.
 query() {
-    client "$mysql" --batch --skip-column-names --binary-mode --max-allowed-packet=1G # no commands of the client's
+    client "$mysql" --batch --skip-column-names --binary-mode --max-allowed-packet=1G "$@" # no commands of the client's
 }
 
 # What follows puts its result into REPLY, since a subshell for each of a thousand names takes seconds.

@@ -114,8 +114,8 @@ called() { # literals of a schema and of what it has, into `schema` and `name`
 
 # SQL with literals on standard input. Without backslashes as escapes, MySQL could not open tables with some generated
 # columns.
-by_name() {
-    { printf "SET SESSION sql_mode = '';\n" && cat; } | query
+by_name() { # options of the client
+    { printf "SET SESSION sql_mode = '';\n" && cat; } | query "$@"
 }
 
 name_sql="'\`', REPLACE(table_schema, '\`', '\`\`'), '\`.\`', REPLACE(table_name, '\`', '\`\`'), '\`'"
@@ -273,11 +273,13 @@ denied='s/^ERROR (1044|1142|1227|1290|1418|1419|1836) \([^)]*\) at line [0-9]+: 
 without_alter='/^ALTER command/d; s/, ALTER command/ command/'
 [[ $flavor == @source@ || ! $(finish_of_@other@) ]] || without_alter=
 check_rights() { # schema
-    local name
+    local name line
     quote "$1" && name=$REPLY
-    rights_sql "$1" | client "$mysql" --force --batch --skip-column-names --binary-mode \
-        >"$work/answer" 2>"$work/said" || true
-    sed -nE "$denied" "$work/said" | sed -E "$without_alter" | cat - "$work/answer" | sort -u | while IFS= read -r line; do printf '%s: %s\n' "$name" "$line"; done
+    rights_sql "$1" | query --force >"$work/answer" 2>"$work/said" || true
+    sed -nE "$denied" "$work/said" | sed -E "$without_alter" | cat - "$work/answer" | sort -u |
+        while IFS= read -r line; do
+            printf '%s: %s\n' "$name" "$line"
+        done
 }
 
 schemas check_rights >"$work/denied"
@@ -349,8 +351,7 @@ statements() {
 
 load() {
     local status=0
-    statements | client "$mysql" --batch --skip-column-names --raw --unbuffered --binary-mode --local-infile=0 \
-        --max-allowed-packet=1G >"$work/made" 2>"$work/said" || status=$?
+    statements | query --unbuffered --local-infile=0 >"$work/made" 2>"$work/said" || status=$?
     sed 's/^\(.\{500\}\).*/\1/' "$work/said" >&2 # a client may repeat a whole statement
     return "$status"
 }
@@ -360,6 +361,7 @@ undo_sql() {
     local word thing last=
     printf 'SET SESSION FOREIGN_KEY_CHECKS = 0;\n'
     while read -r word thing; do
+        printf -v thing %b "$thing" # the client has escaped newlines and backslashes
         case $word in
             begin) last=$thing ;;
             made) last= && printf 'DROP %s;\n' "$thing" ;;
@@ -373,14 +375,14 @@ empty_schema_sql() { # schemas, one a line
     local schema name
     while IFS= read -r schema; do
         quote "$schema" && called "$schema" "$REPLY"
-        printf "SELECT CONCAT('DROP DATABASE ', %s) FROM information_schema.schemata WHERE schema_name = %s AND NOT EXISTS
+        printf "SELECT CONCAT('DROP DATABASE ', %s, ';') FROM information_schema.schemata WHERE schema_name = %s AND NOT EXISTS
             (SELECT 1 FROM information_schema.tables WHERE table_schema = schema_name);\n" \
             "$name" "$schema"
     done
 }
 
 undo() {
-    undo_sql | query && empty_schema_sql <"$work/new_schemas" | by_name | sed 's/$/;/' | query
+    undo_sql | query && empty_schema_sql <"$work/new_schemas" | by_name --raw | query
 }
 
 stopped=0
