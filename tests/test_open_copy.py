@@ -301,7 +301,8 @@ def test_a_column_that_is_too_large_for_duckdb_is_null_there(tmp_path: Path) -> 
     column = kept(Column("b", "longblob", "longblob", True, None, ""), 0, "bytes").without_values()
     with contextlib.closing(Database(tmp_path)) as database:
         database.create(("lab", "t"), "", [column])
-        database.insert(("lab", "t"), [column], pa.record_batch({"b": pa.array([b"1"], pa.binary())}))
+        rows = pa.table({"b": pa.array([b"1"], pa.binary())}).to_reader()
+        database.insert(("lab", "t"), [column], rows)
     with opened(tmp_path) as found:
         assert found.execute("SELECT b FROM lab.t").fetchall() == [(None,)]
     assert column.changed and column.note == "too large for DuckDB: NULL there, and in Parquet"

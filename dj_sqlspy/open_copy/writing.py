@@ -120,11 +120,10 @@ class _Tables:
                 one.without_values() if place in large else one for place, one in enumerate(columns)
             )
             with self._database.filling(table.full_name), pq.ParquetFile(self._folder / file) as written:
+                room = max((size for size in sizes.largest if size <= LARGEST), default=0)
+                self._database.make_room(len(columns), room)
                 self._database.create(relation, table.comment, columns)
-                self._database.make_room(max([0, *(size for size in sizes.largest if size <= LARGEST)]))
-                for group in range(written.num_row_groups):
-                    for batch in written.read_row_group(group).to_batches():
-                        self._database.insert(relation, columns, batch)
+                self._database.insert(relation, columns, parquet.reader(written))
         self.columns[table.full_name] = columns
         return CopiedTable(
             table.full_name,
