@@ -307,7 +307,8 @@ def _inspect(options: argparse.Namespace) -> int:
     if found.unread:
         print(visible(f"Not looked into, since they hold bytes: {', '.join(map(shown_place, found.unread))}"))
     if found.cut:
-        print(visible(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}"))
+        places = ", ".join(map(shown_place, found.cut))
+        print(visible(f"Looked at in part, since they hold very many values: {places}"))
     return 1 if found.findings and options.fail_on == "findings" else 0
 
 
