@@ -301,10 +301,26 @@ def test_a_column_that_is_too_large_for_duckdb_is_null_there(tmp_path: Path) -> 
     column = kept(Column("b", "longblob", "longblob", True, None, ""), 0, "bytes").without_values()
     with contextlib.closing(Database(tmp_path)) as database:
         database.create(("lab", "t"), "", [column])
-        database.insert(("lab", "t"), [column], pa.record_batch({"b": pa.array([b"1"], pa.binary())}))
+        rows = pa.table({"b": pa.array([b"1"], pa.binary())}).to_reader()
+        database.insert(("lab", "t"), [column], rows)
     with opened(tmp_path) as found:
         assert found.execute("SELECT b FROM lab.t").fetchall() == [(None,)]
     assert column.changed and column.note == "too large for DuckDB: NULL there, and in Parquet"
+
+
+def test_a_table_of_a_thousand_columns(tmp_path: Path) -> None:
+    columns = [kept(Column(f"c{n}", "int", "int", True, None, ""), 0, "number") for n in range(1000)]
+    numbers = pa.array(np.random.default_rng(1).integers(0, 1 << 30, 40_000))
+    rows = pa.table([numbers] * 1000, names=[one.column.name for one in columns])
+    with contextlib.closing(Database(tmp_path)) as database:
+        database.make_room(len(columns), 0)
+        database.create(("lab", "t"), "", columns)
+        database.insert(("lab", "t"), columns, rows.to_reader(1000))
+    with opened(tmp_path) as found:
+        assert found.execute("SELECT COUNT(*), SUM(c999) FROM lab.t").fetchone() == (
+            40_000,
+            sum(numbers.to_pylist()),
+        )
 
 
 def test_the_table_of_types_in_the_documentation() -> None:

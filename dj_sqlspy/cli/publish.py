@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from ..names import find_table, shown_place
 
 if TYPE_CHECKING:
     from ..external import File
+    from ..open_copy.result import CopiedStatement
+    from ..replay.sourcedata import SourceData
     from ..servers.columns import Column
     from ..servers.tables import Table
     from ..slices import Slice
@@ -86,15 +88,16 @@ def add_commands(add: Add) -> None:
         _source_data,
         "write what each analysis received as CSV files, from a bundle with its dump",
     )
-    data.add_argument("bundle", metavar="DIR")
-    data.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder for the files")
     copy = add(
         "open",
         _open,
         "write a bundle's tables as Parquet files and as a DuckDB database, which open without a server",
     )
-    copy.add_argument("bundle", metavar="DIR")
-    copy.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder for the files")
+    for command in (data, copy):
+        command.add_argument("bundle", metavar="DIR")
+        command.add_argument(
+            "-o", "--output", metavar="DIR", required=True, help="a new folder for the files"
+        )
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
 
@@ -304,12 +307,12 @@ def _inspect(options: argparse.Namespace) -> int:
     if found.unread:
         print(visible(f"Not looked into, since they hold bytes: {', '.join(map(shown_place, found.unread))}"))
     if found.cut:
-        print(visible(f"Looked at in part, since they hold very many values: {', '.join(found.cut)}"))
+        places = ", ".join(map(shown_place, found.cut))
+        print(visible(f"Looked at in part, since they hold very many values: {places}"))
     return 1 if found.findings and options.fail_on == "findings" else 0
 
 
 def _source_data(options: argparse.Namespace) -> int:
-    from ..display import first
     from ..paper.bundle import Bundle
     from .terminal import print_table
 
@@ -320,30 +323,30 @@ def _source_data(options: argparse.Namespace) -> int:
     print_table(("analysis", "file", "rows", "as received"), files[:FILES_SHOWN], right=(2,))
     if len(files) > FILES_SHOWN:
         print(f"and {len(files) - FILES_SHOWN:,} more")
-    lacking = [f"Statement {one.numbers[0]} of {one.analysis}: {one.why_not}" for one in made if not one.path]
-    if lacking:
-        print(visible("\n".join(["Without a file:", *first(lacking)])))
-    print(visible(f"{options.output}: see README.md in it."))
+    _print_folder(options.output, "Without a file:", [one for one in made if not one.path])
     return 1 if any(one.received is False and not one.note for one in made) else 0
 
 
 def _open(options: argparse.Namespace) -> None:
-    from ..display import count, first
+    from ..display import count
     from ..paper.bundle import Bundle
 
     made = Bundle(options.bundle).open_copy(options.output)
     rows = sum(table.rows for table in made.tables)
     print(f"{count(len(made.tables), 'table')} with {count(rows, 'row')}")
-    total = sum(len(one.numbers) for one in made.statements)
+    total = sum(one.count for one in made.statements)
     print(f"{made.equal:,} of {count(total, 'statement')} have a view that DuckDB answers as the server does")
-    lacking = [
-        f"Statement {one.numbers[0]} of {one.analysis}: {one.why_not}"
-        for one in made.statements
-        if not one.view
-    ]
+    _print_folder(options.output, "Without a view:", [one for one in made.statements if not one.view])
+
+
+def _print_folder(folder: str, without: str, lacking: Sequence[SourceData | CopiedStatement]) -> None:
+    """Say which statements are not in a folder that was made, and why, and where to read on."""
+    from ..display import first
+
     if lacking:
-        print(visible("\n".join(["Without a view:", *first(lacking)])))
-    print(visible(f"{options.output}: see README.md in it."))
+        lines = [f"Statement {one.numbers[0]} of {one.analysis}: {one.why_not}" for one in lacking]
+        print(visible("\n".join([without, *first(lines)])))
+    print(visible(f"{folder}: see README.md in it."))
 
 
 def _report(options: argparse.Namespace) -> None:

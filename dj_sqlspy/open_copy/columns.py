@@ -21,9 +21,9 @@ Form = Literal["integer", "decimal", "float", "date", "datetime", "time", "bits"
 
 MOST_DIGITS = 38  # of a decimal in DuckDB, and of decimal128
 _WIDTHS = {"tinyint": 8, "smallint": 16, "year": 16, "mediumint": 32, "bigint": 64}  # any other integer: 32
-_PLACES = frozenset({"point", "linestring", "polygon", "geometry"})
-_MANY_PLACES = frozenset(
-    {"multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection"}
+_PLACES = frozenset(
+    {"point", "linestring", "polygon", "geometry", "multipoint", "multilinestring", "multipolygon"}
+    | {"geometrycollection", "geomcollection"}
 )
 _DATES = {
     "date": ("date", "DATE"),
@@ -140,7 +140,7 @@ def kept(column: Column, without_date: int, kind: str) -> Kept:
     if name in TEXT_TYPES or name == "json" or kind == "text":
         note = f"{name.upper()}: text" if name in ("enum", "set") else ""
         return Kept(column, "text", "string", f"VARCHAR{_collate(column)}", note)
-    note = "the server's bytes: an SRID of 4 bytes, then WKB" if name in _PLACES | _MANY_PLACES else ""
+    note = "the server's bytes: an SRID of 4 bytes, then WKB" if name in _PLACES else ""
     return Kept(column, "bytes", "binary", "BLOB", note or ("the server's bytes" if name == "vector" else ""))
 
 

@@ -26,7 +26,8 @@ from .translate import Relation
 
 FILE = "slice.duckdb"
 LONGEST = 60  # seconds of a statement
-MEMORY = 300 << 20  # for a table of small values; more goes to the disk
+MEMORY = 150 << 20  # for a table of small values; more goes to the disk
+COLUMN_MEMORY = 512 << 10  # for each of its columns, of which DuckDB holds two blocks
 # Most bytes of a column that lie close together (`parquet.Sizes`). They take twice that memory.
 LARGEST = 400 << 20
 READ_BY = "v1.2.0"  # the oldest DuckDB that reads the file
@@ -130,14 +131,14 @@ class Database:
                 name = f"{dotted(relation)}.{quote(one.column.name)}"
                 self._run(f"COMMENT ON COLUMN {name} IS {_text(one.column.comment)}")
 
-    def make_room(self, size: int = LARGEST) -> None:
-        """Allow the memory for a column of which so many bytes lie close together."""
-        self._run(f"SET memory_limit = '{MEMORY + 2 * size}B'")
+    def make_room(self, columns: int, size: int = LARGEST) -> None:
+        """Allow the memory for a table of so many columns, and so many bytes of one of them that lie close together."""
+        self._run(f"SET memory_limit = '{MEMORY + columns * COLUMN_MEMORY + 2 * size}B'")
 
-    def insert(self, relation: Relation, columns: Sequence[Kept], batch: pa.RecordBatch) -> None:
-        """Add rows to a table."""
+    def insert(self, relation: Relation, columns: Sequence[Kept], rows: pa.RecordBatchReader) -> None:
+        """Add rows to a table, all at once: after each commit DuckDB writes the last rows of a table again."""
         values = ", ".join(map(_inserted, columns))
-        self._connection.register("incoming", pa.Table.from_batches([batch]))
+        self._connection.register("incoming", rows)
         self._run(f"INSERT INTO {dotted(relation)} SELECT {values} FROM incoming")
         self._connection.unregister("incoming")
 
@@ -151,7 +152,7 @@ class Database:
 
     def lock(self) -> None:
         """Take the access to anything but this database away."""
-        self.make_room()
+        self.make_room(0)
         for sql in _LOCKED:
             self._run(sql)
 
@@ -208,7 +209,7 @@ class Database:
             raise Different(how)
 
     def _free(self, name: str) -> str:
-        while name.lower() in self._views or name in _OWN_TABLES:
+        while name.lower() in self._views:
             name += "_"
         return name
 

@@ -1,6 +1,6 @@
 """Parquet: rows of a table as record batches and as a Parquet file.
 
-In: rows as the server sends them, and how each column is kept. Out: record batches of about 32 MB, each a row group of
+In: rows as the server sends them, and how each column is kept. Out: record batches of about 8 MB, each a row group of
 the file. No more than one batch is in memory. Field metadata have the server's type, the comment, and what is not
 kept.
 """
@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ..errors import BundleError
 from .columns import Kept
 
-GROUP_BYTES = 32 << 20  # of a row group; larger groups need more memory and no less time
+GROUP_BYTES = 8 << 20  # of a row group; larger groups need more memory and no less time
 TOGETHER = 2048  # rows that DuckDB reads and writes together
 _VALUE_BYTES = 16  # that a value takes besides its own bytes
 
@@ -83,6 +84,14 @@ def batches(
             held, size = [], 0
     if held:
         yield _batch(table, held, columns, schema)
+
+
+def reader(file: pq.ParquetFile) -> pa.RecordBatchReader:
+    """The rows of a file, one row group after the other."""
+    groups = map(file.read_row_group, range(file.num_row_groups))
+    return pa.RecordBatchReader.from_batches(
+        file.schema_arrow, (batch for group in groups for batch in group.to_batches())
+    )
 
 
 @dataclass

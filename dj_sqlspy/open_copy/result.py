@@ -100,7 +100,7 @@ class OpenCopy:
     @property
     def equal(self) -> int:
         """Number of captured statements with a view, which DuckDB answers as the server did."""
-        return sum(len(one.numbers) for one in self.statements if one.view)
+        return sum(one.count for one in self.statements if one.view)
 
 
 def require_extra(doing: str) -> None:

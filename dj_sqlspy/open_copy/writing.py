@@ -2,7 +2,8 @@
 
 In: a bundle with its dump, and a path. Out: the folder, whole or not at all: ``tables/`` with a Parquet file for each
 table, ``slice.duckdb``, and a ``README.md`` that says how to open them and what they do not have. Everything is read
-from a private server that has nothing but the loaded slice; each row is read once.
+from a private server that has nothing but the loaded slice; each row is read once, and of a table with dates once
+before, to count those that are none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from ..replay.statements import as_received, why_apart
 from ..rules import NOT_REPLAYED
 from ..servers import backend_of
 from ..servers.backend import Replayer
-from ..servers.columns import Column
 from ..servers.dialect import Dialect
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import Table
@@ -120,11 +120,10 @@ class _Tables:
                 one.without_values() if place in large else one for place, one in enumerate(columns)
             )
             with self._database.filling(table.full_name), pq.ParquetFile(self._folder / file) as written:
+                room = max((size for size in sizes.largest if size <= LARGEST), default=0)
+                self._database.make_room(len(columns), room)
                 self._database.create(relation, table.comment, columns)
-                self._database.make_room(max([0, *(size for size in sizes.largest if size <= LARGEST)]))
-                for group in range(written.num_row_groups):
-                    for batch in written.read_row_group(group).to_batches():
-                        self._database.insert(relation, columns, batch)
+                self._database.insert(relation, columns, parquet.reader(written))
         self.columns[table.full_name] = columns
         return CopiedTable(
             table.full_name,
@@ -150,20 +149,22 @@ class _Tables:
     def _kept(self, table: Table) -> Iterator[Kept]:
         read = ", ".join(self._dialect.quote(column.name) for column in table.columns)
         kinds = self._rows(f"SELECT {read} FROM {table.full_name} LIMIT 0", table).columns
+        without_date = self._without_date(table)
         for column, kind in zip(table.columns, kinds, strict=True):
-            yield kept(column, self._without_date(table, column), kind.kind)
+            yield kept(column, without_date.get(column.name, 0), kind.kind)
 
-    def _without_date(self, table: Table, column: Column) -> int:
-        """How many values of a column are no date of the calendar: parts are zero, or the month is shorter."""
-        if column.data_type not in ("date", "datetime", "timestamp"):
-            return 0
-        name = self._dialect.quote(column.name)
-        sql = (
-            f"SELECT COUNT(*) FROM {table.full_name} WHERE {name} IS NOT NULL AND (YEAR({name}) = 0 OR MONTH({name})"
-            f" = 0 OR DAYOFMONTH({name}) = 0 OR COALESCE(DAYOFMONTH({name}) > DAYOFMONTH(LAST_DAY({name})), TRUE))"
+    def _without_date(self, table: Table) -> dict[str, int]:
+        """By column of dates, how many values are no date of the calendar: parts are zero, or the month is shorter."""
+        dated = [one.name for one in table.columns if one.data_type in ("date", "datetime", "timestamp")]
+        if not dated:
+            return {}
+        counts = ", ".join(
+            f"COUNT(CASE WHEN {name} IS NOT NULL AND (YEAR({name}) = 0 OR MONTH({name}) = 0 OR DAYOFMONTH({name}) = 0"
+            f" OR COALESCE(DAYOFMONTH({name}) > DAYOFMONTH(LAST_DAY({name})), TRUE)) THEN 1 END)"
+            for name in map(self._dialect.quote, dated)
         )
-        ((count,),) = self._rows(sql, table)
-        return int(count)
+        (found,) = self._rows(f"SELECT {counts} FROM {table.full_name}", table)
+        return dict(zip(dated, map(int, found), strict=True))
 
     def _rows(self, sql: str, table: Table) -> Any:
         try:
