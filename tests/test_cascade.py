@@ -349,6 +349,18 @@ def test_references_that_equal_a_key_and_are_not_the_same(raw: Lab, kind: str) -
     whole_way(cut, raw.server, raw.scratch, raw.home / "bundle", raw.paper)
 
 
+def test_dates_that_are_none_stay_as_they_are(raw: Lab) -> None:
+    raw.sql(
+        "CREATE TABLE {lab}.day (id INT PRIMARY KEY, d DATE, e DATETIME(3), f FLOAT)",
+        "SET SESSION sql_mode = 'ALLOW_INVALID_DATES'",
+        "INSERT INTO {lab}.day VALUES (1, '2024-02-31', '2023-02-30 01:02:03.004', 0.1),"
+        " (2, '0000-00-00', '0000-00-00', 0.2), (3, '2024-00-10', '2024-01-00', 0.3)",
+        "SET SESSION sql_mode = DEFAULT",
+    )
+    raw.capture(lambda: raw.connection.query(raw.named("SELECT * FROM {lab}.day")).fetchall())
+    raw.check({"day": "1 2 3"})
+
+
 def test_negative_zeros_keep_their_sign(raw: Lab) -> None:
     """MySQL stores them, and mysqldump loses the sign. MariaDB stores none."""
     raw.sql(

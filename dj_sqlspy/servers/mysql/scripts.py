@@ -204,9 +204,9 @@ def _columns(part: Rows) -> str:
 
     Both servers print a FLOAT with six significant digits, so 16777216 would become 16777200. Multiplied by a double 1
     it is exactly the same number, printed with all digits. MySQL's mysqldump writes a negative zero as the integer -0,
-    which is loaded as 0. As JSON, a column with one is written as text, with all digits and the sign. Names with a
-    backtick are written out because mydumper does not quote them, and tables with a VECTOR because it does not know
-    that type.
+    which is loaded as 0. As JSON, a column with one is written as text, with all digits and the sign. In a UNION,
+    MariaDB turns a time that is none (30 February) into zero, but not its text. Names with a backtick are written out
+    because mydumper does not quote them, and tables with a VECTOR because it does not know that type.
     """
     columns, contents = part.table.columns, part.contents
     plain = not contents and not part.negative_zeros
@@ -218,6 +218,8 @@ def _columns(part: Rows) -> str:
 def _selected(column: Column, part: Rows) -> str:
     value = part.contents.get(column.name, MYSQL.quote(column.name))
     value += " * 1e0" if column.data_type == "float" else ""
+    if column.data_type in ("date", "datetime"):
+        return f"CAST({value} AS CHAR)"
     return f"CAST(CAST({value} AS JSON) AS CHAR)" if column.name in part.negative_zeros else value
 
 
