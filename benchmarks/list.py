@@ -1,11 +1,12 @@
 """List: one statement with a list of 200,000 keys, to a slice.
 
-Baseline: the statement itself. Memory is what the slice adds to the process, beside the text of the statement.
+Baseline: the statement itself, on DataJoint's connection.
 """
 
 from __future__ import annotations
 
 import random
+import tempfile
 from typing import Any
 
 from .data import SEED, fresh_schema, numbers
@@ -29,7 +30,10 @@ def run(place: Place) -> list[Figure]:
         cursor.execute(f"ANALYZE TABLE {SCHEMA}.trial")
     found = []
     for keys in sizes:
-        made = in_process("list:beside", place, keys=keys, of=2 * sizes[-1])
+        with tempfile.TemporaryDirectory() as home:
+            made = {"bytes": in_process("list:capture", place, keys=keys, of=2 * sizes[-1], home=home)}
+            for without in (False, True):
+                made |= in_process("list:beside", place, keys=keys, home=home, without=without)
         last = keys == sizes[-1] and not place.quick
         met = made["ratio"] <= 3 and made["memory"] <= 200 << 20
         found.append(
@@ -53,31 +57,40 @@ def run(place: Place) -> list[Figure]:
 def statement(keys: int, of: int) -> str:
     chosen = random.Random(SEED).sample(range(of), keys)
     listed = ",".join(f"('session {n // 1000}', {n})" for n in chosen)
-    return f"SELECT `session`,`trial`,`score` FROM `{SCHEMA}`.`trial` WHERE ((`session`,`trial`) in ({listed}))"
+    return (
+        f"SELECT `session`,`trial`,`score` FROM `{SCHEMA}`.`trial` WHERE ((`session`,`trial`) in ({listed}))"
+    )
 
 
-def beside(place: Place, keys: int, of: int) -> dict[str, Any]:
-    from dj_sqlspy.journal import Statement
+def capture(place: Place, keys: int, of: int, home: str) -> int:
+    import dj_sqlspy
+
+    sql, connection = statement(keys, of), place.datajoint()
+    with dj_sqlspy.export("bench", "list", home=home):
+        assert len(connection.query(sql).fetchall()) == keys
+    return len(sql)
+
+
+def beside(place: Place, keys: int, home: str, without: bool) -> dict[str, Any]:
+    """The slice, perhaps beside the statement; memory is that of a process without the statement's rows."""
+    from dj_sqlspy.paper import Paper
     from dj_sqlspy.servers.mysql.snapshot import plain_decoders
     from dj_sqlspy.slices import make_slice
 
-    sql = statement(keys, of)
-    opened, slicing = place.connect(), place.connect(conv=plain_decoders())
+    connection = place.datajoint()
+    captured = Paper("bench", home=home, connection=connection).statements
+    slicing = place.connect(conv=plain_decoders())
 
-    def without() -> None:
-        with opened.cursor() as cursor:
-            cursor.execute(sql)
-            assert len(cursor.fetchall()) == keys
+    def statement() -> None:
+        assert len(connection.query(captured[0].sql).fetchall()) == keys
 
     def ours() -> None:
-        cut = make_slice([Statement(sql, keys, number=1)], slicing)
-        assert not cut.fallbacks and sum(table.rows for table in cut.tables.values()) == keys
+        cut = make_slice(captured, slicing)
+        assert not cut.fallbacks and not any(report.drifted for report in cut.statements)
+        assert sum(table.rows for table in cut.tables.values()) == keys
 
-    found = pairs(without, ours, rounds=1 if keys > 100_000 else 3, warm=0)
-    return {
-        "baseline": found.baseline,
-        "ours": found.ours,
-        "ratio": found.ratio,
-        "bytes": len(sql),
-        "memory": peak_memory(),
-    }
+    if not without:
+        ours()
+        return {"memory": peak_memory()}
+    found = pairs(statement, ours, rounds=3)
+    return {"baseline": found.baseline, "ours": found.ours, "ratio": found.ratio}

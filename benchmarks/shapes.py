@@ -79,9 +79,7 @@ def declare(place: Place, connection: Any) -> list[Any]:
     schema = datajoint.Schema(SCHEMA, connection=connection)
     made: dict[str, Any] = {}
     for name, (tier, definition) in DEFINITIONS.items():
-        made[name] = schema(
-            type(name, (getattr(datajoint, tier),), {"definition": definition}), context=made
-        )
+        made[name] = schema(type(name, (getattr(datajoint, tier),), {"definition": definition}), context=made)
     lookups = range(4)
     sessions = [(subject, session) for subject in range(SUBJECTS) for session in range(3)]
     recordings = [(*key, probe) for key in sessions for probe in range(2) if key[1]]
