@@ -105,6 +105,8 @@ class Terms:
 
 # A text of at least so many characters is shortened.
 LONG = 5_000
+# Terms that stay, so that they are merged.
+_STAY = 2 * FEWEST
 # A longer term is not cut out.
 _LONGEST_TERM = 1_000
 # What precedes the second or a later term of a list, or the first one of IN (…).
@@ -154,8 +156,8 @@ def shortened(sql: str) -> tuple[str, list[Cut]]:
     """A long text without most terms of its lists, and what was cut out.
 
     >>> text, (cut,) = shortened(f"SELECT * FROM t WHERE a IN ({', '.join(map(str, range(10_000)))})")
-    >>> text[-17:], cut.text[:10], cut.text[-6:]
-    ('61, 62, 63, 9999)', '64, 65, 66', '9998, ')
+    >>> text[-20:], cut.text[:13], cut.text[-6:]
+    ('125, 126, 127, 9999)', '128, 129, 130', '9998, ')
     """
     # elsewhere than in one SELECT, a part of the text may count as text
     if len(sql) < LONG or sql[:7].upper() != "SELECT " or ";" in sql:
@@ -175,9 +177,9 @@ def shortened(sql: str) -> tuple[str, list[Cut]]:
             while (each := term.match(sql, at)) is not None:
                 at = each.end()
                 number += 1
-                if number == FEWEST:
+                if number == _STAY:
                     from_ = at
-            if number > 2 * FEWEST:
+            if number > 2 * _STAY:
                 kept.append(sql[end:from_])
                 cuts.append(Cut(length + start - end, word, kinds, term, sql[from_:at]))
                 length += from_ - end
@@ -215,7 +217,7 @@ def put_back(lists: Sequence[Terms], cuts: Sequence[Cut]) -> list[Terms] | None:
                 and terms.word == cut.word
                 and "".join(marker[0] for marker in terms.markers) == cut.kinds
             ):
-                place = terms.starts.index(cut.start) + FEWEST
+                place = terms.starts.index(cut.start) + _STAY
                 found[number] = replace(terms, cut=(*terms.cut, (place, cut)))
                 break
         else:
