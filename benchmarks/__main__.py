@@ -29,6 +29,8 @@ TOPICS = {
     "sessions": "The ten thousandth session",
     "loop": "A loop of single rows",
     "nested": "Nested semijoins",
+    "shapes": "Many shapes of statements",
+    "list": "A long list of keys",
     "graph": "Many tables, few rows",
     "cascade": "Many rows, twelve tables deep",
     "chain": "A long chain of rows of one table",

@@ -192,18 +192,23 @@ class Shape:
         return tuple(s.number for members in self.bindings.values() for s in members)
 
 
+# Characters of a statement that is not lifted. To lift a text of megabytes takes a second and ten times its memory.
+_LONG = 100_000
+
+
 def group(
     statements: Iterable[Statement], kind_of: Callable[[Statement], str] = lambda statement: statement.kind
 ) -> list[Shape]:
     """Group statements of one kind into shapes, in order of first appearance.
 
-    A statement whose sql_mode may change its literals (`is_moded`) is not lifted.
+    A statement whose sql_mode may change its literals (`is_moded`) is not lifted, nor is one with a long list of
+    literals, which hardly another statement has.
     """
     shapes: dict[tuple[str, str, str, tuple[str, ...]], Shape] = {}
     lifter = Lifter()
     for statement in statements:
-        moded = is_moded(statement.state)
-        template, binding = (statement.sql, ()) if moded else lifter.lift(statement.sql)
+        apart = len(statement.sql) > _LONG or is_moded(statement.state)
+        template, binding = (statement.sql, ()) if apart else lifter.lift(statement.sql)
         key = (template, kind_of(statement), statement.database, statement.state)
         shape = shapes.get(key)
         if shape is None:

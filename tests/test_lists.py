@@ -13,7 +13,7 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.lineage import analyse
 from dj_sqlspy.lineage.example import CATALOG
 from dj_sqlspy.servers import Server
-from dj_sqlspy.servers.mysql import lists
+from dj_sqlspy.servers.mysql import lists, syntax
 from dj_sqlspy.servers.mysql.lists import Listed
 from dj_sqlspy.servers.mysql.syntax import Exact, parse
 from tests.exported import sliced, whole_way
@@ -57,6 +57,39 @@ def test_means_the_same(name: str, server: Server) -> None:
         cursor.execute(statement.copy().sql(dialect=Exact, comments=False))
         assert cursor.fetchall() == expected
     assert expected
+
+
+# Long conditions: the text around the terms, a term, what is between terms; and whether terms are cut out to be parsed.
+LONG = {
+    "tuples": ("(a, b) IN (~)", "({}, 'x {}')", ",", True),
+    "not in": ("a NOT IN (~) AND b = 3", "{}.5", ", ", True),
+    "hex": ("(a, b) IN (~)", "(X'{:04x}', -{}.25)", ", ", True),
+    "dicts": ("( (~))", '((`a`={}) AND (`b`="{}"))', " OR ", True),
+    "dicts of 0.14": ("( ((~)))", '(`a`={})AND(`b`="{}")', ") OR (", True),
+    "twice": ("(~) AND NOT (~)", "(a={})", " OR ", True),
+    "NOT": ("~", "(NOT (a={}))", " AND ", True),
+    "OR beside AND": ("~ AND b = 3", "(a={})", " OR ", True),
+    "in a subquery": ("id IN (SELECT id FROM s.b WHERE (~))", "(n={})", " OR ", True),
+    "a text": ("b = 'IN (~)' AND a IN (3)", "{}", ", ", False),
+    "a comment": ("a = 3 /* IN (~) */", "{}", ", ", False),
+    "texts of two parts": ("b IN (~)", "'{}' 'x'", ", ", False),
+    "introducers": ("b IN (~)", "_utf8mb4'{}'", ", ", False),
+    "comments in terms": ("a IN (~)", "(1 -- {}\n)", ", ", False),
+    "identifiers": ("a IN (~)", '"{}"', ", ", False),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_text_is_read_as_a_whole_one(name: str) -> None:
+    around, term, between, fits = LONG[name]
+    terms = between.join(term.format(i, i) for i in range(1_500))
+    sql = f"SELECT * FROM s.b WHERE {around.replace('~', terms)}"
+    modes = {"ANSI_QUOTES"} if name == "identifiers" else set()
+    short, cuts = lists.shortened(sql)
+    assert cuts and len(short) < len(sql) / 2
+    assert (syntax._statements_of(short, modes, cuts) is not None) == fits
+    (whole,) = syntax._statements_of(sql, modes, ()) or ()
+    assert parse(sql, modes).sql(dialect=Exact) == whole.sql(dialect=Exact)
 
 
 @pytest.mark.parametrize("terms", ["(`id`={})AND(`n`=3)", "NOT (`id`={})", "id={} and n=3"])

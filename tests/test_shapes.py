@@ -238,7 +238,7 @@ def test_keys_of_a_loop_are_not_read(
             )
 
     def read_keys() -> bool:
-        return any(sql.startswith("SELECT DISTINCT `t1`.`id` AS ") and " IN (1, " in sql for sql in asked)
+        return any(sql.startswith("SELECT `t1`.`id` AS `t1.0`") and " IN (1, " in sql for sql in asked)
 
     cut = of(("1", 1), ("2", 1), ("4", 1))
     assert ids(server, cut) == keyed("1 2 4") and not cut.drifted and not read_keys()

@@ -2,14 +2,15 @@
 
 Queries. A statement needs a query for the keys of each table that it reads, a check of these queries if the server may
 refuse one, and one more execution for its present result. Statements that differ only in literals share these queries
-where possible; if they select rows by key, the keys need no query. Of semijoins that are nested along foreign keys, one
-query reads the keys of all tables. A foreign key within the child's primary key needs no query: the parent's key is a
-projection of the child's (keys that can equal others, as texts do, are looked up once). Other foreign keys, and parts,
-need one query for each list of new keys (`dialect.LIST_BYTES`). A long chain of rows of one table is one recursive
-query. Children are followed first, so without cycles each table is followed once, with all of its keys. A witness rule
-needs one query for each list of new keys of each outer table. Each key is used once: rules see only what is new since
-they last ran (semi-naive evaluation: Bancilhon, 1986). At the end the rows of each table, and those that foreign keys
-led to, are counted. `plan` prints all of this.
+where possible; if they select rows by key, the keys need no query, nor do those of a table whose rows are all in the
+slice. Of semijoins that are nested along foreign keys, one query reads the keys of all tables. A foreign key within the
+child's primary key needs no query: the parent's key is a projection of the child's (keys that can equal others, as
+texts do, are looked up once). Other foreign keys, and parts, need one query for each list of new keys
+(`dialect.LIST_BYTES`). A long chain of rows of one table is one recursive query. Children are followed first, so
+without cycles each table is followed once, with all of its keys. A witness rule needs one query for each list of new
+keys of each outer table. Each key is used once: rules see only what is new since they last ran (semi-naive evaluation:
+Bancilhon, 1986). At the end the rows of each table, and those that foreign keys led to, are counted. `plan` prints all
+of this.
 Memory: 12 bytes a key, and 8 for each column of a key that is still to be followed (`keysets`). Answers are read in
 blocks.
 """
@@ -137,6 +138,7 @@ class Cascade:
         self._complete: dict[ForeignKey, KeySet] = {}  # rows whose ancestors by that reference are all there
         self._along: dict[str, list[tuple[Columns, int]]] = {}  # parts of keys, and the reasons for them
         self._waiting = 0  # number of these
+        self._in_vain: set[str] = set()  # tables for which a statement's query has returned no new key
 
     def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
         """The closure of given keys, without statements."""
@@ -190,8 +192,11 @@ class Cascade:
         self.progress.expect("leaves", sum(len(demand.numbers) for demand in demands))
         for demand in demands:
             last: tuple[Table, Columns] | None = None
+            alone = all(leaf.along is None for leaf in demand.leaves)
             for leaf in self._read_together(demand.leaves):
-                if leaf.along is None:
+                if alone and self._has_all(leaf):
+                    self._reason(Reason(READ, demand.numbers))
+                elif leaf.along is None:
                     keys = self._leaf(leaf, demand.numbers)
                     last = None if keys is None else (leaf.table, keys)
                 elif last is None:  # the server refused the query
@@ -277,6 +282,13 @@ class Cascade:
             for leaf, keys in zip(group, found, strict=True):
                 yield replace(leaf, keys=keys)
 
+    def _has_all(self, leaf: Leaf) -> bool:
+        """Whether the slice has all rows of a leaf's table, so that no query need ask for them."""
+        name, bounded = leaf.table.full_name, leaf.inside is not None
+        if name not in self._in_vain or leaf.sql is None or leaf.keys is not None or bounded:
+            return False
+        return bool(leaf.table.primary_key) and len(self.sets.rows(name)) == self.reader.total(name)
+
     def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> Columns | None:
         """Add the rows of a leaf. Returns their keys; None if the server refused the query, and all rows were added."""
         table, rows = leaf.table, self.inside.get(leaf.table.full_name)
@@ -293,7 +305,8 @@ class Cascade:
                     keys = self._kept(table, keys, leaf.inside, numbers, leaf.session)
             if not table.primary_key:
                 keys = self.reader.keys(table, whole_keys(table, rows))
-            self._add(table, keys, reason)
+            if not length(self._add(table, keys, reason)):
+                self._in_vain.add(table.full_name)
             return keys
         except Refused as error:
             if leaf.sql is None:

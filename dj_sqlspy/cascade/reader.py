@@ -5,7 +5,7 @@ In: a `Snapshot`, and queries for keys. Out: the keys in the form of `keysets`. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..servers.dialect import Key
 from ..servers.keys import key_columns
@@ -27,6 +27,7 @@ class Reader:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.coder = Coder()
+        self._totals: dict[str, int] = {}
 
     def keys(self, table: Table, sql: str, session: Session = PLAIN) -> Columns:
         """The keys that a query returns. The answer can be large, so it is read in blocks."""
@@ -43,6 +44,20 @@ class Reader:
                 found.append(self.coder.read(table, [row[start:end] for row in rows]))
                 start = end
         return [joined(found) for found in parts]
+
+    def total(self, name: str) -> int:
+        """The number of rows of a table in the database."""
+        return next(self.totals((name,)))
+
+    def totals(self, names: Iterable[str]) -> Iterator[int]:
+        """The number of rows of each table, counted once."""
+        names = list(names)
+        unknown = [name for name in names if name not in self._totals]
+        counted = self.snapshot.counts(f"SELECT COUNT(*) FROM {name}" for name in unknown)
+        for name in names:
+            if name not in self._totals:
+                self._totals[name] = next(counted)
+            yield self._totals[name]
 
     def lists(self, table: Table, keys: Columns) -> Iterator[list[Key]]:
         """The keys as tuples, in lists that fit into a query."""

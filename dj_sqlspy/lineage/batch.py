@@ -67,7 +67,7 @@ def batch(query: Query) -> Batch | str:
     >>> from dj_sqlspy.lineage.example import tree
     >>> marker = 77100000000000000177
     >>> batch(tree(f"SELECT * FROM a WHERE x = {marker}")).leaves
-    ('SELECT DISTINCT `t1`.`id` AS `t1.0` FROM `s`.`a` AS `t1` WHERE (`KEYS~HERE`)',)
+    ('SELECT `t1`.`id` AS `t1.0` FROM `s`.`a` AS `t1` WHERE (`KEYS~HERE`)',)
     >>> batch(tree(f"SELECT * FROM a WHERE x > {marker}"))
     'a value stands elsewhere than in `column = value`'
     """

@@ -288,7 +288,9 @@ def rows_behind(query: Query, base: Base) -> Block:
         whole = annotate(query, {base.alias})
         read = Input(Derived(alias, whole), (), _carried(alias, {base.alias: base.table.key}))
     keys = key_outputs({base.alias: read.keys[base.alias]})
-    return _once_a_partition(Block(keys, read.tree, read.where, distinct=True))
+    # a server may sort for DISTINCT although the primary key of one table is distinct anyway
+    once = isinstance(read.tree, Base) and bool(read.tree.table.primary_key) and read.tree.rows is None
+    return _once_a_partition(Block(keys, read.tree, read.where, distinct=not once))
 
 
 def one_behind_each(query: Query) -> TypeGuard[Block]:

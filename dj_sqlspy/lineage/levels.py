@@ -36,6 +36,7 @@ _TOKENS = re.compile(
     | (?<![\w$@.`])(IN\s*\(\s*)(?=SELECT\b) | (\() | (\)) | (/\*|--|\#|\{|;)""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+_START = re.compile(r"\bIN\s*\(\s*SELECT\b", re.IGNORECASE)
 # More levels are not nested in one another.
 _DEEPEST = 60
 
@@ -85,7 +86,7 @@ class Texts:
         >>> level.text, level.inner[0].text, level.inner[0] is level.inner[1]
         ('SELECT x FROM s.a WHERE id IN (SELECT `LEVEL~0`) AND x IN (SELECT `LEVEL~1`)', 'SELECT id FROM s.b', True)
         """
-        if SYNTAX_MODES.intersection(modes) or "LEVEL~" in sql:
+        if SYNTAX_MODES.intersection(modes) or "LEVEL~" in sql or _START.search(sql) is None:
             return None
 
         def number(old: int) -> int:

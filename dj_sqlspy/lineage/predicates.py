@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from ..servers.mysql.lists import Listed
 from ..servers.mysql.syntax import Expr, is_row
 from ..servers.tables import Table
 from .tree import (
@@ -249,6 +250,7 @@ _COMPARING = (
     exp.GT,
     exp.GTE,
     exp.In,
+    Listed,
     exp.Tuple,
 )
 _COMPARED = (exp.Column, exp.Identifier, exp.Literal, exp.Placeholder, exp.Exists, exp.Ordered)

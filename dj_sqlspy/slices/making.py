@@ -248,8 +248,7 @@ def _finished(
     progress.expect("tables counted", len(each))
     catalog.read_columns(each)  # now, because the slice may be used later without this connection
     totals: dict[str, int] = {}
-    counted = reader.snapshot.counts(f"SELECT COUNT(*) FROM {name}" for name in each)
-    for name, total in zip(each, counted, strict=True):
+    for name, total in zip(each, reader.totals(each), strict=True):
         totals[name] = total
         progress("tables counted")
     refuse_orphans(reader, [catalog.tables[name] for name in each], sets, progress)

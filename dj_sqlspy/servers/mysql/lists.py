@@ -4,13 +4,17 @@ In: the tokens of a statement, or its expression. Out: tokens in which terms of 
 literals only are merged into one term, and expressions in which a `Listed` represents these terms and writes all of
 them. So a list of 100,000 keys is resolved, copied and walked as one condition. Other terms stay, in a tree of
 logarithmic depth. The order of terms may change, since AND and OR are commutative.
+
+A tokenizer in Python takes seconds for a list of megabytes. So `shortened` cuts like terms out of a long text first.
+The rest is parsed, and `put_back` checks that what was cut out belongs to a list of terms of the same form.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import interpreted as interpreted  # before anything that imports sqlglot
@@ -64,11 +68,17 @@ class Terms:
         SQL of the markers, in the order of the literals.
     literals : list of tuple of str
         SQL of the literals of each term.
+    starts : tuple of int
+        Where each term starts in the text.
+    cut : tuple of (int, Cut)
+        Further terms, which were cut out of the text, and the number of the term that comes after them.
     """
 
     word: str
     markers: tuple[str, ...]
     literals: list[tuple[str, ...]] = field(repr=False)
+    starts: tuple[int, ...] = field(default=(), repr=False)
+    cut: tuple[tuple[int, Cut], ...] = field(default=(), repr=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Terms:
         return self
@@ -84,8 +94,135 @@ class Terms:
         places = {marker: f"{{{number}}}" for number, marker in enumerate(self.markers)}
         pieces = re.split("(" + "|".join(map(re.escape, self.markers)) + ")", term)
         form = "".join([places.get(piece) or piece.replace("{", "{{").replace("}", "}}") for piece in pieces])
+        between = ", " if self.word == "," else f") {self.word} ("
         every = [form.format(*row) for row in self.literals]
-        return ", ".join(every) if self.word == "," else "((" + f") {self.word} (".join(every) + "))"
+        for place, cut in reversed(self.cut):
+            every[place:place] = cut.written(form, between)
+        return between.join(every) if self.word == "," else f"(({between.join(every)}))"
+
+
+# ---------------------------------------------------------------- long texts
+
+# A text of at least so many characters is shortened.
+LONG = 5_000
+# Terms that stay, so that they are merged.
+_STAY = 2 * FEWEST
+# A longer term is not cut out.
+_LONGEST_TERM = 1_000
+# What precedes the second or a later term of a list, or the first one of IN (…).
+_BEFORE_TERM = re.compile(r"\bIN\s*\(\s*|\)\s*(OR|AND)\s*(?=\()", re.IGNORECASE)
+# Literals that are written alike everywhere, by the first character of their marker: a pattern, and their SQL.
+_STRING = r"""'([^'"\\\x00-\x1f\x7f]*)'"""
+_LITERALS = {"x": r"[xX]'([0-9a-fA-F]*)'", "'": _STRING, '"': _STRING.replace("'(", '"(').replace(")'", ')"')}
+_LITERALS["8"] = r"(\d+(?:\.\d+)?)(?![\w.$@])"
+_QUOTED = {"x": "x'{}'", "'": "'{}'", "8": "{}"}
+_PIECE = re.compile(
+    "|".join(f"(?P<{name}>{_LITERALS[kind]})" for name, kind in zip("abcd", "x'\"8", strict=True))
+    + r"|(?P<open>\()|(?P<close>\))|(?P<comma>,)|`[^`]*`|[A-Za-z_$][\w$]*|[ \n]+|[=<>!.-]+"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Terms that were cut out of a text.
+
+    Attributes
+    ----------
+    start : int
+        Where, in the shortened text, a term of the same form starts.
+    word : {"OR", "AND", ","}
+    kinds : str
+        The first characters of the markers of a term's literals.
+    term : re.Pattern
+        Finds the terms; its groups are the literals, without quotes.
+    text : str
+    """
+
+    start: int
+    word: str
+    kinds: str
+    term: re.Pattern[str]
+    text: str = field(repr=False)
+
+    def written(self, form: str, between: str) -> Iterator[str]:
+        """The terms in another form, thousands in each text."""
+        quoted = [_QUOTED[kind] for kind in self.kinds]
+        terms = self.term.finditer(self.text)
+        while some := list(itertools.islice(terms, 10_000)):
+            yield between.join([form.format(*map(str.format, quoted, term.groups())) for term in some])
+
+
+def shortened(sql: str) -> tuple[str, list[Cut]]:
+    """A long text without most terms of its lists, and what was cut out.
+
+    >>> text, (cut,) = shortened(f"SELECT * FROM t WHERE a IN ({', '.join(map(str, range(10_000)))})")
+    >>> text[-20:], cut.text[:13], cut.text[-6:]
+    ('125, 126, 127, 9999)', '128, 129, 130', '9998, ')
+    """
+    # elsewhere than in one SELECT, a part of the text may count as text
+    if len(sql) < LONG or sql[:7].upper() != "SELECT " or ";" in sql:
+        return sql, []
+    kept: list[str] = []
+    cuts: list[Cut] = []
+    length = end = 0
+    found = _BEFORE_TERM.search(sql)
+    while found is not None:
+        start = at = found.end()
+        word = (found[1] or ",").upper()
+        form = _form_at(sql, start, word)
+        if form is not None:
+            kinds, pattern = form
+            term = re.compile(rf"{pattern}\s*(?:(?i:{word}))\s*")
+            number, from_ = 0, start
+            while (each := term.match(sql, at)) is not None:
+                at = each.end()
+                number += 1
+                if number == _STAY:
+                    from_ = at
+            if number > 2 * _STAY:
+                kept.append(sql[end:from_])
+                cuts.append(Cut(length + start - end, word, kinds, term, sql[from_:at]))
+                length += from_ - end
+                end = at
+        found = _BEFORE_TERM.search(sql, at)
+    return "".join([*kept, sql[end:]]), cuts
+
+
+def _form_at(sql: str, start: int, word: str) -> tuple[str, str] | None:
+    """The literals of a term, by the first characters of their markers, and a pattern for terms of the same form."""
+    kinds, pattern, at, depth = "", "", start, 0
+    while at - start < _LONGEST_TERM:
+        piece = _PIECE.match(sql, at)
+        if piece is None:
+            return None
+        if depth == 0 and (piece["comma"] or piece["close"]):
+            return (kinds, pattern) if word == "," and kinds else None
+        at = piece.end()
+        depth += bool(piece["open"]) - bool(piece["close"])
+        kind = next((kind for name, kind in zip("abcd", "x'\"8", strict=True) if piece[name]), None)
+        kinds += {None: "", '"': "'"}.get(kind, kind or "")
+        pattern += re.escape(piece[0]) if kind is None else _LITERALS[kind]
+        if depth == 0 and word != ",":
+            return (kinds, pattern) if kinds else None
+    return None
+
+
+def put_back(lists: Sequence[Terms], cuts: Sequence[Cut]) -> list[Terms] | None:
+    """The lists of a shortened text with what was cut out; None if a part of that belongs to no list."""
+    found = list(lists)
+    for cut in cuts:
+        for number, terms in enumerate(found):
+            if (
+                cut.start in terms.starts
+                and terms.word == cut.word
+                and "".join(marker[0] for marker in terms.markers) == cut.kinds
+            ):
+                place = terms.starts.index(cut.start) + _STAY
+                found[number] = replace(terms, cut=(*terms.cut, (place, cut)))
+                break
+        else:
+            return None
+    return found
 
 
 # ---------------------------------------------------------------- tokens
@@ -217,7 +354,7 @@ def _listed(
         found[place] = _token(first[place], first[place].token_type, text.format(number))
         markers.append(written.format(text.format(number)))
     literals = [tuple([_literal(term[place], quoted) for place in places]) for term in terms]
-    lists.append(Terms(word, tuple(markers), literals))
+    lists.append(Terms(word, tuple(markers), literals, tuple([term[0].start for term in terms])))
     at = first[0]
     return [
         _token(at, TokenType.VAR, _CALL),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -21,7 +21,7 @@ from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
-from .lists import Listed, folded, unfolded
+from .lists import Cut, Listed, folded, put_back, shortened, unfolded
 
 Expr: TypeAlias = exp.Expr
 
@@ -309,9 +309,22 @@ def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
     Unsupported
         If it cannot be parsed.
     """
+    short, cuts = shortened(sql)
+    found = _statements_of(short, modes, cuts)
+    if found is None:  # what was cut out belongs to no list
+        found = _statements_of(sql, modes, ())
+    assert found is not None
+    return found
+
+
+def _statements_of(sql: str, modes: Collection[str], cuts: Sequence[Cut]) -> list[Expr] | None:
+    """The statements of a text from which terms were cut out; None if they cannot be put back."""
     dialect = _dialect_of(frozenset(modes))
     tokens, into = _without_into([_plain_hexadecimal(token, sql) for token in tokens_of(sql, modes)])
-    folded_tokens, lists = folded(tokens, lambda text: Exact().generate(exp.Literal.string(text)))
+    folded_tokens, found = folded(tokens, _quoted)
+    lists = put_back(found, cuts)
+    if lists is None:
+        return None
     try:
         parsed = _parsed(dialect, list(folded_tokens), sql)
     except SqlglotError as error:
@@ -328,6 +341,12 @@ def statements_of(sql: str, modes: Collection[str] = ()) -> list[Expr]:
         targets = [exp.Parameter(this=name) for name in into]
         statements[-1].set("into", exp.Into(this=exp.Tuple(expressions=targets)))
     return statements
+
+
+def _quoted(text: str) -> str:
+    """A text as SQL."""
+    written: str = Exact().generate(exp.Literal.string(text))
+    return written
 
 
 def _name_dual(statement: Expr) -> None:
