@@ -17,18 +17,22 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..servers.results import Column
 from ..version import __version__
-from . import programs
+from . import environment, programs
 from .places import INCOMPLETE, SUFFIX, analysis_folder, make_folder, new_run_name, run_to_append
 
 FORMAT = 2
+
+# Of another file of a run, the bytes that tell its environment, and the number of files that are asked.
+_FIRST_LINES, _ASKED = 8192, 8
 
 logger = logging.getLogger("dj_sqlspy")
 _json = json.JSONEncoder(separators=(",", ":")).encode  # all in ASCII
@@ -98,6 +102,8 @@ class Journal:
         self._around: tuple[Any, str, str] = (None, "", "")
         self._ended: list[Ended] = []  # results of earlier statements for the next record
         self._defined: dict[Any, int] = {}  # numbers of values that are defined
+        self._servers: dict[str, str] = {}  # versions that are noted
+        self._environment = ""  # the digest of what is noted
         self._broken = False
         self._cut_off = False  # the last write failed, perhaps within a line
         self._lock = threading.RLock()  # a signal handler may read from the database too
@@ -167,6 +173,22 @@ class Journal:
                 before, self._ended = f'"before":{_pairs(self._ended)},', []
             self._append(f'{{"number":{number},{before}"time":{time.time()!r}{body}')
         return number
+
+    def server(self, name: str, version: str) -> None:
+        """Note the version of a server, once.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if self._servers.get(name) == version or self._broken:
+            return
+        with self._lock:
+            if self._descriptor is None:
+                self._open()
+            self._append(_json({"server": name, "version": version}))
+            self._servers[name] = version
 
     def ended(self, number: int, rows: int, received: Received | None = None) -> None:
         """Note the result of a statement for the next record.
@@ -245,6 +267,9 @@ class Journal:
         try:
             if not self._broken:
                 self.flush()
+                if self.process == "first":  # packages may have been installed since
+                    self._note_environment()
+                    self._append(_json({"modules": environment.modules()}))
                 self._append(_json({"end": time.time(), "error": error}))
         except OSError as failure:
             self.fault(f"the end of the journal could not be written: {failure}", broken=True)
@@ -256,12 +281,18 @@ class Journal:
         self._close()
         self.path, self._number, self._ended, self.process = None, 0, [], "fork"
         self._defined, self._around = {}, (None, "", "")
+        self._servers, self._environment = {}, ""
 
     def _open(self) -> None:
         with self._lock:
             if self._descriptor is not None:
                 return
             make_folder(self.folder)
+            # before there is a file, since it can take a while, in which somebody presses Ctrl-C
+            program, code = programs.current(), None
+            if self.process == "first":
+                code = environment.code_state()
+            environment.current()
             path = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             self.path, self._descriptor, self._inode = path, descriptor, os.fstat(descriptor).st_ino
@@ -280,10 +311,29 @@ class Journal:
                 "started": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
                 "policies": self.policies,
             }
-            program = programs.current()
             if program is not None:
                 header["program"] = program
+            if code is not None:
+                header["git"] = code
             self._append(_json(header))
+            self._note_environment()
+
+    def _note_environment(self) -> None:
+        """Write the environment of this process, in full if no other file of the run seems to have it."""
+        found = environment.current()
+        if found is None or found.digest == self._environment:
+            return
+        self._environment = found.digest
+        known = any(environment.is_in(lines, found.digest) for lines in self._others())
+        self._append(_json({"environment": found.digest}) if known else found.record)
+
+    def _others(self) -> Iterator[bytes]:
+        """The first lines of some other files of the run."""
+        with suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in islice((each for each in entries if each.name.endswith(SUFFIX)), _ASKED):
+                if self.path is not None and entry.name != self.path.name:
+                    with open(entry.path, "rb") as file:
+                        yield file.read(_FIRST_LINES)
 
     def _define(self, value: tuple[Any, ...]) -> int:
         """The number of a value in this file, which is written once."""
