@@ -91,6 +91,7 @@ class Journal:
         if append and run is None:
             with suppress(OSError):  # it cannot be written either, which `start` reports
                 run = run_to_append(home, paper, analysis, append)
+        self._alone = run is None  # it starts its run
         self.folder = analysis_folder(home, paper, analysis) / (
             run or new_run_name(analysis_folder(home, paper, analysis))
         )
@@ -267,10 +268,10 @@ class Journal:
         try:
             if not self._broken:
                 self.flush()
+                told = []
                 if self.process == "first":  # packages may have been installed since
-                    self._note_environment()
-                    self._append(_json({"modules": environment.modules()}))
-                self._append(_json({"end": time.time(), "error": error}))
+                    told = [*self._environment_record(), _json({"modules": environment.modules()})]
+                self._append(*told, _json({"end": time.time(), "error": error}))
         except OSError as failure:
             self.fault(f"the end of the journal could not be written: {failure}", broken=True)
         self._close()
@@ -281,7 +282,7 @@ class Journal:
         self._close()
         self.path, self._number, self._ended, self.process = None, 0, [], "fork"
         self._defined, self._around = {}, (None, "", "")
-        self._servers, self._environment = {}, ""
+        self._servers, self._environment, self._alone = {}, "", False
 
     def _open(self) -> None:
         with self._lock:
@@ -315,20 +316,21 @@ class Journal:
                 header["program"] = program
             if code is not None:
                 header["git"] = code
-            self._append(_json(header))
-            self._note_environment()
+            self._append(_json(header), *self._environment_record())
 
-    def _note_environment(self) -> None:
-        """Write the environment of this process, in full if no other file of the run seems to have it."""
+    def _environment_record(self) -> list[str]:
+        """The environment of this process if it is new, in full if no other file of the run seems to have it."""
         found = environment.current()
         if found is None or found.digest == self._environment:
-            return
+            return []
         self._environment = found.digest
         known = any(environment.is_in(lines, found.digest) for lines in self._others())
-        self._append(_json({"environment": found.digest}) if known else found.record)
+        return [_json({"environment": found.digest}) if known else found.record]
 
     def _others(self) -> Iterator[bytes]:
         """The first lines of some other files of the run."""
+        if self._alone:
+            return
         with suppress(OSError), os.scandir(self.folder) as entries:
             for entry in islice((each for each in entries if each.name.endswith(SUFFIX)), _ASKED):
                 if self.path is not None and entry.name != self.path.name:
@@ -345,7 +347,7 @@ class Journal:
                 self._defined[value] = number
         return number
 
-    def _append(self, record: str) -> None:
+    def _append(self, *records: str) -> None:
         descriptor = self._descriptor
         if descriptor is None or self.path is None:
             raise FileNotFoundError("no journal is open")
@@ -354,7 +356,7 @@ class Journal:
             descriptor = self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         elif links == 0:
             raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")
-        line = _line(record)
+        line = b"".join(map(_line, records))
         if self._cut_off:
             line = b"\n" + line
         self._cut_off = True
