@@ -108,14 +108,26 @@ MANIFEST: dict[str, Any] = {
         "sqlglot": "30.30.0",
         "networkx": "3.6.1",
     },
-    "environment": {
-        "python": "3.11.7",
-        "implementation": "CPython",
-        "system": "Linux x86_64",
-        "packages": {"numpy": "2.0"},
-        "conda": [{"name": "python", "version": "3.11", "build": "h1", "channel": "conda-forge"}],
-        "git": {"commit": "0" * 40, "dirty": True},
-    },
+    "environments": [
+        {
+            "python": python,
+            "implementation": "CPython",
+            "system": "Linux x86_64",
+            "packages": {"numpy": "2.0", "ours": "1"},
+            "own": ["ours"],
+            "conda": [{"name": "mkl", "version": "1", "build": "h1", "channel": "conda-forge"}],
+            "analyses": [
+                {
+                    "name": name,
+                    "git": [{"commit": "0" * 40, "dirty": dirty}],
+                    "servers": ["8"],
+                    "imported": ["numpy"],
+                }
+                for name in names
+            ],
+        }
+        for python, names, dirty in (("3.11.7", ["fig1", None], True), ("3.12", ["fig2"], False))
+    ],
     "server": {"flavor": "mariadb", "version": "10.11.19-MariaDB", "character_set_server": "utf8mb4"},
     "parts": "referenced",
     "schemas": [{"name": "lab", "charset": "utf8mb4", "collation": "utf8mb4_bin"}],

@@ -101,16 +101,17 @@ def test_format_as_documented(home: Path) -> None:
     assert made.path is not None
     lines = made.path.read_bytes().splitlines()
     assert all(int(line[:8], 16) == zlib.crc32(line[9:]) and line.isascii() for line in lines)
-    header, statement, end = (json.loads(line[9:]) for line in lines)
+    header, environment, statement, modules, end = (json.loads(line[9:]) for line in lines)
     versions = ["format", "dj_sqlspy", "datajoint", "python"]
     where = ["paper", "analysis", "run", "process", "pid", "host", "user", "time", "started", "policies"]
-    assert list(header) == versions + where
+    assert [*header][:14] == versions + where and {*header} <= {*versions, *where, "git"}
+    assert list(environment) == ["environment", "about"]
     assert (header["format"], header["paper"], header["analysis"]) == (2, "paper", "fig")
     assert (header["process"], header["pid"], header["run"]) == ("first", os.getpid(), made.folder.name)
     assert header["policies"] == POLICIES
     assert list(statement) == ["number", "time", "rows", "kind", "server", "transaction", "sql"]
     assert statement["sql"] == "SELECT 'ä\n🐁\udc80'"
-    assert list(end) == ["end", "error"]
+    assert list(modules) == ["modules"] and list(end) == ["end", "error"]
 
 
 def test_numbers_of_rows_come_later_and_in_any_order(home: Path) -> None:
@@ -196,13 +197,13 @@ def test_a_damaged_line_is_left_out_and_reported(home: Path) -> None:
     assert made.path is not None
     lines = made.path.read_bytes().splitlines(keepends=True)
     for number, damaged in (
-        (5, lines[5].replace(b"SELECT", b"SELECX")),
-        (6, b"\0" * 100 + b"\n"),
-        (7, b"x\n"),
+        (6, lines[6].replace(b"SELECT", b"SELECX")),
+        (7, b"\0" * 100 + b"\n"),
+        (8, b"x\n"),
     ):
         made.path.write_bytes(b"".join([*lines[:number], damaged, *lines[number + 1 :]]))
         paper = sqlspy.Paper("paper", home)
-        assert len(paper.statements) == 9 and f"SELECT {number - 1}" not in texts(paper.statements)
+        assert len(paper.statements) == 9 and f"SELECT {number - 2}" not in texts(paper.statements)
         assert len(paper.problems) == 1 and f"line {number + 1} is damaged" in paper.problems[0]
         assert not paper.complete
         with pytest.raises(JournalError, match="is damaged"):

@@ -96,7 +96,7 @@ def everywhere(text: str, *left_out: str) -> Any:
 
     made = changed(BUNDLE, change)
     manifest = made["manifest"]
-    for mapping in (manifest["versions"], manifest["server"], manifest["environment"]["packages"]):
+    for mapping in (manifest["versions"], manifest["server"], manifest["environments"][0]["packages"]):
         mapping[text] = text
     manifest["tables"][1]["reasons"][text] = 2
     return made
@@ -307,10 +307,14 @@ def test_markdown_shows_a_text_as_it_is(text: str) -> None:
 
 def test_the_environment_makes_no_lines_of_its_own() -> None:
     """A line that begins with two dashes would be an option of pip."""
-    evil = everywhere("\n--a\x85b\r")["manifest"]["environment"]
-    more = {environment.PIP_FILE: 1, environment.CONDA_FILE: 0}  # `everywhere` adds a package
-    for name, text in environment.texts(MANIFEST["environment"]).items():
-        assert len(environment.texts(evil)[name].splitlines()) == len(text.splitlines()) + more[name]
+    evil = everywhere("\n--a\x85b\r")["manifest"]["environments"]
+    more = {environment.PIP_FILES[0]: 1}  # `everywhere` adds a package
+    packages = {"--index-url": "x", "a": "1 @ https://evil.org", "b": "1"}
+    entry = {**MANIFEST["environments"][0], "packages": packages}
+    lines = environment.texts([entry])[environment.PIP_FILES[0]].splitlines()
+    assert [line for line in lines if line[0] != "#"] == ["b==1"]
+    for name, text in environment.texts(MANIFEST["environments"]).items():
+        assert len(environment.texts(evil)[name].splitlines()) == len(text.splitlines()) + more.get(name, 0)
 
 
 def test_links_of_a_paper() -> None:

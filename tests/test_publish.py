@@ -1,4 +1,4 @@
-"""What a bundle holds for its readers: README.md, the manifest's schema, RO-Crate metadata, the environment."""
+"""What a bundle holds for its readers: README.md, the manifest's schema, RO-Crate metadata."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ import requests
 from requests_cache import CachedSession
 from urllib3 import HTTPResponse
 
-from dj_sqlspy.bundle import environment
 from dj_sqlspy.bundle import texts as publish
 from dj_sqlspy.bundle.about import read_about
 from dj_sqlspy.bundle.code import Code
@@ -225,35 +224,3 @@ def test_the_crate_is_valid(published: Bundle, tmp_path: Path) -> None:
     assert entries["./"]["author"][0]["@id"] == "https://orcid.org/0000-0002-1825-0097"
     described = {Path(name).name for name in entries}
     assert {path.name for path in published.path.rglob("*") if path.is_file()} <= described
-
-
-def test_the_environment(tmp_path: Path) -> None:
-    about = environment.environment(tmp_path)
-    assert about["git"] is None and about["packages"]["datajoint"] == dj.__version__
-    assert about["python"] == ".".join(map(str, sys.version_info[:3]))
-    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]
-    (tmp_path / "a.py").write_text("1")
-    for command in (["init", "-q"], ["add", "a.py"], ["commit", "-q", "-m", "1"]):
-        subprocess.run([*git, *command], cwd=tmp_path, check=True)
-    (tmp_path / "notes").write_text("git does not know this file")
-    clean = environment.environment(tmp_path)["git"]
-    assert re.fullmatch("[0-9a-f]{40}", clean["commit"]) and clean["dirty"] is False
-    (tmp_path / "a.py").write_text("2")
-    assert environment.environment(tmp_path)["git"] == {**clean, "dirty": True}
-    text = environment.texts(environment.environment(tmp_path))["requirements.txt"]
-    assert f"datajoint=={dj.__version__}\n" in text and "changes that were not committed" in text
-
-
-def test_a_conda_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notes = tmp_path / "conda-meta"
-    notes.mkdir()
-    for name, channel in (("python", "https://conda.anaconda.org/conda-forge/linux-64"), ("mkl", "defaults")):
-        about = {"name": name, "version": "1.2", "build": "h1", "channel": channel, "subdir": "linux-64"}
-        (notes / f"{name}.json").write_text(json.dumps(about))
-    secret = {"name": "own", "version": "1", "build": "0", "channel": "https://user:t0ken@lab.org/t/x/ours"}
-    (notes / "own.json").write_text(json.dumps(secret))
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    about = environment.environment(tmp_path)
-    text = environment.texts(about)["environment.yml"]
-    assert '  - "conda-forge"\n' in text and '  - "python=1.2=h1"\n' in text and '  - "ours"\n' in text
-    assert "t0ken" not in text and "lab.org" not in json.dumps(about)

@@ -122,6 +122,10 @@ def test_two_people_build_one_paper(
     bob.does("run('fig2', [1, 2, 3])")
     ann.does("run('fig3', [4])")
     assert seen() == [{0, 1, 2, 3, 4}] * 3
+    found = [sqlspy.Paper("paper", home=place).environments for place in (home, ann.home, bob.home)]
+    assert found == [found[0]] * 3 and [each["name"] for each in found[0][0]["analyses"]] == [
+        *("fig1", "fig2", "fig3")
+    ]
     bob.does("run('fig2', [3])")
     assert seen() == [{0, 1, 3, 4}] * 3
     bob.does("(sqlspy.ExportSelection & {'analysis_id': 'fig3'}).delete()")

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..journal.git import git_state
 from ..journal.programs import NOTEBOOK
 from ..journal.runs import Run
 from ..journal.upkeep import is_own
-from .environment import git_state
 
 FOLDER = "code"  # in a bundle
+GIT_SECONDS = 30.0  # that git may take for a program's repository
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Code:
         the user named; ``missing``; ``elsewhere``: it was captured in another home, which is not trusted to name a file
         here.
     git : dict or None
-        Present ``commit`` and ``dirty`` of its repository.
+        Present ``commit`` and ``dirty`` of its repository (see `journal.git`).
     """
 
     path: str
@@ -89,7 +90,7 @@ def code_of(runs: Iterable[Run], home: Path, files: Iterable[str | os.PathLike[s
         name = _free_name(_name(path), names)
         names.add(name)
         text, state = _read(Path(path), known["sums"]) if known["own"] else (None, "elsewhere")
-        git = None if text is None else git_state(Path(path).parent)
+        git = None if text is None else git_state(Path(path).parent, GIT_SECONDS)
         found.append(Code(f"{FOLDER}/{name}", text, tuple(known["analyses"]), state, git))
     return found
 

@@ -6,15 +6,17 @@ chooses the contents, ``templates/README.md.j2`` has the wording. The tests run 
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import BundleError
 from ..rules import LEFT_OUT
 from ..servers import NAMES
 from .about import TEXTS, orcid_link, paper_link
+from .environment import CONDA_FILES, PIP_FILES
 from .render import render, total_of, whole
 from .tablename import TableName
 
@@ -34,8 +36,10 @@ FORMATS = {
     "inspection.json": ("which columns may tell of people, machines or folders", "application/json"),
     "digests.json": ("checksums of tables and results, to check a loaded slice with", "application/json"),
     "ro-crate-metadata.json": ("this folder described for archives (RO-Crate)", "application/ld+json"),
-    "requirements.txt": ("Python packages of the environment that this was written in", "text/plain"),
-    "environment.yml": ("the same for conda", "application/yaml"),
+    **dict.fromkeys(
+        PIP_FILES, ("Python packages of the environment of the analyses named in it", "text/plain")
+    ),
+    **dict.fromkeys(CONDA_FILES, ("the same for conda", "application/yaml")),
 }
 
 
@@ -66,6 +70,7 @@ def readme_text(
         If a number, table, version or kind of server is not valid.
     """
     present = set(names) | {README_FILE, DUMP_FILE}
+    datajoint = _datajoint(manifest)
     about = {**dict.fromkeys(TEXTS), "authors": [], **(manifest.get("about") or {})}
     tables, files = manifest["tables"], manifest.get("files") or []
     checked = replay is not None and replay["equal"] is True
@@ -91,17 +96,38 @@ def readme_text(
         excluded=manifest.get("excluded") or (),
         pseudonyms=manifest.get("pseudonyms"),
         cut=[one["number"] for one in manifest["statements"] if LEFT_OUT in one["marks"]],
-        datajoint=_version(manifest["versions"]["datajoint"]),
+        datajoint=datajoint,
         modules=[(name, _literal(schema)) for schema, name in modules.items()],
         example=_example(tables, modules),
         files=files,
         size=sum(whole(file["size"] or 0) for file in files),
         stores=sorted({file["store"] for file in files}),
-        filepaths=_version(manifest["versions"]["datajoint"]).startswith("0.")
-        and any(file.get("kind") == "filepath" for file in files),
+        filepaths=datajoint.startswith("0.") and any(file.get("kind") == "filepath" for file in files),
         written=str(manifest["created"])[:10],
-        git=(manifest.get("environment") or {}).get("git"),
+        ran=list(_ran(manifest)),
     )
+
+
+def _datajoint(manifest: Mapping[str, Any]) -> str:
+    """The version of DataJoint of the last analysis that tells it, else of the process that wrote the bundle."""
+    for entry in reversed(manifest["environments"]):
+        if "datajoint" in entry["packages"]:
+            return _version(entry["packages"]["datajoint"])
+    return _version(manifest["versions"]["datajoint"])
+
+
+def _ran(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What each environment is, in words of the page."""
+    for entry, file in itertools.zip_longest(manifest["environments"], PIP_FILES):
+        if entry is not None:
+            states = [state for one in entry["analyses"] for state in one["git"]]
+            yield {
+                "names": [one["name"] for one in entry["analyses"] if one["name"] is not None],
+                "python": f"{entry['implementation']} {entry['python']}",
+                "packages": len(entry["packages"]),
+                "file": file,
+                "git": [state for number, state in enumerate(states) if state not in states[:number]],
+            }
 
 
 def _server(manifest: Mapping[str, Any]) -> dict[str, str]:

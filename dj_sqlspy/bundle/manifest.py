@@ -15,6 +15,8 @@ unfinished          analyses that did not finish: analysis, state ("failed", "in
                     statements, started
 created             when, ISO 8601 in UTC
 versions            of dj-sqlspy and the packages that it uses
+environments        what the analyses ran in, each once (see `environment`): python, implementation, system,
+                    packages, own, conda, analyses; of a slice picked by hand, that of the process that wrote it
 server              flavor, version and settings of the source
 parts               "all" if a master brings all of its parts, "inside" if bounds keep some of them
                     out, else "referenced"

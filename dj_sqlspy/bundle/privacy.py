@@ -107,6 +107,7 @@ class Finding:
         structure: ``values of a type``, ``default``, ``condition``, ``generated column``, ``comments``,
         ``partitions``, ``view``, ``stored function``. In statements: ``values, about rows left out``,
         ``values, of an excluded column``, ``secret``, ``comment``. ``rows at the lab``: the bundle has their numbers.
+        In environments: ``package of a folder or repository``, ``git commit``.
     values : int
         Number of distinct values.
     rows : int or None
@@ -273,6 +274,7 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
         names = manifest["server"]["names"].split(", ")
         yield _finding(where, "address of a machine", [(name, 1) for name in names])
     yield from _texts("manifest.json: comments", _comments(manifest))
+    yield from told_of(manifest["environments"])
     for one in manifest.get("code") or ():
         if one["state"] != "missing":
             yield from _texts(one["path"], [_text_of(bundle.path / one["path"])], _TELLS_IN_TEXT)
@@ -281,6 +283,24 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
         where = "manifest.json: files"
         yield _in_text(where, "path", list(dict.fromkeys(paths)))
         yield from _texts(where, paths)  # such as the name of a host in a path
+
+
+def told_of(entries: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """What environments tell: packages that a lab made itself, commits of its code, and odd versions and channels."""
+    where = "manifest.json: environments"
+    for what, values in (
+        ("package of a folder or repository", [name for entry in entries for name in entry["own"]]),
+        (
+            "git commit",
+            [state["commit"] for entry in entries for one in entry["analyses"] for state in one["git"]],
+        ),
+    ):
+        if values:
+            yield _in_text(where, what, list(dict.fromkeys(values)))
+    for entry in entries:
+        conda = entry["conda"] or ()
+        texts = [f"{name} {version}" for name, version in entry["packages"].items()]
+        yield from _texts(where, [*texts, *(one["channel"] for one in conda)])
 
 
 def _text_of(path: Path) -> str:

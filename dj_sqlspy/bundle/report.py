@@ -38,6 +38,7 @@ from ..rules import (
 )
 from ..shapes import lift
 from .diagram import draw
+from .environment import commit_text, differences
 from .render import known, render, rows, total_of, whole
 from .tablename import Place, TableName
 
@@ -118,6 +119,7 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
         named=TableName.of,
         place_of=Place.of,
         outcome=outcome,
+        commit_text=commit_text,
         day=lambda moment: str(moment)[:10],
     )
 
@@ -178,6 +180,7 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
         "broken": [key for key in results.get("keys", ()) if key["orphans"] or key["lost"]],
         "files": files,  # by their state
         "fallbacks": [one for one in statements if one["fallback"]],
+        "environments": differences(manifest["environments"]),
         "moved": [one for one in manifest.get("code") or () if one["state"] in ("changed", "missing")],
         "excluded": manifest.get("excluded") or (),
         "pseudonyms": manifest.get("pseudonyms"),

@@ -27,7 +27,7 @@ REPORT_FILE = "report.html"
 FILES = frozenset(
     {
         *(README_FILE, REPORT_FILE, REPLAY_FILE, INSPECTION_FILE, CRATE_FILE),
-        *(environment.PIP_FILE, environment.CONDA_FILE),
+        *(*environment.PIP_FILES, *environment.CONDA_FILES),
     }
 )
 
@@ -36,8 +36,9 @@ def complete(
     manifest: dict[str, Any],
     files: Sequence[File],
     about: str | Path | Mapping[str, Any] | None = None,
+    environments: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Add the files behind the slice, the lab's description of the paper, and the environment to a manifest.
+    """Add the files behind the slice, the lab's description of the paper, and the environments to a manifest.
 
     Parameters
     ----------
@@ -46,9 +47,11 @@ def complete(
         Files behind the slice.
     about : path or mapping, optional
         The lab's description of the paper (see `about`).
+    environments : sequence of mapping
+        What its analyses ran in (see `environment`).
     """
     manifest["about"] = read_about(about)
-    manifest["environment"] = environment.environment()
+    manifest["environments"] = list(environments)
     # without notes, which can name a folder or a host of the lab
     manifest["files"] = [
         {
@@ -80,8 +83,7 @@ def texts(
     """
     inspection = None if folder is None else read_json(folder / INSPECTION_FILE, "inspection-1")
     out = {REPORT_FILE: report_html(manifest, replay, inspection)}
-    if manifest.get("environment"):
-        out |= environment.texts(manifest["environment"])
+    out |= environment.texts(manifest["environments"])
     names = {"manifest.json", "restore.sh", README_FILE, *out}
     names |= set() if manifest.get("pseudonyms") else {"dump.sh"}
     sizes: dict[str, int | None] = dict.fromkeys(names)

@@ -185,8 +185,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         choices=LEAVE_OUT,
-        help="what the bundle can do without: how many rows there are at the lab, comments, or the values of"
-        " statements that tell of what was left out (may be given more than once; default: nothing)",
+        help="what the bundle can do without: how many rows there are at the lab, comments, the environments of"
+        " the analyses, or the values of statements that tell of what was left out (may be given more than once;"
+        " default: nothing)",
     )
     write.add_argument(
         "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"
@@ -336,7 +337,7 @@ def _show(options: argparse.Namespace) -> None:
 
 def _print_paper(paper: Any, with_statements: bool) -> None:
     from ..display import size_text, time_text
-    from .terminal import print_table
+    from .terminal import print_environments, print_table
 
     paper.require_any()
     tables = paper.tables
@@ -377,6 +378,7 @@ def _print_paper(paper: Any, with_statements: bool) -> None:
         print(f"{'Server' if len(servers) == 1 else 'Servers'}: {visible(', '.join(servers))}")
     for problem in paper.problems:
         print(visible(problem))
+    print_environments(paper.environments, [analysis.name for analysis in paper.analyses])
 
 
 def _forget(options: argparse.Namespace) -> None:
@@ -401,7 +403,7 @@ def _write(options: argparse.Namespace) -> None:
     from ..dump.exclude import words
     from ..dump.pseudonyms import words_of
     from ..names import shown_name
-    from .terminal import paper_of, print_table
+    from .terminal import paper_of, print_environments, print_table
 
     paper = paper_of(options)
     bundle = paper.write(
@@ -449,6 +451,7 @@ def _write(options: argparse.Namespace) -> None:
                 f"Code: none of {analysis.name}; it ran in a console, or in a notebook under a program that does not "
                 "tell its name, such as nbconvert. Name the file with --code FILE."
             )
+    print_environments(bundle.manifest["environments"], [analysis.name for analysis in paper.analyses])
     files = bundle.manifest["files"]
     if files:
         print(

@@ -210,14 +210,15 @@ def slice_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _slice(options: argparse.Namespace) -> None:
-    from .terminal import paper_of
+    from .terminal import paper_of, print_environments
 
-    chosen = slice_options(options)
+    paper, chosen = paper_of(options), slice_options(options)
     if options.plan:
         del chosen["strict"]  # it matters only when statements are analysed on the server
-        print(paper_of(options).plan(**chosen))
+        print(paper.plan(**chosen))
         return
-    _print_slice(paper_of(options).slice(**chosen))
+    _print_slice(paper.slice(**chosen))
+    print_environments(paper.environments, [analysis.name for analysis in paper.analyses])
 
 
 def _preview(options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import datajoint
@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import settings
-from ..display import one_line
+from ..display import one_line, visible
 from ..errors import SpyError
 from ..paper import Paper
 
@@ -27,6 +27,8 @@ from ..paper import Paper
 _LONGEST = 1 << 20
 # Shortest heading of numbers in a narrow terminal.
 _SHORTEST = 5
+# Differences of environments that are named.
+_DIFFERENCES = 20
 
 
 def log_in(needed: bool = True) -> None:
@@ -79,6 +81,20 @@ def paper_of(options: argparse.Namespace, server: bool = True) -> Paper:
     if settings.get("schema") or (server and paper.captured_here):
         log_in()
     return paper
+
+
+def print_environments(entries: Sequence[Mapping[str, Any]], analyses: Iterable[str]) -> None:
+    """Say where the environments of a paper's analyses differ, if they do."""
+    from ..bundle.environment import FEW, differences, summary
+
+    found = differences(entries)
+    for line in summary(entries, analyses, found):
+        print(visible(line))
+    rows = [(one.what, one.versions) for one in found if one.imported]
+    if len(rows) > FEW:
+        print_table(("what", "versions"), rows[:_DIFFERENCES])
+        if len(rows) > _DIFFERENCES:
+            print(f"and {len(rows) - _DIFFERENCES:,} more: Paper.environment_differences has all")
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:

@@ -24,7 +24,15 @@ The first key of a line tells the kind of the record:
     The header, the first line. ``format`` (int), ``dj_sqlspy``, ``datajoint``, ``python`` (versions),
     ``paper``, ``analysis``, ``run``, ``process`` ("first", "fork" or "joined"), ``pid``, ``host``, ``user``,
     ``time`` (seconds since the epoch), ``started`` (the same for people, UTC), ``policies`` (kind to policy),
-    ``program`` (``path`` and ``sha256`` of the script or notebook, if there is one; see `programs`).
+    ``program`` (``path`` and ``sha256`` of the script or notebook, if there is one; see `programs`), ``git``
+    (``commit`` and ``dirty``, of the repository with the program when the session began; see `git`).
+``environment``
+    The digest of the environment of the process, and what there is ``about`` it (see `environment`), unless another
+    file of the run has that. The last one counts.
+``modules``
+    The names of the modules that the first process had imported in the end.
+``server``
+    The name of a server, and its ``version``, as it told when the connection was made.
 ``number``
     A statement. ``number`` (from 1 in each file), ``time`` (when it was sent or had ended), ``rows`` (int or null; only
     if it had ended), then ``digest`` and ``columns`` (the number of their definition) if there is a digest, ``kind``,
@@ -44,7 +52,9 @@ The first key of a line tells the kind of the record:
 
 If a fault cannot be written (a full disk), the file is renamed from ``.journal`` to ``.incomplete``.
 
-History: 1, first version. 2: digests, columns, and what a connection had set.
+Records of unknown kinds are left out.
+
+History: 1, first version. 2: digests, columns, and what a connection had set; later environments and servers.
 """
 
 from .places import (

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from ..errors import JournalError
 from ..servers.results import Column
+from .environment import Environment, of_record
 from .places import INCOMPLETE
 from .writer import FORMAT
 
@@ -50,6 +51,14 @@ class JournalFile:
         Bytes.
     defined : dict
         Values to which records refer by number.
+    environment : str or None
+        The digest of the environment of its process.
+    environments : dict
+        Those that are here in full, by digest.
+    servers : dict
+        Versions of servers, by name.
+    modules : tuple of str or None
+        What its process had imported in the end.
     """
 
     path: Path
@@ -62,6 +71,10 @@ class JournalFile:
     notes: list[str] = field(default_factory=list)
     size: int = 0
     defined: Mapping[int, Any] = field(default_factory=dict)
+    environment: str | None = None
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+    servers: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] | None = None
 
     @property
     def first(self) -> bool:
@@ -255,6 +268,10 @@ def read_file(path: Path) -> JournalFile:
     """
     header: dict[str, Any] = {}
     defined: dict[int, Any] = {}
+    environment = None
+    environments: dict[str, Environment] = {}
+    servers: dict[str, str] = {}
+    modules = None
     end = None
     size = lines = statements = 0
     cut_off = False  # there is text after the last newline
@@ -290,6 +307,17 @@ def read_file(path: Path) -> JournalFile:
                             f"{header['format']}, and this dj-sqlspy reads formats up to {FORMAT}. Install a newer "
                             f"dj-sqlspy."
                         )
+                elif body.startswith(b'{"environment":'):
+                    found = json.loads(body)
+                    environment = str(found["environment"])
+                    full = of_record(found)
+                    if full is not None:
+                        environments[environment] = full
+                elif body.startswith(b'{"modules":'):
+                    modules = tuple(map(str, json.loads(body)["modules"]))
+                elif body.startswith(b'{"server":'):
+                    found = json.loads(body)
+                    servers[str(found["server"])] = str(found["version"])
                 elif body.startswith(b'{"fault":'):
                     problems.append(f"{path}: {json.loads(body)['fault']}")
                 elif body.startswith(b'{"end":'):
@@ -305,5 +333,6 @@ def read_file(path: Path) -> JournalFile:
             f"{path}: a statement could not be recorded, as the disk was full or could not be written"
         )
     return JournalFile(
-        path, header, lines, statements, frozenset(damaged), end, problems, notes, size, defined
+        *(path, header, lines, statements, frozenset(damaged), end, problems, notes, size, defined),
+        *(environment, environments, servers, modules),
     )

@@ -20,6 +20,8 @@ from markupsafe import Markup
 
 from ..display import count, time_text, visible
 from ..gc_pause import gc_paused
+from .environment import Environment
+from .git import COMMIT
 from .places import CHOSEN, INCOMPLETE, SUFFIX, run_folders, run_order
 from .reading import JournalFile, Record, read_file
 from .statement import Statement
@@ -61,6 +63,40 @@ class Run:
                 for number in numbers
             ),
         ]
+
+    @property
+    def environments(self) -> list[Environment]:
+        """The distinct environments of its processes."""
+        known = {name: full for file in self.files for name, full in file.environments.items()}
+        used = dict.fromkeys(file.environment for file in sorted(self.files, key=lambda file: not file.first))
+        return [known[name] for name in used if name is not None and name in known]
+
+    @property
+    def code_states(self) -> list[dict[str, Any]]:
+        """The distinct states of the repositories that its programs were in: ``commit`` and ``dirty``."""
+        found = [file.header["git"] for file in self.files if isinstance(file.header.get("git"), dict)]
+        told = [
+            {
+                "commit": one["commit"],
+                "dirty": one.get("dirty") if one.get("dirty") in (True, False) else None,
+            }
+            for one in found
+            if COMMIT.fullmatch(str(one.get("commit")))
+        ]
+        return [one for number, one in enumerate(told) if one not in told[:number]]
+
+    @property
+    def modules(self) -> set[str] | None:
+        """The modules that its first processes had imported in the end; None if that is not known of all of them."""
+        told = [file.modules for file in self.files if file.first]
+        return None if None in told else {name for names in told for name in names or ()}
+
+    @property
+    def server_versions(self) -> list[str]:
+        """The distinct versions of the servers that it read from."""
+        # replication wants MariaDB to tell another number first
+        told = {version.removeprefix("5.5.5-") for file in self.files for version in file.servers.values()}
+        return sorted(told - {""})
 
     @property
     def policies(self) -> dict[str, str]:

@@ -17,18 +17,22 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..servers.results import Column
 from ..version import __version__
-from . import programs
+from . import environment, programs
 from .places import INCOMPLETE, SUFFIX, analysis_folder, make_folder, new_run_name, run_to_append
 
 FORMAT = 2
+
+# Of another file of a run, the bytes that tell its environment, and the number of files that are asked.
+_FIRST_LINES, _ASKED = 8192, 8
 
 logger = logging.getLogger("dj_sqlspy")
 _json = json.JSONEncoder(separators=(",", ":")).encode  # all in ASCII
@@ -87,6 +91,7 @@ class Journal:
         if append and run is None:
             with suppress(OSError):  # it cannot be written either, which `start` reports
                 run = run_to_append(home, paper, analysis, append)
+        self._alone = run is None  # it starts its run
         self.folder = analysis_folder(home, paper, analysis) / (
             run or new_run_name(analysis_folder(home, paper, analysis))
         )
@@ -98,6 +103,8 @@ class Journal:
         self._around: tuple[Any, str, str] = (None, "", "")
         self._ended: list[Ended] = []  # results of earlier statements for the next record
         self._defined: dict[Any, int] = {}  # numbers of values that are defined
+        self._servers: dict[str, str] = {}  # versions that are noted
+        self._environment = ""  # the digest of what is noted
         self._broken = False
         self._cut_off = False  # the last write failed, perhaps within a line
         self._lock = threading.RLock()  # a signal handler may read from the database too
@@ -167,6 +174,22 @@ class Journal:
                 before, self._ended = f'"before":{_pairs(self._ended)},', []
             self._append(f'{{"number":{number},{before}"time":{time.time()!r}{body}')
         return number
+
+    def server(self, name: str, version: str) -> None:
+        """Note the version of a server, once.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if self._servers.get(name) == version or self._broken:
+            return
+        with self._lock:
+            if self._descriptor is None:
+                self._open()
+            self._append(_json({"server": name, "version": version}))
+            self._servers[name] = version
 
     def ended(self, number: int, rows: int, received: Received | None = None) -> None:
         """Note the result of a statement for the next record.
@@ -245,7 +268,10 @@ class Journal:
         try:
             if not self._broken:
                 self.flush()
-                self._append(_json({"end": time.time(), "error": error}))
+                told = []
+                if self.process == "first":  # packages may have been installed since
+                    told = [*self._environment_record(), _json({"modules": environment.modules()})]
+                self._append(*told, _json({"end": time.time(), "error": error}))
         except OSError as failure:
             self.fault(f"the end of the journal could not be written: {failure}", broken=True)
         self._close()
@@ -256,12 +282,18 @@ class Journal:
         self._close()
         self.path, self._number, self._ended, self.process = None, 0, [], "fork"
         self._defined, self._around = {}, (None, "", "")
+        self._servers, self._environment, self._alone = {}, "", False
 
     def _open(self) -> None:
         with self._lock:
             if self._descriptor is not None:
                 return
             make_folder(self.folder)
+            # before there is a file, since it can take a while, in which somebody presses Ctrl-C
+            program, code = programs.current(), None
+            if self.process == "first":
+                code = environment.code_state()
+            environment.current()
             path = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             self.path, self._descriptor, self._inode = path, descriptor, os.fstat(descriptor).st_ino
@@ -280,10 +312,30 @@ class Journal:
                 "started": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
                 "policies": self.policies,
             }
-            program = programs.current()
             if program is not None:
                 header["program"] = program
-            self._append(_json(header))
+            if code is not None:
+                header["git"] = code
+            self._append(_json(header), *self._environment_record())
+
+    def _environment_record(self) -> list[str]:
+        """The environment of this process if it is new, in full if no other file of the run seems to have it."""
+        found = environment.current()
+        if found is None or found.digest == self._environment:
+            return []
+        self._environment = found.digest
+        known = any(environment.is_in(lines, found.digest) for lines in self._others())
+        return [_json({"environment": found.digest}) if known else found.record]
+
+    def _others(self) -> Iterator[bytes]:
+        """The first lines of some other files of the run."""
+        if self._alone:
+            return
+        with suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in islice((each for each in entries if each.name.endswith(SUFFIX)), _ASKED):
+                if self.path is not None and entry.name != self.path.name:
+                    with open(entry.path, "rb") as file:
+                        yield file.read(_FIRST_LINES)
 
     def _define(self, value: tuple[Any, ...]) -> int:
         """The number of a value in this file, which is written once."""
@@ -295,7 +347,7 @@ class Journal:
                 self._defined[value] = number
         return number
 
-    def _append(self, record: str) -> None:
+    def _append(self, *records: str) -> None:
         descriptor = self._descriptor
         if descriptor is None or self.path is None:
             raise FileNotFoundError("no journal is open")
@@ -304,7 +356,7 @@ class Journal:
             descriptor = self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         elif links == 0:
             raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")
-        line = _line(record)
+        line = b"".join(map(_line, records))
         if self._cut_off:
             line = b"\n" + line
         self._cut_off = True

@@ -18,6 +18,7 @@ from typing import Any
 from .. import atomic, servers, settings
 from ..bundle import texts
 from ..bundle.code import code_of
+from ..bundle.environment import own_environment
 from ..bundle.folder import BundleFolder, check_place, note_written
 from ..bundle.manifest import make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
@@ -298,7 +299,10 @@ def _contents(
         logger.warning("%d statements need such functions, and cannot be replayed.", len(calling))
     with counting("files looked at") as told:
         files = files_of(cut, connection, Stores(dj_connection), progress=told)
-    texts.complete(manifest, excluding.needed_files(files, left_out), chosen.about)
+    environments: list[dict[str, Any]] = []
+    if "environment" not in chosen.leave_out:
+        environments = ([] if paper is None else paper.environments) or own_environment()
+    texts.complete(manifest, excluding.needed_files(files, left_out), chosen.about, environments)
     runs = paper.runs if chosen.with_code and paper is not None else ()
     code = code_of(runs, settings.home(None) if paper is None else paper.home, chosen.code)
     manifest["code"] = [one.about() for one in code]

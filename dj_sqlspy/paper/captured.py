@@ -17,6 +17,7 @@ import datajoint
 
 from .. import settings
 from ..bundle.code import Code, code_of
+from ..bundle.environment import Difference, differences, environments_of_runs
 from ..display import count, time_text
 from ..errors import JournalError
 from ..journal import Statement, encode_name, failures, folders, run_folders
@@ -174,6 +175,20 @@ class Captured:
     def code(self) -> list[Code]:
         """The known scripts and notebooks of the analyses (see `bundle.code`)."""
         return code_of(self.runs, self.home)
+
+    @property
+    def environments(self) -> list[dict[str, Any]]:
+        """The distinct environments that the analyses ran in (see `bundle.environment.environments_of_runs`).
+
+        Each has the versions of Python and of the packages, and the analyses that ran in it, with the git commit of
+        their code and the versions of the servers that they read from. It is empty if none is on record.
+        """
+        return environments_of_runs(self.runs)
+
+    @property
+    def environment_differences(self) -> list[Difference]:
+        """What was not the same in the environments of all analyses, such as the version of a package."""
+        return differences(self.environments)
 
     def require_any(self) -> None:
         """Raise if there is nothing for a slice.

@@ -192,12 +192,14 @@ def _record(
     for each in sessions:
         each.connection = connection
         numbers[each.journal] = (*numbers.get(each.journal, ()), each.number)
+    server, version = f"{info['host']}:{info['port']}", getattr(raw, "server_version", "")
     for journal, found in numbers.items():
+        journal.server(server, version)
         number = journal.statement(
             sql,
             rows,
             purpose.get() or "data",
-            f"{info['host']}:{info['port']}",
+            server,
             _transaction(connection) if in_transaction else 0,
             state.database(raw),
             found,
