@@ -36,6 +36,7 @@ TOPICS = {
     "chain": "A long chain of rows of one table",
     "tables": "A laboratory of many small tables",
     "dump": "Dump and restore",
+    "open": "Parquet files and a DuckDB database",
 }
 README = Path(__file__).with_name("README.md")
 PACKAGES = ("dj-sqlspy", "datajoint", "pymysql", "sqlglot", "networkx")

@@ -15,7 +15,7 @@ from .version import __version__
 if TYPE_CHECKING:
     from .capture import Session, export, start_export, stop_export
     from .paper import Paper, papers
-    from .paper.bundle import Bundle
+    from .paper.bundle import Bundle, check_open_copy
     from .shared_tables import Export, ExportSelection
     from .slices.pick import slice
     from .spy.session import paused
@@ -28,6 +28,7 @@ __all__ = [
     "Session",
     "SpyError",
     "__version__",
+    "check_open_copy",
     "export",
     "papers",
     "paused",
@@ -39,6 +40,7 @@ __all__ = [
 # These need sqlglot, networkx or rich, so they are imported on first use.
 _LAZY = {
     "Bundle": "paper.bundle",
+    "check_open_copy": "paper.bundle",
     "Paper": "paper",
     "papers": "paper",
     "slice": "slices.pick",

@@ -50,6 +50,7 @@ SECTIONS: Sequence[tuple[str, Sequence[tuple[str, Any]]]] = (
         "Bundles",
         [
             ("Bundle", Bundle),
+            ("sqlspy.check_open_copy", sqlspy.check_open_copy),
             ("Verification", Verification),
             ("Inspection", privacy.Inspection),
             ("Finding", privacy.Finding),

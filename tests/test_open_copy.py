@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import decimal
+import hashlib
+import json
 import re
+import shutil
 import subprocess
 import sys
 import uuid
@@ -271,7 +274,69 @@ def test_the_readme_opens_it(written: Written) -> None:
     assert ended.returncode == 0 and "animal" in ended.stdout, ended.stderr
     paths = [written.copy.path, *written.copy.path.rglob("*")]
     assert all(path.stat().st_mode & 0o077 == 0 for path in paths)
-    assert {path.name for path in written.copy.path.iterdir()} == {"README.md", "slice.duckdb", "tables"}
+    described = {"datapackage.json", "ro-crate-metadata.json"}
+    assert {path.name for path in written.copy.path.iterdir()} == {
+        "README.md",
+        "slice.duckdb",
+        "tables",
+    } | described
+
+
+def test_the_package_says_what_is_in_the_folder(written: Written) -> None:
+    package = json.loads((written.copy.path / "datapackage.json").read_text(encoding="utf-8"))
+    described = {one["path"]: one for one in package["resources"]}
+    assert {*described} == {*(one.path for one in written.copy.tables), "slice.duckdb", "README.md"}
+    schema = described[f"tables/{RECORDING}.session__trial.parquet"]["schema"]
+    assert schema["primaryKey"] == ["animal", "session_date", "trial"]
+    key = {"resource": f"{RECORDING}.session", "fields": ["animal", "session_date"]}
+    assert schema["foreignKeys"] == [{"fields": key["fields"], "reference": key}]
+    every = described[f"tables/{KINDS}.every.parquet"]
+    assert every["description"] == "it's all" and every["rows"] == 3
+    kinds = {field["sqlType"].split()[0]: field["type"] for field in every["schema"]["fields"]}
+    assert kinds["decimal(38,10)"] == "number" and kinds["datetime(6)"] == "datetime"
+    assert kinds["longblob"] == kinds["time(6)"] == "any" and kinds["enum('low','high')"] == "string"
+    crate = json.loads((written.copy.path / "ro-crate-metadata.json").read_text(encoding="utf-8"))
+    files = {one["name"]: one["sha256"] for one in crate["@graph"] if "sha256" in one}
+    assert {f"sha256:{files[path]}" for path in described} == {one["hash"] for one in described.values()}
+
+
+def test_a_changed_copy_is_found(written: Written, tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(written.copy.path, folder)
+    assert sqlspy.check_open_copy(folder) == [] and main(["verify", str(folder)]) == 0
+    trial, animal, every = (
+        folder / "tables" / f"{name}.parquet"
+        for name in (f"{RECORDING}.session__trial", f"{LAB}.animal", f"{KINDS}.every")
+    )
+    contents = trial.read_bytes()
+    trial.write_bytes(contents[:100] + bytes([contents[100] ^ 1]) + contents[101:])
+    animal.unlink()
+    (folder / "tables" / "more.parquet").write_bytes(b"")
+    with (folder / "slice.duckdb").open("ab") as file:
+        file.write(b"1")
+    # a checksum that fits does not hide other columns and rows
+    pq.write_table(pq.read_table(every).drop(["c0"]).slice(1), every)
+    package = json.loads((folder / "datapackage.json").read_text())
+    (resource,) = (one for one in package["resources"] if one["path"] == f"tables/{every.name}")
+    resource["size"] = every.stat().st_size
+    resource["hash"] = f"sha256:{hashlib.sha256(every.read_bytes()).hexdigest()}"
+    (folder / "datapackage.json").write_text(json.dumps(package))
+    found = dict(line.split(": ", 1) for line in sqlspy.check_open_copy(folder) if every.name not in line)
+    size = (folder / "slice.duckdb").stat().st_size
+    assert found == {
+        f"tables/{trial.name}": "its contents have changed: it has another SHA-256",
+        f"tables/{animal.name}": "it is missing",
+        "tables/more.parquet": "datapackage.json does not name it",
+        "slice.duckdb": f"it has {size:,} bytes, not {size - 1:,}",
+    }
+    capsys.readouterr()
+    assert main(["verify", str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert f"{every.name}: it has 2 rows, not 3" in said and "it has other columns: c0" in said
+    resource["path"] = "../secret"
+    (folder / "datapackage.json").write_text(json.dumps(package))
+    with pytest.raises(BundleError, match="does not have the form"):
+        sqlspy.check_open_copy(folder)
 
 
 def test_nothing_is_left_of_a_copy_that_fails(written: Written, tmp_path: Path) -> None:
@@ -301,8 +366,8 @@ def test_a_column_that_is_too_large_for_duckdb_is_null_there(tmp_path: Path) -> 
     column = kept(Column("b", "longblob", "longblob", True, None, ""), 0, "bytes").without_values()
     with contextlib.closing(Database(tmp_path)) as database:
         database.create(("lab", "t"), "", [column])
-        rows = pa.table({"b": pa.array([b"1"], pa.binary())}).to_reader()
-        database.insert(("lab", "t"), [column], rows)
+        pq.write_table(pa.table({"b": pa.array([b"1"], pa.binary())}), tmp_path / "b.parquet")
+        database.insert(("lab", "t"), [column], tmp_path / "b.parquet")
     with opened(tmp_path) as found:
         assert found.execute("SELECT b FROM lab.t").fetchall() == [(None,)]
     assert column.changed and column.note == "too large for DuckDB: NULL there, and in Parquet"
@@ -315,7 +380,8 @@ def test_a_table_of_a_thousand_columns(tmp_path: Path) -> None:
     with contextlib.closing(Database(tmp_path)) as database:
         database.make_room(len(columns), 0)
         database.create(("lab", "t"), "", columns)
-        database.insert(("lab", "t"), columns, rows.to_reader(1000))
+        pq.write_table(rows, tmp_path / "t.parquet")
+        database.insert(("lab", "t"), columns, tmp_path / "t.parquet")
     with opened(tmp_path) as found:
         assert found.execute("SELECT COUNT(*), SUM(c999) FROM lab.t").fetchone() == (
             40_000,

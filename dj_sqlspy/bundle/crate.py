@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +39,46 @@ def crate_text(
     folder : Path, optional
         Folder of the bundle, for the checksum of the dump.
     """
+    files = {}
+    for name in sorted(sizes.keys() - {CRATE_FILE}):
+        what, kind = FORMATS[name]
+        files[name] = {"description": what, "encodingFormat": kind}
+        if sizes[name] is not None:
+            files[name]["contentSize"] = str(sizes[name])
+        if folder is not None and name == DUMP_FILE:
+            files[name]["sha256"] = sha256_of(folder / name)
+    code = [one for one in manifest.get("code") or () if one["state"] != "missing"]
+    return crate_of(manifest, files, "Export of the slice", str(manifest["created"]), code)
+
+
+def crate_of(
+    manifest: Mapping[str, Any],
+    files: Mapping[str, Mapping[str, str]],
+    made: str,
+    when: str,
+    code: Sequence[Mapping[str, Any]] = (),
+) -> str | None:
+    """The text of ``ro-crate-metadata.json`` of a folder with data of a bundle; None without the library.
+
+    Parameters
+    ----------
+    manifest : mapping
+        Of the bundle.
+    files : mapping
+        What is said about each file, by its path in the folder.
+    made, when : str
+        How the folder came about, and the time in ISO 8601.
+    code : sequence of mapping
+        Scripts and notebooks in it, as the manifest has them.
+    """
     if not is_available():
         return None
     from rocrate.rocrate import ROCrate
 
     crate = ROCrate()
     _describe(crate, manifest)
-    for name in sorted(sizes.keys() - {CRATE_FILE}):
-        what, kind = FORMATS[name]
-        texts = {"name": name, "description": what, "encodingFormat": kind}
-        if sizes[name] is not None:
-            texts["contentSize"] = str(sizes[name])
-        if folder is not None and name == DUMP_FILE:
-            texts["sha256"] = sha256_of(folder / name)
-        crate.add_file(None, dest_path=name, properties=texts)
-    code = [one for one in manifest.get("code") or () if one["state"] != "missing"]
+    for name, texts in files.items():
+        crate.add_file(None, dest_path=name, properties={"name": name, **texts})
     if code:
         _add_code(crate, code, manifest["versions"]["python"])
     software = {
@@ -62,14 +87,14 @@ def crate_text(
         "version": manifest["versions"]["dj-sqlspy"],
         "url": "https://pypi.org/project/dj-sqlspy/",
     }
-    made = {
+    action = {
         "@type": "CreateAction",
-        "name": "Export of the slice",
+        "name": made,
         "instrument": _add(crate, "#dj-sqlspy", software),
-        "endTime": str(manifest["created"]),
+        "endTime": when,
         "result": crate.root_dataset,
     }
-    crate.root_dataset["mentions"] = _add(crate, "#export", made)
+    crate.root_dataset["mentions"] = _add(crate, "#export", action)
     return json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -220,7 +220,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = add(
         "verify",
         _verify,
-        "load a bundle into a private server and compare with the source, or with the digests in the bundle",
+        "load a bundle into a private server and compare with the source, or with the digests in the bundle; of an"
+        " open copy, compare the files with its datapackage.json",
     )
     verify.add_argument("bundle", metavar="DIR")
     verify.add_argument("--alone", action="store_true", help="do not look for the source")
@@ -483,9 +484,13 @@ def _restore(options: argparse.Namespace) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ..display import Visible
-    from ..paper.bundle import Bundle
+    from ..display import Visible, first
+    from ..paper.bundle import Bundle, check_open_copy, is_open_copy
 
+    if is_open_copy(options.bundle):
+        found = check_open_copy(options.bundle)
+        print(visible("\n".join(first(found)) or f"{options.bundle} is as its datapackage.json says."))
+        return 1 if found else 0
     if not options.alone:
         from .terminal import log_in
 

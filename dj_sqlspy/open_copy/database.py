@@ -1,6 +1,6 @@
 """Database: ``slice.duckdb``, with the tables of the slice and a view for each statement that DuckDB answers alike.
 
-In: record batches, and statements in DuckDB's SQL with the server's answers. Out: the file. A view whose answer differs
+In: Parquet files, and statements in DuckDB's SQL with the server's answers. Out: the file. A view whose answer differs
 is not made. Texts of a bundle are a stranger's: before the first one is run, DuckDB loses its access to files,
 networks, extensions and this process' variables, and each has `LONGEST` seconds.
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from ..errors import BundleError
 from ..servers.results import ResultColumn
 from . import answers
 from .columns import Kept
+from .parquet import TOGETHER
 from .translate import Relation
 
 FILE = "slice.duckdb"
@@ -30,6 +30,8 @@ MEMORY = 150 << 20  # for a table of small values; more goes to the disk
 COLUMN_MEMORY = 512 << 10  # for each of its columns, of which DuckDB holds two blocks
 # Most bytes of a column that lie close together (`parquet.Sizes`). They take twice that memory.
 LARGEST = 400 << 20
+# Rows of a row group, which DuckDB has in memory while it fills it (usually 122,880).
+GROUP_ROWS = 4 * TOGETHER
 READ_BY = "v1.2.0"  # the oldest DuckDB that reads the file
 _RESERVED = frozenset({"slice", "system", "temp", "information_schema", "pg_catalog"})
 _LOCKED = (
@@ -91,7 +93,11 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         path = folder / FILE
-        self._connection = duckdb.connect(str(path), config={"storage_compatibility_version": READ_BY})
+        self._connection = duckdb.connect()
+        kept = f"STORAGE_VERSION '{READ_BY}', ROW_GROUP_SIZE {GROUP_ROWS}"
+        self._run(f"ATTACH {_text(str(path))} AS slice ({kept})")
+        self._run("USE slice")
+        self._run("DETACH memory")  # which a schema can have as its name
         path.chmod(0o600)
         self._run("SET threads = 1")  # each takes memory of its own
         self._run("SET temp_directory = ?", [str(folder / "spilled")])
@@ -135,12 +141,15 @@ class Database:
         """Allow the memory for a table of so many columns, and so many bytes of one of them that lie close together."""
         self._run(f"SET memory_limit = '{MEMORY + columns * COLUMN_MEMORY + 2 * size}B'")
 
-    def insert(self, relation: Relation, columns: Sequence[Kept], rows: pa.RecordBatchReader) -> None:
-        """Add rows to a table, all at once: after each commit DuckDB writes the last rows of a table again."""
+    def insert(self, relation: Relation, columns: Sequence[Kept], file: Path) -> None:
+        """Add the rows of a Parquet file to a table, all at once: after each commit DuckDB writes the last rows again.
+
+        DuckDB reads it itself: with record batches it takes twice the memory.
+        """
         values = ", ".join(map(_inserted, columns))
-        self._connection.register("incoming", rows)
-        self._run(f"INSERT INTO {dotted(relation)} SELECT {values} FROM incoming")
-        self._connection.unregister("incoming")
+        path = "".join(f"[{one}]" if one in "*?[" else one for one in str(file))  # else a pattern
+        read = f"read_parquet({_text(path)}, hive_partitioning = false)"
+        self._run(f"INSERT INTO {dotted(relation)} SELECT {values} FROM {read}")
 
     def insert_own(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Add rows to one of the tables about the copy."""
@@ -232,6 +241,8 @@ def _inserted(one: Kept) -> str:
     name = quote(one.column.name)
     if one.too_large:
         return "NULL"
+    if one.form == "time":
+        return f"to_microseconds({name})"
     # without a zone: what shows a TIMESTAMPTZ depends on who looks
     return f"make_timestamp(epoch_us({name}))" if one.column.data_type == "timestamp" else name
 

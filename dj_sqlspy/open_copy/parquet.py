@@ -1,8 +1,8 @@
 """Parquet: rows of a table as record batches and as a Parquet file.
 
-In: rows as the server sends them, and how each column is kept. Out: record batches of about 8 MB, each a row group of
-the file. No more than one batch is in memory. Field metadata have the server's type, the comment, and what is not
-kept.
+In: rows as the server sends them, and how each column is kept. Out: record batches of half a megabyte, and a file with
+row groups of about 8 MB. No more than one row group is in memory. Field metadata have the server's type, the comment,
+and what is not kept.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,13 @@ import pyarrow.parquet as pq
 from ..errors import BundleError
 from .columns import Kept
 
+BATCH_BYTES = (
+    512 << 10
+)  # that Python holds as rows; of more, the allocator gives memory back and asks for it again
 GROUP_BYTES = 8 << 20  # of a row group; larger groups need more memory and no less time
+PAGE_ROWS = 128  # after which a page ends if it has a megabyte
 TOGETHER = 2048  # rows that DuckDB reads and writes together
+_LONG = frozenset({"text", "mediumtext", "longtext", "json"})
 _VALUE_BYTES = 16  # that a value takes besides its own bytes
 
 Row = Sequence["bytes | None"]
@@ -64,6 +70,47 @@ def _about(one: Kept) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
+class Writer:
+    """Writes record batches of a table into a file, in row groups of `GROUP_BYTES`.
+
+    Columns of long values have no dictionary and no smallest and largest value: both hold values in memory once more,
+    which takes six times as long as the rest for values of 16 MB.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, columns: Sequence[Kept]) -> None:
+        long = {one.column.name for one in columns if one.form == "bytes" or one.column.data_type in _LONG}
+        short = [name for name in schema.names if name not in long]
+        self._out = pa.OSFile(str(path), "wb")  # a file of Python's gets each value once more as bytes
+        self._writer = pq.ParquetWriter(
+            self._out,
+            schema,
+            compression="zstd",
+            use_dictionary=short,
+            write_statistics=short,
+            write_batch_size=PAGE_ROWS,
+        )
+        self._held: list[pa.RecordBatch] = []
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._out, self._writer:
+            self._write()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Write further rows."""
+        self._held.append(batch)
+        if sum(one.nbytes for one in self._held) >= GROUP_BYTES:
+            self._write()
+
+    def _write(self) -> None:
+        if self._held:
+            group = pa.Table.from_batches(self._held)
+            self._held.clear()
+            self._writer.write_table(group, row_group_size=group.num_rows)
+
+
 def batches(
     table: str, rows: Iterable[Row], columns: Sequence[Kept], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
@@ -78,20 +125,12 @@ def batches(
     size = 0
     for row in rows:
         held.append(row)
-        size += sum(_VALUE_BYTES if value is None else _VALUE_BYTES + len(value) for value in row)
-        if size >= GROUP_BYTES:
+        size += _VALUE_BYTES * len(row) + sum(map(len, filter(None, row)))
+        if size >= BATCH_BYTES:
             yield _batch(table, held, columns, schema)
             held, size = [], 0
     if held:
         yield _batch(table, held, columns, schema)
-
-
-def reader(file: pq.ParquetFile) -> pa.RecordBatchReader:
-    """The rows of a file, one row group after the other."""
-    groups = map(file.read_row_group, range(file.num_row_groups))
-    return pa.RecordBatchReader.from_batches(
-        file.schema_arrow, (batch for group in groups for batch in group.to_batches())
-    )
 
 
 @dataclass

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import BundleError
 
 EXTRA = ("pyarrow", "duckdb")
+PACKAGE_FILE = "datapackage.json"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Writing: the folder of an open copy.
 
 In: a bundle with its dump, and a path. Out: the folder, whole or not at all: ``tables/`` with a Parquet file for each
-table, ``slice.duckdb``, and a ``README.md`` that says how to open them and what they do not have. Everything is read
+table, ``slice.duckdb``, a ``README.md`` that says how to open them and what they do not have, and descriptions for
+programs (`package`). Everything is read
 from a private server that has nothing but the loaded slice; each row is read once, and of a table with dates once
 before, to count those that are none.
 """
@@ -13,8 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from .. import atomic
 from ..bundle.folder import BundleFolder
@@ -35,10 +34,18 @@ from ..servers.tables import Table
 from . import answers, parquet
 from .columns import Kept, kept
 from .database import FILE, LARGEST, Database, Different, dotted, relations_of
+from .package import describe, package_text
 from .result import CopiedStatement, CopiedTable, OpenCopy
 from .translate import Copied, Relation, Untranslated, translate
 
 TABLES = "tables"
+OTHERS = {
+    FILE: (
+        "the tables, and a view for each query that DuckDB answers as the server did",
+        "application/vnd.duckdb",
+    ),
+    "README.md": ("what this is and how to use it", "text/markdown"),
+}
 LISTED = 100  # statements in a list of README.md
 
 Progress = Callable[[int, int], None]
@@ -62,7 +69,7 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
 
         backend.reading_tables(loaded)
         with backend.one_moment(loaded), contextlib.closing(backend.replayer(loaded)) as replayer:
-            copying = _Tables(replayer, loaded, backend.dialect, fresh, database)
+            copying = TableCopies(replayer, loaded, backend.dialect, fresh, database)
             made = []
             for table in tables:
                 made.append(copying.copy(table, relations.get(table.full_name)))
@@ -95,10 +102,13 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
             most=LISTED,
         )
         atomic.write(fresh / "README.md", text)
+        database.close()  # its file is whole then
+        written = [(one, catalog.tables[one.name], copying.columns[one.name]) for one in made]
+        describe(fresh, manifest, package_text(manifest, fresh, written, OTHERS))
     return found
 
 
-class _Tables:
+class TableCopies:
     """Copies tables, one after the other."""
 
     def __init__(
@@ -119,11 +129,11 @@ class _Tables:
             columns = tuple(
                 one.without_values() if place in large else one for place, one in enumerate(columns)
             )
-            with self._database.filling(table.full_name), pq.ParquetFile(self._folder / file) as written:
+            with self._database.filling(table.full_name):
                 room = max((size for size in sizes.largest if size <= LARGEST), default=0)
                 self._database.make_room(len(columns), room)
                 self._database.create(relation, table.comment, columns)
-                self._database.insert(relation, columns, parquet.reader(written))
+                self._database.insert(relation, columns, self._folder / file)
         self.columns[table.full_name] = columns
         return CopiedTable(
             table.full_name,
@@ -138,10 +148,11 @@ class _Tables:
         schema = parquet.schema_of(columns, _about(table))
         read = ", ".join(one.selected(self._dialect) for one in columns)
         rows, sizes = 0, parquet.Sizes()
-        with new_file(path) as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        new_file(path).close()
+        with parquet.Writer(path, schema, columns) as writer:
             found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
             for batch in parquet.batches(table.full_name, found, columns, schema):
-                writer.write_batch(batch, row_group_size=batch.num_rows)
+                writer.add(batch)
                 sizes.add(batch)
                 rows += batch.num_rows
         return rows, sizes

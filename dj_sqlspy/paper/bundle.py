@@ -20,7 +20,7 @@ from ..bundle import texts
 from ..bundle.code import code_of
 from ..bundle.environment import own_environment
 from ..bundle.folder import BundleFolder, check_place, note_written
-from ..bundle.manifest import make_manifest, manifest_text
+from ..bundle.manifest import FILE, make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
 from ..cascade.leaves import StatementReport
 from ..display import first, short
@@ -31,7 +31,7 @@ from ..errors import BundleError
 from ..external import files_of
 from ..external.stores import Stores
 from ..journal.runs import Analysis
-from ..open_copy.result import OpenCopy, require_extra
+from ..open_copy.result import PACKAGE_FILE, OpenCopy, require_extra
 from ..progress import counting
 from ..replay.sourcedata import SourceData, write_source_data
 from ..replay.verify import Verification, record_replay, verify
@@ -169,6 +169,37 @@ class Bundle(BundleFolder):
         found = inspect_bundle(self, progress)
         record(self, found)
         return found
+
+
+def is_open_copy(path: str | Path) -> bool:
+    """Whether a folder is an open copy (`Bundle.open_copy`), and no bundle."""
+    return (Path(path) / PACKAGE_FILE).exists() and not (Path(path) / FILE).exists()
+
+
+def check_open_copy(path: str | Path) -> list[str]:
+    """Compare an open copy (`Bundle.open_copy`) with its ``datapackage.json``; ``dj-sqlspy verify`` does it.
+
+    Files, sizes, checksums, and the columns and rows of the Parquet files are compared. It needs the packages of the
+    extra ``open``, and no server.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    list of str
+        What differs. It is empty if nothing does.
+
+    Raises
+    ------
+    BundleError
+        If a package is missing, or there is no valid ``datapackage.json``.
+    """
+    require_extra(f"Checking {path}")
+    from ..open_copy.package import check
+
+    return check(Path(path))
 
 
 @dataclass(frozen=True)

@@ -160,23 +160,35 @@ def values_of(row: bytes) -> list[bytes | None]:
     """
     values: list[bytes | None] = []
     place = 0
-    while place < len(row):
-        start, place = _span(row, place)
-        values.append(None if start is None else row[start:place])
+    end = len(row)
+    while place < end:
+        length = row[place]
+        if length < 0xFB:  # without a call: most values are short
+            start, place = place + 1, place + 1 + length
+            values.append(row[start:place])
+        elif length == 0xFB:
+            values.append(None)
+            place += 1
+        else:
+            start, place = _long_span(row, place)
+            values.append(row[start:place])
     return values
 
 
 def _span(row: bytes, place: int) -> tuple[int | None, int]:
     """Start (None for NULL) and end of the value whose length is at a position."""
     length = row[place]
-    place += 1
     if length == 0xFB:
-        return None, place
+        return None, place + 1
     if length > 0xFB:
-        size = _SIZES[length]
-        length = int.from_bytes(row[place : place + size], "little")
-        place += size
-    return place, place + length
+        return _long_span(row, place)
+    return place + 1, place + 1 + length
+
+
+def _long_span(row: bytes, place: int) -> tuple[int, int]:
+    """Start and end of a value whose length has more than one byte."""
+    start = place + 1 + _SIZES[row[place]]
+    return start, start + int.from_bytes(row[place + 1 : start], "little")
 
 
 def _length(value: bytes) -> bytes:
