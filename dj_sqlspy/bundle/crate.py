@@ -47,6 +47,9 @@ def crate_text(
     _describe(crate, manifest)
     for name in sorted(sizes.keys() - {CRATE_FILE}):
         what, kind = FORMATS[name]
+        if not kind:
+            crate.add_dataset(None, dest_path=name, properties={"name": name, "description": what})
+            continue
         texts = {"name": name, "description": what, "encodingFormat": kind}
         if sizes[name] is not None:
             texts["contentSize"] = str(sizes[name])

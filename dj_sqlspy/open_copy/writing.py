@@ -24,7 +24,6 @@ from ..errors import BundleError
 from ..journal import encode_name
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_file, new_folder
-from ..replay.sourcedata import title_of
 from ..replay.statements import as_received, why_apart
 from ..rules import NOT_REPLAYED
 from ..servers import backend_of
@@ -36,6 +35,7 @@ from . import answers, parquet
 from .columns import Kept, kept
 from .database import FILE, LARGEST, Database, Different, dotted, relations_of
 from .result import CopiedStatement, CopiedTable, OpenCopy
+from .titles import distinct, title_of
 from .translate import Copied, Relation, Untranslated, translate
 
 TABLES = "tables"
@@ -138,10 +138,9 @@ class _Tables:
         schema = parquet.schema_of(columns, _about(table))
         read = ", ".join(one.selected(self._dialect) for one in columns)
         rows, sizes = 0, parquet.Sizes()
-        with new_file(path) as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        with new_file(path) as out:
             found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
-            for batch in parquet.batches(table.full_name, found, columns, schema):
-                writer.write_batch(batch, row_group_size=batch.num_rows)
+            for batch in parquet.write(table.full_name, out, found, columns, schema):
                 sizes.add(batch)
                 rows += batch.num_rows
         return rows, sizes
@@ -173,10 +172,8 @@ class _Tables:
             raise BundleError(f"Reading {table.full_name} of the loaded slice: {error}") from error
 
     def _file_of(self, table: Table) -> str:
-        name = encode_name(f"{table.schema}.{table.name}")
-        while name.lower() in self._files:  # some file systems do not tell cases apart
-            name += "_"
-        self._files.add(name.lower())
+        (name,) = distinct([encode_name(f"{table.schema}.{table.name}")], self._files)
+        self._files.add(name)
         return f"{name}.parquet"
 
 
