@@ -118,11 +118,10 @@ def test_each_analysis_has_what_it_received(bundle: Bundle, tmp_path: Path) -> N
     *_, sent = (folder / "01-trial.sql").read_text().splitlines()  # the connection's settings stand before it
     assert sent.startswith("SELECT ")
     readme = (folder / "README.md").read_text(encoding="utf-8")
-    assert "| words, as said |" in readme and "| `01-trial` | 3 | yes |" in readme
-    assert (
-        "in the order of the analysis" in readme
-        and "`trace`: bytes as they are stored, 1 of 1 value" in readme
-    )
+    assert "| words, as said |" in readme and "- `02-trial`: `trace`, 1 of 1 value" in readme
+    digest = made["fig%2F1/01-trial"].digest
+    assert f"| `01-trial` (csv) | 1 | 3 | fixed | yes | `{digest}` |" in readme
+    assert "## Columns of 02-trial\n" in readme
     assert "| fig2 | `fig2_2` | 1 | 1 |" in (out / "README.md").read_text(encoding="utf-8")
     assert all(path.stat().st_mode & 0o077 == 0 for path in [out, *out.rglob("*")])
     listed = {line.split("  ")[1] for line in (out / "SHA256SUMS").read_text().splitlines()}

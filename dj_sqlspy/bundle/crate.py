@@ -12,13 +12,27 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..external.sums import SUMS, read_sums
 from .about import orcid_link, paper_link, web_link
-from .guide import DUMP_FILE, FORMATS, title_of
+from .guide import DUMP_FILE, FORMATS, SOURCE_DATA, title_of
 from .reading import sha256_of
 
 CRATE_FILE = "ro-crate-metadata.json"
 NOTEBOOK_FORMAT = "application/x-ipynb+json"
 SPDX = "https://spdx.org/licenses/"
+# By the ending of a file of source data, what it is, and its media type.
+_SOURCE_FORMATS = {
+    SUMS: ("checksums of the files of source data", "text/plain"),
+    "csv": ("the rows of a result", "text/csv"),
+    "md": ("what the results are", "text/markdown"),
+    "npz": ("arrays and other bytes of a column of a result", "application/zip"),
+    "parquet": ("the rows of a result, with their types", "application/vnd.apache.parquet"),
+    "sql": ("the query of a result", "application/sql"),
+    "xlsx": (
+        "the rows of a result, for Excel",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+}
 
 
 def is_available() -> bool:
@@ -47,8 +61,8 @@ def crate_text(
     _describe(crate, manifest)
     for name in sorted(sizes.keys() - {CRATE_FILE}):
         what, kind = FORMATS[name]
-        if not kind:
-            crate.add_dataset(None, dest_path=name, properties={"name": name, "description": what})
+        if not kind and folder is not None:
+            _add_source_data(crate, folder, what)
             continue
         texts = {"name": name, "description": what, "encodingFormat": kind}
         if sizes[name] is not None:
@@ -74,6 +88,24 @@ def crate_text(
     }
     crate.root_dataset["mentions"] = _add(crate, "#export", made)
     return json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _add_source_data(crate: Any, bundle: Path, what: str) -> None:
+    """Describe the folder of source data, by its list of checksums."""
+    folder = bundle / SOURCE_DATA
+    name = f"{SOURCE_DATA}/"
+    made = crate.add_dataset(None, dest_path=name, properties={"name": name, "description": what})
+    sums = read_sums(folder / SUMS)
+    for path in sorted({*sums, SUMS}):
+        ending = path.rpartition(".")[2]
+        if ending not in _SOURCE_FORMATS or not (folder / path).is_file():
+            continue
+        about, kind = _SOURCE_FORMATS[ending]
+        texts = {"name": path, "description": about, "encodingFormat": kind}
+        if path in sums:
+            texts["sha256"] = sums[path]
+        texts["contentSize"] = str((folder / path).stat().st_size)
+        made.append_to("hasPart", crate.add_file(None, dest_path=f"{name}{path}", properties=texts))
 
 
 def _add(crate: Any, identifier: str, properties: Mapping[str, Any]) -> Any:

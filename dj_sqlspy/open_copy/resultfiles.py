@@ -204,6 +204,11 @@ class _Blobs(_Field):
         self.archive.writestr(self._member(row), found.file())
         return self._member(row)
 
+    @property
+    def _archive(self) -> str:
+        """The end of the name of its archive, which is the same for all results with these columns."""
+        return f"…-{self.path.stem.rpartition('-')[2]}.npz"
+
     def _member(self, row: int) -> str:
         return f"{row}.{self.endings.get(row, 'npy')}"
 
@@ -231,7 +236,7 @@ class _Blobs(_Field):
         member = Column(
             f"{name} decoded", "longtext", "longtext", True, None, "", comment=f"where {name} is decoded"
         )
-        note = f"the bytes as they are stored; '{name} decoded' has the name in {self.path.name}"
+        note = f"the bytes as they are stored; '{name} decoded' has the names in {self._archive}"
         return [
             Kept(own.column, "bytes", "binary", "BLOB", note),
             Kept(member, "text", "string", "VARCHAR"),
@@ -241,7 +246,7 @@ class _Blobs(_Field):
         return f"{self._as_stored:,} of {count(self.rows, 'value')}" if self._as_stored else ""
 
     def notes(self) -> list[tuple[str, str]]:
-        held = [(self.column.name, f"its values are in {self.path.name}")] if self.rows else []
+        held = [(self.column.name, f"its values are in {self._archive}")] if self.rows else []
         return super().notes() + held
 
     def parts(self, value: bytes | None, row: int) -> list[bytes | None]:

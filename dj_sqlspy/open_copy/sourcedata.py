@@ -307,5 +307,20 @@ def _write_texts(
     )
     atomic.write(folder / README_FILE, text)
     for name, place in folders.items():
-        text = render("source-data-analysis.md.j2", paper=paper, analysis=name, made=by_analysis[name])
+        text = render(
+            "source-data-analysis.md.j2",
+            paper=paper,
+            analysis=name,
+            made=by_analysis[name],
+            groups=_with_equal_columns(by_analysis[name]),
+        )
         atomic.write(folder / place / README_FILE, text)
+
+
+def _with_equal_columns(made: Iterable[SourceData]) -> list[list[SourceData]]:
+    """The results with files, those together that have the same columns."""
+    groups: dict[object, list[SourceData]] = {}
+    for one in made:
+        if one.path:
+            groups.setdefault((one.columns, one.notes), []).append(one)
+    return list(groups.values())

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from .. import settings
+from .. import guarded, settings
 from ..display import count
 from ..errors import JournalError, SpyError
 from ..gc_pause import gc_paused
@@ -413,8 +412,8 @@ class Paper(Captured):
         require_free(doing, Path(path))  # before the work
         chosen = chosen_formats(doing, formats)
         require_server()
-        with tempfile.TemporaryDirectory(prefix="dj-sqlspy-") as place:
-            bundle = self.write(Path(place) / "bundle", **options)
+        with guarded.Folder() as place:  # which a killed process does not leave
+            bundle = self.write(place / "bundle", **options)
             return dumped(bundle, self.connection).source_data(path, progress, formats=chosen)
 
     def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:
