@@ -6,6 +6,7 @@ import contextlib
 import csv
 import datetime
 import decimal
+import json
 import re
 import subprocess
 import sys
@@ -406,6 +407,12 @@ def test_source_data_has_the_values_of_every_type(written: Written, dj_conn: Any
     assert second[:4] == ["18446744073709551615", 1e-10, 0.0, "5e-324"]
 
 
+TRACE = np.arange(4, dtype=np.float32).reshape(2, 2)
+MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 6)
+CELL = np.array([[None], ["x"]], object).view(dj.blob.MatCell)
+CELL[0, 0] = TRACE
+
+
 def test_blobs_of_source_data(tmp_path: Path) -> None:
     """Arrays of one type are lists with shapes; all else stays bytes, and has a name in the archive."""
     kinds = {
@@ -419,7 +426,9 @@ def test_blobs_of_source_data(tmp_path: Path) -> None:
         "mixed": [np.arange(2.0), np.arange(2, dtype=np.int8), {"a": [1, None]}],
         "complex": [np.array([1 + 2j]), None, None],
         "none": [None, None, None],
-        "text": ["=1+1", (1, 2), 2**70],
+        "text": ["=1+1", {"@x": (1, {2}), 3: [TRACE, {"b": TRACE * 1j}]}, 2**70],
+        "other": [uuid.UUID(int=7), MOMENT, decimal.Decimal("1.50")],
+        "matlab": [CELL, float("nan"), b"\0\xff"],
     }
     columns = [ResultColumn(name, "bytes", "", "", declared="longblob") for name in (*kinds, "key")]
     packed = [
@@ -436,7 +445,7 @@ def test_blobs_of_source_data(tmp_path: Path) -> None:
             ["csv", "parquet"],
             tmp_path,
         )
-    assert dict(made.undecoded) == {"text": "1 of 3 values", "key": "3 of 3 values"} and not made.lacking
+    assert made.undecoded == (("key", "3 of 3 values"),) and not made.lacking
     arrow = pq.read_table(tmp_path / "01-t.parquet")
     for name in ("flat", "grid", "flags"):
         pairs = zip(arrow.column(name).to_pylist(), arrow.column(f"{name} shape").to_pylist(), strict=True)
@@ -454,7 +463,33 @@ def test_blobs_of_source_data(tmp_path: Path) -> None:
     with np.load(tmp_path / "01-t-4.npz") as archive:
         np.testing.assert_array_equal(archive["2"], kinds["mixed"][1], strict=True)
     assert arrow.column("complex decoded").to_pylist() == ["1.npy", None, None]
-    assert arrow.column("text decoded").to_pylist() == ["1.json", "2.bin", "3.json"]
+    assert arrow.column("text decoded").to_pylist() == ["1.json", "2.json", "3.json"]
+    for place in (7, 8, 9):
+        with np.load(tmp_path / f"01-t-{place}.npz") as archive:
+            found = [json.loads(archive[f"{row}.json"]) for row in (1, 2, 3)]
+            if place == 7:
+                assert found[1] == {
+                    "@dict": [
+                        ["@x", {"@tuple": [1, {"@set": [2]}]}],
+                        [3, [{"@array": 1}, {"b": {"@array": 2}}]],
+                    ]
+                }
+                assert (found[0], found[2]) == ("=1+1", 2**70)
+                np.testing.assert_array_equal(archive["2.1"], TRACE, strict=True)
+                np.testing.assert_array_equal(archive["2.2"], TRACE * 1j, strict=True)
+            elif place == 8:
+                texts = (
+                    {"@uuid": str(uuid.UUID(int=7))},
+                    {"@datetime": MOMENT.isoformat()},
+                    {"@decimal": "1.50"},
+                )
+                assert found == list(texts)
+            else:
+                assert found == [
+                    {"@cell": [{"@array": 1}, "x"], "shape": [2, 1]},
+                    {"@float": "nan"},
+                    {"@bytes": "AP8="},
+                ]
     assert arrow.column("key").to_pylist() == packed[-1] and "key decoded" not in arrow.column_names
     assert not (tmp_path / "01-t-6.npz").exists()
 

@@ -95,7 +95,7 @@ def test_each_analysis_has_what_it_received(bundle: Bundle, tmp_path: Path) -> N
         "fig2_2/01-trial": (4, True, True),
     }
     assert made["fig%2F1/01-trial"].undecoded == () and by_chance.undecoded == ()
-    assert made["fig%2F1/02-trial"].undecoded == (("trace", "1 of 1 value"),)
+    assert made["fig%2F1/02-trial"].undecoded == ()
     folder = out / "fig%2F1"
     text = (folder / "01-trial.csv").read_bytes().decode()
     assert text.splitlines()[0] == '"trial","note","weight","started","seen","trace"'
@@ -113,12 +113,12 @@ def test_each_analysis_has_what_it_received(bundle: Bundle, tmp_path: Path) -> N
         np.testing.assert_array_equal(archive["1"], TRACE)
         assert archive["1"].dtype == TRACE.dtype
         assert json.loads(archive["2.json"]) == {"gain": [1, 2.5], "on": True}
-    with np.load(folder / "02-trial-2.npz") as archive:  # JSON has no tuples
-        assert dj.blob.unpack(archive["1.bin"]) == (1, 2)
+    with np.load(folder / "02-trial-2.npz") as archive:
+        assert json.loads(archive["1.json"]) == {"@tuple": [1, 2]}
     *_, sent = (folder / "01-trial.sql").read_text().splitlines()  # the connection's settings stand before it
     assert sent.startswith("SELECT ")
     readme = (folder / "README.md").read_text(encoding="utf-8")
-    assert "| words, as said |" in readme and "- `02-trial`: `trace`, 1 of 1 value" in readme
+    assert "| words, as said |" in readme
     digest = made["fig%2F1/01-trial"].digest
     assert f"| `01-trial` (csv) | 1 | 3 | fixed | yes | `{digest}` |" in readme
     assert "## Columns of 02-trial\n" in readme

@@ -5,9 +5,10 @@ was found on the way: what a blob is in Parquet, which values stay bytes, and wh
 
 A CSV file is UTF-8 with a header (RFC 4180). Texts, dates and times are quoted, numbers are not; a NULL is an empty
 field without quotes. Bytes of the fourth column are in ``STEM-4.npz``, and the field has the name in that archive:
-``7.npy`` for an array that DataJoint's decoder finds, ``7.json`` for other values that JSON holds unchanged, ``7.bin``
-for all else, unchanged. Parquet has lists, and their shapes in a column of its own, where all values of a column are
-arrays of one type; else it has the bytes as they are stored, and a column with the names in the archive.
+``7.npy`` for an array that DataJoint's decoder finds, ``7.json`` for other values (`blobs`), whose arrays are
+``7.1.npy`` and so on, ``7.bin`` for all else, unchanged. Parquet has lists, and their shapes in a column of its own,
+where all values of a column are arrays of one type; else it has the bytes as they are stored, and a column with the
+names in the archive.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ..external.needed import declared_type
 from ..replay.loaded import new_file
 from ..servers.columns import Column
 from ..servers.results import ResultColumn
-from .blobs import Decoded, decode, list_type
+from .blobs import Decoded, decode, list_type, npy
 from .columns import Kept, array, is_date, of_result
 from .spool import Row, Spool
 from .titles import distinct
@@ -202,6 +203,8 @@ class _Blobs(_Field):
             opened = zipfile.ZipFile(self.stack.enter_context(new_file(self.path)), "w", zipfile.ZIP_DEFLATED)
             self.archive = self.stack.enter_context(opened)
         self.archive.writestr(self._member(row), found.file())
+        for number, one in enumerate(found.arrays, 1):
+            self.archive.writestr(f"{row}.{number}.npy", npy(one))
         return self._member(row)
 
     @property
