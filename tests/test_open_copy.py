@@ -6,7 +6,10 @@ import contextlib
 import csv
 import datetime
 import decimal
+import doctest
+import importlib
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -27,6 +30,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dj_sqlspy as sqlspy
+from dj_sqlspy import open_copy
 from dj_sqlspy.cli import main
 from dj_sqlspy.demo.pipeline import declare, fill
 from dj_sqlspy.errors import BundleError
@@ -525,6 +529,11 @@ def test_what_excel_cannot_hold(
     if not why:
         texts = [None if row[0] is None else row[0].decode() for row in rows]
         assert [row[0] for row in sheet_of(tmp_path / "t.xlsx")] == ["a", *texts]
+
+
+@pytest.mark.parametrize("name", [one.name for one in pkgutil.iter_modules(open_copy.__path__)])
+def test_the_examples_in_docstrings(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"dj_sqlspy.open_copy.{name}")).failed == 0
 
 
 def test_the_command(written: Written, tmp_path: Path, capsys: Any) -> None:

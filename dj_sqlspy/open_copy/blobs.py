@@ -37,6 +37,7 @@ from .. import compat
 # A larger value of a blob is not decoded, since a few kilobytes can unpack to any number of bytes.
 LARGEST = 256 << 20  # bytes
 MOST_ARRAYS = 10_000  # in one value, each of which is a file
+MOST_ITEMS = 1 << 24  # of an array that is a list in Parquet; writing one takes 20 bytes of memory for each
 
 Ending = Literal["npy", "json", "bin"]
 
@@ -92,7 +93,13 @@ def list_type(array: Any) -> str:
     ['float32', 'bool', 'uint64', '', '', '', '']
     """
     kind = array.dtype
-    held = kind.isnative and kind.names is None and kind.kind in "biuf" and kind.itemsize <= 8
+    held = (
+        array.size <= MOST_ITEMS
+        and kind.isnative
+        and kind.names is None
+        and kind.kind in "biuf"
+        and kind.itemsize <= 8
+    )
     return str(kind.name) if held and kind.name != "float16" else ""
 
 
