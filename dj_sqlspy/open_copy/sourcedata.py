@@ -23,7 +23,7 @@ from ..bundle.manifest import Replayed, replayable
 from ..bundle.reading import sha256_of
 from ..bundle.render import render
 from ..display import first
-from ..errors import BundleError
+from ..errors import BundleError, SpyError
 from ..external.sums import SUMS, write_sums
 from ..journal import encode_name
 from ..names import listed
@@ -160,7 +160,7 @@ def write_source_data(
     recorded = read_digests(bundle.path)
     wanted, left_out = _by_analysis(manifest), _left_out(manifest)
     analyses = sorted({analysis for analysis, _, _ in wanted} | {one.analysis for one in left_out})
-    names = distinct(map(encode_name, analyses), (README_FILE, SUMS))
+    names = distinct(map(_folder_name, analyses), (README_FILE, SUMS))
     folders = dict(zip(analyses, names, strict=True))
     inside = path.absolute().parent == bundle.path.absolute()
     mode = bundle.path.stat().st_mode & 0o777 if inside else 0o700
@@ -189,6 +189,18 @@ def write_source_data(
         for file in fresh.rglob("*"):
             file.chmod(mode if file.is_dir() else mode & 0o666)
     return made
+
+
+def _folder_name(analysis: str) -> str:
+    """A name of a folder from that of an analysis, which in a stranger's bundle can be empty, or of any length.
+
+    >>> _folder_name("fig/1"), _folder_name(""), _folder_name("ab" * 200)
+    ('fig%2F1', '_', 'abababababababababab')
+    """
+    try:
+        return encode_name(analysis)
+    except SpyError:
+        return encode_name(analysis[:20] or "_")
 
 
 def _by_analysis(
