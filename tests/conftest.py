@@ -26,7 +26,7 @@ from dj_sqlspy.servers.mysql.dialect import MYSQL
 
 quote = MYSQL.quote
 
-# The packages of the extra `open` are only in the environment of 2.x (`machine.LINES`), as its mark `line` says.
+# DuckDB is only in the environment of 2.x (`machine.LINES`), as its mark `line` says.
 collect_ignore = ["test_open_copy.py"] if dj.__version__.startswith("0.") else []
 
 FLAVOR = os.environ.get("SQLSPY_TEST_SERVER", "mariadb")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import datetime
 import decimal
+import doctest
 import hashlib
+import importlib
 import json
+import pkgutil
 import re
 import shutil
 import subprocess
 import sys
 import uuid
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import datajoint as dj
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -25,13 +32,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import dj_sqlspy as sqlspy
+from dj_sqlspy import open_copy
 from dj_sqlspy.cli import main
 from dj_sqlspy.demo.pipeline import declare, fill
 from dj_sqlspy.errors import BundleError
-from dj_sqlspy.open_copy import answers
+from dj_sqlspy.open_copy import answers, excel
 from dj_sqlspy.open_copy.columns import kept
 from dj_sqlspy.open_copy.database import Database, Different
 from dj_sqlspy.open_copy.result import OpenCopy
+from dj_sqlspy.open_copy.resultfiles import shown_columns, write_result
+from dj_sqlspy.open_copy.spool import Spool
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.columns import Column
@@ -402,6 +412,193 @@ def test_the_table_of_types_in_the_documentation() -> None:
         found = kept(column, 0, "text" if kind == "json" else "bytes")
         shown = [found.arrow, found.duckdb, found.note]
         assert shown == [arrow.strip("`"), duck.strip(" |`"), "".join(note).strip(" |")], declared
+
+
+# ---------------------------------------------------------------- source data, with the same rules
+
+
+def sheet_of(path: Path) -> list[list[Any]]:
+    """The cells of a workbook: texts, floats, and None where a cell is empty or not there."""
+    with zipfile.ZipFile(path) as book:
+        root = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
+    space = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
+    rows: list[list[Any]] = []
+    for row in root.iterfind(".//x:row", space):
+        rows += [[None] * 26] * (int(row.attrib["r"]) - 1 - len(rows))  # those without a cell
+        cells: dict[str, Any] = {}
+        for cell in row.iterfind("x:c", space):
+            assert cell.find("x:f", space) is None  # a formula
+            number, text = cell.find("x:v", space), cell.find(".//x:t", space)
+            place = cell.attrib["r"].rstrip("0123456789")
+            cells[place] = text.text if text is not None else float(number.text)
+        rows.append([cells.get(chr(65 + place)) for place in range(26)])
+    return rows
+
+
+def test_source_data_has_the_values_of_every_type(written: Written, dj_conn: Any, tmp_path: Path) -> None:
+    kinds = {f"c{number}": kind for number, kind in enumerate(COLUMNS)}
+    plain = [
+        name for name, kind in kinds.items() if kind.split("(")[0] in ("bigint unsigned", "decimal", "double")
+    ]
+    with sqlspy.export("types", "figure"):
+        for columns in ("*", f"{', '.join(plain)}, '=1+1' AS f, id, 1.0 * id AS ID"):
+            dj_conn.query(f"SELECT {columns} FROM {KINDS}.every ORDER BY id").fetchall()
+        dj_conn.query(f"SELECT * FROM {KINDS}.odd ORDER BY id").fetchall()
+    made = sqlspy.Paper("types").source_data(tmp_path / "out", formats=["csv", "parquet", "xlsx"])
+    assert [(one.received, one.ordered) for one in made] == [(True, True)] * 3
+    assert "has the control character U+0000" in dict(made[0].lacking)["xlsx"]
+    folder = tmp_path / "out" / "figure"
+    arrow = pq.read_table(folder / "01-every.parquet")
+    with (folder / "01-every.csv").open(newline="", encoding="utf-8") as file:
+        csv.field_size_limit(1 << 21)
+        fields = list(csv.DictReader(file))
+    for name, (kind, values) in zip(kinds, COLUMNS.items(), strict=True):
+        expected = [values[row][1] if row < len(values) else None for row in range(3)]
+        if kind == "float":
+            expected = [16777200.0, 0.1, None]  # as the analysis received them
+        found = arrow.column(name).to_pylist()
+        assert found == expected, kind
+        if isinstance(expected[0], (int, str, uuid.UUID)):
+            texts = [row[name] for row in fields]
+            assert [text.lstrip("0") if "zerofill" in kind else text for text in texts] == [
+                "" if value is None or (value == 0 and "zerofill" in kind) else str(value)
+                for value in expected
+            ], kind
+    assert {str(field.type) for field in list(arrow.schema)[1:8]} == {
+        f"{sign}int{width}" for sign in ("", "u") for width in (8, 16, 32)
+    } | {"int32"}
+    assert arrow.schema.field(ID).metadata == {b"type": b"binary(16)", b"comment": b"of it"}
+    odd = pq.read_table(folder / "03-odd.parquet")
+    assert odd.column("on as stored").to_pylist() == ["0000-00-00", None]
+    header, first, second, _ = sheet_of(folder / "02-every.xlsx")
+    assert header[: len(plain) + 3] == [*plain, "f", "id", "ID_2"]
+    assert first[:6] == [0.0, "-" + "9" * 28 + "." + "9" * 10, LONG, "1.7976931348623157e308", "=1+1", 0.0]
+    assert second[:4] == ["18446744073709551615", 1e-10, 0.0, "5e-324"]
+
+
+TRACE = np.arange(4, dtype=np.float32).reshape(2, 2)
+MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 6)
+CELL = np.array([[None], ["x"]], object).view(dj.blob.MatCell)
+CELL[0, 0] = TRACE
+
+
+def test_blobs_of_source_data(tmp_path: Path) -> None:
+    """Arrays of one type are lists with shapes; all else stays bytes, and has a name in the archive."""
+    kinds = {
+        "flat": [np.arange(3, dtype=np.int16), np.zeros(0, np.int16), None],
+        "grid": [
+            np.arange(6.0).reshape(2, 3),
+            np.asfortranarray(np.arange(6.0).reshape(3, 2)),
+            np.zeros((1, 0)),
+        ],
+        "flags": [np.array([True, False]), None, np.zeros((0, 2), bool)],
+        "mixed": [np.arange(2.0), np.arange(2, dtype=np.int8), {"a": [1, None]}],
+        "complex": [np.array([1 + 2j]), None, None],
+        "none": [None, None, None],
+        "text": ["=1+1", {"@x": (1, {2}), 3: [TRACE, {"b": TRACE * 1j}]}, 2**70],
+        "other": [uuid.UUID(int=7), MOMENT, decimal.Decimal("1.50")],
+        "matlab": [CELL, float("nan"), b"\0\xff"],
+    }
+    columns = [ResultColumn(name, "bytes", "", "", declared="longblob") for name in (*kinds, "key")]
+    packed = [
+        [None if value is None else dj.blob.pack(value) for value in values] for values in kinds.values()
+    ]
+    packed.append([b"dj0\0", b"", b"\x80\x04N."])  # the last one is a pickle
+    with (tmp_path / "spool").open("w+b") as file:
+        rows = Spool(file, columns, list(zip(*packed, strict=True)))
+        made = write_result(
+            tmp_path,
+            "01-t",
+            shown_columns(columns, [None] * len(columns)),
+            rows,
+            ["csv", "parquet"],
+            tmp_path,
+        )
+    assert made.undecoded == (("key", "3 of 3 values"),) and not made.lacking
+    arrow = pq.read_table(tmp_path / "01-t.parquet")
+    for name in ("flat", "grid", "flags"):
+        pairs = zip(arrow.column(name).to_pylist(), arrow.column(f"{name} shape").to_pylist(), strict=True)
+        kind = np.dtype(arrow.schema.field(name).metadata[b"dtype"].decode())
+        for (items, shape), value in zip(pairs, kinds[name], strict=True):
+            if value is None:
+                assert items is None and shape is None
+            else:
+                np.testing.assert_array_equal(np.array(items, kind).reshape(shape), value, strict=True)
+    with (tmp_path / "01-t.csv").open(newline="") as file:
+        fields = list(csv.DictReader(file))
+    names = ["1.npy", "2.npy", "3.json"]
+    assert [row["mixed"] for row in fields] == arrow.column("mixed decoded").to_pylist() == names
+    assert arrow.column("mixed").to_pylist() == packed[3]
+    with np.load(tmp_path / "01-t-4.npz") as archive:
+        np.testing.assert_array_equal(archive["2"], kinds["mixed"][1], strict=True)
+    assert arrow.column("complex decoded").to_pylist() == ["1.npy", None, None]
+    assert arrow.column("text decoded").to_pylist() == ["1.json", "2.json", "3.json"]
+    for place in (7, 8, 9):
+        with np.load(tmp_path / f"01-t-{place}.npz") as archive:
+            found = [json.loads(archive[f"{row}.json"]) for row in (1, 2, 3)]
+            if place == 7:
+                assert found[1] == {
+                    "@dict": [
+                        ["@x", {"@tuple": [1, {"@set": [2]}]}],
+                        [3, [{"@array": 1}, {"b": {"@array": 2}}]],
+                    ]
+                }
+                assert (found[0], found[2]) == ("=1+1", 2**70)
+                np.testing.assert_array_equal(archive["2.1"], TRACE, strict=True)
+                np.testing.assert_array_equal(archive["2.2"], TRACE * 1j, strict=True)
+            elif place == 8:
+                texts = (
+                    {"@uuid": str(uuid.UUID(int=7))},
+                    {"@datetime": MOMENT.isoformat()},
+                    {"@decimal": "1.50"},
+                )
+                assert found == list(texts)
+            else:
+                assert found == [
+                    {"@cell": [{"@array": 1}, "x"], "shape": [2, 1]},
+                    {"@float": "nan"},
+                    {"@bytes": "AP8="},
+                ]
+    assert arrow.column("key").to_pylist() == packed[-1] and "key decoded" not in arrow.column_names
+    assert not (tmp_path / "01-t-6.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "why"),
+    [
+        (["a"], [[b"=1+1"], [None], [b"@x"]], ""),
+        (["a"], [[b"x" * 32_767]], ""),
+        (["a"], [["😀".encode() * 16_384]], "row 1 of a has 32,768 characters"),
+        (["a"], [[b"x"], [b"x\x1b[0m"]], "row 2 of a has the control character U+001B"),
+        (["a"], [["\uffff".encode()]], "U+FFFF, which is no character"),
+        (["a"], [[b"x"]] * 5, "more than 4 rows"),
+        (["c"] * 16_385, [], "16,385 columns, and a sheet has 16,384"),
+    ],
+)
+def test_what_excel_cannot_hold(
+    names: list[str],
+    rows: list[list[bytes | None]],
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(excel, "MOST_ROWS", 5)
+    columns = [ResultColumn(name, "text", "", "", declared="longtext") for name in names]
+    with (tmp_path / "spool").open("w+b") as file:
+        shown = shown_columns(columns, [None] * len(columns))
+        made = write_result(tmp_path, "t", shown, Spool(file, columns, rows), ["csv", "xlsx"], tmp_path)
+    assert why in dict(made.lacking).get("xlsx", "") and (tmp_path / "t.csv").exists()
+    assert (tmp_path / "t.xlsx").exists() is not bool(why) and made.formats == (
+        ("csv",) if why else ("csv", "xlsx")
+    )
+    if not why:
+        texts = [None if row[0] is None else row[0].decode() for row in rows]
+        assert [row[0] for row in sheet_of(tmp_path / "t.xlsx")] == ["a", *texts]
+
+
+@pytest.mark.parametrize("name", [one.name for one in pkgutil.iter_modules(open_copy.__path__)])
+def test_the_examples_in_docstrings(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"dj_sqlspy.open_copy.{name}")).failed == 0
 
 
 def test_the_command(written: Written, tmp_path: Path, capsys: Any) -> None:

@@ -151,7 +151,7 @@ def files_of(bundle: Bundle) -> dict[str, str]:
         if file.is_file():
             contents = file.read_bytes()
             contents = gzip.decompress(contents) if file.suffix == ".gz" else contents
-            out[file.name] = contents.decode("utf-8", "replace")
+            out[file.relative_to(bundle.path).as_posix()] = contents.decode("utf-8", "replace")
     return out
 
 
@@ -230,6 +230,13 @@ def test_a_key_becomes_a_keyed_hash_everywhere(
     assert not [one for one in inspected.findings if "pseudonym" in one.what]
     readme, page = ((bundle.path / name).read_text() for name in ("README.md", "report.html"))
     assert f"- `{people.name}.Session.animal`" in readme and "dump.sh" not in readme
+    made = bundle.source_data(bundle.path / "source-data", formats="csv")
+    notes = {number: one.note for one in made if one.path for number in one.numbers}
+    assert notes == {
+        n: "has pseudonyms" if what == "shown" else ""
+        for n, what in outcome.items()
+        if what in ("equal", "shown")
+    }
     assert "5 columns have pseudonyms" in page and "15 statements depend on such values" in page
     require_hidden(bundle)
 

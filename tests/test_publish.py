@@ -195,7 +195,9 @@ class Disk(requests.adapters.BaseAdapter):
 @pytest.mark.slow
 def test_the_crate_is_valid(published: Bundle, tmp_path: Path) -> None:
     """A public validator, without the network: the context that it would fetch is in its cache already."""
+    published.source_data(published.path / "source-data", formats="csv")
     crate = json.loads((published.path / "ro-crate-metadata.json").read_text())
+    assert any(entry["@id"] == "source-data/" for entry in crate["@graph"])
     context = crate["@context"]
     with CachedSession(tmp_path / "cache", backend="sqlite", expire_after=-1) as session:
         session.mount("https://w3id.org/", Disk())

@@ -10,15 +10,30 @@ import importlib.util
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from ..external.sums import SUMS, read_sums
 from .about import orcid_link, paper_link, web_link
-from .guide import DUMP_FILE, FORMATS, title_of
+from .guide import DUMP_FILE, FORMATS, SOURCE_DATA, title_of
 from .reading import sha256_of
 
 CRATE_FILE = "ro-crate-metadata.json"
 NOTEBOOK_FORMAT = "application/x-ipynb+json"
 SPDX = "https://spdx.org/licenses/"
+# By the ending of a file of source data, what it is, and its media type.
+_SOURCE_FORMATS = {
+    SUMS: ("checksums of the files of source data", "text/plain"),
+    "csv": ("the rows of a result", "text/csv"),
+    "md": ("what the results are", "text/markdown"),
+    "npz": ("arrays and other bytes of a column of a result", "application/zip"),
+    "parquet": ("the rows of a result, with their types", "application/vnd.apache.parquet"),
+    "sql": ("the query of a result", "application/sql"),
+    "xlsx": (
+        "the rows of a result, for Excel",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+}
 
 
 def is_available() -> bool:
@@ -39,16 +54,19 @@ def crate_text(
     folder : Path, optional
         Folder of the bundle, for the checksum of the dump.
     """
-    files = {}
+    files, folders = {}, {}
     for name in sorted(sizes.keys() - {CRATE_FILE}):
         what, kind = FORMATS[name]
+        if not kind and folder is not None:
+            folders[folder / SOURCE_DATA] = what
+            continue
         files[name] = {"description": what, "encodingFormat": kind}
         if sizes[name] is not None:
             files[name]["contentSize"] = str(sizes[name])
         if folder is not None and name == DUMP_FILE:
             files[name]["sha256"] = sha256_of(folder / name)
     code = [one for one in manifest.get("code") or () if one["state"] != "missing"]
-    return crate_of(manifest, files, "Export of the slice", str(manifest["created"]), code)
+    return crate_of(manifest, files, "Export of the slice", str(manifest["created"]), code, folders)
 
 
 def crate_of(
@@ -57,6 +75,7 @@ def crate_of(
     made: str,
     when: str,
     code: Sequence[Mapping[str, Any]] = (),
+    folders: Mapping[Path, str] = MappingProxyType({}),
 ) -> str | None:
     """The text of ``ro-crate-metadata.json`` of a folder with data of a bundle; None without the library.
 
@@ -70,6 +89,8 @@ def crate_of(
         How the folder came about, and the time in ISO 8601.
     code : sequence of mapping
         Scripts and notebooks in it, as the manifest has them.
+    folders : mapping of Path to str
+        Folders of source data in it, and what is said about each.
     """
     if not is_available():
         return None
@@ -79,6 +100,8 @@ def crate_of(
     _describe(crate, manifest)
     for name, texts in files.items():
         crate.add_file(None, dest_path=name, properties={"name": name, **texts})
+    for folder, what in folders.items():
+        _add_source_data(crate, folder, what)
     if code:
         _add_code(crate, code, manifest["versions"]["python"])
     software = {
@@ -96,6 +119,23 @@ def crate_of(
     }
     crate.root_dataset["mentions"] = _add(crate, "#export", action)
     return json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _add_source_data(crate: Any, folder: Path, what: str) -> None:
+    """Describe a folder of source data, by its list of checksums."""
+    name = f"{folder.name}/"
+    made = crate.add_dataset(None, dest_path=name, properties={"name": name, "description": what})
+    sums = read_sums(folder / SUMS)
+    for path in sorted({*sums, SUMS}):
+        ending = path.rpartition(".")[2]
+        if ending not in _SOURCE_FORMATS or not (folder / path).is_file():
+            continue
+        about, kind = _SOURCE_FORMATS[ending]
+        texts = {"name": path, "description": about, "encodingFormat": kind}
+        if path in sums:
+            texts["sha256"] = sums[path]
+        texts["contentSize"] = str((folder / path).stat().st_size)
+        made.append_to("hasPart", crate.add_file(None, dest_path=f"{name}{path}", properties=texts))
 
 
 def _add(crate: Any, identifier: str, properties: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ The folder has
 ``digests.json``    digests for a comparison without the source, after `Bundle.verify`
 ``README.md``       for the reader of the paper (see `guide`); others of `texts.FILES` for archives
 ``code/``           the scripts and notebooks of the analyses, if requested (see `code`)
+``source-data/``    what each analysis received as tables, if requested (see `open_copy.sourcedata`)
 ``report.html``     all of this on one page (see `report`)
 ``replay.json``     the outcome of the last `Bundle.verify`
 ``inspection.json`` where the last `Bundle.inspect` found something
@@ -41,13 +42,14 @@ from markupsafe import Markup
 from .. import atomic, guarded, servers, settings
 from ..display import count, visible
 from ..errors import BundleError
+from ..external.sums import SUMS, read_sums
 from ..journal import make_folder
 from ..progress import shown
 from ..servers import Server, backend_of, is_own_script
 from ..version import __version__
 from . import texts
 from .code import FOLDER
-from .guide import DUMP_FILE
+from .guide import DUMP_FILE, SOURCE_DATA
 from .manifest import FILE, read_manifest, schemas_of
 from .reading import LARGEST, read_bytes, require_regular
 from .render import total_of
@@ -407,10 +409,18 @@ def check_place(path: Path) -> None:
             " place."
         )
     strange = present - FILES
-    if FOLDER in present and (path / FOLDER).is_dir():
-        ours = {one["path"] for one in (read_manifest(path) or {}).get("code", ())}
-        there = {file.relative_to(path).as_posix() for file in (path / FOLDER).rglob("*")}
-        strange = (strange - {FOLDER}) | (there - ours)
+    for folder in {FOLDER, SOURCE_DATA} & present:
+        if not (path / folder).is_dir() or (path / folder).is_symlink():
+            continue
+        if folder == FOLDER:
+            ours = {one["path"] for one in (read_manifest(path) or {}).get("code", ())}
+        else:
+            sums = {*read_sums(path / folder / SUMS), SUMS}
+            ours = {
+                f"{folder}/{file.as_posix()}" for name in sums for file in (Path(name), *Path(name).parents)
+            }
+        there = {file.relative_to(path).as_posix() for file in (path / folder).rglob("*")}
+        strange = (strange - {folder}) | (there - ours)
     if strange:
         names = ", ".join(sorted(strange))
         raise BundleError(

@@ -22,13 +22,15 @@ from .tablename import TableName
 
 README_FILE = "README.md"
 DUMP_FILE = "dump.sql.gz"
+SOURCE_DATA = "source-data"
 
-# For each file of a bundle, a description and its media type.
+# For each file of a bundle, a description and its media type; of a folder, "".
 FORMATS = {
     README_FILE: ("what this is and how to use it", "text/markdown"),
     "report.html": ("the slice to look at: diagram, tables, statements, and what to know first", "text/html"),
     DUMP_FILE: ("the rows, and the tables that they are in", "application/gzip"),
     f"{DUMP_FILE}.cksum": ("the size and checksum that restore.sh looks for", "text/plain"),
+    f"{SOURCE_DATA}/": ("what each analysis received, as tables that open without a server", ""),
     "restore.sh": ("loads dump.sql.gz into a MySQL or MariaDB server, and checks it", "text/x-shellscript"),
     "dump.sh": ("made dump.sql.gz from the lab's database", "text/x-shellscript"),
     "manifest.json": ("all of this for programs: tables, statements, reasons, versions", "application/json"),

@@ -16,7 +16,7 @@ from ..external import File
 from . import environment
 from .about import read_about
 from .crate import CRATE_FILE, crate_text, is_available
-from .guide import FORMATS, README_FILE, readme_text
+from .guide import FORMATS, README_FILE, SOURCE_DATA, readme_text
 from .manifest import FILE
 from .reading import read_json
 from .report import report_html
@@ -88,7 +88,9 @@ def texts(
     names |= set() if manifest.get("pseudonyms") else {"dump.sh"}
     sizes: dict[str, int | None] = dict.fromkeys(names)
     if folder is not None:
-        sizes |= {name: (folder / name).stat().st_size for name in FORMATS if (folder / name).exists()}
+        sizes |= {name: (folder / name).stat().st_size for name in FORMATS if (folder / name).is_file()}
+        if (folder / SOURCE_DATA).is_dir():
+            sizes[f"{SOURCE_DATA}/"] = None
     shown = {*sizes, CRATE_FILE} if is_available() else set(sizes)
     out[README_FILE] = readme_text(manifest, shown, replay)
     sizes |= {name: len(text.encode()) for name, text in out.items()}

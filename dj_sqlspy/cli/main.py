@@ -213,6 +213,11 @@ def _parser() -> argparse.ArgumentParser:
         help="who can read the folder and its files: 700 you alone, 750 your group, 755 all (default: 700)",
     )
     write.add_argument(
+        "--source-data",
+        action="store_true",
+        help="also dump the slice, and write what each analysis received as tables into DIR/source-data",
+    )
+    write.add_argument(
         "--scratch",
         metavar="SCHEMA",
         help="a schema of the source for tables of keys (default: dj.config['sqlspy.scratch'], none)",
@@ -401,6 +406,7 @@ def _forget(options: argparse.Namespace) -> None:
 
 def _write(options: argparse.Namespace) -> None:
     from ..bundle.crate import CRATE_FILE
+    from ..bundle.guide import SOURCE_DATA
     from ..dump.exclude import words
     from ..dump.pseudonyms import words_of
     from ..names import shown_name
@@ -421,6 +427,7 @@ def _write(options: argparse.Namespace) -> None:
         code=options.code,
         scratch=options.scratch,
         mode=options.mode,
+        source_data=options.source_data,
         **publish.slice_options(options),
     )
     tables = [
@@ -460,6 +467,8 @@ def _write(options: argparse.Namespace) -> None:
         )
     if not (bundle.path / CRATE_FILE).exists():
         print(f"Without {CRATE_FILE}, which describes the folder to archives. For it: pip install rocrate")
+    if options.source_data:
+        print(f"Source data: {bundle.path / SOURCE_DATA}: see README.md in it.")
     step = "verify" if bundle.dump_file.exists() else "dump"
     print(f"Written: {bundle.path}. Next: dj-sqlspy {step} {bundle.path}")
 

@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,6 @@ from ..names import find_table, shown_place
 
 if TYPE_CHECKING:
     from ..external import File
-    from ..open_copy.result import CopiedStatement
-    from ..replay.sourcedata import SourceData
     from ..servers.columns import Column
     from ..servers.tables import Table
     from ..slices import Slice
@@ -86,7 +84,15 @@ def add_commands(add: Add) -> None:
     data = add(
         "source-data",
         _source_data,
-        "write what each analysis received as CSV files, from a bundle with its dump",
+        "write what each analysis received as CSV, Parquet or Excel files, from a bundle with its dump",
+    )
+    data.add_argument(
+        "--format",
+        action="append",
+        default=[],
+        dest="formats",
+        choices=("csv", "parquet", "xlsx"),
+        help="files to write (may be given more than once; default: csv, and parquet if pyarrow is installed)",
     )
     copy = add(
         "open",
@@ -314,22 +320,27 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _source_data(options: argparse.Namespace) -> int:
+    from ..open_copy.sourcedata import not_made
     from ..paper.bundle import Bundle
     from .terminal import print_table
 
-    made = Bundle(options.bundle).source_data(options.output)
+    made = Bundle(options.bundle).source_data(options.output, formats=options.formats)
     files = [
-        (one.analysis, one.path.rpartition("/")[2], one.rows, one.as_received) for one in made if one.path
+        (one.analysis, one.stem, ", ".join(one.formats), one.rows, one.as_received)
+        for one in made
+        if one.path
     ]
-    print_table(("analysis", "file", "rows", "as received"), files[:FILES_SHOWN], right=(2,))
+    print_table(("analysis", "files", "formats", "rows", "as received"), files[:FILES_SHOWN], right=(3,))
     if len(files) > FILES_SHOWN:
         print(f"and {len(files) - FILES_SHOWN:,} more")
-    _print_folder(options.output, "Without a file:", [one for one in made if not one.path])
-    return 1 if any(one.received is False and not one.note for one in made) else 0
+    for text in not_made(made):
+        print(visible(text))
+    print(visible(f"{options.output}: see README.md in it."))
+    return 1 if any(one.lacking or (one.received is False and not one.note) for one in made) else 0
 
 
 def _open(options: argparse.Namespace) -> None:
-    from ..display import count
+    from ..display import count, first
     from ..paper.bundle import Bundle
 
     made = Bundle(options.bundle).open_copy(options.output)
@@ -337,17 +348,14 @@ def _open(options: argparse.Namespace) -> None:
     print(f"{count(len(made.tables), 'table')} with {count(rows, 'row')}")
     total = sum(one.count for one in made.statements)
     print(f"{made.equal:,} of {count(total, 'statement')} have a view that DuckDB answers as the server does")
-    _print_folder(options.output, "Without a view:", [one for one in made.statements if not one.view])
-
-
-def _print_folder(folder: str, without: str, lacking: Sequence[SourceData | CopiedStatement]) -> None:
-    """Say which statements are not in a folder that was made, and why, and where to read on."""
-    from ..display import first
-
+    lacking = [
+        f"Statement {one.numbers[0]} of {one.analysis}: {one.why_not}"
+        for one in made.statements
+        if not one.view
+    ]
     if lacking:
-        lines = [f"Statement {one.numbers[0]} of {one.analysis}: {one.why_not}" for one in lacking]
-        print(visible("\n".join([without, *first(lines)])))
-    print(visible(f"{folder}: see README.md in it."))
+        print(visible("\n".join(["Without a view:", *first(lacking)])))
+    print(visible(f"{options.output}: see README.md in it."))
 
 
 def _report(options: argparse.Namespace) -> None:

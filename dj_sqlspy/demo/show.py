@@ -20,7 +20,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..bundle.guide import SOURCE_DATA
 from ..names import shown_name
+from ..open_copy.sourcedata import SourceData
 from ..paper import Paper
 from ..paper.bundle import Bundle, write_bundle
 from ..replay import ReplayReport
@@ -52,6 +54,8 @@ class Outcome:
     bundle : Bundle
     report : ReplayReport or None
         None if there was no program for a second server.
+    source_data : list of SourceData
+        Empty if there was no such program.
     captured : mapping of str to int
         Number of captured statements of each kind.
     totals : mapping of str to int
@@ -65,6 +69,7 @@ class Outcome:
     cut: Slice
     bundle: Bundle
     report: ReplayReport | None
+    source_data: list[SourceData]
     captured: Mapping[str, int]
     totals: Mapping[str, int]
     of_others: int
@@ -109,6 +114,12 @@ class Outcome:
             table.add_row("  equal after replay", f"{sum(len(result.numbers) for result in equal):,}")
             table.add_row("foreign keys checked", f"{len(self.report.keys):,}")
             table.add_row("  orphans", f"{self.report.orphans:,}")
+        made = [one for one in self.source_data if one.formats]
+        if made:
+            formats = ", ".join(made[0].formats)
+            table.add_row(f"results in source-data ({formats})", f"{len(made):,}")
+            as_received = sum(one.received is True for one in made)
+            table.add_row("  as the analysis received them", f"{as_received:,}")
         table.add_row("rows of other projects in the slice", f"{self.of_others:,}")
         size = self.bundle.dump_file.stat().st_size if self.bundle.dump_file.exists() else 0
         table.add_row("dump", f"{size / 1e6:,.1f} MB")
@@ -178,14 +189,16 @@ def show(
         cut = paper.slice()
     with steps("write"):
         bundle = write_bundle(cut, folder, paper=paper)
-    report = None
+    report, source_data = None, list[SourceData]()
     if replay:
         with steps("dump"):
             bundle.dump(source=paper.connection)
         with steps("load and replay"):
             report = bundle.verify(source=paper.connection)
+        with steps("source data"):
+            source_data = bundle.source_data(bundle.path / SOURCE_DATA)
     captured = Counter(statement.kind for statement in paper.statements)
-    outcome = Outcome(cut, bundle, report, captured, totals, count_of_others(cut), dict(steps))
+    outcome = Outcome(cut, bundle, report, source_data, captured, totals, count_of_others(cut), dict(steps))
     console = Console(soft_wrap=True)
     if not console.is_terminal:
         console.width = 200  # a file has no width of its own

@@ -22,7 +22,7 @@ import os
 import re
 import shlex
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +33,8 @@ from ..display import visible
 from ..errors import FilesError
 from .file import File
 from .stores import Stores
+from .sums import SUMS, read_sums, sum_line, write_sums
 
-SUMS = "SHA256SUMS"
 CONFIGURATION = "stores.json"
 PARTIAL = ".partial-"
 WORKERS = 4
@@ -135,7 +135,7 @@ def copy_files(
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        done = _read_sums(folder / SUMS)
+        done = read_sums(folder / SUMS)
         sums = (folder / SUMS).open("a", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise FilesError(f"Copying files into {folder}: {error}") from error
@@ -158,7 +158,7 @@ def copy_files(
                 size += _place(folder, file).stat().st_size
                 if how != "kept":
                     done[_name(file)] = sha256
-                    sums.write(_sum_line(_name(file), sha256))
+                    sums.write(sum_line(_name(file), sha256))
                     sums.flush()
 
         try:
@@ -176,7 +176,7 @@ def copy_files(
             with ended:  # a pool does not wait for a thread during whose start Ctrl-C came
                 ended.wait_for(lambda: running == 0)
             raise
-    _write_sums(folder / SUMS, folder, done)
+    write_sums(folder / SUMS, folder, done)
     _write_configuration(folder / CONFIGURATION, files, stores)
     return Copied(folder, **counts, bytes=size, failed=tuple(failed))
 
@@ -365,34 +365,6 @@ def _share(original: Path, place: Path) -> bool:
 
 
 # ---------------------------------------------------------------- what is beside the files
-
-
-def _sum_line(name: str, sha256: str) -> str:
-    r"""A line as ``sha256sum`` writes it.
-
-    >>> _sum_line("raw/a", "00"), _sum_line("a\nb", "00")
-    ('00  raw/a\n', '\\00  a\\nb\n')
-    """
-    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}\n"
-
-
-def _read_sums(path: Path) -> dict[str, str]:
-    sums = {}
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
-            match = re.fullmatch(r"(\\?)([0-9a-f]{64})  (.+)", line)
-            if match:  # the last line may be incomplete
-                name = match[3]
-                if match[1]:
-                    name = re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), name)
-                sums[name] = match[2]
-    return sums
-
-
-def _write_sums(path: Path, folder: Path, sums: Mapping[str, str]) -> None:
-    lines = [_sum_line(name, sums[name]) for name in sorted(sums) if (folder / name).is_file()]
-    atomic.write(path, "".join(lines))
 
 
 def _write_configuration(path: Path, files: Sequence[File], stores: Stores) -> None:

@@ -1,5 +1,6 @@
-"""Open copy: a bundle's slice in formats that open without a server: Parquet files and a DuckDB database.
+"""Open copy: a bundle in formats that open without a server.
 
-`writing` loads the bundle into a private server and writes the folder. The room needs the extra ``open`` (pyarrow,
-duckdb); only `result` works without it.
+`writing` makes Parquet files and a DuckDB database of the tables; it needs the extra ``open`` (pyarrow, duckdb).
+`sourcedata` makes CSV files of what each analysis received, and Parquet and Excel files where the packages for them
+are installed. Both load the bundle into a private server.
 """

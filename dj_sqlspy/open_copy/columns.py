@@ -1,7 +1,7 @@
 """Columns: how a column of the server is kept in Parquet and in DuckDB, and what cannot be kept.
 
-In: a column of the catalog. Out: a `Kept`: how it is read from the server, its type in DuckDB, and in words what is not
-kept. It reads no value.
+In: a column of the catalog, or of a result. Out: a `Kept`: how it is read from the server, its type in DuckDB, and in
+words what is not kept.
 
 DuckDB's integers are all BIGINT, because both servers calculate with 64 bits; Parquet has the declared widths. A FLOAT
 is read as ``f * 1e0``, since servers print it with six digits. A TIMESTAMP is in UTC.
@@ -9,6 +9,7 @@ is read as ``f * 1e0``, since servers print it with six digits. A TIMESTAMP is i
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,8 +17,12 @@ from ..display import count
 from ..external.needed import declared_type
 from ..servers.columns import INTEGER_TYPES, TEXT_TYPES, Column
 from ..servers.dialect import Dialect
+from ..servers.mysql.definition import beside_type
+from ..servers.results import ResultColumn
 
-Form = Literal["integer", "decimal", "float", "date", "datetime", "time", "bits", "uuid", "text", "bytes"]
+Form = Literal[
+    "integer", "decimal", "float", "date", "datetime", "time", "bits", "uuid", "text", "bytes", "array"
+]
 
 MOST_DIGITS = 38  # of a decimal in DuckDB, and of decimal128
 _WIDTHS = {"tinyint": 8, "smallint": 16, "year": 16, "mediumint": 32, "bigint": 64}  # any other integer: 32
@@ -40,9 +45,10 @@ class Kept:
     ----------
     column : Column
     form : str
-        How values that the server sends are read.
+        How values that the server sends are read; of an "array", the bytes of its items, one after the other.
     arrow : str
-        Its type in Parquet, by pyarrow's name; of a decimal with precision and scale.
+        Its type in Parquet, by pyarrow's name; of a decimal with precision and scale, of a list with numpy's name of
+        its items' type.
     duckdb : str
         Its type in DuckDB, with the collation.
     note : str
@@ -144,6 +150,56 @@ def kept(column: Column, without_date: int, kind: str) -> Kept:
     return Kept(column, "bytes", "binary", "BLOB", note or ("the server's bytes" if name == "vector" else ""))
 
 
+def of_result(column: ResultColumn, name: str, source: Column | None, without_date: int) -> Kept:
+    """How a column of a result is kept.
+
+    Parameters
+    ----------
+    column : ResultColumn
+    name : str
+        Its name, different from those of the others.
+    source : Column, optional
+        The column of a table that it shows unchanged.
+    without_date : int
+        Number of its values that are no date of the calendar.
+
+    Examples
+    --------
+    >>> found = of_result(ResultColumn("n", "number", "", "", declared="decimal(32,0)"), "n", None, 0)
+    >>> found.arrow, found.column.column_type
+    ('decimal128(32, 0)', 'decimal(32,0)')
+    >>> found = of_result(ResultColumn("at", "text", "", "", declared="timestamp"), "at", None, 0)
+    >>> found.arrow, found.note
+    ('timestamp[us]', 'in the time zone of the session that asked')
+    """
+    declared = column.declared
+    words = ""
+    if declared == "timestamp":
+        declared, words = "datetime", "in the time zone of the session that asked"
+    data_type = declared.partition("(")[0].split()[0]
+    comment = "" if source is None else source.comment
+    sent = Column(name, data_type, declared, True, None, "", comment=comment)
+    found = kept(sent, without_date, column.kind)
+    if declared == "float":
+        words = "FLOAT: the 6 digits that the server shows"
+    elif data_type not in ("enum", "set"):  # whose note says nothing here
+        words = "; ".join(filter(None, (words, found.note)))
+    shown = column.declared if source is None else source.column_type
+    return replace(found, column=sent._replace(column_type=shown, comment=beside_type(comment)), note=words)
+
+
+def array(name: str, declared: str, comment: str, items: str, note: str) -> Kept:
+    """A column of lists of items of one type, by numpy's name of it."""
+    data_type = declared.partition("(")[0].split()[0]
+    return Kept(
+        Column(name, data_type, declared, True, None, "", comment=comment),
+        "array",
+        f"list<{items}>",
+        "",
+        note,
+    )
+
+
 def _sizes(declared: str) -> tuple[int, int]:
     """
     >>> _sizes("decimal(10,2) unsigned"), _sizes("decimal(5)"), _sizes("decimal")
@@ -162,3 +218,16 @@ def _collate(column: Column) -> str:
     if "cs" in words:
         return ""  # case and accents count
     return " COLLATE NOCASE" if "as" in words else " COLLATE NOCASE.NOACCENT"
+
+
+def is_date(value: bytes) -> bool:
+    """Whether a date that a server sent is one of the calendar.
+
+    >>> [is_date(text) for text in (b"2024-02-29", b"2024-00-10", b"0000-00-00 00:00:00", b"2023-02-29 10:00:00")]
+    [True, False, False, False]
+    """
+    try:
+        datetime.date.fromisoformat(value[:10].decode())
+    except ValueError:
+        return False
+    return True

@@ -22,6 +22,7 @@ from ..servers.results import ResultColumn
 from . import answers
 from .columns import Kept
 from .parquet import TOGETHER
+from .titles import distinct
 from .translate import Relation
 
 FILE = "slice.duckdb"
@@ -254,7 +255,7 @@ def _fetched(cursor: Any) -> Iterator[Sequence[Any]]:
 
 def _as_on_server(sql: str, columns: Sequence[ResultColumn], types: Sequence[str]) -> str:
     """The statement with the names of the server's columns, and its types of numbers where DuckDB has others."""
-    names = _distinct([column.name for column in columns])
+    names = distinct([column.name for column in columns])
     inner = [f"c{number}" for number in range(1, len(columns) + 1)]
     shown = [
         f"{_number(place, column, kind)} AS {quote(name)}"
@@ -288,19 +289,3 @@ _INTEGERS = frozenset(
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 )
 _OTHERS = frozenset({"BOOLEAN", "FLOAT", "DOUBLE"})
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """
-    >>> _distinct(["a", "A", "b"])
-    ['a', 'A_2', 'b']
-    """
-    taken: set[str] = set()
-    found = []
-    for number, name in enumerate(names, 1):
-        one = name or "_"
-        while one.lower() in taken:
-            one = f"{one}_{number}"
-        taken.add(one.lower())
-        found.append(one)
-    return found

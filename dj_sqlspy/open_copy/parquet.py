@@ -1,13 +1,12 @@
-"""Parquet: rows of a table as record batches and as a Parquet file.
+"""Parquet: rows of a table or a result as record batches and as a Parquet file.
 
 In: rows as the server sends them, and how each column is kept. Out: record batches of half a megabyte, and a file with
 row groups of about 8 MB. No more than one row group is in memory. Field metadata have the server's type, the comment,
-and what is not kept.
+what is not kept, and numpy's type of the items of an array.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import BundleError
-from .columns import Kept
+from .columns import Kept, is_date
 
 BATCH_BYTES = (
     512 << 10
@@ -38,6 +37,8 @@ def arrow_type(one: Kept) -> pa.DataType:
     if one.form == "decimal":
         digits, places = one.arrow.removeprefix("decimal128(").rstrip(")").split(",")
         return pa.decimal128(int(digits), int(places))
+    if one.form == "array":
+        return pa.list_(pa.from_numpy_dtype(_items(one)))
     made = {
         "date32": pa.date32,
         "timestamp[us]": lambda: pa.timestamp("us"),
@@ -47,6 +48,15 @@ def arrow_type(one: Kept) -> pa.DataType:
         "uuid": pa.uuid,
     }.get(one.arrow)
     return made() if made is not None else pa.type_for_alias(one.arrow)
+
+
+def _items(one: Kept) -> np.dtype[Any]:
+    """The type of the items of an array.
+
+    >>> _items(Kept(None, "array", "list<float32>", ""))
+    dtype('float32')
+    """
+    return np.dtype(one.arrow.removeprefix("list<").rstrip(">"))
 
 
 def schema_of(columns: Sequence[Kept], about: Mapping[str, str]) -> pa.Schema:
@@ -67,6 +77,8 @@ def schema_of(columns: Sequence[Kept], about: Mapping[str, str]) -> pa.Schema:
 
 def _about(one: Kept) -> dict[str, str]:
     found = {"type": one.column.column_type, "comment": one.column.comment, "note": one.note}
+    if one.form == "array":
+        found["dtype"] = _items(one).str
     return {name: text for name, text in found.items() if text}
 
 
@@ -78,7 +90,11 @@ class Writer:
     """
 
     def __init__(self, path: Path, schema: pa.Schema, columns: Sequence[Kept]) -> None:
-        long = {one.column.name for one in columns if one.form == "bytes" or one.column.data_type in _LONG}
+        long = {
+            one.column.name
+            for one in columns
+            if one.form in ("bytes", "array") or one.column.data_type in _LONG
+        }
         short = [name for name in schema.names if name not in long]
         self._out = pa.OSFile(str(path), "wb")  # a file of Python's gets each value once more as bytes
         self._writer = pq.ParquetWriter(
@@ -175,7 +191,7 @@ def _batch(table: str, rows: Sequence[Row], columns: Sequence[Kept], schema: pa.
     for one, values in zip(columns, zip(*rows, strict=True), strict=True):
         try:
             if one.text_beside:
-                dates = [value if value is None or _is_date(value) else None for value in values]
+                dates = [value if value is None or is_date(value) else None for value in values]
                 texts = [value if date is None else None for value, date in zip(values, dates, strict=True)]
                 beside.append(_texts(texts))
                 arrays.append(_array(one, dates))
@@ -196,6 +212,8 @@ def _array(one: Kept, values: Sequence[bytes | None]) -> Any:
         return pa.array(values, kind)
     if one.form == "uuid":
         return pa.ExtensionArray.from_storage(kind, pa.array(values, pa.binary(16)))
+    if one.form == "array":
+        return _lists(one, values)
     if one.form == "bits":
         return pa.array([None if value is None else int.from_bytes(value, "big") for value in values], kind)
     if one.form == "time":
@@ -206,20 +224,17 @@ def _array(one: Kept, values: Sequence[bytes | None]) -> Any:
     return texts if one.form == "text" else texts.cast(kind)
 
 
+def _lists(one: Kept, values: Sequence[bytes | None]) -> Any:
+    kind = _items(one)
+    sizes = [0 if value is None else len(value) // kind.itemsize for value in values]
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    items = pa.array(np.frombuffer(b"".join(filter(None, values)), kind))
+    nulls = pa.array([value is None for value in values])
+    return pa.ListArray.from_arrays(pa.array(starts), items, mask=nulls)
+
+
 def _texts(values: Sequence[bytes | None]) -> Any:
     return pa.array(values, pa.binary()).cast(pa.string())  # which checks that it is UTF-8
-
-
-def _is_date(value: bytes) -> bool:
-    """
-    >>> [_is_date(text) for text in (b"2024-02-29", b"2024-00-10", b"0000-00-00 00:00:00", b"2023-02-29 10:00:00")]
-    [True, False, False, False]
-    """
-    try:
-        datetime.date.fromisoformat(value[:10].decode())
-    except ValueError:
-        return False
-    return True
 
 
 def _microseconds(value: bytes) -> int:

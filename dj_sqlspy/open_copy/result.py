@@ -7,6 +7,7 @@ neither of them.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,10 +105,16 @@ class OpenCopy:
         return sum(one.count for one in self.statements if one.view)
 
 
-def require_extra(doing: str) -> None:
-    """Raise `BundleError` unless the packages of the extra are installed."""
-    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        raise BundleError(
-            f'{doing}: it needs {" and ".join(missing)}. Install them: pip install "dj-sqlspy[open]"'
-        )
+def lacks(packages: Sequence[str], extra: str) -> str:
+    """What to install for an extra with these packages, in words; "" if all are there."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if not missing:
+        return ""
+    them = "it" if len(missing) == 1 else "them"
+    return f'{" and ".join(missing)}. Install {them}: pip install "dj-sqlspy[{extra}]"'
+
+
+def require_extra(doing: str, packages: Sequence[str] = EXTRA, extra: str = "open") -> None:
+    """Raise `BundleError` unless the packages of an extra are installed."""
+    if missing := lacks(packages, extra):
+        raise BundleError(f"{doing}: it needs {missing}")

@@ -23,7 +23,6 @@ from ..errors import BundleError
 from ..journal import encode_name
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_file, new_folder
-from ..replay.sourcedata import title_of
 from ..replay.statements import as_received, why_apart
 from ..rules import NOT_REPLAYED
 from ..servers import backend_of
@@ -36,6 +35,7 @@ from .columns import Kept, kept
 from .database import FILE, LARGEST, Database, Different, dotted, relations_of
 from .package import describe, package_text
 from .result import CopiedStatement, CopiedTable, OpenCopy
+from .titles import distinct, title_of
 from .translate import Copied, Relation, Untranslated, translate
 
 TABLES = "tables"
@@ -184,10 +184,8 @@ class TableCopies:
             raise BundleError(f"Reading {table.full_name} of the loaded slice: {error}") from error
 
     def _file_of(self, table: Table) -> str:
-        name = encode_name(f"{table.schema}.{table.name}")
-        while name.lower() in self._files:  # some file systems do not tell cases apart
-            name += "_"
-        self._files.add(name.lower())
+        (name,) = distinct([encode_name(f"{table.schema}.{table.name}")], self._files)
+        self._files.add(name)
         return f"{name}.parquet"
 
 

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ..bundle import texts
 from ..bundle.code import code_of
 from ..bundle.environment import own_environment
 from ..bundle.folder import BundleFolder, check_place, note_written
+from ..bundle.guide import SOURCE_DATA
 from ..bundle.manifest import FILE, make_manifest, manifest_text
 from ..bundle.privacy import Inspection, inspect_bundle, record
 from ..cascade.leaves import StatementReport
@@ -32,8 +33,8 @@ from ..external import files_of
 from ..external.stores import Stores
 from ..journal.runs import Analysis
 from ..open_copy.result import PACKAGE_FILE, OpenCopy, require_extra
+from ..open_copy.sourcedata import SourceData, not_made, write_source_data
 from ..progress import counting
-from ..replay.sourcedata import SourceData, write_source_data
 from ..replay.verify import Verification, record_replay, verify
 from ..rules import LEAVE_OUT, MODES
 from ..servers import NAMES, backend_of
@@ -91,13 +92,17 @@ class Bundle(BundleFolder):
         return report
 
     def source_data(
-        self, path: str | Path, progress: Callable[[int, int], None] | None = None
+        self,
+        path: str | Path,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        formats: str | Iterable[str] = (),
     ) -> list[SourceData]:
         """Write what each analysis received as tables, as journals ask for the source data of a figure.
 
-        The statements run on a private server that has nothing but the loaded slice. For each analysis there is a CSV
-        file for each of its distinct data statements, with the statement beside it; ``README.md`` says whether the
-        analysis received these rows, and what the columns mean. Arrays are in ``.npz`` files.
+        The statements run on a private server that has nothing but the loaded slice. For each analysis there are files
+        for each of its distinct data statements, with the statement beside them; ``README.md`` says whether the
+        analysis received these rows, and what the columns mean. Arrays are lists in Parquet, and in ``.npz`` files.
 
         Parameters
         ----------
@@ -105,6 +110,9 @@ class Bundle(BundleFolder):
             A folder that does not exist or is empty.
         progress : callable, optional
             Called with the number of statements done, and the total.
+        formats : str or iterable of str, optional
+            Of "csv", "parquet" (needs the extra ``open``) and "xlsx" (needs the extra ``excel``). Default: CSV, and
+            Parquet if pyarrow is installed. A result that Excel cannot hold has no such file; `SourceData` says why.
 
         Returns
         -------
@@ -113,12 +121,15 @@ class Bundle(BundleFolder):
         Raises
         ------
         BundleError
-            If there is no dump, it does not load, or the folder has files.
+            If there is no dump, it does not load, the folder has files, or a package is missing.
         ServerError
             If there is no program for a private server.
         """
         with counting("statements written", progress) as told:
-            return write_source_data(self, Path(path), told)
+            made = write_source_data(self, Path(path), told, formats=formats)
+        if Path(path).absolute() == (self.path / SOURCE_DATA).absolute():
+            texts.refresh(self.path, self.manifest)
+        return made
 
     def open_copy(self, path: str | Path, progress: Callable[[int, int], None] | None = None) -> OpenCopy:
         """Write the slice in formats that open without a server; ``dj-sqlspy open`` does it.
@@ -200,6 +211,19 @@ def check_open_copy(path: str | Path) -> list[str]:
     from ..open_copy.package import check
 
     return check(Path(path))
+
+
+def dumped(bundle: Bundle, connection: Any) -> Bundle:
+    """A bundle that was just written, with its dump."""
+    if not bundle.dump_file.exists():  # with pseudonyms, it is there already
+        bundle.dump(source=connection)
+    return bundle
+
+
+def add_source_data(bundle: Bundle, connection: Any) -> None:
+    """Dump a bundle that was just written, write its source data into it, and warn of what is not there."""
+    for text in not_made(dumped(bundle, connection).source_data(bundle.path / SOURCE_DATA)):
+        logger.warning("Source data: %s", text)
 
 
 @dataclass(frozen=True)

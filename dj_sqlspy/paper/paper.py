@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from .. import settings
+from .. import guarded, settings
 from ..display import count
 from ..errors import JournalError, SpyError
 from ..gc_pause import gc_paused
@@ -26,6 +26,7 @@ from .captured import Captured
 if TYPE_CHECKING:
     from ..cascade.plan import Plan
     from ..external import File
+    from ..open_copy.sourcedata import SourceData
     from ..servers.tables import ForeignKey
     from ..slices import Slice
     from .bundle import Bundle
@@ -272,6 +273,7 @@ class Paper(Captured):
         allow_incomplete: bool = False,
         allow_unfinished: bool = False,
         mode: int = 0o700,
+        source_data: bool = False,
         **options: Any,
     ) -> Bundle:
         """Make the slice and write the bundle for it.
@@ -317,6 +319,9 @@ class Paper(Captured):
         mode : {0o700, 0o750, 0o755}
             Permissions of the folder: for you alone, also for your group to read, or for all. Its files have the same,
             and only its scripts can be run.
+        source_data : bool
+            Also dump the slice, and write the source data of each analysis into the folder ``source-data`` of the
+            bundle (`Bundle.source_data`).
         **options
             Of `slice`.
 
@@ -328,11 +333,16 @@ class Paper(Captured):
             If the folder holds something else, or the database has drifted.
         SliceError
             If the contents of a column cannot be left out, a column cannot hold a value, or cannot have pseudonyms.
+        ServerError
+            If there is to be source data, and there is no program for a private server.
         """
         from ..bundle.folder import check_place
-        from .bundle import require_files, write_bundle
+        from ..servers import require_server
+        from .bundle import add_source_data, require_files, write_bundle
 
         check_place(Path(path))
+        if source_data:
+            require_server()
         require_files(listed(code))
         if allow_incomplete:
             self.require_any()
@@ -341,7 +351,7 @@ class Paper(Captured):
         if not allow_unfinished:
             self.require_finished()
         cut = self.slice(**options)
-        return write_bundle(
+        bundle = write_bundle(
             cut,
             Path(path),
             paper=self,
@@ -358,6 +368,54 @@ class Paper(Captured):
             leave_out=leave_out,
             mode=mode,
         )
+        if source_data:
+            add_source_data(bundle, self.connection)
+        return bundle
+
+    def source_data(
+        self,
+        path: Any,
+        *,
+        formats: str | Iterable[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+        **options: Any,
+    ) -> list[SourceData]:
+        """Write what each analysis received as tables (`Bundle.source_data`), without keeping a bundle.
+
+        Parameters
+        ----------
+        path : path
+            A folder that does not exist or is empty.
+        formats : str or iterable of str, optional
+            Of "csv", "parquet" and "xlsx". Default: CSV, and Parquet if pyarrow is installed.
+        progress : callable, optional
+            Called with the number of statements done, and the total.
+        **options
+            Of `write` and `slice`: what is left out of the bundle is not in the source data.
+
+        Returns
+        -------
+        list of SourceData
+
+        Raises
+        ------
+        BundleError, JournalError, SliceError
+            As of `write`; or if the folder has files, or a package is missing.
+        ServerError
+            If there is no program for a private server.
+        """
+        from ..open_copy.sourcedata import chosen_formats
+        from ..replay.loaded import require_free
+        from ..servers import require_server
+        from .bundle import dumped
+
+        doing = f"Writing source data into {path}"
+        require_free(doing, Path(path))  # before the work
+        chosen = chosen_formats(doing, formats)
+        require_server()
+        with guarded.Folder() as place:  # which a killed process does not leave
+            bundle = self.write(place / "bundle", **options)
+            return dumped(bundle, self.connection).source_data(path, progress, formats=chosen)
 
     def share(self, analysis: str | None = None, *, describe: bool = True) -> list[str]:
         """Upload the runs of this home that the shared log does not have, such as that of a killed process.

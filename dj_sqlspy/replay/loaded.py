@@ -18,7 +18,7 @@ from ..servers import backend_of
 
 
 @contextlib.contextmanager
-def new_folder(doing: str, bundle: BundleFolder, path: Path) -> Iterator[Path]:
+def new_folder(doing: str, bundle: BundleFolder, path: Path, mode: int = 0o700) -> Iterator[Path]:
     """A folder to write into, which is at the path after the block.
 
     Raises
@@ -28,18 +28,23 @@ def new_folder(doing: str, bundle: BundleFolder, path: Path) -> Iterator[Path]:
     ServerError
         If there is no program for a private server.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError(f"{doing}: it exists. Name another folder, or remove this one.")
+    require_free(doing, path)
     if not bundle.dump_file.exists():
         raise BundleError(
             f"{doing}: there is no {bundle.dump_file}. Make it first: dj-sqlspy dump {bundle.path}"
         )
     servers.require_server()
     try:
-        with atomic.making_folder(path) as fresh:
+        with atomic.making_folder(path, mode) as fresh:
             yield fresh
     except OSError as error:
         raise BundleError(f"{doing}: {error}. Nothing was written.") from error
+
+
+def require_free(doing: str, path: Path) -> None:
+    """Raise `BundleError` unless a path is free, or an empty folder."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(f"{doing}: it exists. Name another folder, or remove this one.")
 
 
 def new_file(path: Path) -> BinaryIO:

@@ -40,6 +40,10 @@ class ResultColumn(NamedTuple):
         Digits after the point of an exact number, and of the seconds of a time; None for all else.
     digits : int or None
         Significant digits of a float; None for all else.
+    declared : str
+        A type of a column that holds these values, as a column is declared: ``decimal(12,2)``.
+    encoding : str
+        Of texts, by Python's name.
     """
 
     name: str
@@ -48,6 +52,8 @@ class ResultColumn(NamedTuple):
     column: str
     decimals: int | None = None
     digits: int | None = None
+    declared: str = ""
+    encoding: str = "utf-8"
 
     @property
     def origin(self) -> str:

@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from pymysql.constants import FIELD_TYPE
+from pymysql.charset import charset_by_id
+from pymysql.constants import FIELD_TYPE, FLAG
 
+from ..columns import INTEGER_TYPES
 from ..results import ALL_DIGITS, Difference, Digest, Forms, ResultColumn
 from . import wire
 from .dialect import MYSQL
@@ -46,6 +48,27 @@ _NUMBERS = {
     FIELD_TYPE.DOUBLE,
     FIELD_TYPE.DECIMAL,
     FIELD_TYPE.NEWDECIMAL,
+}
+_DECLARED = {
+    FIELD_TYPE.TINY: "tinyint",
+    FIELD_TYPE.SHORT: "smallint",
+    FIELD_TYPE.INT24: "mediumint",
+    FIELD_TYPE.LONG: "int",
+    FIELD_TYPE.LONGLONG: "bigint",
+    FIELD_TYPE.YEAR: "year",
+    FIELD_TYPE.FLOAT: "float",
+    FIELD_TYPE.DOUBLE: "double",
+    FIELD_TYPE.DECIMAL: "decimal",
+    FIELD_TYPE.NEWDECIMAL: "decimal",
+    FIELD_TYPE.BIT: "bit",
+    FIELD_TYPE.DATE: "date",
+    FIELD_TYPE.NEWDATE: "date",
+    FIELD_TYPE.TIME: "time",
+    FIELD_TYPE.DATETIME: "datetime",
+    FIELD_TYPE.TIMESTAMP: "timestamp",
+    FIELD_TYPE.JSON: "json",
+    FIELD_TYPE.GEOMETRY: "geometry",
+    242: "vector",  # which PyMySQL does not know
 }
 _DIGITS = {FIELD_TYPE.FLOAT: 6, FIELD_TYPE.DOUBLE: ALL_DIGITS}  # significant ones that are sent
 _TIMES = {
@@ -116,6 +139,8 @@ def _column(field: Any) -> ResultColumn:
         field.org_name if table else "",
         field.scale if exact else None,
         digits,
+        _declared(field),
+        _encoding(field),
     )
 
 
@@ -125,6 +150,33 @@ def _kind(field: Any) -> str:
     if field.type_code == FIELD_TYPE.BIT:
         return "bits"
     return "bytes" if field.charsetnr == _BINARY and field.type_code not in _TEXTS else "text"
+
+
+def _declared(field: Any) -> str:
+    """A type that holds the values of a result's column."""
+    name = _DECLARED.get(field.type_code)
+    if name == "decimal":
+        signs = (0 if field.flags & FLAG.UNSIGNED else 1) + (1 if field.scale else 0)
+        return f"decimal({field.length - signs},{field.scale})"
+    if name is not None:
+        words = ((FLAG.UNSIGNED, " unsigned"), (FLAG.ZEROFILL, " zerofill"))
+        return name + "".join(word for flag, word in words if name in INTEGER_TYPES and field.flags & flag)
+    if field.flags & (FLAG.ENUM | FLAG.SET):
+        return "enum" if field.flags & FLAG.ENUM else "set"
+    if _kind(field) == "bytes":
+        return f"binary({field.length})" if field.type_code == FIELD_TYPE.STRING else "longblob"
+    return "longtext"
+
+
+def _encoding(field: Any) -> str:
+    """The encoding of a column's texts; that of bytes, and of times and JSON, is UTF-8."""
+    if _kind(field) != "text" or field.charsetnr == _BINARY:
+        return "utf-8"
+    try:
+        found = charset_by_id(field.charsetnr).encoding
+    except KeyError:  # a collation that the driver does not know; newer ones are of utf8mb4
+        return "utf-8"
+    return "utf-8" if found == "utf8" else str(found)
 
 
 def _names(columns: Sequence[tuple[str | bytes, int]]) -> tuple[str, ...]:

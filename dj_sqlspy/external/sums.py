@@ -1,0 +1,44 @@
+"""Sums: ``SHA256SUMS``, the checksums of the files in a folder, as ``sha256sum --check`` reads them.
+
+In: names of files and their SHA-256. Out: the file, and what it says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import atomic
+
+SUMS = "SHA256SUMS"
+
+
+def sum_line(name: str, sha256: str) -> str:
+    r"""A line as ``sha256sum`` writes it.
+
+    >>> sum_line("raw/a", "00"), sum_line("a\nb", "00")
+    ('00  raw/a\n', '\\00  a\\nb\n')
+    """
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}\n"
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """The checksums in a file, by name; none if it does not exist."""
+    sums = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
+            match = re.fullmatch(r"(\\?)([0-9a-f]{64})  (.+)", line)
+            if match:  # the last line may be incomplete
+                name = match[3]
+                if match[1]:
+                    name = re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), name)
+                sums[name] = match[2]
+    return sums
+
+
+def write_sums(path: Path, folder: Path, sums: Mapping[str, str]) -> None:
+    """Write the checksums of those files that are in a folder."""
+    lines = [sum_line(name, sums[name]) for name in sorted(sums) if (folder / name).is_file()]
+    atomic.write(path, "".join(lines))
