@@ -75,10 +75,10 @@ def follow(files: Iterable[File], stores: Stores) -> list[File]:
     waiting = list(known.files.values())
     started, depth = len(waiting), 0
     folders = _located(stores)
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with hdf5.Readers() as readers, ThreadPoolExecutor(WORKERS) as pool:
         while waiting:
             found: list[File] = []
-            read = list(pool.map(lambda file: _read(file, known), waiting))
+            read = list(pool.map(lambda file: _read(file, known, readers), waiting))
             for file, (links, unread) in zip(waiting, read, strict=True):
                 aimed = tuple(_aimed(link, file, folders, stores) for link in links)
                 known.files[file.store, file.path] = replace(file, links=aimed, unread=unread)
@@ -93,8 +93,8 @@ def follow(files: Iterable[File], stores: Stores) -> list[File]:
                         known.add(one)
                         found.append(one)
             waiting, depth = found, depth + 1
-    _give_rows(known)
-    _find_broken(known)
+        _give_rows(known)
+        _find_broken(known, readers)
     return [known.files[place] for place in sorted(known.files)]
 
 
@@ -109,7 +109,7 @@ def _place(file: File, stores: Stores) -> hdf5.Place:
     return hdf5.Place(store, file.path, stat.size if stat else 0)
 
 
-def _read(file: File, known: _Known) -> tuple[list[Link], str]:
+def _read(file: File, known: _Known, readers: hdf5.Readers) -> tuple[list[Link], str]:
     """The links in a file, with no target yet, and why they are not all."""
     if file.kind in PLAIN or not file.is_there:
         return [], ""
@@ -120,7 +120,7 @@ def _read(file: File, known: _Known) -> tuple[list[Link], str]:
         place = _place(file, known.stores)
         if not hdf5.is_hdf5(place):
             return [], ""
-        links, unread = hdf5.links_of(place)
+        links, unread = readers.links_of(place)
         return [one for link in links for one in _blocks(link, place)], unread
     except Exception as error:  # of the store, and what it stands on
         return [], f"it cannot be read: {error}"
@@ -256,7 +256,7 @@ def _give_rows(known: _Known) -> None:
         known.files[place] = replace(file, needed_by=tuple(rows[place]), linked_from=linked)
 
 
-def _find_broken(known: _Known) -> None:
+def _find_broken(known: _Known, readers: hdf5.Readers) -> None:
     """Mark files with a link to an object that is not in the file which it leads to, or in a circle."""
     links = [
         (place, link, (link.target, link.inside))
@@ -264,7 +264,7 @@ def _find_broken(known: _Known) -> None:
         for link in file.links
         if link.inside and link.target is not None and file.state == "ok"
     ]
-    why = _why_lost(known, {key for _, _, key in links})
+    why = _why_lost(known, {key for _, _, key in links}, readers)
     for place, link, key in links:
         file = known.files[place]
         if key in why and file.state == "ok":
@@ -272,7 +272,7 @@ def _find_broken(known: _Known) -> None:
             known.files[place] = replace(file, state="broken", note=note)
 
 
-def _why_lost(known: _Known, wanted: Iterable[_Object]) -> dict[_Object, str]:
+def _why_lost(known: _Known, wanted: Iterable[_Object], readers: hdf5.Readers) -> dict[_Object, str]:
     """Why there are no data behind links to objects in files; without those where there are, or the file is missing."""
     lost: dict[_Object, str] = {}
     ways = {start: start for start in wanted}  # where the way from each has come to
@@ -286,7 +286,7 @@ def _why_lost(known: _Known, wanted: Iterable[_Object]) -> dict[_Object, str]:
             if file is None or not file.is_there or file.unread:
                 continue
             try:
-                found = hdf5.lost(_place(file, known.stores), starts.values())
+                found = readers.lost(_place(file, known.stores), starts.values())
             except hdf5.Unread as error:
                 lost |= dict.fromkeys(starts, f"{file.name}: {error}")
                 continue
