@@ -7,6 +7,7 @@ for a link. So each dataset of the copy is read, while the originals are out of 
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import signal
 import subprocess
@@ -193,6 +194,13 @@ def test_nwb_files_with_links(server: Server, dj_conn: Any, prefix: str, lab: Pa
     assert [file.path for file, _ in result.failed] == ["videos/gone.avi"] and not result.also
     assert {name: h5_values(place / name) for name in before} == before
     assert {name: nwb_values(place / name) for name in before} == seen
+    configured = json.loads((place / "stores.json").read_text())
+    for spec in configured.values():
+        spec.update({key: str(place / spec[key]) for key in ("location", "stage") if key in spec})
+    dj.config["stores"] = configured
+    reader = dj.create_virtual_module("reader", f"{prefix}lab")
+    found = (reader.Nwbfile & {"nwb_file_name": "A"}).fetch1("analysis")  # DataJoint compares its checksum
+    assert found == str(place / "analysis" / "A.nwb")
     assert seen["analysis/A.nwb"] == {"data": [0.0, 1.0, 2.0, 3.0, 4.0]}
     assert (place / "raw" / "videos" / "a.avi").read_bytes() == b"videos/a.avi"
 

@@ -178,7 +178,7 @@ def copy_files(
     for name, file in second.items():
         try:
             if file.name in done:
-                _place_again(folder, file, name, done)
+                _place_again(folder, file, name, done, link)
                 also.append(name)
         except (FilesError, OSError) as error:
             failed.append((file, f"putting it at {name} too, where a link leads: {error}"))
@@ -313,7 +313,7 @@ def _compare(file: File, size: int, digests: _Digests) -> str:
     return ""
 
 
-def _place_again(folder: Path, file: File, name: str, done: dict[str, str]) -> None:
+def _place_again(folder: Path, file: File, name: str, done: dict[str, str], link: bool) -> None:
     """Put a file of the copy at a second place, unless somebody else's file is there."""
     original, place = _place(folder, file), folder / name
     if (
@@ -329,7 +329,7 @@ def _place_again(folder: Path, file: File, name: str, done: dict[str, str]) -> N
         f"{PARTIAL}{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:20]}"
     )
     partial.unlink(missing_ok=True)
-    if not _share(original, partial):
+    if not (link and _share(original, partial)):
         shutil.copyfile(original, partial)
     os.replace(partial, place)
     partial.unlink(missing_ok=True)

@@ -149,6 +149,7 @@ class _Reader:
             passed = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 10)  # 3 is the lifeline's
         path = [os.path.abspath(place) for place in sys.path if place]
         words = [json.dumps(path), str(Path(inside.__file__)), str(passed)]
+        self._ready = False
         self._stack = contextlib.ExitStack()
         self._connection = self._stack.enter_context(Connection(ours.detach()))
         try:
@@ -174,22 +175,33 @@ class _Reader:
     def ask(self, place: Place, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request, and blocks of the file until there is an answer."""
         try:
+            if not self._ready:
+                self._wait()
+                said = json.loads(self._connection.recv_bytes(ANSWER))
+                if said:
+                    raise Unread(str(said["unread"]))
+                self._ready = True
             self._connection.send_bytes(json.dumps(request).encode())
             while True:
                 self._wait()
-                said: dict[str, Any] = json.loads(self._connection.recv_bytes(ANSWER))
+                said = json.loads(self._connection.recv_bytes(ANSWER))
                 if "block" not in said:
-                    return said
+                    return dict(said)
                 start = said["block"] * inside.BLOCK
                 size = min(inside.BLOCK, place.size - start)
+                if start < 0 or size <= 0:
+                    raise Unread("HDF5 looks for more than it has")
                 self._connection.send_bytes(place.store.read(place.path, start, size))
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-            raise Unread("HDF5 crashes on it") from error
+            raise Unread(self._crashed()) from error
+
+    def _crashed(self) -> str:
+        return "HDF5 crashes on it" if self._ready else f"{sys.executable} cannot be started to read it"
 
     def _wait(self) -> None:
         for _ in range(SILENT):
             if self._connection.poll(1):
                 return
             if self._process.poll() is not None and not self._connection.poll(0):
-                raise Unread("HDF5 crashes on it")
+                raise Unread(self._crashed())
         raise Unread(f"HDF5 did not come to an end with it in {SILENT} seconds")

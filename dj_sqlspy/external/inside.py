@@ -6,6 +6,7 @@ looks into come over the socket. Only h5py's low-level calls are used, which fol
 the paths in NWB's ``external_file``. Nothing of dj_sqlspy is imported.
 
 =========================================  ==========================================================
+``{}``, or ``{"unread": "…"}``             first of all: h5py is there, or why not
 ``{"size": …, "limits": {…}}``             a request: all links of a file of this size
 the same with ``"paths": […]``             what keeps HDF5 from finding these objects in the file
 ``{"block": n}``                           a question: the answer is the block, as bytes
@@ -39,9 +40,13 @@ class Unread(Exception):
 
 def main(connection: Connection) -> None:
     """Answer requests until the other side hangs up."""
-    import h5py
-
+    try:
+        import h5py
+    except Exception as error:  # a package that does not fit to another one
+        connection.send_bytes(json.dumps({"unread": f"h5py cannot be used: {error}"}).encode())
+        return
     bound()
+    connection.send_bytes(b"{}")
     while True:
         try:
             request = json.loads(connection.recv_bytes())

@@ -287,7 +287,7 @@ def _why_lost(known: _Known, wanted: Iterable[_Object], readers: hdf5.Readers) -
                 continue
             try:
                 found = readers.lost(_place(file, known.stores), starts.values())
-            except hdf5.Unread as error:
+            except Exception as error:  # `hdf5.Unread`, or of the store and what it stands on
                 lost |= dict.fromkeys(starts, f"{file.name}: {error}")
                 continue
             targets = {(link.at, link.text): link.target for link in file.links}
