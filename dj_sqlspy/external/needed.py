@@ -44,7 +44,7 @@ def files_of(
     check: str = "size",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[File]:
-    """The files behind the rows of a slice, by store and path.
+    """The files behind the rows of a slice, and those that links in these lead to, by store and path.
 
     Parameters
     ----------
