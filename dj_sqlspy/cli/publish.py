@@ -408,7 +408,7 @@ def _show_files(files: list[File], all_of_them: bool) -> None:
             ("file", "size", "state", "rows", "what is wrong"),
             [
                 (
-                    f"{file.store}/{file.path}",
+                    file.name,
                     "" if file.size is None else size_text(file.size),
                     file.state,
                     len(file.needed_by),

@@ -101,8 +101,8 @@ class File:
 
     @property
     def name(self) -> str:
-        """``STORE/PATH``, which is also its place in a copy."""
-        return f"{self.store}/{self.path}"
+        """``STORE/PATH``, which is also its place in a copy; of a place outside of all stores its whole path."""
+        return self.path if self.path.startswith("/") else f"{self.store}/{self.path}"
 
     @property
     def is_there(self) -> bool:
