@@ -87,6 +87,8 @@ def _define(
 def declare(definitions: dict[str, str], database: str, connection: Any) -> SimpleNamespace:
     """Declare the tables in one database schema."""
     schema = (dj.Schema if V2 else dj.schema)(database, connection=connection)
+    # texts that differ in case or in spaces at the end are equal, on both servers
+    connection.query(f"ALTER DATABASE `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
     masters: dict[str, dict[str, Any]] = {}
     for name, definition in definitions.items():
         head, _, part = name.partition(".")

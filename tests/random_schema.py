@@ -24,7 +24,7 @@ DOMAIN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "txt": ("varchar(12)", "t", ("'a'", "'b'", "'c'", "'d'", "'it''s'")),
     "day": ("date", "d", tuple(f"'2020-01-0{i}'" for i in range(1, 6))),
     "ts": ("timestamp(3)", "d", tuple(f"'2020-01-0{i} 00:00:00.000'" for i in range(1, 6))),
-    "flt": ("float", "f", ("0.1", "0.2", "0.3", "1.5", "2")),
+    "flt": ("float", "f", ("0", "0.2", "0.3", "1.5", "2")),
     "bin": ("binary(3)", "x", ("X'000000'", "X'000127'", "X'5C2260'", "X'FF00FF'", "X'414141'")),
     "enm": ("enum('p','q','r','s','t')", "e", ("'p'", "'q'", "'r'", "'s'", "'t'")),
     "jsn": ("json", "j", ("'[]'", "'[1]'", "'[1, 2]'", "'[2, 2]'", "'[null, 3]'")),
@@ -343,8 +343,10 @@ def _literal(choices: Choices, table: Table, column: Column, value: int | None) 
     if value is None:
         return "NULL"
     text = DOMAIN[column.type][2][value]
-    # another spelling of the same value, as far as the collation is concerned
-    return text.upper() if column.kind == "t" and choices.chance(20) else text
+    # another spelling of the same value, as far as the collation is concerned; MySQL keeps the sign of a zero
+    if column.kind == "t" and choices.chance(20):
+        return choices.one([text.upper(), f"{text[:-1]} '"])
+    return "'-0'" if column.kind == "f" and text == "0" and choices.chance(50) else text
 
 
 def insert_sql(schema: Schema, rows: Rows) -> list[str]:

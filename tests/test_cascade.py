@@ -311,6 +311,69 @@ def test_a_reference_to_a_unique_key_that_folds(raw: Lab) -> None:
     raw.check({"strain": "2", "mouse": "1 3"})
 
 
+# the type of a parent's key, of the column that refers to it, the parent's value, and another one that is equal
+EQUAL = {
+    "utf8mb4_bin": ("VARCHAR(9) {utf8mb4}", "VARCHAR(9) {utf8mb4}", "'a'", "'a  '"),
+    "latin1_bin": ("VARCHAR(9) {latin1}", "VARCHAR(9) {latin1}", "'a'", "'a '"),
+    "char": ("CHAR(4) {utf8mb4}", "VARCHAR(9) {utf8mb4}", "'a'", "'a '"),
+    "binary": ("VARBINARY(4)", "BINARY(4)", "X'61000000'", "'a'"),
+    "double": ("DOUBLE", "DOUBLE", "'0'", "'-0.0'"),
+    "float": ("FLOAT", "FLOAT", "'-0'", "'0'"),
+}
+
+
+@pytest.mark.parametrize("kind", EQUAL)
+def test_references_that_equal_a_key_and_are_not_the_same(raw: Lab, kind: str) -> None:
+    parent, child, value, other = EQUAL[kind]
+    binary = {name: f"CHARACTER SET {name} COLLATE {name}_bin" for name in ("utf8mb4", "latin1")}
+    raw.sql(
+        f"CREATE TABLE {{lab}}.parent (k {parent.format(**binary)} PRIMARY KEY)",
+        f"INSERT INTO {{lab}}.parent VALUES ({value}), ('7777')",
+        f"CREATE TABLE {{lab}}.child (id INT PRIMARY KEY, k {child.format(**binary)},"
+        " FOREIGN KEY (k) REFERENCES {lab}.parent (k))",
+        f"INSERT INTO {{lab}}.child VALUES (1, {other}), (2, {value}), (3, NULL)",
+        f"CREATE TABLE {{lab}}.part (k {child.format(**binary)}, id INT, PRIMARY KEY (k, id),"
+        " FOREIGN KEY (k) REFERENCES {lab}.parent (k))",
+        f"INSERT INTO {{lab}}.part VALUES ({other}, 1), ({value}, 2)",
+    )
+    with raw.server.connect() as opened, opened.cursor() as cursor:
+        cursor.execute(raw.named(f"SELECT k FROM {{lab}}.parent WHERE k = {value}"))
+        stored = cursor.fetchall()
+    raw.capture(lambda: rows(raw.table("child") & "id = 1"))
+    raw.check({"parent": stored, "child": "1"}, raw.home / "one")
+    raw.capture(lambda: rows(raw.table("child") & "id < 3"), lambda: rows(raw.table("part")))
+    cut = raw.paper.slice()
+    assert {name: len(keys) for name, keys in raw.rows(cut).items()} == {"parent": 1, "child": 2, "part": 2}
+    assert all(entry.rows == len(raw.rows(cut)[name.split("`")[3]]) for name, entry in cut.tables.items())
+    drop_schemas(raw.scratch, user_schemas(raw.scratch))
+    whole_way(cut, raw.server, raw.scratch, raw.home / "bundle", raw.paper)
+
+
+def test_dates_that_are_none_stay_as_they_are(raw: Lab) -> None:
+    raw.sql(
+        "CREATE TABLE {lab}.day (id INT PRIMARY KEY, d DATE, e DATETIME(3), f FLOAT)",
+        "SET SESSION sql_mode = 'ALLOW_INVALID_DATES'",
+        "INSERT INTO {lab}.day VALUES (1, '2024-02-31', '2023-02-30 01:02:03.004', 0.1),"
+        " (2, '0000-00-00', '0000-00-00', 0.2), (3, '2024-00-10', '2024-01-00', 0.3)",
+        "SET SESSION sql_mode = DEFAULT",
+    )
+    raw.capture(lambda: raw.connection.query(raw.named("SELECT * FROM {lab}.day")).fetchall())
+    raw.check({"day": "1 2 3"})
+
+
+def test_negative_zeros_keep_their_sign(raw: Lab) -> None:
+    """MySQL stores them, and mysqldump loses the sign. MariaDB stores none."""
+    raw.sql(
+        "CREATE TABLE {lab}.fit (id INT PRIMARY KEY, d DOUBLE, f FLOAT, g DOUBLE(8,2), h FLOAT(8,2),"
+        " t DOUBLE AS (-f) STORED, v DOUBLE AS (-g) VIRTUAL, note VARCHAR(9) NOT NULL)",
+        "INSERT INTO {lab}.fit (id, d, f, g, h, note) VALUES (1, '-0.0', '-0.0', '-0.0', '-0.0', 'ü -0'),"
+        " (2, '0.1', 16777217, 1.25, 0.1, ''), (3, 1.7976931348623157e308, 3.4028234e38, -1, -0.5, '-0'),"
+        " (4, 5e-324, NULL, NULL, NULL, 'x')",
+    )
+    raw.capture(lambda: raw.table("fit").fetch(), lambda: dj.U().aggr(raw.table("fit"), s="SUM(f)").fetch())
+    raw.check({"fit": "1 2 3 4"})
+
+
 # ---------------------------------------------------------------- types of keys
 
 TYPES = {

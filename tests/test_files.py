@@ -508,6 +508,51 @@ def test_ctrl_c_ends_a_copy_within_a_file(lab: Lab, tmp_path: Path) -> None:
     assert place.read_bytes() == location(file).read_bytes()
 
 
+@pytest.mark.line("2.x")  # nothing here depends on it
+def test_nothing_is_written_after_ctrl_c(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it comes while the pool starts a thread, which the pool then does not know."""
+    (large, *_) = [file for file in lab.files() if file.kind == "filepath"]
+    with location(large).open("r+b") as out:
+        out.truncate(8 << 20)
+    file = File(large.store, large.path, "filepath", 8 << 20)
+    start, heard = threading.Thread.start, threading.Event()
+
+    def starts(thread: threading.Thread) -> None:
+        start(thread)
+        heard.wait(10)
+        time.sleep(10)
+
+    def interrupt(count: int) -> None:
+        if not heard.is_set():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            heard.set()
+        time.sleep(0.2)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(threading.Thread, "start", starts)
+        copy_files([file], tmp_path / "copy", Stores(), link=False, progress=interrupt)
+    (partial,) = (tmp_path / "copy" / file.store / file.path).parent.iterdir()
+    size = partial.stat().st_size
+    time.sleep(0.5)
+    assert partial.stat().st_size == size < 8 << 20
+
+
+@pytest.mark.line("2.x")  # nothing here depends on it
+def test_two_do_not_copy_one_file(lab: Lab, tmp_path: Path) -> None:
+    file = next(file for file in lab.files() if file.kind == "filepath")
+    others = []
+
+    def meanwhile(_: int) -> None:
+        if not others:
+            others.append(copy_files([file], tmp_path / "copy", Stores(), link=False))
+
+    assert copy_files([file], tmp_path / "copy", Stores(), link=False, progress=meanwhile).complete
+    ((_, reason),) = others[0].failed
+    assert "somebody else" in reason
+    place = tmp_path / "copy" / file.store / file.path
+    assert place.read_bytes() == location(file).read_bytes()
+
+
 def test_hard_links_and_copies(lab: Lab, tmp_path: Path) -> None:
     files = lab.files()
     copy_files(files, tmp_path / "linked", Stores())

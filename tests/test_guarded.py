@@ -24,8 +24,9 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def child(code: str, **settings: str) -> subprocess.Popen[str]:
+    heeding = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # nohup had it ignored
     return subprocess.Popen(
-        [sys.executable, "-c", f"import sys, time, guarded\n{code}"],
+        [sys.executable, "-c", f"{heeding}\nimport sys, time, guarded\n{code}"],
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT / "dj_sqlspy"),

@@ -439,3 +439,16 @@ def test_a_reference_to_a_row_that_is_not_there_is_refused(connection: Any, pref
         SliceError, match=r"1 of its rows that .*`c` refers to are not in the database.*id=99"
     ):
         sqlspy.slice([{"table_name": f"`{prefix}orphans`.`c`"}])
+    with connection.cursor() as cursor:
+        folding = "VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+        cursor.execute(f"CREATE TABLE {prefix}orphans.person (name {folding} PRIMARY KEY)")
+        cursor.execute(
+            f"CREATE TABLE {prefix}orphans.visit (name {folding}, n INT, PRIMARY KEY (n, name),"
+            f" FOREIGN KEY (name) REFERENCES {prefix}orphans.person (name))"
+        )
+        cursor.execute(f"INSERT INTO {prefix}orphans.person VALUES ('Ann'), ('Bob')")
+        cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        cursor.execute(f"INSERT INTO {prefix}orphans.visit VALUES ('ann', 1), ('ANN', 2), ('Joe', 3)")
+        cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+    with pytest.raises(SliceError, match=r"1 of its rows that .*`visit` refers to are not .*name='Joe'"):
+        sqlspy.slice([{"table_name": f"`{prefix}orphans`.`visit`"}])

@@ -4,12 +4,12 @@ Queries. A statement needs a query for the keys of each table that it reads, a c
 refuse one, and one more execution for its present result. Statements that differ only in literals share these queries
 where possible; if they select rows by key, the keys need no query. Of semijoins that are nested along foreign keys, one
 query reads the keys of all tables. A foreign key within the child's primary key needs no query: the parent's key is a
-projection of the child's (texts that a collation finds equal are looked up once). Other foreign keys, and parts, need
-one query for each list of new keys (`dialect.LIST_BYTES`). A long chain of rows of one table is one recursive query.
-Children are followed first, so without cycles each table is followed once, with all of its keys. A witness rule needs
-one query for each list of new keys of each outer table. Each key is used once: rules see only what is new since they
-last ran (semi-naive evaluation: Bancilhon, 1986). At the end the rows of each table, and those that foreign keys led
-to, are counted. `plan` prints all of this.
+projection of the child's (keys that can equal others, as texts do, are looked up once). Other foreign keys, and parts,
+need one query for each list of new keys (`dialect.LIST_BYTES`). A long chain of rows of one table is one recursive
+query. Children are followed first, so without cycles each table is followed once, with all of its keys. A witness rule
+needs one query for each list of new keys of each outer table. Each key is used once: rules see only what is new since
+they last ran (semi-naive evaluation: Bancilhon, 1986). At the end the rows of each table, and those that foreign keys
+led to, are counted. `plan` prints all of this.
 Memory: 12 bytes a key, and 8 for each column of a key that is still to be followed (`keysets`). Answers are read in
 blocks.
 """
@@ -35,7 +35,7 @@ from ..servers.keys import convert, converted, key_columns
 from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
 from ..servers.tables import ForeignKey, Table
-from .follow import has_chains, keys_among, to_ancestors, to_children, to_parent, whole_keys
+from .follow import has_chains, is_among, keys_among, to_ancestors, to_children, to_parent, whole_keys
 from .inside import Inside
 from .keysets import Coder, Columns, Integers, KeySet, chosen, joined, length
 from .options import Options
@@ -316,7 +316,7 @@ class Cascade:
             table = self.catalog.tables[name]
             keys = joined([each for each, _ in parts])
             reasons = np.concatenate([np.full(length(each), reason, np.int32) for each, reason in parts])
-            if any(column.collation is not None for column in key_columns(table)):
+            if not all(column.exact for column in key_columns(table)):
                 stored = KeySet(table, self.reader.coder)
                 stored.add(self._stored(table, keys, virtual=True), 0)
                 there = self.sets.rows(name).among(keys) | stored.among(keys)
@@ -377,11 +377,11 @@ class Cascade:
     def _stored(self, table: Table, keys: Columns, virtual: bool) -> Columns:
         """The keys as the table itself stores them.
 
-        A reference may differ from the parent's key if the collation finds them equal ("Ann" and "ann"). A virtual
-        reference may have no parent.
+        A reference may differ from the parent's key that it equals ("Ann" and "ann", "Ann" and "Ann ", 0 and -0). A
+        virtual reference may have no parent.
         """
         columns = key_columns(table)
-        if not virtual and not any(column.folds for column in columns):
+        if not virtual and all(column.exact for column in columns):
             return keys
         unknown = KeySet(table, self.reader.coder).add(
             chosen(keys, ~self.sets.rows(table.full_name).among(keys)), 0
@@ -389,7 +389,20 @@ class Cascade:
         found = [
             self.reader.keys(table, keys_among(table, chunk)) for chunk in self.reader.lists(table, unknown)
         ]
+        if found and not virtual:
+            found.append(self._not_there(table, unknown, found))
         return joined(found) if found else unknown
+
+    def _not_there(self, table: Table, keys: Columns, found: Sequence[Columns]) -> Columns:
+        """The keys that equal none of those found, since the database violates a foreign key."""
+        there = KeySet(table, self.reader.coder)
+        there.add(joined(found), 0)
+        others = chosen(keys, ~there.among(keys))
+        counts = self.reader.snapshot.counts(
+            f"SELECT COUNT(*) FROM {table.full_name} WHERE {is_among(table, [key])}"
+            for key in self.reader.coder.keys(table, others)
+        )
+        return chosen(others, np.fromiter(counts, int, length(others)) == 0)
 
     def _referring(self, fk: ForeignKey, keys: Columns, reason: int) -> list[Columns]:
         """Add the rows of the child that refer to given rows of the parent. Returns the new ones."""

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .. import atomic
 from ..display import first, visible
@@ -122,7 +122,21 @@ def copy_files(
     """
     folder = Path(folder)
     stores = stores or Stores()
-    stopped = threading.Event()
+    stopped, ended = threading.Event(), threading.Condition()
+    running = 0
+
+    def copy_one(file: File, done: str | None) -> tuple[str, str]:
+        nonlocal running
+        with ended:
+            if stopped.is_set():
+                raise FilesError("it was interrupted")
+            running += 1
+        try:
+            return _copy_one(file, folder, stores, link, done, told)
+        finally:
+            with ended:
+                running -= 1
+                ended.notify_all()
 
     def told(count: int) -> None:
         if stopped.is_set():
@@ -164,13 +178,15 @@ def copy_files(
                     failed.append((file, file.note))
                     if not file.is_there:
                         continue
-                queue[pool.submit(_copy_one, file, folder, stores, link, done.get(file.name), told)] = file
+                queue[pool.submit(copy_one, file, done.get(file.name))] = file
                 if len(queue) >= 4 * WORKERS:  # so that the memory does not fill with waiting files
                     finish(wait(queue, return_when=FIRST_COMPLETED).done)
             finish(wait(queue).done)
         except BaseException:
             stopped.set()  # files that have begun end with what is being read, and no other one begins
             pool.shutdown(wait=False, cancel_futures=True)
+            with ended:  # a pool does not wait for a thread during whose start Ctrl-C came
+                ended.wait_for(lambda: running == 0)
             raise
     second, lost = second_places(files, (SUMS, CONFIGURATION))
     failed += lost
@@ -286,6 +302,7 @@ def _fetch(
             told(len(chunk))
     else:
         with partial.open("ab+") as out:
+            _lock(out, partial)
             out.seek(0)
             while chunk := out.read(1 << 20):
                 digests.add(chunk)
@@ -296,7 +313,7 @@ def _fetch(
                 told(len(chunk))
             out.flush()
             os.fsync(out.fileno())
-    wrong = _compare(file, stat.size, digests)
+    wrong = _compare(file, stat.size, digests, partial.stat().st_size)
     if wrong:
         partial.unlink()
         raise FilesError(wrong)
@@ -305,9 +322,26 @@ def _fetch(
     return "linked" if linked else "copied", digests.sha256.hexdigest()
 
 
-def _compare(file: File, size: int, digests: _Digests) -> str:
+def _lock(out: IO[bytes], partial: Path) -> None:
+    """Keep other copies from writing to a partial copy, where the file system can."""
+    with contextlib.suppress(ImportError):  # Windows lacks it
+        import fcntl
+
+        try:
+            fcntl.flock(out.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FilesError("somebody else is copying it into this folder; try again later") from None
+        except OSError:
+            return  # some network file systems have no locks; the size is compared at the end
+        if not partial.exists() or not os.path.samestat(os.fstat(out.fileno()), partial.stat()):
+            raise FilesError("somebody else has just copied it into this folder; try again")
+
+
+def _compare(file: File, size: int, digests: _Digests, written: int) -> str:
     if digests.bytes != size:
         return f"it changed while it was copied: {digests.bytes:,} bytes were read of {size:,}"
+    if written != size:
+        return f"somebody else wrote to its copy, which has {written:,} bytes instead of {size:,}"
     if file.checksum is not None and digests.md5 != file.checksum:
         return f"its checksum is {digests.md5}, and the database says {file.checksum}"
     return ""

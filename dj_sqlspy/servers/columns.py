@@ -57,10 +57,19 @@ class Column(NamedTuple):
 
     @property
     def folds(self) -> bool:
-        """True if two different values can compare equal: text with a collation that is not binary."""
-        return (
-            self.collation is not None and not self.collation.endswith("_bin") and self.collation != "binary"
-        )
+        """True if texts that differ in case or accents can compare equal."""
+        return self.collation is not None and not self.collation.endswith(("_bin", "binary"))
+
+    @property
+    def pads(self) -> bool:
+        """True if texts that differ in spaces at their end compare equal, as in most collations."""
+        name = self.collation
+        return name is not None and name != "binary" and "_0900_" not in name and "nopad" not in name
+
+    @property
+    def exact(self) -> bool:
+        """True if values that compare equal are the same. A float has two zeros."""
+        return not (self.folds or self.pads or self.data_type in ("float", "double"))
 
     @property
     def invisible(self) -> bool:

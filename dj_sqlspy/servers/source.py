@@ -128,6 +128,7 @@ class Rows:
     """Rows of one table that are dumped. The ``conditions`` are disjoint and together select ``rows`` rows.
 
     ``contents`` maps a column to the SQL that is selected instead of it. ``checksum`` is that of the rows, if known.
+    ``negative_zeros`` are the columns that hold one.
     """
 
     table: Table
@@ -135,6 +136,7 @@ class Rows:
     conditions: tuple[str, ...]
     contents: Mapping[str, str] = field(default_factory=dict)
     checksum: int | None = None
+    negative_zeros: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

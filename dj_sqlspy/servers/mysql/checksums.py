@@ -20,6 +20,8 @@ from .dialect import MYSQL
 from .session import in_utc, one_moment
 from .told import told
 
+FLOATS = frozenset({"float", "double"})
+
 # Types of places and shapes.
 GEOMETRY = frozenset(
     """
@@ -29,7 +31,7 @@ geometry point linestring polygon multipoint multilinestring multipolygon geomet
 
 
 def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
-    """The parts with their checksums and present numbers of rows, all read in one snapshot.
+    """The parts with their checksums, present numbers of rows and negative zeros, all read in one snapshot.
 
     Parameters
     ----------
@@ -40,9 +42,20 @@ def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
     found = []
     with told(), in_utc(connection), one_moment(connection), connection.cursor() as cursor:
         for part in parts:
-            rows, total = _sums(cursor, part, ["1", row_checksum(part.table, part.contents)])
-            found.append(replace(part, rows=rows, checksum=total))
+            floats = [
+                c.name for c in part.table.columns if c.data_type in FLOATS and c.name not in part.contents
+            ]
+            zeros = [_negative_zero(MYSQL.quote(name)) for name in floats]
+            checksum = row_checksum(part.table, part.contents)
+            rows, total, *counts = _sums(cursor, part, ["1", checksum, *zeros])
+            negative = frozenset(name for name, count in zip(floats, counts, strict=True) if count)
+            found.append(replace(part, rows=rows, checksum=total, negative_zeros=negative))
     return found
+
+
+def _negative_zero(name: str) -> str:
+    """SQL that is true for a zero with a sign. MySQL stores one, MariaDB does not."""
+    return f"{name} = 0 AND LEFT(CAST({name} AS CHAR), 1) = '-'"
 
 
 def computed(

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 from ...version import __version__
+from ..columns import Column
 from ..source import Computed, Demand, Rows, Schema, Source, Structure, Thing
 from ..tables import ForeignKey, Table
-from .checksums import row_checksum
+from .checksums import FLOATS, row_checksum
 from .collations import NAMES
 from .dialect import MYSQL
 
@@ -26,7 +27,9 @@ LONGEST_ARGUMENT = 128 * 1024 - 1
 def longest_condition(table: Table, contents: Mapping[str, str]) -> int:
     """The longest condition on a table that dump.sh can use, in bytes."""
     # the text that dump_rows in dump.sh adds to a condition, with a margin: each name counts once more than needed
-    words = f"{table.full_name}{_columns(table, contents)}{_key(table)}"
+    floats = frozenset(column.name for column in table.columns if column.data_type in FLOATS)
+    columns = _columns(Rows(table, 0, (), contents, negative_zeros=floats))
+    words = f"{table.full_name}{columns}{_key(table)}"
     around = len(words.encode()) + 256
     return LONGEST_ARGUMENT - around
 
@@ -185,7 +188,7 @@ def _together(parts: Sequence[Rows]) -> list[Rows]:
 
 def _row_words(part: Rows) -> tuple[str, ...]:
     table = part.table
-    columns = _columns(table, part.contents)
+    columns = _columns(part)
     order = "" if columns == "*" and table.primary_key else _key(table)
     return (table.schema, table.name, str(part.rows), columns, order, *part.conditions)
 
@@ -196,20 +199,28 @@ def _sum_words(part: Rows) -> tuple[str, str]:
     return row_checksum(part.table, part.contents), str(part.checksum)
 
 
-def _columns(table: Table, contents: Mapping[str, str]) -> str:
+def _columns(part: Rows) -> str:
     """The select list: ``*``, or every column by name, with FLOAT as DOUBLE and excluded contents replaced.
 
     Both servers print a FLOAT with six significant digits, so 16777216 would become 16777200. Multiplied by a double 1
-    it is exactly the same number, printed with all digits. Names with a backtick are written out because mydumper
-    does not quote them, and tables with a VECTOR because it does not know that type.
+    it is exactly the same number, printed with all digits. MySQL's mysqldump writes a negative zero as the integer -0,
+    which is loaded as 0. As JSON, a column with one is written as text, with all digits and the sign. In a UNION,
+    MariaDB turns a time that is none (30 February) into zero, but not its text. Names with a backtick are written out
+    because mydumper does not quote them, and tables with a VECTOR because it does not know that type.
     """
-    if not contents and not any(c.data_type in ("float", "vector") or "`" in c.name for c in table.columns):
+    columns, contents = part.table.columns, part.contents
+    plain = not contents and not part.negative_zeros
+    if plain and not any(c.data_type in ("float", "vector") or "`" in c.name for c in columns):
         return "*"
-    return ", ".join(
-        contents.get(column.name, MYSQL.quote(column.name))
-        + (" * 1e0" if column.data_type == "float" else "")
-        for column in table.columns
-    )
+    return ", ".join(_selected(column, part) for column in columns)
+
+
+def _selected(column: Column, part: Rows) -> str:
+    value = part.contents.get(column.name, MYSQL.quote(column.name))
+    value += " * 1e0" if column.data_type == "float" else ""
+    if column.data_type in ("date", "datetime"):
+        return f"CAST({value} AS CHAR)"
+    return f"CAST(CAST({value} AS JSON) AS CHAR)" if column.name in part.negative_zeros else value
 
 
 def _key(table: Table) -> str:

@@ -47,6 +47,9 @@ sums() {
 has_generated=@generated@
 has_vectors=@vectors@
 
+# The sql_mode in which the rows are loaded.
+loading=NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES
+
 usage() {
     sed -n '2,/^# shellcheck/{/^# shellcheck/!s/^# \{0,1\}//p;}' "$0"
 }
@@ -188,11 +191,19 @@ gather() { # command; schema, table, rows, columns, order, conditions
     fi
 }
 
-# MariaDB's mysqldump starts with a line that MySQL's client refuses; without it both read the dump.
-without_sandbox_line() {
+# What mysqldump writes, as both servers load it: without the first line of MariaDB's, which MySQL's client refuses, and in
+# a sql_mode that takes dates as they are stored (2024-02-31 becomes 0000-00-00 otherwise).
+loadable() {
     local line
-    IFS= read -r line || true
-    [[ $line == '/*M!999999\-'* ]] || printf '%s\n' "$line"
+    while IFS= read -r line; do
+        [[ $line != '/*M!999999\-'* ]] || continue
+        printf '%s\n' "${line/"SQL_MODE='NO_AUTO_VALUE_ON_ZERO'"/"SQL_MODE='$loading'"}"
+        case $line in
+            *"SQL_MODE='"*) break ;;
+            '' | --* | '/*'*) ;;
+            *) break ;; # the head is left out
+        esac
+    done
     cat
 }
 
@@ -209,7 +220,7 @@ dump_rows() { # schema, columns, order, conditions
             condition="FALSE UNION ALL ($condition)"
         fi
         client "$mysqldump" "${dump_options[@]}" ${sort[@]+"${sort[@]}"} --no-create-info --where="$condition" -- \
-            "$schema" "${names[@]}" | without_sandbox_line
+            "$schema" "${names[@]}" | loadable
     done
 }
 
@@ -221,7 +232,7 @@ compressed() {
 
 head_of_dump() {
     structure
-    printf '%s\n' '-- Rows.' # restore.sh looks for this line
+    printf '%s\n' '-- Rows.' "SET SESSION sql_mode = '$loading';" # restore.sh looks for the first line
 }
 
 tail_of_dump() {
