@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
+import io
 import json
 import os
 import shutil
@@ -29,6 +31,7 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.errors import FilesError
 from dj_sqlspy.external import File, files_of
 from dj_sqlspy.external.copies import copy_files, file_list
+from dj_sqlspy.external.linked import follow
 from dj_sqlspy.external.stores import Stores
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
@@ -141,11 +144,13 @@ def make_bucket(port: int) -> None:
         }
         fsspec.filesystem("s3", **options).mkdir("lab")
     else:
-        import minio
+        minio_of(f"127.0.0.1:{port}").make_bucket("lab")
 
-        minio.Minio(f"127.0.0.1:{port}", access_key="test", secret_key="testtest", secure=False).make_bucket(
-            "lab"
-        )
+
+def minio_of(endpoint: str) -> Any:
+    import minio
+
+    return minio.Minio(endpoint, access_key="test", secret_key="testtest", secure=False)
 
 
 def declare(name: str, connection: Any) -> Any:
@@ -380,6 +385,38 @@ def test_a_loaded_pipeline_finds_copies_from_s3(
         stdout=subprocess.DEVNULL,
     )
     same_files(files, tmp_path / "copy", tmp_path / "s5cmd" / "copy")
+    if importlib.util.find_spec("h5py"):
+        check_links_on_s3(s3, tmp_path)
+
+
+def check_links_on_s3(s3: dict[str, Any], tmp_path: Path) -> None:
+    """An HDF5 file is looked into where it is, and the file that it leads to comes along."""
+    import h5py
+
+    size = 0
+    for name in ("source", "links"):
+        made = io.BytesIO()
+        with h5py.File(made, "w") as file:
+            file["d"] = np.arange(5) if name == "source" else h5py.ExternalLink("../source.h5", "/d")
+            file["out"] = h5py.ExternalLink("/etc/none.h5" if name == "source" else "../../none.h5", "/d")
+        size = len(made.getvalue())
+        path = "source.h5" if name == "source" else "day/links.h5"
+        if V2:
+            place_in_store(s3, path, made.getvalue())
+        else:
+            client = minio_of(s3["raw"]["endpoint"])
+            client.put_object("lab", f"data/raw/{path}", io.BytesIO(made.getvalue()), size)
+    files = follow([File("raw", "day/links.h5", "filepath", size)], Stores())
+    assert {file.path: file.state for file in files} == {
+        "../none.h5": "outside",
+        "day/links.h5": "ok",
+        "none.h5": "missing",
+        "source.h5": "ok",
+    }
+    copied = copy_files(files, tmp_path / "linked", Stores())
+    assert {file.path for file, _ in copied.failed} == {"../none.h5", "none.h5"}
+    with h5py.File(tmp_path / "linked" / "raw" / "day" / "links.h5") as file:
+        assert file["d"][()].tolist() == [0, 1, 2, 3, 4]
 
 
 def location(file: File) -> Path:
@@ -754,7 +791,13 @@ def test_the_command_line(lab: Lab, home: Path, tmp_path: Path, capsys: pytest.C
     assert main(["--home", str(home), "files", "paper", "--list", "rsync", "--store", "other"]) == 0
     listed = capsys.readouterr().out
     assert (tmp_path / "lab" / "other" / listed.removesuffix("\n")).is_file()
-    location(next(file for file in lab.files() if file.kind == "filepath")).unlink()
+    video = location(next(file for file in lab.files() if file.kind == "filepath"))
+    video.write_bytes(b"\x89HDF\r\n\x1a\n".ljust(video.stat().st_size))
+    assert main(["--home", str(home), "files", "paper"]) == 1
+    listed = capsys.readouterr().out
+    why = "it cannot be read as HDF5" if importlib.util.find_spec("h5py") else "h5py is not installed: pip"
+    assert f"1 file not looked into for links to other files: {why}" in listed
+    video.unlink()
     assert main(["--home", str(home), "files", "paper", "--check", "contents"]) == 1
     assert "missing" in capsys.readouterr().out
     assert main(["--home", str(home), "files", "paper", "--list", "scp"]) == 1

@@ -47,7 +47,8 @@ pseudonyms          optional: columns whose values are keyed hashes (table, colu
                     held (where: a column or file, values: how many true values stand there)
 code                scripts and notebooks in the bundle: path, analyses, size, sha256, state, git
 files               outside of the database: store, path in it, kind, size, checksum, state, columns that
-                    need it, and their number of rows
+                    need it, and their number of rows; ``linked_from``: files that lead to it; ``unread``: its links
+                    were not looked for
 ==================  =================================================================================
 """
 

@@ -164,6 +164,8 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
     files: dict[str, list[Entry]] = {}
     for file in manifest.get("files") or ():
         files.setdefault(file["state"], []).append(file)
+        if file.get("unread"):
+            files.setdefault("unread", []).append(file)
     return {
         "unfinished": manifest.get("unfinished") or (),
         "complete": manifest["complete"] is True,

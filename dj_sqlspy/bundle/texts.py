@@ -8,7 +8,7 @@ changes, also by a reader who has only the bundle.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import atomic
@@ -56,16 +56,23 @@ def complete(
     manifest["files"] = [
         {
             "store": file.store,
-            "path": file.path,
+            "path": _path(file),
             "kind": file.kind,
             "size": file.size,
             "checksum": file.checksum,
             "state": file.state,
             "columns": sorted({f"{row.table}.`{row.column}`" for row in file.needed_by}),
             "rows": len(file.needed_by),
+            **({"linked_from": list(file.linked_from)} if file.linked_from else {}),
+            **({"unread": True} if file.unread else {}),
         }
         for file in files
     ]
+
+
+def _path(file: File) -> str:
+    """The path in the store; of one that a link names outside of it only the name, not the lab's folders."""
+    return PurePosixPath(file.path).name if file.kind == "link" and file.state == "outside" else file.path
 
 
 def texts(

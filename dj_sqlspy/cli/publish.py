@@ -367,6 +367,7 @@ def _report(options: argparse.Namespace) -> None:
 def _files(options: argparse.Namespace) -> int:
     from ..external import total
     from ..external.copies import copy_files, file_list
+    from ..external.placing import second_places
     from ..external.stores import Stores
     from .terminal import paper_of
 
@@ -379,19 +380,22 @@ def _files(options: argparse.Namespace) -> int:
     stores = Stores(paper.connection)
     if options.list:
         print(file_list(files, options.list, stores, options.copy or "files"), end="")
+        second, lost = second_places(files)
+        for name in [*second, *(file.name for file, _ in lost)]:
+            print(visible(f"not in the list: {name}, where a link leads"), file=sys.stderr)
         return 0
     _show_files(files, options.all)
     if options.copy:
-        size = total(file for file in files if file.state in ("ok", "changed"))
+        size = total(file for file in files if file.is_there)
         with _progress("copying", size) as count:
             copied = copy_files(files, Path(options.copy), stores, link=not options.no_link, progress=count)
         print(copied)
-        return 0 if copied.complete else 1
-    return 0 if all(file.state == "ok" for file in files) else 1
+        return 0 if copied.complete and not any(file.unread for file in files) else 1
+    return 0 if all(file.state == "ok" and not file.unread for file in files) else 1
 
 
 def _show_files(files: list[File], all_of_them: bool) -> None:
-    from ..display import size_text
+    from ..display import count, first, size_text
     from ..external import total
     from .terminal import print_table
 
@@ -413,7 +417,7 @@ def _show_files(files: list[File], all_of_them: bool) -> None:
             ("file", "size", "state", "rows", "what is wrong"),
             [
                 (
-                    f"{file.store}/{file.path}",
+                    file.name,
                     "" if file.size is None else size_text(file.size),
                     file.state,
                     len(file.needed_by),
@@ -425,6 +429,13 @@ def _show_files(files: list[File], all_of_them: bool) -> None:
         )
     if len(named) > len(shown):
         print(f"and {len(named) - len(shown)} more (--all names every file)")
+    unread: dict[str, list[str]] = {}
+    for file in files:
+        if file.unread:
+            unread.setdefault(file.unread, []).append(file.name)
+    for why, names in unread.items():
+        print(visible(f"{count(len(names), 'file')} not looked into for links to other files: {why}"))
+        print(visible("\n".join(f"    {name}" for name in first(names))))
 
 
 @contextlib.contextmanager

@@ -11,6 +11,9 @@ In: a list of `File` and their `Stores`. Out: a folder with
 A file gets its name only after it was read completely and its checksum agreed with the database. Files that were copied
 before are not copied again, and a partial copy is continued. On the same disk a copy shares its blocks with the
 original if the file system can (reflink); otherwise it is a hard link.
+
+Files are copied as they are. Where a link in one leads to another place than that of its target, as an absolute path
+does, the target is put there too (see `placing`).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,9 +33,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from .. import atomic
-from ..display import visible
+from ..display import first, visible
 from ..errors import FilesError
 from .file import File
+from .placing import second_places
 from .stores import Stores
 from .sums import SUMS, read_sums, sum_line, write_sums
 
@@ -54,7 +59,9 @@ class Copied:
     bytes : int
         Size of all files in the copy.
     failed : tuple of (File, str)
-        Files that are not in the copy, each with the reason.
+        Files that are not in the copy, or whose links lead to no data in it, each with the reason.
+    also : tuple of str
+        Places at which a file is once more, because a link in another one leads there.
     """
 
     folder: Path
@@ -63,16 +70,20 @@ class Copied:
     kept: int
     bytes: int
     failed: tuple[tuple[File, str], ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """True if no file is missing."""
+        """True if no file is missing, and no link leads nowhere."""
         return not self.failed
 
     def __str__(self) -> str:
         there = f"{self.copied} copied, {self.linked} linked, {self.kept} already there"
         lines = [f"{self.folder}: {there}, {len(self.failed)} failed"]
-        lines += [f"    {file.store}/{file.path}: {reason}" for file, reason in self.failed]
+        lines += [f"    {file.name}: {reason}" for file, reason in self.failed]
+        if self.also:
+            lines += ["Links in files lead to these places, so a file is there once more:"]
+            lines += [f"    {name}" for name in first(self.also)]
         return visible("\n".join(lines))
 
 
@@ -157,16 +168,17 @@ def copy_files(
                 counts[how] += 1
                 size += _place(folder, file).stat().st_size
                 if how != "kept":
-                    done[_name(file)] = sha256
-                    sums.write(sum_line(_name(file), sha256))
+                    done[file.name] = sha256
+                    sums.write(sum_line(file.name, sha256))
                     sums.flush()
 
         try:
             for file in files:
-                if file.state in ("missing", "outside", "unreachable"):
+                if file.state not in ("ok", "changed"):
                     failed.append((file, file.note))
-                    continue
-                queue[pool.submit(copy_one, file, done.get(_name(file)))] = file
+                    if not file.is_there:
+                        continue
+                queue[pool.submit(copy_one, file, done.get(file.name))] = file
                 if len(queue) >= 4 * WORKERS:  # so that the memory does not fill with waiting files
                     finish(wait(queue, return_when=FIRST_COMPLETED).done)
             finish(wait(queue).done)
@@ -176,9 +188,19 @@ def copy_files(
             with ended:  # a pool does not wait for a thread during whose start Ctrl-C came
                 ended.wait_for(lambda: running == 0)
             raise
+    second, lost = second_places(files, (SUMS, CONFIGURATION))
+    failed += lost
+    also = []
+    for name, file in second.items():
+        try:
+            if file.name in done:
+                _place_again(folder, file, name, done, link)
+                also.append(name)
+        except (FilesError, OSError) as error:
+            failed.append((file, f"putting it at {name} too, where a link leads: {error}"))
     write_sums(folder / SUMS, folder, done)
     _write_configuration(folder / CONFIGURATION, files, stores)
-    return Copied(folder, **counts, bytes=size, failed=tuple(failed))
+    return Copied(folder, **counts, bytes=size, failed=tuple(failed), also=tuple(also))
 
 
 def file_list(files: Sequence[File], program: str, stores: Stores, target: str = "files") -> str:
@@ -205,7 +227,7 @@ def file_list(files: Sequence[File], program: str, stores: Stores, target: str =
     """
     if program not in LISTS:
         raise FilesError(f"Listing files for {program!r}: the programs are {', '.join(LISTS)}.")
-    there = [file for file in files if file.state in ("ok", "changed")]
+    there = [file for file in files if file.is_there]
     odd = next((file for file in there if re.search(r"[\r\n]", file.path)), None)
     if odd is not None:
         raise FilesError(f"Listing files for {program}: it can't take the newline in {odd.path!r}.")
@@ -215,7 +237,7 @@ def file_list(files: Sequence[File], program: str, stores: Stores, target: str =
         if local:
             raise FilesError(f"Listing files for s5cmd: it reads S3, and not the store {local[0]!r}.")
         lines = [
-            f"cp --raw {shlex.quote(stores[file.store].address(file.path))} {shlex.quote(f'{target}/{_name(file)}')}"
+            f"cp --raw {shlex.quote(stores[file.store].address(file.path))} {shlex.quote(f'{target}/{file.name}')}"
             for file in there
         ]
     else:
@@ -230,10 +252,6 @@ def file_list(files: Sequence[File], program: str, stores: Stores, target: str =
 
 
 # ---------------------------------------------------------------- one file
-
-
-def _name(file: File) -> str:
-    return f"{file.store}/{file.path}"
 
 
 def _place(folder: Path, file: File) -> Path:
@@ -327,6 +345,29 @@ def _compare(file: File, size: int, digests: _Digests, written: int) -> str:
     if file.checksum is not None and digests.md5 != file.checksum:
         return f"its checksum is {digests.md5}, and the database says {file.checksum}"
     return ""
+
+
+def _place_again(folder: Path, file: File, name: str, done: dict[str, str], link: bool) -> None:
+    """Put a file of the copy at a second place, unless somebody else's file is there."""
+    original, place = _place(folder, file), folder / name
+    if (
+        done.get(name) == done[file.name]
+        and place.is_file()
+        and place.stat().st_size == original.stat().st_size
+    ):
+        return
+    if os.path.lexists(place) and name not in done:
+        raise FilesError("there is another file")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = place.with_name(
+        f"{PARTIAL}{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:20]}"
+    )
+    partial.unlink(missing_ok=True)
+    if not (link and _share(original, partial)):
+        shutil.copyfile(original, partial)
+    os.replace(partial, place)
+    partial.unlink(missing_ok=True)
+    done[name] = done[file.name]
 
 
 class _Digests:

@@ -18,6 +18,34 @@ class Row:
     key: tuple[tuple[str, Any], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place in a file that leads to another file.
+
+    Attributes
+    ----------
+    kind : str
+        ``external link``, ``virtual dataset``, ``raw storage`` (HDF5), ``external_file`` (NWB) or ``zarr link``.
+    at : str
+        The object in the file.
+    text : str
+        The path as the file says it.
+    inside : str
+        The object that is meant in the other file; "" if it is none of HDF5's.
+    base : str
+        The folder that a relative path starts from, relative to the store.
+    target : (str, str) or None
+        Store and path of the file or folder; None if it is in no configured store.
+    """
+
+    kind: str
+    at: str
+    text: str
+    inside: str = ""
+    base: str = ""
+    target: tuple[str, str] | None = None
+
+
 @dataclass(frozen=True)
 class File:
     """A file behind rows of the slice.
@@ -29,14 +57,16 @@ class File:
     path : str
         Path relative to the store's location.
     kind : str
-        ``blob``, ``attach``, ``filepath``, ``hash``, ``npy``, ``object``, or the name of a lab's own codec.
+        ``blob``, ``attach``, ``filepath``, ``hash``, ``npy``, ``object``, or the name of a lab's own codec;
+        ``link`` if only another file leads to it.
     size : int or None
         Bytes according to the database, or else to the store; None if neither knows.
     checksum : str or None
         ``md5:`` and 32 hexadecimal digits, from the database; None if DataJoint stores none.
     state : str
         ``ok``; ``missing``; ``changed``: its size, or (if contents were read) its checksum, differs from the
-        database; ``outside``: its path leads out of the store; ``unreachable``: its store cannot be reached.
+        database; ``outside``: its path leads out of the store; ``unreachable``: its store cannot be reached;
+        ``broken``: a link in it leads to no data.
     needed_by : tuple of Row
     note : str
         What is wrong if the state is not ``ok``.
@@ -46,6 +76,12 @@ class File:
         The folder with this file, if the row refers to a folder.
     version : str
         A mark of the file in its store that changes when it is written again.
+    links : tuple of Link
+        Where it leads to other files.
+    linked_from : tuple of str
+        ``STORE/PATH`` of the files that lead to it.
+    unread : str
+        Why links in it were not looked for, or not all; "" if they were, or if it is of a kind without links.
     """
 
     store: str
@@ -59,6 +95,19 @@ class File:
     hashed_before: bytes = field(default=b"", repr=False)
     folder: str | None = None
     version: str = field(default="", repr=False)
+    links: tuple[Link, ...] = field(default=(), repr=False)
+    linked_from: tuple[str, ...] = ()
+    unread: str = ""
+
+    @property
+    def name(self) -> str:
+        """``STORE/PATH``, which is also its place in a copy; of a place outside of all stores its whole path."""
+        return self.path if self.path.startswith("/") else f"{self.store}/{self.path}"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be read and copied."""
+        return self.state in ("ok", "changed", "broken")
 
 
 def digest_of(chunks: Iterable[bytes], before: bytes = b"") -> str:

@@ -25,6 +25,7 @@ from ..servers.dialect import LIST_BYTES
 from ..servers.tables import Table
 from ..slices import Slice, TableSlice
 from .file import File, Row, json_of
+from .linked import follow
 from .look import Wanted, look
 from .stores import Stores, paths_of
 
@@ -43,7 +44,7 @@ def files_of(
     check: str = "size",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[File]:
-    """The files behind the rows of a slice, by store and path.
+    """The files behind the rows of a slice, and those that links in these lead to, by store and path.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def files_of(
             found += files
             if progress is not None:
                 progress(done, len(wanted))
-    return _merged(found)
+    return follow(_merged(found), stores)
 
 
 def _merged(files: Iterable[File]) -> list[File]:

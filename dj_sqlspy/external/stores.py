@@ -61,6 +61,10 @@ class Store(ABC):
         """The contents of a file from byte ``offset`` on."""
 
     @abstractmethod
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        """``size`` bytes of a file, which has as many behind ``offset``."""
+
+    @abstractmethod
     def address(self, path: str = "") -> str:
         """The address for other programs: a path on the local disk, or a URL such as ``s3://bucket/key``."""
 
@@ -122,6 +126,11 @@ class LocalStore(Store):
             while chunk := file.read(CHUNK):
                 yield chunk
 
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        with self.local(path).open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
     def address(self, path: str = "") -> str:
         return str(self.local(path))
 
@@ -156,6 +165,14 @@ class MinioStore(Store):
         response = self._folder.client.get_object(self.bucket, self._key(path), offset=offset)
         try:
             yield from response.stream(CHUNK)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        response = self._folder.client.get_object(self.bucket, self._key(path), offset=offset, length=size)
+        try:
+            return bytes(response.read())
         finally:
             response.close()
             response.release_conn()
@@ -203,6 +220,9 @@ class FsspecStore(Store):
             while chunk := file.read(CHUNK):
                 yield chunk
 
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        return bytes(self._fs.cat_file(self._backend._full_path(path), start=offset, end=offset + size))
+
     def address(self, path: str = "") -> str:
         return str(self._backend.get_url(path)).rstrip("/")
 
@@ -237,6 +257,19 @@ class Stores:
                 'Looking for a file in the default store: none is configured; set dj.config["stores.default"].'
             )
         return str(name)
+
+    def folders(self) -> dict[str, Path]:
+        """The locations of the configured stores on the local disk, by name; without those that are not there."""
+        found = {}
+        stores = self._config.get("stores", None) or {}
+        for name, spec in stores.items():
+            if not isinstance(spec, Mapping) or str(spec.get("protocol")).lower() != "file":
+                continue
+            with contextlib.suppress(FilesError):
+                store = self[name]
+                if isinstance(store, LocalStore):
+                    found[name] = store.location
+        return found
 
     def is_default(self, name: str) -> bool:
         """Whether a store is the default one."""

@@ -230,7 +230,7 @@ class Paper(Captured):
         progress: Callable[[int, int], None] | None = None,
         **options: Any,
     ) -> list[File]:
-        """The files outside of the database that rows of the slice need (`external.files_of`).
+        """The files outside of the database that rows of the slice need (`external.files_of`), also by links in files.
 
         Parameters
         ----------

@@ -1,0 +1,207 @@
+"""HDF5: asks which other files an HDF5 file leads to.
+
+In: a file in its `Store`. Out: its links, as `Link` without targets: external links, sources of virtual datasets, files
+with raw data of datasets, and `ImageSeries.external_file` of NWB. A process of its own reads them (`inside`), since a
+damaged file can crash HDF5, or keep it busy for ever. This process sends it the blocks that it asks for, so a store in
+S3 works too, no lock keeps a laboratory from writing, and no other file is opened.
+
+What is read is bounded, since anyone can write a small file that unfolds without end. h5py is in the extra ``files``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import posixpath
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .. import guarded
+from . import inside
+from .file import Link
+from .stores import Store
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+USER_BLOCKS = (0, *(512 << n for n in range(8)))  # where the format can begin
+
+# What is read of one file at most. A recording with many thousands of datasets stays far below.
+READ = 512 << 20  # bytes, without data
+OBJECTS = 500_000  # names in groups
+LINKS = 20_000
+LEVELS = 200  # of groups in groups
+PATHS = 1 << 20  # bytes of the paths in one external_file
+SILENT = 120  # seconds in which the process asks for nothing and answers nothing
+ANSWER = 64 << 20  # bytes
+
+HOPS = 16  # links in a row that HDF5 follows (H5Pset_nlinks)
+
+READERS = 2  # processes at most
+
+# The user's sys.path, without what runs at the start of other processes: a folder of the moment, .pth files.
+_PROGRAM = """
+import json, runpy, sys
+sys.path[:] = json.loads(sys.argv[1])
+runpy.run_path(sys.argv[2], run_name="__main__")
+"""
+
+Unread = inside.Unread
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file in its store."""
+
+    store: Store
+    path: str
+    size: int
+
+
+def is_hdf5(place: Place) -> bool:
+    """Whether a file has the signature of HDF5."""
+    size = min(place.size, USER_BLOCKS[-1] + len(SIGNATURE))
+    start = place.store.read(place.path, 0, size) if size >= len(SIGNATURE) else b""
+    return any(start.startswith(SIGNATURE, offset) for offset in USER_BLOCKS)
+
+
+class Readers:
+    """Processes that read HDF5 files, started when they are needed, and ended with the block."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Reader] = []
+        self._free = threading.BoundedSemaphore(READERS)
+
+    def __enter__(self) -> Readers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def links_of(self, place: Place) -> tuple[list[Link], str]:
+        """The links in an HDF5 file, and why these are not all of them ("" if they are)."""
+        try:
+            answer = self._ask(place, {})
+        except Unread as error:
+            return [], str(error)
+        return [_link(one, posixpath.dirname(place.path)) for one in answer["links"]], str(answer["unread"])
+
+    def lost(self, place: Place, paths: Iterable[str]) -> dict[str, str | Link | None]:
+        """What keeps HDF5 from finding objects in a file; None if one is there, a link if the way leads elsewhere.
+
+        Raises
+        ------
+        Unread
+        """
+        answer = self._ask(place, {"paths": list(paths)})
+        if answer["unread"]:
+            raise Unread(answer["unread"])
+        return {
+            path: _link(end, "") if isinstance(end, list) else end for path, end in answer["lost"].items()
+        }
+
+    def _ask(self, place: Place, request: dict[str, Any]) -> dict[str, Any]:
+        if importlib.util.find_spec("h5py") is None:
+            raise Unread('h5py is not installed: pip install "dj-sqlspy[files]"')
+        limits = {
+            "READ": READ,
+            "OBJECTS": OBJECTS,
+            "LINKS": LINKS,
+            "LEVELS": LEVELS,
+            "PATHS": PATHS,
+            "HOPS": HOPS,
+        }
+        with self._free:
+            reader = self._idle.pop() if self._idle else _Reader()
+            try:
+                answer = reader.ask(place, {"size": place.size, "limits": limits, **request})
+            except BaseException:
+                reader.close()
+                raise
+            self._idle.append(reader)
+        return answer
+
+
+def _link(told: list[str], base: str) -> Link:
+    kind, at, text, inside_of = map(str, told)
+    return Link(kind, at, text, inside_of, base)
+
+
+class _Reader:
+    """One process that reads HDF5 files, one after the other."""
+
+    def __init__(self) -> None:
+        import fcntl  # Windows has none
+
+        ours, theirs = socket.socketpair()
+        with theirs:
+            passed = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 10)  # 3 is the lifeline's
+        path = [os.path.abspath(place) for place in sys.path if place]
+        words = [json.dumps(path), str(Path(inside.__file__)), str(passed)]
+        self._ready = False
+        self._stack = contextlib.ExitStack()
+        self._connection = self._stack.enter_context(Connection(ours.detach()))
+        try:
+            self._process = self._stack.enter_context(
+                guarded.started(
+                    [sys.executable, "-I", "-S", "-c", _PROGRAM, *words],
+                    ending="KILL",
+                    pass_fds=(passed,),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                )
+            )
+        except BaseException:
+            self._stack.close()
+            raise
+        finally:
+            os.close(passed)
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def ask(self, place: Place, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a request, and blocks of the file until there is an answer."""
+        try:
+            if not self._ready:
+                self._wait()
+                said = json.loads(self._connection.recv_bytes(ANSWER))
+                if said:
+                    raise Unread(str(said["unread"]))
+                self._ready = True
+            self._connection.send_bytes(json.dumps(request).encode())
+            while True:
+                self._wait()
+                said = json.loads(self._connection.recv_bytes(ANSWER))
+                if "block" not in said:
+                    return dict(said)
+                start = said["block"] * inside.BLOCK
+                size = min(inside.BLOCK, place.size - start)
+                if start < 0 or size <= 0:
+                    raise Unread("HDF5 looks for more than it has")
+                self._connection.send_bytes(place.store.read(place.path, start, size))
+        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            raise Unread(self._crashed()) from error
+
+    def _crashed(self) -> str:
+        return "HDF5 crashes on it" if self._ready else f"{sys.executable} cannot be started to read it"
+
+    def _wait(self) -> None:
+        for _ in range(SILENT):
+            if self._connection.poll(1):
+                return
+            if self._process.poll() is not None and not self._connection.poll(0):
+                raise Unread(self._crashed())
+        raise Unread(f"HDF5 did not come to an end with it in {SILENT} seconds")
