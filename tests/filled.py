@@ -66,6 +66,8 @@ def file(name: str, state: str) -> dict[str, Any]:
         "state": state,
         "columns": [f"{SUBJECT}.`note`"],
         "rows": 2,
+        "linked_from": ["raw/a/first"],
+        "unread": True,
     }
 
 
