@@ -24,9 +24,13 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def child(code: str, **settings: str) -> subprocess.Popen[str]:
-    heeding = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # nohup had it ignored
+    # nohup had SIGHUP ignored; one long sleep could begin just after Python has noted a SIGINT, and would not end
+    before = (
+        "import signal, sys, time, guarded\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "def wait():\n    while True:\n        time.sleep(0.05)\n"
+    )
     return subprocess.Popen(
-        [sys.executable, "-c", f"{heeding}\nimport sys, time, guarded\n{code}"],
+        [sys.executable, "-c", f"{before}{code}"],
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT / "dj_sqlspy"),
@@ -92,7 +96,7 @@ def test_a_program_ends_with_its_process_and_cleans_up(number: int, tmp_path: Pa
     code = f"""
 with guarded.started(["bash", "-c", {PROGRAM!r}, "bash", {str(mark)!r}], stdout=-1, text=True) as made:
     print(made.stdout.readline().strip(), flush=True)
-    time.sleep(600)
+    wait()
 """
     process = child(code)
     pids = [int(word) for word in line(process).split()]
@@ -118,7 +122,7 @@ def test_what_does_not_end_when_it_is_asked_is_killed() -> None:
 with guarded.started(["sh", "-c", "trap '' TERM; echo $$; while :; do sleep 1; done"],
                      ending="KILL", stdout=-1, text=True) as made:
     print(made.stdout.readline().strip(), flush=True)
-    time.sleep(600)
+    wait()
 """
     process = child(code)
     pid = int(line(process))
@@ -146,7 +150,7 @@ def test_a_forked_child_ends_no_program() -> None:
 def test_a_folder_ends_with_its_process(number: int, tmp_path: Path) -> None:
     process = child(
         "folder = guarded.Folder()\n(folder.path / 'a').write_text('x')\nprint(folder.path, flush=True)\n"
-        "time.sleep(600)",
+        "wait()",
         TMPDIR=str(tmp_path),
     )
     folder = Path(line(process))
@@ -208,7 +212,7 @@ if not {in_memory}:
     del os.memfd_create
 with guarded.secret("x") as path:
     print(path, flush=True)
-    time.sleep(600)
+    wait()
 """
     process = child(code, TMPDIR=str(tmp_path))
     path = Path(line(process))

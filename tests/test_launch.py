@@ -188,7 +188,8 @@ def test_signals_reach_the_program(python: Path, place: Any, tmp_path: Path, hom
         signal.signal(signal.SIGUSR1, lambda *_: (read(2), sys.exit(9)))
         read(1)
         print("ready", flush=True)
-        time.sleep(60)
+        for _ in range(1200):
+            time.sleep(0.05)
         """,
     )
     process = place(python.parent / "dj-sqlspy", "run", "--paper", "p", script)
@@ -441,7 +442,7 @@ def test_a_notebook(python: Path, place: Any, tmp_path: Path, home: Path, kernel
     waiting = notebook(
         tmp_path / "work" / "waiting.ipynb",
         CONNECT,
-        "read(5); print(os.getpid(), file=open('pid', 'w')); import time; time.sleep(100)",
+        "read(5); print(os.getpid(), file=open('pid', 'w')); import time; [time.sleep(0.05) for _ in range(2000)]",
     )
     process = place(*command, waiting, env=kernel, start_new_session=True)
     pid = tmp_path / "work" / "pid"

@@ -121,7 +121,8 @@ def test_nothing_is_left_when_the_process_is_killed(number: int) -> None:
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what a shell has in the background ignores it
         f"with private_server({FLAVOR!r}) as own:\n"
         "    print(own.port, own.datadir.parent, flush=True)\n"
-        "    time.sleep(600)\n"
+        "    while True:\n"
+        "        time.sleep(0.05)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
