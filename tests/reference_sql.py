@@ -131,11 +131,11 @@ def value(type_: str, literal: str) -> Any:
     if type_ == "dec":
         return Decimal(literal)
     if type_ == "flt":
-        return float(literal)
+        return float(literal.strip("'"))
     if type_ == "bin":
         return bytes.fromhex(literal[2:-1])
     text = literal[1:-1].replace("''", "'")
-    return text[:10] if type_ == "ts" else text.casefold()
+    return text[:10] if type_ == "ts" else text.casefold().rstrip(" ")
 
 
 def stored(type_: str, found: Any) -> Any:
@@ -146,7 +146,7 @@ def stored(type_: str, found: Any) -> Any:
         return round(float(found), 3)
     if type_ == "ts":  # seconds since 1970; those of the domain are at midnight of the first days of 2020
         return f"2020-01-0{1 + round((float(found) - 1577836800) / 86400)}"
-    return found.casefold() if isinstance(found, str) else found
+    return found.casefold().rstrip(" ") if isinstance(found, str) else found
 
 
 def database(schema: Schema, rows: Rows) -> Database:

@@ -182,7 +182,7 @@ def placed(bench: Bench, schema: Schema, known: Database, cut: Slice) -> Places:
         shown = ", ".join(f"`{c.name}`" for c in columns)
         there = {
             tuple(
-                v if v is None else int(v) if c.type == "int" else v.casefold()
+                v if v is None else int(v) if c.type == "int" else v.casefold().rstrip(" ")
                 for c, v in zip(columns, row, strict=True)
             )
             for row in bench.rows(f"SELECT {shown} FROM {name} WHERE {condition}")

@@ -76,7 +76,7 @@ class Outcome:
 
 def answer(rows: Iterable[Sequence[Any]], ordered: bool) -> Any:
     """Rows in a form that can be compared: of texts that a collation finds equal either can be the one shown."""
-    plain = [tuple(v.casefold() if isinstance(v, str) else v for v in row) for row in rows]
+    plain = [tuple(v.casefold().rstrip(" ") if isinstance(v, str) else v for v in row) for row in rows]
     return plain if ordered else Counter(plain)
 
 
