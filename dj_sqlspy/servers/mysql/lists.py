@@ -111,13 +111,16 @@ _STAY = 2 * FEWEST
 _LONGEST_TERM = 1_000
 # What precedes the second or a later term of a list, or the first one of IN (…).
 _BEFORE_TERM = re.compile(r"\bIN\s*\(\s*|\)\s*(OR|AND)\s*(?=\()", re.IGNORECASE)
-# Literals that are written alike everywhere, by the first character of their marker: a pattern, and their SQL.
-_STRING = r"""'([^'"\\\x00-\x1f\x7f]*)'"""
-_LITERALS = {"x": r"[xX]'([0-9a-fA-F]*)'", "'": _STRING, '"': _STRING.replace("'(", '"(').replace(")'", ')"')}
-_LITERALS["8"] = r"(\d+(?:\.\d+)?)(?![\w.$@])"
-_QUOTED = {"x": "x'{}'", "'": "'{}'", "8": "{}"}
+# Literals that are written alike everywhere: the first character of their marker, and a pattern.
+_LITERALS = {
+    "hexadecimal": ("x", r"[xX]'([0-9a-fA-F]*)'"),
+    "single": ("'", r"""'([^'"\\\x00-\x1f\x7f]*)'"""),
+    "double": ("'", r'''"([^'"\\\x00-\x1f\x7f]*)"'''),
+    "number": ("8", r"(\d+(?:\.\d+)?)(?![\w.$@])"),
+}
+_QUOTED = {"x": "x'{}'", "'": "'{}'", "8": "{}"}  # their SQL, by that character
 _PIECE = re.compile(
-    "|".join(f"(?P<{name}>{_LITERALS[kind]})" for name, kind in zip("abcd", "x'\"8", strict=True))
+    "|".join(f"(?P<{name}>{pattern})" for name, (_, pattern) in _LITERALS.items())
     + r"|(?P<open>\()|(?P<close>\))|(?P<comma>,)|`[^`]*`|[A-Za-z_$][\w$]*|[ \n]+|[=<>!.-]+"
 )
 
@@ -199,9 +202,10 @@ def _form_at(sql: str, start: int, word: str) -> tuple[str, str] | None:
             return (kinds, pattern) if word == "," and kinds else None
         at = piece.end()
         depth += bool(piece["open"]) - bool(piece["close"])
-        kind = next((kind for name, kind in zip("abcd", "x'\"8", strict=True) if piece[name]), None)
-        kinds += {None: "", '"': "'"}.get(kind, kind or "")
-        pattern += re.escape(piece[0]) if kind is None else _LITERALS[kind]
+        name = next((name for name in _LITERALS if piece[name]), None)
+        kind, literal = ("", re.escape(piece[0])) if name is None else _LITERALS[name]
+        kinds += kind
+        pattern += literal
         if depth == 0 and word != ",":
             return (kinds, pattern) if kinds else None
     return None
