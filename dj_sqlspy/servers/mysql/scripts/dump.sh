@@ -194,10 +194,11 @@ gather() { # command; schema, table, rows, columns, order, conditions
 # What mysqldump writes, as both servers load it: without the first line of MariaDB's, which MySQL's client refuses, and in
 # a sql_mode that takes dates as they are stored (2024-02-31 becomes 0000-00-00 otherwise).
 loadable() {
-    local line
+    local line mode="SQL_MODE='NO_AUTO_VALUE_ON_ZERO'" instead="SQL_MODE='$loading'"
     while IFS= read -r line; do
         [[ $line != '/*M!999999\-'* ]] || continue
-        printf '%s\n' "${line/"SQL_MODE='NO_AUTO_VALUE_ON_ZERO'"/"SQL_MODE='$loading'"}"
+        line=${line/"$mode"/"$instead"}
+        printf '%s\n' "$line"
         case $line in
             *"SQL_MODE='"*) break ;;
             '' | --* | '/*'*) ;;
