@@ -26,6 +26,7 @@ NUMERIC_TYPES = frozenset(
         "boolean",
     ]
 )
+FLOAT_TYPES = frozenset({"float", "double"})
 INTEGER_TYPES = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"})
 BINARY_TYPES = frozenset(
     ["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit", "geometry"]
@@ -69,7 +70,7 @@ class Column(NamedTuple):
     @property
     def exact(self) -> bool:
         """True if values that compare equal are the same. A float has two zeros."""
-        return not (self.folds or self.pads or self.data_type in ("float", "double"))
+        return not (self.folds or self.pads or self.data_type in FLOAT_TYPES)
 
     @property
     def invisible(self) -> bool:

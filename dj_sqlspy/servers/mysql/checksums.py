@@ -13,14 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..columns import Column
+from ..columns import FLOAT_TYPES, Column
 from ..source import Computed, Rows
 from ..tables import Table
 from .dialect import MYSQL
 from .session import in_utc, one_moment
 from .told import told
-
-FLOATS = frozenset({"float", "double"})
 
 # Types of places and shapes.
 GEOMETRY = frozenset(
@@ -43,7 +41,9 @@ def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
     with told(), in_utc(connection), one_moment(connection), connection.cursor() as cursor:
         for part in parts:
             floats = [
-                c.name for c in part.table.columns if c.data_type in FLOATS and c.name not in part.contents
+                c.name
+                for c in part.table.columns
+                if c.data_type in FLOAT_TYPES and c.name not in part.contents
             ]
             zeros = [_negative_zero(MYSQL.quote(name)) for name in floats]
             checksum = row_checksum(part.table, part.contents)
@@ -94,7 +94,7 @@ def _computed_value(column: Column) -> str:
 def row_checksum(table: Table, contents: Mapping[str, str]) -> str:
     """The SQL expression of a row's checksum.
 
-    >>> from ..columns import Column
+    >>> from ..columns import FLOAT_TYPES, Column
     >>> row_checksum(Table("s", "t", (Column("a", "int", "int", False, None, ""),), ("a",)), {})
     "CRC32(CONCAT_WS(',', IFNULL(CRC32(`a`), 'N')))"
     """

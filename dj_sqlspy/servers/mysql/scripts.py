@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 from ...version import __version__
-from ..columns import Column
+from ..columns import FLOAT_TYPES, Column
 from ..source import Computed, Demand, Rows, Schema, Source, Structure, Thing
 from ..tables import ForeignKey, Table
-from .checksums import FLOATS, row_checksum
+from .checksums import row_checksum
 from .collations import NAMES
 from .dialect import MYSQL
 
@@ -27,7 +27,7 @@ LONGEST_ARGUMENT = 128 * 1024 - 1
 def longest_condition(table: Table, contents: Mapping[str, str]) -> int:
     """The longest condition on a table that dump.sh can use, in bytes."""
     # the text that dump_rows in dump.sh adds to a condition, with a margin: each name counts once more than needed
-    floats = frozenset(column.name for column in table.columns if column.data_type in FLOATS)
+    floats = frozenset(column.name for column in table.columns if column.data_type in FLOAT_TYPES)
     columns = _columns(Rows(table, 0, (), contents, negative_zeros=floats))
     words = f"{table.full_name}{columns}{_key(table)}"
     around = len(words.encode()) + 256

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..columns import INTEGER_TYPES, TEXT_TYPES, Column
+from ..columns import FLOAT_TYPES, INTEGER_TYPES, TEXT_TYPES, Column
 from ..snapshot import Refused
 from ..tables import Table
 from .definition import text_of
@@ -87,7 +87,7 @@ def _text(cursor: Any, column: Column, value: str) -> str:
     if column.collation is not None:
         type_ += f" CHARACTER SET {column.charset} COLLATE {column.collation}"
     # as text a DOUBLE lacks its last digits on MySQL; times 1e0 a FLOAT is one
-    read = f"{name} * 1e0" if column.data_type in ("float", "double") else f"CAST({name} AS CHAR)"
+    read = f"{name} * 1e0" if column.data_type in FLOAT_TYPES else f"CAST({name} AS CHAR)"
     same = f"{name} = {given}" if column.data_type in _EXACT else "TRUE"
     element = f"CAST({given} AS JSON)" if column.data_type == "json" else given
     cursor.execute(
