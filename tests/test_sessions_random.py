@@ -81,7 +81,8 @@ def captured(
     found: list[Captured] = []
     database = bench.names(schema, False)["A"]
     for template in statements:
-        state, sql = random_state(choices), bench.text(schema, template)
+        # all is drawn before the server is asked, which may answer otherwise the next time
+        state, sql, name = random_state(choices), bench.text(schema, template), choices.one(names)
         try:
             rows, noted = bench.rows_in(state, database, sql)
         except pymysql.MySQLError as error:
@@ -95,7 +96,7 @@ def captured(
             state=state,
             digest=noted.digest,
             columns=noted.columns,
-            server=choices.one(names),
+            server=name,
         )
         found.append((statement, template, rows))
     return found
