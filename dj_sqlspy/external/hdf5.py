@@ -123,7 +123,10 @@ class Readers:
             "HOPS": HOPS,
         }
         with self._free:
-            reader = self._idle.pop() if self._idle else _Reader()
+            try:
+                reader = self._idle.pop()
+            except IndexError:
+                reader = _Reader()
             try:
                 answer = reader.ask(place, {"size": place.size, "limits": limits, **request})
             except BaseException:
