@@ -370,11 +370,22 @@ def test_a_second_place_is_inside_of_the_copy_and_nobody_elses(lab: Path) -> Non
         file["own"] = h5py.ExternalLink(str(lab / "raw" / "top.h5"), "/d")
     (lab.parent / "copy" / "analysis").mkdir(parents=True)
     (lab.parent / "copy" / "analysis" / "top.h5").write_text("mine")
-    files = looked("raw/two.h5", "analysis/up.h5")
-    assert set(states(files).values()) == {"ok"}
+    with h5py.File(lab / "raw" / "missing.h5", "w") as file:
+        file["one"] = h5py.ExternalLink("gone.h5", "/d")
+        file["other"] = h5py.ExternalLink(
+            str(lab / "raw" / "a" / "gone.h5"), "/d"
+        )  # where the other one should be
+    (lab / "raw" / "a" / "gone.h5").write_bytes((lab / "raw" / "x.h5").read_bytes())
+    files = looked("raw/two.h5", "analysis/up.h5", "raw/missing.h5")
+    assert {name for name, state in states(files).items() if state != "ok"} == {"raw/gone.h5"}
     result = copy_files(list(files.values()), lab.parent / "copy", Stores())
     assert sorted((file.name, reason.split(",")[0]) for file, reason in result.failed) == [
         ("analysis/up.h5", "/up leads to '../../lab/raw/top.h5'"),
+        (
+            "raw/gone.h5",
+            "it is not in the store; /one of raw/missing.h5 leads to it (external link 'gone.h5')",
+        ),
+        ("raw/missing.h5", "/other leads to raw/gone.h5 in the copy"),
         ("raw/top.h5", "putting it at analysis/top.h5 too"),
         ("raw/two.h5", "/other leads to raw/x.h5 in the copy"),
     ]
