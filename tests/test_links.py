@@ -24,7 +24,7 @@ from dj_sqlspy.external import File, files_of
 from dj_sqlspy.external.copies import Copied, copy_files
 from dj_sqlspy.external.file import Row
 from dj_sqlspy.external.linked import follow
-from dj_sqlspy.external.stores import Stores
+from dj_sqlspy.external.stores import LocalStore, Stores
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
 from tests.test_files import cut_of, use_stores
@@ -279,6 +279,32 @@ def test_every_link_of_hdf5(lab: Path) -> None:
     lab.with_name("gone").rename(lab)
     again = copy_files(list(files.values()), place, Stores())
     assert (again.kept, again.copied, again.linked, again.also) == (len(files), 0, 0, result.also)
+
+
+def test_two_programs_put_a_file_at_its_second_place(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_hdf5(lab)
+    files, copy = list(looked("raw/day/all.h5").values()), lab.parent / "copy"
+    chunks, meeting, others = LocalStore.chunks, [True], list[Copied]()
+
+    def meanwhile(store: LocalStore, path: str, offset: int = 0) -> Iterator[bytes]:
+        if store.location == copy and meeting:
+            meeting.clear()
+            others.append(copy_files(files, copy, Stores(), link=False))
+        yield from chunks(store, path, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "chunks", meanwhile)
+        result = copy_files(files, copy, Stores(), link=False)
+    ((file, reason),) = others[0].failed
+    assert "somebody else is copying it" in reason and file.name.split("/")[-1] in reason
+    assert len(result.also) == len(others[0].also) + 1 == 11
+    # what the other one put there is the same file, also if its list of checksums is lost
+    assert result.complete, str(result)
+    sums = (copy / "SHA256SUMS").read_text()
+    (copy / "SHA256SUMS").unlink()
+    assert copy_files(files, copy, Stores(), link=False).also == result.also
+    assert (copy / "SHA256SUMS").read_text() == sums and len(sums.splitlines()) == len(files) + 11
+    assert not list(copy.rglob(".partial*"))
 
 
 def test_links_that_lead_nowhere(lab: Path, tmp_path: Path) -> None:
