@@ -92,7 +92,9 @@ def h5_values(path: Path) -> dict[str, Any]:
 def copied(files: dict[str, File], lab: Path, link: bool = True) -> tuple[Copied, Path]:
     """A copy of the files, with the originals out of reach; `lab_again` undoes that."""
     result = copy_files(list(files.values()), lab.parent / "copy", Stores(), link=link)
-    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=result.folder, check=True)
+    subprocess.run(
+        ["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=result.folder, check=True
+    )
     sums = (result.folder / "SHA256SUMS").read_text()
     there = [path for path in result.folder.rglob("*") if path.is_file() and path.parent != result.folder]
     assert len(sums.splitlines()) == len(there)
@@ -305,6 +307,30 @@ def test_two_programs_put_a_file_at_its_second_place(lab: Path, monkeypatch: pyt
     assert copy_files(files, copy, Stores(), link=False).also == result.also
     assert (copy / "SHA256SUMS").read_text() == sums and len(sums.splitlines()) == len(files) + 11
     assert not list(copy.rglob(".partial*"))
+
+
+def test_a_second_place_and_a_file_of_another_slice(lab: Path) -> None:
+    """Both can come first into a folder. The file has its place, and the link that loses is named."""
+    import h5py
+
+    (lab / "raw" / "deep").mkdir()
+    for place in ("s.h5", "deep/s.h5"):  # of the same size
+        with h5py.File(lab / "raw" / place, "w") as file:
+            file["d"] = len(place)
+    with h5py.File(lab / "raw" / "x.h5", "w") as file:
+        file["far"] = h5py.ExternalLink(str(lab / "raw" / "deep" / "s.h5"), "/d")
+    linking, own = looked("raw/x.h5").values(), looked("raw/s.h5").values()
+    for number, order in enumerate(((linking, own), (own, linking))):
+        copy = lab.parent / f"copy-{number}"
+        first, second = (copy_files(list(files), copy, Stores()) for files in order)
+        assert first.complete and not second.complete
+        ((file, reason),) = second.failed
+        assert (file.path, reason) == (
+            ("s.h5", "it replaced another file, to which links of an earlier copy lead"),
+            ("deep/s.h5", "putting it at raw/s.h5 too, where a link leads: there is another file"),
+        )[number]
+        assert (copy / "raw" / "s.h5").read_bytes() == (lab / "raw" / "s.h5").read_bytes()
+        subprocess.run(["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=copy, check=True)
 
 
 def test_links_that_lead_nowhere(lab: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ In: a list of `File` and their `Stores`. Out: a folder with
 
 =================  ==============================================================================
 ``STORE/PATH``     each file, at the path that it has in its store
-``SHA256SUMS``     a checksum of each file, as ``sha256sum --check`` reads it
+``SHA256SUMS``     a checksum of each file, as ``sha256sum --check`` reads it; second places with ``*``
 ``stores.json``    for ``dj.config["stores"]``, with locations relative to the folder
 =================  ==============================================================================
 
@@ -39,7 +39,7 @@ from ..errors import FilesError
 from .file import File
 from .placing import second_places
 from .stores import LocalStore, Store, Stores
-from .sums import SUMS, read_sums, sum_line, write_sums
+from .sums import PLACE, SECOND, SUMS, read_sums, sum_line, write_sums
 
 CONFIGURATION = "stores.json"
 PARTIAL = ".partial-"
@@ -149,17 +149,20 @@ def copy_files(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         done = read_sums(folder / SUMS)
+        again = {
+            name: sha256 for name, sha256 in read_sums(folder / SUMS, SECOND).items() if name not in done
+        }
         sums = (folder / SUMS).open("a", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise FilesError(f"Copying files into {folder}: {error}") from error
     counts = {"copied": 0, "linked": 0, "kept": 0}
     failed: list[tuple[File, str]] = []
-    fresh: dict[str, str] = {}  # checksums of what this run put there
+    fresh: dict[str, dict[str, str]] = {PLACE: {}, SECOND: {}}  # checksums of what this run put there
     size = 0
 
-    def noted(name: str, sha256: str) -> None:
-        done[name] = fresh[name] = sha256
-        sums.write(sum_line(name, sha256))
+    def noted(name: str, sha256: str, mark: str = PLACE) -> None:
+        fresh[mark][name] = sha256
+        sums.write(sum_line(name, sha256, mark))
         sums.flush()
 
     with sums, ThreadPoolExecutor(WORKERS) as pool:
@@ -177,7 +180,12 @@ def copy_files(
                 counts[how] += 1
                 size += _place(folder, file).stat().st_size
                 if how != "kept":
+                    done[file.name] = sha256
                     noted(file.name, sha256)
+                    if again.get(file.name, sha256) != sha256:
+                        failed.append(
+                            (file, "it replaced another file, to which links of an earlier copy lead")
+                        )
 
         try:
             for file in files:
@@ -201,13 +209,16 @@ def copy_files(
         for name, file in second.items():
             try:
                 if file.name in done:
-                    if _place_again(folder, file, name, done, link):
-                        noted(name, done[file.name])
+                    if _place_again(folder, file, name, done, again, link):
+                        noted(name, done[file.name], SECOND)
                     also.append(name)
             except (FilesError, OSError) as error:
                 failed.append((file, f"putting it at {name} too, where a link leads: {error}"))
     # another program may have added to it
-    write_sums(folder / SUMS, folder, read_sums(folder / SUMS) | fresh)
+    first_places, seconds = (read_sums(folder / SUMS, mark) | fresh[mark] for mark in (PLACE, SECOND))
+    for name in seconds.keys() & first_places:
+        del (first_places if name in fresh[SECOND] else seconds)[name]
+    write_sums(folder / SUMS, folder, first_places, seconds)
     _write_configuration(folder / CONFIGURATION, files, stores)
     return Copied(folder, **counts, bytes=size, failed=tuple(failed), also=tuple(also))
 
@@ -361,18 +372,23 @@ def _compare(file: File, size: int, digests: _Digests, written: int) -> str:
     return ""
 
 
-def _place_again(folder: Path, file: File, name: str, done: Mapping[str, str], link: bool) -> bool:
-    """Put a file of the copy at a second place, unless somebody else's file is there; False if it was there."""
+def _place_again(
+    folder: Path, file: File, name: str, done: Mapping[str, str], again: Mapping[str, str], link: bool
+) -> bool:
+    """Put a file of the copy at a second place, unless another file is there; False if there is nothing to note.
+
+    ``done`` has the checksums of files at their own places, also of earlier copies; ``again`` those of second places.
+    """
     original, place = _place(folder, file), folder / name
     if (
-        done.get(name) == done[file.name]
+        again.get(name) == done[file.name]
         and place.is_file()
         and place.stat().st_size == original.stat().st_size
     ):
         return False
-    if os.path.lexists(place) and name not in done:
+    if os.path.lexists(place) and name not in again:
         if place.is_file() and filecmp.cmp(original, place, shallow=False):
-            return True  # it is ours, but the run that put it there did not come to note it
+            return name not in done  # a run that was killed could not note it
         raise FilesError("there is another file")
     place.parent.mkdir(parents=True, exist_ok=True)
     if link:
