@@ -551,6 +551,19 @@ def test_two_do_not_copy_one_file(lab: Lab, tmp_path: Path) -> None:
     assert "somebody else" in reason
     place = tmp_path / "copy" / file.store / file.path
     assert place.read_bytes() == location(file).read_bytes()
+    # a link is no partial copy for another program, and both add to the list of checksums
+    other = next(each for each in lab.files() if each.kind == "attach")
+    others.clear()
+
+    def linking(_: int) -> None:
+        if not others:
+            others.append(copy_files([file, other], tmp_path / "linked", Stores()))
+
+    copied = copy_files([file], tmp_path / "linked", Stores(), progress=linking)
+    assert copied.complete and copied.linked == 1 and others[0].complete and others[0].linked == 2
+    sums = (tmp_path / "linked" / "SHA256SUMS").read_text()
+    assert file.name in sums and other.name in sums
+    assert not list((tmp_path / "linked").rglob(".partial*"))
 
 
 def test_hard_links_and_copies(lab: Lab, tmp_path: Path) -> None:

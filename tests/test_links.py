@@ -24,7 +24,7 @@ from dj_sqlspy.external import File, files_of
 from dj_sqlspy.external.copies import Copied, copy_files
 from dj_sqlspy.external.file import Row
 from dj_sqlspy.external.linked import follow
-from dj_sqlspy.external.stores import Stores
+from dj_sqlspy.external.stores import LocalStore, Stores
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
 from tests.test_files import cut_of, use_stores
@@ -92,7 +92,9 @@ def h5_values(path: Path) -> dict[str, Any]:
 def copied(files: dict[str, File], lab: Path, link: bool = True) -> tuple[Copied, Path]:
     """A copy of the files, with the originals out of reach; `lab_again` undoes that."""
     result = copy_files(list(files.values()), lab.parent / "copy", Stores(), link=link)
-    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=result.folder, check=True)
+    subprocess.run(
+        ["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=result.folder, check=True
+    )
     sums = (result.folder / "SHA256SUMS").read_text()
     there = [path for path in result.folder.rglob("*") if path.is_file() and path.parent != result.folder]
     assert len(sums.splitlines()) == len(there)
@@ -281,6 +283,56 @@ def test_every_link_of_hdf5(lab: Path) -> None:
     assert (again.kept, again.copied, again.linked, again.also) == (len(files), 0, 0, result.also)
 
 
+def test_two_programs_put_a_file_at_its_second_place(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_hdf5(lab)
+    files, copy = list(looked("raw/day/all.h5").values()), lab.parent / "copy"
+    chunks, meeting, others = LocalStore.chunks, [True], list[Copied]()
+
+    def meanwhile(store: LocalStore, path: str, offset: int = 0) -> Iterator[bytes]:
+        if store.location == copy and meeting:
+            meeting.clear()
+            others.append(copy_files(files, copy, Stores(), link=False))
+        yield from chunks(store, path, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "chunks", meanwhile)
+        result = copy_files(files, copy, Stores(), link=False)
+    ((file, reason),) = others[0].failed
+    assert "somebody else is copying it" in reason and file.name.split("/")[-1] in reason
+    assert len(result.also) == len(others[0].also) + 1 == 11
+    # what the other one put there is the same file, also if its list of checksums is lost
+    assert result.complete, str(result)
+    sums = (copy / "SHA256SUMS").read_text()
+    (copy / "SHA256SUMS").unlink()
+    assert copy_files(files, copy, Stores(), link=False).also == result.also
+    assert (copy / "SHA256SUMS").read_text() == sums and len(sums.splitlines()) == len(files) + 11
+    assert not list(copy.rglob(".partial*"))
+
+
+def test_a_second_place_and_a_file_of_another_slice(lab: Path) -> None:
+    """Both can come first into a folder. The file has its place, and the link that loses is named."""
+    import h5py
+
+    (lab / "raw" / "deep").mkdir()
+    for place in ("s.h5", "deep/s.h5"):  # of the same size
+        with h5py.File(lab / "raw" / place, "w") as file:
+            file["d"] = len(place)
+    with h5py.File(lab / "raw" / "x.h5", "w") as file:
+        file["far"] = h5py.ExternalLink(str(lab / "raw" / "deep" / "s.h5"), "/d")
+    linking, own = looked("raw/x.h5").values(), looked("raw/s.h5").values()
+    for number, order in enumerate(((linking, own), (own, linking))):
+        copy = lab.parent / f"copy-{number}"
+        first, second = (copy_files(list(files), copy, Stores()) for files in order)
+        assert first.complete and not second.complete
+        ((file, reason),) = second.failed
+        assert (file.path, reason) == (
+            ("s.h5", "it replaced another file, to which links of an earlier copy lead"),
+            ("deep/s.h5", "putting it at raw/s.h5 too, where a link leads: there is another file"),
+        )[number]
+        assert (copy / "raw" / "s.h5").read_bytes() == (lab / "raw" / "s.h5").read_bytes()
+        subprocess.run(["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=copy, check=True)
+
+
 def test_links_that_lead_nowhere(lab: Path, tmp_path: Path) -> None:
     """Missing files and objects, circles, and ways out of the stores: named, never read, and nothing is put there."""
     import h5py
@@ -370,11 +422,22 @@ def test_a_second_place_is_inside_of_the_copy_and_nobody_elses(lab: Path) -> Non
         file["own"] = h5py.ExternalLink(str(lab / "raw" / "top.h5"), "/d")
     (lab.parent / "copy" / "analysis").mkdir(parents=True)
     (lab.parent / "copy" / "analysis" / "top.h5").write_text("mine")
-    files = looked("raw/two.h5", "analysis/up.h5")
-    assert set(states(files).values()) == {"ok"}
+    with h5py.File(lab / "raw" / "missing.h5", "w") as file:
+        file["one"] = h5py.ExternalLink("gone.h5", "/d")
+        file["other"] = h5py.ExternalLink(
+            str(lab / "raw" / "a" / "gone.h5"), "/d"
+        )  # where the other one should be
+    (lab / "raw" / "a" / "gone.h5").write_bytes((lab / "raw" / "x.h5").read_bytes())
+    files = looked("raw/two.h5", "analysis/up.h5", "raw/missing.h5")
+    assert {name for name, state in states(files).items() if state != "ok"} == {"raw/gone.h5"}
     result = copy_files(list(files.values()), lab.parent / "copy", Stores())
     assert sorted((file.name, reason.split(",")[0]) for file, reason in result.failed) == [
         ("analysis/up.h5", "/up leads to '../../lab/raw/top.h5'"),
+        (
+            "raw/gone.h5",
+            "it is not in the store; /one of raw/missing.h5 leads to it (external link 'gone.h5')",
+        ),
+        ("raw/missing.h5", "/other leads to raw/gone.h5 in the copy"),
         ("raw/top.h5", "putting it at analysis/top.h5 too"),
         ("raw/two.h5", "/other leads to raw/x.h5 in the copy"),
     ]
@@ -411,6 +474,7 @@ def test_what_is_read_of_a_file_is_bounded(lab: Path, monkeypatch: pytest.Monkey
         # a damaged file can end the process that reads it
         process = readers._idle[0]._process
         os.kill(process.pid, signal.SIGKILL)
+        assert readers._idle[0]._connection.poll(5)  # its end is seen at once, also within an answer
         assert readers.links_of(place) == ([], "HDF5 crashes on it")
         assert len(readers.links_of(place)[0]) == 50
     assert len(looked("raw/chain-0.h5")) == 5

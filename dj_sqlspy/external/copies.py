@@ -4,7 +4,7 @@ In: a list of `File` and their `Stores`. Out: a folder with
 
 =================  ==============================================================================
 ``STORE/PATH``     each file, at the path that it has in its store
-``SHA256SUMS``     a checksum of each file, as ``sha256sum --check`` reads it
+``SHA256SUMS``     a checksum of each file, as ``sha256sum --check`` reads it; second places with ``*``
 ``stores.json``    for ``dj.config["stores"]``, with locations relative to the folder
 =================  ==============================================================================
 
@@ -19,14 +19,15 @@ does, the target is put there too (see `placing`).
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import hashlib
 import json
 import os
 import re
+import secrets
 import shlex
-import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,13 @@ from ..display import first, visible
 from ..errors import FilesError
 from .file import File
 from .placing import second_places
-from .stores import Stores
-from .sums import SUMS, read_sums, sum_line, write_sums
+from .stores import LocalStore, Store, Stores
+from .sums import PLACE, SECOND, SUMS, read_sums, sum_line, write_sums
 
 CONFIGURATION = "stores.json"
 PARTIAL = ".partial-"
 WORKERS = 4
+_JUST_COPIED = "somebody else has just copied it into this folder; try again"
 _FICLONE = 0x40049409  # ioctl of Linux: share the blocks of another file until one of them is written
 LISTS = ("rsync", "rclone", "s5cmd")
 
@@ -147,18 +149,28 @@ def copy_files(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         done = read_sums(folder / SUMS)
+        again = {
+            name: sha256 for name, sha256 in read_sums(folder / SUMS, SECOND).items() if name not in done
+        }
         sums = (folder / SUMS).open("a", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise FilesError(f"Copying files into {folder}: {error}") from error
     counts = {"copied": 0, "linked": 0, "kept": 0}
     failed: list[tuple[File, str]] = []
+    fresh: dict[str, dict[str, str]] = {PLACE: {}, SECOND: {}}  # checksums of what this run put there
     size = 0
+
+    def noted(name: str, sha256: str, mark: str = PLACE) -> None:
+        fresh[mark][name] = sha256
+        sums.write(sum_line(name, sha256, mark))
+        sums.flush()
+
     with sums, ThreadPoolExecutor(WORKERS) as pool:
         queue: dict[Future[tuple[str, str]], File] = {}
 
-        def finish(ended: Iterable[Future[tuple[str, str]]]) -> None:
+        def finish(futures: Iterable[Future[tuple[str, str]]]) -> None:
             nonlocal size
-            for future in ended:
+            for future in futures:
                 file = queue.pop(future)
                 try:
                     how, sha256 = future.result()
@@ -169,8 +181,11 @@ def copy_files(
                 size += _place(folder, file).stat().st_size
                 if how != "kept":
                     done[file.name] = sha256
-                    sums.write(sum_line(file.name, sha256))
-                    sums.flush()
+                    noted(file.name, sha256)
+                    if again.get(file.name, sha256) != sha256:
+                        failed.append(
+                            (file, "it replaced another file, to which links of an earlier copy lead")
+                        )
 
         try:
             for file in files:
@@ -188,17 +203,22 @@ def copy_files(
             with ended:  # a pool does not wait for a thread during whose start Ctrl-C came
                 ended.wait_for(lambda: running == 0)
             raise
-    second, lost = second_places(files, (SUMS, CONFIGURATION))
-    failed += lost
-    also = []
-    for name, file in second.items():
-        try:
-            if file.name in done:
-                _place_again(folder, file, name, done, link)
-                also.append(name)
-        except (FilesError, OSError) as error:
-            failed.append((file, f"putting it at {name} too, where a link leads: {error}"))
-    write_sums(folder / SUMS, folder, done)
+        second, lost = second_places(files, (SUMS, CONFIGURATION))
+        failed += lost
+        also = []
+        for name, file in second.items():
+            try:
+                if file.name in done:
+                    if _place_again(folder, file, name, done, again, link):
+                        noted(name, done[file.name], SECOND)
+                    also.append(name)
+            except (FilesError, OSError) as error:
+                failed.append((file, f"putting it at {name} too, where a link leads: {error}"))
+    # another program may have added to it
+    first_places, seconds = (read_sums(folder / SUMS, mark) | fresh[mark] for mark in (PLACE, SECOND))
+    for name in seconds.keys() & first_places:
+        del (first_places if name in fresh[SECOND] else seconds)[name]
+    write_sums(folder / SUMS, folder, first_places, seconds)
     _write_configuration(folder / CONFIGURATION, files, stores)
     return Copied(folder, **counts, bytes=size, failed=tuple(failed), also=tuple(also))
 
@@ -273,7 +293,7 @@ def _copy_one(
             told(file.size or 0)
             return "kept", done
         place.parent.mkdir(parents=True, exist_ok=True)
-        return _fetch(file, place, stores, link, told)
+        return _fetch(file, stores[file.store], file.path, place, link, told)
     except FilesError:
         raise
     except Exception as error:  # from the disk, minio, fsspec or their libraries
@@ -281,45 +301,50 @@ def _copy_one(
 
 
 def _fetch(
-    file: File, place: Path, stores: Stores, link: bool, told: Callable[[int], None]
+    file: File, store: Store, path: str, place: Path, link: bool, told: Callable[[int], None]
 ) -> tuple[str, str]:
-    store = stores[file.store]
-    stat = store.stat(file.path)
+    stat = store.stat(path)
     if stat is None:
         raise FilesError("it is not in the store")
     if file.size is not None and stat.size != file.size:
         raise FilesError(f"it has {stat.size:,} bytes, and the database says {file.size:,}")
     mark = hashlib.sha256(f"{stat.size} {stat.version}".encode()).hexdigest()[:8]
-    partial = place.with_name(f"{PARTIAL}{mark}-{hashlib.sha256(place.name.encode()).hexdigest()[:12]}")
+    partial = place.with_name(f"{PARTIAL}{mark}-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:12]}")
     digests = _Digests(file.hashed_before)
-    linked = False
-    original = store.local(file.path)
+    original = store.local(path)
     if link and original is not None and not partial.exists():
-        linked = _share(original, partial)
-    if linked:
-        for chunk in store.chunks(file.path):
+        with _shared(original, place) as shared:
+            if shared is not None:
+                for chunk in store.chunks(path):
+                    digests.add(chunk)
+                    told(len(chunk))
+                wrong = _compare(file, stat.size, digests, shared.stat().st_size)
+                if wrong:
+                    raise FilesError(wrong)
+                os.replace(shared, place)
+                return "linked", digests.sha256.hexdigest()
+    with partial.open("ab+") as out:
+        _lock(out, partial)
+        out.seek(0)
+        while chunk := out.read(1 << 20):
             digests.add(chunk)
             told(len(chunk))
-    else:
-        with partial.open("ab+") as out:
-            _lock(out, partial)
-            out.seek(0)
-            while chunk := out.read(1 << 20):
-                digests.add(chunk)
-                told(len(chunk))
-            for chunk in store.chunks(file.path, digests.bytes):
-                out.write(chunk)
-                digests.add(chunk)
-                told(len(chunk))
-            out.flush()
-            os.fsync(out.fileno())
-    wrong = _compare(file, stat.size, digests, partial.stat().st_size)
+        for chunk in store.chunks(path, digests.bytes):
+            out.write(chunk)
+            digests.add(chunk)
+            told(len(chunk))
+        out.flush()
+        os.fsync(out.fileno())
+        written = os.fstat(out.fileno()).st_size
+    wrong = _compare(file, stat.size, digests, written)
     if wrong:
-        partial.unlink()
+        partial.unlink(missing_ok=True)
         raise FilesError(wrong)
-    os.replace(partial, place)
-    partial.unlink(missing_ok=True)  # renaming one hard link to another of the same file does nothing
-    return "linked" if linked else "copied", digests.sha256.hexdigest()
+    try:
+        os.replace(partial, place)
+    except FileNotFoundError:  # between the end of the lock and now
+        raise FilesError(_JUST_COPIED) from None
+    return "copied", digests.sha256.hexdigest()
 
 
 def _lock(out: IO[bytes], partial: Path) -> None:
@@ -334,7 +359,7 @@ def _lock(out: IO[bytes], partial: Path) -> None:
         except OSError:
             return  # some network file systems have no locks; the size is compared at the end
         if not partial.exists() or not os.path.samestat(os.fstat(out.fileno()), partial.stat()):
-            raise FilesError("somebody else has just copied it into this folder; try again")
+            raise FilesError(_JUST_COPIED)
 
 
 def _compare(file: File, size: int, digests: _Digests, written: int) -> str:
@@ -347,27 +372,36 @@ def _compare(file: File, size: int, digests: _Digests, written: int) -> str:
     return ""
 
 
-def _place_again(folder: Path, file: File, name: str, done: dict[str, str], link: bool) -> None:
-    """Put a file of the copy at a second place, unless somebody else's file is there."""
+def _place_again(
+    folder: Path, file: File, name: str, done: Mapping[str, str], again: Mapping[str, str], link: bool
+) -> bool:
+    """Put a file of the copy at a second place, unless another file is there; False if there is nothing to note.
+
+    ``done`` has the checksums of files at their own places, also of earlier copies; ``again`` those of second places.
+    """
     original, place = _place(folder, file), folder / name
     if (
-        done.get(name) == done[file.name]
+        again.get(name) == done[file.name]
         and place.is_file()
         and place.stat().st_size == original.stat().st_size
     ):
-        return
-    if os.path.lexists(place) and name not in done:
+        return False
+    if os.path.lexists(place) and name not in again:
+        if place.is_file() and filecmp.cmp(original, place, shallow=False):
+            return name not in done  # a run that was killed could not note it
         raise FilesError("there is another file")
     place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(
-        f"{PARTIAL}{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:20]}"
+    if link:
+        with _shared(original, place) as shared:
+            if shared is not None:
+                os.replace(shared, place)
+                return True
+    _, sha256 = _fetch(
+        file, LocalStore("copy", {"location": folder}), file.name, place, False, lambda _: None
     )
-    partial.unlink(missing_ok=True)
-    if not (link and _share(original, partial)):
-        shutil.copyfile(original, partial)
-    os.replace(partial, place)
-    partial.unlink(missing_ok=True)
-    done[name] = done[file.name]
+    if sha256 != done[file.name]:
+        raise FilesError(f"{original} has changed since it was copied")
+    return True
 
 
 class _Digests:
@@ -386,8 +420,20 @@ class _Digests:
         return f"md5:{self._md5.hexdigest()}"
 
 
+@contextlib.contextmanager
+def _shared(original: Path, place: Path) -> Iterator[Path | None]:
+    """A reflink or a hard link of a file, to be moved to ``place``; None if disks or file systems do not allow it.
+
+    Its name is its own, so that no other program takes it for a partial copy and writes to the original.
+    """
+    path = place.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
+    try:
+        yield path if _share(original, path) else None
+    finally:
+        path.unlink(missing_ok=True)  # also after the move: renaming one hard link to another does nothing
+
+
 def _share(original: Path, place: Path) -> bool:
-    """Make ``place`` a reflink or a hard link of a file; False if disks or file systems do not allow it."""
     original = original.resolve()  # a hard link to a symbolic link would be a symbolic link
     with contextlib.suppress(ImportError):  # Windows has neither
         import fcntl

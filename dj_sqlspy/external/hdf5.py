@@ -19,10 +19,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -123,7 +122,10 @@ class Readers:
             "HOPS": HOPS,
         }
         with self._free:
-            reader = self._idle.pop() if self._idle else _Reader()
+            try:
+                reader = self._idle.pop()
+            except IndexError:
+                reader = _Reader()
             try:
                 answer = reader.ask(place, {"size": place.size, "limits": limits, **request})
             except BaseException:
@@ -142,66 +144,59 @@ class _Reader:
     """One process that reads HDF5 files, one after the other."""
 
     def __init__(self) -> None:
-        import fcntl  # Windows has none
-
         ours, theirs = socket.socketpair()
-        with theirs:
-            passed = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 10)  # 3 is the lifeline's
         path = [os.path.abspath(place) for place in sys.path if place]
-        words = [json.dumps(path), str(Path(inside.__file__)), str(passed)]
         self._ready = False
-        self._stack = contextlib.ExitStack()
-        self._connection = self._stack.enter_context(Connection(ours.detach()))
-        try:
-            self._process = self._stack.enter_context(
+        with contextlib.ExitStack() as stack, theirs:
+            self._connection = stack.enter_context(Connection(ours.detach()))
+            self._process = stack.enter_context(
                 guarded.started(
-                    [sys.executable, "-I", "-S", "-c", _PROGRAM, *words],
+                    [sys.executable, "-I", "-S", "-c", _PROGRAM, json.dumps(path), inside.__file__],
                     ending="KILL",
-                    pass_fds=(passed,),
-                    stdout=subprocess.DEVNULL,
+                    stdout=theirs,  # which nothing but the process keeps open, so its end is seen
                     stderr=subprocess.DEVNULL,
                     cwd="/",
                 )
             )
-        except BaseException:
-            self._stack.close()
-            raise
-        finally:
-            os.close(passed)
+            self._stack = stack.pop_all()
 
     def close(self) -> None:
         self._stack.close()
 
     def ask(self, place: Place, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request, and blocks of the file until there is an answer."""
+        if not self._ready:
+            said = self._received()
+            if said:
+                raise Unread(str(said["unread"]))
+            self._ready = True
+        self._send(json.dumps(request).encode())
+        while True:
+            said = self._received()
+            if "block" not in said:
+                return said
+            start = said["block"] * inside.BLOCK
+            size = min(inside.BLOCK, place.size - start)
+            if start < 0 or size <= 0:
+                raise Unread("HDF5 looks for more than it has")
+            self._send(place.store.read(place.path, start, size))
+
+    def _send(self, data: bytes) -> None:
+        with self._crashing():
+            self._connection.send_bytes(data)
+
+    def _received(self) -> dict[str, Any]:
+        with self._crashing():
+            if not self._connection.poll(SILENT):
+                raise Unread(f"HDF5 did not come to an end with it in {SILENT} seconds")
+            return dict(json.loads(self._connection.recv_bytes(ANSWER)))
+
+    @contextlib.contextmanager
+    def _crashing(self) -> Iterator[None]:
         try:
-            if not self._ready:
-                self._wait()
-                said = json.loads(self._connection.recv_bytes(ANSWER))
-                if said:
-                    raise Unread(str(said["unread"]))
-                self._ready = True
-            self._connection.send_bytes(json.dumps(request).encode())
-            while True:
-                self._wait()
-                said = json.loads(self._connection.recv_bytes(ANSWER))
-                if "block" not in said:
-                    return dict(said)
-                start = said["block"] * inside.BLOCK
-                size = min(inside.BLOCK, place.size - start)
-                if start < 0 or size <= 0:
-                    raise Unread("HDF5 looks for more than it has")
-                self._connection.send_bytes(place.store.read(place.path, start, size))
-        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-            raise Unread(self._crashed()) from error
-
-    def _crashed(self) -> str:
-        return "HDF5 crashes on it" if self._ready else f"{sys.executable} cannot be started to read it"
-
-    def _wait(self) -> None:
-        for _ in range(SILENT):
-            if self._connection.poll(1):
-                return
-            if self._process.poll() is not None and not self._connection.poll(0):
-                raise Unread(self._crashed())
-        raise Unread(f"HDF5 did not come to an end with it in {SILENT} seconds")
+            yield
+        except (EOFError, ConnectionError) as error:
+            starting = f"{sys.executable} cannot be started to read it"
+            raise Unread("HDF5 crashes on it" if self._ready else starting) from error
+        except OSError as error:
+            raise Unread(f"the process that reads it broke off: {error}") from error

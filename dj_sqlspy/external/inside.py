@@ -1,9 +1,9 @@
 """Inside: a program of its own, which reads the links in HDF5 files with h5py.
 
-In: requests of `hdf5` on a socket. Out: answers as JSON. HDF5 is a library in C that a damaged file can crash or keep
-busy for ever, so it runs in this process and not in the user's. It opens no file at all: blocks of the file that it
-looks into come over the socket. Only h5py's low-level calls are used, which follow nothing, and no data are read but
-the paths in NWB's ``external_file``. Nothing of dj_sqlspy is imported.
+In: requests of `hdf5` on a socket, which is its standard output. Out: answers as JSON. HDF5 is a library in C that a
+damaged file can crash or keep busy for ever, so it runs in this process and not in the user's. It opens no file at all:
+blocks of the file that it looks into come over the socket. Only h5py's low-level calls are used, which follow nothing,
+and no data are read but the paths in NWB's ``external_file``. Nothing of dj_sqlspy is imported.
 
 =========================================  ==========================================================
 ``{}``, or ``{"unread": "…"}``             first of all: h5py is there, or why not
@@ -20,8 +20,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import posixpath
-import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -261,4 +261,6 @@ class _Blocks(io.RawIOBase):
 
 
 if __name__ == "__main__":
-    main(Connection(int(sys.argv[3])))
+    connection = Connection(os.dup(1))
+    os.dup2(2, 1)  # what a library prints is no answer
+    main(connection)

@@ -17,6 +17,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from . import hdf5, zarrs
@@ -42,6 +43,11 @@ class _Known:
     files: dict[tuple[str, str], File] = field(default_factory=dict)
     members: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
     zarrs: dict[tuple[str, str], set[str]] = field(default_factory=dict)  # folders in a folder that Zarr made
+
+    @cached_property
+    def folders(self) -> dict[str, _Folder]:
+        """Asked for only if there is a link, since the disk of another store may be slow or away."""
+        return _located(self.stores)
 
     def add(self, file: File) -> None:
         place = file.store, file.path
@@ -72,15 +78,16 @@ def follow(files: Iterable[File], stores: Stores) -> list[File]:
     known = _Known(stores)
     for file in files:
         known.add(file)
-    waiting = list(known.files.values())
-    started, depth = len(waiting), 0
-    folders = _located(stores)
+    waiting = [file for file in known.files.values() if _can_lead(file)]
+    started, depth = len(known.files), 0
     with hdf5.Readers() as readers, ThreadPoolExecutor(WORKERS) as pool:
         while waiting:
             found: list[File] = []
             read = list(pool.map(lambda file: _read(file, known, readers), waiting))
             for file, (links, unread) in zip(waiting, read, strict=True):
-                aimed = tuple(_aimed(link, file, folders, stores) for link in links)
+                if not links and not unread:
+                    continue
+                aimed = tuple(_aimed(link, file, known.folders, stores) for link in links)
                 known.files[file.store, file.path] = replace(file, links=aimed, unread=unread)
                 for link in aimed:
                     if known.at(link.target or _nowhere(link, file)):
@@ -92,7 +99,7 @@ def follow(files: Iterable[File], stores: Stores) -> list[File]:
                     for one in _looked(link, file, stores):
                         known.add(one)
                         found.append(one)
-            waiting, depth = found, depth + 1
+            waiting, depth = [file for file in found if _can_lead(file)], depth + 1
         _give_rows(known)
         _find_broken(known, readers)
     return [known.files[place] for place in sorted(known.files)]
@@ -109,10 +116,12 @@ def _place(file: File, stores: Stores) -> hdf5.Place:
     return hdf5.Place(store, file.path, stat.size if stat else 0)
 
 
+def _can_lead(file: File) -> bool:
+    return file.is_there and file.kind not in PLAIN
+
+
 def _read(file: File, known: _Known, readers: hdf5.Readers) -> tuple[list[Link], str]:
     """The links in a file, with no target yet, and why they are not all."""
-    if file.kind in PLAIN or not file.is_there:
-        return [], ""
     try:
         zarr = known.zarr(file)
         if zarr is not None:
@@ -233,9 +242,11 @@ def _is_kind(link: Link, store: str, path: str, stores: Stores) -> bool:
 
 def _give_rows(known: _Known) -> None:
     """Each file gets the rows of the files that lead to it, and their names."""
-    rows: dict[tuple[str, str], dict[Row, None]] = {
-        place: dict.fromkeys(file.needed_by) for place, file in known.files.items()
-    }
+    rows: dict[tuple[str, str], dict[Row, None]] = {}
+
+    def rows_of(file: File) -> dict[Row, None]:
+        return rows.setdefault((file.store, file.path), dict.fromkeys(file.needed_by))
+
     sources: dict[tuple[str, str], dict[str, None]] = {}
     waiting = [place for place, file in known.files.items() if file.links]
     while waiting:
@@ -247,9 +258,9 @@ def _give_rows(known: _Known) -> None:
                 if to == place:
                     continue
                 sources.setdefault(to, {})[file.name] = None
-                before = len(rows[to])
-                rows[to].update(rows[place])
-                if len(rows[to]) > before and target.links:
+                before = len(rows_of(target))
+                rows_of(target).update(rows_of(file))
+                if len(rows_of(target)) > before and target.links:
                     waiting.append(to)
     for place, names in sources.items():
         file, linked = known.files[place], tuple(sorted(names))

@@ -27,7 +27,7 @@ def second_places(
     Parameters
     ----------
     files : iterable of File
-        All that are copied. Each has its own place, ``STORE/PATH``.
+        Those to copy. Each has its own place, ``STORE/PATH``, where no other file may be, even if it is missing.
     reserved : sequence of str
         Names at the top of the copy that no file can have.
 
@@ -36,15 +36,15 @@ def second_places(
     places : dict of str to File
     failed : list of (File, str)
     """
-    there = {(file.store, file.path): file for file in files if file.is_there}
+    taken = {file.name: file for file in files}
+    there = {(file.store, file.path): file for file in taken.values() if file.is_there}
     folders: dict[tuple[str, str], list[File]] = {}
     for file in there.values():
         if file.folder is not None:
             folders.setdefault((file.store, file.folder), []).append(file)
-    taken = {file.name: file for file in there.values()}
     second: dict[str, File] = {}
     failed: list[tuple[File, str]] = []
-    waiting = [(place, file) for place, file in taken.items() if file.links]
+    waiting = [(file.name, file) for file in there.values() if file.links]
     while waiting:
         place, file = waiting.pop()
         for link in file.links:

@@ -8,37 +8,46 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from .. import atomic
 
 SUMS = "SHA256SUMS"
+# Marks before a name, which ``sha256sum`` takes for its two modes, and checks alike. Second places: see `placing`.
+PLACE, SECOND = " ", "*"
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def sum_line(name: str, sha256: str) -> str:
+def sum_line(name: str, sha256: str, mark: str = PLACE) -> str:
     r"""A line as ``sha256sum`` writes it.
 
-    >>> sum_line("raw/a", "00"), sum_line("a\nb", "00")
-    ('00  raw/a\n', '\\00  a\\nb\n')
+    >>> sum_line("raw/a", "00"), sum_line("a\nb", "00"), sum_line("raw/a", "00", SECOND)
+    ('00  raw/a\n', '\\00  a\\nb\n', '00 *raw/a\n')
     """
     escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}\n"
+    return f"{'' if escaped == name else chr(92)}{sha256} {mark}{escaped}\n"
 
 
-def read_sums(path: Path) -> dict[str, str]:
-    """The checksums in a file, by name; none if it does not exist."""
+def read_sums(path: Path, mark: str = PLACE) -> dict[str, str]:
+    """The checksums in a file with a mark, by name; none if it does not exist."""
     sums = {}
     if path.exists():
         for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
-            match = re.fullmatch(r"(\\?)([0-9a-f]{64})  (.+)", line)
-            if match:  # the last line may be incomplete
-                name = match[3]
+            match = re.fullmatch(r"(\\?)([0-9a-f]{64}) ([ *])(.+)", line)
+            if match and match[3] == mark:  # the last line may be incomplete
+                name = match[4]
                 if match[1]:
                     name = re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), name)
                 sums[name] = match[2]
     return sums
 
 
-def write_sums(path: Path, folder: Path, sums: Mapping[str, str]) -> None:
-    """Write the checksums of those files that are in a folder."""
-    lines = [sum_line(name, sums[name]) for name in sorted(sums) if (folder / name).is_file()]
+def write_sums(path: Path, folder: Path, sums: Mapping[str, str], second: Mapping[str, str] = _NONE) -> None:
+    """Write the checksums of those files that are in a folder; those in ``second`` with that mark."""
+    lines = [
+        sum_line(name, second[name], SECOND) if name in second else sum_line(name, sums[name])
+        for name in sorted({*sums, *second})
+        if (folder / name).is_file()
+    ]
     atomic.write(path, "".join(lines))
