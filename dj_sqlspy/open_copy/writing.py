@@ -33,7 +33,7 @@ from ..servers.tables import Table
 from . import answers, parquet
 from .columns import Kept, kept
 from .database import FILE, LARGEST, Database, Different, dotted, relations_of
-from .package import describe, package_text
+from .package import describe
 from .result import CopiedStatement, CopiedTable, OpenCopy
 from .titles import distinct, title_of
 from .translate import Copied, Relation, Untranslated, translate
@@ -104,7 +104,7 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
         atomic.write(fresh / "README.md", text)
         database.close()  # its file is whole then
         written = [(one, catalog.tables[one.name], copying.columns[one.name]) for one in made]
-        describe(fresh, manifest, package_text(manifest, fresh, written, OTHERS))
+        describe(fresh, manifest, written, OTHERS)
     return found
 
 
