@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import atomic
 from ..bundle.folder import BundleFolder
-from ..bundle.manifest import Replayed, replayable
+from ..bundle.manifest import Replayed, not_replayable, replayable
 from ..bundle.reading import sha256_of
 from ..bundle.render import render
 from ..display import first
@@ -30,7 +30,6 @@ from ..names import listed
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_folder
 from ..replay.statements import as_received, why_apart
-from ..rules import NOT_REPLAYED
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.catalog import Catalog
@@ -220,8 +219,8 @@ def _left_out(manifest: Mapping[str, Any]) -> list[SourceData]:
     """The data statements that cannot run on the slice, and why."""
     return [
         SourceData(entry["analysis"], (entry["number"],), why_not=why_apart(entry["marks"]))
-        for entry in manifest["statements"]
-        if entry["kind"] == "data" and not NOT_REPLAYED.isdisjoint(entry["marks"])
+        for entry in not_replayable(manifest)
+        if entry["kind"] == "data"
     ]
 
 

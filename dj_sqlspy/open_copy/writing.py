@@ -17,14 +17,13 @@ from typing import Any
 
 from .. import atomic
 from ..bundle.folder import BundleFolder
-from ..bundle.manifest import Replayed, replayable
+from ..bundle.manifest import Replayed, not_replayable, replayable
 from ..bundle.render import render
 from ..errors import BundleError
 from ..journal import encode_name
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_file, new_folder
 from ..replay.statements import as_received, why_apart
-from ..rules import NOT_REPLAYED
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.dialect import Dialect
@@ -237,8 +236,7 @@ def _not_replayed(manifest: Mapping[str, Any]) -> list[CopiedStatement]:
             entry["sql"],
             why_not=why_apart(entry["marks"]),
         )
-        for entry in manifest["statements"]
-        if not NOT_REPLAYED.isdisjoint(entry["marks"])
+        for entry in not_replayable(manifest)
     ]
 
 
