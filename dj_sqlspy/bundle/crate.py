@@ -126,7 +126,8 @@ def _add_source_data(crate: Any, folder: Path, what: str) -> None:
     name = f"{folder.name}/"
     made = crate.add_dataset(None, dest_path=name, properties={"name": name, "description": what})
     sums = read_sums(folder / SUMS)
-    for path in sorted({*sums, SUMS}):
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_symlink()}
+    for path in sorted({*sums, SUMS} & there):
         ending = path.rpartition(".")[2]
         if ending not in _SOURCE_FORMATS or not (folder / path).is_file():
             continue

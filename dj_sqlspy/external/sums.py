@@ -25,9 +25,9 @@ def sum_line(name: str, sha256: str) -> str:
 
 
 def read_sums(path: Path) -> dict[str, str]:
-    """The checksums in a file, by name; none if it does not exist."""
+    """The checksums in a file, by name; none if there is no regular file."""
     sums = {}
-    if path.exists():
+    if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
             match = re.fullmatch(r"(\\?)([0-9a-f]{64})  (.+)", line)
             if match:  # the last line may be incomplete
