@@ -110,6 +110,7 @@ COLUMNS: dict[str, tuple[tuple[str, Any], ...]] = {
 
 KINDS, LAB, RECORDING = "open_kinds", "open_lab", "open_recording"
 ID = next(f"c{number}" for number, kind in enumerate(COLUMNS) if "uuid" in kind)
+WIDE = "é" * 60  # in the name of a file each takes six characters
 LATIN1 = next(f"c{number}" for number, kind in enumerate(COLUMNS) if kind.endswith("latin1"))
 LONGEST = next(f"c{number}" for number, kind in enumerate(COLUMNS) if kind == "decimal(65,30)")
 
@@ -125,6 +126,7 @@ ALIKE = {
     f"SELECT id, c0 FROM {KINDS}.every WHERE {ID} = X'{uuid.UUID(int=7).hex}'": set(),
     f"SELECT trace FROM {RECORDING}.session__trial WHERE trial > 1000": {"no row to compare"},
     f"SELECT UPPER(animal) AS a FROM {LAB}.animal": {"UPPER()"},
+    f"SELECT id FROM {KINDS}.`{WIDE}`": set(),
     f"SELECT MAX(sex) AS s FROM {LAB}.animal": {"ENUM, SET"},
 }
 # SELECTs that it does not answer as they do, and why there is no view.
@@ -198,6 +200,8 @@ def make_kinds(dj_conn: Any) -> None:
         " (2, '2024-02-29', '2024-02-29 01:02:03.5', '2024-01-01')"
     )
     dj_conn.query(f"SET SESSION sql_mode = '{mode}'")
+    dj_conn.query(f"CREATE TABLE {KINDS}.`{WIDE}` (id INT PRIMARY KEY)")
+    dj_conn.query(f"INSERT INTO {KINDS}.`{WIDE}` VALUES (1)")
 
 
 def opened(path: Path) -> Any:

@@ -20,7 +20,6 @@ from ..bundle.folder import BundleFolder
 from ..bundle.manifest import Replayed, not_replayable, replayable
 from ..bundle.render import render
 from ..errors import BundleError
-from ..journal import encode_name
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_file, new_folder
 from ..replay.statements import as_received, why_apart
@@ -34,7 +33,7 @@ from .columns import Kept, kept
 from .database import FILE, LARGEST, Database, Different, dotted, relations_of
 from .package import describe
 from .result import CopiedStatement, CopiedTable, OpenCopy
-from .titles import distinct, title_of
+from .titles import distinct, file_name, title_of
 from .translate import Copied, Relation, Untranslated, translate
 
 TABLES = "tables"
@@ -183,7 +182,7 @@ class TableCopies:
             raise BundleError(f"Reading {table.full_name} of the loaded slice: {error}") from error
 
     def _file_of(self, table: Table) -> str:
-        (name,) = distinct([encode_name(f"{table.schema}.{table.name}")], self._files)
+        (name,) = distinct([file_name(f"{table.schema}.{table.name}")], self._files)
         self._files.add(name)
         return f"{name}.parquet"
 
