@@ -83,7 +83,8 @@ FILES = {
 def folder(tmp_path: Path) -> Path:
     """A bundle of which every file of JSON is there."""
     place = tmp_path / "bundle"
-    (place / "code").mkdir(parents=True)
+    for name in ("code", "source-data"):
+        (place / name).mkdir(parents=True)
     for name, value in FILES.items():
         (place / name).write_text(manifest_text(value))
     return place
@@ -176,7 +177,10 @@ def test_a_key_of_a_table_that_is_not_there(folder: Path) -> None:
 
 
 @no_server
-@pytest.mark.parametrize("name", [*FILES, "dump.sh", "restore.sh", "dump.sql.gz", "README.md", "code/fig.py"])
+@pytest.mark.parametrize(
+    "name",
+    [*FILES, "dump.sh", "restore.sh", "dump.sql.gz", "README.md", "code/fig.py", "source-data/SHA256SUMS"],
+)
 @pytest.mark.parametrize("kind", ["link", "pipe", "socket"])
 def test_links_and_special_files_are_refused(folder: Path, tmp_path: Path, name: str, kind: str) -> None:
     """None is opened: a pipe that nobody writes to would be waited for forever."""
@@ -199,10 +203,11 @@ def test_links_and_special_files_are_refused(folder: Path, tmp_path: Path, name:
 
 
 @no_server
-def test_a_folder_of_code_that_is_elsewhere(folder: Path, tmp_path: Path) -> None:
-    (folder / "code").rmdir()
+@pytest.mark.parametrize("name", ["code", "source-data"])
+def test_a_folder_that_is_elsewhere(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / name).rmdir()
     (tmp_path / "lab").mkdir()
-    (folder / "code").symlink_to(tmp_path / "lab")
+    (folder / name).symlink_to(tmp_path / "lab")
     with pytest.raises(BundleError, match="symbolic link"):
         look(folder)
 

@@ -10,7 +10,6 @@ import importlib.util
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from ..external.sums import SUMS, read_sums
@@ -54,19 +53,17 @@ def crate_text(
     folder : Path, optional
         Folder of the bundle, for the checksum of the dump.
     """
-    files, folders = {}, {}
-    for name in sorted(sizes.keys() - {CRATE_FILE}):
+    files = {}
+    for name in sorted(sizes.keys() - {CRATE_FILE, f"{SOURCE_DATA}/"}):
         what, kind = FORMATS[name]
-        if not kind and folder is not None:
-            folders[folder / SOURCE_DATA] = what
-            continue
         files[name] = {"description": what, "encodingFormat": kind}
         if sizes[name] is not None:
             files[name]["contentSize"] = str(sizes[name])
         if folder is not None and name == DUMP_FILE:
             files[name]["sha256"] = sha256_of(folder / name)
     code = [one for one in manifest.get("code") or () if one["state"] != "missing"]
-    return crate_of(manifest, files, "Export of the slice", str(manifest["created"]), code, folders)
+    source_data = folder / SOURCE_DATA if folder is not None and f"{SOURCE_DATA}/" in sizes else None
+    return crate_of(manifest, files, "Export of the slice", str(manifest["created"]), code, source_data)
 
 
 def crate_of(
@@ -75,7 +72,7 @@ def crate_of(
     made: str,
     when: str,
     code: Sequence[Mapping[str, Any]] = (),
-    folders: Mapping[Path, str] = MappingProxyType({}),
+    source_data: Path | None = None,
 ) -> str | None:
     """The text of ``ro-crate-metadata.json`` of a folder with data of a bundle; None without the library.
 
@@ -89,8 +86,8 @@ def crate_of(
         How the folder came about, and the time in ISO 8601.
     code : sequence of mapping
         Scripts and notebooks in it, as the manifest has them.
-    folders : mapping of Path to str
-        Folders of source data in it, and what is said about each.
+    source_data : Path, optional
+        The folder of source data in it.
     """
     if not is_available():
         return None
@@ -100,8 +97,8 @@ def crate_of(
     _describe(crate, manifest)
     for name, texts in files.items():
         crate.add_file(None, dest_path=name, properties={"name": name, **texts})
-    for folder, what in folders.items():
-        _add_source_data(crate, folder, what)
+    if source_data is not None:
+        _add_source_data(crate, source_data)
     if code:
         _add_code(crate, code, manifest["versions"]["python"])
     software = {
@@ -121,12 +118,14 @@ def crate_of(
     return json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False) + "\n"
 
 
-def _add_source_data(crate: Any, folder: Path, what: str) -> None:
+def _add_source_data(crate: Any, folder: Path) -> None:
     """Describe a folder of source data, by its list of checksums."""
-    name = f"{folder.name}/"
+    name = f"{SOURCE_DATA}/"
+    what, _ = FORMATS[name]
     made = crate.add_dataset(None, dest_path=name, properties={"name": name, "description": what})
     sums = read_sums(folder / SUMS)
-    for path in sorted({*sums, SUMS}):
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_symlink()}
+    for path in sorted({*sums, SUMS} & there):
         ending = path.rpartition(".")[2]
         if ending not in _SOURCE_FORMATS or not (folder / path).is_file():
             continue

@@ -90,11 +90,10 @@ class BundleFolder:
         object.__setattr__(self, "path", Path(self.path))
         atomic.recover(self.path)
         code = [one["path"] for one in self.manifest["code"]]
-        if code and (self.path / FOLDER).is_symlink():
-            raise BundleError(
-                f"Reading {self.path / FOLDER}: it is a symbolic link, and no folder of a bundle."
-            )
-        require_regular(self.path / name for name in (*sorted(FILES), *code))
+        for folder in (self.path / FOLDER, self.path / SOURCE_DATA):
+            if folder.is_symlink():
+                raise BundleError(f"Reading {folder}: it is a symbolic link, and no folder of a bundle.")
+        require_regular(self.path / name for name in (*sorted(FILES), *code, f"{SOURCE_DATA}/{SUMS}"))
 
     def __repr__(self) -> str:
         return visible(f"{type(self).__name__}({str(self.path)!r}): {'; '.join(self._about())}")

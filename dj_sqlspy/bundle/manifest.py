@@ -163,6 +163,11 @@ def replayable(manifest: Mapping[str, Any]) -> dict[Replayed, list[Mapping[str, 
     return groups
 
 
+def not_replayable(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The other statements."""
+    return [entry for entry in manifest["statements"] if not NOT_REPLAYED.isdisjoint(entry["marks"])]
+
+
 def make_manifest(
     cut: Slice,
     source: Source,

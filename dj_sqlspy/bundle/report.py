@@ -39,6 +39,7 @@ from ..rules import (
 from ..shapes import lift
 from .diagram import draw
 from .environment import commit_text, differences
+from .manifest import not_replayable
 from .render import known, render, rows, total_of, whole
 from .tablename import Place, TableName
 
@@ -145,7 +146,7 @@ def _head(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
         "filled": filled,
         "empty": len(tables) - filled,
         "equal": sum(states.get(one["number"], {}).get("state") == "equal" for one in statements),
-        "excluded": sum(not NOT_REPLAYED.isdisjoint(one["marks"]) for one in statements),
+        "excluded": len(not_replayable(manifest)),
         "orphans": sum(whole(key["orphans"]) for key in (replay or {}).get("keys", ())),
         "files": len(manifest.get("files") or ()),
         "size": _size(manifest.get("files") or ()),

@@ -30,9 +30,9 @@ def sum_line(name: str, sha256: str, mark: str = PLACE) -> str:
 
 
 def read_sums(path: Path, mark: str = PLACE) -> dict[str, str]:
-    """The checksums in a file with a mark, by name; none if it does not exist."""
+    """The checksums in a file with a mark, by name; none if there is no regular file."""
     sums = {}
-    if path.exists():
+    if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
             match = re.fullmatch(r"(\\?)([0-9a-f]{64}) ([ *])(.+)", line)
             if match and match[3] == mark:  # the last line may be incomplete

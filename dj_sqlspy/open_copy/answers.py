@@ -90,7 +90,7 @@ def _sent_form(column: ResultColumn) -> Callable[[bytes], str | bytes]:
     if column.kind == "bits":
         return lambda value: str(int.from_bytes(value, "big"))
     if column.kind == "text":
-        return lambda value: value.decode("utf-8", "surrogateescape")
+        return lambda value: value.decode(column.encoding, "surrogateescape")
     digits = _digits(column)
     if digits is not None:
         return lambda value: _float(float(value), digits)

@@ -1,7 +1,7 @@
 """Package: ``datapackage.json``, which describes the files of an open copy for programs, and the check of a folder.
 
-In: the manifest, and the files of a new folder. Out: the text of ``datapackage.json`` (Frictionless Data Package), and,
-of a folder of somebody else, in which points it is not what that file says. It reads no value.
+In: the manifest, and the files of a new folder. Out: ``datapackage.json`` (Frictionless Data Package), and, of a folder
+of somebody else, in which points it is not what that file says. It reads no value.
 
 Validators accept a wrong checksum of a Parquet file, so the check is our own: files, sizes, checksums, columns, rows.
 """
@@ -27,6 +27,7 @@ from ..errors import BundleError
 from ..servers.tables import Table
 from .columns import Kept
 from .result import PACKAGE_FILE, CopiedTable
+from .titles import distinct
 
 PARQUET = "application/vnd.apache.parquet"
 _SCHEMA = "datapackage-1"
@@ -35,27 +36,26 @@ _SCHEMA = "datapackage-1"
 _TYPES = {pa.date32(): "date", pa.string(): "string", pa.float64(): "number"}
 
 
-def package_text(
-    manifest: Mapping[str, Any],
+def describe(
     folder: Path,
+    manifest: Mapping[str, Any],
     tables: Sequence[tuple[CopiedTable, Table, Sequence[Kept]]],
     others: Mapping[str, tuple[str, str]],
-) -> str:
-    """The text of ``datapackage.json``.
+) -> None:
+    """Write ``datapackage.json``, and ``ro-crate-metadata.json`` where the library for it is installed.
 
     Parameters
     ----------
-    manifest : mapping
     folder : Path
         With all files that are named.
+    manifest : mapping
     tables : sequence of (CopiedTable, Table, sequence of Kept)
         As they were written.
     others : mapping
         Of each further file its description and media type.
     """
-    names = dict(
-        zip((copied.name for copied, _, _ in tables), _names([one for one, _, _ in tables]), strict=True)
-    )
+    files = [copied.path.rpartition("/")[2].removesuffix(".parquet") for copied, _, _ in tables]
+    names = dict(zip((copied.name for copied, _, _ in tables), distinct(map(_plain, files)), strict=True))
     nullable = {
         copied.name: {one.column.name for one in columns if one.column.nullable}
         for copied, _, columns in tables
@@ -87,12 +87,12 @@ def package_text(
         resources.append(_resource(names[copied.name], folder, copied.path, PARQUET, about))
     for number, (path, (what, kind)) in enumerate(others.items(), 1):
         resources.append(_resource(f"file-{number}", folder, path, kind, {"description": what}))
-    return json.dumps({**_about(manifest), "resources": resources}, indent=1, ensure_ascii=False) + "\n"
+    package = {**_about(manifest), "resources": resources}
+    atomic.write(folder / PACKAGE_FILE, json.dumps(package, indent=1, ensure_ascii=False) + "\n")
+    _write_crate(folder, manifest, resources)
 
 
-def describe(folder: Path, manifest: Mapping[str, Any], package: str) -> None:
-    """Write ``datapackage.json``, and ``ro-crate-metadata.json`` where the library for it is installed."""
-    atomic.write(folder / PACKAGE_FILE, package)
+def _write_crate(folder: Path, manifest: Mapping[str, Any], resources: Sequence[Mapping[str, Any]]) -> None:
     files = {
         one["path"]: {
             "description": one.get("description") or one.get("title") or one["name"],
@@ -100,7 +100,7 @@ def describe(folder: Path, manifest: Mapping[str, Any], package: str) -> None:
             "contentSize": str(one["size"]),
             "sha256": one["hash"].removeprefix("sha256:"),
         }
-        for one in json.loads(package)["resources"]
+        for one in resources
     }
     files[PACKAGE_FILE] = {
         "description": "the files, columns and keys for programs (Frictionless Data Package)",
@@ -176,19 +176,9 @@ def _field(field: pa.Field, nullable: set[str]) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def _names(tables: Sequence[CopiedTable]) -> Iterator[str]:
-    """Names of resources: small letters, digits, dots and dashes."""
-    taken: set[str] = set()
-    for one in tables:
-        name = _plain(one.path.rpartition("/")[2].removesuffix(".parquet"))
-        while name in taken:
-            name += "_"
-        taken.add(name)
-        yield name
-
-
 def _plain(name: str) -> str:
-    """
+    """A name as Frictionless allows it: small letters, digits, dots and dashes.
+
     >>> _plain("lab.#Animal x")
     'lab.-animal-x'
     """

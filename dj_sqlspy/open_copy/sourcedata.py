@@ -19,18 +19,16 @@ from typing import Any
 
 from .. import atomic
 from ..bundle.folder import BundleFolder
-from ..bundle.manifest import Replayed, replayable
+from ..bundle.manifest import Replayed, not_replayable, replayable
 from ..bundle.reading import sha256_of
 from ..bundle.render import render
 from ..display import first
-from ..errors import BundleError, SpyError
+from ..errors import BundleError
 from ..external.sums import SUMS, write_sums
-from ..journal import encode_name
 from ..names import listed
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_folder
 from ..replay.statements import as_received, why_apart
-from ..rules import NOT_REPLAYED
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.catalog import Catalog
@@ -40,7 +38,7 @@ from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from .result import lacks, require_extra
 from .resultfiles import CSV, PARQUET, XLSX, Shown, shown_columns, write_result
 from .spool import Spool
-from .titles import distinct, title_of
+from .titles import distinct, file_name, title_of
 
 logger = logging.getLogger("dj_sqlspy")
 
@@ -160,7 +158,7 @@ def write_source_data(
     recorded = read_digests(bundle.path)
     wanted, left_out = _by_analysis(manifest), _left_out(manifest)
     analyses = sorted({analysis for analysis, _, _ in wanted} | {one.analysis for one in left_out})
-    names = distinct(map(_folder_name, analyses), (README_FILE, SUMS))
+    names = distinct(map(file_name, analyses), (README_FILE, SUMS))
     folders = dict(zip(analyses, names, strict=True))
     inside = path.absolute().parent == bundle.path.absolute()
     mode = bundle.path.stat().st_mode & 0o777 if inside else 0o700
@@ -191,18 +189,6 @@ def write_source_data(
     return made
 
 
-def _folder_name(analysis: str) -> str:
-    """A name of a folder from that of an analysis, which in a stranger's bundle can be empty, or of any length.
-
-    >>> _folder_name("fig/1"), _folder_name(""), _folder_name("ab" * 200)
-    ('fig%2F1', '_', 'abababababababababab')
-    """
-    try:
-        return encode_name(analysis)
-    except SpyError:
-        return encode_name(analysis[:20] or "_")
-
-
 def _by_analysis(
     manifest: Mapping[str, Any],
 ) -> list[tuple[str, Replayed, list[Mapping[str, Any]]]]:
@@ -220,8 +206,8 @@ def _left_out(manifest: Mapping[str, Any]) -> list[SourceData]:
     """The data statements that cannot run on the slice, and why."""
     return [
         SourceData(entry["analysis"], (entry["number"],), why_not=why_apart(entry["marks"]))
-        for entry in manifest["statements"]
-        if entry["kind"] == "data" and not NOT_REPLAYED.isdisjoint(entry["marks"])
+        for entry in not_replayable(manifest)
+        if entry["kind"] == "data"
     ]
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ..errors import SpyError
+from ..journal import encode_name
 from ..names import split_full_name
 
 TITLE_BYTES = 100  # of the names of tables in a file's name; a file system takes 255 bytes in all
@@ -21,6 +23,18 @@ def title_of(tables: Sequence[str]) -> str:
     """
     words = [re.sub(r"\W+", "_", split_full_name(table)[1]).strip("_") for table in tables[:3]]
     return "-".join(filter(None, words)).encode()[:TITLE_BYTES].decode(errors="ignore") or "result"
+
+
+def file_name(name: str) -> str:
+    """A name of a file or folder from that of a table or an analysis, which can be empty, or too long for one.
+
+    >>> file_name("fig/1"), file_name(""), file_name("ab" * 200)
+    ('fig%2F1', '_', 'abababababababababab')
+    """
+    try:
+        return encode_name(name)
+    except SpyError:
+        return encode_name(name[:20] or "_")
 
 
 def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:

@@ -17,14 +17,12 @@ from typing import Any
 
 from .. import atomic
 from ..bundle.folder import BundleFolder
-from ..bundle.manifest import Replayed, replayable
+from ..bundle.manifest import Replayed, not_replayable, replayable
 from ..bundle.render import render
 from ..errors import BundleError
-from ..journal import encode_name
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_file, new_folder
 from ..replay.statements import as_received, why_apart
-from ..rules import NOT_REPLAYED
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.dialect import Dialect
@@ -33,9 +31,9 @@ from ..servers.tables import Table
 from . import answers, parquet
 from .columns import Kept, kept
 from .database import FILE, LARGEST, Database, Different, dotted, relations_of
-from .package import describe, package_text
+from .package import describe
 from .result import CopiedStatement, CopiedTable, OpenCopy
-from .titles import distinct, title_of
+from .titles import distinct, file_name, title_of
 from .translate import Copied, Relation, Untranslated, translate
 
 TABLES = "tables"
@@ -104,7 +102,7 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
         atomic.write(fresh / "README.md", text)
         database.close()  # its file is whole then
         written = [(one, catalog.tables[one.name], copying.columns[one.name]) for one in made]
-        describe(fresh, manifest, package_text(manifest, fresh, written, OTHERS))
+        describe(fresh, manifest, written, OTHERS)
     return found
 
 
@@ -184,7 +182,7 @@ class TableCopies:
             raise BundleError(f"Reading {table.full_name} of the loaded slice: {error}") from error
 
     def _file_of(self, table: Table) -> str:
-        (name,) = distinct([encode_name(f"{table.schema}.{table.name}")], self._files)
+        (name,) = distinct([file_name(f"{table.schema}.{table.name}")], self._files)
         self._files.add(name)
         return f"{name}.parquet"
 
@@ -237,8 +235,7 @@ def _not_replayed(manifest: Mapping[str, Any]) -> list[CopiedStatement]:
             entry["sql"],
             why_not=why_apart(entry["marks"]),
         )
-        for entry in manifest["statements"]
-        if not NOT_REPLAYED.isdisjoint(entry["marks"])
+        for entry in not_replayable(manifest)
     ]
 
 

@@ -19,11 +19,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ..bundle.manifest import Replayed, replayable
+from ..bundle.manifest import Replayed, not_replayable, replayable
 from ..display import as_text, count, first, short
 from ..errors import BundleError
 from ..names import shown_name
-from ..rules import EXCLUDED, LEFT_OUT, NOT_REPLAYED, NOT_SENT, PSEUDONYM, ROUTINE, SKIPPED, WITHHELD
+from ..rules import EXCLUDED, LEFT_OUT, NOT_SENT, PSEUDONYM, ROUTINE, SKIPPED, WITHHELD
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.results import RESULT_DIGITS, Digest, Forms
@@ -299,9 +299,8 @@ def replay(
 def not_replayed(manifest: Mapping[str, Any]) -> list[StatementResult]:
     """Results of the statements that cannot be replayed, because something that they need was left out."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in manifest["statements"]:
-        if not NOT_REPLAYED.isdisjoint(entry["marks"]):
-            groups.setdefault(entry["sql"], []).append(entry)
+    for entry in not_replayable(manifest):
+        groups.setdefault(entry["sql"], []).append(entry)
     return [replace(StatementResult.about(sql, entries), state="excluded") for sql, entries in groups.items()]
 
 
