@@ -6,6 +6,7 @@ elsewhere (merged, or from a shared log) are not trusted, since they could name 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -84,13 +85,14 @@ def code_of(runs: Iterable[Run], home: Path, files: Iterable[str | os.PathLike[s
                 known["analyses"][run.analysis] = None
                 known["sums"].add(program["sha256"])
                 known["own"] &= program["path"] in named or is_own(file.path, home)
+    state_of = functools.cache(lambda folder: git_state(folder, GIT_SECONDS))
     found: list[Code] = []
     names: set[str] = set()
     for path, known in sorted(noted.items(), key=lambda item: (_name(item[0]), item[0])):
         name = _free_name(_name(path), names)
         names.add(name)
         text, state = _read(Path(path), known["sums"]) if known["own"] else (None, "elsewhere")
-        git = None if text is None else git_state(Path(path).parent, GIT_SECONDS)
+        git = None if text is None else state_of(Path(path).parent)
         found.append(Code(f"{FOLDER}/{name}", text, tuple(known["analyses"]), state, git))
     return found
 
