@@ -156,7 +156,7 @@ def hidden(text: str) -> set[str]:
 
 def page_of(bundle: Any) -> list[tuple[str, ...]]:
     """The elements of the page, in which the rest is as it must always be."""
-    text = report_html(bundle["manifest"], bundle["replay"], bundle["inspection"])
+    text = report_html(**bundle)
     assert not hidden(text)
     page = Elements(text)
     for name, file in (("script", "report.js"), ("style", "report.css")):

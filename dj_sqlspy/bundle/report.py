@@ -1,9 +1,10 @@
 """Report: one page that shows a bundle to a person.
 
-In: the manifest of a bundle, the outcome of its last replay, and the findings of its last inspection. Out: the text of
-``report.html``: notices, diagram, tables, statements, reasons, files, findings. This module chooses the contents,
-``templates/report.html.j2`` has the form. The page is self-contained, and readable without its script, which only
-searches, sorts and highlights. Everything on it is in ``manifest.json``, ``replay.json`` and ``inspection.json``.
+In: the manifest of a bundle, the outcome of its last replay, the findings of its last inspection, and its first rows.
+Out: the text of ``report.html``: notices, diagram, tables, statements, reasons, files, findings. This module chooses
+the contents, ``templates/report.html.j2`` has the form. The page is self-contained, and readable without its script,
+which only searches, sorts and highlights. Everything on it is in ``manifest.json``, ``replay.json``,
+``first-rows.json`` and ``inspection.json``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from ..rules import (
 from ..shapes import lift
 from .diagram import draw
 from .environment import commit_text, differences
+from .firstrows import shown_entry
 from .manifest import not_replayable
 from .render import known, render, rows, total_of, whole
 from .tablename import Place, TableName
@@ -80,7 +82,12 @@ NOTES = {
 Entry = Mapping[str, Any]
 
 
-def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry | None = None) -> str:
+def report_html(
+    manifest: Entry,
+    replay: Entry | None = None,
+    inspection: Entry | None = None,
+    first_rows: Entry | None = None,
+) -> str:
     """The page.
 
     Parameters
@@ -91,6 +98,8 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
         The contents of ``replay.json``, after a verification.
     inspection : mapping, optional
         The contents of ``inspection.json``, after an inspection.
+    first_rows : mapping, optional
+        The contents of ``first-rows.json``, after a verification.
 
     Raises
     ------
@@ -112,8 +121,9 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
         head=_head(manifest, replay),
         notices=_notices(manifest, replay),
         diagram=draw(tables, manifest["foreign_keys"], ALONG, links=links),
-        tables=list(_tables(manifest)),
-        groups=list(_groups(manifest, replay)),
+        looked_at=first_rows,
+        tables=list(_tables(manifest, first_rows)),
+        groups=list(_groups(manifest, replay, first_rows)),
         reasons=_reasons(tables),
         files=_files(manifest.get("files") or ()),
         code=[one for one in manifest.get("code") or () if one["state"] != "missing"],
@@ -195,8 +205,9 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
     }
 
 
-def _tables(manifest: Entry) -> Iterator[Entry]:
+def _tables(manifest: Entry, first_rows: Entry | None) -> Iterator[Entry]:
     """Each table with its texts on the page."""
+    looked = {one["name"]: shown_entry(one) for one in (first_rows or {}).get("tables", ())}
     readers = Counter(name for one in manifest["statements"] for name in one.get("tables") or ())
     masters = {key["child"]: key["parent"] for key in manifest["foreign_keys"] if key["part"]}
     left_out, hidden = contents(manifest), with_pseudonyms(manifest)
@@ -219,6 +230,7 @@ def _tables(manifest: Entry) -> Iterator[Entry]:
             "readers": readers[name.full],
             "instead": left_out.get(name.full, {}),  # SQL that replaces excluded contents, by column
             "pseudonyms": hidden.get(name.full, {}),
+            "first": looked.get(name.full),
         }
 
 
@@ -250,12 +262,18 @@ def _size(files: Iterable[Entry]) -> int:
 # ---------------------------------------------------------------- statements
 
 
-def _groups(manifest: Entry, replay: Entry | None) -> Iterator[Entry]:
+def _groups(manifest: Entry, replay: Entry | None, first_rows: Entry | None) -> Iterator[Entry]:
     """Groups of statements that differ only in their values, with their texts on the page."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for one in manifest["statements"]:
         groups.setdefault((lift(one["sql"])[0], one["analysis"], one["kind"]), []).append(one)
     states = _states(replay)
+    looked = {
+        whole(number): entry
+        for one in (first_rows or {}).get("results", ())
+        for entry in [shown_entry(one)]
+        for number in one["numbers"]
+    }
     for (_, analysis, kind), members in groups.items():
         first = members[0]
         now = [one["rows_then"] if one["rows_now"] is None else one["rows_now"] for one in members]
@@ -278,11 +296,21 @@ def _groups(manifest: Entry, replay: Entry | None) -> Iterator[Entry]:
             "captured": first.get("captured", ""),
             "notes": _notes(members, states),
             "bindings": _bindings(members) if len(members) > 1 else (),
+            "first": _first_result(members, looked),
             # for a long loop only those that the page names elsewhere
             "anchors": [
                 whole(one["number"]) for i, one in enumerate(members) if i < BINDINGS or _is_odd(one, states)
             ],
         }
+
+
+def _first_result(members: Sequence[Entry], looked: Mapping[int, Entry]) -> Entry | None:
+    """The first rows of the result of one of some statements, which names it if there are several."""
+    number = next((one["number"] for one in members if one["number"] in looked), None)
+    if number is None:
+        return None
+    named = f" of statement {number}" if len(members) > 1 else ""
+    return {**looked[number], "caption": looked[number]["caption"] + named}
 
 
 def _states(replay: Entry | None) -> dict[int, Entry]:
