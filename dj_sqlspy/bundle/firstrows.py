@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import BundleError
@@ -60,6 +60,33 @@ def shown_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         "hidden": whole(entry["hidden"]),
         "more": whole(entry["more"]),
     }
+
+
+def shown_tables(contents: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """The tables as a page shows them, by full name."""
+    return {one["name"]: shown_entry(one) for one in (contents or {}).get("tables", ())}
+
+
+def shown_results(
+    contents: Mapping[str, Any] | None, groups: Iterable[Sequence[int]]
+) -> Iterator[dict[str, Any] | None]:
+    """For each group of statements, the result of the first that has one, as a page shows it.
+
+    The caption names the statement if there are several. A bundle can name a result any number of times, so no more
+    than `ENTRIES` are shown.
+    """
+    known = {whole(number): one for one in (contents or {}).get("results", ()) for number in one["numbers"]}
+    left = ENTRIES
+    for numbers in groups:
+        number = next((one for one in numbers if one in known), None)
+        if number is None or not left:
+            yield None
+            continue
+        left -= 1
+        entry = shown_entry(known[number])
+        if len(numbers) > 1:
+            entry["caption"] += f" of statement {number}"
+        yield entry
 
 
 def texts_of(contents: Mapping[str, Any]) -> Iterator[str]:

@@ -40,7 +40,7 @@ from ..rules import (
 from ..shapes import lift
 from .diagram import draw
 from .environment import commit_text, differences
-from .firstrows import shown_entry
+from .firstrows import shown_results, shown_tables
 from .manifest import not_replayable
 from .render import known, render, rows, total_of, whole
 from .tablename import Place, TableName
@@ -106,7 +106,7 @@ def report_html(
     BundleError
         If a number or the name of a table is not valid.
     """
-    style, script = _page("report.css"), _page("report.js")
+    style, script = page_part("report.css"), page_part("report.js")
     tables = manifest["tables"]
     links = {table["name"]: f"#{TableName.of(table['name']).anchor}" for table in tables}
     return render(
@@ -136,7 +136,8 @@ def report_html(
 
 
 @cache
-def _page(name: str) -> Markup:
+def page_part(name: str) -> Markup:
+    """A file of the package that stands in a page: its style, or its script."""
     return Markup(resources.files(__package__).joinpath("pages").joinpath(name).read_text(encoding="utf-8"))
 
 
@@ -207,7 +208,7 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
 
 def _tables(manifest: Entry, first_rows: Entry | None) -> Iterator[Entry]:
     """Each table with its texts on the page."""
-    looked = {one["name"]: shown_entry(one) for one in (first_rows or {}).get("tables", ())}
+    looked = shown_tables(first_rows)
     readers = Counter(name for one in manifest["statements"] for name in one.get("tables") or ())
     masters = {key["child"]: key["parent"] for key in manifest["foreign_keys"] if key["part"]}
     left_out, hidden = contents(manifest), with_pseudonyms(manifest)
@@ -268,13 +269,8 @@ def _groups(manifest: Entry, replay: Entry | None, first_rows: Entry | None) -> 
     for one in manifest["statements"]:
         groups.setdefault((lift(one["sql"])[0], one["analysis"], one["kind"]), []).append(one)
     states = _states(replay)
-    looked = {
-        whole(number): entry
-        for one in (first_rows or {}).get("results", ())
-        for entry in [shown_entry(one)]
-        for number in one["numbers"]
-    }
-    for (_, analysis, kind), members in groups.items():
+    looked = shown_results(first_rows, [[one["number"] for one in members] for members in groups.values()])
+    for ((_, analysis, kind), members), shown in zip(groups.items(), looked, strict=True):
         first = members[0]
         now = [one["rows_then"] if one["rows_now"] is None else one["rows_now"] for one in members]
         tables = list(dict.fromkeys(name for one in members for name in one.get("tables") or ()))
@@ -296,21 +292,12 @@ def _groups(manifest: Entry, replay: Entry | None, first_rows: Entry | None) -> 
             "captured": first.get("captured", ""),
             "notes": _notes(members, states),
             "bindings": _bindings(members) if len(members) > 1 else (),
-            "first": _first_result(members, looked),
+            "first": shown,
             # for a long loop only those that the page names elsewhere
             "anchors": [
                 whole(one["number"]) for i, one in enumerate(members) if i < BINDINGS or _is_odd(one, states)
             ],
         }
-
-
-def _first_result(members: Sequence[Entry], looked: Mapping[int, Entry]) -> Entry | None:
-    """The first rows of the result of one of some statements, which names it if there are several."""
-    number = next((one["number"] for one in members if one["number"] in looked), None)
-    if number is None:
-        return None
-    named = f" of statement {number}" if len(members) > 1 else ""
-    return {**looked[number], "caption": looked[number]["caption"] + named}
 
 
 def _states(replay: Entry | None) -> dict[int, Entry]:
