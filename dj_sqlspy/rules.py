@@ -34,9 +34,9 @@ PSEUDONYM = "pseudonym"  # depends on values that have pseudonyms in the bundle
 NOT_REPLAYED = frozenset({EXCLUDED, ROUTINE, NOT_SENT, PSEUDONYM, SKIPPED, WITHHELD})
 
 # What a lab may leave out of a bundle: how many rows its tables have, the comments in their definitions, the
-# values of statements that need rows outside of the bounds or contain a value of an excluded column, and the
-# environments of the analyses.
-LEAVE_OUT = ("totals", "comments", "values", "environment")
+# values of statements that need rows outside of the bounds or contain a value of an excluded column, the
+# environments of the analyses, and the first rows that the report shows.
+LEAVE_OUT = ("totals", "comments", "values", "environment", "first-rows")
 
 # Permissions that a bundle can have: for its owner to read, also for the group, or for all. Nobody else can change it.
 MODES = (0o700, 0o750, 0o755)

@@ -180,6 +180,7 @@ MANIFEST: dict[str, Any] = {
         "held": [{"where": f"{RECORDING}.`note`", "values": 2}],
     },
     "code": [code("fig.py", "changed"), code("fig.ipynb", "missing")],
+    "first_rows": True,
     "files": [file(f"a/{state}", state) for state in ("ok", "missing", "changed", "outside", "unreachable")],
 }
 
@@ -220,7 +221,28 @@ INSPECTION: dict[str, Any] = {
     "cut": [f"{SUBJECT}.`subject`"],
 }
 
-BUNDLE: dict[str, Any] = {"manifest": MANIFEST, "replay": REPLAY, "inspection": INSPECTION}
+HISTOGRAM: dict[str, Any] = {"low": 0, "high": 12, "width": 5, "counts": [1, 0, 2], "rows": 3}
+LINE: dict[str, Any] = {"low": -1, "high": 1, "points": [0, 1000, None, 500]}
+FIRST: dict[str, Any] = {
+    "columns": [{"name": "subject"}, {"name": "n", "histogram": HISTOGRAM}, {"name": "note"}],
+    "rows": [["a", "0", {"text": "float64, 2 × 50", "line": LINE}], ["b", None, {"text": "{}"}]],
+    "of": 3,
+    "hidden": 1,
+    "more": 2,
+}
+FIRST_ROWS: dict[str, Any] = {
+    "created": "2026-01-03T03:04:05+00:00",
+    "tables": [{"name": SUBJECT, **FIRST}],
+    "results": [{"numbers": [1, 2], **copy.deepcopy(FIRST)}],
+    "left_out": 4,
+}
+
+BUNDLE: dict[str, Any] = {
+    "manifest": MANIFEST,
+    "replay": REPLAY,
+    "inspection": INSPECTION,
+    "first_rows": FIRST_ROWS,
+}
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from datajoint import blob
+
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
@@ -17,7 +20,9 @@ from dj_sqlspy.slices import Slice, make_slice
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;"
 
-TABLES = """
+TRACE = blob.pack(np.sin(np.arange(3000) / 200).reshape(3, 1000)).hex()
+
+TABLES = f"""
 CREATE DATABASE lab
 CREATE TABLE lab.`#species` (species VARCHAR(16) PRIMARY KEY) COMMENT 'evil'
 CREATE TABLE lab.rig (rig INT PRIMARY KEY) COMMENT 'where it was measured'
@@ -25,7 +30,7 @@ CREATE TABLE lab.subject (subject VARCHAR(8) PRIMARY KEY COMMENT 'evil', species
     rig INT NULL, FOREIGN KEY (species) REFERENCES lab.`#species` (species), FOREIGN KEY (rig) REFERENCES lab.rig (rig))
 CREATE TABLE lab.subject__line (subject VARCHAR(8), line INT, PRIMARY KEY (subject, line),
     FOREIGN KEY (subject) REFERENCES lab.subject (subject))
-CREATE TABLE lab._recording (subject VARCHAR(8), n INT, x FLOAT, PRIMARY KEY (subject, n),
+CREATE TABLE lab._recording (subject VARCHAR(8), n INT, x FLOAT, trace LONGBLOB, PRIMARY KEY (subject, n),
     FOREIGN KEY (subject) REFERENCES lab.subject (subject))
 CREATE TABLE lab.__spikes (subject VARCHAR(8), n INT, rate FLOAT, PRIMARY KEY (subject, n),
     FOREIGN KEY (subject, n) REFERENCES lab._recording (subject, n))
@@ -34,7 +39,8 @@ INSERT INTO lab.`#species` VALUES ('mouse'), ('rat')
 INSERT INTO lab.rig VALUES (1)
 INSERT INTO lab.subject VALUES ('a', 'mouse', NULL), ('b', 'rat', NULL), ('c', 'mouse', NULL)
 INSERT INTO lab.subject__line VALUES ('a', 1), ('a', 2), ('b', 1)
-INSERT INTO lab._recording SELECT subject, n, n FROM lab.subject, (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3) AS t
+INSERT INTO lab._recording SELECT subject, n, n, 0x{TRACE} FROM lab.subject,
+    (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5 UNION SELECT 6) AS t
 INSERT INTO lab.__spikes SELECT subject, n, n FROM lab._recording
 INSERT INTO lab.`odd <b>"name"` VALUES (1), (2)
 """

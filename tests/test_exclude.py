@@ -131,6 +131,9 @@ def test_contents_stay_at_the_lab(
     report = bundle.verify()
     assert report.equal and report.complete and report.from_source, as_text(report)
     assert [result.state for result in report.statements] == ["equal"] * 3 + ["excluded"] * 3
+    first = json.loads((bundle.path / "first-rows.json").read_text())
+    assert {number for one in first["results"] for number in one["numbers"]} == {1, 4, 5}
+    assert first["tables"] and SECRET not in json.dumps(first) + (bundle.path / "report.html").read_text()
     assert "reads excluded columns, not replayed" in as_text(report)
     assert ".Person.name: DEFAULT(`name`); read by 2 statements (2, 3)" in as_text(report)
     digests = json.loads((bundle.path / DIGESTS_FILE).read_text())

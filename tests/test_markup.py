@@ -7,6 +7,7 @@ guide then have the elements that they have with a harmless text in its place, a
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
@@ -21,11 +22,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from dj_sqlspy.bundle import environment
+from dj_sqlspy.bundle.firstrows import ENTRIES
 from dj_sqlspy.bundle.guide import FORMATS, readme_text
 from dj_sqlspy.bundle.render import code, markdown, visible
 from dj_sqlspy.bundle.report import report_html
 from dj_sqlspy.errors import BundleError
-from tests.filled import BUNDLE, MANIFEST, Path, changed, leaves
+from dj_sqlspy.open_copy.page import page_html
+from dj_sqlspy.open_copy.result import CopiedStatement, CopiedTable, OpenCopy
+from tests.filled import BUNDLE, FIRST, FIRST_ROWS, MANIFEST, Path, changed, leaves, statement
 
 pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("mariadb")]  # nothing here depends on them
 
@@ -156,12 +160,35 @@ def hidden(text: str) -> set[str]:
 
 def page_of(bundle: Any) -> list[tuple[str, ...]]:
     """The elements of the page, in which the rest is as it must always be."""
-    text = report_html(bundle["manifest"], bundle["replay"], bundle["inspection"])
+    return elements_of(report_html(**bundle), script="report.js", style="report.css")
+
+
+def copy_page_of(bundle: Any) -> list[tuple[str, ...]]:
+    """The elements of the page of an open copy."""
+    manifest = bundle["manifest"]
+    tables = [
+        CopiedTable(one["name"], one["comment"], one["name"] * (one["rows"] > 2), one["rows"], notes)
+        for one in manifest["tables"]
+        for notes in [tuple((column["name"], column["comment"]) for column in one["columns"])]
+    ]
+    statements = [
+        CopiedStatement(
+            *((one["number"],), one["analysis"], one["kind"], one["sql"], one["analysis"], one["kind"]),
+            cautions=(one["kind"], one["analysis"]),
+        )
+        for one in manifest["statements"]
+    ]
+    copied = OpenCopy(pathlib.Path(), tuple(tables), tuple(statements))
+    return elements_of(page_html(manifest, copied, bundle["first_rows"]), style="report.css")
+
+
+def elements_of(text: str, **parts: str) -> list[tuple[str, ...]]:
     assert not hidden(text)
     page = Elements(text)
-    for name, file in (("script", "report.js"), ("style", "report.css")):
-        source = resources.files("dj_sqlspy.bundle").joinpath(f"pages/{file}").read_text()
-        assert page.raw[name].strip() == source.strip()
+    for name in page.raw:
+        file = resources.files("dj_sqlspy.bundle").joinpath("pages").joinpath(parts.get(name, ""))
+        assert page.raw[name].strip() == (file.read_text().strip() if name in parts else "")
+    assert [tag for tag, *_ in page.found if tag in page.raw] == sorted(parts, reverse=True)
     assert page.others == ["DOCTYPE html"]
     forms = {"href": r"#[\w-]+", "id": r"[\w-]+", "class": r"[\w -]*", "style": r"(min-)?width:[\d.]+(%|px)"}
     for name, value in page.values:
@@ -212,6 +239,8 @@ def test_text_in_every_field(text: str) -> None:
     evil, good = (page_of(everywhere(one, "sql", *IN_COMMANDS)) for one in (text, other))
     assert evil == good
     assert set(page_of(everywhere(text, *IN_COMMANDS))) <= set(good)
+    evil, good = (copy_page_of(everywhere(one, "sql", *IN_COMMANDS)) for one in (text, other))
+    assert evil == good and "svg" in {tag for tag, *_ in good}
     assert guide_of(everywhere(text, *IN_COMMANDS)) == guide_of(everywhere(other, *IN_COMMANDS))
 
 
@@ -274,6 +303,17 @@ def test_text_in_the_place_of_another_thing(render: Render) -> None:
         }
         shown |= {"orphans", "lost", "values"}
     assert shown <= {way[-1] for way in refused}
+
+
+def test_a_result_that_a_bundle_names_very_often() -> None:
+    """The page has room for some of them only."""
+    numbers = list(range(1, ENTRIES + 10))
+    statements = [statement(number, f"SELECT {'subject, ' * number}1 FROM lab.subject") for number in numbers]
+    page = report_html(
+        {**MANIFEST, "statements": statements, "drift": []},
+        first_rows={**FIRST_ROWS, "results": [{**FIRST, "numbers": numbers}]},
+    )
+    assert page.count('aria-label="Result: The first 2 of 3 rows"') == ENTRIES
 
 
 ODD = st.text() | st.text("ab &lt;#39;\\`*_[]()<>!|~$-+=.:12\n\t\x1b\u202e")

@@ -297,6 +297,7 @@ def test_the_readme_opens_it(written: Written) -> None:
     described = {"datapackage.json", "ro-crate-metadata.json"}
     assert {path.name for path in written.copy.path.iterdir()} == {
         "README.md",
+        "report.html",
         "slice.duckdb",
         "tables",
     } | described
@@ -305,7 +306,12 @@ def test_the_readme_opens_it(written: Written) -> None:
 def test_the_package_says_what_is_in_the_folder(written: Written) -> None:
     package = json.loads((written.copy.path / "datapackage.json").read_text(encoding="utf-8"))
     described = {one["path"]: one for one in package["resources"]}
-    assert {*described} == {*(one.path for one in written.copy.tables), "slice.duckdb", "README.md"}
+    assert {*described} == {
+        *(one.path for one in written.copy.tables),
+        "slice.duckdb",
+        "README.md",
+        "report.html",
+    }
     schema = described[f"tables/{RECORDING}.session__trial.parquet"]["schema"]
     assert schema["primaryKey"] == ["animal", "session_date", "trial"]
     key = {"resource": f"{RECORDING}.session", "fields": ["animal", "session_date"]}

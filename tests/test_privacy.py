@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.paper.bundle import Bundle, write_bundle
 from dj_sqlspy.servers import Server
-from tests.filled import INSPECTION
+from tests.filled import FIRST_ROWS, INSPECTION
 from tests.reported import make_cut
 
 pytestmark = pytest.mark.separately
@@ -107,6 +108,10 @@ def test_hosts_in_paths_of_files(bundle: Bundle, server: Server) -> None:
     path = bundle.path / "manifest.json"
     manifest = json.loads(path.read_text())
     about = {"kind": "blob", "size": 1, "checksum": None, "state": "ok", "columns": [], "rows": 0}
+    rows = copy.deepcopy(FIRST_ROWS)  # the report shows what is in a blob, and what a statement computes
+    rows["tables"][0]["rows"][0][0] = {"text": '{"by": "ada@lab.org"}'}
+    rows["results"][0]["rows"][0][0] = "/home/ada/raw"
+    (bundle.path / "first-rows.json").write_text(json.dumps(rows))
     manifest["files"] = [
         {"store": "raw", "path": "rig3.ephys.lab.edu/ada/1.nwb", **about},
         {"store": "raw", "path": "sessions/2.nwb", **about},
@@ -116,3 +121,5 @@ def test_hosts_in_paths_of_files(bundle: Bundle, server: Server) -> None:
     of_files = {one.what: one.examples for one in found if one.where == "manifest.json: files"}
     assert of_files["path"] == ("raw/rig3.ephys.lab.edu/ada/1.nwb", "raw/sessions/2.nwb")
     assert of_files["address of a machine"] == ("rig3.ephys.lab.edu",)
+    shown = {one.what: one.examples for one in found if one.where == "first-rows.json"}
+    assert shown == {"e-mail address": ("ada@lab.org",), "path": ("/home/ada/raw",)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import json
 import random
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dj_sqlspy.bundle import firstrows
 from dj_sqlspy.bundle import texts as publish
 from dj_sqlspy.bundle.diagram import boxes_of, draw
 from dj_sqlspy.bundle.layout import GAP, lay_out
@@ -160,6 +162,24 @@ def test_a_replay_shows(bundle: Bundle, server: Server, dj_conn: Any) -> None:
     assert states == dict.fromkeys(range(1, 8), "equal")  # the last one calls a stored function
     assert "foreign keys, 0 orphans" in page.text and "statements, all equal when replayed" in page.text
     assert "gave another result when replayed" not in page.text
+    rows = json.loads((bundle.path / "first-rows.json").read_text())
+    assert set(rows) == set(filled.FIRST_ROWS) and names_of(rows) <= names_of(filled.FIRST_ROWS)
+    labels = [about.get("aria-label") for tag, about in page.elements if tag == "svg"]
+    histogram, line = "Histogram: 6 values from 1 to 6, most often 1 (1)", "Line of the values, from -1 to 1"
+    assert labels.count(histogram) == 4 and labels.count(line) == 6  # of two tables; five rows, and a result
+    assert page.text.count("float64, 3 \N{MULTIPLICATION SIGN} 1,000") == 6
+    for text in ("The first 5 of 6 rows", "1 row", "a mouse NULL"):
+        assert text in page.text
+    # only rows of the slice, and of results that are of its rows alone
+    tables = {one["name"].rpartition(".")[2]: one for one in rows["tables"]}
+    assert tables["`subject`"]["rows"] == [["a", "mouse", None]] and "`rig`" not in tables
+    assert [one["numbers"] for one in rows["results"]] == [[1], [4], [5], [7]]
+    for _, about in page.elements:
+        assert about.get("role") != "region" or (about["aria-label"] and about["tabindex"] == "0")
+
+
+def test_the_examples_in_docstrings() -> None:
+    assert doctest.testmod(firstrows).failed == 0
 
 
 def names_of(found: Any) -> set[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,8 +47,11 @@ def picture(browser: Browser, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_page_fits_its_window(
-    browser: Browser, page: Path, tmp_path: Path, width: int, dark: bool
+    browser: Browser, page: Path, tmp_path: Path, width: int, dark: bool, server: Server, dj_conn: Any
 ) -> None:
+    bundle = Bundle(page.parent)
+    bundle.dump([f"--defaults-file={server.defaults_file()}"])
+    bundle.verify()  # which adds first rows
     browser.open(page, width, dark=dark)
     assert browser.complaints == []
     assert browser.requests == [page.as_uri()]
@@ -66,6 +70,8 @@ def test_the_page_fits_its_window(
         }).map(text => text.textContent);
     })"""
     assert browser.run(script) == []
+    pictures = "[...document.querySelectorAll('figure svg path')].map(path => path.getBBox().width > 50)"
+    assert browser.run(pictures) == [True] * 10
     picture(browser, tmp_path, f"report-{width}-{'dark' if dark else 'light'}.png")
 
 

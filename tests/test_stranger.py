@@ -25,8 +25,8 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy import compat
+from dj_sqlspy.bundle import firstrows, reading
 from dj_sqlspy.bundle import folder as bundle_folder
-from dj_sqlspy.bundle import reading
 from dj_sqlspy.bundle.folder import BundleFolder, check_place
 from dj_sqlspy.bundle.manifest import manifest_text
 from dj_sqlspy.bundle.texts import refresh
@@ -41,7 +41,7 @@ from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql import scripts
 from dj_sqlspy.servers.mysql.connect import client_options
 from tests.conftest import user_schemas
-from tests.filled import INSPECTION, MANIFEST, REPLAY, leaves, put
+from tests.filled import FIRST_ROWS, INSPECTION, MANIFEST, REPLAY, leaves, put
 from tests.test_shared_log import lab, log, read
 
 pytestmark = pytest.mark.separately
@@ -76,6 +76,7 @@ FILES = {
     "digests.json": DIGESTS,
     "replay.json": REPLAY,
     "inspection.json": INSPECTION,
+    "first-rows.json": FIRST_ROWS,
 }
 
 
@@ -148,6 +149,39 @@ def test_what_is_no_json_or_is_too_deep_or_too_large_is_refused(
         assert main(["report", str(folder)]) == 1
         said = capsys.readouterr().err
         assert "larger than" in said and "Traceback" not in said
+
+
+@no_server
+@pytest.mark.parametrize(
+    ("way", "most"),
+    [
+        (("tables",), firstrows.ENTRIES),
+        (("results",), firstrows.ENTRIES),
+        (("tables", 0, "rows"), firstrows.ROWS),
+        (("tables", 0, "rows", 0), firstrows.COLUMNS),
+        (("results", 0, "columns"), firstrows.COLUMNS),
+        (("results", 0, "columns", 1, "histogram", "counts"), firstrows.BINS),
+        (("tables", 0, "rows", 0, 2, "line", "points"), firstrows.POINTS),
+        (("tables", 0, "rows", 0, 0), firstrows.CHARACTERS + 2),
+        (("tables", 0, "rows", 0, 2, "text"), firstrows.CHARACTERS + 2),
+    ],
+    ids=lambda given: "-".join(map(str, given)) if isinstance(given, tuple) else "",
+)
+def test_first_rows_are_few(folder: Path, way: tuple[Any, ...], most: int) -> None:
+    """The page has at most as much of each as dj-sqlspy writes, whatever a bundle says."""
+    for size, fits in ((most, True), (2 * most, False)):
+        made = copy.deepcopy(FIRST_ROWS)
+        inner: Any = made
+        for key in way:
+            inner = inner[key]
+        put(made, way, "x" * size if isinstance(inner, str) else inner[:1] * size)
+        (folder / "first-rows.json").write_text(json.dumps(made))
+        with (
+            contextlib.nullcontext()
+            if fits
+            else pytest.raises(BundleError, match=r"first-rows\.json: it does")
+        ):
+            look(folder)
 
 
 @no_server

@@ -189,6 +189,7 @@ def test_what_can_be_left_out(
     assert "3 rows in 2 tables" in repr(bundle)
     report = bundle.verify()
     assert report.equal and report.complete, as_text(report)
+    assert not (bundle.path / "first-rows.json").exists()
     assert "stands without its values, not replayed" in as_text(report)
     alone = bundle.verify(alone=True)
     assert alone.equal and alone.complete, as_text(alone)
@@ -240,3 +241,5 @@ def test_hidden_columns_of_datajoint(dj_conn: Any, server: Server, prefix: str, 
     assert {tuple(one["statements"]) for one in bundle.manifest["excluded"]} == {()}
     report = bundle.verify()
     assert report.equal and report.complete, as_text(report)
+    first = json.loads((bundle.path / "first-rows.json").read_text())
+    assert sorted(one["hidden"] for one in first["tables"]) == [1, 3] and "_prov" not in json.dumps(first)

@@ -14,6 +14,7 @@ The folder has
 ``source-data/``    what each analysis received as tables, if requested (see `open_copy.sourcedata`)
 ``report.html``     all of this on one page (see `report`)
 ``replay.json``     the outcome of the last `Bundle.verify`
+``first-rows.json`` what the report shows of tables and results, after `Bundle.verify`
 ``inspection.json`` where the last `Bundle.inspect` found something
 ==================  =============================================================================
 

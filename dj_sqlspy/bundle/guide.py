@@ -35,6 +35,10 @@ FORMATS = {
     "dump.sh": ("made dump.sql.gz from the lab's database", "text/x-shellscript"),
     "manifest.json": ("all of this for programs: tables, statements, reasons, versions", "application/json"),
     "replay.json": ("what the captured statements returned from the loaded slice", "application/json"),
+    "first-rows.json": (
+        "the first rows of tables and results, as report.html shows them",
+        "application/json",
+    ),
     "inspection.json": ("which columns may tell of people, machines or folders", "application/json"),
     "digests.json": ("checksums of tables and results, to check a loaded slice with", "application/json"),
     "ro-crate-metadata.json": ("this folder described for archives (RO-Crate)", "application/ld+json"),
@@ -94,6 +98,7 @@ def readme_text(
         alike=any(one["state"] == "equal" for one in results),
         contents=[(name, what) for name, (what, _) in FORMATS.items() if name in present],
         code=[one for one in manifest.get("code") or () if one["state"] != "missing"],
+        first_rows="first-rows.json" in present,
         container=container_name(manifest),
         excluded=manifest.get("excluded") or (),
         pseudonyms=manifest.get("pseudonyms"),

@@ -49,6 +49,7 @@ code                scripts and notebooks in the bundle: path, analyses, size, s
 files               outside of the database: store, path in it, kind, size, checksum, state, columns that
                     need it, and their number of rows; ``linked_from``: files that lead to it; ``unread``: its links
                     were not looked for
+first_rows          whether `verify` may write ``first-rows.json`` (see `firstrows`); if missing, it may not
 ==================  =================================================================================
 """
 

@@ -30,11 +30,12 @@ from ..rules import LEFT_OUT
 from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import BINARY_TYPES, TEXT_TYPES
+from .firstrows import FIRST_ROWS_FILE, texts_of
 from .folder import FILES, BundleFolder, server_for
 from .guide import DUMP_FILE
 from .manifest import FILE, now, schemas_of
 from .reading import read_bytes
-from .texts import INSPECTION_FILE, refresh
+from .texts import INSPECTION_FILE, read_first_rows, refresh
 
 EXAMPLES = 3
 EXAMPLE_LENGTH = 80
@@ -278,6 +279,9 @@ def _files(bundle: BundleFolder) -> Iterator[Finding]:
     for one in manifest.get("code") or ():
         if one["state"] != "missing":
             yield from _texts(one["path"], [_text_of(bundle.path / one["path"])], _TELLS_IN_TEXT)
+    rows = read_first_rows(bundle.path)
+    if rows is not None:  # what the report shows of blobs, and what statements compute
+        yield from _texts(FIRST_ROWS_FILE, texts_of(rows), _TELLS_IN_TEXT)
     paths = [f"{file['store']}/{file['path']}" for file in manifest.get("files") or ()]
     if paths:
         where = "manifest.json: files"

@@ -1,9 +1,10 @@
 """Report: one page that shows a bundle to a person.
 
-In: the manifest of a bundle, the outcome of its last replay, and the findings of its last inspection. Out: the text of
-``report.html``: notices, diagram, tables, statements, reasons, files, findings. This module chooses the contents,
-``templates/report.html.j2`` has the form. The page is self-contained, and readable without its script, which only
-searches, sorts and highlights. Everything on it is in ``manifest.json``, ``replay.json`` and ``inspection.json``.
+In: the manifest of a bundle, the outcome of its last replay, the findings of its last inspection, and its first rows.
+Out: the text of ``report.html``: notices, diagram, tables, statements, reasons, files, findings. This module chooses
+the contents, ``templates/report.html.j2`` has the form. The page is self-contained, and readable without its script,
+which only searches, sorts and highlights. Everything on it is in ``manifest.json``, ``replay.json``,
+``first-rows.json`` and ``inspection.json``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from ..rules import (
 from ..shapes import lift
 from .diagram import draw
 from .environment import commit_text, differences
+from .firstrows import shown_results, shown_tables
 from .manifest import not_replayable
 from .render import known, render, rows, total_of, whole
 from .tablename import Place, TableName
@@ -80,7 +82,12 @@ NOTES = {
 Entry = Mapping[str, Any]
 
 
-def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry | None = None) -> str:
+def report_html(
+    manifest: Entry,
+    replay: Entry | None = None,
+    inspection: Entry | None = None,
+    first_rows: Entry | None = None,
+) -> str:
     """The page.
 
     Parameters
@@ -91,13 +98,15 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
         The contents of ``replay.json``, after a verification.
     inspection : mapping, optional
         The contents of ``inspection.json``, after an inspection.
+    first_rows : mapping, optional
+        The contents of ``first-rows.json``, after a verification.
 
     Raises
     ------
     BundleError
         If a number or the name of a table is not valid.
     """
-    style, script = _page("report.css"), _page("report.js")
+    style, script = page_part("report.css"), page_part("report.js")
     tables = manifest["tables"]
     links = {table["name"]: f"#{TableName.of(table['name']).anchor}" for table in tables}
     return render(
@@ -112,8 +121,9 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
         head=_head(manifest, replay),
         notices=_notices(manifest, replay),
         diagram=draw(tables, manifest["foreign_keys"], ALONG, links=links),
-        tables=list(_tables(manifest)),
-        groups=list(_groups(manifest, replay)),
+        looked_at=first_rows,
+        tables=list(_tables(manifest, first_rows)),
+        groups=list(_groups(manifest, replay, first_rows)),
         reasons=_reasons(tables),
         files=_files(manifest.get("files") or ()),
         code=[one for one in manifest.get("code") or () if one["state"] != "missing"],
@@ -126,7 +136,8 @@ def report_html(manifest: Entry, replay: Entry | None = None, inspection: Entry 
 
 
 @cache
-def _page(name: str) -> Markup:
+def page_part(name: str) -> Markup:
+    """A file of the package that stands in a page: its style, or its script."""
     return Markup(resources.files(__package__).joinpath("pages").joinpath(name).read_text(encoding="utf-8"))
 
 
@@ -195,8 +206,9 @@ def _notices(manifest: Entry, replay: Entry | None) -> dict[str, Any]:
     }
 
 
-def _tables(manifest: Entry) -> Iterator[Entry]:
+def _tables(manifest: Entry, first_rows: Entry | None) -> Iterator[Entry]:
     """Each table with its texts on the page."""
+    looked = shown_tables(first_rows)
     readers = Counter(name for one in manifest["statements"] for name in one.get("tables") or ())
     masters = {key["child"]: key["parent"] for key in manifest["foreign_keys"] if key["part"]}
     left_out, hidden = contents(manifest), with_pseudonyms(manifest)
@@ -219,6 +231,7 @@ def _tables(manifest: Entry) -> Iterator[Entry]:
             "readers": readers[name.full],
             "instead": left_out.get(name.full, {}),  # SQL that replaces excluded contents, by column
             "pseudonyms": hidden.get(name.full, {}),
+            "first": looked.get(name.full),
         }
 
 
@@ -250,13 +263,14 @@ def _size(files: Iterable[Entry]) -> int:
 # ---------------------------------------------------------------- statements
 
 
-def _groups(manifest: Entry, replay: Entry | None) -> Iterator[Entry]:
+def _groups(manifest: Entry, replay: Entry | None, first_rows: Entry | None) -> Iterator[Entry]:
     """Groups of statements that differ only in their values, with their texts on the page."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for one in manifest["statements"]:
         groups.setdefault((lift(one["sql"])[0], one["analysis"], one["kind"]), []).append(one)
     states = _states(replay)
-    for (_, analysis, kind), members in groups.items():
+    looked = shown_results(first_rows, [[one["number"] for one in members] for members in groups.values()])
+    for ((_, analysis, kind), members), shown in zip(groups.items(), looked, strict=True):
         first = members[0]
         now = [one["rows_then"] if one["rows_now"] is None else one["rows_now"] for one in members]
         tables = list(dict.fromkeys(name for one in members for name in one.get("tables") or ()))
@@ -278,6 +292,7 @@ def _groups(manifest: Entry, replay: Entry | None) -> Iterator[Entry]:
             "captured": first.get("captured", ""),
             "notes": _notes(members, states),
             "bindings": _bindings(members) if len(members) > 1 else (),
+            "first": shown,
             # for a long loop only those that the page names elsewhere
             "anchors": [
                 whole(one["number"]) for i, one in enumerate(members) if i < BINDINGS or _is_odd(one, states)

@@ -1,8 +1,8 @@
 """Texts: the files for readers of a bundle.
 
 In: the manifest of a bundle, the files behind the slice. Out: additions to the manifest, and the texts of the files
-that are made from it (`FILES`). They are written again when ``manifest.json``, ``replay.json`` or ``inspection.json``
-changes, also by a reader who has only the bundle.
+that are made from it (`FILES`). They are written again when ``manifest.json``, ``replay.json``, ``first-rows.json`` or
+``inspection.json`` changes, also by a reader who has only the bundle.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..external import File
 from . import environment
 from .about import read_about
 from .crate import CRATE_FILE, crate_text, is_available
+from .firstrows import FIRST_ROWS_FILE, SCHEMA
 from .guide import FORMATS, README_FILE, SOURCE_DATA, readme_text
 from .manifest import FILE
 from .reading import read_json
@@ -26,7 +27,7 @@ INSPECTION_FILE = "inspection.json"
 REPORT_FILE = "report.html"
 FILES = frozenset(
     {
-        *(README_FILE, REPORT_FILE, REPLAY_FILE, INSPECTION_FILE, CRATE_FILE),
+        *(README_FILE, REPORT_FILE, REPLAY_FILE, INSPECTION_FILE, FIRST_ROWS_FILE, CRATE_FILE),
         *(*environment.PIP_FILES, *environment.CONDA_FILES),
     }
 )
@@ -89,7 +90,8 @@ def texts(
         Folder of the bundle, if it exists, for its other files.
     """
     inspection = None if folder is None else read_json(folder / INSPECTION_FILE, "inspection-1")
-    out = {REPORT_FILE: report_html(manifest, replay, inspection)}
+    first_rows = None if folder is None else read_first_rows(folder)
+    out = {REPORT_FILE: report_html(manifest, replay, inspection, first_rows)}
     out |= environment.texts(manifest["environments"])
     names = {"manifest.json", "restore.sh", README_FILE, *out}
     names |= set() if manifest.get("pseudonyms") else {"dump.sh"}
@@ -110,6 +112,11 @@ def texts(
 def read_replay(folder: Path) -> dict[str, Any] | None:
     """The outcome of a bundle's last replay; None if there was none."""
     return read_json(folder / REPLAY_FILE, "replay-1")
+
+
+def read_first_rows(folder: Path) -> dict[str, Any] | None:
+    """The first rows of a bundle's tables and results; None if they were not looked at."""
+    return read_json(folder / FIRST_ROWS_FILE, SCHEMA)
 
 
 def refresh(folder: Path, manifest: Mapping[str, Any]) -> None:

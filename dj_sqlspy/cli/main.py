@@ -186,8 +186,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         choices=LEAVE_OUT,
         help="what the bundle can do without: how many rows there are at the lab, comments, the environments of"
-        " the analyses, or the values of statements that tell of what was left out (may be given more than once;"
-        " default: nothing)",
+        " the analyses, the first rows in report.html, or the values of statements that tell of what was left out"
+        " (may be given more than once; default: nothing)",
     )
     write.add_argument(
         "--with-code", action="store_true", help="copy the scripts and notebooks of the analyses into it"

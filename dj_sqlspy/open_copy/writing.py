@@ -1,10 +1,10 @@
 """Writing: the folder of an open copy.
 
 In: a bundle with its dump, and a path. Out: the folder, whole or not at all: ``tables/`` with a Parquet file for each
-table, ``slice.duckdb``, a ``README.md`` that says how to open them and what they do not have, and descriptions for
-programs (`package`). Everything is read
-from a private server that has nothing but the loaded slice; each row is read once, and of a table with dates once
-before, to count those that are none.
+table, ``slice.duckdb``, a ``README.md`` that says how to open them and what they do not have, a ``report.html`` to look
+at, and descriptions for programs (`package`). Everything is read from a private server that has nothing but the loaded
+slice; each row is read once, and of a table with dates once before, to count those that are none. First rows
+(`firstrows`) are read again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .. import atomic
 from ..bundle.folder import BundleFolder
 from ..bundle.manifest import Replayed, not_replayable, replayable
 from ..bundle.render import render
+from ..bundle.texts import REPORT_FILE
 from ..errors import BundleError
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_file, new_folder
@@ -31,7 +32,9 @@ from ..servers.tables import Table
 from . import answers, parquet
 from .columns import Kept, kept
 from .database import FILE, LARGEST, Database, Different, dotted, relations_of
+from .firstrows import first_rows
 from .package import describe
+from .page import page_html
 from .result import CopiedStatement, CopiedTable, OpenCopy
 from .titles import distinct, file_name, title_of
 from .translate import Copied, Relation, Untranslated, translate
@@ -43,6 +46,7 @@ OTHERS = {
         "application/vnd.duckdb",
     ),
     "README.md": ("what this is and how to use it", "text/markdown"),
+    REPORT_FILE: ("the tables and queries to look at", "text/html"),
 }
 LISTED = 100  # statements in a list of README.md
 
@@ -82,6 +86,8 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
             for one, entries in replayable(manifest).items():
                 statements.append(asking.copy(one, entries))
                 told(len(tables) + len(statements), total)
+        recorded = read_digests(bundle.path)
+        rows = first_rows(loaded, catalog, manifest, recorded) if manifest.get("first_rows") else None
         statements += _not_replayed(manifest)
         statements.sort(key=lambda one: one.numbers)
 
@@ -100,6 +106,7 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
             most=LISTED,
         )
         atomic.write(fresh / "README.md", text)
+        atomic.write(fresh / REPORT_FILE, page_html(manifest, found, rows))
         database.close()  # its file is whole then
         written = [(one, catalog.tables[one.name], copying.columns[one.name]) for one in made]
         describe(fresh, manifest, written, OTHERS)

@@ -7,6 +7,7 @@ It does not decide what is in the slice.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 from collections import Counter
@@ -19,6 +20,7 @@ from .. import atomic, servers, settings
 from ..bundle import texts
 from ..bundle.code import code_of
 from ..bundle.environment import own_environment
+from ..bundle.firstrows import FIRST_ROWS_FILE
 from ..bundle.folder import BundleFolder, check_place, note_written
 from ..bundle.guide import SOURCE_DATA
 from ..bundle.manifest import FILE, make_manifest, manifest_text
@@ -32,12 +34,15 @@ from ..errors import BundleError
 from ..external import files_of
 from ..external.stores import Stores
 from ..journal.runs import Analysis
+from ..open_copy.firstrows import first_rows
 from ..open_copy.result import PACKAGE_FILE, OpenCopy, require_extra
 from ..open_copy.sourcedata import SourceData, not_made, write_source_data
 from ..progress import counting
+from ..replay.digests import read_digests
 from ..replay.verify import Verification, record_replay, verify
 from ..rules import LEAVE_OUT, MODES
 from ..servers import NAMES, backend_of
+from ..servers.catalog import Catalog
 from ..servers.source import Source
 from ..slices import Slice
 from . import pseudonymous
@@ -66,7 +71,9 @@ class Bundle(BundleFolder):
         """Load the bundle into a private server and check structure, rows, foreign keys and captured statements.
 
         If the source can be reached, the slice is compared with it, and ``digests.json`` is written into the bundle.
-        Otherwise it is compared with these digests.
+        Otherwise it is compared with these digests. With the source, the first rows of tables and results are also
+        written into ``first-rows.json`` for ``report.html``, unless the bundle was written without
+        (``leave_out=["first-rows"]``).
 
         Parameters
         ----------
@@ -85,9 +92,19 @@ class Bundle(BundleFolder):
         ServerError
             If there is no program for a private server.
         """
+        found: list[dict[str, Any]] = []
+
+        def look(loaded: Any, catalog: Catalog) -> None:
+            found.append(first_rows(loaded, catalog, self.manifest, read_digests(self.path)))
+
         with counting("statements replayed", progress) as told:
-            report = verify(self, source, told, alone=alone)
+            report = verify(
+                self, source, told, alone=alone, look=look if self.manifest.get("first_rows") else None
+            )
         if report.from_source:  # a reader's copy stays as it is
+            for rows in found:
+                text = json.dumps(rows, ensure_ascii=False) + "\n"
+                atomic.write_beside(self.path / FIRST_ROWS_FILE, text, FILE)
             record_replay(self.path, self.manifest, report)
         return report
 
@@ -332,6 +349,7 @@ def _contents(
     # paths below the home tell who the author is, and nothing to a reader
     problems = [] if paper is None else [line.replace(f"{paper.home}{os.sep}", "") for line in paper.problems]
     manifest = make_manifest(cut, source, name, problems, comments, totals="totals" not in chosen.leave_out)
+    manifest["first_rows"] = "first-rows" not in chosen.leave_out
     manifest["complete"] = paper is None or paper.complete
     manifest["unfinished"] = [] if paper is None else [_about(analysis) for analysis in paper.unfinished]
     left_out = excluding.exclude(cut, chosen.exclude, connection, chosen.replace)

@@ -307,11 +307,12 @@ class Paper(Captured):
         scratch : str, optional
             A schema of the source for tables of keys, so that a million scattered rows need one short command in
             dump.sh instead of hundreds. Default: ``dj.config["sqlspy.scratch"]``, none.
-        leave_out : collection of {"totals", "comments", "values", "environment"}, optional
+        leave_out : collection of {"totals", "comments", "values", "environment", "first-rows"}, optional
             What to leave out: how many rows the tables have at the lab; comments of tables, columns, keys and
             partitions (except the types that DataJoint stores there); the values of statements that need rows outside
             of bounds or contain a value of an excluded column (these statements then cannot be replayed); the
-            environments of the analyses: their packages, the git commit of their code.
+            environments of the analyses: their packages, the git commit of their code; the first rows of tables and
+            results that ``verify`` puts into ``report.html``.
         allow_incomplete : bool
             Write although the capture has gaps; the manifest and the report say so.
         allow_unfinished : bool

@@ -147,11 +147,17 @@ class Verification(ReplayReport):
 
 
 def verify(
-    bundle: BundleFolder, source: Any = None, progress: Progress | None = None, *, alone: bool = False
+    bundle: BundleFolder,
+    source: Any = None,
+    progress: Progress | None = None,
+    *,
+    alone: bool = False,
+    look: Callable[[Any, Catalog], None] | None = None,
 ) -> Verification:
     """Load a bundle into a private server and check it (`Bundle.verify`).
 
-    If it has no dump yet and the source can be reached, the source is dumped first.
+    If it has no dump yet and the source can be reached, the source is dumped first. With the source, ``look`` is called
+    at last, with a connection to the loaded slice and its catalog.
     """
     manifest = bundle.manifest
     servers.require_server()  # raise before the dump is made
@@ -212,6 +218,8 @@ def verify(
             with timed(seconds, "digests"):
                 session = backend_of(loaded).fixed_session(loaded)
                 write_digests(bundle, dump, private, loaded, catalog, session)
+        if opened is not None and look is not None:
+            look(loaded, catalog)
     return report
 
 
