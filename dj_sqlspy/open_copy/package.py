@@ -26,7 +26,7 @@ from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
 from ..servers.tables import Table
 from .columns import Kept
-from .result import PACKAGE_FILE, CopiedTable
+from .result import PACKAGE_FILE, CopiedTable, DecodedColumn
 from .titles import distinct
 
 PARQUET = "application/vnd.apache.parquet"
@@ -85,11 +85,35 @@ def describe(
         }
         about |= {"rows": copied.rows, "profile": "tabular-data-resource", "schema": schema}
         resources.append(_resource(names[copied.name], folder, copied.path, PARQUET, about))
+        for one in copied.decoded:
+            if one.path:
+                resources += _decoded(folder, one, copied.name)
     for number, (path, (what, kind)) in enumerate(others.items(), 1):
         resources.append(_resource(f"file-{number}", folder, path, kind, {"description": what}))
     package = {**_about(manifest), "resources": resources}
     atomic.write(folder / PACKAGE_FILE, json.dumps(package, indent=1, ensure_ascii=False) + "\n")
     _write_crate(folder, manifest, resources)
+
+
+def _decoded(folder: Path, one: DecodedColumn, table: str) -> Iterator[dict[str, Any]]:
+    """The files with the decoded values of a column."""
+    name = _plain(f"decoded-{one.path.rpartition('/')[2].removesuffix('.parquet')}")
+    with pq.ParquetFile(folder / one.path) as file:
+        schema = {"fields": [_field(field, {one.column}) for field in file.schema_arrow], "missingValues": []}
+        rows = file.metadata.num_rows
+    about = {
+        "title": f"{one.column} of {table}, decoded",
+        "description": one.what,
+        "format": "parquet",
+        "rows": rows,
+        "profile": "tabular-data-resource",
+        "schema": schema,
+    }
+    yield _resource(name, folder, one.path, PARQUET, about)
+    archive = one.path.removesuffix("parquet") + "npz"
+    if (folder / archive).exists():
+        what = f"arrays and other values of {one.column} of {table}, by name"
+        yield _resource(f"{name}.npz", folder, archive, "application/zip", {"description": what})
 
 
 def _write_crate(folder: Path, manifest: Mapping[str, Any], resources: Sequence[Mapping[str, Any]]) -> None:
