@@ -26,6 +26,7 @@ from xml.etree import ElementTree
 
 import datajoint as dj
 import duckdb
+import mlcroissant
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -295,7 +296,7 @@ def test_the_readme_opens_it(written: Written) -> None:
     assert ended.returncode == 0 and "animal" in ended.stdout, ended.stderr
     paths = [written.copy.path, *written.copy.path.rglob("*")]
     assert all(path.stat().st_mode & 0o077 == 0 for path in paths)
-    described = {"datapackage.json", "ro-crate-metadata.json"}
+    described = {"datapackage.json", "croissant.json", "ro-crate-metadata.json"}
     assert {path.name for path in written.copy.path.iterdir()} == {
         "README.md",
         "slice.duckdb",
@@ -309,7 +310,7 @@ def test_the_package_says_what_is_in_the_folder(written: Written) -> None:
     described = {one["path"]: one for one in package["resources"]}
     blobs = {one.path for table in written.copy.tables for one in table.decoded if one.path}
     tables = {one.path for one in written.copy.tables}
-    assert {*described} == tables | blobs | {"slice.duckdb", "README.md"}
+    assert {*described} == tables | blobs | {"slice.duckdb", "README.md", "croissant.json"}
     schema = described[f"tables/{RECORDING}.session__trial.parquet"]["schema"]
     assert schema["primaryKey"] == ["animal", "session_date", "trial"]
     key = {"resource": f"{RECORDING}.session", "fields": ["animal", "session_date"]}
@@ -322,6 +323,18 @@ def test_the_package_says_what_is_in_the_folder(written: Written) -> None:
     crate = json.loads((written.copy.path / "ro-crate-metadata.json").read_text(encoding="utf-8"))
     files = {one["name"]: one["sha256"] for one in crate["@graph"] if "sha256" in one}
     assert {f"sha256:{files[path]}" for path in described} == {one["hash"] for one in described.values()}
+
+
+def test_croissant_reads_it(written: Written) -> None:
+    """Its own reader accepts the description, and reads the rows by it."""
+    copy = mlcroissant.Dataset(jsonld=str(written.copy.path / "croissant.json"))
+    assert not copy.metadata.ctx.issues.errors
+    read = list(copy.records(f"rows-decoded-{RECORDING}.session__trial.trace"))
+    (table,) = (one for one in written.copy.tables if one.name.endswith("`session__trial`"))
+    assert len(read) == table.rows
+    arrow = pq.read_table(written.copy.path / "decoded" / f"{RECORDING}.session__trial.trace.parquet")
+    first, names = arrow.slice(0, 1).to_pylist()[0], {name.rpartition("/")[2]: name for name in read[0]}
+    assert read[0][names["trace"]] == first["trace"] and read[0][names["trial"]] == first["trial"]
 
 
 def test_a_changed_copy_is_found(written: Written, tmp_path: Path, capsys: Any) -> None:
@@ -357,6 +370,23 @@ def test_a_changed_copy_is_found(written: Written, tmp_path: Path, capsys: Any) 
     assert main(["verify", str(folder)]) == 1
     said = capsys.readouterr().out
     assert f"{every.name}: it has 2 rows, not 3" in said and "it has other columns: c0" in said
+    # nor does one of croissant.json hide what that says
+    described = json.loads((folder / "croissant.json").read_text())
+    described["distribution"].pop()
+    described["distribution"][0]["sha256"] = "0" * 64
+    described["recordSet"][1]["field"].pop()
+    (folder / "croissant.json").write_text(json.dumps(described))
+    (entry,) = (one for one in package["resources"] if one["path"] == "croissant.json")
+    contents = (folder / "croissant.json").read_bytes()
+    entry |= {"size": len(contents), "hash": f"sha256:{hashlib.sha256(contents).hexdigest()}"}
+    (folder / "datapackage.json").write_text(json.dumps(package))
+    told = [line for line in sqlspy.check_open_copy(folder) if line.startswith("croissant.json")]
+    first, second = (one["path"] for one in package["resources"][:2])
+    assert told == [
+        f"croissant.json: it has another checksum or size of {first}",
+        f"croissant.json: it has other columns of {second}",
+        "croissant.json: it does not name README.md",
+    ]
     resource["path"] = "../secret"
     (folder / "datapackage.json").write_text(json.dumps(package))
     with pytest.raises(BundleError, match="does not have the form"):

@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 
 from .. import atomic
 from ..bundle.about import orcid_link, paper_link, web_link
-from ..bundle.crate import CRATE_FILE, crate_of
+from ..bundle.crate import CRATE_FILE, SPDX, crate_of
 from ..bundle.guide import title_of
 from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
 from ..servers.tables import Table
 from .columns import Kept
+from .croissant import FILE as CROISSANT_FILE
+from .croissant import apart, croissant
 from .result import PACKAGE_FILE, CopiedTable, DecodedColumn
 from .titles import distinct
 
@@ -90,6 +92,12 @@ def describe(
                 resources += _decoded(folder, one, copied.name)
     for number, (path, (what, kind)) in enumerate(others.items(), 1):
         resources.append(_resource(f"file-{number}", folder, path, kind, {"description": what}))
+    described = json.dumps(croissant(_schema_org(manifest), resources), indent=1, ensure_ascii=False)
+    atomic.write(folder / CROISSANT_FILE, described + "\n")
+    what = "the files, tables and columns for tools of machine learning (Croissant)"
+    resources.append(
+        _resource("croissant", folder, CROISSANT_FILE, "application/ld+json", {"description": what})
+    )
     package = {**_about(manifest), "resources": resources}
     atomic.write(folder / PACKAGE_FILE, json.dumps(package, indent=1, ensure_ascii=False) + "\n")
     _write_crate(folder, manifest, resources)
@@ -168,6 +176,31 @@ def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
+def _schema_org(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What schema.org has for a data set."""
+    about = manifest.get("about") or {}
+    terms = about.get("license")
+    authors = [
+        {
+            "@type": "sc:Person",
+            "name": author["name"],
+            **({"url": link} if (link := orcid_link(author)) else {}),
+        }
+        for author in about.get("authors") or ()
+    ]
+    found: dict[str, Any] = {
+        "name": title_of(manifest),
+        "description": about.get("description") or title_of(manifest),
+        "datePublished": str(manifest["created"]),
+        "license": terms and (web_link(terms) or f"{SPDX}{terms}"),
+        "url": paper_link(about),
+        "citeAs": about.get("citation"),
+        "keywords": about.get("keywords"),
+        "creator": authors,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
 def _resource(name: str, folder: Path, path: str, kind: str, about: Mapping[str, Any]) -> dict[str, Any]:
     said = {text: value for text, value in about.items() if value is not None}
     # not "bytes": frictionless counts none of a Parquet file, and then calls each number wrong
@@ -227,6 +260,8 @@ def check(folder: Path) -> list[str]:
     found = [] if len(listed) == len(package["resources"]) else [f"{PACKAGE_FILE}: a file is named twice"]
     for file, resource in listed.items():
         found += [f"{file}: {what}" for what in _apart(folder, file, resource)]
+    if CROISSANT_FILE in listed and (folder / CROISSANT_FILE).is_file():
+        found += [f"{CROISSANT_FILE}: {what}" for what in apart(folder, package["resources"])]
     ours = {
         *listed,
         *(part for file in listed if (part := file.rpartition("/")[0])),
