@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import datajoint
@@ -131,6 +131,7 @@ class _Decoder(datajoint.blob.Blob):  # type: ignore[misc]  # which has no types
 # How DataJoint's blobs begin: compressed ones, all others, and bytes, by the version of the format.
 _COMPRESSED = b"ZL123\0"
 _BLOBS = (b"mYm\0", b"dj0\0")
+BLOB_HEADS = (_COMPRESSED, *_BLOBS)
 _BYTES = tuple(protocol + b"\6" for protocol in _BLOBS)
 
 # What the decoder raises on bytes that only look like a blob.
@@ -178,3 +179,31 @@ def sql_of(expression: Any) -> str:
     """The SELECT of an expression as the driver sends it (DataJoint doubles ``%`` for it)."""
     text: str = expression.make_sql() % ()
     return text
+
+
+def spark_decoder(codec: str, limit: int) -> Callable[[bytes], Any]:
+    """What decodes the bytes of a codec's column into values of Spark's types (``datajoint.SparkAdapter``, since 2.3).
+
+    Raises
+    ------
+    ValueError
+        If there is no such codec, it has no ``to_spark``, or its values are not bytes in the database.
+    """
+    if not hasattr(datajoint, "SparkAdapter"):
+        raise ValueError(f"DataJoint {DATAJOINT_VERSION} has no SparkAdapter; version 2.3 has it")
+    try:
+        kind, chain, store = datajoint.codecs.resolve_dtype(f"<{codec}>")
+    except datajoint.DataJointError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(chain[0], datajoint.SparkAdapter):
+        raise ValueError(f"the codec <{codec}> has no to_spark")
+    if store is not None or kind not in ("bytes", "longblob"):
+        raise ValueError(f"the codec <{codec}> does not keep bytes in the database")
+
+    def decode(contents: bytes) -> Any:
+        value: Any = contents
+        for one in reversed(chain):
+            value = decoded(value, limit) if one.name == "blob" else one.decode(value, key=None)
+        return chain[0].to_spark(value, key=None)
+
+    return decode

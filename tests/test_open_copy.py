@@ -26,20 +26,22 @@ from xml.etree import ElementTree
 
 import datajoint as dj
 import duckdb
+import mlcroissant
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy import open_copy
+from dj_sqlspy import compat, open_copy
 from dj_sqlspy.cli import main
 from dj_sqlspy.demo.pipeline import declare, fill
 from dj_sqlspy.errors import BundleError
-from dj_sqlspy.open_copy import answers, excel
+from dj_sqlspy.open_copy import answers, excel, parquet
 from dj_sqlspy.open_copy.columns import kept
 from dj_sqlspy.open_copy.database import Database, Different
-from dj_sqlspy.open_copy.result import OpenCopy
+from dj_sqlspy.open_copy.decoded import write_decoded
+from dj_sqlspy.open_copy.result import DecodedColumn, OpenCopy
 from dj_sqlspy.open_copy.resultfiles import shown_columns, write_result
 from dj_sqlspy.open_copy.spool import Spool
 from dj_sqlspy.paper.bundle import Bundle
@@ -294,24 +296,23 @@ def test_the_readme_opens_it(written: Written) -> None:
     assert ended.returncode == 0 and "animal" in ended.stdout, ended.stderr
     paths = [written.copy.path, *written.copy.path.rglob("*")]
     assert all(path.stat().st_mode & 0o077 == 0 for path in paths)
-    described = {"datapackage.json", "ro-crate-metadata.json"}
+    described = {"datapackage.json", "croissant.json", "ro-crate-metadata.json"}
     assert {path.name for path in written.copy.path.iterdir()} == {
         "README.md",
         "report.html",
         "slice.duckdb",
         "tables",
+        "decoded",
     } | described
 
 
 def test_the_package_says_what_is_in_the_folder(written: Written) -> None:
     package = json.loads((written.copy.path / "datapackage.json").read_text(encoding="utf-8"))
     described = {one["path"]: one for one in package["resources"]}
-    assert {*described} == {
-        *(one.path for one in written.copy.tables),
-        "slice.duckdb",
-        "README.md",
-        "report.html",
-    }
+    blobs = {one.path for table in written.copy.tables for one in table.decoded if one.path}
+    tables = {one.path for one in written.copy.tables}
+    pages = {"README.md", "report.html", "croissant.json"}
+    assert {*described} == tables | blobs | pages | {"slice.duckdb"}
     schema = described[f"tables/{RECORDING}.session__trial.parquet"]["schema"]
     assert schema["primaryKey"] == ["animal", "session_date", "trial"]
     key = {"resource": f"{RECORDING}.session", "fields": ["animal", "session_date"]}
@@ -324,6 +325,18 @@ def test_the_package_says_what_is_in_the_folder(written: Written) -> None:
     crate = json.loads((written.copy.path / "ro-crate-metadata.json").read_text(encoding="utf-8"))
     files = {one["name"]: one["sha256"] for one in crate["@graph"] if "sha256" in one}
     assert {f"sha256:{files[path]}" for path in described} == {one["hash"] for one in described.values()}
+
+
+def test_croissant_reads_it(written: Written) -> None:
+    """Its own reader accepts the description, and reads the rows by it."""
+    copy = mlcroissant.Dataset(jsonld=str(written.copy.path / "croissant.json"))
+    assert not copy.metadata.ctx.issues.errors
+    read = list(copy.records(f"rows-decoded-{RECORDING}.session__trial.trace"))
+    (table,) = (one for one in written.copy.tables if one.name.endswith("`session__trial`"))
+    assert len(read) == table.rows
+    arrow = pq.read_table(written.copy.path / "decoded" / f"{RECORDING}.session__trial.trace.parquet")
+    first, names = arrow.slice(0, 1).to_pylist()[0], {name.rpartition("/")[2]: name for name in read[0]}
+    assert read[0][names["trace"]] == first["trace"] and read[0][names["trial"]] == first["trial"]
 
 
 def test_a_changed_copy_is_found(written: Written, tmp_path: Path, capsys: Any) -> None:
@@ -359,10 +372,125 @@ def test_a_changed_copy_is_found(written: Written, tmp_path: Path, capsys: Any) 
     assert main(["verify", str(folder)]) == 1
     said = capsys.readouterr().out
     assert f"{every.name}: it has 2 rows, not 3" in said and "it has other columns: c0" in said
+    # nor does one of croissant.json hide what that says
+    described = json.loads((folder / "croissant.json").read_text())
+    described["distribution"].pop()
+    described["distribution"][0]["sha256"] = "0" * 64
+    described["recordSet"][1]["field"].pop()
+    (folder / "croissant.json").write_text(json.dumps(described))
+    (entry,) = (one for one in package["resources"] if one["path"] == "croissant.json")
+    contents = (folder / "croissant.json").read_bytes()
+    entry |= {"size": len(contents), "hash": f"sha256:{hashlib.sha256(contents).hexdigest()}"}
+    (folder / "datapackage.json").write_text(json.dumps(package))
+    told = [line for line in sqlspy.check_open_copy(folder) if line.startswith("croissant.json")]
+    first, second = (one["path"] for one in package["resources"][:2])
+    assert told == [
+        f"croissant.json: it has another checksum or size of {first}",
+        f"croissant.json: it has other columns of {second}",
+        "croissant.json: it does not name README.md",
+    ]
     resource["path"] = "../secret"
     (folder / "datapackage.json").write_text(json.dumps(package))
     with pytest.raises(BundleError, match="does not have the form"):
         sqlspy.check_open_copy(folder)
+
+
+def test_blobs_are_decoded_beside_the_bytes(written: Written) -> None:
+    path = written.copy.path
+    decoded = {
+        f"{table.name.replace('`', '')}.{one.column}": one
+        for table in written.copy.tables
+        for one in table.decoded
+    }
+    blob = f"c{list(COLUMNS).index('longblob')}"
+    assert decoded[f"{KINDS}.every.{blob}"] == DecodedColumn(blob, "", "", 1, 1)
+    one = decoded[f"{RECORDING}.session__trial.trace"]
+    assert one.path == f"decoded/{RECORDING}.session__trial.trace.parquet" and not one.undecoded
+    stored = pq.read_table(path / "tables" / f"{RECORDING}.session__trial.parquet")
+    arrow = pq.read_table(path / one.path)
+    assert arrow.schema.metadata[b"decoded"].decode() == f"trace, by DataJoint {dj.__version__}, decoding 1"
+    keys = ["animal", "session_date", "trial"]
+    assert arrow.column_names == [*keys, "trace", "trace shape"] and arrow.select(keys) == stored.select(keys)
+    for row, packed in zip(arrow.to_pylist(), stored.column("trace").to_pylist(), strict=True):
+        value = dj.blob.unpack(packed)
+        items = np.array(row["trace"], arrow.schema.field("trace").metadata[b"dtype"].decode())
+        np.testing.assert_array_equal(items.reshape(row["trace shape"]), value, strict=True)
+    readme = (path / "README.md").read_text(encoding="utf-8")
+    assert (
+        f"| `{one.path}`: arrays of float64, flat" in readme
+        and f"decoded by DataJoint {dj.__version__}" in readme
+    )
+    with opened(path) as database:
+        told = database.execute("SELECT values, undecoded FROM _decoded WHERE file IS NULL").fetchall()
+    assert told == [(1, 1)]
+
+
+class Sparse(dj.Codec, register=False):
+    """A codec such as a plugin has: pairs of place and value."""
+
+    name = "sqlspy_sparse"
+
+    def get_dtype(self, is_store: bool) -> str:
+        return "<blob>"
+
+    def encode(self, value: Any, *, key: Any = None, store_name: Any = None) -> Any:
+        return value
+
+    def decode(self, stored: Any, *, key: Any = None) -> Any:
+        return dict(stored)
+
+    def to_spark(self, decoded: Any, *, key: Any = None) -> Any:
+        return [{"place": place, "value": value} for place, value in decoded.items()]
+
+
+def test_blobs_of_several_types(tmp_path: Path) -> None:
+    """The first row group has arrays of one type, which does not decide what the others have."""
+    values = [np.arange(3.0), None, np.arange(2), {"a": [TRACE], "b": None}, 1 + 2j, [(1, 2.5), (7, 0.5)]]
+    packed = [value if value is None else dj.blob.pack(value) for value in values] + [
+        b"\x80\x04N.",
+        b"mYm\0A",
+    ]
+    columns = [
+        kept(Column(name, kind, kind, True, None, ""), 0, "bytes")
+        for name, kind in (("id", "int"), ("b", "blob"))
+    ]
+    schema = parquet.schema_of(columns, {})
+    with parquet.Writer(tmp_path / "t.parquet", schema, columns) as writer:
+        for number, value in enumerate(packed, 1):
+            rows = [(str(number).encode(), value)]
+            for batch in parquet.batches("t", rows, columns, schema):
+                writer.add(batch)
+                writer._write()  # a row group of its own
+    found = write_decoded(tmp_path / "t.parquet", tmp_path / "t.b", ["id"], columns[1])
+    assert (found.path, found.values, found.undecoded) == ("t.b.parquet", 7, 2)
+    names = ["1.npy", None, "3.npy", "4.json", "5.json", "6.json", None, None]
+    assert pq.read_table(tmp_path / "t.b.parquet").to_pydict() == {
+        "id": list(range(1, 9)),
+        "b decoded": names,
+    }
+    with np.load(tmp_path / "t.b.npz") as archive:
+        np.testing.assert_array_equal(archive["3"], values[2], strict=True)
+        np.testing.assert_array_equal(archive["4.1"], TRACE, strict=True)
+        assert json.loads(archive["4.json"]) == {"a": [{"@array": 1}], "b": None}
+        assert json.loads(archive["5.json"]) == {"@complex": [1.0, 2.0]}
+
+    with pytest.raises(ValueError, match="sqlspy_sparse"):
+        compat.spark_decoder(Sparse.name, 1 << 20)
+    with pytest.raises(ValueError, match="has no to_spark"):
+        compat.spark_decoder("blob", 1 << 20)
+    codecs = dj.codecs._codec_registry
+    codecs[Sparse.name] = Sparse()
+    try:
+        decoder = compat.spark_decoder(Sparse.name, 1 << 20)
+    finally:
+        del codecs[Sparse.name]
+    pq.write_table(pq.read_table(tmp_path / "t.parquet").slice(5, 1), tmp_path / "s.parquet")
+    found = write_decoded(tmp_path / "s.parquet", tmp_path / "s.b", ["id"], columns[1], decoder)
+    assert pq.read_table(tmp_path / "s.b.parquet").column("b").to_pylist() == [
+        [{"place": 1, "value": 2.5}, {"place": 7, "value": 0.5}]
+    ]
+    with pytest.raises(BundleError, match="with its codec"):
+        write_decoded(tmp_path / "t.parquet", tmp_path / "u.b", ["id"], columns[1], decoder)
 
 
 def test_nothing_is_left_of_a_copy_that_fails(written: Written, tmp_path: Path) -> None:

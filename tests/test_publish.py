@@ -95,7 +95,8 @@ def test_what_readme_tells_a_reader_to_run(
     published: Bundle, clean_scratch: Server, prefix: str, tmp_path: Path
 ) -> None:
     readme = (published.path / "README.md").read_text()
-    restore, docker, _ = blocks(readme, "bash")
+    restore, compose, docker, _ = blocks(readme, "bash")
+    assert compose == "docker compose up\n"  # test_compose runs it
     words = shlex.split(restore)
     assert words[:2] == ["bash", "restore.sh"]
     login = [f"--defaults-file={clean_scratch.defaults_file()}"]

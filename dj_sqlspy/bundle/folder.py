@@ -12,6 +12,7 @@ The folder has
 ``README.md``       for the reader of the paper (see `guide`); others of `texts.FILES` for archives
 ``code/``           the scripts and notebooks of the analyses, if requested (see `code`)
 ``source-data/``    what each analysis received as tables, if requested (see `open_copy.sourcedata`)
+``compose.yaml``    a server with the rows and a notebook, with ``compose.sh`` (see `compose`)
 ``report.html``     all of this on one page (see `report`)
 ``replay.json``     the outcome of the last `Bundle.verify`
 ``first-rows.json`` what the report shows of tables and results, after `Bundle.verify`

@@ -23,6 +23,8 @@ from .tablename import TableName
 README_FILE = "README.md"
 DUMP_FILE = "dump.sql.gz"
 SOURCE_DATA = "source-data"
+COMPOSE_FILE = "compose.yaml"
+COMPOSE_SCRIPT = "compose.sh"
 
 # For each file of a bundle, a description and its media type; of a folder, "".
 FORMATS = {
@@ -32,6 +34,8 @@ FORMATS = {
     f"{DUMP_FILE}.cksum": ("the size and checksum that restore.sh looks for", "text/plain"),
     f"{SOURCE_DATA}/": ("what each analysis received, as tables that open without a server", ""),
     "restore.sh": ("loads dump.sql.gz into a MySQL or MariaDB server, and checks it", "text/x-shellscript"),
+    COMPOSE_FILE: ("starts a server with the rows and a notebook: docker compose up", "application/yaml"),
+    COMPOSE_SCRIPT: ("what the containers of compose.yaml run", "text/x-shellscript"),
     "dump.sh": ("made dump.sql.gz from the lab's database", "text/x-shellscript"),
     "manifest.json": ("all of this for programs: tables, statements, reasons, versions", "application/json"),
     "replay.json": ("what the captured statements returned from the loaded slice", "application/json"),
@@ -76,7 +80,7 @@ def readme_text(
         If a number, table, version or kind of server is not valid.
     """
     present = set(names) | {README_FILE, DUMP_FILE}
-    datajoint = _datajoint(manifest)
+    datajoint = datajoint_of(manifest)
     about = {**dict.fromkeys(TEXTS), "authors": [], **(manifest.get("about") or {})}
     tables, files = manifest["tables"], manifest.get("files") or []
     checked = replay is not None and replay["equal"] is True
@@ -97,6 +101,7 @@ def readme_text(
         unlike=sum(len(one["numbers"]) for one in results if one["state"] == "differs"),
         alike=any(one["state"] == "equal" for one in results),
         contents=[(name, what) for name, (what, _) in FORMATS.items() if name in present],
+        compose=COMPOSE_FILE in present,
         code=[one for one in manifest.get("code") or () if one["state"] != "missing"],
         first_rows="first-rows.json" in present,
         container=container_name(manifest),
@@ -115,7 +120,7 @@ def readme_text(
     )
 
 
-def _datajoint(manifest: Mapping[str, Any]) -> str:
+def datajoint_of(manifest: Mapping[str, Any]) -> str:
     """The version of DataJoint of the last analysis that tells it, else of the process that wrote the bundle."""
     for entry in reversed(manifest["environments"]):
         if "datajoint" in entry["packages"]:
@@ -144,13 +149,27 @@ def _server(manifest: Mapping[str, Any]) -> dict[str, str]:
     flavor, version = manifest["server"]["flavor"], str(manifest["server"]["version"])
     if flavor not in NAMES:
         raise BundleError(f"Making the README of a bundle: {flavor!r:.60} is none of {', '.join(NAMES)}.")
-    numbers = re.match(r"(\d+(?:\.\d+)?)(?:\.\d+)*", version, re.ASCII)
+    numbers = _NUMBERS.match(version)
     return {
         "name": NAMES[flavor],
         "version": numbers[0] if numbers else version,
-        "image": f"{flavor}:{numbers[1]}" if numbers else str(flavor),
+        "image": image_of(manifest) or str(flavor),
         "password": f"{flavor.upper()}_ROOT_PASSWORD",
     }
+
+
+_NUMBERS = re.compile(r"(\d+(?:\.\d+)?)(?:\.\d+)*", re.ASCII)
+
+
+def image_of(manifest: Mapping[str, Any], exact: bool = False) -> str | None:
+    """The official Docker image of the source server's version, or ``exact``ly of its release; None if it tells none.
+
+    >>> server = {"flavor": "mariadb", "version": "10.11.6-MariaDB-0+deb12u1"}
+    >>> image_of({"server": server}), image_of({"server": server}, exact=True)
+    ('mariadb:10.11', 'mariadb:10.11.6')
+    """
+    flavor, numbers = manifest["server"]["flavor"], _NUMBERS.match(str(manifest["server"]["version"]))
+    return None if flavor not in NAMES or not numbers else f"{flavor}:{numbers[0 if exact else 1]}"
 
 
 def container_name(manifest: Mapping[str, Any]) -> str:

@@ -15,9 +15,10 @@ from .. import atomic
 from ..external import File
 from . import environment
 from .about import read_about
+from .compose import compose_texts
 from .crate import CRATE_FILE, crate_text, is_available
 from .firstrows import FIRST_ROWS_FILE, SCHEMA
-from .guide import FORMATS, README_FILE, SOURCE_DATA, readme_text
+from .guide import COMPOSE_FILE, COMPOSE_SCRIPT, FORMATS, README_FILE, SOURCE_DATA, readme_text
 from .manifest import FILE
 from .reading import read_json
 from .report import report_html
@@ -28,6 +29,7 @@ REPORT_FILE = "report.html"
 FILES = frozenset(
     {
         *(README_FILE, REPORT_FILE, REPLAY_FILE, INSPECTION_FILE, FIRST_ROWS_FILE, CRATE_FILE),
+        *(COMPOSE_FILE, COMPOSE_SCRIPT),
         *(*environment.PIP_FILES, *environment.CONDA_FILES),
     }
 )
@@ -93,6 +95,7 @@ def texts(
     first_rows = None if folder is None else read_first_rows(folder)
     out = {REPORT_FILE: report_html(manifest, replay, inspection, first_rows)}
     out |= environment.texts(manifest["environments"])
+    out |= compose_texts(manifest)
     names = {"manifest.json", "restore.sh", README_FILE, *out}
     names |= set() if manifest.get("pseudonyms") else {"dump.sh"}
     sizes: dict[str, int | None] = dict.fromkeys(names)

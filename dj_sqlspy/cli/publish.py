@@ -104,6 +104,14 @@ def add_commands(add: Add) -> None:
         command.add_argument(
             "-o", "--output", metavar="DIR", required=True, help="a new folder for the files"
         )
+    copy.add_argument(
+        "--codec",
+        dest="codecs",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="decode the columns of this codec of DataJoint, a plugin with to_spark; it runs on the bundle's bytes",
+    )
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
 
@@ -343,7 +351,7 @@ def _open(options: argparse.Namespace) -> None:
     from ..display import count, first
     from ..paper.bundle import Bundle
 
-    made = Bundle(options.bundle).open_copy(options.output)
+    made = Bundle(options.bundle).open_copy(options.output, codecs=options.codecs)
     rows = sum(table.rows for table in made.tables)
     print(f"{count(len(made.tables), 'table')} with {count(rows, 'row')}")
     total = sum(one.count for one in made.statements)
@@ -355,6 +363,14 @@ def _open(options: argparse.Namespace) -> None:
     ]
     if lacking:
         print(visible("\n".join(["Without a view:", *first(lacking)])))
+    bytes_only = [
+        f"{table.name} {one.column}: {one.undecoded:,} of {count(one.values, 'value')}"
+        for table in made.tables
+        for one in table.decoded
+        if one.undecoded
+    ]
+    if bytes_only:
+        print(visible("\n".join(["Not decoded, so only as bytes:", *first(bytes_only)])))
     print(visible(f"{options.output}: see README.md in it."))
 
 

@@ -46,6 +46,7 @@ _OWN_TABLES = {
     "_statements": "number BIGINT, numbers BIGINT[], analysis VARCHAR, kind VARCHAR, view VARCHAR, why_not VARCHAR,"
     " cautions VARCHAR[], rows BIGINT, as_received BOOLEAN, sql VARCHAR, duckdb VARCHAR",
     "_columns": "relation VARCHAR, file VARCHAR, name VARCHAR, type VARCHAR, kept_as VARCHAR, note VARCHAR",
+    "_decoded": "relation VARCHAR, name VARCHAR, file VARCHAR, kept_as VARCHAR, values BIGINT, undecoded BIGINT",
     "_keys": "kind VARCHAR, relation VARCHAR, columns VARCHAR[], refers_to VARCHAR, refers_to_columns VARCHAR[]",
 }
 

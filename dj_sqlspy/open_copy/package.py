@@ -20,13 +20,15 @@ import pyarrow.parquet as pq
 
 from .. import atomic
 from ..bundle.about import orcid_link, paper_link, web_link
-from ..bundle.crate import CRATE_FILE, crate_of
+from ..bundle.crate import CRATE_FILE, SPDX, crate_of
 from ..bundle.guide import title_of
 from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
 from ..servers.tables import Table
 from .columns import Kept
-from .result import PACKAGE_FILE, CopiedTable
+from .croissant import FILE as CROISSANT_FILE
+from .croissant import apart, croissant
+from .result import PACKAGE_FILE, CopiedTable, DecodedColumn
 from .titles import distinct
 
 PARQUET = "application/vnd.apache.parquet"
@@ -85,11 +87,41 @@ def describe(
         }
         about |= {"rows": copied.rows, "profile": "tabular-data-resource", "schema": schema}
         resources.append(_resource(names[copied.name], folder, copied.path, PARQUET, about))
+        for one in copied.decoded:
+            if one.path:
+                resources += _decoded(folder, one, copied.name)
     for number, (path, (what, kind)) in enumerate(others.items(), 1):
         resources.append(_resource(f"file-{number}", folder, path, kind, {"description": what}))
+    described = json.dumps(croissant(_schema_org(manifest), resources), indent=1, ensure_ascii=False)
+    atomic.write(folder / CROISSANT_FILE, described + "\n")
+    what = "the files, tables and columns for tools of machine learning (Croissant)"
+    resources.append(
+        _resource("croissant", folder, CROISSANT_FILE, "application/ld+json", {"description": what})
+    )
     package = {**_about(manifest), "resources": resources}
     atomic.write(folder / PACKAGE_FILE, json.dumps(package, indent=1, ensure_ascii=False) + "\n")
     _write_crate(folder, manifest, resources)
+
+
+def _decoded(folder: Path, one: DecodedColumn, table: str) -> Iterator[dict[str, Any]]:
+    """The files with the decoded values of a column."""
+    name = _plain(f"decoded-{one.path.rpartition('/')[2].removesuffix('.parquet')}")
+    with pq.ParquetFile(folder / one.path) as file:
+        schema = {"fields": [_field(field, {one.column}) for field in file.schema_arrow], "missingValues": []}
+        rows = file.metadata.num_rows
+    about = {
+        "title": f"{one.column} of {table}, decoded",
+        "description": one.what,
+        "format": "parquet",
+        "rows": rows,
+        "profile": "tabular-data-resource",
+        "schema": schema,
+    }
+    yield _resource(name, folder, one.path, PARQUET, about)
+    archive = one.path.removesuffix("parquet") + "npz"
+    if (folder / archive).exists():
+        what = f"arrays and other values of {one.column} of {table}, by name"
+        yield _resource(f"{name}.npz", folder, archive, "application/zip", {"description": what})
 
 
 def _write_crate(folder: Path, manifest: Mapping[str, Any], resources: Sequence[Mapping[str, Any]]) -> None:
@@ -141,6 +173,31 @@ def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
     ]
     if link := paper_link(about):
         found["sources"] = [{"title": about.get("title") or "The paper", "path": link}]
+    return {name: value for name, value in found.items() if value}
+
+
+def _schema_org(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What schema.org has for a data set."""
+    about = manifest.get("about") or {}
+    terms = about.get("license")
+    authors = [
+        {
+            "@type": "sc:Person",
+            "name": author["name"],
+            **({"url": link} if (link := orcid_link(author)) else {}),
+        }
+        for author in about.get("authors") or ()
+    ]
+    found: dict[str, Any] = {
+        "name": title_of(manifest),
+        "description": about.get("description") or title_of(manifest),
+        "datePublished": str(manifest["created"]),
+        "license": terms and (web_link(terms) or f"{SPDX}{terms}"),
+        "url": paper_link(about),
+        "citeAs": about.get("citation"),
+        "keywords": about.get("keywords"),
+        "creator": authors,
+    }
     return {name: value for name, value in found.items() if value}
 
 
@@ -203,6 +260,8 @@ def check(folder: Path) -> list[str]:
     found = [] if len(listed) == len(package["resources"]) else [f"{PACKAGE_FILE}: a file is named twice"]
     for file, resource in listed.items():
         found += [f"{file}: {what}" for what in _apart(folder, file, resource)]
+    if CROISSANT_FILE in listed and (folder / CROISSANT_FILE).is_file():
+        found += [f"{CROISSANT_FILE}: {what}" for what in apart(folder, package["resources"])]
     ours = {
         *listed,
         *(part for file in listed if (part := file.rpartition("/")[0])),

@@ -61,7 +61,7 @@ def _items(one: Kept) -> np.dtype[Any]:
 
 def schema_of(columns: Sequence[Kept], about: Mapping[str, str]) -> pa.Schema:
     """The schema of a table's file: its columns, then the texts of what is no date."""
-    fields = [pa.field(one.column.name, arrow_type(one), metadata=_about(one)) for one in columns]
+    fields = [field_of(one) for one in columns]
     taken = {one.column.name.lower() for one in columns}
     for one in columns:
         if one.text_beside:
@@ -73,6 +73,11 @@ def schema_of(columns: Sequence[Kept], about: Mapping[str, str]) -> pa.Schema:
                 pa.field(name, pa.string(), metadata={"comment": f"{one.column.name} where it is no date"})
             )
     return pa.schema(fields, metadata=dict(about))
+
+
+def field_of(one: Kept) -> pa.Field:
+    """A column with what is to know of it."""
+    return pa.field(one.column.name, arrow_type(one), metadata=_about(one))
 
 
 def _about(one: Kept) -> dict[str, str]:
@@ -89,11 +94,17 @@ class Writer:
     which takes six times as long as the rest for values of 16 MB.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, columns: Sequence[Kept]) -> None:
+    def __init__(
+        self, path: Path, schema: pa.Schema, columns: Sequence[Kept], long: Iterable[str] = ()
+    ) -> None:
+        self.schema = schema
         long = {
-            one.column.name
-            for one in columns
-            if one.form in ("bytes", "array") or one.column.data_type in _LONG
+            *long,
+            *(
+                one.column.name
+                for one in columns
+                if one.form in ("bytes", "array") or one.column.data_type in _LONG
+            ),
         }
         short = [name for name in schema.names if name not in long]
         self._out = pa.OSFile(str(path), "wb")  # a file of Python's gets each value once more as bytes
@@ -213,7 +224,7 @@ def _array(one: Kept, values: Sequence[bytes | None]) -> Any:
     if one.form == "uuid":
         return pa.ExtensionArray.from_storage(kind, pa.array(values, pa.binary(16)))
     if one.form == "array":
-        return _lists(one, values)
+        return lists(one, values)
     if one.form == "bits":
         return pa.array([None if value is None else int.from_bytes(value, "big") for value in values], kind)
     if one.form == "time":
@@ -224,7 +235,8 @@ def _array(one: Kept, values: Sequence[bytes | None]) -> Any:
     return texts if one.form == "text" else texts.cast(kind)
 
 
-def _lists(one: Kept, values: Sequence[bytes | None]) -> Any:
+def lists(one: Kept, values: Sequence[bytes | None]) -> Any:
+    """An Arrow array of lists, from the bytes of their items."""
     kind = _items(one)
     sizes = [0 if value is None else len(value) // kind.itemsize for value in values]
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)

@@ -18,6 +18,31 @@ PACKAGE_FILE = "datapackage.json"
 
 
 @dataclass(frozen=True)
+class DecodedColumn:
+    """The decoded values of a column of blobs.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    path : str
+        The Parquet file with them, below the folder; "" if none is decoded.
+    what : str
+        How the file has them.
+    values : int
+        Number of its values.
+    undecoded : int
+        Number of those that are not decoded, which the file of the table has as bytes.
+    """
+
+    column: str
+    path: str
+    what: str
+    values: int
+    undecoded: int
+
+
+@dataclass(frozen=True)
 class CopiedTable:
     """A table of an open copy.
 
@@ -32,6 +57,8 @@ class CopiedTable:
     rows : int
     notes : tuple of (str, str)
         Columns that are not kept unchanged, and how they are kept.
+    decoded : tuple of DecodedColumn
+        Its columns of blobs that have values.
     """
 
     name: str
@@ -39,6 +66,7 @@ class CopiedTable:
     relation: str
     rows: int
     notes: tuple[tuple[str, str], ...] = ()
+    decoded: tuple[DecodedColumn, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,27 @@
 """Writing: the folder of an open copy.
 
 In: a bundle with its dump, and a path. Out: the folder, whole or not at all: ``tables/`` with a Parquet file for each
-table, ``slice.duckdb``, a ``README.md`` that says how to open them and what they do not have, a ``report.html`` to look
-at, and descriptions for programs (`package`). Everything is read from a private server that has nothing but the loaded
-slice; each row is read once, and of a table with dates once before, to count those that are none. First rows
-(`firstrows`) are read again.
+table, ``decoded/`` with the values of its blobs, ``slice.duckdb``, a ``README.md`` that says how to open them and what
+they do not have, a ``report.html`` to look at, and descriptions for programs (`package`). Everything is read from a
+private server that has nothing but the loaded slice; each row is read once, and of a table with dates once before, to
+count those that are none. First rows (`firstrows`) are read again.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import atomic
+from .. import atomic, compat
 from ..bundle.folder import BundleFolder
 from ..bundle.manifest import Replayed, not_replayable, replayable
 from ..bundle.render import render
 from ..bundle.texts import REPORT_FILE
 from ..errors import BundleError
+from ..external.needed import declared_type
 from ..replay.digests import read_catalog, read_digests, session_of
 from ..replay.loaded import loaded_slice, new_file, new_folder
 from ..replay.statements import as_received, why_apart
@@ -30,16 +31,18 @@ from ..servers.dialect import Dialect
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import Table
 from . import answers, parquet
+from .blobs import LARGEST as LARGEST_BLOB
 from .columns import Kept, kept
 from .database import FILE, LARGEST, Database, Different, dotted, relations_of
+from .decoded import Seen, is_blob, maker, write_decoded
 from .firstrows import first_rows
 from .package import describe
 from .page import page_html
-from .result import CopiedStatement, CopiedTable, OpenCopy
+from .result import CopiedStatement, CopiedTable, DecodedColumn, OpenCopy
 from .titles import distinct, file_name, title_of
 from .translate import Copied, Relation, Untranslated, translate
 
-TABLES = "tables"
+TABLES, DECODED = "tables", "decoded"
 OTHERS = {
     FILE: (
         "the tables, and a view for each query that DuckDB answers as the server did",
@@ -53,9 +56,17 @@ LISTED = 100  # statements in a list of README.md
 Progress = Callable[[int, int], None]
 
 
-def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None = None) -> OpenCopy:
+def write_open_copy(
+    bundle: BundleFolder, path: Path, progress: Progress | None = None, codecs: Iterable[str] = ()
+) -> OpenCopy:
     """Write the slice of a bundle into a new folder (`Bundle.open_copy`)."""
     manifest = bundle.manifest
+    as_spark = {}
+    for name in codecs:
+        try:
+            as_spark[name] = compat.spark_decoder(name, LARGEST_BLOB)
+        except ValueError as error:
+            raise BundleError(f"Writing an open copy into {path}: {error}.") from error
     with contextlib.ExitStack() as stack:
         fresh = stack.enter_context(new_folder(f"Writing an open copy into {path}", bundle, path))
         loaded = stack.enter_context(loaded_slice(bundle, fresh))
@@ -71,7 +82,7 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
 
         backend.reading_tables(loaded)
         with backend.one_moment(loaded), contextlib.closing(backend.replayer(loaded)) as replayer:
-            copying = TableCopies(replayer, loaded, backend.dialect, fresh, database)
+            copying = TableCopies(replayer, loaded, backend.dialect, fresh, database, as_spark)
             made = []
             for table in tables:
                 made.append(copying.copy(table, relations.get(table.full_name)))
@@ -93,6 +104,7 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
 
         database.insert_own("_statements", [_row_of(one) for one in statements])
         database.insert_own("_columns", list(_columns_of(made, copying.columns)))
+        database.insert_own("_decoded", list(_decoded_of(made)))
         database.insert_own("_keys", list(_keys_of(manifest, relations)))
         found = OpenCopy(path, tuple(made), tuple(statements))
         text = render(
@@ -100,6 +112,8 @@ def write_open_copy(bundle: BundleFolder, path: Path, progress: Progress | None 
             paper=manifest["paper"],
             copy=found,
             file=FILE,
+            decoded=[(table, one) for table in made for one in table.decoded],
+            maker=maker(),
             example=_example(made),
             lacking=[one for one in statements if not one.view],
             careful=[one for one in statements if one.view and one.cautions],
@@ -117,18 +131,26 @@ class TableCopies:
     """Copies tables, one after the other."""
 
     def __init__(
-        self, replayer: Replayer, loaded: Any, dialect: Dialect, folder: Path, database: Database
+        self,
+        replayer: Replayer,
+        loaded: Any,
+        dialect: Dialect,
+        folder: Path,
+        database: Database,
+        as_spark: Mapping[str, Callable[[bytes], Any]],
     ) -> None:
         self._replayer, self._loaded, self._dialect = replayer, loaded, dialect
         self._folder, self._database = folder / TABLES, database
         self._folder.mkdir(0o700)
+        self._decoded_folder, self._as_spark = folder / DECODED, as_spark
         self._files: set[str] = set()
+        self._decoded_files: set[str] = set()
         self.columns: dict[str, tuple[Kept, ...]] = {}
 
     def copy(self, table: Table, relation: Relation | None) -> CopiedTable:
         columns = tuple(self._kept(table))
         file = self._file_of(table)
-        rows, sizes = self._write(table, columns, self._folder / file)
+        rows, sizes, blobs = self._write(table, columns, self._folder / file)
         if relation is not None:
             large = {place for place, size in enumerate(sizes.largest) if size > LARGEST}
             columns = tuple(
@@ -146,13 +168,37 @@ class TableCopies:
             "" if relation is None else dotted(relation),
             rows,
             tuple((one.column.name, one.note) for one in columns if one.note),
+            tuple(self._decoded(table, columns, self._folder / file, blobs)),
         )
 
-    def _write(self, table: Table, columns: Sequence[Kept], path: Path) -> tuple[int, parquet.Sizes]:
-        """Write a table's file; the number of its rows, and how large they are."""
+    def _decoded(
+        self, table: Table, columns: Sequence[Kept], file: Path, blobs: Mapping[str, Seen]
+    ) -> Iterator[DecodedColumn]:
+        """Write the decoded values of the columns of blobs."""
+        for one in columns:
+            seen = blobs.get(one.column.name)
+            if seen is None or not seen.values:
+                continue
+            as_spark = self._as_spark.get(declared_type(one.column.comment))
+            if as_spark is None and not seen.decodable:
+                yield DecodedColumn(one.column.name, "", "", seen.values, seen.values)
+                continue
+            self._decoded_folder.mkdir(0o700, exist_ok=True)
+            (name,) = distinct(
+                [file_name(f"{table.schema}.{table.name}.{one.column.name}")], self._decoded_files
+            )
+            self._decoded_files.add(name)
+            found = write_decoded(file, self._decoded_folder / name, table.primary_key, one, as_spark)
+            yield replace(found, path=found.path and f"{DECODED}/{found.path}")
+
+    def _write(
+        self, table: Table, columns: Sequence[Kept], path: Path
+    ) -> tuple[int, parquet.Sizes, dict[str, Seen]]:
+        """Write a table's file; the number of its rows, how large they are, and what its columns of blobs have."""
         schema = parquet.schema_of(columns, _about(table))
         read = ", ".join(one.selected(self._dialect) for one in columns)
         rows, sizes = 0, parquet.Sizes()
+        blobs = {place: Seen() for place, one in enumerate(columns) if is_blob(one)}
         new_file(path).close()
         with parquet.Writer(path, schema, columns) as writer:
             found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
@@ -160,7 +206,9 @@ class TableCopies:
                 writer.add(batch)
                 sizes.add(batch)
                 rows += batch.num_rows
-        return rows, sizes
+                for place, seen in blobs.items():
+                    seen.add(batch.column(place))
+        return rows, sizes, {columns[place].column.name: seen for place, seen in blobs.items()}
 
     def _kept(self, table: Table) -> Iterator[Kept]:
         read = ", ".join(self._dialect.quote(column.name) for column in table.columns)
@@ -269,6 +317,20 @@ def _columns_of(
         for one in columns[table.name]:
             name, declared = one.column.name, one.column.column_type
             yield table.relation or None, table.path, name, declared, one.arrow, one.note or None
+
+
+def _decoded_of(tables: Sequence[CopiedTable]) -> Iterator[tuple[Any, ...]]:
+    """Rows of ``_decoded``."""
+    for table in tables:
+        for one in table.decoded:
+            yield (
+                table.relation or None,
+                one.column,
+                one.path or None,
+                one.what or None,
+                one.values,
+                one.undecoded,
+            )
 
 
 def _keys_of(manifest: Mapping[str, Any], relations: Mapping[str, Relation]) -> Iterator[tuple[Any, ...]]:

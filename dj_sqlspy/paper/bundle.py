@@ -148,13 +148,20 @@ class Bundle(BundleFolder):
             texts.refresh(self.path, self.manifest)
         return made
 
-    def open_copy(self, path: str | Path, progress: Callable[[int, int], None] | None = None) -> OpenCopy:
+    def open_copy(
+        self,
+        path: str | Path,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        codecs: Iterable[str] = (),
+    ) -> OpenCopy:
         """Write the slice in formats that open without a server; ``dj-sqlspy open`` does it.
 
         The folder has a Parquet file for each table, and a DuckDB database ``slice.duckdb`` with the tables, their
         comments, and a view for each captured SELECT that DuckDB answers as the server does. Each was compared, on a
-        private server that has nothing but the loaded slice. ``README.md`` says how to open them, and what could not be
-        kept. It needs the packages of the extra ``open``.
+        private server that has nothing but the loaded slice. Blobs are there as bytes, and decoded beside, as lists or
+        ``.npy`` and ``.json``. ``README.md`` says how to open them, and what could not be kept or decoded. It needs the
+        packages of the extra ``open``.
 
         Parameters
         ----------
@@ -162,6 +169,9 @@ class Bundle(BundleFolder):
             A folder that does not exist or is empty.
         progress : callable, optional
             Called with the number of tables and statements done, and the total.
+        codecs : iterable of str, optional
+            Names of codecs of DataJoint 2.3 or later with a ``to_spark`` (plugins) that decode their columns. They run
+            on the bytes of the bundle, so name only those that you would trust with them.
 
         Raises
         ------
@@ -174,7 +184,7 @@ class Bundle(BundleFolder):
         from ..open_copy.writing import write_open_copy
 
         with counting("tables and statements copied", progress) as told:
-            return write_open_copy(self, Path(path), told)
+            return write_open_copy(self, Path(path), told, codecs)
 
     def inspect(self, progress: Callable[[int, int], None] | None = None) -> Inspection:
         """Look for what the bundle reveals about people, machines, folders and rows that are not in it.
