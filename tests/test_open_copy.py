@@ -456,7 +456,7 @@ def test_blobs_of_several_types(tmp_path: Path) -> None:
     with parquet.Writer(tmp_path / "t.parquet", schema, columns) as writer:
         for number, value in enumerate(packed, 1):
             rows = [(str(number).encode(), value)]
-            for batch in parquet.batches("t", rows, columns, schema):
+            for batch in parquet.batches("t", [rows], columns, schema):
                 writer.add(batch)
                 writer._write()  # a row group of its own
     found = write_decoded(tmp_path / "t.parquet", tmp_path / "t.b", ["id"], columns[1])
