@@ -387,7 +387,7 @@ def test_a_changed_copy_is_found(written: Written, tmp_path: Path, capsys: Any) 
     assert told == [
         f"croissant.json: it has another checksum or size of {first}",
         f"croissant.json: it has other columns of {second}",
-        "croissant.json: it does not name README.md",
+        "croissant.json: it does not name report.html",
     ]
     resource["path"] = "../secret"
     (folder / "datapackage.json").write_text(json.dumps(package))
@@ -458,7 +458,7 @@ def test_blobs_of_several_types(tmp_path: Path) -> None:
     with parquet.Writer(tmp_path / "t.parquet", schema, columns) as writer:
         for number, value in enumerate(packed, 1):
             rows = [(str(number).encode(), value)]
-            for batch in parquet.batches("t", rows, columns, schema):
+            for batch in parquet.batches("t", [rows], columns, schema):
                 writer.add(batch)
                 writer._write()  # a row group of its own
     found = write_decoded(tmp_path / "t.parquet", tmp_path / "t.b", ["id"], columns[1])

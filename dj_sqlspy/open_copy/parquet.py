@@ -24,10 +24,17 @@ BATCH_BYTES = (
     512 << 10
 )  # that Python holds as rows; of more, the allocator gives memory back and asks for it again
 GROUP_BYTES = 8 << 20  # of a row group; larger groups need more memory and no less time
-PAGE_ROWS = 128  # after which a page ends if it has a megabyte
+PAGE_ROWS = (
+    512  # after which a page ends if it has a megabyte; a row group has 8 MB at most, so no page has more
+)
 TOGETHER = 2048  # rows that DuckDB reads and writes together
 _LONG = frozenset({"text", "mediumtext", "longtext", "json"})
-_VALUE_BYTES = 16  # that a value takes besides its own bytes
+VALUE_BYTES = 16  # that a value takes besides its own bytes
+
+_SAMPLE, _SAMPLE_LEAST = (
+    1 << 18,
+    1 << 12,
+)  # bytes of a column that are compressed to see whether it is worth it
 
 Row = Sequence["bytes | None"]
 
@@ -91,7 +98,8 @@ class Writer:
     """Writes record batches of a table into a file, in row groups of `GROUP_BYTES`.
 
     Columns of long values have no dictionary and no smallest and largest value: both hold values in memory once more,
-    which takes six times as long as the rest for values of 16 MB.
+    which takes six times as long as the rest for values of 16 MB. Nor are those compressed whose first values do not
+    become smaller, such as blobs that DataJoint has compressed: trying takes as long as reading them.
     """
 
     def __init__(
@@ -106,24 +114,21 @@ class Writer:
                 if one.form in ("bytes", "array") or one.column.data_type in _LONG
             ),
         }
-        short = [name for name in schema.names if name not in long]
+        self._long = long
         self._out = pa.OSFile(str(path), "wb")  # a file of Python's gets each value once more as bytes
-        self._writer = pq.ParquetWriter(
-            self._out,
-            schema,
-            compression="zstd",
-            use_dictionary=short,
-            write_statistics=short,
-            write_batch_size=PAGE_ROWS,
-        )
+        self._writer: Any = None
         self._held: list[pa.RecordBatch] = []
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._out, self._writer:
-            self._write()
+        with self._out:
+            try:
+                self._write()
+            finally:
+                with self._writer or self._opened(self.schema.empty_table()):
+                    pass
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Write further rows."""
@@ -135,29 +140,67 @@ class Writer:
         if self._held:
             group = pa.Table.from_batches(self._held)
             self._held.clear()
+            if self._writer is None:
+                self._writer = self._opened(group)
             self._writer.write_table(group, row_group_size=group.num_rows)
+
+    def _opened(self, first: pa.Table) -> Any:
+        short = [name for name in self.schema.names if name not in self._long]
+        dense = {
+            name for name in self._long & {*self.schema.names} if not _is_compressible(first.column(name))
+        }
+        return pq.ParquetWriter(
+            self._out,
+            self.schema,
+            compression={name: "none" if name in dense else "zstd" for name in self.schema.names},
+            use_dictionary=short,
+            write_statistics=short,
+            write_batch_size=PAGE_ROWS,
+        )
+
+
+def _is_compressible(column: pa.ChunkedArray) -> bool:
+    """Whether its first values become smaller by a twentieth or more.
+
+    >>> _is_compressible(pa.chunked_array([pa.array([bytes(9999)])]))
+    True
+    >>> _is_compressible(pa.chunked_array([pa.array([np.random.default_rng(1).bytes(9999)])]))
+    False
+    """
+    for chunk in column.chunks:
+        data = chunk.buffers()[-1]
+        if data is not None and data.size >= _SAMPLE_LEAST:
+            sample = data.slice(0, min(data.size, _SAMPLE))
+            return bool(len(pa.compress(sample, codec="zstd", asbytes=True)) < 0.95 * sample.size)
+    return True
+
+
+def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows in lists for record batches."""
+    held: list[Row] = []
+    size = 0
+    for row in rows:
+        held.append(row)
+        size += VALUE_BYTES * len(row) + sum(map(len, filter(None, row)))
+        if size >= BATCH_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def batches(
-    table: str, rows: Iterable[Row], columns: Sequence[Kept], schema: pa.Schema
+    table: str, chunks: Iterable[Sequence[Row]], columns: Sequence[Kept], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """The rows in record batches.
+    """A record batch for each list of rows.
 
     Raises
     ------
     BundleError
         If a value is not of its column's type.
     """
-    held: list[Row] = []
-    size = 0
-    for row in rows:
-        held.append(row)
-        size += _VALUE_BYTES * len(row) + sum(map(len, filter(None, row)))
-        if size >= BATCH_BYTES:
-            yield _batch(table, held, columns, schema)
-            held, size = [], 0
-    if held:
-        yield _batch(table, held, columns, schema)
+    for rows in chunks:
+        yield _batch(table, rows, columns, schema)
 
 
 @dataclass
@@ -220,7 +263,7 @@ def _array(one: Kept, values: Sequence[bytes | None]) -> Any:
     """An Arrow array of values as the server sends them."""
     kind = arrow_type(one)
     if one.form == "bytes":
-        return pa.array(values, kind)
+        return _bytes(values)
     if one.form == "uuid":
         return pa.ExtensionArray.from_storage(kind, pa.array(values, pa.binary(16)))
     if one.form == "array":
@@ -245,8 +288,18 @@ def lists(one: Kept, values: Sequence[bytes | None]) -> Any:
     return pa.ListArray.from_arrays(pa.array(starts), items, mask=nulls)
 
 
+def _bytes(values: Sequence[bytes | None]) -> Any:
+    """An Arrow array of bytes; of one value that is not copied."""
+    if None in values:
+        return pa.array(values, pa.binary())
+    ends = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=ends[1:])  # type: ignore[arg-type]
+    data = values[0] if len(values) == 1 else b"".join(values)  # type: ignore[arg-type]
+    return pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(data)])
+
+
 def _texts(values: Sequence[bytes | None]) -> Any:
-    return pa.array(values, pa.binary()).cast(pa.string())  # which checks that it is UTF-8
+    return _bytes(values).cast(pa.string())  # which checks that it is UTF-8
 
 
 def _microseconds(value: bytes) -> int:

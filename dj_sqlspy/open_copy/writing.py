@@ -137,12 +137,12 @@ class TableCopies:
         dialect: Dialect,
         folder: Path,
         database: Database,
-        as_spark: Mapping[str, Callable[[bytes], Any]],
+        as_spark: Mapping[str, Callable[[bytes], Any]] | None = None,
     ) -> None:
         self._replayer, self._loaded, self._dialect = replayer, loaded, dialect
         self._folder, self._database = folder / TABLES, database
         self._folder.mkdir(0o700)
-        self._decoded_folder, self._as_spark = folder / DECODED, as_spark
+        self._decoded_folder, self._as_spark = folder / DECODED, as_spark or {}
         self._files: set[str] = set()
         self._decoded_files: set[str] = set()
         self.columns: dict[str, tuple[Kept, ...]] = {}
@@ -202,7 +202,8 @@ class TableCopies:
         new_file(path).close()
         with parquet.Writer(path, schema, columns) as writer:
             found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
-            for batch in parquet.batches(table.full_name, found, columns, schema):
+            chunks = found.chunks(parquet.BATCH_BYTES, parquet.VALUE_BYTES)
+            for batch in parquet.batches(table.full_name, chunks, columns, schema):
                 writer.add(batch)
                 sizes.add(batch)
                 rows += batch.num_rows

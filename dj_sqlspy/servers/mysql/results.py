@@ -127,6 +127,22 @@ class Result:
             yield wire.values_of(packet)
         self.received = wire.digest_text(total % wire.MODULUS)
 
+    def chunks(self, size: int, each: int) -> Iterator[list[Sequence[bytes | None]]]:
+        """Its rows in lists of about ``size`` bytes, where a value takes ``each`` besides its own; without the digest.
+
+        Values of more than 64 KB are views.
+        """
+        held: list[Sequence[bytes | None]] = []
+        total, row, values_of = 0, each * len(self.fields), wire.values_of
+        for packet in self._packets:
+            held.append(values_of(packet, False))
+            total += row + len(packet)
+            if total >= size:
+                yield held
+                held, total = [], 0
+        if held:
+            yield held
+
 
 def _column(field: Any) -> ResultColumn:
     table = MYSQL.full_name(field.db.decode(), field.org_table) if field.db and field.org_table else ""

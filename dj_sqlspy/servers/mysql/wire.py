@@ -152,13 +152,21 @@ def _end_of(row: bytes, values: int) -> int:
     return place
 
 
-def values_of(row: bytes) -> list[bytes | None]:
+def values_of(row: bytes, copied: bool = True) -> list[Any]:
     """The values of a row of the text protocol.
 
+    Parameters
+    ----------
+    row : bytes
+    copied : bool
+        False for views of those that have more than 64 KB.
+
+    Examples
+    --------
     >>> values_of(b"\\x011\\xfb\\x02ab")
     [b'1', None, b'ab']
     """
-    values: list[bytes | None] = []
+    values: list[Any] = []
     place = 0
     end = len(row)
     while place < end:
@@ -170,8 +178,10 @@ def values_of(row: bytes) -> list[bytes | None]:
             values.append(None)
             place += 1
         else:
-            start, place = _long_span(row, place)
-            values.append(row[start:place])
+            start, end_of = _long_span(row, place)
+            view = not copied and row[place] != 0xFC
+            values.append(memoryview(row)[start:end_of] if view else row[start:end_of])
+            place = end_of
     return values
 
 
