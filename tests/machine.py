@@ -32,7 +32,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dj-s
 
 # DataJoint line -> what pip installs beside the package and its test requirements
 LINES: dict[str, list[str]] = {
-    "0.14": ["datajoint>=0.14.10,<0.15", f"{CHECKOUT}[test,demo,clusters,nwb]"],
+    "0.14": ["datajoint>=0.14.10,<0.15", f"{CHECKOUT}[test,demo,clusters,nwb,dandi]"],
     "2.x": ["datajoint>=2.3,<3", f"{CHECKOUT}[test,dev,docs,s3,clusters,tpc,open,excel,croissant]"],
 }
 SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin")

@@ -804,6 +804,14 @@ def test_the_command_line(lab: Lab, home: Path, tmp_path: Path, capsys: pytest.C
     assert main(["--home", str(home), "files", "paper", "--list", "rsync", "--store", "other"]) == 0
     listed = capsys.readouterr().out
     assert (tmp_path / "lab" / "other" / listed.removesuffix("\n")).is_file()
+    lacking = importlib.util.find_spec("dandi") is None
+    assert main(["--home", str(home), "files", "paper", "--dandi", str(tmp_path / "dandi")]) == lacking
+    said = "".join(capsys.readouterr())
+    assert ('pip install "dj-sqlspy[dandi]"' if lacking else "No row of the slice needs an NWB file") in said
+    assert main(["--home", str(home), "files", "paper", "--fix", "sex=F"]) == 1
+    assert "--fix changes the copies of --dandi DIR" in capsys.readouterr().err
+    assert main(["--home", str(home), "files", "paper", "--dandi", "d", "--copy", "c"]) == 1
+    assert "leave out --copy and --list" in capsys.readouterr().err
     video = location(next(file for file in lab.files() if file.kind == "filepath"))
     video.write_bytes(b"\x89HDF\r\n\x1a\n".ljust(video.stat().st_size))
     assert main(["--home", str(home), "files", "paper"]) == 1

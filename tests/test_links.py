@@ -472,9 +472,9 @@ def test_what_is_read_of_a_file_is_bounded(lab: Path, monkeypatch: pytest.Monkey
                 only.setattr(hdf5, name, limit)
                 assert words in readers.links_of(place)[1]
         # a damaged file can end the process that reads it
-        process = readers._idle[0]._process
+        process = readers._idle[0]._program._process
         os.kill(process.pid, signal.SIGKILL)
-        assert readers._idle[0]._connection.poll(5)  # its end is seen at once, also within an answer
+        assert readers._idle[0]._program.connection.poll(5)  # its end is seen at once, also within an answer
         assert readers.links_of(place) == ([], "HDF5 crashes on it")
         assert len(readers.links_of(place)[0]) == 50
     assert len(looked("raw/chain-0.h5")) == 5

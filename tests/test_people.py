@@ -88,9 +88,9 @@ _COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, str], set[str]]] = {
         set(),
     ),
     "files": (
-        (*_SLICE, sqlspy.Paper.files),
-        {"paper": "name", "analysis": "analyses"},
-        {"copy", "no_link", "list", "store", "all"},
+        (*_SLICE, sqlspy.Paper.files, sqlspy.Paper.dandi),
+        {"paper": "name", "analysis": "analyses", "dandi": "path"},
+        {"copy", "no_link", "list", "all"},
     ),
     "share": ((sqlspy.Paper.share,), {}, {"paper"}),
     "forget": ((sqlspy.Paper.forget,), {}, {"paper", "yes"}),
@@ -112,7 +112,13 @@ _FOR_CLIENT = ("dump", "restore")
 # Methods that no command is named after.
 _ELSEWHERE = {"of": "--analysis", "only": "--analysis", "plan": "slice --plan", "leaves": "preview"}
 _ELSEWHERE |= {"forgettable": "forget", "newest": "show", "require_any": "", "require_complete": ""}
-_ELSEWHERE |= {"require_finished": "", "read_once": "", "load": "verify", "open_copy": "open"}
+_ELSEWHERE |= {
+    "require_finished": "",
+    "read_once": "",
+    "load": "verify",
+    "open_copy": "open",
+    "dandi": "files --dandi",
+}
 
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..display import Visible, visible
-from ..errors import SliceError
+from ..errors import FilesError, SliceError
 from ..names import find_table, shown_place
 
 if TYPE_CHECKING:
@@ -39,6 +39,20 @@ def add_commands(add: Add) -> None:
         "--copy",
         metavar="DIR",
         help="copy them there, so that a loaded pipeline finds them (default: only list)",
+    )
+    files.add_argument(
+        "--dandi",
+        metavar="DIR",
+        help="lay copies of the NWB files out there as `dandi organize` does, with linked data in them, and say what"
+        " DANDI requires and they lack (default: only list)",
+    )
+    files.add_argument(
+        "--fix",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="with --dandi, change in the copies: sex, species, sex=F, age=P90D, 'species=Mus musculus', rat1.age=P90D,"
+        " object-ids (may be given more than once; default: nothing)",
     )
     files.add_argument("--no-link", action="store_true", help="copy, and make no hard links")
     files.add_argument(
@@ -388,9 +402,22 @@ def _files(options: argparse.Namespace) -> int:
     from .terminal import paper_of
 
     paper = paper_of(options)
-    files = paper.files(
-        check=options.check, exclude=options.exclude, replace=replacements(options), **slice_options(options)
-    )
+    if options.fix and not options.dandi:
+        raise FilesError("--fix changes the copies of --dandi DIR, and no other files.")
+    if options.dandi and (options.copy or options.list):
+        raise FilesError("--dandi lays files out in a way of its own: leave out --copy and --list.")
+    chosen = {
+        "check": options.check,
+        "exclude": options.exclude,
+        "replace": replacements(options),
+        **slice_options(options),
+    }
+    if options.dandi:
+        with _progress("reading", 0) as count:
+            made = paper.dandi(options.dandi, fix=options.fix, store=options.store, progress=count, **chosen)
+        print(made)
+        return 0 if made.valid else 1
+    files = paper.files(**chosen)
     if options.store:
         files = [file for file in files if file.store == options.store]
     stores = Stores(paper.connection)
@@ -464,5 +491,5 @@ def _progress(text: str, size: int) -> Iterator[Callable[[int], Any]]:
     console = Console(stderr=True)
     shown = sys.stderr.isatty()
     with Progress("{task.description}", *columns, console=console, transient=True, disable=not shown) as bar:
-        task = bar.add_task(text, total=size)
+        task = bar.add_task(text, total=size or None)
         yield lambda count: bar.advance(task, count)

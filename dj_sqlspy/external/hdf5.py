@@ -13,20 +13,16 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import os
 import posixpath
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from .. import guarded
 from . import inside
+from .apart import Ended, Program
 from .file import Link
 from .stores import Store
 
@@ -45,13 +41,6 @@ ANSWER = 64 << 20  # bytes
 HOPS = 16  # links in a row that HDF5 follows (H5Pset_nlinks)
 
 READERS = 2  # processes at most
-
-# The user's sys.path, without what runs at the start of other processes: a folder of the moment, .pth files.
-_PROGRAM = """
-import json, runpy, sys
-sys.path[:] = json.loads(sys.argv[1])
-runpy.run_path(sys.argv[2], run_name="__main__")
-"""
 
 Unread = inside.Unread
 
@@ -144,24 +133,11 @@ class _Reader:
     """One process that reads HDF5 files, one after the other."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        path = [os.path.abspath(place) for place in sys.path if place]
+        self._program = Program(inside.__file__)
         self._ready = False
-        with contextlib.ExitStack() as stack, theirs:
-            self._connection = stack.enter_context(Connection(ours.detach()))
-            self._process = stack.enter_context(
-                guarded.started(
-                    [sys.executable, "-I", "-S", "-c", _PROGRAM, json.dumps(path), inside.__file__],
-                    ending="KILL",
-                    stdout=theirs,  # which nothing but the process keeps open, so its end is seen
-                    stderr=subprocess.DEVNULL,
-                    cwd="/",
-                )
-            )
-            self._stack = stack.pop_all()
 
     def close(self) -> None:
-        self._stack.close()
+        self._program.close()
 
     def ask(self, place: Place, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request, and blocks of the file until there is an answer."""
@@ -183,19 +159,20 @@ class _Reader:
 
     def _send(self, data: bytes) -> None:
         with self._crashing():
-            self._connection.send_bytes(data)
+            self._program.connection.send_bytes(data)
 
     def _received(self) -> dict[str, Any]:
         with self._crashing():
-            if not self._connection.poll(SILENT):
+            if not self._program.connection.poll(SILENT):
                 raise Unread(f"HDF5 did not come to an end with it in {SILENT} seconds")
-            return dict(json.loads(self._connection.recv_bytes(ANSWER)))
+            return dict(json.loads(self._program.connection.recv_bytes(ANSWER)))
 
     @contextlib.contextmanager
     def _crashing(self) -> Iterator[None]:
         try:
-            yield
-        except (EOFError, ConnectionError) as error:
+            with self._program.ending():
+                yield
+        except Ended as error:
             starting = f"{sys.executable} cannot be started to read it"
             raise Unread("HDF5 crashes on it" if self._ready else starting) from error
         except OSError as error:

@@ -3,7 +3,7 @@
 In: requests of `hdf5` on a socket, which is its standard output. Out: answers as JSON. HDF5 is a library in C that a
 damaged file can crash or keep busy for ever, so it runs in this process and not in the user's. It opens no file at all:
 blocks of the file that it looks into come over the socket. Only h5py's low-level calls are used, which follow nothing,
-and no data are read but the paths in NWB's ``external_file``. Nothing of dj_sqlspy is imported.
+and no data are read but the paths in NWB's ``external_file`` and `ExternalImage`. Nothing of dj_sqlspy is imported.
 
 =========================================  ==========================================================
 ``{}``, or ``{"unread": "…"}``             first of all: h5py is there, or why not
@@ -120,7 +120,8 @@ def _walk(root: Any, limits: dict[str, int]) -> Iterator[Found]:
         there = h5py.h5o.open(parent, own)
         if isinstance(there, h5py.h5d.DatasetID):
             yield from _of_dataset(there, at)
-            if posixpath.basename(at) == "external_file" and h5py.h5a.exists(parent, b"neurodata_type"):
+            named = posixpath.basename(at) == "external_file" and h5py.h5a.exists(parent, b"neurodata_type")
+            if named or _is_external_image(there):
                 yield from _external_files(there, at, limits)
         if not isinstance(there, h5py.h5g.GroupID):
             continue
@@ -172,8 +173,19 @@ def _of_dataset(dataset: Any, at: str) -> Iterator[Found]:
         yield "raw storage", at, _text(about.get_external(number)[0]), ""
 
 
+def _is_external_image(dataset: Any) -> bool:
+    """Whether a dataset is an `ExternalImage` of NWB, which holds the path of a picture."""
+    import h5py
+
+    if not isinstance(dataset.get_type(), h5py.h5t.TypeStringID):
+        return False
+    attributes = h5py.AttributeManager(h5py.Dataset(dataset))
+    kind = attributes.get("neurodata_type")
+    return isinstance(kind, str) and kind == "ExternalImage"
+
+
 def _external_files(dataset: Any, at: str, limits: dict[str, int]) -> Iterator[Found]:
-    """The paths in `ImageSeries.external_file`, unless these data themselves are elsewhere or unfold without end."""
+    """The paths in `ImageSeries.external_file` or `ExternalImage`, unless they are elsewhere or unfold without end."""
     import h5py
 
     about = dataset.get_create_plist()

@@ -26,6 +26,7 @@ from .captured import Captured
 if TYPE_CHECKING:
     from ..cascade.plan import Plan
     from ..external import File
+    from ..external.dandi import DandiCopies
     from ..open_copy.sourcedata import SourceData
     from ..servers.tables import ForeignKey
     from ..slices import Slice
@@ -256,6 +257,48 @@ class Paper(Captured):
             with counting("files looked at", progress) as told:
                 files = files_of(cut, connection, Stores(self.connection), check=check, progress=told)
             return excluding.needed_files(files, left_out)
+
+    def dandi(
+        self,
+        path: Any,
+        *,
+        fix: str | Iterable[str] = (),
+        store: str | None = None,
+        progress: Callable[[int], None] | None = None,
+        **options: Any,
+    ) -> DandiCopies:
+        """Lay copies of the NWB files out as `dandi organize` does, with all linked data in them (`external.dandi`).
+
+        The result says for each file what DANDI requires and the copy lacks, and what nwbinspector and `dandi validate`
+        say of it. The lab's files are only read. It needs ``pip install "dj-sqlspy[dandi]"``, and no network.
+
+        Parameters
+        ----------
+        path : path
+            A new folder.
+        fix : str or iterable of str, optional
+            What to change in the copies where it is missing or not in DANDI's form: ``sex=F``, ``age=P90D``,
+            ``species=Mus musculus``; for one subject ``rat1.age=P90D``; ``sex`` or ``species`` alone translates known
+            words (Male, Rat); ``object-ids`` gives files that share an ``object_id`` new ones.
+        store : str, optional
+            Only files of this store, with what these lead to in others.
+        progress : callable, optional
+            Called with the number of bytes just read.
+        **options
+            Of `files`.
+
+        Raises
+        ------
+        FilesError
+            If the folder is there, a package is missing, or a fix is unknown.
+        """
+        from ..external.dandi import dandi_copies
+        from ..external.stores import Stores
+
+        files = self.files(**options)
+        return dandi_copies(
+            files, path, Stores(self.connection), fix=listed(fix), store=store, progress=progress
+        )
 
     def write(
         self,
