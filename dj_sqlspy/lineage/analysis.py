@@ -24,6 +24,7 @@ from ..shapes import fill
 from .derivation import along, one_behind_each, rows_behind, rows_behind_all
 from .generate import to_sql
 from .inside import narrowed
+from .keylists import with_key_lists
 from .lasting import UnknownVariable, require_known, require_lasting, require_restored
 from .levels import Levels
 from .names import named_tables, qualify, through_views
@@ -273,6 +274,7 @@ def _of_query(
     session: Session,
 ) -> Lineage:
     """The lineage of a resolved query, from a statement that has these names of tables."""
+    query = with_key_lists(query, session)
     demanded = first_row(query) if kind == "exists" else query
     tables = _tables(query, names, catalog, default_schema)
     bounded = any(table.full_name in inside for table in tables)
