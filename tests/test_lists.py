@@ -164,6 +164,32 @@ def keys_of(number: int) -> list[dict[str, int]]:
     return [{"subject": subject, "day": subject % 3} for subject in range(number)]
 
 
+def test_a_long_or_is_sent_again_only_if_its_result_has_changed(
+    table: Any, server: Server, home: Path
+) -> None:
+    """Servers compare each row with each of its terms."""
+    with sqlspy.export("lists", "keys"):
+        rows(table & keys_of(2_000))
+    with server.connect() as connection, connection.cursor() as cursor:
+
+        def report() -> Any:
+            cursor.execute("TRUNCATE mysql.general_log")
+            cursor.execute("SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1")
+            (found,) = sliced("lists", home, "keys").statements
+            cursor.execute("SET GLOBAL general_log = 0, GLOBAL log_output = DEFAULT")
+            cursor.execute("SELECT SUM(argument LIKE '%%(`day`=1)%%'), COUNT(*) FROM mysql.general_log")
+            told, every = cursor.fetchone()
+            assert every > 1
+            return found, int(told)
+
+        same, sent = report()
+        assert (same.change, sent) == ("", 0)
+        assert (same.digest_now, same.rows_now) == (same.statement.digest, same.statement.rows)
+        table.connection.query(f"DELETE FROM {table.full_table_name} WHERE subject = 7")
+        other, sent = report()
+        assert (other.change, sent) == ("8 rows then, 7 now", 1)
+
+
 def test_each_form_the_whole_way(
     table: Any, server: Server, clean_scratch: Server, home: Path, tmp_path: Path
 ) -> None:

@@ -133,6 +133,8 @@ class Lineage:
         Why ``sql`` may not be sent to a server again, or "".
     accepted : bool
         True if a server that takes the statement certainly takes the queries for its rows.
+    listed : bool
+        True if ``query`` has a list of keys where the statement has a long OR (`keylists`).
     """
 
     sql: str
@@ -149,6 +151,7 @@ class Lineage:
     answers: bool = True
     unsent: str = ""
     accepted: bool = False
+    listed: bool = False
 
 
 @nesting()
@@ -274,7 +277,7 @@ def _of_query(
     session: Session,
 ) -> Lineage:
     """The lineage of a resolved query, from a statement that has these names of tables."""
-    query = with_key_lists(query, session)
+    sent, query = query, with_key_lists(query, session)
     demanded = first_row(query) if kind == "exists" else query
     tables = _tables(query, names, catalog, default_schema)
     bounded = any(table.full_name in inside for table in tables)
@@ -293,6 +296,7 @@ def _of_query(
         determined(demanded),
         query=query,
         accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
+        listed=query is not sent,
     )
 
 
