@@ -20,6 +20,7 @@ from typing import Any
 
 from dj_sqlspy.servers import private_server
 
+from .against import differences
 from .data import SEED
 from .measure import Figure, Place, figures, give_room, growth, line, table
 
@@ -45,6 +46,8 @@ PACKAGES = ("dj-sqlspy", "datajoint", "pymysql", "sqlglot", "networkx")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the topics one after the other."""
     options = _parser().parse_args(arguments)
+    if options.against:
+        return compared(options.against, options.server)
     report = []
     for topic in options.only or TOPICS:
         print(f"== {topic}: {TOPICS[topic]}", flush=True)
@@ -68,6 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def compared(commit: str, flavor: Any) -> int:
+    """Print where the slices of another commit have other rows; 1 if there is such a place."""
+    with private_server(flavor) as server:
+        place = Place(server.host, server.port, server.user, server.password, server.flavor, server.version)
+        found = list(differences(place, commit))
+    print("\n".join(found))
+    return 1 if len(found) > 1 else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
@@ -77,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--write", action="store_true", help="write the tables into benchmarks/README.md")
     parser.add_argument(
         "--server", choices=("mariadb", "mysql"), default="mariadb", help="which one to start"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help="measure nothing; compare the rows of slices of TPC-H with those that another commit makes",
     )
     return parser
 

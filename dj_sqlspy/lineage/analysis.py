@@ -24,6 +24,7 @@ from ..shapes import fill
 from .derivation import along, one_behind_each, rows_behind, rows_behind_all
 from .generate import to_sql
 from .inside import narrowed
+from .keylists import with_key_lists
 from .lasting import UnknownVariable, require_known, require_lasting, require_restored
 from .levels import Levels
 from .names import named_tables, qualify, through_views
@@ -132,6 +133,8 @@ class Lineage:
         Why ``sql`` may not be sent to a server again, or "".
     accepted : bool
         True if a server that takes the statement certainly takes the queries for its rows.
+    listed : bool
+        True if ``query`` has a list of keys where the statement has a long OR (`keylists`).
     """
 
     sql: str
@@ -148,6 +151,7 @@ class Lineage:
     answers: bool = True
     unsent: str = ""
     accepted: bool = False
+    listed: bool = False
 
 
 @nesting()
@@ -273,6 +277,7 @@ def _of_query(
     session: Session,
 ) -> Lineage:
     """The lineage of a resolved query, from a statement that has these names of tables."""
+    sent, query = query, with_key_lists(query, session)
     demanded = first_row(query) if kind == "exists" else query
     tables = _tables(query, names, catalog, default_schema)
     bounded = any(table.full_name in inside for table in tables)
@@ -291,6 +296,7 @@ def _of_query(
         determined(demanded),
         query=query,
         accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
+        listed=query is not sent,
     )
 
 

@@ -254,11 +254,14 @@ _COMPARING = (
     exp.Tuple,
 )
 _COMPARED = (exp.Column, exp.Identifier, exp.Literal, exp.Placeholder, exp.Exists, exp.Ordered)
+_COUNTED = (exp.Count, exp.Star)
 
 
 @remembered
 def only_compares(query: Query) -> bool:
-    """True for a SELECT from one base table that compares columns with values and with the rows of other such SELECTs.
+    """True for a SELECT from joined tables that compares columns with values and with the rows of other such SELECTs.
+
+    It may count the rows of groups.
 
     >>> from dj_sqlspy.lineage.example import tree
     >>> [only_compares(tree(f"SELECT x FROM a WHERE {where}")) for where in ("id IN (SELECT id FROM b)", "SIN(x) > 0")]
@@ -268,9 +271,15 @@ def only_compares(query: Query) -> bool:
     """
     return (
         isinstance(query, Block)
-        and query.group is None
-        and (query.tree is None or isinstance(query.tree, Base))
-        and all(isinstance(n, (*_COMPARING, *_COMPARED)) for e in expressions_of(query) for n in e.walk())
+        and not query.having
+        and not query.rollup
+        and all(isinstance(source, (Base, Derived)) for source in sources(query.tree))
+        and not any(isinstance(source, Derived) and source.lateral for source in sources(query.tree))
+        and all(
+            isinstance(node, (*_COMPARING, *_COMPARED, *_COUNTED))
+            for expression in expressions_of(query)
+            for node in expression.walk()
+        )
         and all(map(only_compares, children(query)))
     )
 

@@ -100,6 +100,12 @@ class Terms:
             every[place:place] = cut.written(form, between)
         return between.join(every) if self.word == "," else f"(({between.join(every)}))"
 
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """The literals of every term, in no particular order."""
+        yield from self.literals
+        for _, cut in self.cut:
+            yield from cut.rows()
+
 
 # ---------------------------------------------------------------- long texts
 
@@ -107,6 +113,8 @@ class Terms:
 LONG = 5_000
 # Terms that stay, so that they are merged.
 _STAY = 2 * FEWEST
+# What is between the parts of a term of OR.
+_AND = re.compile(r"\s*AND\s*(?=\()", re.IGNORECASE)
 # A longer term is not cut out.
 _LONGEST_TERM = 1_000
 # What precedes the second or a later term of a list, or the first one of IN (…).
@@ -149,10 +157,15 @@ class Cut:
 
     def written(self, form: str, between: str) -> Iterator[str]:
         """The terms in another form, thousands in each text."""
+        rows = self.rows()
+        while some := list(itertools.islice(rows, 10_000)):
+            yield between.join([form.format(*row) for row in some])
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """The SQL of the literals of each term."""
         quoted = [_QUOTED[kind] for kind in self.kinds]
-        terms = self.term.finditer(self.text)
-        while some := list(itertools.islice(terms, 10_000)):
-            yield between.join([form.format(*map(str.format, quoted, term.groups())) for term in some])
+        for term in self.term.finditer(self.text):
+            yield tuple(map(str.format, quoted, term.groups()))
 
 
 def shortened(sql: str) -> tuple[str, list[Cut]]:
@@ -207,7 +220,12 @@ def _form_at(sql: str, start: int, word: str) -> tuple[str, str] | None:
         kinds += kind
         pattern += literal
         if depth == 0 and word != ",":
-            return (kinds, pattern) if kinds else None
+            # (a = 1) AND (b = 2) OR …: a term of OR may be several in parentheses
+            further = _AND.match(sql, at) if word == "OR" else None
+            if further is None:
+                return (kinds, pattern) if kinds else None
+            at = further.end()
+            pattern += r"\s*(?i:AND)\s*"
     return None
 
 
