@@ -1,7 +1,8 @@
 """Servers: everything that is particular to one kind of server, behind one interface.
 
 `backend_of` chooses the `backend.Backend` of a connection. Its `catalog.Catalog` carries the `dialect.Dialect`, and its
-`snapshot.Snapshot` sends the queries. `mysql` is for MySQL and MariaDB. Rooms above write no SQL of their own.
+`snapshot.Snapshot` sends the queries. `mysql` is for MySQL and MariaDB, `postgresql` for PostgreSQL. Rooms above write
+no SQL of their own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .mysql.private import (
     root_programs,
     template,
 )
+from .postgresql.private import private_server as private_postgresql
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -41,12 +43,14 @@ def backend_of(connection: Any = None) -> Backend:
     from ..compat import backend_of as kind_of
     from ..errors import SpyError
     from .mysql.backend import MYSQL
+    from .postgresql.driver import is_connection
 
     found = datajoint.conn() if connection is None else connection
-    kind = kind_of(found)
+    kind = "postgresql" if is_connection(found) else kind_of(found)
     if kind != MYSQL.name:
+        host = found.info.host if is_connection(found) else found.conn_info["host"]
         raise SpyError(
-            f"Connecting to {found.conn_info['host']}: dj-sqlspy works with MySQL and MariaDB, and this "
+            f"Connecting to {host}: dj-sqlspy works with MySQL and MariaDB, and this "
             f"is a DataJoint connection with the backend {kind!r}."
         )
     return MYSQL
@@ -74,6 +78,7 @@ __all__ = [
     "cache_folder",
     "find_server",
     "is_own_script",
+    "private_postgresql",
     "private_server",
     "require_server",
     "root_programs",
