@@ -62,10 +62,11 @@ def snapshot_of(connection: Any) -> Snapshot:
 
 
 def is_own_script(name: str, text: str) -> bool:
-    """Whether this version can have written a ``dump.sh`` or ``restore.sh`` (`mysql.scripts`)."""
-    from .mysql.scripts import is_own
+    """Whether this version can have written a ``dump.sh`` or ``restore.sh`` for a source of any kind."""
+    from .mysql import scripts as mysql
+    from .postgresql import scripts as postgresql
 
-    return is_own(name, text)
+    return mysql.is_own(name, text) or postgresql.is_own(name, text)
 
 
 __all__ = [
