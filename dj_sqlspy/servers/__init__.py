@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .mysql.collations import NAMES
 from .mysql.errors import DRIVER_ERRORS
@@ -41,12 +41,17 @@ def backend_of(connection: Any = None) -> Backend:
     from ..compat import backend_of as kind_of
     from ..errors import SpyError
     from .mysql.backend import MYSQL
+    from .postgresql.driver import is_connection
 
     found = datajoint.conn() if connection is None else connection
-    kind = kind_of(found)
+    kind = "postgresql" if is_connection(found) else kind_of(found)
+    if kind == "postgresql":
+        from .postgresql.backend import POSTGRESQL
+
+        return cast("Backend", POSTGRESQL)  # it refuses by name what it has not
     if kind != MYSQL.name:
         raise SpyError(
-            f"Connecting to {found.conn_info['host']}: dj-sqlspy works with MySQL and MariaDB, and this "
+            f"Connecting to {found.conn_info['host']}: dj-sqlspy works with MySQL, MariaDB and PostgreSQL, and this "
             f"is a DataJoint connection with the backend {kind!r}."
         )
     return MYSQL
