@@ -38,7 +38,7 @@ def ask(cursor, statement):
         return f"error {error.args[0]}: {error.args[1][:45]}…"
 
 
-def datajoint_at(port):
+def datajoint_at(port, backend="mysql"):
     """DataJoint without its warnings, with the account on a server."""
     warnings.simplefilter("ignore")
     import datajoint
@@ -51,6 +51,8 @@ def datajoint_at(port):
         "password": "tester",
         "use_tls": False,
     }
+    if backend != "mysql":
+        options["backend"] = backend
     for name, value in options.items():
         datajoint.config[f"database.{name}"] = value
     return datajoint

@@ -49,7 +49,17 @@ in_root() {
     (become "$@")
 }
 
-# server KIND: starts one of "mariadb" (this machine's), "mariadb-trixie" (11.8 on the day), "mysql" (9.7).
+# postgres PROGRAM…: a program of PostgreSQL with its user's rights, since it refuses the superuser's
+postgres() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid=postgres --regid=postgres --clear-groups "$@"
+    else
+        "$@"
+    fi
+}
+
+# server KIND: starts one of "mariadb" (this machine's), "mariadb-trixie" (11.8 on the day), "mysql" (9.7),
+# "postgresql" (15; its database is postgres).
 # $port is where it listens, for the account tester with the password tester.
 server() {
     local kind=$1 data="$work/$1" log="$work/$1.log" root share options
@@ -88,10 +98,18 @@ END
         in_root "$root" usr/sbin/mysqld "${options[@]}" --initialize-insecure >"$log" 2>&1 || not_started "$log"
         become "$root" usr/sbin/mysqld "${options[@]}" "${listen[@]}" --mysqlx=OFF >>"$log" 2>&1 &
         ;;
+    postgresql)
+        root=$(python3 "$folder/../tests/machine.py" postgresql)
+        mkdir "$data"
+        chmod 711 "$work"
+        [ "$(id -u)" != 0 ] || chown postgres "$data"
+        (cd / && postgres "$root/initdb" --username=tester --auth=trust --encoding=UTF8 --locale=C.UTF-8 "$data") >"$log" 2>&1 || not_started "$log"
+        (cd / && postgres "$root/postgres" -D "$data" -p "$port" -c listen_addresses=127.0.0.1 -c "unix_socket_directories=$data") >>"$log" 2>&1 &
+        ;;
     esac
     pids+=($!)
     for _ in $(seq 240); do
-        if [ -S "$work/$kind.sock" ] && (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        if { [ -S "$work/$kind.sock" ] || [ -S "$data/.s.PGSQL.$port" ]; } && (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             sleep 1 # the accounts are made last
             return
         fi

@@ -1,7 +1,8 @@
 """Servers: everything that is particular to one kind of server, behind one interface.
 
 `backend_of` chooses the `backend.Backend` of a connection. Its `catalog.Catalog` carries the `dialect.Dialect`, and its
-`snapshot.Snapshot` sends the queries. `mysql` is for MySQL and MariaDB. Rooms above write no SQL of their own.
+`snapshot.Snapshot` sends the queries. `mysql` is for MySQL and MariaDB, `postgresql` for PostgreSQL. Rooms above write
+no SQL of their own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .mysql.private import (
     root_programs,
     template,
 )
+from .postgresql.private import private_server as private_postgresql
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -79,6 +81,7 @@ __all__ = [
     "cache_folder",
     "find_server",
     "is_own_script",
+    "private_postgresql",
     "private_server",
     "require_server",
     "root_programs",
