@@ -7,7 +7,7 @@ no SQL of their own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .mysql.collations import NAMES
 from .mysql.errors import DRIVER_ERRORS
@@ -47,10 +47,13 @@ def backend_of(connection: Any = None) -> Backend:
 
     found = datajoint.conn() if connection is None else connection
     kind = "postgresql" if is_connection(found) else kind_of(found)
+    if kind == "postgresql":
+        from .postgresql.backend import POSTGRESQL
+
+        return cast("Backend", POSTGRESQL)  # it refuses by name what it has not
     if kind != MYSQL.name:
-        host = found.info.host if is_connection(found) else found.conn_info["host"]
         raise SpyError(
-            f"Connecting to {host}: dj-sqlspy works with MySQL and MariaDB, and this "
+            f"Connecting to {found.conn_info['host']}: dj-sqlspy works with MySQL, MariaDB and PostgreSQL, and this "
             f"is a DataJoint connection with the backend {kind!r}."
         )
     return MYSQL
@@ -69,10 +72,11 @@ def snapshot_of(connection: Any) -> Snapshot:
 
 
 def is_own_script(name: str, text: str) -> bool:
-    """Whether this version can have written a ``dump.sh`` or ``restore.sh`` (`mysql.scripts`)."""
-    from .mysql.scripts import is_own
+    """Whether this version can have written a ``dump.sh`` or ``restore.sh`` for a source of any kind."""
+    from .mysql import scripts as mysql
+    from .postgresql import scripts as postgresql
 
-    return is_own(name, text)
+    return mysql.is_own(name, text) or postgresql.is_own(name, text)
 
 
 __all__ = [
