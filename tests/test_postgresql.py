@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import datajoint as dj
 import pytest
 
-import dj_sqlspy as sqlspy
 from dj_sqlspy import servers
-from dj_sqlspy.errors import ServerError, SpyError
+from dj_sqlspy.errors import ServerError
 from dj_sqlspy.servers.postgresql import connect, told
 from dj_sqlspy.servers.snapshot import ConnectionLost, Interrupted, Refused
 
@@ -36,17 +34,6 @@ def table(dj_conn: Any, prefix: str) -> Iterator[Any]:
 
     Mouse.insert([(1, "x"), (2, "y")])
     yield Mouse
-
-
-def test_it_is_captured_and_no_slice_is_made(table: Any, home: Path, tmp_path: Path) -> None:
-    with sqlspy.export("paper", "fig"):
-        assert (table & "mouse=1").to_dicts() == [{"mouse": 1, "name": "x"}]
-        assert len(table()) == 2
-    paper = sqlspy.Paper("paper")
-    assert paper.complete and len(paper.statements) == 2
-    with pytest.raises(SpyError, match="'postgresql'"):
-        paper.write(tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()
 
 
 def test_outside_of_a_session_it_is_left_alone(table: Any, caplog: pytest.LogCaptureFixture) -> None:

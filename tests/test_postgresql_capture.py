@@ -167,3 +167,17 @@ def test_transactions_and_settings_are_told(table: Any, dj_conn: Any, prefix: st
     assert third.transaction not in (0, first.transaction)
     assert (fourth.state, fourth.database, fourth.transaction) == (zone, "", 0)
     assert made.sql.startswith("CREATE TEMP") and last.state == ()
+
+
+def test_what_is_captured_makes_a_slice_and_tells_of_drift(table: Any, dj_conn: Any) -> None:
+    def block() -> None:
+        assert (table & "mouse < 3").to_dicts()
+        (table & "mouse = 1").fetch1()
+
+    captured(block)
+    cut = sqlspy.Paper("paper").slice()
+    ((name, part),) = cut.tables.items()
+    assert (name, part.rows, cut.drifted) == (table().full_table_name, 2, [])
+    dj_conn.query(f"UPDATE {name} SET weight = 9 WHERE mouse = 2")
+    (moved,) = sqlspy.Paper("paper").slice().drifted
+    assert "mouse < 3" in moved.statement.sql
