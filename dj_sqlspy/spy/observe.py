@@ -135,7 +135,8 @@ def observe_other(connection: Any, query: str, args: Any, cursor: Any) -> None:
         raw = connection._conn
         sql = postgresql.text_sent(connection, query, args, cursor)
         head = postgresql.head(sql)
-        if head in postgresql.BOUNDARY or not postgresql.in_transaction(raw):
+        in_transaction = postgresql.in_transaction(raw)
+        if head in postgresql.BOUNDARY or not in_transaction:
             connection.__dict__.pop("_dj_sqlspy_transaction", None)
         returned = getattr(cursor, "description", sql) is not None  # the query cache keeps rows only
         if not postgresql.reads_rows(head, sql, returned):
@@ -144,16 +145,16 @@ def observe_other(connection: Any, query: str, args: Any, cursor: Any) -> None:
         if not sessions or postgresql.is_bookkeeping(sql):
             return
         rows = cursor.rowcount if returned or postgresql.counts_rows_read(head, sql) else None
-        server, version = postgresql.server_of(connection)
+        known = postgresql.sent_by(connection)
         _write(
             [],
             sessions,
             connection,
-            (server, version, postgresql.NAME),
+            known.server,
             sql,
             rows,
-            _transaction(connection) if postgresql.in_transaction(raw) else 0,
-            postgresql.sent_by(connection).schema,
+            _transaction(connection) if in_transaction else 0,
+            known.schema,
             True,
             postgresql.state_of(connection),
             postgresql_wire.received(raw, cursor) if digests and returned else None,

@@ -229,6 +229,8 @@ class Sent:
     Attributes
     ----------
     raw : psycopg2 connection
+    server : (name, version, kind)
+        The name is host, port and database, as `Statement.server` has it.
     texts : tuple of str
         In order.
     schema : str
@@ -238,6 +240,7 @@ class Sent:
     """
 
     raw: Any
+    server: tuple[str, str, str]
     texts: tuple[str, ...] = ()
     schema: str = ""
     before: tuple[tuple[str, ...], str] | None = None
@@ -247,7 +250,7 @@ def sent_by(connection: Any) -> Sent:
     """What a DataJoint connection has sent on its present connection of the driver."""
     known: Sent | None = connection.__dict__.get("_dj_sqlspy_sent")
     if known is None or known.raw is not connection._conn:
-        known = connection._dj_sqlspy_sent = Sent(connection._conn)
+        known = connection._dj_sqlspy_sent = Sent(connection._conn, _server(connection))
     return known
 
 
@@ -376,11 +379,10 @@ def text_sent(connection: Any, query: Any, args: Any, cursor: Any) -> str:
 
 def in_transaction(raw: Any) -> bool:
     """Whether a connection is in a transaction."""
-    return bool(raw.info.transaction_status == 2)  # libpq's PQTRANS_INTRANS
+    return bool(raw.get_transaction_status() == 2)  # libpq's PQTRANS_INTRANS
 
 
-def server_of(connection: Any) -> tuple[str, str]:
-    """Host, port and database of a connection, as `Statement.server` has it, and the version of its server."""
+def _server(connection: Any) -> tuple[str, str, str]:
     info, raw = connection.conn_info, connection._conn
     version = raw.info.parameter_status("server_version") or ""
-    return f"{info['host']}:{info['port']}/{raw.info.dbname}", f"PostgreSQL {version}".strip()
+    return f"{info['host']}:{info['port']}/{raw.info.dbname}", f"PostgreSQL {version}".strip(), NAME
