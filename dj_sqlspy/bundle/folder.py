@@ -346,7 +346,7 @@ def _kept_free(server: Server, *places: Path) -> Iterator[None]:
             full.extend(filter(_nearly_full, places))
             if full:
                 with (
-                    contextlib.suppress(*servers.DRIVER_ERRORS),  # it cannot be reached; soon again
+                    contextlib.suppress(*servers.driver_errors()),  # it cannot be reached; soon again
                     contextlib.closing(server.connect()) as connection,
                 ):
                     backend_of(connection).end_others(connection)

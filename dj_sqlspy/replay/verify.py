@@ -249,7 +249,7 @@ def find_source(source: Any, bundle: BundleFolder) -> tuple[Any, str]:
         return None, "dj.config names no account on a server"
     try:
         opened = backend_of().connect()
-    except (*servers.DRIVER_ERRORS, datajoint.DataJointError, OSError) as error:
+    except (*servers.driver_errors(), datajoint.DataJointError, OSError) as error:
         return None, f"the server of dj.config cannot be reached ({error.args[-1] if error.args else error})"
     address = backend_of(opened).address(opened)
     if address != written:

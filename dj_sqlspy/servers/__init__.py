@@ -108,6 +108,13 @@ def backend_of(connection: Any = None) -> Backend:
     return MYSQL
 
 
+def driver_errors() -> tuple[type[Exception], ...]:
+    """The exceptions of the drivers that are loaded."""
+    from .postgresql import driver
+
+    return (*DRIVER_ERRORS, *driver.errors())
+
+
 def snapshot_of(connection: Any) -> Snapshot:
     """A snapshot on a connection of a driver that returns values as the server prints them."""
     return backend_of(connection).snapshot(connection)
@@ -122,13 +129,13 @@ def is_own_script(name: str, text: str) -> bool:
 
 
 __all__ = [
-    "DRIVER_ERRORS",
     "NAMES",
     "Flavor",
     "Program",
     "Server",
     "backend_of",
     "cache_folder",
+    "driver_errors",
     "find_program",
     "find_server",
     "is_own_script",

@@ -195,7 +195,7 @@ class _Library:
         self.display(result, stream, 0, _END, 0, 1)
         self.close(stream)
         try:
-            return ctypes.string_at(text, size.value)  # type: ignore[arg-type]
+            return ctypes.string_at(text, size.value)
         finally:
             self.free(text)
 
