@@ -154,7 +154,7 @@ def verify(
     If it has no dump yet and the source can be reached, the source is dumped first.
     """
     manifest = bundle.manifest
-    servers.require_server()  # raise before the dump is made
+    servers.require_program(manifest["server"]["flavor"])  # raise before the dump is made
     seconds: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
         opened, why_not = (None, "it was not asked for") if alone else find_source(source, bundle)

@@ -7,9 +7,11 @@ no SQL of their own.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from .mysql.collations import NAMES
+from .mysql.collations import NAMES as _MYSQL_NAMES
 from .mysql.errors import DRIVER_ERRORS
 from .mysql.private import (
     Flavor,
@@ -22,11 +24,58 @@ from .mysql.private import (
     root_programs,
     template,
 )
+from .postgresql import private as _postgresql
 from .postgresql.private import private_server as private_postgresql
 
 if TYPE_CHECKING:
     from .backend import Backend
     from .snapshot import Snapshot
+
+
+# The names of flavors, as people write them.
+NAMES: dict[str, str] = {**_MYSQL_NAMES, "postgresql": "PostgreSQL"}
+
+
+def find_program(flavor: str) -> Any:
+    """The server program of a flavor, or None."""
+    return _postgresql.find_server() if flavor == "postgresql" else find_server(cast("Flavor", flavor))
+
+
+def require_program(flavor: str) -> Any:
+    """The program of a private server for a source of a flavor: MySQL and MariaDB stand in for each other.
+
+    Raises
+    ------
+    ServerError
+        If there is none.
+    """
+    if flavor == "postgresql":
+        return _postgresql.require_server()
+    return find_server(cast("Flavor", flavor)) or require_server()
+
+
+@contextlib.contextmanager
+def private_like(recorded: Mapping[str, Any]) -> Iterator[Any]:
+    """A private server like a source, as a manifest describes that: of its flavor if this machine has one.
+
+    It reads names, and sorts and compares texts, as the source does, as far as this machine can.
+
+    Parameters
+    ----------
+    recorded : mapping
+        The ``server`` of a manifest.
+    """
+    flavor = recorded["flavor"]
+    if flavor == "postgresql":
+        from .postgresql.database import like_source
+
+        with private_postgresql() as private:
+            yield like_source(private, recorded)
+        return
+    folds = str(recorded.get("lower_case_table_names", "0")) != "0"
+    options = ["--lower-case-table-names=1"] if folds else []
+    with private_server(flavor if find_server(flavor) else None, options=options) as found:
+        yield found
 
 
 def backend_of(connection: Any = None) -> Backend:
@@ -87,10 +136,13 @@ __all__ = [
     "backend_of",
     "cache_folder",
     "driver_errors",
+    "find_program",
     "find_server",
     "is_own_script",
+    "private_like",
     "private_postgresql",
     "private_server",
+    "require_program",
     "require_server",
     "root_programs",
     "snapshot_of",

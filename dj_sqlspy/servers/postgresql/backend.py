@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from ...errors import SpyError
-from . import catalog, connect
+from . import catalog, checksums, connect, gate, results, scripts, session, structure
 from .dialect import POSTGRESQL as DIALECT
+from .replayer import PostgreSQLReplayer
 from .snapshot import PostgreSQLSnapshot
 from .told import told
 
 # What each part of the interface is for, in the words of a user.
 _FEATURES = {
-    "read_source": "writing a bundle",
-    "dump_script": "writing a bundle",
-    "restore_script": "writing a bundle",
-    "with_checksums": "writing a bundle",
-    "stored_functions": "writing a bundle with stored functions",
     "unique_columns": "leaving out columns",
     "stored_value": "leaving out columns",
     "broken_check": "leaving out columns",
@@ -26,9 +22,6 @@ _FEATURES = {
     "texts_of": "the search for personal details",
     "structure_texts": "the search for personal details",
     "fill_key_table": "key tables in a dump",
-    "replayer": "replaying statements",
-    "digest": "replaying statements",
-    "difference": "replaying statements",
     "settle_columns": "a shared log",
     "locked": "a shared log",
     "stream": "a shared log",
@@ -48,6 +41,31 @@ class PostgreSQLBackend:
     read_catalog = staticmethod(catalog.read_catalog)
     snapshot = PostgreSQLSnapshot
     told = staticmethod(told)
+
+    read_source = staticmethod(structure.read_source)
+    stored_functions = staticmethod(structure.stored_functions)
+    longest_condition = staticmethod(scripts.longest_condition)
+    with_checksums = staticmethod(checksums.with_checksums)
+    computed = staticmethod(checksums.computed)
+    dump_script = staticmethod(scripts.dump_script)
+    restore_script = staticmethod(scripts.restore_script)
+    orphans = staticmethod(scripts.orphans)
+    require_condition = staticmethod(gate.require_condition)
+    analyze = staticmethod(session.analyze)
+    end_others = staticmethod(session.end_others)
+    missing_tables = staticmethod(session.missing_tables)
+
+    session_settings = session.SESSION
+    as_sent = staticmethod(session.as_sent)
+    match_sessions = staticmethod(session.match_sessions)
+    one_moment = staticmethod(session.one_moment)
+    reading_tables = staticmethod(session.reading_tables)
+    set_session = staticmethod(session.set_session)
+    fixed_session = staticmethod(session.fixed_session)
+    number = staticmethod(session.number)
+    replayer = PostgreSQLReplayer
+    digest = staticmethod(results.digest)
+    difference = staticmethod(results.difference)
 
     @staticmethod
     def change_mark(connection: Any) -> object | None:

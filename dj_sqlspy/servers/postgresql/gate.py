@@ -15,7 +15,8 @@ from ..mysql import interpreted as interpreted  # before anything that imports s
 # isort: split
 from sqlglot import exp
 
-from ..expressions import Expr, NotARead, Read, ReadsOnly, function_name, none_known, together
+from ..expressions import Expr, NotARead, Read, ReadsOnly, Unsupported, function_name, none_known, together
+from ..snapshot import Refused
 from .functions import FUNCTIONS, SETS
 from .syntax import parse, tokens_of
 
@@ -80,6 +81,31 @@ def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
 
 def _query(node: Expr | None) -> Expr | None:
     return node if isinstance(node, exp.Query) else None
+
+
+def require_condition(condition: str) -> None:
+    """Raise unless a text is one condition that only reads, without a query in it but VALUES.
+
+    >>> require_condition('("a", "b") IN (VALUES (1, E\'x\'::text), (2, \'y\'::text))')
+    >>> require_condition("TRUE) UNION (SELECT 1")
+    Traceback (most recent call last):
+        ...
+    dj_sqlspy.servers.snapshot.Refused: it is no condition that only reads: it is no single condition
+
+    Raises
+    ------
+    Refused
+    """
+    try:
+        query = read_of(f"SELECT 1 WHERE ({condition})").query
+        where = query.args.get("where") if isinstance(query, exp.Select) else None
+        if where is None or not isinstance(where.this, exp.Paren) or where.this.find(*_QUERIES) is not None:
+            raise NotARead("it is no single condition")
+    except Unsupported as error:
+        raise Refused(f"it is no condition that only reads: {error}") from error
+
+
+_QUERIES = (exp.Select, exp.SetOperation, exp.Table)
 
 
 def _effects(query: Expr, reads_only: ReadsOnly) -> Iterator[str]:

@@ -8,14 +8,14 @@ the lab's rows it reads none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from ...errors import BundleError
 from ..catalog import Catalog
-from ..source import Created, Demand, Rows, Schema, Source, Structure, View
+from ..source import Created, Rows, Schema, Source, Structure, View
 from ..tables import Table
+from .database import RECORDED, demands, locale, read_database
 from .definitions import definitions
 from .dialect import POSTGRESQL
 from .objects import Objects, names_of
@@ -54,7 +54,7 @@ def read_source(
     """
     seen = [catalog.tables[name] for name in views]
     with reading(connection) as cursor:
-        database = _database(cursor)
+        database = read_database(cursor)
         schemas = sorted({table.schema for table in (*tables, *seen)})
         lineage = _lineage_rows(cursor, tables, catalog, schemas)
         described = [*tables, *(part.table for part in lineage)]
@@ -77,8 +77,8 @@ def read_source(
                     ),
                 )
             ),
-            demands=(*_demands(database), *found.collations(True)),
-            other_values=(_locale(database), *found.collations(False)),
+            demands=(*demands(database), *found.collations(True)),
+            other_values=(locale(database), *found.collations(False)),
             notes=tuple(found.left_out()),
         )
         cursor.execute(
@@ -93,7 +93,7 @@ def read_source(
         lineage=lineage,
         views=tuple(View(view.full_name, view.schema, view.name, view.view_sql or "") for view in seen),
         structures=(structure,),
-        settings={**settings, **{f"database_{name}": text for name, text in database.items() if text}},
+        settings={**settings, **{f"{RECORDED}{name}": text for name, text in database.items() if text}},
         generated={
             table.full_name: names
             for table in tables
@@ -103,80 +103,19 @@ def read_source(
     )
 
 
+def stored_functions(
+    connection: Any, names: Iterable[tuple[str, str]]
+) -> Mapping[tuple[str, str], Created | str]:
+    """For each stored function (schema, name), why a slice cannot hold it."""
+    return {name: "stored functions are not supported on PostgreSQL yet" for name in names}
+
+
 def definition_digests(cursor: Any, tables: Sequence[Table]) -> dict[str, str]:
     """By full table name, a digest of what the catalog says of its columns, constraints and indexes."""
     values = ", ".join(names_of(table) for table in tables)
     query = resources.files(__package__).joinpath("scripts/definitions.sql").read_text(encoding="utf-8")
     cursor.execute(f"WITH asked (schema, name) AS (VALUES {values}) {query}")
     return {POSTGRESQL.full_name(schema, name): str(digest) for schema, name, digest in cursor.fetchall()}
-
-
-# ---------------------------------------------------------------- the database
-
-_DATABASE = """
-SELECT current_setting('server_version'), current_setting('server_version_num'),
-    pg_encoding_to_char(encoding), d.row ->> 'datlocprovider', datcollate, datctype,
-    COALESCE(d.row ->> 'datlocale', d.row ->> 'daticulocale', ''),
-    COALESCE(pg_database_collation_actual_version(oid), '')
-FROM pg_database, LATERAL (SELECT to_jsonb(pg_database.*) AS row) AS d
-WHERE datname = current_database()
-"""
-
-_PROVIDERS = {"c": "libc", "i": "ICU", "b": "builtin"}
-
-
-def _database(cursor: Any) -> dict[str, str]:
-    """What the database is and how it compares texts. It belongs to the database and stands in no definition."""
-    with told():
-        cursor.execute(_DATABASE)
-    names = ("version", "number", "encoding", "provider", "collate", "ctype", "locale", "collation_version")
-    found = dict(zip(names, map(str, cursor.fetchone()), strict=True))
-    if int(found["number"]) < 150000:
-        raise BundleError(
-            f"Writing the slice: the server is PostgreSQL {found['version']}; dj-sqlspy works with 15 and later."
-        )
-    if found["encoding"] == "SQL_ASCII":
-        raise BundleError(
-            "Writing the slice: the database has the encoding SQL_ASCII, so nothing says what its texts are. Copy"
-            " it into a database with the encoding UTF8 first."
-        )
-    return found
-
-
-def _demands(database: Mapping[str, str]) -> list[Demand]:
-    """What only a newer server than this one, or a database of the same encoding, has."""
-    major = int(database["number"]) // 10000
-    known = "SELECT 1 FROM pg_database WHERE datname = current_database()"
-    return [
-        Demand(
-            f"PostgreSQL {major} or later",
-            f"SELECT 1 WHERE current_setting('server_version_num')::int >= {major}0000",
-        ),
-        Demand(
-            f"a database with the encoding UTF8 or {database['encoding']}",
-            f"{known} AND pg_encoding_to_char(encoding) IN ('UTF8', {POSTGRESQL.string(database['encoding'])})",
-        ),
-    ]
-
-
-def _locale(database: Mapping[str, str]) -> Demand:
-    """A question whether a database sorts and compares texts like the source."""
-    provider, string = database["provider"], POSTGRESQL.string
-    name = database["locale"] if provider != "c" else database["collate"]
-    version = database["collation_version"]
-    what = (
-        f"the order and the cases of texts: the source has {_PROVIDERS.get(provider, provider)} {name}"
-        f"{f' in version {version}' if version else ''}"
-        f"{', with ' + database['ctype'] if database['ctype'] != database['collate'] else ''}"
-    )
-    query = (
-        "SELECT 1 FROM pg_database, LATERAL (SELECT to_jsonb(pg_database.*) AS row) AS d WHERE"
-        f" datname = current_database() AND d.row ->> 'datlocprovider' = {string(provider)}"
-        f" AND datcollate = {string(database['collate'])} AND datctype = {string(database['ctype'])}"
-        f" AND COALESCE(d.row ->> 'datlocale', d.row ->> 'daticulocale', '') = {string(database['locale'])}"
-        f" AND COALESCE(pg_database_collation_actual_version(oid), '') = {string(version)}"
-    )
-    return Demand(what, query)
 
 
 # ---------------------------------------------------------------- DataJoint's own table

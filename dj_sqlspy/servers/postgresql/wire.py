@@ -24,7 +24,8 @@ from typing import Any
 
 import xxhash
 
-from ..mysql.wire import MODULUS, Received, first_values
+from ..mysql.wire import MODULUS as MODULUS
+from ..mysql.wire import Received, first_values
 from ..mysql.wire import digest_text as digest_text
 from ..results import Column, Sums
 from .driver import driver
@@ -57,7 +58,7 @@ def received(raw: Any, cursor: Any) -> Received | None:
     if library is None:
         return None
     fields = cursor.description
-    total = sum(map(_hasher(fields), library.rows(address, fields)))
+    total = sum(map(row_hash(fields), library.rows(address, fields)))
     return Received(digest_text(total % MODULUS), columns_of(fields))
 
 
@@ -75,7 +76,7 @@ def sums_of(rows: Any, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
     hashed: Callable[[bytes], int] | None = None
     for row in rows:
         if hashed is None:  # a cursor of the server tells its columns with the first rows
-            hashed = _hasher(rows.description[first:])
+            hashed = row_hash(rows.description[first:])
         begin = b"".join(map(_first, row[:first]))
         count, total = sums.get(begin, (0, 0))
         sums[begin] = count + 1, (total + hashed(row_bytes(row[first:] if first else row))) % MODULUS
@@ -122,7 +123,7 @@ def columns_of(fields: Iterable[Any]) -> tuple[Column, ...]:
     )
 
 
-def _hasher(fields: Sequence[Any]) -> Callable[[bytes], int]:
+def row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
     """The function that hashes a row. It rounds computed floats, which takes longer."""
     computed = [i for i, field in enumerate(fields) if field.type_code in _FLOATS and not field.table_oid]
     if not computed:
