@@ -57,8 +57,8 @@ def started(
     Parameters
     ----------
     command : sequence
-    ending : "TERM" or "KILL"
-        The signal for it and its children, unless it has ended by itself. After TERM it has a minute.
+    ending : "TERM", "QUIT" or "KILL"
+        The signal for it and its children, unless it has ended by itself. After TERM and QUIT it has a minute.
     **options
         Of `subprocess.Popen`. The program runs in a new session with an empty standard input.
     """

@@ -28,16 +28,18 @@ def quoted(name: str, mark: str) -> str:
 def split_full_name(name: str) -> tuple[str, str]:
     """Schema and table of a full name.
 
-    >>> split_full_name("`lab`.`#species`"), split_full_name("`lab`.`ends with ```")
-    (('lab', '#species'), ('lab', 'ends with `'))
+    >>> split_full_name("`lab`.`#species`"), split_full_name("`lab`.`ends with ```"), split_full_name('"lab"."a""b"')
+    (('lab', '#species'), ('lab', 'ends with `'), ('lab', 'a"b'))
     """
     match = _FULL.fullmatch(name)
     if match is None:
         raise ValueError(f"{name!r} is not of the form `schema`.`table`")
+    if name[0] == '"':
+        return match[3].replace('""', '"'), match[4].replace('""', '"')
     return match[1].replace("``", "`"), match[2].replace("``", "`")
 
 
-_FULL = re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`")
+_FULL = re.compile(r'`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`|"((?:[^"]|"")+)"\."((?:[^"]|"")+)"')
 
 
 def split_restricted(text: str) -> tuple[str, str | None]:

@@ -38,20 +38,83 @@ _TOKENS = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+# As above, for PostgreSQL (manual, section 4.1). Texts with $$ or with comments in comments are not lifted.
+_POSTGRESQL_TOKENS = re.compile(
+    r"""(
+      "(?:[^"]|"")*"                                         # quoted identifier
+    | [eE](?<![\w$].)'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*'    # strings
+    | [0-9](?<![\w$.@"].)\d*\.?\d*(?:[eE][+-]?\d+)?(?![\w$"])
+    | \.(?<![\w$.@"].)\d+(?:[eE][+-]?\d+)?(?![\w$"])
+    | /\*.*?\*/ | --[^\n]*\n?                               # comments
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
 # After one of these words a number can be a position or a limit, not a value.
 _POSITIONS = re.compile(r"\b(?:BY|LIMIT|OFFSET|RETURNING|ROWS|RANGE)\b|->", re.IGNORECASE)
 # The text before a JSON path: an operator or a comma, then perhaps a character set.
 _BEFORE_PATH = re.compile(r"(?:->>?|\$|,)\s*(?:_\w+\s*)?$")
 
 # Aliases that DataJoint numbers per process, so each statement of a loop has a different one.
-_NUMBERED = re.compile(r"`(\$|_u)[0-9a-f]+`")
 _DERIVED = re.compile(r"\)\s*(?:as\s*)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Literals:
+    """Where a kind of server has literals in a text.
+
+    Attributes
+    ----------
+    tokens : re.Pattern
+        Splits a text at its literals, quoted names and comments.
+    quote : str
+        The quotation mark of names.
+    numbered : re.Pattern
+        An alias that DataJoint numbers; its group is what stands before the number.
+    pieces : re.Pattern
+        Splits a template at literals and such aliases.
+    string : str
+        A pattern for strings.
+    """
+
+    tokens: re.Pattern[str]
+    quote: str
+    numbered: re.Pattern[str]
+    pieces: re.Pattern[str]
+    string: str
+
+    def lifts(self, sql: str) -> bool:
+        """Whether the literals of a text are told by the patterns."""
+        return self.quote == "`" or not (_DOLLARS.search(sql) or sql.count("/*") > 1)
+
+
+_DOLLARS = re.compile(r"\$\w*\$")
+
+MYSQL = Literals(
+    _TOKENS,
+    "`",
+    re.compile(r"`(\$|_u)[0-9a-f]+`"),
+    re.compile(r"(\0[snx]|`(?:\$|_u)[0-9a-f]+`)"),
+    r"""(?!.?.\$)('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")""",  # no JSON path
+)
+POSTGRESQL = Literals(
+    _POSTGRESQL_TOKENS,
+    '"',
+    re.compile(r'"(\$|_u|_aggr)[0-9a-f]+"'),
+    re.compile(r'(\0[snx]|"(?:\$|_u|_aggr)[0-9a-f]+")'),
+    r"""((?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')""",
+)
+
+
+def literals_of(kind: str) -> Literals:
+    """The literals of a kind of server (`servers.dialect.Dialect.name`)."""
+    return POSTGRESQL if kind == "postgresql" else MYSQL
+
 
 _MARKER = "771{:014d}177"  # 20 digits, an even number, as hexadecimal literals need
 _MARKED = re.compile(r"(?:[xX]'771(\d{14})177')|(?:'771(\d{14})177')|(?:771(\d{14})177)")
 
 
-def lift(sql: str) -> tuple[str, tuple[str, ...]]:
+def lift(sql: str, kind: Literals = MYSQL) -> tuple[str, tuple[str, ...]]:
     """Split a statement into its template and its literals.
 
     Aliases that DataJoint numbers are renumbered from 0.
@@ -60,36 +123,38 @@ def lift(sql: str) -> tuple[str, tuple[str, ...]]:
     ('SELECT * FROM `t1` WHERE a=\\x00n AND b IN (\\x00s, \\x00s) LIMIT 5', ('3', "'x'", '"y"'))
     >>> lift("SELECT * FROM (SELECT `a` FROM `t`) as `$3f`")[0]
     'SELECT * FROM (SELECT `a` FROM `t`) as `$0`'
+    >>> lift('SELECT * FROM (SELECT "a" FROM "t" WHERE b = 3 AND c = 4) as "$3f"', POSTGRESQL)
+    ('SELECT * FROM (SELECT "a" FROM "t" WHERE b = \\x00n AND c = \\x00n) as "$0"', ('3', '4'))
     """
-    parts = _TOKENS.split(sql)
+    parts = kind.tokens.split(sql)
     literals: list[str] = []
     numbered: list[int] = []
     positions = False
     for index in range(1, len(parts), 2):
         token = parts[index]
         first = token[0]
-        if first == "`":
-            if token[1:2] in ("$", "_") and _NUMBERED.fullmatch(token):
+        if first == kind.quote:
+            if token[1:2] in ("$", "_") and kind.numbered.fullmatch(token):
                 numbered.append(index)
             continue
         if first in "/#" or token.startswith("--"):
             continue
         if not positions and _POSITIONS.search(parts[index - 1]):
             positions = True
-        if first in "'\"":
+        if first in "'\"eE":
             if "$" in token[:3] and _BEFORE_PATH.search(parts[index - 1]):
                 continue  # a JSON path is part of the statement, not a value
-            kind = "\0s"
+            mark = "\0s"
         elif first in "xX" or token.startswith("0x"):
-            kind = "\0x"
+            mark = "\0x"
         elif positions:
             continue
         else:
-            kind = "\0n"
+            mark = "\0n"
         literals.append(token)
-        parts[index] = kind
+        parts[index] = mark
     if numbered:
-        _renumber(parts, numbered)
+        _renumber(parts, numbered, kind)
     return "".join(parts), tuple(literals)
 
 
@@ -129,13 +194,14 @@ def without_literals(sql: str, state: Iterable[str] = ()) -> str:
     return "".join(parts)
 
 
-def _renumber(parts: list[str], numbered: Sequence[int]) -> None:
+def _renumber(parts: list[str], numbered: Sequence[int], kind: Literals) -> None:
     """Number aliases in order of appearance, if all belong to derived tables and so are not the user's names."""
     names = {parts[index]: "" for index in numbered}
     if not _all_derived(parts, numbered):
         return
     for count, name in enumerate(names):
-        names[name] = f"{name[: 2 if name[1] == '$' else 3]}{count:x}`"
+        prefix = re.sub(kind.numbered, r"\1", name)
+        names[name] = f"{kind.quote}{prefix}{count:x}{kind.quote}"
     for index in numbered:
         parts[index] = names[parts[index]]
 
@@ -197,7 +263,9 @@ _LONG = 100_000
 
 
 def group(
-    statements: Iterable[Statement], kind_of: Callable[[Statement], str] = lambda statement: statement.kind
+    statements: Iterable[Statement],
+    kind_of: Callable[[Statement], str] = lambda statement: statement.kind,
+    literals: Literals = MYSQL,
 ) -> list[Shape]:
     """Group statements of one kind into shapes, in order of first appearance.
 
@@ -205,9 +273,10 @@ def group(
     literals, which hardly another statement has.
     """
     shapes: dict[tuple[str, str, str, tuple[str, ...]], Shape] = {}
-    lifter = Lifter()
+    lifter = Lifter(literals)
     for statement in statements:
-        apart = len(statement.sql) > _LONG or is_moded(statement.state)
+        sql = statement.sql
+        apart = len(sql) > _LONG or is_moded(statement.state) or not literals.lifts(sql)
         template, binding = (statement.sql, ()) if apart else lifter.lift(statement.sql)
         key = (template, kind_of(statement), statement.database, statement.state)
         shape = shapes.get(key)
@@ -227,11 +296,9 @@ _OFTEN = 16
 _FEW = 24
 # Characters after a literal that fix where it ends.
 _ENDS = re.compile(r"[),;\s<>=*/%&|^!+-]")
-_PIECES = re.compile(r"(\0[snx]|`(?:\$|_u)[0-9a-f]+`)")
 _PATTERNS = {
     "\0n": r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)",
     "\0x": r"([xX]'[0-9a-fA-F]*'|0x[0-9a-fA-F]+)",
-    "\0s": r"""(?!.?.\$)('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")""",  # no JSON path
 }
 
 
@@ -248,7 +315,8 @@ class _Known:
 class Lifter:
     """Lifts many statements. For a frequent template it needs one match of a regular expression."""
 
-    def __init__(self) -> None:
+    def __init__(self, literals: Literals = MYSQL) -> None:
+        self._literals = literals
         self._seen: dict[str, int] = {}
         # by the text before the first "=", which tells most templates apart
         self._known: dict[str, list[_Known]] = {}
@@ -264,15 +332,15 @@ class Lifter:
                 # two uses of one alias make another template than two different aliases
                 if len({match[i] for i in known.aliases}) == len(known.aliases):
                     return known.template, tuple([match[i] for i in known.literals])
-        template, binding = lift(sql)
+        template, binding = lift(sql, self._literals)
         if binding and len(binding) <= _FEW:
             count = self._seen[template] = self._seen.get(template, 0) + 1
-            if count == _OFTEN and (new := _known(template)) is not None:
+            if count == _OFTEN and (new := _known(template, self._literals)) is not None:
                 self._known.setdefault(head, []).append(new)
         return template, binding
 
 
-def _known(template: str) -> _Known | None:
+def _known(template: str, kind: Literals = MYSQL) -> _Known | None:
     """The pattern that matches a statement exactly if `lift` gives this template for it.
 
     None if a literal could end at more than one place.
@@ -280,30 +348,31 @@ def _known(template: str) -> _Known | None:
     >>> _known(lift("SELECT 1 = 'x'")[0]).match("SELECT 25 = 'y'").groups()
     ('25', "'y'")
     """
-    parts = _TOKENS.split(template)
-    numbered = [i for i in range(1, len(parts), 2) if _NUMBERED.fullmatch(parts[i])]
+    parts = kind.tokens.split(template)
+    numbered = [i for i in range(1, len(parts), 2) if kind.numbered.fullmatch(parts[i])]
     renumbered = _all_derived(parts, numbered)
-    pieces = _PIECES.split(template)
+    pieces = kind.pieces.split(template)
     text: list[str] = []
     literals: list[int] = []
     aliases: dict[str, int] = {}
     for index, piece in enumerate(pieces):
         group = len(literals) + len(aliases) + 1
-        if index % 2 == 0 or (piece[0] == "`" and not renumbered):
+        if index % 2 == 0 or (piece[0] == kind.quote and not renumbered):
             text.append(re.escape(piece))
-        elif piece[0] == "`":
+        elif piece[0] == kind.quote:
             if piece in aliases:
                 text.append(rf"(?:\{aliases[piece]})")
             else:
                 aliases[piece] = group
-                text.append(rf"(`{re.escape(piece[1 : 2 if piece[1] == '$' else 3])}[0-9a-f]+`)")
+                prefix = re.sub(kind.numbered, r"\1", piece)
+                text.append(rf"({kind.quote}{re.escape(prefix)}[0-9a-f]+{kind.quote})")
         else:
             before, after = pieces[index - 1], pieces[index + 1]
             last = index + 2 == len(pieces)
             if not before or not (_ENDS.match(after) or (last and not after)):
                 return None
             literals.append(group)
-            text.append(_PATTERNS[piece])
+            text.append(kind.string if piece == "\0s" else _PATTERNS[piece])
     pattern = re.compile("".join(text), re.DOTALL)
     return _Known(template, pattern.fullmatch, tuple(literals), tuple(aliases.values()))
 

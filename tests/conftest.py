@@ -1,8 +1,8 @@
 """Fixtures: real servers, a DataJoint connection to one, names that no two tests share.
 
-Which flavor the servers are comes from the environment variable SQLSPY_TEST_SERVER (mariadb, the default, or
-mysql); which DataJoint line is tested is that of the Python environment that runs pytest. ``make test`` runs
-all four combinations.
+Which flavor the servers are comes from the environment variable SQLSPY_TEST_SERVER (mariadb, the default, mysql, or
+postgresql for the tests that are marked so); which DataJoint line is tested is that of the Python environment that
+runs pytest. ``make test`` runs all combinations that there are.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pytest
 from dj_sqlspy import guarded, servers
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.dialect import MYSQL
+from dj_sqlspy.servers.postgresql import private as postgresql_private
 
 quote = MYSQL.quote
 
@@ -33,11 +34,12 @@ FLAVOR = os.environ.get("SQLSPY_TEST_SERVER", "mariadb")
 MACHINE = Path(__file__).with_name("machine.py")
 MYSQL_ROOT = Path(os.environ.get("SQLSPY_MYSQL_ROOT") or servers.cache_folder() / "mysql-root")
 MYDUMPER = os.environ.get("SQLSPY_TEST_MYDUMPER")  # one of 1.0 or later, which Debian does not have
-SERVER_PROGRAMS = {"mysqld", "mariadbd"}
+SERVER_PROGRAMS = {"mysqld", "mariadbd", "postgres"}
 SYSTEM_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
+POSTGRESQL = FLAVOR == "postgresql"
 
-if FLAVOR not in ("mysql", "mariadb"):
-    raise pytest.UsageError(f"SQLSPY_TEST_SERVER is {FLAVOR!r}; say mariadb or mysql")
+if FLAVOR not in ("mysql", "mariadb", "postgresql"):
+    raise pytest.UsageError(f"SQLSPY_TEST_SERVER is {FLAVOR!r}; say mariadb, mysql or postgresql")
 if FLAVOR == "mysql" and MYSQL_ROOT.is_dir():
     # the mysqldump and mysql that the dump and restore scripts find are then MySQL's own, like the server
     os.environ["PATH"] = f"{servers.root_programs(MYSQL_ROOT)}{os.pathsep}{os.environ['PATH']}"
@@ -80,7 +82,8 @@ def needs_server(item: pytest.Item) -> bool:
 
 
 def pytest_report_header() -> str:
-    return f"datajoint {dj.__version__}, server {servers.find_server(FLAVOR)}"  # type: ignore[arg-type]
+    program = postgresql_private.find_server() if POSTGRESQL else servers.find_server(FLAVOR)  # type: ignore[arg-type]
+    return f"datajoint {dj.__version__}, server {program}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -92,6 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         named = [(mark.args[0], line) for mark in item.iter_markers("line")]
         named += [(mark.args[0], FLAVOR) for mark in item.iter_markers("flavor")]
         named += [(False, (line, FLAVOR) == ("0.14", "mysql")) for _ in item.iter_markers("separately")]
+        # of PostgreSQL only the tests that are about it
+        named += [(False, POSTGRESQL)] * (item.get_closest_marker("flavor") is None)
         named += [("1", os.environ.get("SQLSPY_TEST_BROWSER")) for _ in item.iter_markers("browser")]
         named += [(True, MYDUMPER is not None) for _ in item.iter_markers("mydumper")]
         named += [(True, not needs_server(item))] * serverless
@@ -110,6 +115,13 @@ def no_tls(server: Server) -> list[str]:
 
 def user_schemas(server: Server) -> list[str]:
     """Names of all schemas that are not the server's own."""
+    if POSTGRESQL:
+        with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT nspname FROM pg_namespace WHERE nspname <> ALL (%s) AND nspname NOT LIKE 'pg\\_%%'",
+                [["information_schema", "public"]],
+            )
+            return [name for (name,) in cursor.fetchall()]
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SHOW DATABASES")
         return [name for (name,) in cursor.fetchall() if name.lower() not in SYSTEM_SCHEMAS]
@@ -126,23 +138,33 @@ def bench(server: Server) -> Iterator[Any]:
 
 def drop_schemas(server: Server, names: list[str]) -> None:
     """Drop schemas whatever refers to them."""
+    if POSTGRESQL:
+        with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+            for name in names:
+                cursor.execute('DROP SCHEMA "{}" CASCADE'.format(name.replace('"', '""')))
+        return
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
         for name in names:
             cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
 
 
+def private_server() -> contextlib.AbstractContextManager[Any]:
+    """A server of the flavor that is tested."""
+    return servers.private_postgresql() if POSTGRESQL else servers.private_server(FLAVOR)  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The lab's server: the one that DataJoint is connected to."""
-    with servers.private_server(FLAVOR) as running:  # type: ignore[arg-type]
+    with private_server() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Server]:
     """A second server of the same flavor, that slices are loaded into."""
-    with servers.private_server(FLAVOR) as running:  # type: ignore[arg-type]
+    with private_server() as running:
         yield running
 
 
@@ -167,6 +189,8 @@ def dj_conn(server: Server) -> Any:
     dj.config["database.user"] = server.user
     dj.config["database.password"] = server.password
     dj.config["database.use_tls"] = False
+    if POSTGRESQL:
+        dj.config["database.backend"], dj.config["database.name"] = "postgresql", server.database
     dj.config["safemode"] = False
     dj.config["loglevel"] = "WARNING"
     dj.logger.setLevel("WARNING")
@@ -175,8 +199,8 @@ def dj_conn(server: Server) -> Any:
 
 @pytest.fixture
 def connection(server: Server) -> Iterator[Any]:
-    """A plain pymysql connection to the lab's server."""
-    with server.connect() as opened:
+    """A plain connection of the driver to the lab's server."""
+    with contextlib.closing(server.connect()) as opened:
         yield opened
 
 
@@ -184,19 +208,22 @@ def connection(server: Server) -> Iterator[Any]:
 def account(server: Server) -> Iterator[Callable[..., Server]]:
     """Make accounts with exactly the rights that are named; the server as such an account reaches it."""
     made = []
+    named, password = ('"{}"', "PASSWORD") if POSTGRESQL else ("'{}'@'%'", "IDENTIFIED BY")
 
     def make(name: str, *grants: str) -> Server:
-        with server.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE USER '{name}'@'%' IDENTIFIED BY 'of {name} 1'")
+        with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE USER {named.format(name)} {password} 'of {name} 1'")
             made.append(name)
             for grant in grants:
-                cursor.execute(f"GRANT {grant} TO '{name}'@'%'")
+                cursor.execute(f"GRANT {grant} TO {named.format(name)}")
         return dataclasses.replace(server, user=name, password=f"of {name} 1")
 
     yield make
-    with server.connect() as connection, connection.cursor() as cursor:
+    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
         for name in made:
-            cursor.execute(f"DROP USER '{name}'@'%'")
+            if POSTGRESQL:
+                cursor.execute(f"DROP OWNED BY {named.format(name)}")
+            cursor.execute(f"DROP USER {named.format(name)}")
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class Cell:
         return f"{self.line}-{self.flavor}"
 
 
-CELLS = tuple(Cell(line, flavor) for flavor in FLAVORS for line in machine.LINES)
+CELLS = (*(Cell(line, flavor) for flavor in FLAVORS for line in machine.LINES), Cell("2.x", "postgresql"))
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def server_version(flavor: str, mysql_root: Path) -> str:
         code = "import sys; from dj_sqlspy import servers; print(servers.root_programs(sys.argv[1]))"
         folder = ask(machine.python("2.x"), "-W", "ignore", "-c", code, mysql_root)
         return "MySQL " + ask(Path(folder, "mysqld"), "--version").split("Ver ")[1].split("-")[0]
+    if flavor == "postgresql":
+        return "PostgreSQL " + ask(machine.postgresql() / "postgres", "--version").split(") ")[1].split()[0]
     return "MariaDB " + ask(machine.mariadb(), "--version").split("Ver ")[1].split("-")[0]
 
 

@@ -266,7 +266,7 @@ def test_a_journal_of_the_first_version_is_read(home: Path, monkeypatch: pytest.
         assert paper.complete and paper.problems == []
         first, second = paper.statements
         assert first[:9] == ("SELECT * FROM `l`.`t`", 2, 1767323046.25, "data", "db:3306", 0, "fig", 1, "")
-        assert first[9:] == second[9:] == ((), None, ())
+        assert first[9:] == second[9:] == ((), None, (), "mysql")
         assert second[:9] == ('SELECT ä "x" FROM t', None, 1767323047.0, "count", "db:3306", 1, "fig", 2, "l")
         (analysis,) = paper.analyses
         assert (analysis.state, analysis.policies["count"]) == ("ended", "ignore")

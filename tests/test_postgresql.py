@@ -1,114 +1,102 @@
-"""A connection of DataJoint to PostgreSQL: its first statement tells, and no paper is made of a part."""
+"""Private clusters of PostgreSQL, connections to it, and what is refused there."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import datajoint as dj
 import pytest
 
-import dj_sqlspy as sqlspy
-from dj_sqlspy.errors import SpyError
-from tests.machine import postgresql
+from dj_sqlspy import servers
+from dj_sqlspy.errors import ServerError
+from dj_sqlspy.servers.postgresql import connect, told
+from dj_sqlspy.servers.snapshot import ConnectionLost, Interrupted, Refused
 
 # DataJoint 0.14 has no PostgreSQL
-pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("mariadb"), pytest.mark.needs_server]
-SECONDS = 60.0
-
-
-@contextlib.contextmanager
-def cluster() -> Iterator[int]:
-    """A PostgreSQL of this test's own; yields its port. It refuses to run as root."""
-    programs = postgresql()
-    user = "nobody" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as name, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        folder = Path(name)
-        folder.chmod(0o777)  # for the other user
-        data = folder / "data"
-        words = ["--pgdata", str(data), "--username=tester", "--auth=trust", "--no-sync", "--encoding=UTF8"]
-        subprocess.run([programs / "initdb", *words], user=user, cwd="/", check=True, capture_output=True)
-        options = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F"]
-        log = folder / "log"
-        with (
-            log.open("w") as out,
-            subprocess.Popen(
-                [programs / "postgres", *options], user=user, cwd="/", stdout=out, stderr=out
-            ) as run,
-        ):
-            try:
-                deadline = time.monotonic() + SECONDS
-                while subprocess.run(
-                    [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-                ).returncode:
-                    assert run.poll() is None and time.monotonic() < deadline, log.read_text()
-                    time.sleep(0.05)
-                yield port
-            finally:
-                run.send_signal(signal.SIGINT)  # its fast shutdown, which waits for no client
+pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("postgresql")]
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A table with two rows on PostgreSQL. The server that DataJoint is connected to stays the same."""
-    with cluster() as port:
-        for name, value in {
-            "backend": "postgresql",
-            "host": "127.0.0.1",
-            "port": port,
-            "name": "postgres",
-        }.items():
-            monkeypatch.setattr(dj.config.database, name, value)
-        connection = dj.Connection("127.0.0.1", "tester", "pw", port=port, use_tls=False)
-        schema = dj.Schema("mice", connection=connection)
+def table(dj_conn: Any, prefix: str) -> Iterator[Any]:
+    """A table with two rows."""
+    schema = dj.Schema(f"{prefix}mice", connection=dj_conn)
 
-        @schema
-        class Mouse(dj.Manual):
-            definition = """
-            mouse : int32
-            ---
-            name : varchar(20)
-            """
+    @schema
+    class Mouse(dj.Manual):
+        definition = """
+        mouse : int32
+        ---
+        name : varchar(20)
+        """
 
-        Mouse.insert([(1, "x"), (2, "y")])
-        monkeypatch.undo()
-        yield Mouse
-        connection.close()
-
-
-def test_it_tells_at_the_first_statement(
-    table: Any, dj_conn: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    with sqlspy.export("paper", "fig"):
-        caplog.clear()
-        assert (table & "mouse=1").to_dicts() == [{"mouse": 1, "name": "x"}]
-        (told,) = [each.getMessage() for each in caplog.records if each.name == "dj_sqlspy"]
-        assert "a server of the kind 'postgresql'; dj-sqlspy works with MySQL and MariaDB" in told
-        assert "Error:" not in told
-        assert len(table()) == 2  # and the analysis goes on
-    paper = sqlspy.Paper("paper")
-    assert not paper.complete
-    caplog.clear()
-    assert not paper.slice().tables
-    assert "is incomplete" in caplog.text and "'postgresql'" in caplog.text
-    with pytest.raises(SpyError, match="'postgresql'"):
-        paper.write(tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()
+    Mouse.insert([(1, "x"), (2, "y")])
+    yield Mouse
 
 
 def test_outside_of_a_session_it_is_left_alone(table: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
     assert len(table & "mouse>1") == 1
-    table.connection.query("SET search_path TO mice")
+    table.connection.query("SET search_path TO public")
     assert not [each for each in caplog.records if each.name == "dj_sqlspy"]
+    table.connection.query("RESET search_path")
+
+
+def test_a_private_cluster_ends_with_its_block_and_lets_a_bundle_do_little(server: Any) -> None:
+    with servers.private_postgresql(["max_connections=7"]) as other:
+        limited = other.limited_to(["lab"])
+        with contextlib.closing(limited.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW max_connections")
+            assert cursor.fetchone() == ("7",)
+            cursor.execute("CREATE SCHEMA lab")
+            for forbidden in (
+                "COPY (SELECT 1) TO PROGRAM 'cat'",
+                "COPY (SELECT 1) TO '/tmp/x'",
+                "CREATE ROLE a",
+            ):
+                with pytest.raises(Refused) as refused, told.told():
+                    cursor.execute(forbidden)
+                assert refused.value.denied
+        with pytest.raises(ServerError, match="schema pg_catalog: it is the server's own"):
+            other.limited_to(["pg_catalog"])
+        kept = other.connect()
+        with pytest.raises(Exception, match="authentication failed"):
+            other.connect(password="another")
+    assert not other.datadir.exists()
+    with pytest.raises(ConnectionLost), told.told():
+        kept.cursor().execute("SELECT 1")
+
+
+def test_another_connection_has_the_server_the_account_and_no_conversions(dj_conn: Any, server: Any) -> None:
+    with contextlib.closing(connect.raw_connection(dj_conn, plain=True)) as raw, raw.cursor() as cursor:
+        cursor.execute(r"SELECT 1.50::numeric, '\x00'::bytea, true, '[1]'::jsonb, array[1, 2], NULL")
+        assert cursor.fetchone() == ("1.50", r"\x00", "t", "[1]", "{1,2}", None)
+        assert connect.address(raw) == f"{server.host}:{server.port}"
+        for sql, kind in {
+            "SELECT * FROM nothing": Refused,
+            "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(9)": Interrupted,
+            "SELECT pg_terminate_backend(pg_backend_pid())": ConnectionLost,
+            "SELECT 1": ConnectionLost,
+        }.items():
+            with pytest.raises(kind) as error, told.told():
+                cursor.execute(sql)
+            assert "\n" not in str(error.value)
+    with (
+        contextlib.closing(connect.raw_connection(dj_conn)) as raw,
+        contextlib.closing(connect.raw_connection(raw)) as again,
+    ):
+        assert again.autocommit and connect.address(again) == f"{server.host}:{server.port}"
+
+
+def test_a_client_program_gets_the_account_and_no_argument_tells_the_password(account: Any) -> None:
+    server = account("a b", "CREATE ON DATABASE postgres")
+    with (
+        contextlib.closing(server.connect(password="of a b 1")) as raw,
+        connect.client_options(raw) as options,
+    ):
+        assert not any("of a b" in option for option in options)
+        query = [server.programs / "psql", "-XAtwc", "SELECT current_user, current_database()", *options]
+        said = subprocess.run(query, capture_output=True, text=True)
+        assert (said.stdout, said.stderr) == ("a b|postgres\n", "")

@@ -11,12 +11,12 @@ import pytest
 from dj_sqlspy import names, settings
 from dj_sqlspy.journal import places
 from dj_sqlspy.servers.mysql import dialect
-from dj_sqlspy.spy import reads
+from dj_sqlspy.spy import postgresql, reads
 
 pytestmark = pytest.mark.separately
 
 
-@pytest.mark.parametrize("module", [reads, places, settings, names, dialect])
+@pytest.mark.parametrize("module", [reads, postgresql, places, settings, names, dialect])
 def test_examples(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
@@ -182,6 +182,20 @@ def test_corpus(corpus: list[Path]) -> None:
     assert all("`" not in sql for sql in books - named)
 
 
+def test_corpus_of_postgresql() -> None:
+    """As `test_corpus`, for what DataJoint sends to PostgreSQL."""
+    (path,) = Path(__file__).with_name("corpus").joinpath("postgresql").glob("*.jsonl")
+    found = [json.loads(line)["sql"] for line in path.read_text().splitlines()]
+    statements = [sql.replace("%s", "'x'").replace("%%", "%") for sql in found]
+    assert len(statements) > 300
+    assert all(postgresql.reads_rows(postgresql.head(sql), sql, True) for sql in statements)
+    books = {sql for sql in statements if postgresql.is_bookkeeping(sql)}
+    named = {sql for sql in statements if any(mark in sql for mark in ('"~', "pg_", "information_schema."))}
+    mixed = {sql for sql in named if "in (SELECT" in sql and '"~~' in sql}  # the key source of populate
+    assert books == {sql for sql in named - mixed if 'FROM "pgx_' not in sql or '"~' in sql}
+    assert all("information_schema" in s or "pg_" in s or '."~' in s for s in books)
+
+
 def test_tables_are_told_without_the_values(corpus: list[Path]) -> None:
     """For DataJoint's own statements, and for texts in which a value or a comment looks like something else."""
     texts = {json.loads(line)["sql"] for path in corpus for line in path.read_text().splitlines()}
@@ -192,6 +206,6 @@ def test_tables_are_told_without_the_values(corpus: list[Path]) -> None:
         "SELECT a FROM t WHERE b = '\\' FROM x' AND c IN (SELECT d FROM u WHERE e = 'f')",
     }
     for sql in texts | odd:
-        told = {name for name in reads._tables(reads._tokens(sql) or []) if name is not None}
+        told = {name for name in reads.tables_of(reads._tokens(sql) or []) if name is not None}
         assert reads.tables(sql) == {(name.schema, name.table) for name in told}, sql
     assert len(texts) > 100

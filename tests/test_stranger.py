@@ -40,6 +40,7 @@ from dj_sqlspy.rules import POLICIES
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql import scripts
 from dj_sqlspy.servers.mysql.connect import client_options
+from dj_sqlspy.servers.shellwords import calls
 from tests.conftest import user_schemas
 from tests.filled import FIRST_ROWS, INSPECTION, MANIFEST, REPLAY, leaves, put
 from tests.test_shared_log import lab, log, read
@@ -427,8 +428,8 @@ def test_scripts_that_differ_are_not_run(
 @no_server
 def test_words_of_scripts_that_are_odd_are_still_words() -> None:
     odd = ("it's\n", "\\", "`$(x)`", "\x01\x7f", "a'\\''b", "-- Rows.", "ü\u2028")
-    calls = scripts._calls([odd, odd])
-    assert re.fullmatch(scripts._HOLES["tables"], calls)
+    lines = calls([odd, odd])
+    assert re.fullmatch(scripts._HOLES["tables"], lines)
     for other in ("    x", '    "$@" a', "    \"$@\" 'a' && x", '    "$@" "a"', "    \"$@\" $'\\x41'"):
         assert not re.fullmatch(scripts._HOLES["tables"], other)
 

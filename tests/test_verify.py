@@ -27,7 +27,8 @@ from dj_sqlspy.replay.digests import measure_tables, read_catalog
 from dj_sqlspy.replay.structure import structure
 from dj_sqlspy.replay.verify import Verification
 from dj_sqlspy.servers import Server
-from dj_sqlspy.servers.mysql.results import digest, float_form, json_form
+from dj_sqlspy.servers.multisets import float_form, json_form
+from dj_sqlspy.servers.mysql.results import digest
 from dj_sqlspy.servers.mysql.session import as_sent
 from dj_sqlspy.servers.results import ALL_DIGITS, RESULT_DIGITS
 from tests.lab import V2

@@ -169,7 +169,7 @@ class BundleFolder:
                 f"Dumping {self.path}: its keys are pseudonyms, so the dump was made when the bundle was written, and a"
                 " dump.sh would name the true keys. Write the bundle again for a new dump."
             )
-        how = [f"--jobs={jobs}", f"--engine={engine}"]
+        how = [f"--jobs={jobs}", *([f"--engine={engine}"] if engine != "mysqldump" else [])]
         if options is not None:
             self._run("dump.sh", [*how, *options])
         else:
@@ -233,7 +233,8 @@ class BundleFolder:
         """
         _require_structure(self.dump_file)
         with backend_of(connection).client_options(connection) as options:
-            said = self._run("restore.sh", [*options, "--skip-refused", "--accept-other-values"])
+            skip = [] if self._on_postgresql else ["--skip-refused"]  # where all is loaded or nothing
+            said = self._run("restore.sh", [*options, *skip, "--accept-other-values"])
         marked = "Other values: "
         return [line.removeprefix(marked) for line in said.splitlines() if line.startswith(marked)]
 
@@ -249,10 +250,10 @@ class BundleFolder:
         return self.path / texts.REPORT_FILE
 
     def _run(self, script: str, options: Sequence[str]) -> str:
-        if any(option.startswith(("--password=", "-p")) and option != "-p" for option in options):
-            raise BundleError(
-                f"Running {script}: no password on a command line; use --defaults-extra-file=FILE."
-            )
+        ask, file = ("-W", "~/.pgpass") if self._on_postgresql else ("-p", "--defaults-extra-file=FILE")
+        given = ("--password=",) if self._on_postgresql else ("--password=", "-p")  # where -p is the port
+        if any(option.startswith(given) and option != ask for option in options):
+            raise BundleError(f"Running {script}: no password on a command line; use {file}.")
         text = read_bytes(self.path / script) or b""
         if not is_own_script(script, text.decode("utf-8", "replace")):
             raise BundleError(
@@ -261,8 +262,8 @@ class BundleFolder:
             )
         with contextlib.ExitStack() as stack:
             settings = dict(os.environ)
-            if {"-p", "--password"} & set(options):
-                asked = stack.enter_context(guarded.secret(f"{_password(script)}\n"))
+            if {ask, "--password"} & set(options):
+                asked = stack.enter_context(guarded.secret(f"{_password(script, file)}\n"))
                 settings["DJ_SQLSPY_PASSWORD_AT"] = str(asked)
             told = stack.enter_context(shown())  # shows the time; without it, the script shows its progress
             told(script, 0)
@@ -281,6 +282,10 @@ class BundleFolder:
             why = said.strip().removeprefix(f"{script}: ") or f"it ended with code {process.returncode}"
             raise BundleError(f"Running {self.path / script}: {why}")
         return str(out).strip()
+
+    @property
+    def _on_postgresql(self) -> bool:
+        return bool(self.manifest["server"]["flavor"] == "postgresql")
 
     @property
     def _written_by(self) -> str:
@@ -305,13 +310,16 @@ def _require_structure(dump: Path) -> None:
         )
 
 
-def _password(script: str) -> str:
-    """Ask for the password of ``-p``. The script has no terminal, because it must end with this process."""
+def _password(script: str, file: str) -> str:
+    """Ask for the password; the ``file`` is the other way to give it.
+
+    The script has no terminal, because it must end with this process.
+    """
     try:
         os.close(os.open("/dev/tty", os.O_RDWR))
     except OSError as error:
         raise BundleError(
-            f"Running {script}: there is no terminal to ask for a password at. Use --defaults-extra-file=FILE."
+            f"Running {script}: there is no terminal to ask for a password at. Use {file}."
         ) from error
     return getpass.getpass("Password: ")
 
@@ -324,10 +332,7 @@ def server_for(manifest: Mapping[str, Any], *places: Path) -> Iterator[Server]:
     a few kilobytes can have rows and results of any size, so all that it does is ended before it has filled its disk
     or those of some other folders (`KEPT_FREE`), and a `BundleError` is raised.
     """
-    flavor = manifest["server"]["flavor"]
-    folds = str(manifest["server"].get("lower_case_table_names", "0")) != "0"
-    options = ["--lower-case-table-names=1"] if folds else []
-    with servers.private_server(flavor if servers.find_server(flavor) else None, options=options) as private:
+    with servers.private_like(manifest["server"]) as private:
         limited = private.limited_to(schemas_of(manifest))
         with _kept_free(limited, private.datadir, *places):
             yield limited
@@ -343,7 +348,7 @@ def _kept_free(server: Server, *places: Path) -> Iterator[None]:
             full.extend(filter(_nearly_full, places))
             if full:
                 with (
-                    contextlib.suppress(*servers.DRIVER_ERRORS),  # it cannot be reached; soon again
+                    contextlib.suppress(*servers.driver_errors()),  # it cannot be reached; soon again
                     contextlib.closing(server.connect()) as connection,
                 ):
                     backend_of(connection).end_others(connection)

@@ -116,7 +116,9 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
             f"Reading the bundle {path}: its format version is {version!r}, and dj-sqlspy {__version__} reads"
             f" {FORMAT_VERSION}. Use the dj-sqlspy that wrote it, or a newer one."
         )
-    require_schema(file, manifest, SCHEMA)
+    server = manifest.get("server")
+    flavor = server.get("flavor") if isinstance(server, dict) else None
+    require_schema(file, manifest, SCHEMA, '"' if flavor == "postgresql" else "`")
     names = {table["name"] for table in manifest["tables"]}
     for entry in manifest["foreign_keys"]:
         if not {entry["child"], entry["parent"]} <= names or len(entry["columns"]) != len(

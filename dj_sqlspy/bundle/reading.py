@@ -112,7 +112,11 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def require_schema(path: Path, value: Any, schema: str) -> None:
+# The pattern of a full table name in the schema of a manifest, which is sent to a server.
+_NAME = "^`([^`]|``)+`\\.`([^`]|``)+`$"
+
+
+def require_schema(path: Path, value: Any, schema: str, mark: str = "`") -> None:
     """Raise unless a value matches a schema.
 
     Parameters
@@ -122,13 +126,15 @@ def require_schema(path: Path, value: Any, schema: str) -> None:
     value : object
     schema : str
         Name of the schema in ``schemas/``, without ``.schema.json``.
+    mark : str
+        The quotation mark of table names in a manifest.
 
     Raises
     ------
     BundleError
     """
     try:
-        _validator(schema)(value)
+        _validator(schema, mark)(value)
     except fastjsonschema.JsonSchemaValueException as error:
         raise BundleError(
             f"Reading {path}: it does not have the form that dj-sqlspy writes: {error.message[:500]}. "
@@ -137,9 +143,11 @@ def require_schema(path: Path, value: Any, schema: str) -> None:
 
 
 @functools.cache
-def _validator(schema: str) -> Callable[[Any], Any]:
+def _validator(schema: str, mark: str) -> Callable[[Any], Any]:
     folder = resources.files(__package__).joinpath("schemas")
     text = folder.joinpath(f"{schema}.schema.json").read_text(encoding="utf-8")
+    # another mark would end a name where it is no mark for the server
+    text = text.replace(json.dumps(_NAME), json.dumps(_NAME.replace("`", mark)))
     validator: Callable[[Any], Any] = fastjsonschema.compile(json.loads(text))
     return validator
 

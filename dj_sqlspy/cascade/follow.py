@@ -68,13 +68,13 @@ def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
     if refers_to_key and all(target[c.lower()].lower() in positions for c in parent.key):
         order = tuple(positions[target[c.lower()].lower()] for c in parent.key)
         return Follow(dialect, order, columns, stored=False)
-    source = f"{fk.child} AS `child`"
+    source = f"{fk.child} AS {dialect.quote('child')}"
     if refers_to_key:
         select = dialect.expressions((child.column(target[c.lower()]) for c in parent.key), "child")
     else:
         select = dialect.expressions(key_columns(parent), "parent")
         on = dialect.equal(fk.columns, "child", fk.parent_columns, "parent")
-        source = f"{source} JOIN {fk.parent} AS `parent` ON {on}"
+        source = f"{source} JOIN {fk.parent} AS {dialect.quote('parent')} ON {on}"
     sql = f"SELECT DISTINCT {select} FROM {source} WHERE `{KEYS}` AND {_refers(dialect, fk)}"
     return Follow(
         dialect, None, columns, dialect.expressions(columns, "child"), sql, stored=not refers_to_key
@@ -94,19 +94,20 @@ def to_ancestors(catalog: Catalog, fk: ForeignKey) -> Follow:
     """
     table, dialect = catalog.tables[fk.child], catalog.dialect
     columns = key_columns(table)
+    up, own, above = map(dialect.quote, ("up", "child", "parent"))
 
     def step(where: str, source: str = "") -> str:
         return (
-            f"SELECT {dialect.columns(fk.columns, 'child')} FROM {source}{table.full_name} AS `child`"
+            f"SELECT {dialect.columns(fk.columns, 'child')} FROM {source}{table.full_name} AS {own}"
             f" WHERE {where} AND {_refers(dialect, fk)}"
         )
 
-    again = step(dialect.equal(fk.columns, "up", fk.parent_columns, "child"), "`up` JOIN ")
+    again = step(dialect.equal(fk.columns, "up", fk.parent_columns, "child"), f"{up} JOIN ")
     on = dialect.equal(fk.columns, "up", fk.parent_columns, "parent")
     sql = (
-        f"WITH RECURSIVE `up` AS ({step(f'`{KEYS}`')} UNION {again})"
+        f"WITH RECURSIVE {up} AS ({step(f'`{KEYS}`')} UNION {again})"
         f" SELECT DISTINCT {dialect.expressions(columns, 'parent')}"
-        f" FROM `up` JOIN {table.full_name} AS `parent` ON {on}"
+        f" FROM {up} JOIN {table.full_name} AS {above} ON {on}"
     )
     return Follow(dialect, None, columns, dialect.expressions(columns, "child"), sql)
 
@@ -120,19 +121,19 @@ def to_children(catalog: Catalog, fk: ForeignKey, rows: str | None = None) -> Fo
     target = _targets(fk)
     columns = key_columns(parent)
     select = dialect.expressions(key_columns(child), "part")
-    source = f"{rows or fk.child} AS `part`"
+    source = f"{rows or fk.child} AS {dialect.quote('part')}"
     if set(target) == {c.lower() for c in parent.key}:
         names = dialect.expressions((child.column(target[c.lower()]) for c in parent.key), "part")
     else:
         on = dialect.equal(fk.columns, "part", fk.parent_columns, "master")
-        source = f"{source} JOIN {fk.parent} AS `master` ON {on}"
+        source = f"{source} JOIN {fk.parent} AS {dialect.quote('master')} ON {on}"
         names = dialect.expressions(columns, "master")
     return Follow(dialect, None, columns, names, f"SELECT {select} FROM {source} WHERE `{KEYS}`")
 
 
 def whole_keys(table: Table, rows: str | None = None) -> str:
     """The query for the keys of all rows of a table, or of the ``rows`` that replace it in FROM."""
-    source = table.full_name if rows is None else f"{rows} AS `inside~`"
+    source = table.full_name if rows is None else f"{rows} AS {table.dialect.quote('inside~')}"
     return f"SELECT {table.dialect.expressions(key_columns(table))} FROM {source}"
 
 

@@ -124,7 +124,7 @@ class Inside(Mapping[str, str]):
         names = [c.lower() for fk in self._catalog.parents(name) if fk.parent in self for c in fk.columns]
         columns = tuple(table.column(each) for each in dict.fromkeys(names))
         selected = table.dialect.expressions(columns)
-        return columns, f"SELECT DISTINCT {selected} FROM {self[name]} AS `inside~`"
+        return columns, f"SELECT DISTINCT {selected} FROM {self[name]} AS {table.dialect.quote('inside~')}"
 
     # -------------------------------------------------- conditions
 

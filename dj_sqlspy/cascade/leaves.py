@@ -28,7 +28,7 @@ from ..progress import Progress
 from ..rules import NOT_SENT, SKIPPED
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
-from ..servers.mysql.syntax import nesting
+from ..servers.expressions import nesting
 from ..servers.results import Answer, names_of
 from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Refused
@@ -460,13 +460,13 @@ def parts(bindings: Iterable[Binding], found: Batch) -> Iterator[Part]:
     for binding in bindings:
         row = binding[single] if single is not None else f"({', '.join([binding[i] for i in found.order])})"
         if rows and size + len(row) > LIST_BYTES:
-            yield Part(f"({found.columns}) IN ({', '.join(rows)})", named)
+            yield Part(found.dialect.returned(found.columns, rows), named)
             rows, named, size = [], [], 0
         rows.append(row)
         named.append(binding)
         size += len(row) + 2
     if rows:
-        yield Part(f"({found.columns}) IN ({', '.join(rows)})", named)
+        yield Part(found.dialect.returned(found.columns, rows), named)
 
 
 # If more than one in _MANY bindings of a list have changed, each gets its own query.
@@ -532,6 +532,8 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         return None
     if isinstance(lineage.query, Block) and lineage.query.tree is None:
         return None  # it has one row at most
+    if not lineage.tables:
+        return None  # no table tells the dialect
 
     def renamed(inner: Query) -> Query:
         if isinstance(inner, Union):
@@ -540,5 +542,5 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
         return dataclasses.replace(inner, outputs=outputs)
 
-    text = to_sql(renamed(lineage.query))
-    return f"SELECT COUNT(*) FROM ({fill(text, lineage.binding) if lineage.binding else text}) AS `counted`"
+    text, alias = to_sql(renamed(lineage.query)), lineage.tables[0].dialect.quote("counted")
+    return f"SELECT COUNT(*) FROM ({fill(text, lineage.binding) if lineage.binding else text}) AS {alias}"

@@ -286,9 +286,9 @@ def _said_by_server(error: Exception) -> str | None:
     """The message if a server cannot be reached or refuses the account; None for any other error."""
     import datajoint
 
-    from ..servers import DRIVER_ERRORS
+    from ..servers import driver_errors
 
-    if not isinstance(error, (*DRIVER_ERRORS, datajoint.errors.DataJointError)):
+    if not isinstance(error, (*driver_errors(), datajoint.errors.DataJointError)):
         return None
     where = f"{datajoint.config['database.host']}:{datajoint.config['database.port']}"
     return f"The server of dj.config, {where}: {error.args[-1] if error.args else error}"

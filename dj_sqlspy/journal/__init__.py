@@ -32,11 +32,13 @@ The first key of a line tells the kind of the record:
 ``modules``
     The names of the modules that the first process had imported in the end.
 ``server``
-    The name of a server, and its ``version``, as it told when the connection was made.
+    The name of a server, and its ``version``, as it told when the connection was made. ``kind`` if it is neither MySQL
+    nor MariaDB: ``postgresql``.
 ``number``
     A statement. ``number`` (from 1 in each file), ``time`` (when it was sent or had ended), ``rows`` (int or null; only
     if it had ended), then ``digest`` and ``columns`` (the number of their definition) if there is a digest, ``kind``,
-    ``server`` ("host:port"), ``transaction`` (0 outside; else equal for statements of one transaction), ``sql``.
+    ``server`` ("host:port", on PostgreSQL "host:port/database"), ``transaction`` (0 outside; else equal for statements
+    of one transaction), ``sql``.
     Optional: ``database`` if it is known; ``sessions`` (list of int) if not just the session that started the run
     received it; ``state`` (the number of its definition) if the connection had set something; ``before`` if earlier
     statements have ended since the last record: a list of their numbers and rows, and of their digest and the number

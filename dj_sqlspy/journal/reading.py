@@ -23,6 +23,7 @@ from ..errors import JournalError
 from ..servers.results import Column
 from .environment import Environment, of_record
 from .places import INCOMPLETE
+from .statement import MYSQL
 from .writer import FORMAT
 
 
@@ -57,6 +58,8 @@ class JournalFile:
         Those that are here in full, by digest.
     servers : dict
         Versions of servers, by name.
+    kinds : dict
+        DataJoint's names of their kinds, by name, of those that are neither MySQL nor MariaDB.
     modules : tuple of str or None
         What its process had imported in the end.
     """
@@ -75,6 +78,7 @@ class JournalFile:
     environments: Mapping[str, Environment] = field(default_factory=dict)
     servers: Mapping[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def first(self) -> bool:
@@ -153,6 +157,7 @@ class _Defined:
     """The values of the numbers that a file defines."""
 
     def __init__(self, file: JournalFile) -> None:
+        self.kinds = file.kinds
         self.states = {0: ()} | {n: tuple(v) for n, v in file.defined.items() if _is_state(v)}
         self.columns = {n: tuple(map(tuple, v)) for n, v in file.defined.items() if not _is_state(v)}
 
@@ -176,6 +181,7 @@ class Record(NamedTuple):
     state: tuple[str, ...] = ()
     digest: str | None = None
     columns: tuple[Column, ...] = ()
+    backend: str = MYSQL
 
 
 _STATEMENT = b'{"number":'
@@ -223,6 +229,7 @@ def _statement(line: bytes, defined: _Defined) -> tuple[list[Any], Sequence[Sequ
         found["sessions"] = tuple(found.get("sessions", (0,)))
         found["state"] = defined.states.get(found.get("state", 0), ())
         found["columns"] = defined.columns.get(found.get("columns", 0), ())
+        found["backend"] = defined.kinds.get(found.get("server", ""), MYSQL)
         return list(Record(**{"rows": _AWAITED, **found})), before
     number, earlier, its_rows, its_digest, its_columns, time, rows, digest, columns, piece = match.groups()
     kind, server, transaction = _before_text(piece)
@@ -241,6 +248,7 @@ def _statement(line: bytes, defined: _Defined) -> tuple[list[Any], Sequence[Sequ
         defined.states.get(state, ()) if state else (),
         digest,
         defined.columns.get(int(columns), ()) if digest else (),
+        defined.kinds.get(server, MYSQL) if defined.kinds else MYSQL,
     ]
     if earlier is None:
         return fields, ()
@@ -271,6 +279,7 @@ def read_file(path: Path) -> JournalFile:
     environment = None
     environments: dict[str, Environment] = {}
     servers: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     modules = None
     end = None
     size = lines = statements = 0
@@ -318,6 +327,8 @@ def read_file(path: Path) -> JournalFile:
                 elif body.startswith(b'{"server":'):
                     found = json.loads(body)
                     servers[str(found["server"])] = str(found["version"])
+                    if "kind" in found:
+                        kinds[str(found["server"])] = str(found["kind"])
                 elif body.startswith(b'{"fault":'):
                     problems.append(f"{path}: {json.loads(body)['fault']}")
                 elif body.startswith(b'{"end":'):
@@ -334,5 +345,5 @@ def read_file(path: Path) -> JournalFile:
         )
     return JournalFile(
         *(path, header, lines, statements, frozenset(damaged), end, problems, notes, size, defined),
-        *(environment, environments, servers, modules),
+        *(environment, environments, servers, modules, kinds),
     )

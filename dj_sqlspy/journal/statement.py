@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from ..servers.results import Column
 
+# The kind of server that statements are for, unless the journal says another one.
+MYSQL = "mysql"
+
 
 class Statement(NamedTuple):
     """One captured SELECT.
@@ -22,7 +25,7 @@ class Statement(NamedTuple):
     kind : str
         ``data``, ``count``, ``exists``, ``preview`` or ``metadata``.
     server : str
-        ``host:port`` of the connection it ran on.
+        ``host:port`` of the connection it ran on; on PostgreSQL ``host:port/database``.
     transaction : int
         0 outside a transaction, else a number that statements of one transaction share.
     analysis : str
@@ -36,10 +39,12 @@ class Statement(NamedTuple):
         What the connection had sent before that changes the meaning of statements (``SET …``, temporary tables), in
         order.
     digest : str or None
-        Digest of the returned rows in any order (`servers.mysql.wire`). None if they were not read to their end, or
-        digests are switched off.
+        Digest of the returned rows in any order (`servers.mysql.wire`, `servers.postgresql.wire`).
+        None if they were not read to their end, or digests are switched off.
     columns : tuple of (str, int, int)
         Columns of its result, if it has a digest.
+    backend : str
+        DataJoint's name of the kind of server that it was sent to: ``mysql`` (also MariaDB) or ``postgresql``.
     """
 
     sql: str
@@ -54,6 +59,7 @@ class Statement(NamedTuple):
     state: tuple[str, ...] = ()
     digest: str | None = None
     columns: tuple[Column, ...] = ()
+    backend: str = MYSQL
 
     @property
     def where(self) -> str:

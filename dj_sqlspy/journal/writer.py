@@ -28,6 +28,7 @@ from ..servers.results import Column
 from ..version import __version__
 from . import environment, programs
 from .places import INCOMPLETE, SUFFIX, analysis_folder, make_folder, new_run_name, run_to_append
+from .statement import MYSQL
 
 FORMAT = 2
 
@@ -175,8 +176,8 @@ class Journal:
             self._append(f'{{"number":{number},{before}"time":{time.time()!r}{body}')
         return number
 
-    def server(self, name: str, version: str) -> None:
-        """Note the version of a server, once.
+    def server(self, name: str, version: str, kind: str = MYSQL) -> None:
+        """Note the version and the kind of a server, once.
 
         Raises
         ------
@@ -188,7 +189,8 @@ class Journal:
         with self._lock:
             if self._descriptor is None:
                 self._open()
-            self._append(_json({"server": name, "version": version}))
+            told = {} if kind == MYSQL else {"kind": kind}
+            self._append(_json({"server": name, "version": version, **told}))
             self._servers[name] = version
 
     def ended(self, number: int, rows: int, received: Received | None = None) -> None:

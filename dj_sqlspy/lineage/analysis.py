@@ -16,9 +16,9 @@ from sqlglot import exp
 
 from ..errors import LineageError
 from ..servers.catalog import Catalog
-from ..servers.mysql.gate import NotARead, Read, read_of
-from ..servers.mysql.syntax import Exact, Expr, Unsupported, nesting, table_names
+from ..servers.expressions import Expr, NotARead, Read, Syntax, Unsupported, nesting, table_names, written
 from ..servers.session import PLAIN, Session
+from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
 from ..shapes import fill
 from .derivation import along, one_behind_each, rows_behind, rows_behind_all
@@ -97,8 +97,8 @@ class Leaf:
         """A query for these keys and nothing else."""
         if self.along is None:
             return self.sql
-        names = ", ".join(f"`{name}`" for name in self.columns)
-        return f"SELECT {names} FROM ({self.sql}) AS `rows~`"
+        dialect = self.table.dialect
+        return f"SELECT {dialect.columns(self.columns)} FROM ({self.sql}) AS {dialect.quote('rows~')}"
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,9 @@ def analyse(
         If it is unknown what the statement needs, or no slice can contain it. The message is about the statement only.
     """
     require_restored(session)
-    read = None
+    syntax, read = syntax_of(catalog.dialect), None
     try:
-        read = read_of(
+        read = syntax.read_of(
             sql,
             session.modes,
             lambda schema, name: catalog.reads_only(schema or default_schema or "", name),
@@ -205,11 +205,12 @@ def analyse(
             return Lineage("", ())
         require_lasting(read.query, session, default_schema)
         require_known(read.query, session)
+        syntax.require_known(read.query)
         if session.limit is not None and read.answers and read.query.args.get("limit") is None:
             # sql_select_limit applies to a SELECT without LIMIT
             read.query.set("limit", exp.Limit(expression=exp.Literal.number(session.limit)))
         query = simplify(resolve(read.query, catalog, default_schema))
-        text, own = _text(sql, read, default_schema)
+        text, own = _text(sql, read, default_schema, syntax)
         found = _of_query(query, table_names(read.query), catalog, kind, default_schema, inside, session)
         return replace(found, sql=text, own=own, answers=read.answers)
     except (Unsupported, NotImplementedError) as error:
@@ -340,8 +341,9 @@ def _together(query: Block, bases: Sequence[Base]) -> Iterator[Leaf]:
     together = Together(to_sql(rows), tuple(base.table for base in bases))
     names = iter(rows.names)
     for base in bases:
-        own = ", ".join(f"`{next(names)}`" for _ in base.table.key)
-        yield Leaf(base.table, f"SELECT DISTINCT {own} FROM ({together.sql}) AS `rows~`", together=together)
+        dialect = base.table.dialect
+        own, alias = dialect.columns(next(names) for _ in base.table.key), dialect.quote("rows~")
+        yield Leaf(base.table, f"SELECT DISTINCT {own} FROM ({together.sql}) AS {alias}", together=together)
 
 
 def _with_those_inside(
@@ -375,13 +377,13 @@ def _tables(
     return tuple({table.full_name: table for table in tables}.values())
 
 
-def _text(sql: str, read: Read, default_schema: str | None) -> tuple[str, bool]:
+def _text(sql: str, read: Read, default_schema: str | None, syntax: Syntax) -> tuple[str, bool]:
     """The reading part of a statement with the schemas of USE, and whether it is the text as captured."""
     assert read.query is not None
     qualified = qualify(read.query, default_schema)
     if read.own and not qualified:
         return sql, True
-    return read.query.sql(dialect=Exact, comments=False), False
+    return written(read.query, syntax), False
 
 
 # ---------------------------------------------------------------- SELECT EXISTS (…)
@@ -440,7 +442,8 @@ def _whole_tables(
     """The fall-back: all rows of the tables that a statement names."""
     tables: dict[str, Table] = {}
     parsed = read is not None and read.query is not None
-    names = named_tables(sql, modes=session.modes)
+    syntax = syntax_of(catalog.dialect)
+    names = named_tables(sql, modes=session.modes, syntax=syntax)
     for schema, name, table, _, guessed in through_views(names, catalog, default_schema):
         if table is not None:
             if not table.is_view:
@@ -460,6 +463,6 @@ def _whole_tables(
     if read is None or read.query is None:
         why = "" if isinstance(error, NotARead) else "what cannot be parsed is not sent: "
         return Lineage(sql, *about, fallback=str(error), answers=False, unsent=f"{why}{error}")
-    text, own = _text(sql, read, default_schema)
+    text, own = _text(sql, read, default_schema, syntax)
     unsent = str(error) if isinstance(error, UnknownVariable) else ""
     return Lineage(text, *about, fallback=str(error), own=own, answers=read.answers, unsent=unsent)

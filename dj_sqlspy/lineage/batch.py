@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from ..servers.columns import BINARY_TYPES, INTEGER_TYPES, NUMERIC_TYPES, TEXT_TYPES
-from ..servers.mysql.syntax import Expr
+from ..servers.dialect import Dialect
+from ..servers.expressions import Expr, Syntax
+from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
 from ..shapes import markers
 from .derivation import rows_behind
 from .generate import expression_sql, to_sql
 from .predicates import demanded_occurrences, standalone
-from .tree import Base, Block, Output, Query, conjuncts, has_subquery, sources, windows_of
+from .tree import Base, Block, Output, Query, conjuncts, dialect_of, has_subquery, sources, windows_of
 from .witness import keys_here
 
 
@@ -28,6 +30,7 @@ class Batch:
 
     Attributes
     ----------
+    dialect : Dialect
     columns : str
         The compared columns, comma-separated.
     order : tuple of int
@@ -44,6 +47,7 @@ class Batch:
         number of its marker.
     """
 
+    dialect: Dialect
     columns: str
     order: tuple[int, ...]
     leaves: tuple[str, ...]
@@ -75,11 +79,13 @@ def batch(query: Query) -> Batch | str:
     if reason is not None:
         return reason
     assert isinstance(query, Block)
+    dialect = dialect_of(query)
+    syntax = syntax_of(dialect)
     compared: dict[int, Expr] = {}
     alike = True
     rest: list[Expr] = []
     for condition in (part for where in query.where for part in conjuncts(where)):
-        found = _comparison(condition)
+        found = _comparison(condition, syntax)
         if found is None or found[0] in compared:
             rest.append(condition)
         else:
@@ -94,7 +100,8 @@ def batch(query: Query) -> Batch | str:
     if not alike and (query.group is not None or query.distinct):
         return "a column and a value are of different types, so that rows of several values can be one"
     return Batch(
-        ", ".join(map(expression_sql, compared.values())),
+        dialect,
+        ", ".join(expression_sql(each, syntax) for each in compared.values()),
         tuple(compared),
         tuple(to_sql(rows_behind(asked, base)) for base in demanded_occurrences(asked)),
         to_sql(_answers(asked, tuple(compared.values()))),
@@ -136,13 +143,13 @@ def _answers(asked: Block, compared: tuple[Expr, ...]) -> Block:
     return replace(asked, outputs=(*first, *asked.outputs), group=group)
 
 
-def _comparison(condition: Expr) -> tuple[int, Expr] | None:
+def _comparison(condition: Expr, syntax: Syntax) -> tuple[int, Expr] | None:
     """(marker, column) of a condition ``column = marker``."""
     if not isinstance(condition, exp.EQ) or has_subquery(condition):
         return None
     for one, other in ((condition.this, condition.expression), (condition.expression, condition.this)):
         if isinstance(one, exp.Column) and isinstance(other, (exp.Literal, exp.HexString)):
-            found = markers(expression_sql(other))
+            found = markers(expression_sql(other, syntax))
             if len(found) == 1:
                 return found[0], one
     return None

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr, Unsupported, parse
+from ..servers.expressions import Expr, Unsupported
+from ..servers.mysql.syntax import parse
 from .tree import (
     Base,
     Block,

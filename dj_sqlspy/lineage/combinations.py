@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..servers.mysql.syntax import Expr
+from ..servers.expressions import Expr
 from .derivation import Input, attach, carry
 from .predicates import Predicate, from_occurrences, rowless
 from .rewrite import cross

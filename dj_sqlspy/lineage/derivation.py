@@ -17,7 +17,8 @@ from typing import TypeGuard, TypeVar, overload
 from sqlglot import exp
 
 from ..servers.columns import INTEGER_TYPES
-from ..servers.mysql.syntax import Expr
+from ..servers.expressions import Expr
+from ..servers.syntaxes import syntax_of
 from .predicates import Predicate, any_row, components, demanded_occurrences, is_semijoin, predicates_of
 from .rewrite import cross, put, substitute
 from .tree import (
@@ -93,14 +94,8 @@ def _among(query: Query, wanted: Collection[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _key_expression(base: Base, name: str) -> Expr:
-    """A key column as the cascade reads it: TIMESTAMP as UTC seconds, FLOAT as the equal DOUBLE."""
-    node = column(base.alias, name)
-    data_type = base.table.column(name).data_type
-    if data_type == "timestamp":
-        return exp.Anonymous(this="UNIX_TIMESTAMP", expressions=[node])
-    if data_type == "float":
-        return exp.Cast(this=node, to=exp.DataType.build("double"))
-    return node
+    """A key column as the cascade reads it, the same in every session."""
+    return syntax_of(base.table.dialect).key(column(base.alias, name), base.table.column(name))
 
 
 # ---------------------------------------------------------------- what a block reads
@@ -239,10 +234,11 @@ def _joined_back(block: Block, group: Sequence[Expr], read: Input) -> Block:
 
 def _annotate_union(query: Union, wanted: Collection[str]) -> Query:
     keys = _among(query, wanted)
+    bases = {base.alias: base for base in demanded_occurrences(query)}
     branches: list[Query] = []
     for branch in query.branches:
         alias, own = fresh("u"), _among(branch, keys)
-        carried = {name: tuple(exp.Null() for _ in key) for name, key in keys.items()} | _carried(alias, own)
+        carried = {name: _nulls(bases[name]) for name in keys} | _carried(alias, own)
         outputs = (
             Output(new, column(alias, old)) for new, old in zip(query.names, branch.names, strict=True)
         )
@@ -252,6 +248,12 @@ def _annotate_union(query: Union, wanted: Collection[str]) -> Query:
         return rows
     shown = Derived(fresh("g"), _from_the_first(query))
     return _with_rows_behind(shown, rows, query.names, query.names, keys)
+
+
+def _nulls(base: Base) -> tuple[Expr, ...]:
+    """NULLs in the place of a key."""
+    null = syntax_of(base.table.dialect).null
+    return tuple(null(base.table.column(name)) for name in base.table.key)
 
 
 def _with_rows_behind(
@@ -264,7 +266,7 @@ def _with_rows_behind(
 ) -> Block:
     """Rows under their names, each with the keys of the rows behind it, which have equal values."""
     right = fresh("r")
-    on = tuple(same(column(rows.alias, name), column(right, name)) for name in equal)
+    on = tuple(same(column(rows.alias, name), column(right, name), alike=True) for name in equal)
     return Block(
         (*(Output(name, column(rows.alias, name)) for name in names), *key_outputs(_carried(right, keys))),
         RowsBehind(rows, Derived(right, behind), on, left_outer),
@@ -387,7 +389,10 @@ def _named_below(query: Query) -> tuple[tuple[Base, tuple[str, ...]], ...] | Non
 
 
 # Types of which a value in one column is that of an equal value in another, but for what a collation finds equal.
-_SAME = INTEGER_TYPES | {"decimal", "char", "varchar", "binary", "varbinary", "date", "datetime", "time"}
+_SAME = INTEGER_TYPES | {
+    *("decimal", "char", "varchar", "binary", "varbinary", "date", "datetime", "time"),
+    *("character", "character varying", "text", "uuid", "bytea", "boolean", "timestamp without time zone"),
+}
 
 
 def _equal_columns(base: Base, condition: exp.In, inner: Block) -> dict[str, str]:

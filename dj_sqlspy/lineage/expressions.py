@@ -11,8 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from ..servers.mysql.functions import SERVER_FUNCTIONS
-from ..servers.mysql.syntax import Expr, Unsupported
+from ..servers.expressions import Expr, Syntax, Unsupported, written
 from .rewrite import rebuilt, with_new_aliases
 from .scope import Place, Scope, distinct_names
 from .tree import is_aggregate, subquery
@@ -51,7 +50,7 @@ def expression(node: Expr, place: Place, before: Lookup | None = None, after: Lo
             return _QUANTIFIERS[str(item.this).upper()](this=visit(item.expressions[0], in_aggregate))
         if isinstance(item, exp.Window):
             item = _window(item, place.windows)
-        _refuse_stored(item)
+        _refuse_stored(item, place.syntax)
         aggregate = in_aggregate or is_aggregate(item)
         return type(item)(**{key: visit(value, aggregate) for key, value in item.args.items()})
 
@@ -66,25 +65,27 @@ def _column(item: exp.Column, place: Place, before: Lookup | None, after: Lookup
     while found is None and scope is not None:
         found = scope.lookup(name, table)
         if found is not None and item.db and scope.schemas.get((table or "").lower(), item.db) != item.db:
-            raise Unsupported(f"column {item.sql('mysql')} names another schema than its table")
+            raise Unsupported(f"column {written(item, place.syntax)} names another schema than its table")
         if found is None and scope is place.scope and table is None and after is not None:
             found = after(name)
         scope = scope.parent
     if found is None:
-        raise Unsupported(f"column {item.sql('mysql')!r} is in none of the tables that it could refer to")
+        raise Unsupported(
+            f"column {written(item, place.syntax)!r} is in none of the tables that it could refer to"
+        )
     if isinstance(found, exp.Column):
         return rebuilt(found, lambda _: None)
     copied = with_new_aliases(found, place.alias)
     return copied if isinstance(copied, (exp.Literal, exp.Func)) else exp.Paren(this=copied)
 
 
-def _refuse_stored(item: Expr) -> None:
+def _refuse_stored(item: Expr, syntax: Syntax) -> None:
     """Raise for a call of a stored function, since the statement does not tell what it reads."""
     if isinstance(item, exp.Dot):
         raise Unsupported(
-            f"what the stored function {item.sql('mysql')} reads cannot be told from the statement"
+            f"what the stored function {written(item, syntax)} reads cannot be told from the statement"
         )
-    if isinstance(item, exp.Anonymous) and str(item.this).upper() not in SERVER_FUNCTIONS:
+    if isinstance(item, exp.Anonymous) and str(item.this).upper() not in syntax.functions:
         raise Unsupported(
             f"{item.this} is no function of the server's own, and what a stored one reads cannot be told from the "
             "statement"

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import JOIN_WORDS, Exact, Expr, Unsupported, identifier, is_row, parse
+from ..servers.expressions import JOIN_WORDS, Expr, Unsupported, identifier, is_row, written
 from ..servers.tables import Table
 from .expressions import expression
 from .rewrite import cross
@@ -65,7 +65,7 @@ def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
         or method not in ("", "NATURAL")
         or kind not in ("", "INNER", "CROSS", "OUTER", "STRAIGHT_JOIN", "STRAIGHT")
     ):
-        raise Unsupported(f"a {method} {side} {kind} JOIN is not MySQL's".replace("  ", " "))
+        raise Unsupported(f"a {method} {side} {kind} JOIN is not analysed".replace("  ", " "))
     scope = place.scope
     before = list(scope.star)
     right = _source(node.this, place)
@@ -76,7 +76,9 @@ def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
         using = [v.name for v in before if v.name.lower() in theirs and not v.hidden]
     on: list[Expr] = []
     if using:
-        on = _merge(scope, before, after, using, keep_right=side == "RIGHT")
+        on = _merge(
+            scope, before, after, using, keep_right=side == "RIGHT", right_first=place.syntax.right_first
+        )
     if node.args.get("on") is not None:
         on += conjuncts(expression(node.args["on"], place))
     for visible in {"LEFT": after, "RIGHT": before}.get(side, []):
@@ -87,7 +89,12 @@ def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
 
 
 def _merge(
-    scope: Scope, before: list[Visible], after: list[Visible], using: list[str], keep_right: bool
+    scope: Scope,
+    before: list[Visible],
+    after: list[Visible],
+    using: list[str],
+    keep_right: bool,
+    right_first: bool,
 ) -> list[Expr]:
     """Merge the columns of NATURAL or USING into one visible column each, first in ``SELECT *``."""
     on: list[Expr] = []
@@ -102,7 +109,7 @@ def _merge(
         on.append(exp.EQ(this=ours[0].expr.copy(), expression=theirs[0].expr.copy()))
         merged.append(Visible(ours[0].name, (theirs if keep_right else ours)[0].expr, ""))
     names = {visible.name.lower() for visible in merged}
-    first, second = (after, before) if keep_right else (before, after)
+    first, second = (after, before) if keep_right and right_first else (before, after)
     scope.star = merged + [v for v in [*first, *second] if v.name.lower() not in names]
     return on
 
@@ -117,7 +124,7 @@ def _source(node: Expr, place: Place) -> Tree:
         alone.set("joins", None)
         return from_clause(alone, node.args["joins"], place)
     if node.args.get("sample") or node.args.get("pivots"):
-        raise Unsupported("TABLESAMPLE and PIVOT do not exist in MySQL")
+        raise Unsupported("TABLESAMPLE and PIVOT are not analysed")
     match node:
         case exp.Subquery(this=exp.Table() | exp.Lateral() as joined):
             return _source(joined, place)  # parentheses around joined tables
@@ -249,7 +256,8 @@ def _view(view: Table, shown: str, place: Place) -> Derived:
         )
     if view.full_name in place.views:
         raise Unsupported(f"view {view.full_name} refers to itself")
-    node = parse(view.view_sql)
+    node = place.syntax.parse(view.view_sql)
+    place.syntax.require_known(node)
     within = replace(place.closed({}), default_schema=view.schema, views=(*place.views, view.full_name))
     query = renamed(within.query(node), [c.name for c in view.columns])
     return derived(query, node, shown, place, view.schema)
@@ -284,7 +292,7 @@ def _recursive(cte: Cte, shown: str, place: Place) -> Opaque:
     text.set("with_", exp.With(expressions=definitions, recursive=True))
     alias = place.alias()
     place.scope.show(shown, alias, names)
-    sql = text.sql(dialect=Exact, comments=False)
+    sql = written(text, place.syntax)
     return Opaque(alias, exp.Table(this=exp.Var(this=f"({sql})")), tuple(names), tuple(whole), text)
 
 

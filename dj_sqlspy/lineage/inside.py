@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Exact, Expr, identifier
+from ..servers.expressions import Expr, identifier, written
+from ..servers.syntaxes import syntax_of
 from .rewrite import map_block, substitute
 from .tree import Base, Join, Opaque, Query, Tree, Union, has_subquery
 
@@ -62,6 +63,5 @@ def _recursive(tree: Opaque, hidden: Expr, rows: Mapping[str, str]) -> Opaque:
         if sql is not None:
             alias = exp.TableAlias(this=identifier(table.alias or table.name))
             table.replace(exp.Table(this=exp.Var(this=sql), alias=alias, joins=table.args.get("joins")))
-    return replace(
-        tree, node=exp.Table(this=exp.Var(this=f"({text.sql(dialect=Exact, comments=False)})")), hidden=text
-    )
+    syntax = syntax_of(tree.whole[0].table.dialect)
+    return replace(tree, node=exp.Table(this=exp.Var(this=f"({written(text, syntax)})")), hidden=text)

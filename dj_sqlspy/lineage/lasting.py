@@ -9,9 +9,8 @@ from __future__ import annotations
 from sqlglot import exp
 
 from ..errors import LineageError
-from ..servers.mysql.state import PADDED
-from ..servers.mysql.syntax import Expr, Unsupported
-from ..servers.session import Session
+from ..servers.expressions import Expr, Unsupported
+from ..servers.session import PADDED, Session
 
 
 class UnknownVariable(Unsupported):

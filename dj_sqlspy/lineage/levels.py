@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..servers.catalog import Catalog
-from ..servers.mysql.gate import Read, read_of
-from ..servers.mysql.syntax import SYNTAX_MODES, Expr, Unsupported, table_names
+from ..servers.expressions import Expr, Read, Syntax, Unsupported, table_names
+from ..servers.mysql.syntax import SYNTAX_MODES
 from ..servers.session import Session
+from ..servers.syntaxes import MYSQL_SYNTAX, syntax_of
 from ..shapes import markers, renumbered
 from .lasting import require_known, require_lasting, require_restored
 from .resolve import require_shallow, resolve
@@ -73,7 +74,8 @@ class Level:
 class Texts:
     """Splits texts into levels."""
 
-    def __init__(self) -> None:
+    def __init__(self, syntax: Syntax = MYSQL_SYNTAX) -> None:
+        self._splits = syntax.merges_levels
         self._levels: dict[tuple[str, tuple[int, ...]], Level] = {}
 
     def split(self, sql: str, modes: Collection[str] = (), numbers: list[int] | None = None) -> Level | None:
@@ -86,7 +88,12 @@ class Texts:
         >>> level.text, level.inner[0].text, level.inner[0] is level.inner[1]
         ('SELECT x FROM s.a WHERE id IN (SELECT `LEVEL~0`) AND x IN (SELECT `LEVEL~1`)', 'SELECT id FROM s.b', True)
         """
-        if SYNTAX_MODES.intersection(modes) or "LEVEL~" in sql or _START.search(sql) is None:
+        if (
+            not self._splits
+            or SYNTAX_MODES.intersection(modes)
+            or "LEVEL~" in sql
+            or _START.search(sql) is None
+        ):
             return None
 
         def number(old: int) -> int:
@@ -146,7 +153,8 @@ class Levels:
 
     def __init__(self, catalog: Catalog, session: Session) -> None:
         self.catalog, self.session = catalog, session
-        self.texts = Texts()
+        self.syntax = syntax_of(catalog.dialect)
+        self.texts = Texts(self.syntax)
         self._reads: dict[str, tuple[Expr, dict[Name, None]]] = {}  # by text, parsed and its names
         self._queries: dict[Level, Query] = {}
         self._names: dict[Level, dict[Name, None]] = {}
@@ -177,7 +185,7 @@ class Levels:
     def _read(self, level: Level) -> tuple[Expr, dict[Name, None]]:
         """The parsed text of a level, if it passes the gate as it is, and the tables that it names."""
         if level.text not in self._reads:
-            read: Read = read_of(level.text, self.session.modes, self.catalog.reads_only)
+            read: Read = self.syntax.read_of(level.text, self.session.modes, self.catalog.reads_only)
             if read.query is None or not read.own or not read.answers:
                 raise Unsupported("it does more than read")
             require_shallow(read.query)

@@ -13,15 +13,17 @@ from sqlglot import exp
 
 from ..errors import LineageError
 from ..servers.catalog import Catalog
-from ..servers.mysql.gate import query_of
-from ..servers.mysql.syntax import Expr, Unsupported, identifier, parse, table_names, tokens_of
+from ..servers.expressions import Expr, Syntax, Unsupported, identifier, table_names
+from ..servers.syntaxes import MYSQL_SYNTAX, syntax_of
 from ..servers.tables import Table
 from .levels import Texts
 
 Name = tuple[str | None, str]  # schema, if the statement names one, and table
 
 
-def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> list[Name]:
+def named_tables(
+    sql: str, guess: bool = True, modes: Collection[str] = (), syntax: Syntax = MYSQL_SYNTAX
+) -> list[Name]:
     """(schema or None, name) of each table that a statement reads (for INSERT … SELECT, in its SELECT).
 
     With ``guess``, every ``x.y`` in a statement that cannot be parsed counts as a table, although it may be a column.
@@ -36,12 +38,12 @@ def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> l
     """
     names: list[Name] = []
     try:
-        statement = parse(sql, modes)
+        statement = syntax.parse(sql, modes)
         names = table_names(statement)  # all names, if the reading part is unknown
-        query = query_of(statement, modes)
+        query = syntax.query_of(statement, modes)
         return [] if query is None else table_names(query)
     except Unsupported as error:
-        names = names or (_names_by_tokens(sql, modes) if guess else [])
+        names = names or (_names_by_tokens(sql, modes, syntax) if guess else [])
         if names:
             return names
         raise LineageError(f"no table can be told from it: {error}") from error
@@ -50,8 +52,9 @@ def named_tables(sql: str, guess: bool = True, modes: Collection[str] = ()) -> l
 class NamesOf:
     """Finds the tables that many statements name. Subqueries that they have in common are parsed once."""
 
-    def __init__(self) -> None:
-        self._texts = Texts()
+    def __init__(self, syntax: Syntax = MYSQL_SYNTAX) -> None:
+        self._syntax = syntax
+        self._texts = Texts(syntax)
         self._known: dict[tuple[str, frozenset[str]], list[Name]] = {}
 
     def of(self, sql: str, modes: Collection[str] = ()) -> list[Name]:
@@ -67,20 +70,20 @@ class NamesOf:
         if not names or any(
             schema is None for schema, _ in names
         ):  # it could be a CTE of the query around it
-            return named_tables(sql, guess=False, modes=modes)
+            return named_tables(sql, guess=False, modes=modes, syntax=self._syntax)
         return list(names)
 
     def _of_text(self, text: str, modes: Collection[str]) -> list[Name]:
         key = (text, frozenset(modes))
         if key not in self._known:
             try:
-                self._known[key] = named_tables(text, guess=False, modes=modes)
+                self._known[key] = named_tables(text, guess=False, modes=modes, syntax=self._syntax)
             except LineageError:
                 self._known[key] = [(None, "")]
         return self._known[key]
 
 
-def names_or_guesses(sql: str) -> tuple[list[Name], bool]:
+def names_or_guesses(sql: str, syntax: Syntax = MYSQL_SYNTAX) -> tuple[list[Name], bool]:
     """The names of `named_tables`, and whether they are guessed because the statement cannot be parsed.
 
     Raises
@@ -89,15 +92,15 @@ def names_or_guesses(sql: str) -> tuple[list[Name], bool]:
         If not even its tokens can be read.
     """
     try:
-        return named_tables(sql, guess=False), False
+        return named_tables(sql, guess=False, syntax=syntax), False
     except LineageError:
-        return named_tables(sql), True
+        return named_tables(sql, syntax=syntax), True
 
 
-def _names_by_tokens(sql: str, modes: Collection[str]) -> list[Name]:
+def _names_by_tokens(sql: str, modes: Collection[str], syntax: Syntax) -> list[Name]:
     """Qualified names in a text that cannot be parsed: two names with a dot between them."""
     try:
-        tokens = tokens_of(sql, modes)
+        tokens = syntax.tokens_of(sql, modes)
     except Unsupported:  # not even the tokenizer can read it
         return []
     names: dict[Name, None] = {}
@@ -163,7 +166,7 @@ def through_views(
                 if table.full_name in seen:
                     continue
                 seen.add(table.full_name)
-                inner, guesses = names_or_guesses(table.view_sql or "")
+                inner, guesses = names_or_guesses(table.view_sql or "", syntax_of(catalog.dialect))
                 yield from walk(inner, table.schema, table, guesses)
             yield Named(schema, name, table, view, guessed)
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
-from ..servers.mysql.syntax import Expr
+from ..servers.expressions import Expr
 from .tree import (
     Base,
     Block,
@@ -35,14 +35,19 @@ ColumnId: TypeAlias = tuple[str, str]  # alias of its source, and name in lower 
 # Functions whose value changes by itself, by mark.
 _CHANGING = {
     "now": "NOW CURRENT_TIMESTAMP CURRENT_DATE CURRENT_TIME CURRENTDATETIME CURDATE CURTIME LOCALTIME LOCALTIMESTAMP "
-    "SYSDATE UNIX_TIMESTAMP UTC_DATE UTC_TIME UTC_TIMESTAMP",
-    "rand": "RAND UUID UUID_SHORT RANDOM_BYTES UUID_V4 UUID_V7 SYS_GUID",
+    "SYSDATE UNIX_TIMESTAMP UTC_DATE UTC_TIME UTC_TIMESTAMP "
+    "AGE CLOCK_TIMESTAMP STATEMENT_TIMESTAMP TIMEOFDAY TRANSACTION_TIMESTAMP",
+    "rand": "RAND UUID UUID_SHORT RANDOM_BYTES UUID_V4 UUID_V7 SYS_GUID GEN_RANDOM_UUID RANDOM RANDOM_NORMAL",
     "session": "CONNECTION_ID USER CURRENT_USER SESSION_USER SYSTEM_USER FOUND_ROWS ROW_COUNT LAST_INSERT_ID "
     "VERSION DATABASE SCHEMA CURRENT_ROLE GET_LOCK RELEASE_LOCK IS_FREE_LOCK IS_USED_LOCK SLEEP BENCHMARK "
-    "LOAD_FILE LASTVAL NEXTVAL",
+    "LOAD_FILE LASTVAL NEXTVAL "
+    "CURRENT_CATALOG CURRENT_DATABASE CURRENT_SCHEMA CURRENT_SCHEMAS CURRENT_SETTING",
 }
 # sqlglot names some without underscores
 _MARKS = {name.replace("_", ""): mark for mark, names in _CHANGING.items() for name in names.split()}
+
+# Functions whose value depends on their arguments only, but for the marked ones.
+_STEADY = frozenset(MySQL.Parser.FUNCTIONS) | {"JSONB_EXTRACT_PATH", "JSONB_EXTRACT_PATH_TEXT"}
 
 
 @remembered
@@ -75,7 +80,7 @@ def changes(node: Expr) -> bool:
     """True if the value of a call, placeholder or variable may change from call to call."""
     if isinstance(node, exp.Anonymous):
         # a function that sqlglot does not know may be a stored function
-        return str(node.this).upper() not in MySQL.Parser.FUNCTIONS or _mark(node) is not None
+        return str(node.this).upper() not in _STEADY or _mark(node) is not None
     return isinstance(node, (exp.Placeholder, exp.Parameter, exp.SessionParameter))
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from ..servers.expressions import Expr, is_row
 from ..servers.mysql.lists import Listed
-from ..servers.mysql.syntax import Expr, is_row
 from ..servers.tables import Table
 from .tree import (
     Base,

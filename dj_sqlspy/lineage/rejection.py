@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr
+from ..servers.expressions import Expr
 from .combinations import Combinations, apart, beside, of_join, of_lateral, without_subqueries
 from .derivation import along, inputs, one_behind_each
 from .predicates import (

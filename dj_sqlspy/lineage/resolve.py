@@ -17,7 +17,7 @@ from typing import Any
 from sqlglot import exp
 
 from ..servers.catalog import Catalog
-from ..servers.mysql.syntax import Exact, Expr, Unsupported, identifier
+from ..servers.expressions import Expr, Unsupported, identifier
 from .expressions import expression
 from .from_clause import derived, from_clause, values
 from .rewrite import with_new_aliases
@@ -164,7 +164,7 @@ def _select(node: exp.Select, place: Place) -> Block:
             raise Unsupported(f"{what} is not analysed")
     distinct = node.args.get("distinct")
     if distinct is not None and distinct.args.get("on"):
-        raise Unsupported("DISTINCT ON is not MySQL's")
+        raise Unsupported("DISTINCT ON is not analysed")
     place = place.inside({window.name.lower(): window for window in node.args.get("windows") or ()})
     tree: Tree | None = None
     from_ = node.args.get("from_")
@@ -175,7 +175,8 @@ def _select(node: exp.Select, place: Place) -> Block:
     outputs = tuple(_outputs(node, place))
     group, rollup = _group(node, place, outputs)
     tested = conjuncts(_having(having.this, place, outputs, group or ())) if having is not None else ()
-    if group is None and any(map(aggregates, (*(output.expr for output in outputs), *tested))):
+    grouped = any(map(aggregates, (*(output.expr for output in outputs), *tested)))
+    if group is None and (grouped or (having is not None and not place.syntax.aliases_in_having)):
         group = ()
     if group is None:
         # HAVING without aggregation restricts rows, like WHERE
@@ -203,14 +204,7 @@ def _outputs(node: exp.Select, place: Place) -> Iterator[Output]:
         elif isinstance(item, exp.Alias):
             yield Output(item.alias, expression(item.this, place))
         else:
-            yield Output(_natural_name(item), expression(item, place))
-
-
-def _natural_name(item: Expr) -> str:
-    if isinstance(item, exp.Column):
-        return item.name
-    name: str = item.sql(dialect=Exact, comments=False)
-    return name[:64].strip() or "column"
+            yield Output(place.syntax.output_name(item), expression(item, place))
 
 
 def _group(
@@ -252,7 +246,7 @@ def _having(node: Expr, place: Place, outputs: tuple[Output, ...], keys: tuple[E
         found = place.scope.lookup(name, None) if place.scope.shows(name) else None
         return found if found is not None and any(found == key for key in seen) else output
 
-    return expression(node, place, before)
+    return expression(node, place, before if place.syntax.aliases_in_having else None)
 
 
 def _with_order(block: Block, node: Expr, place: Place) -> Block:
@@ -265,11 +259,12 @@ def _with_order(block: Block, node: Expr, place: Place) -> Block:
     for item in node.args["order"].expressions if node.args.get("order") is not None else ():
         plain = item.this if isinstance(item, exp.Ordered) else item
         desc = isinstance(item, exp.Ordered) and bool(item.args.get("desc"))
+        nulls_first = bool(item.args.get("nulls_first")) if isinstance(item, exp.Ordered) else not desc
         shown = _position(plain, block.outputs)
         if shown is None and isinstance(plain, exp.Column) and not plain.table:
             shown = _named(block.outputs, plain.name)
         key = with_new_aliases(expression(plain, place, after=after) if shown is None else shown, place.alias)
-        order.append(exp.Ordered(this=key, desc=desc, nulls_first=not desc))
+        order.append(exp.Ordered(this=key, desc=desc, nulls_first=nulls_first))
     limit, offset = _number(node.args.get("limit")), _number(node.args.get("offset"))
     return replace(block, order=tuple(order), limit=limit, offset=offset or 0)
 

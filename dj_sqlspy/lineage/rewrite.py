@@ -11,7 +11,7 @@ from typing import Any, overload
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr, identifier
+from ..servers.expressions import Expr, identifier
 from .tree import (
     Block,
     Derived,

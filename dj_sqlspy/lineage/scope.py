@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..servers.catalog import Catalog
-from ..servers.mysql.syntax import Expr, Unsupported
+from ..servers.expressions import Expr, Syntax, Unsupported
+from ..servers.syntaxes import syntax_of
 from .rewrite import apart, with_names
 from .tree import Query, column
 
@@ -112,6 +113,11 @@ class Place:
     windows: Mapping[str, Expr] = field(default_factory=dict)  # named ones, by lower-case name
     held: Mapping[str, Query] = field(default_factory=dict)  # resolved already (`levels`)
     given: set[str] = field(default_factory=set)  # those of them that stand in the tree
+
+    @property
+    def syntax(self) -> Syntax:
+        """How statements for the server are written."""
+        return syntax_of(self.catalog.dialect)
 
     def resolved(self, name: str) -> Query:
         """A query that is held. A CTE that is used twice has it twice."""

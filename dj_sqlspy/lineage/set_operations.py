@@ -13,7 +13,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from ..servers.columns import BINARY_TYPES, NUMERIC_TYPES, TEXT_TYPES, Column
-from ..servers.mysql.syntax import Expr
+from ..servers.expressions import Expr
 from .rewrite import with_new_aliases
 from .tree import (
     Base,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr, identifier
+from ..servers.expressions import Expr, identifier
 from .order import changes, closure, column_id, column_ids
 from .predicates import components, is_monotone, is_semijoin, predicates
 from .rewrite import map_block, map_query, put, substitute, with_names

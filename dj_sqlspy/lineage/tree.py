@@ -15,7 +15,9 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr, identifier
+from ..servers.dialect import Dialect
+from ..servers.expressions import Expr, identifier
+from ..servers.mysql.dialect import MYSQL
 from ..servers.tables import Table
 
 
@@ -219,9 +221,12 @@ def is_not_false(condition: Expr) -> Expr:
     return exp.Not(this=exp.Is(this=exp.Paren(this=condition), expression=exp.Boolean(this=False)))
 
 
-def same(left: Expr, right: Expr) -> Expr:
-    """Equality with NULL equal to NULL."""
-    return exp.NullSafeEQ(this=exp.Paren(this=left.copy()), expression=exp.Paren(this=right.copy()))
+def same(left: Expr, right: Expr, alike: bool = False) -> Expr:
+    """Equality with NULL equal to NULL. ``alike``: both are certainly of one type."""
+    node = exp.NullSafeEQ(this=exp.Paren(this=left.copy()), expression=exp.Paren(this=right.copy()))
+    if alike:
+        node.meta["alike"] = True
+    return node
 
 
 def conjuncts(condition: Expr | None) -> tuple[Expr, ...]:
@@ -325,6 +330,21 @@ def occurrences(query: Query) -> Iterator[Base]:
             yield from source.whole
 
 
+def dialect_of(query: Query) -> Dialect:
+    """The dialect of the tables of a query; MySQL's for one without tables, which no row depends on."""
+    base = _first_base(query)
+    return MYSQL if base is None else base.table.dialect
+
+
+def _first_base(query: Query) -> Base | None:
+    for source in sources(query.tree) if isinstance(query, Block) else ():
+        if isinstance(source, Base):
+            return source
+        if isinstance(source, Opaque) and source.whole:
+            return source.whole[0]
+    return next((base for child in children(query) if (base := _first_base(child)) is not None), None)
+
+
 def tree_aliases(tree: Tree | None) -> frozenset[str]:
     return frozenset(source.alias for source in sources(tree))
 
@@ -367,11 +387,14 @@ def aggregates(expression: Expr) -> bool:
     return any(is_aggregate(n) for n in expression.walk(prune=lambda n: isinstance(n, exp.Window)))
 
 
-# Aggregate functions of MySQL and MariaDB that sqlglot parses as anonymous functions.
+# Aggregate functions of MySQL, MariaDB and PostgreSQL that are parsed as anonymous functions.
 AGGREGATE_NAMES = frozenset(
     """
 ANY_VALUE BIT_AND BIT_OR BIT_XOR GROUP_CONCAT JSON_ARRAYAGG JSON_OBJECTAGG MEDIAN PERCENTILE_CONT PERCENTILE_DISC STD
 STDDEV STDDEV_POP STDDEV_SAMP ST_COLLECT VARIANCE VAR_POP VAR_SAMP
+ARRAY_AGG BOOL_AND BOOL_OR CORR COVAR_POP COVAR_SAMP EVERY JSONB_AGG JSONB_OBJECT_AGG JSON_AGG JSON_OBJECT_AGG MODE
+RANGE_AGG RANGE_INTERSECT_AGG REGR_AVGX REGR_AVGY REGR_COUNT REGR_INTERCEPT REGR_R2 REGR_SLOPE REGR_SXX REGR_SXY
+REGR_SYY STRING_AGG XMLAGG
 """.split()  # noqa: SIM905
 )
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from ..servers.mysql.syntax import Expr, identifier
+from ..servers.expressions import Expr
 from ..servers.session import PLAIN, Session
+from ..servers.syntaxes import syntax_of
 from .combinations import Combinations
 from .derivation import Along, Input, fresh
 from .generate import expression_sql, to_sql
 from .rewrite import cross
-from .tree import Base, Block, Derived, Join, Output, column, same
+from .tree import Base, Block, Derived, Join, Output, column, dialect_of, same
 
 # The place in a rule's SQL for the condition that restricts it to new keys.
 KEYS = "KEYS~HERE"
@@ -30,7 +31,7 @@ def with_keys(sql: str, condition: str) -> str:
 
 def keys_here() -> Expr:
     """`KEYS` as a condition in a tree."""
-    return exp.Column(this=identifier(KEYS))
+    return exp.Var(this=f"`{KEYS}`")
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,10 @@ def first_rule(
     left, right = _outputs(here.read, here.bases, "o"), _outputs(here.read, wanted, "w")
     number = Output("n", _row_number(left + apart, right))
     numbered = Block((*left, *right, number), here.read.tree, here.read.where)
-    names = ", ".join(f"`{output.name}`" for output in left + right)
+    dialect = dialect_of(numbered)
+    names, alias = dialect.columns(output.name for output in left + right), dialect.quote("ranked~")
     asks = tuple(
-        (f"SELECT {names} FROM ({sql}) AS `ranked~` WHERE `n` = 1", columns)
+        (f"SELECT {names} FROM ({sql}) AS {alias} WHERE {dialect.quote('n')} = 1", columns)
         for sql, columns in _asks(numbered, here)
     )
     return Witness(reason, here.bases, wanted, asks, rowless=here.rowless, along=along)
@@ -117,7 +119,7 @@ def of_first(
     numbered = Derived(alias, Block((*left, *apart, *right, number), first.read.tree, where))
     own = (*_outputs(here.read, here.bases, "o"), *apart, *_outputs(here.read, wanted, "w"))
     is_first = exp.EQ(this=column(alias, "n"), expression=exp.Literal.number(1))
-    conditions = (*(same(output.expr, column(alias, output.name)) for output in own), is_first)
+    conditions = (*(same(output.expr, column(alias, output.name), alike=True) for output in own), is_first)
     read = replace(here.read, tree=cross(here.read.tree, numbered))
     return replace(here, read=read).meeting(*conditions)
 
@@ -132,7 +134,7 @@ def group_rule(
     some = (*_outputs(here.read, here.bases, "o"), *values) or (Output("one", exp.Literal.number(1)),)
     groups = Block(some, here.read.tree, here.read.where, distinct=True)
     left, right = fresh("s"), fresh("w")
-    on = tuple(same(column(left, value.name), column(right, value.name)) for value in values)
+    on = tuple(same(column(left, value.name), column(right, value.name), alike=True) for value in values)
     joined = Block(
         tuple(Output(f"w.{i}", column(right, f"w.{i}")) for i in range(len(base.table.key))),
         Join(Derived(left, groups), Derived(right, rows), on),
@@ -140,7 +142,9 @@ def group_rule(
         distinct=True,
     )
     width = sum(len(each.table.key) for each in here.bases)
-    columns = ", ".join(expression_sql(column(left, f"o.{i}")) for i in range(width))
+    columns = ", ".join(
+        expression_sql(column(left, f"o.{i}"), syntax_of(base.table.dialect)) for i in range(width)
+    )
     return Witness(
         reason, here.bases, (base,), _asks(groups, here), to_sql(joined), columns, rowless=here.rowless
     )
@@ -155,8 +159,10 @@ def _asks(block: Block, here: Combinations) -> tuple[tuple[str, str], ...]:
     if not here.bases:
         return ((to_sql(block), ""),)
     restricted = to_sql(replace(block, where=(*block.where, keys_here())))
+    syntax = syntax_of(here.bases[0].table.dialect)
     return tuple(
-        (restricted, ", ".join(map(expression_sql, here.read.keys[base.alias]))) for base in here.bases
+        (restricted, ", ".join(expression_sql(key, syntax) for key in here.read.keys[base.alias]))
+        for base in here.bases
     )
 
 

@@ -412,10 +412,10 @@ def _contents(
 
 def _other_server(source: Source) -> str:
     """What verify cannot do because this machine has no server program of the source's flavor, or ""."""
-    flavor: Any = source.flavor
-    if servers.find_server(flavor) is not None:
+    flavor = source.flavor
+    if servers.find_program(flavor) is not None:
         return ""
-    found = servers.find_server()
+    found = None if flavor == "postgresql" else servers.find_server()
     need = f"Put the server program of {NAMES[flavor]} on PATH, or verify on another machine"
     if found is None:
         return (

@@ -24,7 +24,7 @@ from ..journal import Statement, encode_name, failures, folders, run_folders
 from ..journal.runs import Analysis, Run, combine, ended_before, newest_run, read_run
 from ..names import listed
 from ..shapes import Lifter, with_zeros
-from ..spy import reads
+from ..spy import postgresql, reads
 from . import sharedlog
 
 # What happened to an unfinished analysis, by its state.
@@ -141,7 +141,11 @@ class Captured:
                 for file in run.files
                 for record in file.records()
                 if record.kind != "metadata"
-                for table in reads.tables(with_zeros(lifter.lift(record.sql)[0]), record.database)
+                for table in (
+                    postgresql.tables(record.sql, record.database)
+                    if record.backend == postgresql.NAME
+                    else reads.tables(with_zeros(lifter.lift(record.sql)[0]), record.database)
+                )
             }
             for run in self.runs
         }

@@ -33,7 +33,7 @@ def new_folder(doing: str, bundle: BundleFolder, path: Path, mode: int = 0o700) 
         raise BundleError(
             f"{doing}: there is no {bundle.dump_file}. Make it first: dj-sqlspy dump {bundle.path}"
         )
-    servers.require_server()
+    servers.require_program(bundle.manifest["server"]["flavor"])
     try:
         with atomic.making_folder(path, mode) as fresh:
             yield fresh

@@ -413,7 +413,8 @@ def check_keys(manifest: Mapping[str, Any], source: Any, loaded: Any) -> Iterato
             on = backend.dialect.equal(fk.columns, "p", fk.parent_columns, "m")
             masters = f"SELECT {backend.dialect.columns(fk.parent_columns)} FROM {fk.parent}"
             of_slice = f"{masters} WHERE {restrictions[fk.parent]}"
-            count = f"SELECT COUNT(*) FROM {fk.child} AS `p` JOIN"
-            there = backend.number(source, f"{count} ({of_slice}) AS `m` ON {on}")
-            lost = max(0, there - backend.number(loaded, f"{count} ({masters}) AS `m` ON {on}"))
+            part, master = backend.dialect.quote("p"), backend.dialect.quote("m")
+            count = f"SELECT COUNT(*) FROM {fk.child} AS {part} JOIN"
+            there = backend.number(source, f"{count} ({of_slice}) AS {master} ON {on}")
+            lost = max(0, there - backend.number(loaded, f"{count} ({masters}) AS {master} ON {on}"))
         yield KeyResult(fk.child, fk.name, fk.parent, orphaned, lost)

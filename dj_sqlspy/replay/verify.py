@@ -160,7 +160,7 @@ def verify(
     at last, with a connection to the loaded slice and its catalog.
     """
     manifest = bundle.manifest
-    servers.require_server()  # raise before the dump is made
+    servers.require_program(manifest["server"]["flavor"])  # raise before the dump is made
     seconds: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
         opened, why_not = (None, "it was not asked for") if alone else find_source(source, bundle)
@@ -257,7 +257,7 @@ def find_source(source: Any, bundle: BundleFolder) -> tuple[Any, str]:
         return None, "dj.config names no account on a server"
     try:
         opened = backend_of().connect()
-    except (*servers.DRIVER_ERRORS, datajoint.DataJointError, OSError) as error:
+    except (*servers.driver_errors(), datajoint.DataJointError, OSError) as error:
         return None, f"the server of dj.config cannot be reached ({error.args[-1] if error.args else error})"
     address = backend_of(opened).address(opened)
     if address != written:

@@ -1,14 +1,17 @@
 """Servers: everything that is particular to one kind of server, behind one interface.
 
 `backend_of` chooses the `backend.Backend` of a connection. Its `catalog.Catalog` carries the `dialect.Dialect`, and its
-`snapshot.Snapshot` sends the queries. `mysql` is for MySQL and MariaDB. Rooms above write no SQL of their own.
+`snapshot.Snapshot` sends the queries. `mysql` is for MySQL and MariaDB, `postgresql` for PostgreSQL. Rooms above write
+no SQL of their own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
-from .mysql.collations import NAMES
+from .mysql.collations import NAMES as _MYSQL_NAMES
 from .mysql.errors import DRIVER_ERRORS
 from .mysql.private import (
     Flavor,
@@ -21,10 +24,58 @@ from .mysql.private import (
     root_programs,
     template,
 )
+from .postgresql import private as _postgresql
+from .postgresql.private import private_server as private_postgresql
 
 if TYPE_CHECKING:
     from .backend import Backend
     from .snapshot import Snapshot
+
+
+# The names of flavors, as people write them.
+NAMES: dict[str, str] = {**_MYSQL_NAMES, "postgresql": "PostgreSQL"}
+
+
+def find_program(flavor: str) -> Any:
+    """The server program of a flavor, or None."""
+    return _postgresql.find_server() if flavor == "postgresql" else find_server(cast("Flavor", flavor))
+
+
+def require_program(flavor: str) -> Any:
+    """The program of a private server for a source of a flavor: MySQL and MariaDB stand in for each other.
+
+    Raises
+    ------
+    ServerError
+        If there is none.
+    """
+    if flavor == "postgresql":
+        return _postgresql.require_server()
+    return find_server(cast("Flavor", flavor)) or require_server()
+
+
+@contextlib.contextmanager
+def private_like(recorded: Mapping[str, Any]) -> Iterator[Any]:
+    """A private server like a source, as a manifest describes that: of its flavor if this machine has one.
+
+    It reads names, and sorts and compares texts, as the source does, as far as this machine can.
+
+    Parameters
+    ----------
+    recorded : mapping
+        The ``server`` of a manifest.
+    """
+    flavor = recorded["flavor"]
+    if flavor == "postgresql":
+        from .postgresql.database import like_source
+
+        with private_postgresql() as private:
+            yield like_source(private, recorded)
+        return
+    folds = str(recorded.get("lower_case_table_names", "0")) != "0"
+    options = ["--lower-case-table-names=1"] if folds else []
+    with private_server(flavor if find_server(flavor) else None, options=options) as found:
+        yield found
 
 
 def backend_of(connection: Any = None) -> Backend:
@@ -41,15 +92,27 @@ def backend_of(connection: Any = None) -> Backend:
     from ..compat import backend_of as kind_of
     from ..errors import SpyError
     from .mysql.backend import MYSQL
+    from .postgresql.driver import is_connection
 
     found = datajoint.conn() if connection is None else connection
-    kind = kind_of(found)
+    kind = "postgresql" if is_connection(found) else kind_of(found)
+    if kind == "postgresql":
+        from .postgresql.backend import POSTGRESQL
+
+        return cast("Backend", POSTGRESQL)  # it refuses by name what it has not
     if kind != MYSQL.name:
         raise SpyError(
-            f"Connecting to {found.conn_info['host']}: dj-sqlspy works with MySQL and MariaDB, and this "
+            f"Connecting to {found.conn_info['host']}: dj-sqlspy works with MySQL, MariaDB and PostgreSQL, and this "
             f"is a DataJoint connection with the backend {kind!r}."
         )
     return MYSQL
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """The exceptions of the drivers that are loaded."""
+    from .postgresql import driver
+
+    return (*DRIVER_ERRORS, *driver.errors())
 
 
 def snapshot_of(connection: Any) -> Snapshot:
@@ -58,23 +121,28 @@ def snapshot_of(connection: Any) -> Snapshot:
 
 
 def is_own_script(name: str, text: str) -> bool:
-    """Whether this version can have written a ``dump.sh`` or ``restore.sh`` (`mysql.scripts`)."""
-    from .mysql.scripts import is_own
+    """Whether this version can have written a ``dump.sh`` or ``restore.sh`` for a source of any kind."""
+    from .mysql import scripts as mysql
+    from .postgresql import scripts as postgresql
 
-    return is_own(name, text)
+    return mysql.is_own(name, text) or postgresql.is_own(name, text)
 
 
 __all__ = [
-    "DRIVER_ERRORS",
     "NAMES",
     "Flavor",
     "Program",
     "Server",
     "backend_of",
     "cache_folder",
+    "driver_errors",
+    "find_program",
     "find_server",
     "is_own_script",
+    "private_like",
+    "private_postgresql",
     "private_server",
+    "require_program",
     "require_server",
     "root_programs",
     "snapshot_of",

@@ -50,6 +50,12 @@ class Dialect(Protocol):
     def returned_by(self, query: str, expressions: str) -> str:
         """The condition that the values of some expressions are a row of a query's result."""
 
+    def returned(self, names: str, rows: Sequence[str]) -> str:
+        """The condition that some expressions have the values of one of some rows, which are written as SQL."""
+
+    def exists(self, values: str, query: str) -> str:
+        """A query that returns a row if some values are a row of a query's result."""
+
     def string(self, value: str) -> str:
         """A string literal that means the same in any session and in a shell script."""
 

@@ -43,7 +43,11 @@ def converted(column: Column, value: Any) -> Any:
 def from_python(column: Column, value: Any) -> Any:
     """One value of a key, from what DataJoint returns (uuid.UUID, datetime, Decimal, str, int)."""
     if isinstance(value, uuid.UUID):
-        return value.bytes
+        return str(value) if column.data_type == "uuid" else value.bytes
+    if column.data_type == "bytea" and value is not None:
+        return f"\\x{bytes(value).hex()}"
+    if column.data_type == "boolean" and isinstance(value, bool):
+        return "t" if value else "f"
     if isinstance(value, bytes) or value is None:
         return converted(column, value)
     if column.data_type in INTEGER_TYPES or column.data_type == "bit":

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# A word of sql_mode that changes how values of keys are printed.
+PADDED = "PAD_CHAR_TO_FULL_LENGTH"
+
 
 @dataclass(frozen=True)
 class Session:

@@ -145,7 +145,7 @@ class Source:
 
     Attributes
     ----------
-    flavor : "mysql" or "mariadb"
+    flavor : "mysql", "mariadb" or "postgresql"
     version : str
         From ``SELECT VERSION()``.
     schemas : tuple of Schema
@@ -164,6 +164,8 @@ class Source:
         By schema and name, why a stored function that statements call is not in the slice.
     generated : mapping
         By full table name, the generated columns with values that do not change by themselves.
+    definitions : mapping
+        By full table name, a digest of its definition, where the dump checks it (PostgreSQL).
     """
 
     flavor: str
@@ -176,3 +178,4 @@ class Source:
     views_left_out: tuple[str, ...] = ()
     functions_left_out: Mapping[tuple[str, str], str] = field(default_factory=dict)
     generated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=dict)

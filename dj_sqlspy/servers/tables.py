@@ -40,12 +40,13 @@ class Table:
     comment: str = ""
     collation: str | None = None
     dialect: Dialect = field(default=MYSQL, repr=False, compare=False)
+    refused: str = ""  # what it is, if no slice can hold its rows
 
     @classmethod
     def without_columns(cls, read: Callable[[str], None], **fields: Any) -> Table:
         """A table whose columns are read later by ``read(schema)``."""
         table = cls.__new__(cls)
-        table.__dict__.update({"dialect": MYSQL, **fields}, _read=read)
+        table.__dict__.update({"dialect": MYSQL, "refused": "", **fields}, _read=read)
         return table
 
     def __getattr__(self, name: str) -> Any:

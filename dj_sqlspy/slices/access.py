@@ -19,6 +19,7 @@ from ..lineage import names_or_guesses
 from ..names import split_full_name
 from ..servers.catalog import Catalog
 from ..servers.snapshot import Refused, Snapshot
+from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
 
 # Number of tables in one query.
@@ -63,6 +64,12 @@ def require_access(
         else:
             tables.append(name)
     needed = _reachable(catalog, tables, options) if options.closed else dict.fromkeys(tables)
+    for name in needed:
+        if name in catalog.tables and catalog.tables[name].refused:
+            raise CatalogError(
+                f"Reading what the slice needs: {name} is {catalog.tables[name].refused}, which is not supported on"
+                " PostgreSQL yet. Leave out the statements that lead to it (docs/servers.md)."
+            )
     for fk in catalog.hidden:
         if options.closed and fk.child in needed:
             missing[_select_on(fk.parent, catalog)] = f"{fk.child} refers to {fk.parent}"
@@ -94,7 +101,7 @@ def _behind(
         yield table, known, view
         if table is not None and table.view_sql:
             with contextlib.suppress(LineageError):  # lineage reports it, with the statement
-                inner, guessed = names_or_guesses(table.view_sql)
+                inner, guessed = names_or_guesses(table.view_sql, syntax_of(catalog.dialect))
                 if guessed:  # each ``x.y``, which is a table only if x is a schema
                     schemas = snapshot.schema_names()
                     inner = [(own, name) for own, name in inner if own and own.lower() in schemas]
@@ -128,7 +135,7 @@ def _select_on(name: str, catalog: Catalog) -> str:
 def _denied(snapshot: Snapshot, name: str) -> bool:
     """Whether the account may not read a table; False if it does not exist."""
     try:
-        snapshot.rows(f"SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`")
+        snapshot.rows(_no_row_of(name, snapshot))
     except Refused as error:
         return error.denied
     return False
@@ -138,11 +145,16 @@ def _unreadable(snapshot: Snapshot, names: Sequence[str]) -> Iterator[str]:
     """Tables with columns that the account may not read."""
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
-        asked = (f"(SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS `asked`)" for name in some)
+        asked = (f"({_no_row_of(name, snapshot)})" for name in some)
         try:
             snapshot.rows(" UNION ALL ".join(asked))
         except Refused:
             yield from (name for name in some if _denied(snapshot, name))
+
+
+def _no_row_of(name: str, snapshot: Snapshot) -> str:
+    """A query that needs all columns of a table and returns nothing."""
+    return f"SELECT 1 FROM (SELECT * FROM {name} LIMIT 0) AS {snapshot.dialect.quote('asked')}"
 
 
 def _message(missing: dict[str, str], snapshot: Snapshot) -> str:

@@ -50,7 +50,7 @@ def _named(text: str, connection: Any) -> dict[str, Any]:
     """The table and the restriction in a text."""
     name, restriction = split_restricted(text)
     schema, dot, _ = name.partition(".")
-    if name.startswith("`"):
+    if name.startswith(("`", '"')):
         try:
             schema, _ = split_full_name(name)
         except ValueError:

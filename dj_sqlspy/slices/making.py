@@ -25,9 +25,9 @@ from ..progress import Progress, shown
 from ..rules import LEFT_OUT, POLICIES, POLICY_CHOICES, SKIPPED
 from ..servers import backend_of, snapshot_of
 from ..servers.catalog import Catalog
-from ..servers.dialect import Key
+from ..servers.dialect import Dialect, Key
 from ..servers.snapshot import reconnecting
-from ..shapes import Shape, group
+from ..shapes import Shape, group, literals_of
 from .access import require_access
 from .named import catalog_of
 from .orphans import refuse_orphans
@@ -82,7 +82,7 @@ def make_slice(
         exported, left_out = _taken(_exported(statements, policies), chosen)
         if dj_connection is not None:
             require_one_server(exported, dj_connection)
-        shapes = _shapes(exported, policies)
+        shapes = _shapes(exported, policies, snapshot.dialect)
         catalog, names, unanswered = catalog_of(shapes, snapshot, chosen)
         require_access(catalog, names | {split_full_name(name) for name in also or {}}, snapshot, chosen)
         inside, guarded = (Inside(catalog, bounds, reader) for bounds in (chosen.only, chosen.guard))
@@ -107,7 +107,7 @@ def make_plan(
     chosen = Options(**options)
     with snapshot_of(connection) as snapshot:
         taken, _ = _taken(_exported(statements, policies), chosen)
-        shapes = _shapes(taken, policies)
+        shapes = _shapes(taken, policies, snapshot.dialect)
         catalog, _, unanswered = catalog_of(shapes, snapshot, chosen)
         require_all(unanswered)
         return plan(shapes, catalog, chosen, lambda shape: snapshot.session(shape.state))
@@ -186,10 +186,14 @@ def _taken(
     return [s for s in statements if s.number not in skip], [s for s in statements if s.number in skip]
 
 
-def _shapes(statements: Sequence[Statement], policies: Policies | None) -> list[Shape]:
+def _shapes(statements: Sequence[Statement], policies: Policies | None, dialect: Dialect) -> list[Shape]:
     """The shapes of statements that export rows."""
     policy = _policy_of(policies)
-    return group(statements, lambda s: "exists" if policy(s.analysis, s.kind) == "witness" else "data")
+    return group(
+        statements,
+        lambda s: "exists" if policy(s.analysis, s.kind) == "witness" else "data",
+        literals_of(dialect.name),
+    )
 
 
 def _policy_of(policies: Policies | None) -> Callable[[str, str], str]:

@@ -15,7 +15,9 @@ from ..errors import LineageError
 from ..lineage import NamesOf, named_tables
 from ..names import split_full_name
 from ..servers.catalog import Catalog
+from ..servers.expressions import Syntax
 from ..servers.snapshot import Snapshot
+from ..servers.syntaxes import syntax_of
 from ..shapes import Shape
 
 # Schema (None: not given) and table.
@@ -30,7 +32,8 @@ def catalog_of(
     The catalog has the columns of all schemas that the statements can lead to.
     """
     names, guessed, unanswered = _named(shapes, snapshot)
-    bounding = {name for bound in (*options.only, *options.guard) for name in _of_bound(bound)}
+    syntax = syntax_of(snapshot.dialect)
+    bounding = {name for bound in (*options.only, *options.guard) for name in _of_bound(bound, syntax)}
     schemas = {schema for schema, _ in names | guessed | bounding if schema is not None}
     catalog = _read_catalog(snapshot, schemas, names | guessed | bounding, options)
     named = {catalog.dialect.full_name(schema, name) for schema, name in names if schema is not None}
@@ -47,7 +50,8 @@ def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, l
     names: Names = set()
     guessed: Names = set()
     unanswered: list[Unanswered] = []
-    read = NamesOf()
+    syntax = syntax_of(snapshot.dialect)
+    read = NamesOf(syntax)
     for shape in shapes:
         modes, found = snapshot.session(shape.state).modes, None
         for text in (shape.marked, shape.first.sql):
@@ -55,7 +59,7 @@ def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, l
                 found = found or read.of(text, modes)
         if found is None:
             try:
-                guessed.update(named_tables(shape.first.sql, modes=modes))
+                guessed.update(named_tables(shape.first.sql, modes=modes, syntax=syntax))
             except LineageError as error:
                 unanswered += [Unanswered(tuple(each), str(error)) for each in shape.bindings.values()]
         else:
@@ -66,9 +70,9 @@ def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, l
     return names, guessed, unanswered
 
 
-def _of_bound(bound: Bound) -> Names:
+def _of_bound(bound: Bound, syntax: Syntax) -> Names:
     with contextlib.suppress(LineageError):  # `cascade.inside` reports it
-        return {split_full_name(bound.table), *named_tables(bound.sql)}
+        return {split_full_name(bound.table), *named_tables(bound.sql, syntax=syntax)}
     return {split_full_name(bound.table)}
 
 
@@ -93,7 +97,7 @@ def _behind_views(catalog: Catalog, names: Iterable[str]) -> set[str]:
         name = todo.pop()
         done.add(name)
         for sql in views.get(name, ()):
-            found = named_tables(sql)
+            found = named_tables(sql, syntax=syntax_of(catalog.dialect))
             schemas |= {schema for schema, _ in found if schema is not None}
             todo |= {other.lower() for _, other in found} - done
     return schemas

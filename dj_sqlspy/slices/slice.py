@@ -155,7 +155,9 @@ class Slice:
         SliceError
             If the table or the row is not in the slice.
         """
-        table = self.catalog.name_of(table) if table.startswith("`") else find_table(self.tables, table)
+        table = (
+            self.catalog.name_of(table) if table.startswith(("`", '"')) else find_table(self.tables, table)
+        )
         if table not in self.tables:
             raise SliceError(
                 f"Explaining a row: {table} is not in the slice, which has {', '.join(self.tables)}."

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import settings
+from ..compat import backend_of
 from ..display import count, first, short
 from ..errors import SliceError
 from ..journal import Statement
@@ -20,7 +21,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 def name_of(connection: Any) -> str:
     """The server of a DataJoint connection, in the form of `Statement.server`."""
     info = connection.conn_info
-    return f"{info['host']}:{info['port']}"
+    database = f"/{connection._conn.info.dbname}" if backend_of(connection) == "postgresql" else ""
+    return f"{info['host']}:{info['port']}{database}"
 
 
 def servers_of(statements: Iterable[Statement]) -> dict[str, list[Statement]]:
@@ -64,12 +66,13 @@ def require_one_server(statements: Sequence[Statement], connection: Any) -> None
 
 
 def _plain(server: str) -> str:
-    """One spelling for all names of this machine.
+    """One spelling for all names of this machine. A database of PostgreSQL is a part of the name.
 
-    >>> _plain("localhost:3306"), _plain("Db1:3306")
-    ('127.0.0.1:3306', 'db1:3306')
+    >>> _plain("localhost:3306"), _plain("Db1:5432/Lab")
+    ('127.0.0.1:3306', 'db1:5432/Lab')
     """
-    host, _, port = server.lower().rpartition(":")
+    host, _, port = server.rpartition(":")
+    host = host.lower()
     return f"{'127.0.0.1' if host in _LOOPBACK else host}:{port}"
 
 

@@ -29,7 +29,7 @@ from ..servers.dialect import Key
 from ..servers.keys import convert, from_python, key_columns
 from ..servers.session import Session
 from ..servers.tables import ForeignKey, Table
-from ..shapes import Binding, Shape, group
+from ..shapes import Binding, Shape, group, literals_of
 
 # Sends a query; may return nothing.
 Ask: TypeAlias = "Callable[..., Sequence[tuple[Any, ...]]]"
@@ -67,7 +67,10 @@ def stored_key(table: Table, key: Mapping[str, Any], rows: Mapping[Key, int], as
         f"CAST({quote(c.name)} AS CHAR) = %s" if c.data_type == "float" else f"{quote(c.name)} = %s"
         for c in columns
     )
-    arguments = [value.bytes if isinstance(value, uuid.UUID) else value for value in values]
+    arguments = [
+        from_python(column, value) if isinstance(value, uuid.UUID) else value
+        for column, value in zip(columns, values, strict=True)
+    ]
     for row in ask(f"{whole_keys(table)} WHERE {equal}", arguments):
         found = convert(columns, row)
         if found is not None and found in rows:
@@ -183,7 +186,8 @@ def _related(
     where = dialect.condition(dialect.expressions(columns, own), columns, [key])
     for values in ask(
         f"SELECT {dialect.expressions(key_columns(wanted), its)}"
-        f" FROM {child.full_name} AS `child` JOIN {parent.full_name} AS `parent` ON {on} WHERE {where}"
+        f" FROM {child.full_name} AS {dialect.quote('child')} JOIN {parent.full_name} AS {dialect.quote('parent')}"
+        f" ON {on} WHERE {where}"
     ):
         one = convert(key_columns(wanted), values)
         if one is not None:
@@ -233,7 +237,9 @@ def _readers(
     found = [r.statement.number for r in reports if r.fallback is not None]
     analysed = [r.statement for r in reports if r.fallback is None]
     sessions = {r.statement.state: r.session for r in reports}
-    for shape in group(analysed, lambda s: "exists" if s.kind == "exists" else "data"):
+    for shape in group(
+        analysed, lambda s: "exists" if s.kind == "exists" else "data", literals_of(catalog.dialect.name)
+    ):
         if len(found) < most:
             session = sessions[shape.state]
             found += islice(_of_shape(shape, session, catalog, ask, table, key), most - len(found))
@@ -291,4 +297,4 @@ def _reads(ask: Ask, table: Table, key: Key, sql: str, session: Session) -> bool
     """Whether a query for keys of the table returns this one."""
     columns = key_columns(table)
     row = ", ".join(table.dialect.literal(column, value) for column, value in zip(columns, key, strict=True))
-    return bool(ask(f"SELECT 1 FROM DUAL WHERE ({row}) IN (SELECT * FROM ({sql}) AS `read~`)", None, session))
+    return bool(ask(table.dialect.exists(row, sql), None, session))

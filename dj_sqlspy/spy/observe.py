@@ -21,7 +21,9 @@ from .. import compat, settings
 from ..errors import SpyError
 from ..journal import Journal
 from ..servers.mysql import wire
-from . import reads, session, state
+from ..servers.postgresql import wire as postgresql_wire
+from ..servers.postgresql.driver import is_connection
+from . import postgresql, reads, session, state
 from .session import Session
 
 logger = logging.getLogger("dj_sqlspy")
@@ -88,7 +90,10 @@ def note(connection: Any, query: str, args: Any, cursor: Any) -> None:
     Raises nothing: a fault marks the open sessions as incomplete.
     """
     try:
-        state.note(connection._conn, final_sql(connection, query, args, cursor))
+        if is_connection(connection._conn):
+            postgresql.note(connection, postgresql.text_sent(connection, query, args, cursor))
+        else:
+            state.note(connection._conn, final_sql(connection, query, args, cursor))
     except Exception as error:
         _fault(session.open_sessions, error)
 
@@ -116,6 +121,44 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
         rows = cursor.rowcount if reading or reads.counts_rows_read(query) else None
         received = _received(connection._conn, cursor) if reading else None
         _record([], sessions, connection, sql, rows, received=received)
+    except Exception as error:
+        _fault(sessions, error)
+
+
+def observe_other(connection: Any, query: str, args: Any, cursor: Any) -> None:
+    """As `observe`, for a connection of another driver than PyMySQL. Raises nothing."""
+    if compat.backend_of(connection) != postgresql.NAME:
+        observe(connection, query, args, cursor)
+        return
+    sessions: Sequence[Session] = session.open_sessions
+    try:
+        raw = connection._conn
+        sql = postgresql.text_sent(connection, query, args, cursor)
+        head = postgresql.head(sql)
+        in_transaction = postgresql.in_transaction(raw)
+        if head in postgresql.BOUNDARY or not in_transaction:
+            connection.__dict__.pop("_dj_sqlspy_transaction", None)
+        returned = getattr(cursor, "description", sql) is not None  # the query cache keeps rows only
+        if not postgresql.reads_rows(head, sql, returned):
+            return
+        sessions = session.receivers()
+        if not sessions or postgresql.is_bookkeeping(sql):
+            return
+        rows = cursor.rowcount if returned or postgresql.counts_rows_read(head, sql) else None
+        known = postgresql.sent_by(connection)
+        _write(
+            [],
+            sessions,
+            connection,
+            known.server,
+            sql,
+            rows,
+            _transaction(connection) if in_transaction else 0,
+            known.schema,
+            True,
+            postgresql.state_of(connection),
+            postgresql_wire.received(raw, cursor) if digests and returned else None,
+        )
     except Exception as error:
         _fault(sessions, error)
 
@@ -182,29 +225,53 @@ def _record(
     received: wire.Received | None = None,
 ) -> None:
     info, raw = connection.conn_info, connection._conn
-    if compat.backend_of(connection) != "mysql":
-        raise SpyError(
-            f"it was sent to {info['host']}, a server of the kind {compat.backend_of(connection)!r}; dj-sqlspy works "
-            "with MySQL and MariaDB"
-        )
     in_transaction = getattr(raw, "server_status", 0) & _IN_TRANSACTION
+    _write(
+        recorded,
+        sessions,
+        connection,
+        (f"{info['host']}:{info['port']}", getattr(raw, "server_version", "")),
+        sql,
+        rows,
+        _transaction(connection) if in_transaction else 0,
+        state.database(raw),
+        has_ended,
+        state.of(raw),
+        received,
+    )
+
+
+def _write(
+    recorded: Recorded,
+    sessions: Sequence[Session],
+    connection: Any,
+    server: tuple[str, ...],
+    sql: str,
+    rows: int | None,
+    transaction: int,
+    database: str,
+    has_ended: bool,
+    texts: tuple[str, ...],
+    received: wire.Received | None,
+) -> None:
+    """Write a statement into the journals of its sessions; ``server`` is its name, its version and its kind."""
     numbers: dict[Journal, tuple[int, ...]] = {}
     for each in sessions:
         each.connection = connection
         numbers[each.journal] = (*numbers.get(each.journal, ()), each.number)
-    server, version = f"{info['host']}:{info['port']}", getattr(raw, "server_version", "")
+    name = server[0]
     for journal, found in numbers.items():
-        journal.server(server, version)
+        journal.server(*server)
         number = journal.statement(
             sql,
             rows,
             purpose.get() or "data",
-            server,
-            _transaction(connection) if in_transaction else 0,
-            state.database(raw),
+            name,
+            transaction,
+            database,
             found,
             has_ended,
-            state.of(raw),
+            texts,
             received,
         )
         if number:

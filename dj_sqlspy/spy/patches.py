@@ -36,6 +36,7 @@ def install() -> None:
     """Apply every patch, once (called by ``import dj_sqlspy``)."""
     if not hasattr(datajoint.Connection.query, "_dj_sqlspy"):
         _patch_query()
+        _patch_connect()
         _patch_entry_points()
         _patch_populate()
         _patch_threads()
@@ -77,12 +78,28 @@ def _patch_query() -> None:
     _patch(datajoint.Connection, "query", wrapper)
 
 
+def _patch_connect() -> None:
+    """A program that connects to PostgreSQL sends other statements that matter (`state`). No other pays for it."""
+
+    def wrapper(original: Any) -> Any:
+        def connect(self: Any, *args: Any, **options: Any) -> Any:
+            state.follow_postgresql()
+            return original(self, *args, **options)
+
+        return connect
+
+    adapters = sys.modules.get("datajoint.adapters")
+    if adapters is not None:
+        _patch(adapters.PostgreSQLAdapter, "connect", wrapper)
+
+
 def _observed(original: Any, connection: Any, query: str, args: Any, options: Any) -> Any:
     """Send a query in a session and record it."""
     raw = connection._conn
     if type(raw) is not pymysql.connections.Connection:
+        state.follow_postgresql()
         cursor = original(connection, query, args, **options)
-        observe.observe(connection, query, args, cursor)
+        observe.observe_other(connection, query, args, cursor)
         return cursor
     sending = None
     if observe.digests:

@@ -9,7 +9,7 @@ one that matters.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -90,7 +90,7 @@ def reads_inside(query: str) -> bool:
     tokens = _tokens(query)
     if tokens is None:
         return True
-    words = [_word(token) for token in tokens]
+    words = [word_of(token) for token in tokens]
     if "CREATE" in words[:1] and "TABLE" in words:
         words.remove("TABLE")  # that of CREATE TABLE
     return "SELECT" in words or "TABLE" in words
@@ -155,15 +155,15 @@ def tables(sql: str, database: str = "") -> set[tuple[str, str]]:
 
 
 @lru_cache(maxsize=10_000)
-def _names(sql: str) -> frozenset[_Name]:
+def _names(sql: str) -> frozenset[Name]:
     """The names of the tables that a query reads, of those that are told."""
-    return frozenset(name for name in _tables(_tokens(sql) or []) if name is not None)
+    return frozenset(name for name in tables_of(_tokens(sql) or []) if name is not None)
 
 
 # --- tokens ---------------------------------------------------------------------------------------------------
 
 
-class _Name(NamedTuple):
+class Name(NamedTuple):
     """A table as a statement names it; ``schema`` is empty if not given."""
 
     schema: str
@@ -189,7 +189,7 @@ def _tokens(sql: str) -> list[Any] | None:
     return found
 
 
-def _word(token: Any) -> str:
+def word_of(token: Any) -> str:
     """A token in upper case; empty for a literal and for a quoted name."""
     kind = token.token_type.name
     return "" if kind == "IDENTIFIER" or kind.endswith("STRING") else token.text.upper()
@@ -201,7 +201,7 @@ def _is_name(token: Any) -> bool:
 
 def _is_session_state(sql: str) -> bool:
     """Whether a SELECT only asks for the state of the session."""
-    words = [_word(token) for token in _tokens(sql) or ()]
+    words = [word_of(token) for token in _tokens(sql) or ()]
     before = ["", *words]
     return (
         words[:1] == ["SELECT"]
@@ -215,7 +215,7 @@ def _is_session_state(sql: str) -> bool:
     )
 
 
-def _is_book(name: _Name) -> bool:
+def _is_book(name: Name) -> bool:
     return (
         name.schema.lower() in MYSQL.system_schemas
         or name.table in _BOOKKEEPING_TABLES
@@ -230,7 +230,7 @@ def _reads_only(sql: str, meets: Any) -> bool:
     # with NO_BACKSLASH_ESCAPES a backslash is an ordinary character
     for text in (sql, sql.replace("\\", "")) if "\\" in sql else (sql,):
         tokens = _tokens(text)
-        found = [None] if tokens is None else list(_tables(tokens))
+        found = [None] if tokens is None else list(tables_of(tokens))
         if not found or not all(name is not None and meets(name) for name in found):
             return False
     return True
@@ -248,7 +248,7 @@ SELECT WHERE HAVING LIMIT OFFSET FETCH WINDOW UNION EXCEPT MINUS INTERSECT VALUE
 _NOT_TOLD = frozenset({"USE", "FORCE", "IGNORE", "{", ";"})
 
 
-def _tables(tokens: list[Any]) -> Iterator[_Name | None]:
+def tables_of(tokens: list[Any], functions: Collection[str] = SERVER_FUNCTIONS) -> Iterator[Name | None]:
     """The tables that a query reads. None for anything that may read others: stored functions, unknown syntax."""
     in_from, expected = False, False
     around: list[bool] = []  # for each open parenthesis, whether it is in FROM
@@ -256,7 +256,7 @@ def _tables(tokens: list[Any]) -> Iterator[_Name | None]:
     if tokens and tokens[-1].token_type.name == "SEMICOLON":
         end -= 1
     while place < end:
-        token, word = tokens[place], _word(tokens[place])
+        token, word = tokens[place], word_of(tokens[place])
         following = tokens[place + 1].text if place + 1 < end else ""
         place += 1
         if word == "(":
@@ -281,17 +281,15 @@ def _tables(tokens: list[Any]) -> Iterator[_Name | None]:
             if not _is_name(token):
                 yield None
             elif following == "." and place + 1 < end:
-                yield _Name(token.text, tokens[place + 1].text)
+                yield Name(token.text, tokens[place + 1].text)
                 place += 2
             elif following == "(":
                 if word != "JSON_TABLE":
                     yield None
             else:
-                yield _Name("", token.text)
+                yield Name("", token.text)
         elif (
-            _is_name(token)
-            and following == "("
-            and (word not in SERVER_FUNCTIONS or _after_dot(tokens, place - 1))
+            _is_name(token) and following == "(" and (word not in functions or _after_dot(tokens, place - 1))
         ):
             yield None
     if expected or around:

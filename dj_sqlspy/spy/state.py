@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..servers.mysql.dialect import DRIVER
-from . import reads
+from . import postgresql, reads
 
 # First words of statements that may matter, their letters, and characters that can stand before the first word.
 _HEADS = frozenset({"USE", "SET", "CREATE", "DROP", "CALL", "EXECUTE", "PREPARE"})
@@ -39,11 +39,26 @@ _LONGEST = 20_000  # characters of a text that are kept; of CREATE TEMPORARY TAB
 _DATAJOINT_CHARSET = "utf8mb4"
 
 
-def may_matter(query: Any) -> bool:
+def _may_matter(query: Any) -> bool:
     """Whether a statement may have to be noted (`note`). It must be fast: it runs for every statement."""
     return isinstance(query, str) and (
         query[:3].upper() in _LETTERS or query[:1] in _BEFORE_HEAD or "@" in query
     )
+
+
+may_matter = _may_matter
+
+
+def follow_postgresql() -> None:
+    """From now on there may be connections to PostgreSQL: more statements may matter (`postgresql.note`)."""
+    global may_matter, _LETTERS
+    if may_matter is _may_matter:
+        _LETTERS |= postgresql.LETTERS
+        may_matter = _may_matter_there_too
+
+
+def _may_matter_there_too(query: Any) -> bool:
+    return _may_matter(query) or postgresql.may_matter(query)
 
 
 def note(raw: Any, sql: str) -> None:

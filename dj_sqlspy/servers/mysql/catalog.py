@@ -70,10 +70,10 @@ def read_catalog(
         stored = {name.lower(): name for name in tables}
         virtual = [_as_stored(key, stored) for key in virtual]
         foreign_keys = [_as_stored(key, stored) for key in foreign_keys]
-    virtual = [_of_tables(key, tables) for key in virtual]
+    virtual = [of_tables(key, tables) for key in virtual]
     if columns:
         later.read({table.schema for table in tables.values()})
-    _require_columns(virtual, tables)
+    require_columns(virtual, tables)
     hidden = tuple(key for key in foreign_keys if key.parent not in tables)
     if hidden and not partial:
         key = hidden[0]
@@ -128,7 +128,7 @@ def _require_seen(schemas: Iterable[str], seen: set[str]) -> None:
             )
 
 
-def _of_tables(key: ForeignKey, tables: Mapping[str, Table]) -> ForeignKey:
+def of_tables(key: ForeignKey, tables: Mapping[str, Table]) -> ForeignKey:
     """A virtual reference with the full names of its tables, which may be given by their classes."""
 
     def meant(name: str) -> str:
@@ -144,7 +144,7 @@ _SEEN = "that is in the database and visible to this account"
 _CORRECT = "Correct it in sqlspy.references, or where it was given as virtual=… (--virtual)."
 
 
-def _require_columns(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:
+def require_columns(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:
     for key in virtual:
         for name, names in ((key.child, key.columns), (key.parent, key.parent_columns)):
             if any(c.lower() not in tables[name].by_name for c in names):

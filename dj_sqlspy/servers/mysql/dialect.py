@@ -79,6 +79,18 @@ class MySQLDialect:
         """
         return f"({expressions}) IN ({query.replace('SELECT ', 'SELECT /*+ NO_SEMIJOIN() */ ', 1)})"
 
+    def returned(self, names: str, rows: Sequence[str]) -> str:
+        """The condition that some expressions have the values of one of some rows, which are written as SQL.
+
+        >>> MYSQL.returned("`a`, `b`", ["(1, 2)", "(3, 4)"])
+        '(`a`, `b`) IN ((1, 2), (3, 4))'
+        """
+        return f"({names}) IN ({', '.join(rows)})"
+
+    def exists(self, values: str, query: str) -> str:
+        """A query that returns a row if some values are a row of a query's result."""
+        return f"SELECT 1 FROM DUAL WHERE ({values}) IN (SELECT * FROM ({query}) AS `read~`)"
+
     def string(self, value: str) -> str:
         r"""A string literal that means the same in every ``sql_mode`` and in a shell script.
 

@@ -11,49 +11,22 @@ wrong, statements are sent in a transaction that cannot write (`snapshot`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from . import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
 
+from ..expressions import NotARead as NotARead
+from ..expressions import Read as Read
+from ..expressions import ReadsOnly as ReadsOnly
+from ..expressions import none_known as none_known
+from ..expressions import together
 from ..snapshot import Refused
 from .functions import SERVER_FUNCTIONS
 from .syntax import LITERALS, Expr, Unsupported, function_name, parse, tokens_of
-
-
-class NotARead(Unsupported):
-    """A text that is not one statement that only reads; the message says why."""
-
-
-# Whether a stored function only reads, by its schema ("" where the text names none) and its name.
-ReadsOnly: TypeAlias = "Callable[[str, str], bool]"
-
-
-def none_known(schema: str, name: str) -> bool:
-    """No stored function is known to read only."""
-    return False
-
-
-class Read(NamedTuple):
-    """The reading part of a text.
-
-    Attributes
-    ----------
-    query : expression or None
-        None for a statement that reads nothing.
-    own : bool
-        Whether the text is nothing but this query, so that the text itself may be sent.
-    answers : bool
-        Whether the query returns what the text returns. It does not if the text stores some of the rows.
-    """
-
-    query: Expr | None
-    own: bool
-    answers: bool
-
 
 # Built-in functions that lock, wait for others, change a sequence or the session, or read files.
 _EFFECTS = frozenset(
@@ -91,7 +64,7 @@ def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_
     >>> read_of("SELECT @a := a FROM t")
     Traceback (most recent call last):
         ...
-    dj_sqlspy.servers.mysql.gate.NotARead: it assigns a variable
+    dj_sqlspy.servers.expressions.NotARead: it assigns a variable
     """
     statement = _single(sql, modes)
     query = query_of(statement, modes)
@@ -220,7 +193,7 @@ def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
     if isinstance(statement, exp.Insert):
         source = statement.expression
         if isinstance(source, exp.Values):
-            return _together(source)
+            return together(source)
         if statement.args.get("with_") is not None and isinstance(source, exp.Query):
             source = source.copy()
             source.set("with_", statement.args["with_"].copy())
@@ -228,7 +201,7 @@ def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
     if isinstance(statement, exp.Create):
         return statement.expression if isinstance(statement.expression, exp.Query) else None
     if isinstance(statement, exp.Set) or function_name(statement) == "DO":
-        return _together(statement)
+        return together(statement)
     if isinstance(statement, exp.Command):
         head = statement.name.upper()
         if head == "REPLACE":
@@ -236,25 +209,6 @@ def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
             return query_of(parse(f"INSERT {statement.expression.name}", modes), modes)
         raise NotARead(f"it is a {head} statement")
     raise NotARead(f"it is a {type(statement).__name__.upper()} statement")
-
-
-def _together(statement: Expr) -> Expr | None:
-    """One SELECT of all subqueries in a statement that is not itself a query."""
-    asked = [
-        (exp.Exists if isinstance(node.parent, exp.Exists) else exp.Subquery)(this=node.unnest().copy())
-        for node in statement.find_all(exp.Query)
-        if _is_outermost(node, statement)
-    ]
-    return exp.select(*asked) if asked else None
-
-
-def _is_outermost(node: Expr, statement: Expr) -> bool:
-    above = node.parent
-    while above is not None and above is not statement:
-        if isinstance(above, exp.Query):
-            return False
-        above = above.parent
-    return node is not statement
 
 
 def _effects(query: Expr, reads_only: ReadsOnly) -> Iterator[str]:

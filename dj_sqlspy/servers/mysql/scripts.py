@@ -14,6 +14,7 @@ from importlib import resources
 
 from ...version import __version__
 from ..columns import FLOAT_TYPES, Column
+from ..shellwords import CALLS, calls, one_line
 from ..source import Computed, Demand, Rows, Schema, Source, Structure, Thing
 from ..tables import ForeignKey, Table
 from .checksums import row_checksum
@@ -62,14 +63,14 @@ def dump_script(
     has_vectors = any(column.data_type == "vector" for column in columns)
     return _fill(
         "dump.sh",
-        title=_one_line(title),
+        title=one_line(title),
         structure=_structure_text(source.structures[0], source.schemas),
-        rows=_calls(_row_words(part) for part in dumped),
-        sums=_calls(_sum_words(part) for part in dumped),
+        rows=calls(_row_words(part) for part in dumped),
+        sums=calls(_sum_words(part) for part in dumped),
         generated="yes" if has_generated else "",
         vectors="yes" if has_vectors else "",
         scratch="".join(
-            f"\n# The keys of {_one_line(table)} are in {_one_line(name)}, which can be dropped afterwards."
+            f"\n# The keys of {one_line(table)} are in {one_line(name)}, which can be dropped afterwards."
             for table, name in key_tables
         ),
         tables=str(len(dumped)),
@@ -92,14 +93,14 @@ def restore_script(
     own, other = source.structures
     return _fill(
         "restore.sh",
-        title=_one_line(title),
-        tables=_calls(counts),
-        schemas=_calls((schema.name,) for schema in source.schemas),
-        views=_calls((one.schema, one.name) for one in own.created if one.kind in ("VIEW", "SEQUENCE")),
-        functions=_calls((one.schema, one.name, one.traits) for one in own.created if one.kind == "FUNCTION"),
-        needs=_calls([_named(one.thing), *map(_named, one.needs)] for one in own.created if one.needs),
-        foreign_keys=_calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys),
-        computed=_calls(
+        title=one_line(title),
+        tables=calls(counts),
+        schemas=calls((schema.name,) for schema in source.schemas),
+        views=calls((one.schema, one.name) for one in own.created if one.kind in ("VIEW", "SEQUENCE")),
+        functions=calls((one.schema, one.name, one.traits) for one in own.created if one.kind == "FUNCTION"),
+        needs=calls([_named(one.thing), *map(_named, one.needs)] for one in own.created if one.needs),
+        foreign_keys=calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys),
+        computed=calls(
             [
                 table,
                 *(
@@ -127,10 +128,10 @@ def _demands(structure: Structure) -> str:
     demands = [[what, query, *([_named(of)] if of else [])] for what, query, of in asked]
     collations = [words for words in structure.collations if len(words) > 1]
     parts = {
-        f"demands_of_{name}": _calls(demands),
-        f"values_of_{name}": _calls((what, query) for what, query, _ in structure.other_values),
-        f"collations_of_{name}": _calls(collations),
-        f"notes_of_{name}": _calls((note,) for note in structure.notes),
+        f"demands_of_{name}": calls(demands),
+        f"values_of_{name}": calls((what, query) for what, query, _ in structure.other_values),
+        f"collations_of_{name}": calls(collations),
+        f"notes_of_{name}": calls((note,) for note in structure.notes),
     }
     return "\n".join(f"{function}() {{\n{calls}\n}}" for function, calls in parts.items())
 
@@ -227,33 +228,6 @@ def _key(table: Table) -> str:
     return MYSQL.columns(table.key)
 
 
-def _calls(lines: Iterable[Sequence[str]]) -> str:
-    """Lines of a shell function that runs its arguments with each list of words.
-
-    >>> print(_calls([("lab", "#species"), ("lab", "session")]))
-        "$@" 'lab' '#species'
-        "$@" 'lab' 'session'
-    """
-    out = ['    "$@" ' + " ".join(map(_shell_word, words)) for words in lines]
-    return "\n".join(out) or "    :"
-
-
-def _shell_word(text: str) -> str:
-    r"""A text as one bash word on one line.
-
-    >>> print(_shell_word("`a` = $HOME"), _shell_word("it's\n"))
-    '`a` = $HOME' $'it\'s\n'
-    """
-    if "'" not in text and text.isprintable():
-        return f"'{text}'"
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-    return "$'" + re.sub("[\x01-\x1f\x7f]", lambda match: f"\\{ord(match[0]):03o}", escaped) + "'"
-
-
-def _one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def _fill(script: str, **values: str) -> str:
     """The script with its ``@words@`` replaced in one pass, so inserted text is not replaced again."""
     values |= {part: _template(f"{part}.sh") for part in ("client", "mydumper")}
@@ -267,9 +241,7 @@ def _template(name: str) -> str:
 
 # ---- scripts from an untrusted source --------------------------------------------------------------------------
 
-_WORD = r"(?:'[^'\n]*'|\$'(?:[^'\\\n]|\\['\\n]|\\[0-7]{3})*')"
-_CALLS = rf'(?:    :|    "\$@"(?: {_WORD})+(?:\n    "\$@"(?: {_WORD})+)*)'
-_LISTS = r"\w+_of_(?:MySQL|MariaDB)\(\) \{\n" + _CALLS + r"\n\}"
+_LISTS = r"\w+_of_(?:MySQL|MariaDB)\(\) \{\n" + CALLS + r"\n\}"
 
 
 def _lines_before(end: str) -> str:
@@ -283,15 +255,15 @@ _HOLES = {
     "mode": "6(?:00|40|44)",
     "structure": _lines_before("-- Rows."),
     "finish": _lines_before("-- Finished."),
-    "rows": _CALLS,
-    "sums": _CALLS,
-    "tables": _CALLS,
-    "schemas": _CALLS,
-    "views": _CALLS,
-    "functions": _CALLS,
-    "needs": _CALLS,
-    "foreign_keys": _CALLS,
-    "computed": _CALLS,
+    "rows": CALLS,
+    "sums": CALLS,
+    "tables": CALLS,
+    "schemas": CALLS,
+    "views": CALLS,
+    "functions": CALLS,
+    "needs": CALLS,
+    "foreign_keys": CALLS,
+    "computed": CALLS,
     "demands": rf"{_LISTS}(?:\n+{_LISTS})*",
     "source": "(?:MySQL|MariaDB)",
     "other": "(?:MySQL|MariaDB)",

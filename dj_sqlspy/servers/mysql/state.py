@@ -178,9 +178,6 @@ def _why_not(value: Expr, found: _Found) -> str:
     return ""
 
 
-# A word of sql_mode that changes how values of keys are printed.
-PADDED = "PAD_CHAR_TO_FULL_LENGTH"
-
 # Words of sql_mode that are removed for rewritten queries, which are written for a session without them.
 _NOT_REWRITTEN = SYNTAX_MODES | {"ONLY_FULL_GROUP_BY", "ANSI"}
 

@@ -7,12 +7,10 @@ and resolves no name.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
-from ...gc_pause import while_any
 from . import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
@@ -21,41 +19,17 @@ from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
+from ..expressions import JOIN_WORDS as JOIN_WORDS
+from ..expressions import Expr as Expr
+from ..expressions import Unsupported as Unsupported
+from ..expressions import function_name as function_name
+from ..expressions import identifier as identifier
+from ..expressions import is_row as is_row
+from ..expressions import nesting as nesting
+from ..expressions import table_names as table_names
 from .lists import Cut, Listed, folded, put_back, shortened, unfolded
 
-Expr: TypeAlias = exp.Expr
-
-
-class Unsupported(Exception):
-    """A construct that lineage cannot analyse; the message says which and why."""
-
-
-# Frames for parsing and walking a statement. sqlglot's parser uses about 40 for one subquery in another; Python's
-# default of 1,000 is enough for 20. 4,000 need about 2 MB of the stack, of which a thread has 8 MB.
-_FRAMES = 4_000
-
-
-def _allow_frames() -> int:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, _FRAMES))
-    return before
-
-
-# Runs a block or a decorated function that walks nested subqueries, with enough frames.
-nesting = while_any(_allow_frames, sys.setrecursionlimit)
-
-
 # ---------------------------------------------------------------- the dialect
-
-
-def identifier(name: str) -> exp.Identifier:
-    """A name in an expression, which is quoted in its SQL."""
-    return exp.Identifier(this=name, quoted=True)
-
-
-def is_row(node: Expr) -> bool:
-    """Whether a node is a row constructor with the word ROW."""
-    return isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROW"
 
 
 # Functions that lineage or the grammar must know. All others keep their names and arguments: sqlglot would replace many
@@ -80,9 +54,6 @@ _KNOWN_SYNTAX = frozenset(
 
 # The words before literals of dates and times, by sqlglot's type.
 _TIME_LITERALS = {exp.DType.DATE: "DATE", exp.DType.TIME: "TIME", exp.DType.TIMESTAMPTZ: "TIMESTAMP"}
-
-# Parts of a JOIN that a comma does not have. `Exact` reads a JOIN without any of them as CROSS.
-JOIN_WORDS = ("on", "using", "method", "side", "kind")
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -416,20 +387,3 @@ def _plain_name(token: Token) -> Token:
     if token.text.upper() == "KEY" and token.token_type != TokenType.IDENTIFIER:
         return Token(TokenType.VAR, token.text, token.line, token.col, token.start, token.end)
     return token
-
-
-def function_name(node: Expr) -> str | None:
-    """The name, in upper case, of a function that sqlglot does not know; None for any other node."""
-    if isinstance(node, exp.Anonymous):
-        return str(node.this).upper()
-    return None
-
-
-def table_names(statement: Expr) -> list[tuple[str | None, str]]:
-    """Schema and name of every table that a parsed statement names, without CTEs."""
-    ctes = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
-    names: dict[tuple[str | None, str], None] = {}
-    for table in statement.find_all(exp.Table):
-        if isinstance(table.this, exp.Identifier) and (table.db or table.name.lower() not in ctes):
-            names[(table.db or None, table.name)] = None
-    return list(names)

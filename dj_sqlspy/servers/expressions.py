@@ -1,0 +1,185 @@
+"""Expressions: what the syntaxes of all servers have in common.
+
+In and out: sqlglot expressions. `Syntax` is the interface to a server's way of parsing, checking and writing SQL;
+`syntaxes.syntax_of` chooses one by a dialect. It has no catalog and resolves no name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from ..gc_pause import while_any
+from .mysql import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect as Written
+from sqlglot.tokens import Token  # type: ignore[attr-defined]
+
+from .columns import Column
+
+Expr: TypeAlias = exp.Expr
+
+
+class Unsupported(Exception):
+    """A construct that lineage cannot analyse; the message says which and why."""
+
+
+class NotARead(Unsupported):
+    """A text that is not one statement that only reads; the message says why."""
+
+
+# Frames for parsing and walking a statement. sqlglot's parser uses about 40 for one subquery in another; Python's
+# default of 1,000 is enough for 20. 4,000 need about 2 MB of the stack, of which a thread has 8 MB.
+_FRAMES = 4_000
+
+
+def _allow_frames() -> int:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _FRAMES))
+    return before
+
+
+# Runs a block or a decorated function that walks nested subqueries, with enough frames.
+nesting = while_any(_allow_frames, sys.setrecursionlimit)
+
+# Parts of a JOIN that a comma does not have. Syntaxes read a JOIN without any of them as CROSS.
+JOIN_WORDS = ("on", "using", "method", "side", "kind")
+
+
+def identifier(name: str) -> exp.Identifier:
+    """A name in an expression, which is quoted in its SQL."""
+    return exp.Identifier(this=name, quoted=True)
+
+
+def is_row(node: Expr) -> bool:
+    """Whether a node is a row constructor with the word ROW."""
+    return isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROW"
+
+
+def function_name(node: Expr) -> str | None:
+    """The name, in upper case, of a function that sqlglot does not know; None for any other node."""
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).upper()
+    return None
+
+
+def table_names(statement: Expr) -> list[tuple[str | None, str]]:
+    """Schema and name of every table that a parsed statement names, without CTEs."""
+    ctes = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
+    names: dict[tuple[str | None, str], None] = {}
+    for table in statement.find_all(exp.Table):
+        if isinstance(table.this, exp.Identifier) and (table.db or table.name.lower() not in ctes):
+            names[(table.db or None, table.name)] = None
+    return list(names)
+
+
+# ---------------------------------------------------------------- what a text reads
+
+
+# Whether a stored function only reads, by its schema ("" where the text names none) and its name.
+ReadsOnly: TypeAlias = "Callable[[str, str], bool]"
+
+
+def none_known(schema: str, name: str) -> bool:
+    """No stored function is known to read only."""
+    return False
+
+
+class Read(NamedTuple):
+    """The reading part of a text.
+
+    Attributes
+    ----------
+    query : expression or None
+        None for a statement that reads nothing.
+    own : bool
+        Whether the text is nothing but this query, so that the text itself may be sent.
+    answers : bool
+        Whether the query returns what the text returns. It does not if the text stores some of the rows.
+    """
+
+    query: Expr | None
+    own: bool
+    answers: bool
+
+
+def together(statement: Expr) -> Expr | None:
+    """One SELECT of all subqueries in a statement that is not itself a query."""
+    asked = [
+        (exp.Exists if isinstance(node.parent, exp.Exists) else exp.Subquery)(this=node.unnest().copy())
+        for node in statement.find_all(exp.Query)
+        if _is_outermost(node, statement)
+    ]
+    return exp.select(*asked) if asked else None
+
+
+def _is_outermost(node: Expr, statement: Expr) -> bool:
+    above = node.parent
+    while above is not None and above is not statement:
+        if isinstance(above, exp.Query):
+            return False
+        above = above.parent
+    return node is not statement
+
+
+# ---------------------------------------------------------------- the interface
+
+
+class Syntax(Protocol):
+    """How a kind of server writes statements, and where its rules of names and order differ."""
+
+    @property
+    def written(self) -> type[Written]:
+        """sqlglot's dialect in which expressions are written."""
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The server's own functions that return one value and read no table, in upper case."""
+
+    @property
+    def merges_levels(self) -> bool:
+        """Whether `lineage.levels` can split its texts."""
+
+    @property
+    def aliases_in_having(self) -> bool:
+        """Whether HAVING can name outputs, and restricts rows where nothing is grouped (MySQL)."""
+
+    @property
+    def right_first(self) -> bool:
+        """Whether ``*`` shows the right side of a RIGHT JOIN with USING first (MySQL)."""
+
+    def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
+        """Parse one statement. Raises `Unsupported`."""
+
+    def tokens_of(self, sql: str, modes: Collection[str] = ()) -> list[Token]:
+        """The tokens of a text. Raises `Unsupported`."""
+
+    def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
+        """The statement or the part of it that reads; None if nothing does. Raises `NotARead`."""
+
+    def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
+        """The reading part of a text. Raises `NotARead` and `Unsupported`."""
+
+    def require_known(self, query: Expr) -> None:
+        """Raise `Unsupported` for a construct whose meaning the lineage does not know on this server."""
+
+    def output_name(self, expression: Expr) -> str:
+        """The name of an output without an alias."""
+
+    def key(self, node: exp.Column, column: Column) -> Expr:
+        """The expression that reads a key column, as `Dialect.expression`."""
+
+    def null(self, column: Column) -> Expr:
+        """NULL in the place of a key column."""
+
+    def grouped(self, key: Expr) -> Expr:
+        """A key of GROUP BY, which must not be read as a position."""
+
+
+def written(expression: Expr, syntax: Syntax, **options: Any) -> str:
+    """An expression as SQL, without comments."""
+    text: str = expression.sql(dialect=syntax.written, comments=False, **options)
+    return text

@@ -1,0 +1,68 @@
+"""Reading: the `Syntax` of MySQL and MariaDB for the lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from . import interpreted as interpreted  # before anything that imports sqlglot
+
+# isort: split
+from sqlglot import exp
+from sqlglot.tokens import Token  # type: ignore[attr-defined]
+
+from ..columns import Column
+from ..expressions import Expr, Read, ReadsOnly, none_known
+from .functions import SERVER_FUNCTIONS
+from .gate import query_of, read_of
+from .syntax import Exact, parse, tokens_of
+
+
+class MySQLSyntax:
+    """The `Syntax` of MySQL and MariaDB."""
+
+    written = Exact
+    functions = SERVER_FUNCTIONS
+    merges_levels = True
+    aliases_in_having = True
+    right_first = True
+
+    def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
+        return parse(sql, modes)
+
+    def tokens_of(self, sql: str, modes: Collection[str] = ()) -> list[Token]:
+        return tokens_of(sql, modes)
+
+    def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
+        return query_of(statement, modes)
+
+    def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
+        return read_of(sql, modes, reads_only)
+
+    def require_known(self, query: Expr) -> None:
+        """All constructs that the lineage knows are MySQL's."""
+
+    def output_name(self, expression: Expr) -> str:
+        if isinstance(expression, exp.Column):
+            return expression.name
+        name: str = expression.sql(dialect=Exact, comments=False)
+        return name[:64].strip() or "column"
+
+    def key(self, node: exp.Column, column: Column) -> Expr:
+        """TIMESTAMP as UTC seconds, FLOAT as the equal DOUBLE."""
+        if column.data_type == "timestamp":
+            return exp.Anonymous(this="UNIX_TIMESTAMP", expressions=[node])
+        if column.data_type == "float":
+            return exp.Cast(this=node, to=exp.DataType.build("double"))
+        return node
+
+    def null(self, column: Column) -> Expr:
+        return exp.Null()
+
+    def grouped(self, key: Expr) -> Expr:
+        """Write a number in GROUP BY as a string, or it would be read as a position."""
+        if isinstance(key, exp.Literal) and not key.is_string:
+            return exp.Literal.string(key.this)
+        return key
+
+
+MYSQL_SYNTAX = MySQLSyntax()

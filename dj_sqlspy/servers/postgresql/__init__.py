@@ -1,0 +1,1 @@
+"""PostgreSQL: everything particular to it. docs/servers.md says what works and what is refused."""

@@ -1,0 +1,97 @@
+"""Backend: the interface to PostgreSQL for the rooms above. What is not there yet is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from ...errors import SpyError
+from . import catalog, checksums, connect, gate, results, scripts, session, structure
+from .dialect import POSTGRESQL as DIALECT
+from .replayer import PostgreSQLReplayer
+from .snapshot import PostgreSQLSnapshot
+from .told import told
+
+# What each part of the interface is for, in the words of a user.
+_FEATURES = {
+    "unique_columns": "leaving out columns",
+    "stored_value": "leaving out columns",
+    "broken_check": "leaving out columns",
+    "values_in": "pseudonyms",
+    "replace_values": "pseudonyms",
+    "texts_in": "the search for personal details",
+    "texts_of": "the search for personal details",
+    "structure_texts": "the search for personal details",
+    "fill_key_table": "key tables in a dump",
+    "settle_columns": "a shared log",
+    "locked": "a shared log",
+    "stream": "a shared log",
+}
+
+
+class PostgreSQLBackend:
+    """The `Backend` of PostgreSQL, as far as it goes."""
+
+    name = "postgresql"
+    dialect = DIALECT
+
+    address = staticmethod(connect.address)
+    client_options = staticmethod(connect.client_options)
+    tls_options = staticmethod(connect.tls_options)
+    connect = staticmethod(connect.raw_connection)
+    read_catalog = staticmethod(catalog.read_catalog)
+    snapshot = PostgreSQLSnapshot
+    told = staticmethod(told)
+
+    read_source = staticmethod(structure.read_source)
+    stored_functions = staticmethod(structure.stored_functions)
+    longest_condition = staticmethod(scripts.longest_condition)
+    with_checksums = staticmethod(checksums.with_checksums)
+    computed = staticmethod(checksums.computed)
+    dump_script = staticmethod(scripts.dump_script)
+    restore_script = staticmethod(scripts.restore_script)
+    orphans = staticmethod(scripts.orphans)
+    require_condition = staticmethod(gate.require_condition)
+    analyze = staticmethod(session.analyze)
+    end_others = staticmethod(session.end_others)
+    missing_tables = staticmethod(session.missing_tables)
+
+    session_settings = session.SESSION
+    as_sent = staticmethod(session.as_sent)
+    match_sessions = staticmethod(session.match_sessions)
+    one_moment = staticmethod(session.one_moment)
+    reading_tables = staticmethod(session.reading_tables)
+    set_session = staticmethod(session.set_session)
+    fixed_session = staticmethod(session.fixed_session)
+    number = staticmethod(session.number)
+    replayer = PostgreSQLReplayer
+    digest = staticmethod(results.digest)
+    difference = staticmethod(results.difference)
+
+    @staticmethod
+    def change_mark(connection: Any) -> object | None:
+        """None: nothing tells of each change of the server."""
+        return None
+
+    @staticmethod
+    def table_names(connection: Any, schema: str) -> set[str]:
+        """The tables and views of a schema. Also takes a DataJoint connection."""
+        sql = (
+            "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relkind IN ('r', 'v', 'm', 'p', 'f')"
+        )
+        if hasattr(connection, "query"):
+            return {name for (name,) in connection.query(sql, (schema,)).fetchall()}
+        with told(), connection.cursor() as cursor:
+            cursor.execute(sql, (schema,))
+            return {name for (name,) in cursor.fetchall()}
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        feature = _FEATURES.get(name, name.replace("_", " "))
+        raise SpyError(
+            f"Using a PostgreSQL server: {feature} is not supported on PostgreSQL yet (docs/servers.md)."
+        )
+
+
+POSTGRESQL = PostgreSQLBackend()

@@ -1,0 +1,78 @@
+"""Replayer: sends the statements of a manifest again.
+
+In: connections to databases with a slice or its source, and texts from an untrusted source. Out: digests of answers.
+Only reads are sent (`gate`), in a transaction that cannot write. Settings that a statement's connection had sent are
+not restored yet: such a statement is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..expressions import Unsupported
+from ..results import Digest, Forms
+from ..session import PLAIN, Session
+from ..snapshot import Refused
+from . import results
+from .gate import read_of
+from .told import require_reading
+
+
+class PostgreSQLReplayer:
+    """Sends statements on some connections.
+
+    Parameters
+    ----------
+    *connections : psycopg2 connection
+        Their own settings apply.
+    """
+
+    def __init__(self, *connections: Any) -> None:
+        self._connections = connections
+
+    def digest(
+        self,
+        connection: Any,
+        sql: str,
+        state: Sequence[str] = (),
+        *,
+        own: bool = True,
+        digits: int | None = None,
+        forms: Forms | None = None,
+        instead: Mapping[int, Mapping[bytes, bytes]] | None = None,
+    ) -> Digest:
+        """Send a statement and digest its result (`results.digest`). The gate can refuse it, too."""
+        self._prepare(connection, sql, state)
+        return results.digest(connection, sql, digits, forms, instead)
+
+    def result(
+        self, connection: Any, sql: str, state: Sequence[str] = (), *, own: bool = True
+    ) -> results.Result:
+        """Send a statement; its columns and rows as sent."""
+        self._prepare(connection, sql, state)
+        return results.Result(connection, sql)
+
+    def session(self, connection: Any, state: Sequence[str]) -> Session:
+        """The session of a statement whose connection had set this."""
+        if not state:
+            return PLAIN
+        return Session(
+            tuple(state),
+            problem=f"settings of a session are not supported on PostgreSQL yet ({state[-1][:80]})",
+        )
+
+    def _prepare(self, connection: Any, sql: str, state: Sequence[str]) -> None:
+        session = self.session(connection, state)
+        if session.problem:
+            raise Refused(f"its session cannot be set again: {session.problem}", unknown=True)
+        try:
+            read = read_of(sql)
+        except Unsupported as error:
+            raise Refused(f"it is not sent: {error}") from error
+        if read.query is None or not read.own:
+            raise Refused("it is not sent: it does more than read")
+        require_reading(connection)
+
+    def close(self) -> None:
+        """Nothing was set."""

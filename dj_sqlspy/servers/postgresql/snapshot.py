@@ -1,0 +1,180 @@
+"""Snapshot: queries on one connection to PostgreSQL, in one consistent read-only snapshot.
+
+In: a connection, SQL, and a session for it. Out: rows as the server printed them, or a digest of them. An error of the
+server is raised as `Refused`, a lost connection as `ConnectionLost`. A refused query would end the transaction, so each
+one goes back to a savepoint.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..catalog import Catalog
+from ..dialect import LIST_BYTES
+from ..results import Answer, Column, Sums
+from ..session import PLAIN, Session
+from ..snapshot import ConnectionLost, Refused, Rows, ServerState
+from ..tables import ForeignKey
+from . import wire
+from .catalog import read_catalog
+from .dialect import POSTGRESQL
+from .driver import driver
+from .told import require_reading, told
+
+# Rows in one block of an answer.
+_BLOCK = 10_000
+
+# Counts in one query: enough to save round trips, few enough to show progress.
+_TOGETHER = 16
+
+# Values are printed and read in these forms, whatever the account or the database has set.
+_FORMS = {
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "client_encoding": "UTF8",
+    # a cursor's query is planned for all of its rows
+    "cursor_tuple_fraction": "1",
+    "jit": "off",
+}
+
+
+class PostgreSQLSnapshot:
+    """Queries in one consistent read-only snapshot of one connection. The SELECT privilege is enough.
+
+    Parameters
+    ----------
+    connection : psycopg2 connection
+        It returns values as texts (`connect.return_texts`). It is not closed.
+    """
+
+    dialect = POSTGRESQL
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self._names = itertools.count(1)
+
+    def __enter__(self) -> PostgreSQLSnapshot:
+        self.start()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        # a connection whose answer was not read to its end (Ctrl-C) cannot be used again
+        if error is None or (isinstance(error, Exception) and not isinstance(error, ConnectionLost)):
+            with told():
+                self.connection.rollback()
+
+    def start(self) -> None:
+        """Begin the snapshot with the settings that rewritten queries need."""
+        with told():
+            if self.connection.info.transaction_status != driver().extensions.TRANSACTION_STATUS_IDLE:
+                self.connection.rollback()
+            self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
+            with self.connection.cursor() as cursor:
+                for name, value in _FORMS.items():
+                    cursor.execute(f"SET {name} TO '{value}'")
+                cursor.execute("SELECT current_setting('standard_conforming_strings')")
+                (strings,) = cursor.fetchone()
+                cursor.execute("SAVEPOINT before")
+        if strings != "on":
+            raise Refused(
+                "standard_conforming_strings is off, so that a backslash in a string means something else. Set it "
+                "on, as it is by default"
+            )
+
+    def session(self, texts: Sequence[str]) -> Session:
+        """The session of a connection that had sent these texts. Settings are not restored yet."""
+        if not texts:
+            return PLAIN
+        return Session(
+            tuple(texts),
+            problem=f"settings of a session are not supported on PostgreSQL yet ({texts[-1][:80]})",
+        )
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """In a block, a query that is refused leaves the transaction as it was."""
+        with told():
+            try:
+                yield
+            except driver().Error:
+                info = self.connection.info
+                if (
+                    not self.connection.closed
+                    and info.transaction_status == driver().extensions.TRANSACTION_STATUS_INERROR
+                ):
+                    with self.connection.cursor() as cursor:
+                        cursor.execute("ROLLBACK TO SAVEPOINT before")
+                raise
+
+    def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
+        sums, columns = self.answers(sql, session)
+        rows, total = sums.get(b"", (0, 0))
+        return Answer(rows, wire.digest_text(total), columns)
+
+    def answers(self, sql: str, session: Session, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
+        with self._asking():
+            with self.connection.cursor() as cursor:
+                cursor.execute("SELECT 1")  # begins a transaction, if there is none
+            require_reading(self.connection)
+            with self.connection.cursor(f"answer{next(self._names)}") as cursor:
+                cursor.itersize = _BLOCK
+                cursor.execute(sql)
+                return wire.sums_of(cursor, first)
+
+    def rows(self, sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN) -> Rows:
+        with self._asking(), self.connection.cursor() as cursor:
+            cursor.execute(sql, arguments)
+            result: Rows = cursor.fetchall()
+            return result
+
+    def blocks(self, sql: str, session: Session = PLAIN) -> Iterator[Rows]:
+        with self._asking(), self.connection.cursor(f"blocks{next(self._names)}") as cursor:
+            cursor.execute(sql)
+            while rows := cursor.fetchmany(_BLOCK):
+                yield rows
+
+    def count(self, sql: str, session: Session = PLAIN) -> int:
+        return int(self.rows(sql, session=session)[0][0])
+
+    def counts(self, queries: Iterable[str]) -> Iterator[int]:
+        waiting: list[str] = []
+        size = 0
+        for sql in queries:
+            if waiting and (len(waiting) == _TOGETHER or size + len(sql) > LIST_BYTES):
+                yield from self._together(waiting)
+                waiting, size = [], 0
+            waiting.append(sql)
+            size += len(sql)
+        if waiting:
+            yield from self._together(waiting)
+
+    def _together(self, queries: Sequence[str]) -> list[int]:
+        return [int(number) for number in self.rows(f"SELECT {', '.join(f'({sql})' for sql in queries)}")[0]]
+
+    def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
+        """Raise `Refused` if the server would not run a query. It is only explained."""
+        self.rows(f"EXPLAIN {sql}", session=session)
+
+    def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:
+        """The part of the catalog of some schemas, with the columns."""
+        with self._asking():
+            return read_catalog(self.connection, schemas, virtual, down=down, partial=True)
+
+    def schema_names(self) -> set[str]:
+        return {row[0].lower() for row in self.rows("SELECT nspname FROM pg_catalog.pg_namespace")}
+
+    def state(self) -> ServerState:
+        return ServerState(
+            *self.rows(
+                "SELECT current_setting('server_version'), 'postgresql', current_setting('server_encoding'),"
+                " current_setting('TimeZone')"
+            )[0]
+        )
+
+    def account(self) -> str:
+        return POSTGRESQL.quote(str(self.rows("SELECT current_user")[0][0]))

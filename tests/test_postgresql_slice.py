@@ -1,0 +1,285 @@
+"""Slices on PostgreSQL: the rows of DataJoint's operators by hand, what differs from MySQL, and what is refused."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import datajoint as dj
+import pytest
+
+import dj_sqlspy as sqlspy
+from dj_sqlspy.errors import CatalogError, LineageError
+from dj_sqlspy.journal import Statement
+from dj_sqlspy.servers import backend_of
+from dj_sqlspy.slices import make_slice
+
+pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("postgresql")]
+
+# Rows of each table; the key stands first.
+SPECIES = [("mouse", 1), ("rat", 1), ("fish", 0)]
+SUBJECTS = [
+    (1, "mouse", "ann", 10.0),
+    (2, "mouse", "it's \\", None),
+    (3, "rat", "Cid", 30.0),
+    (4, "fish", "dan", None),
+]
+SESSIONS = [
+    (1, 1, "a", "2026-01-01 10:00", {"x": 1}),
+    (1, 2, "b", "2026-01-02 10:00", {"x": 2}),
+    (2, 1, "a", "2026-01-03 10:00", None),
+    (3, 1, "b", "2026-01-04 10:00", {"x": 2}),
+]
+TRIALS = [
+    (1, 1, 1, 0.5, True),
+    (1, 1, 2, None, False),
+    (1, 2, 1, 0.9, True),
+    (2, 1, 1, 0.1, False),
+    (3, 1, 1, 0.7, True),
+]
+
+
+@pytest.fixture(scope="module")
+def lab(dj_conn: Any) -> Iterator[Any]:
+    schema = dj.Schema("lab_slice", connection=dj_conn)
+
+    @schema
+    class Species(dj.Lookup):
+        definition = """
+        species : varchar(12)
+        ---
+        legs : int16
+        """
+        contents = SPECIES
+
+    @schema
+    class Subject(dj.Manual):
+        definition = """
+        subject : int32
+        ---
+        -> Species
+        name : varchar(20)
+        weight=null : float64
+        """
+
+    @schema
+    class Session(dj.Manual):
+        definition = """
+        -> Subject
+        session : int16
+        ---
+        kind : enum('a', 'b')
+        at : datetime
+        meta=null : json
+        """
+
+        class Trial(dj.Part):
+            definition = """
+            -> master
+            trial : int16
+            ---
+            rt=null : float64
+            ok : bool
+            """
+
+    Subject.insert(SUBJECTS)
+    Session.insert(SESSIONS)
+    Session.Trial.insert(TRIALS)
+    yield SimpleNamespace(
+        Species=Species, Subject=Subject, Session=Session, Trial=Session.Trial, connection=dj_conn
+    )
+    schema.drop(prompt=False)
+
+
+def rows_of(cut: Any) -> dict[str, set[Any]]:
+    """The keys of the rows in a slice, by table; those of one column without a tuple."""
+    found = {
+        name.split(".")[1].strip('"'): {key[0] if len(key) == 1 else key for key in table.keys}
+        for name, table in cut.tables.items()
+    }
+    return {name: keys for name, keys in found.items() if keys}
+
+
+def cut_of(lab: Any, *texts: str, **options: Any) -> Any:
+    """The slice of statements, as they would be captured."""
+    texts = tuple(text.replace("LAB", "lab_slice") for text in texts)
+    with contextlib.closing(backend_of(lab.connection).connect(lab.connection, plain=True)) as raw:
+        return make_slice([Statement(text, number=i) for i, text in enumerate(texts, 1)], raw, **options)
+
+
+# For each expression, the rows that its result depends on, without their parents, and how that is said.
+OPERATORS: dict[str, tuple[Callable[[Any], list[Any]], dict[str, set[Any]]]] = {
+    "restriction by a text": (lambda lab: [lab.Subject & "subject > 2"], {"subject": {3, 4}}),
+    "restriction by a dict": (lambda lab: [lab.Session & {"kind": "a"}], {"session": {(1, 1), (2, 1)}}),
+    "restriction by a path in JSON": (
+        lambda lab: [lab.Session & "meta->>'x' = '2'"],
+        {"session": {(1, 2), (3, 1)}},
+    ),
+    "semijoin": (
+        lambda lab: [lab.Subject & (lab.Trial & "rt > 0.6")],
+        {"subject": {1, 3}, "session__trial": {(1, 2, 1), (3, 1, 1)}},
+    ),
+    "antijoin": (lambda lab: [lab.Subject - lab.Session], {"subject": {4}}),
+    "antijoin beside all rows, of which each needs one that rejects it": (
+        lambda lab: [lab.Subject(), lab.Subject - lab.Session],
+        {"subject": {1, 2, 3, 4}, "session": {(1, 1), (2, 1), (3, 1)}},
+    ),
+    "join": (
+        lambda lab: [lab.Session * lab.Trial & "ok"],
+        {"session": {(1, 1), (1, 2), (3, 1)}, "session__trial": {(1, 1, 1), (1, 2, 1), (3, 1, 1)}},
+    ),
+    "projection": (lambda lab: [lab.Session.proj(twice="session * 2") & "twice = 4"], {"session": {(1, 2)}}),
+    "aggregation": (
+        lambda lab: [(lab.Subject & "subject < 3").aggr(lab.Session, n="count(kind)")],
+        {"subject": {1, 2}, "session": {(1, 1), (1, 2), (2, 1)}},
+    ),
+    "restriction of an aggregation": (
+        lambda lab: [lab.Subject.aggr(lab.Session, n="count(kind)") & "n > 1"],
+        {"subject": {1}, "session": {(1, 1), (1, 2)}},
+    ),
+    "union": (
+        lambda lab: [(lab.Subject & "subject = 1").proj() + (lab.Subject & "subject = 4").proj()],
+        {"subject": {1, 4}},
+    ),
+    "unique values": (
+        lambda lab: [dj.U("kind") & (lab.Session & "kind = 'b'")],
+        {"session": {(1, 2), (3, 1)}},
+    ),
+    "the first rows: NULLs come last": (
+        lambda lab: [lab.Subject & dj.Top(limit=2, order_by=["weight", "subject"])],
+        {"subject": {1, 3}},
+    ),
+    "the last rows: NULLs come first": (
+        lambda lab: [lab.Subject & dj.Top(limit=2, order_by=["weight desc", "subject"])],
+        {"subject": {2, 4}},
+    ),
+}
+
+
+def with_parents(rows: dict[str, set[Any]]) -> dict[str, set[Any]]:
+    """The rows and those that they refer to."""
+    found = {name: set(keys) for name, keys in rows.items()}
+    for child, parent in (("session__trial", "session"), ("session", "subject")):
+        for key in found.get(child, ()):
+            above = key[:-1]
+            found.setdefault(parent, set()).add(above[0] if len(above) == 1 else above)
+    species = {species for subject, species, *_ in SUBJECTS if subject in found.get("subject", ())}
+    return {**found, "#species": found.get("#species", set()) | species}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_rows_of_an_operator(lab: Any, name: str) -> None:
+    call, rows = OPERATORS[name]
+    cut = sqlspy.slice(call(lab), parts="referenced", connection=lab.connection)
+    assert not cut.fallbacks
+    assert rows_of(cut) == with_parents(rows)
+
+
+def test_parts_reasons_and_tables_of_a_slice(lab: Any) -> None:
+    cut = sqlspy.slice([lab.Session & "subject = 1 and session = 1"], connection=lab.connection)
+    assert rows_of(cut)["session__trial"] == {(1, 1, 1), (1, 1, 2)}  # a master brings its parts
+    assert [len(table) for table in cut.free_tables()] == [1, 1, 1, 2]
+    name = lab.Subject.full_table_name
+    assert name == '"lab_slice"."subject"' and cut.tables[name].restriction == '"subject" = 1'
+    assert [line.partition(":")[0] for line in cut.why(name, {"subject": 1})] == [
+        "lab_slice.Subject (subject=1)",
+        "lab_slice.Session (subject=1, session=1)",
+    ]
+    bounded = sqlspy.slice([lab.Session()], connection=lab.connection, down=True)
+    assert len(rows_of(bounded)["session__trial"]) == len(TRIALS)
+
+
+# Statements that are not DataJoint's, and the rows that they need, without parents.
+WRITTEN = {
+    "names without quotes": ('SELECT S.Name FROM LAB.Subject AS S WHERE S."subject" = 1', {"subject": {1}}),
+    "quotes and backslashes": (
+        r"SELECT weight FROM LAB.subject WHERE name IN ('it''s \', E'it\'s \\', $$it's \$$)",
+        {"subject": {2}},
+    ),
+    "FILTER": (
+        "SELECT subject, count(*) FILTER (WHERE kind = 'a') FROM LAB.session WHERE subject = 1 GROUP BY subject",
+        {"session": {(1, 1), (1, 2)}},
+    ),
+    "a window": (
+        "SELECT * FROM (SELECT subject, session, row_number() OVER (PARTITION BY subject ORDER BY at) AS n"
+        " FROM LAB.session) AS w WHERE n = 2",
+        {"session": {(1, 1), (1, 2)}},
+    ),
+    "HAVING names a column, not an output": (
+        "SELECT max(subject) AS subject FROM LAB.subject GROUP BY subject HAVING subject > 3",
+        {"subject": {4}},
+    ),
+    "EXCEPT": (
+        'SELECT species FROM LAB.subject EXCEPT SELECT species FROM LAB."#species" WHERE legs = 1',
+        {"subject": {4}},
+    ),
+    "a common table expression": (
+        "WITH best AS (SELECT subject, max(rt) AS rt FROM LAB.session__trial WHERE subject = 1 GROUP BY subject)"
+        " SELECT t.* FROM LAB.session__trial AS t JOIN best USING (subject, rt)",
+        {"session__trial": {(1, 1, 1), (1, 1, 2), (1, 2, 1)}},
+    ),
+    "an explicit order of NULLs": (
+        "SELECT name FROM LAB.subject ORDER BY weight NULLS FIRST, subject LIMIT 1",
+        {"subject": {2}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_rows_of_a_written_statement(lab: Any, name: str) -> None:
+    text, rows = WRITTEN[name]
+    cut = cut_of(lab, text, parts="referenced")
+    assert not cut.fallbacks
+    assert rows_of(cut) == with_parents(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("SELECT DISTINCT ON (species) * FROM LAB.subject ORDER BY species, weight", "DISTINCT ON"),
+        ("SELECT unnest(ARRAY[subject]) FROM LAB.subject", "unnest"),
+        (
+            "SELECT * FROM LAB.subject AS a FULL JOIN LAB.subject AS b ON a.subject = b.subject + 1",
+            "FULL JOIN",
+        ),
+        (
+            'SELECT "N", n FROM (SELECT name AS n, weight AS "N" FROM LAB.subject) AS d',
+            "upper and lower case",
+        ),
+        ("SELECT ctid FROM LAB.subject", "ctid"),
+        ("SELECT species FROM LAB.subject GROUP BY CUBE (species)", "Cube"),
+    ],
+)
+def test_what_is_not_analysed_takes_whole_tables(lab: Any, text: str, why: str) -> None:
+    cut = cut_of(lab, text)
+    (report,) = cut.statements
+    assert why in report.fallback
+    assert rows_of(cut)["subject"] == {1, 2, 3, 4}
+
+
+def test_what_is_refused(lab: Any) -> None:
+    for text, why in {
+        "SELECT * FROM subject": "the search_path is not followed",
+        "SELECT * FROM LAB.gone": "is not in the database",
+        "SELECT relname FROM pg_catalog.pg_class": "describes the server",
+    }.items():
+        with pytest.raises(LineageError, match=why):
+            cut_of(lab, text)
+    lab.connection.query("CREATE TABLE lab_slice.apart (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+    with pytest.raises(CatalogError, match="a partitioned table, which is not supported on PostgreSQL yet"):
+        cut_of(lab, "SELECT * FROM LAB.apart")
+    lab.connection.query("DROP TABLE lab_slice.apart")
+
+
+def test_an_account_that_may_only_select(lab: Any, account: Any) -> None:
+    server = account("reader", "USAGE ON SCHEMA lab_slice", "SELECT ON lab_slice.subject")
+    with contextlib.closing(server.connect()) as plain:
+        backend = backend_of(plain)
+        with contextlib.closing(backend.connect(plain, plain=True)) as raw:
+            statements = [Statement("SELECT * FROM lab_slice.subject WHERE subject = 3", number=1)]
+            with pytest.raises(CatalogError, match=r'GRANT SELECT ON "lab_slice"."#species" TO "reader"'):
+                make_slice(statements, raw)
+            lab.connection.query('GRANT SELECT ON ALL TABLES IN SCHEMA lab_slice TO "reader"')
+            assert rows_of(make_slice(statements, raw)) == with_parents({"subject": {3}})
