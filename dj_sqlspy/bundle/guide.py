@@ -140,11 +140,17 @@ def _server(manifest: Mapping[str, Any]) -> dict[str, str]:
     if flavor not in NAMES:
         raise BundleError(f"Making the README of a bundle: {flavor!r:.60} is none of {', '.join(NAMES)}.")
     numbers = re.match(r"(\d+(?:\.\d+)?)(?:\.\d+)*", version, re.ASCII)
+    if flavor == "postgresql":  # whose images are named by the first number
+        numbers = re.match(r"(\d+)(?:\.\d+)*", version, re.ASCII)
+        image, password = "postgres", "POSTGRES_PASSWORD"
+    else:
+        image, password = flavor, f"{flavor.upper()}_ROOT_PASSWORD"
     return {
+        "flavor": flavor,
         "name": NAMES[flavor],
         "version": numbers[0] if numbers else version,
-        "image": f"{flavor}:{numbers[1]}" if numbers else str(flavor),
-        "password": f"{flavor.upper()}_ROOT_PASSWORD",
+        "image": f"{image}:{numbers[1]}" if numbers else str(image),
+        "password": password,
     }
 
 
