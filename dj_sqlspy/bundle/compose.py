@@ -35,12 +35,12 @@ _HEAD = """\
 
 
 def compose_texts(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """``compose.yaml`` and ``compose.sh``, by name; none if there is no image for the version of the server.
+    """``compose.yaml`` and ``compose.sh``, by name; none if there is no image for the server, or it is PostgreSQL.
 
     JSON is YAML, so no name of the manifest can become anything but a text.
     """
     image = image_of(manifest, exact=True)
-    if image is None:
+    if image is None or manifest["server"]["flavor"] not in _PROGRAMS:
         return {}
     script = resources.files(__package__).joinpath("pages").joinpath(COMPOSE_SCRIPT)
     body = json.dumps(_compose(manifest, *image.split(":")), indent=2)

@@ -150,11 +150,13 @@ def _server(manifest: Mapping[str, Any]) -> dict[str, str]:
     if flavor not in NAMES:
         raise BundleError(f"Making the README of a bundle: {flavor!r:.60} is none of {', '.join(NAMES)}.")
     numbers = _NUMBERS.match(version)
+    password = "POSTGRES_PASSWORD" if flavor == "postgresql" else f"{flavor.upper()}_ROOT_PASSWORD"
     return {
+        "flavor": flavor,
         "name": NAMES[flavor],
         "version": numbers[0] if numbers else version,
         "image": image_of(manifest) or str(flavor),
-        "password": f"{flavor.upper()}_ROOT_PASSWORD",
+        "password": password,
     }
 
 
@@ -169,7 +171,11 @@ def image_of(manifest: Mapping[str, Any], exact: bool = False) -> str | None:
     ('mariadb:10.11', 'mariadb:10.11.6')
     """
     flavor, numbers = manifest["server"]["flavor"], _NUMBERS.match(str(manifest["server"]["version"]))
-    return None if flavor not in NAMES or not numbers else f"{flavor}:{numbers[0 if exact else 1]}"
+    if flavor not in NAMES or not numbers:
+        return None
+    if flavor == "postgresql":  # an image for each first number
+        return f"postgres:{numbers[0] if exact else numbers[1].split('.')[0]}"
+    return f"{flavor}:{numbers[0 if exact else 1]}"
 
 
 def container_name(manifest: Mapping[str, Any]) -> str:
