@@ -22,7 +22,7 @@ import pytest
 import dj_sqlspy as sqlspy
 from dj_sqlspy.cli import main
 from dj_sqlspy.errors import FilesError
-from dj_sqlspy.external import File
+from dj_sqlspy.external import File, whole
 from dj_sqlspy.external.apart import Program
 from dj_sqlspy.external.dandi import DandiCopies, DandiCopy, dandi_copies
 from dj_sqlspy.servers import Server
@@ -162,8 +162,6 @@ def test_linked_files(lab: Path) -> None:
 
 def test_every_link_of_hdf5(lab: Path) -> None:
     """Whatever leads elsewhere is in the copy: also virtual datasets, raw storage, chains, links to itself."""
-    from dj_sqlspy.external import whole
-
     make_hdf5(lab)
     source, copy = lab / "raw" / "day" / "all.h5", lab.parent / "whole.h5"
     seen = h5_values(source)
@@ -174,9 +172,45 @@ def test_every_link_of_hdf5(lab: Path) -> None:
         said = program.ask(source=str(source), copy=str(copy), top=str(lab))
         outside = program.ask(source=str(source), copy=f"{copy}-2", top=str(source.parent))
     assert said["datasets"] >= 10, said
-    assert "outside of what was copied" in outside["refused"]
+    assert "outside of what was copied" in outside["refused"] and not said["brought"]
     lab.rename(lab.with_name("gone"))
     assert h5_values(copy) == seen
+
+
+def test_linked_data_that_need_more(lab: Path) -> None:
+    """What references and soft links of linked data mean comes along. Circles and odd types stay what they are."""
+    import h5py
+
+    source, copy = lab / "raw" / "s.h5", lab.parent / "whole.h5"
+    with h5py.File(source, "w") as file:
+        group = file.create_group("g")
+        file["far/x"], file["far/y"], file["far/not"] = [1], [2], [3]
+        file["far"].attrs["typed"] = 1
+        group["soft"], group["nowhere"] = h5py.SoftLink("/far/x"), h5py.SoftLink("/gone")
+        group["itself"], group["texts"], group["empty"] = group, np.array([b"ab", b"c"]), h5py.Empty("i4")
+        group["pairs"] = np.array([(1, b"x", 2 + 1j)], dtype=[("a", "i4"), ("b", "S2"), ("c", "c16")])
+        group["nan"], group["flags"], group["type"] = (
+            np.array([np.nan, -0.0]),
+            np.array([True]),
+            np.dtype("f8"),
+        )
+        group["means"] = np.array([group.ref, file["far/y"].ref, h5py.Reference()], dtype=h5py.ref_dtype)
+        group.attrs["one"], group.attrs["none"] = file["far/y"].ref, h5py.Empty("S3")
+    with h5py.File(lab / "raw" / "r.h5", "w") as file:
+        file["deep/a"], file["b"] = h5py.ExternalLink("s.h5", "/g"), h5py.ExternalLink("s.h5", "/g")
+    with Program(whole.__file__) as program:
+        said = program.ask(source=str(lab / "raw" / "r.h5"), copy=str(copy), top=str(lab))
+        with h5py.File(lab / "raw" / "r.h5", "a") as file:
+            file["far"] = 5
+        refused = program.ask(source=str(lab / "raw" / "r.h5"), copy=f"{copy}-2", top=str(lab))
+    lab.rename(lab.with_name("gone"))
+    assert said["brought"] == ["/far", "/far/x", "/far/y"], said
+    assert "linked data need /far/x of s.h5, and another object is at /far" in refused["refused"]
+    with h5py.File(copy) as file:
+        assert file["deep/a"] == file["b"] == file["b/itself"] == file[file["b/means"][0]]
+        assert file[file["b/means"][1]] == file[file["b"].attrs["one"]] == file["far/y"]
+        assert not file["b/means"][2] and file["b/soft"][()] == [1] and sorted(file["far"]) == ["x", "y"]
+        assert file["far"].attrs["typed"] == 1 and file["b"].get("nowhere") is None
 
 
 def test_what_dandi_requires(lab: Path) -> None:

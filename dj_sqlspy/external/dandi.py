@@ -401,7 +401,9 @@ class _Layout:
             answer = self._copier.ask(**request)
             if "refused" in answer:
                 raise _Refused(answer["refused"])
-            self._note(file, compared=answer.get("datasets", 0))
+            brought = answer.get("brought")
+            told = (f"linked data need {', '.join(first(brought))} of their own file too",) if brought else ()
+            self._note(file, compared=answer.get("datasets", 0), told=told)
 
     def _media(self, file: File, place: Path) -> dict[str, dict[str, str]]:
         """Own copies of the media files that a file leads to, and the names for them in its copy."""

@@ -7,7 +7,8 @@ it, and nothing of dj_sqlspy is imported (see `inside`).
 ==============================  ============================================================================
 ``source``, ``copy``, ``top``   a request: the file, where to write its copy, the folder that none leads out of
 ``media``                       for ``external_file`` of NWB, by the object in the copy and path: another path
-``{"datasets": n}``             an answer: datasets that were compared, of all those that can be reached
+``{"datasets": n, …}``          an answer: datasets that were compared, of all those that can be reached; and
+                                ``brought``, the places of what the original does not show, and linked data need
 ``{"refused": "…"}``            an answer: why there is no copy
 ==============================  ============================================================================
 
@@ -52,6 +53,7 @@ def main(connection: Connection) -> None:
             if "source" in request:
                 with _Copy(request["copy"], request["top"]) as copy:
                     answer["datasets"] = copy.make(request["source"])
+                    answer["brought"] = copy.brought
             if request.get("media"):
                 _rename(request["copy"], request["media"])
         except Refused as error:
@@ -93,6 +95,7 @@ class _Copy:
         self._utf8 = h5py.h5p.create(h5py.h5p.LINK_CREATE)
         self._utf8.set_char_encoding(h5py.h5t.CSET_UTF8)
         self._places: dict[tuple[int, int], str] = {}  # where an object is in the copy
+        self.brought: list[str] = []  # places of what linked data need
         self._datasets = 0
         self._links: list[tuple[_Seen, str, str]] = []  # not followed yet: group, name in it, place
         self._references: list[tuple[_Seen, str, bytes | None]] = []  # with the name of an attribute
@@ -268,11 +271,15 @@ class _Copy:
             above = "/"
             for name in seen.at.split("/")[1:-1]:
                 above = posixpath.join(above, name)
+                if above in self._file and not isinstance(self._file[above], h5py.Group):
+                    raise Refused(f"linked data need {seen}, and another object is at {above}")
                 if above not in self._file:
+                    self.brought.append(above)
                     h5py.h5g.create(self._file.id, _bytes(above), self._utf8)
                     parent = self._find(seen.file, above)
                     assert parent is not None
                     self._attributes(parent, above)
+            self.brought.append(seen.at)
             self._object(seen, seen.at)
             return
         own = self._find(self._main, seen.at)
@@ -369,7 +376,8 @@ class _Copy:
             if different:
                 return different
             members = [self._shown(each) for each in (old, new)]
-            if members[0].keys() != members[1].keys():
+            more = {posixpath.join(new.at, name) for name in members[1].keys() - members[0].keys()}
+            if members[0].keys() - members[1].keys() or more - (set(self.brought) if strict else set()):
                 return f"{new} has not the members of {old}"
             for name, member in members[0].items():
                 there = members[1][name]
