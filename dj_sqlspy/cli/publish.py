@@ -110,7 +110,8 @@ def add_commands(add: Add) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="decode the columns of this codec of DataJoint, a plugin with to_spark; it runs on the bundle's bytes (default: none)",
+        help="decode the columns of this codec of DataJoint, a plugin with to_spark; it runs on the"
+        " bundle's bytes (default: none)",
     )
     report = add("report", _report, "make a bundle's report.html again from its manifest.json")
     report.add_argument("bundle", metavar="DIR")
