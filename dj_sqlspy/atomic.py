@@ -56,8 +56,9 @@ def write(path: Path, contents: str | bytes, mode: int = 0o600) -> None:
 
 
 def write_beside(path: Path, contents: str | bytes, neighbour: str) -> None:
-    """Write a file with the permissions of another file of its folder."""
-    write(path, contents, (path.parent / neighbour).stat().st_mode & 0o666)
+    """Write a file with the permissions of another file of its folder. Who may read a script (``.sh``) may run it."""
+    mode = (path.parent / neighbour).stat().st_mode & 0o666
+    write(path, contents, mode | (mode & 0o444) >> 2 if path.suffix == ".sh" else mode)
 
 
 def write_folder(path: Path, files: Mapping[str, str | bytes], mode: int = 0o700) -> None:

@@ -101,7 +101,7 @@ def _compose(manifest: Mapping[str, Any], flavor: str, tag: str) -> dict[str, An
             },
         },
         "volumes": {"data": {}, "state": {}, "work": {}},
-        "networks": {"database": {"internal": True}},
+        "networks": {"database": {"internal": True}, "default": {}},  # podman-compose wants both
     }
 
 
