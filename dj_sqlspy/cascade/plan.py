@@ -20,7 +20,7 @@ from ..servers.dialect import LIST_BYTES
 from ..servers.session import Session
 from ..shapes import Shape
 from .follow import has_chains, to_ancestors, to_children, to_parent, whole_keys
-from .leaves import StatementReport, counting, listing, lineage_of, loop_of
+from .leaves import StatementReport, counting, lineage_of, listing, loop_of
 from .options import Options
 
 ONCE = "once"
