@@ -331,6 +331,13 @@ def _answer(
     return reader.snapshot.answer(lineage.sql, session, own=lineage.own)
 
 
+def listing(lineage: Lineage) -> str:
+    """SQL of a statement with lists of keys instead of long ORs (`Lineage.listed`)."""
+    assert lineage.query is not None
+    text = to_sql(lineage.query)
+    return fill(text, lineage.binding) if lineage.binding else text
+
+
 def _unchanged(
     lineage: Lineage, members: Sequence[Statement], session: Session, reader: Reader
 ) -> Answer | None:
@@ -338,12 +345,8 @@ def _unchanged(
 
     A server answers it much sooner. If it differs, the statement itself must tell.
     """
-    assert lineage.query is not None
-    text = to_sql(lineage.query)
     try:
-        answer = reader.snapshot.answer(
-            fill(text, lineage.binding) if lineage.binding else text, session, own=False
-        )
+        answer = reader.snapshot.answer(listing(lineage), session, own=False)
     except Refused:
         return None
     then = {(statement.digest, names_of(statement.columns)) for statement in members}

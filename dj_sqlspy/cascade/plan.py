@@ -20,7 +20,7 @@ from ..servers.dialect import LIST_BYTES
 from ..servers.session import Session
 from ..shapes import Shape
 from .follow import has_chains, to_ancestors, to_children, to_parent, whole_keys
-from .leaves import StatementReport, counting, lineage_of, loop_of
+from .leaves import StatementReport, counting, lineage_of, listing, loop_of
 from .options import Options
 
 ONCE = "once"
@@ -163,7 +163,9 @@ def _of_shape(shape: Shape, levels: Levels, catalog: Catalog) -> tuple[Lineage, 
     ]
     asked = list(dict.fromkeys(asked))
     if lineage.answers and not lineage.unsent:
-        asked.append(counting(lineage, [shape.first]) or lineage.sql)
+        asked.append(
+            counting(lineage, [shape.first]) or (listing(lineage) if lineage.listed else lineage.sql)
+        )
     why = f" (not analysed: {lineage.fallback})" if lineage.fallback else ""
     return lineage, Step(f"{what}{why}", often, tuple(asked))
 
