@@ -254,7 +254,8 @@ def page(crossed: Mapping[tuple[str, str], Crossing]) -> str:
         if texts:
             lines.append(f"- **{feature.name}**")
             lines += [f"    - {text} ({'; '.join(pairs)})" for text, pairs in texts.items()]
-    return "\n".join(lines) + "\n"
+    by_hand = PAGE.read_text().partition(POSTGRESQL)
+    return "\n".join(lines) + "\n" + "".join(by_hand[1:])
 
 
 HEAD = """# Servers
@@ -286,6 +287,8 @@ digits in MySQL and four decimals in MariaDB. `verify` compares the results of t
 WORDS = """
 ## What is said
 """
+
+POSTGRESQL = "\n## PostgreSQL"
 
 
 def test_the_page(crossed: dict[tuple[str, str], Crossing]) -> None:

@@ -169,6 +169,10 @@ class BundleFolder:
                 f"Dumping {self.path}: its keys are pseudonyms, so the dump was made when the bundle was written, and a"
                 " dump.sh would name the true keys. Write the bundle again for a new dump."
             )
+        if engine != "mysqldump":
+            servers.require_supported(self.manifest["server"]["flavor"], f"dumping with {engine}")
+        if jobs != 1:
+            servers.require_supported(self.manifest["server"]["flavor"], "reading several tables at once")
         how = [f"--jobs={jobs}", *([f"--engine={engine}"] if engine != "mysqldump" else [])]
         if options is not None:
             self._run("dump.sh", [*how, *options])

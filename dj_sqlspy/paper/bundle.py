@@ -335,6 +335,13 @@ def write_bundle(
         if connection is None:
             opened = backend_of(dj_connection).connect(dj_connection)
             connection = stack.enter_context(contextlib.closing(opened))
+        for feature, asked in {
+            "leaving out columns": chosen.exclude or chosen.replace,
+            "putting pseudonyms": chosen.pseudonym,
+            "a scratch schema": chosen.scratch or settings.get("scratch"),
+        }.items():
+            if asked:
+                servers.require_supported(backend_of(connection).name, feature)
         contents = _contents(cut, paper, dj_connection, connection, chosen)
         try:  # before the bundle, so that a kill cannot leave a bundle without the note
             note_written(contents["manifest.json"], backend_of(connection).address(connection))

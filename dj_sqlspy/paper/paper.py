@@ -381,11 +381,12 @@ class Paper(Captured):
             If there is to be source data, and there is no program for a private server.
         """
         from ..bundle.folder import check_place
-        from ..servers import require_server
+        from ..servers import backend_of, require_server, require_supported
         from .bundle import add_source_data, require_files, write_bundle
 
         check_place(Path(path))
         if source_data:
+            require_supported(backend_of(self.connection).name, "source data")
             require_server()
         require_files(listed(code))
         if allow_incomplete:
@@ -450,10 +451,11 @@ class Paper(Captured):
         """
         from ..open_copy.sourcedata import chosen_formats
         from ..replay.loaded import require_free
-        from ..servers import require_server
+        from ..servers import backend_of, require_server, require_supported
         from .bundle import dumped
 
         doing = f"Writing source data into {path}"
+        require_supported(backend_of(self.connection).name, "source data")
         require_free(doing, Path(path))  # before the work
         chosen = chosen_formats(doing, formats)
         require_server()

@@ -36,6 +36,16 @@ if TYPE_CHECKING:
 NAMES: dict[str, str] = {**_MYSQL_NAMES, "postgresql": "PostgreSQL"}
 
 
+def require_supported(flavor: str, feature: str) -> None:
+    """Raise `SpyError` if servers of a flavor cannot be used for something yet, in words."""
+    if flavor == "postgresql":
+        from ..errors import SpyError
+
+        raise SpyError(
+            f"Using a PostgreSQL server: {feature} is not supported on PostgreSQL yet (docs/servers.md)."
+        )
+
+
 def find_program(flavor: str) -> Any:
     """The server program of a flavor, or None."""
     return _postgresql.find_server() if flavor == "postgresql" else find_server(cast("Flavor", flavor))
@@ -144,6 +154,7 @@ __all__ = [
     "private_server",
     "require_program",
     "require_server",
+    "require_supported",
     "root_programs",
     "snapshot_of",
     "template",
