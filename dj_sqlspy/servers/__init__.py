@@ -36,9 +36,14 @@ if TYPE_CHECKING:
 NAMES: dict[str, str] = {**_MYSQL_NAMES, "postgresql": "PostgreSQL"}
 
 
+def has_every_feature(flavor: str) -> bool:
+    """Whether servers of a flavor can be used for everything (`require_supported`)."""
+    return flavor != "postgresql"
+
+
 def require_supported(flavor: str, feature: str) -> None:
     """Raise `SpyError` if servers of a flavor cannot be used for something yet, in words."""
-    if flavor == "postgresql":
+    if not has_every_feature(flavor):
         from ..errors import SpyError
 
         raise SpyError(
@@ -148,6 +153,7 @@ __all__ = [
     "driver_errors",
     "find_program",
     "find_server",
+    "has_every_feature",
     "is_own_script",
     "private_like",
     "private_postgresql",
