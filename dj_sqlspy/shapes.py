@@ -172,20 +172,24 @@ def is_moded(state: Iterable[str]) -> bool:
     return any("sql_mode" in text.lower() for text in state)
 
 
-def without_literals(sql: str, state: Iterable[str] = ()) -> str:
+def without_literals(sql: str, state: Iterable[str] = (), kind: Literals = MYSQL) -> str:
     """The statement with question marks for literals and without comments, so that it reveals no value.
 
-    ``state`` is what its connection had set (`Statement.state`).
+    ``state`` is what its connection had set (`Statement.state`). A text whose literals are not told apart is "?".
 
     >>> without_literals("SELECT `a` FROM t WHERE b = 'x' GROUP BY `a` HAVING `a` > 3 LIMIT 5 -- y")
     'SELECT `a` FROM t WHERE b = ? GROUP BY `a` HAVING `a` > ? LIMIT ? '
+    >>> without_literals('SELECT "a" FROM t WHERE b = 3', kind=POSTGRESQL)
+    'SELECT "a" FROM t WHERE b = ?'
+    >>> without_literals("SELECT a FROM t WHERE b = $$x$$", kind=POSTGRESQL)
+    '?'
     """
-    if is_moded(state):
+    if is_moded(state) or not kind.lifts(sql):
         return "?"
-    parts = _TOKENS.split(sql)
+    parts = kind.tokens.split(sql)
     for index in range(1, len(parts), 2):
         token = parts[index]
-        if token[0] != "`":
+        if token[0] != kind.quote:
             parts[index] = "" if token[0] in "/#" or token.startswith("--") else "?"
     if any(
         quote in part for part in parts[::2] for quote in "'\"`"

@@ -71,7 +71,7 @@ from ..dump import foreign_keys
 from ..errors import BundleError
 from ..rules import NOT_REPLAYED, SKIPPED
 from ..servers.source import Source
-from ..shapes import without_literals
+from ..shapes import Literals, literals_of, without_literals
 from ..slices import Slice
 from ..slices.where import servers_of
 from ..version import __version__
@@ -251,7 +251,9 @@ def make_manifest(
             }
             for fk in foreign_keys(cut)
         ],
-        "statements": [_statement(report) for report in cut.statements],
+        "statements": [
+            _statement(report, literals_of(cut.catalog.dialect.name)) for report in cut.statements
+        ],
         "drift": [
             {
                 "number": report.statement.number,
@@ -264,7 +266,7 @@ def make_manifest(
     }
 
 
-def _statement(report: StatementReport) -> dict[str, Any]:
+def _statement(report: StatementReport, kind: Literals) -> dict[str, Any]:
     entry = {
         "number": report.statement.number,
         "analysis": report.statement.analysis,
@@ -278,7 +280,10 @@ def _statement(report: StatementReport) -> dict[str, Any]:
         "tables": list(report.tables),
     }
     if SKIPPED in report.marks:  # the bundle has neither the statement nor its values
-        return entry | {"sql": without_literals(report.sql, report.statement.state), "unsent": report.unsent}
+        return entry | {
+            "sql": without_literals(report.sql, report.statement.state, kind),
+            "unsent": report.unsent,
+        }
     if report.statement.sql != report.sql:
         entry["captured"] = report.statement.sql
     if report.statement.time:

@@ -37,7 +37,7 @@ from ..rules import (
     WHOLE_INSIDE,
     WITHHELD,
 )
-from ..shapes import lift
+from ..shapes import Literals, lift, literals_of
 from .diagram import draw
 from .environment import commit_text, differences
 from .firstrows import shown_results, shown_tables
@@ -266,8 +266,9 @@ def _size(files: Iterable[Entry]) -> int:
 def _groups(manifest: Entry, replay: Entry | None, first_rows: Entry | None) -> Iterator[Entry]:
     """Groups of statements that differ only in their values, with their texts on the page."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
+    literals = literals_of(manifest["server"]["flavor"])
     for one in manifest["statements"]:
-        groups.setdefault((lift(one["sql"])[0], one["analysis"], one["kind"]), []).append(one)
+        groups.setdefault((lift(one["sql"], literals)[0], one["analysis"], one["kind"]), []).append(one)
     states = _states(replay)
     looked = shown_results(first_rows, [[one["number"] for one in members] for members in groups.values()])
     for ((_, analysis, kind), members), shown in zip(groups.items(), looked, strict=True):
@@ -291,7 +292,7 @@ def _groups(manifest: Entry, replay: Entry | None, first_rows: Entry | None) -> 
             "gist": " ".join(first["sql"].split())[:300],
             "captured": first.get("captured", ""),
             "notes": _notes(members, states),
-            "bindings": _bindings(members) if len(members) > 1 else (),
+            "bindings": _bindings(members, literals) if len(members) > 1 else (),
             "first": shown,
             # for a long loop only those that the page names elsewhere
             "anchors": [
@@ -340,11 +341,11 @@ def _notes(members: Sequence[Entry], states: Mapping[int, Entry]) -> list[str]:
     return notes
 
 
-def _bindings(members: Sequence[Entry]) -> list[Entry]:
+def _bindings(members: Sequence[Entry], literals: Literals) -> list[Entry]:
     return [
         {
             "number": whole(one["number"]),
-            "literals": lift(one["sql"])[1],
+            "literals": lift(one["sql"], literals)[1],
             "rows": [] if one["rows_now"] is None else [whole(one["rows_now"])],
         }
         for one in members[:BINDINGS]

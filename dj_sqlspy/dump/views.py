@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from ..errors import LineageError
 from ..lineage import names_or_guesses
+from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
-from ..shapes import lift
+from ..shapes import lift, literals_of
 from ..slices import Slice
 
 
@@ -48,7 +49,8 @@ def needed_views(cut: Slice) -> Views:
         return is_whole(table) if table.is_view else table.full_name in cut.tables
 
     # statements that differ only in literals name the same tables
-    for report in {(lift(r.sql)[0], r.statement.database): r for r in cut.statements}.values():
+    kind = literals_of(cut.catalog.dialect.name)
+    for report in {(lift(r.sql, kind)[0], r.statement.database): r for r in cut.statements}.values():
         for table in named(cut, report.sql, report.statement.database or None):
             if table is not None and table.is_view:
                 is_whole(table)
@@ -62,7 +64,7 @@ def named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
     Of one that cannot be parsed, those of the catalog that it can name.
     """
     with suppress(LineageError):  # of which lineage has told already
-        names, guessed = names_or_guesses(sql)
+        names, guessed = names_or_guesses(sql, syntax_of(cut.catalog.dialect))
         found = [cut.catalog.find(own, name, schema) for own, name in names]
         return [table for table in found if table is not None or not guessed]
     return []
