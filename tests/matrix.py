@@ -91,6 +91,7 @@ def fast_folder() -> Iterator[dict[str, str]]:
         yield {}
         return
     with tempfile.TemporaryDirectory(prefix="dj-sqlspy-tests-", dir=memory) as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL, which runs as another user for root, has to pass
         yield {"TMPDIR": folder}
 
 

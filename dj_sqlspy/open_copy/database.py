@@ -22,10 +22,10 @@ from ..servers.results import ResultColumn
 from . import answers
 from .columns import Kept
 from .parquet import TOGETHER
+from .result import DATABASE_FILE
 from .titles import distinct
 from .translate import Relation
 
-FILE = "slice.duckdb"
 LONGEST = 60  # seconds of a statement
 MEMORY = 150 << 20  # for a table of small values; more goes to the disk
 COLUMN_MEMORY = 512 << 10  # for each of its columns, of which DuckDB holds two blocks
@@ -94,7 +94,7 @@ class Database:
     """A new ``slice.duckdb`` in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / FILE
+        path = folder / DATABASE_FILE
         self._connection = duckdb.connect()
         kept = f"STORAGE_VERSION '{READ_BY}', ROW_GROUP_SIZE {GROUP_ROWS}"
         self._run(f"ATTACH {_text(str(path))} AS slice ({kept})")
@@ -114,8 +114,8 @@ class Database:
             yield
         except duckdb.Error as error:
             raise BundleError(
-                f"Writing {name} into {FILE}: {error}. Nothing was written. See that there is room on the disk, or use"
-                " another version of DuckDB."
+                f"Writing {name} into {DATABASE_FILE}: {error}. Nothing was written. See that there is room on the disk,"
+                " or use another version of DuckDB."
             ) from error
 
     def close(self) -> None:

@@ -15,8 +15,7 @@ from ..bundle.render import render
 from ..bundle.report import page_part
 from ..bundle.tablename import TableName
 from ..shapes import lift
-from .database import FILE
-from .result import CopiedStatement, OpenCopy
+from .result import DATABASE_FILE, CopiedStatement, OpenCopy
 
 Entry = Mapping[str, Any]
 
@@ -28,7 +27,7 @@ def page_html(manifest: Entry, copy: OpenCopy, first_rows: Entry | None) -> str:
         title=title_of(manifest),
         style=page_part("report.css"),
         copy=copy,
-        file=FILE,
+        file=DATABASE_FILE,
         rows=first_rows,
         tables=list(_tables(manifest, copy, shown_tables(first_rows))),
         groups=list(_groups(copy.statements, first_rows)),

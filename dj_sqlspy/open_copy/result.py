@@ -15,6 +15,7 @@ from ..errors import BundleError
 
 EXTRA = ("pyarrow", "duckdb")
 PACKAGE_FILE = "datapackage.json"
+DATABASE_FILE = "slice.duckdb"
 
 
 @dataclass(frozen=True)

@@ -33,18 +33,18 @@ from ..servers.tables import Table
 from . import answers, parquet
 from .blobs import LARGEST as LARGEST_BLOB
 from .columns import Kept, kept
-from .database import FILE, LARGEST, Database, Different, dotted, relations_of
+from .database import LARGEST, Database, Different, dotted, relations_of
 from .decoded import Seen, is_blob, maker, write_decoded
 from .firstrows import first_rows
 from .package import describe
 from .page import page_html
-from .result import CopiedStatement, CopiedTable, DecodedColumn, OpenCopy
+from .result import DATABASE_FILE, CopiedStatement, CopiedTable, DecodedColumn, OpenCopy
 from .titles import distinct, file_name, title_of
 from .translate import Copied, Relation, Untranslated, translate
 
 TABLES, DECODED = "tables", "decoded"
 OTHERS = {
-    FILE: (
+    DATABASE_FILE: (
         "the tables, and a view for each query that DuckDB answers as the server did",
         "application/vnd.duckdb",
     ),
@@ -111,7 +111,7 @@ def write_open_copy(
             "open-copy.md.j2",
             paper=manifest["paper"],
             copy=found,
-            file=FILE,
+            file=DATABASE_FILE,
             decoded=[(table, one) for table in made for one in table.decoded],
             maker=maker(),
             example=_example(made),
