@@ -114,8 +114,8 @@ class Database:
             yield
         except duckdb.Error as error:
             raise BundleError(
-                f"Writing {name} into {DATABASE_FILE}: {error}. Nothing was written. See that there is room on the disk,"
-                " or use another version of DuckDB."
+                f"Writing {name} into {DATABASE_FILE}: {error}. Nothing was written. See that the disk has room, or use"
+                " another version of DuckDB."
             ) from error
 
     def close(self) -> None:
