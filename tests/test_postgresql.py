@@ -97,6 +97,11 @@ def test_a_client_program_gets_the_account_and_no_argument_tells_the_password(ac
         connect.client_options(raw) as options,
     ):
         assert not any("of a b" in option for option in options)
+        with (
+            contextlib.closing(server.connect(password="of a b 1", sslpassword="x")) as keyed,
+            pytest.raises(ServerError, match="has an sslpassword"),
+        ):
+            connect.client_options(keyed).__enter__()
         query = [server.programs / "psql", "-XAtwc", "SELECT current_user, current_database()", *options]
         said = subprocess.run(query, capture_output=True, text=True)
         assert (said.stdout, said.stderr) == ("a b|postgres\n", "")

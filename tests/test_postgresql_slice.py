@@ -11,7 +11,7 @@ import datajoint as dj
 import pytest
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.errors import CatalogError, LineageError
+from dj_sqlspy.errors import CatalogError, LineageError, SpyError
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import backend_of
 from dj_sqlspy.slices import make_slice
@@ -220,6 +220,10 @@ WRITTEN = {
         " SELECT t.* FROM LAB.session__trial AS t JOIN best USING (subject, rt)",
         {"session__trial": {(1, 1, 1), (1, 1, 2), (1, 2, 1)}},
     ),
+    "DISTINCT in an aggregate of two arguments": (
+        "SELECT string_agg(DISTINCT name, ',') FROM LAB.subject WHERE subject = 3",
+        {"subject": {3}},
+    ),
     "an explicit order of NULLs": (
         "SELECT name FROM LAB.subject ORDER BY weight NULLS FIRST, subject LIMIT 1",
         {"subject": {2}},
@@ -248,6 +252,12 @@ def test_rows_of_a_written_statement(lab: Any, name: str) -> None:
             'SELECT "N", n FROM (SELECT name AS n, weight AS "N" FROM LAB.subject) AS d',
             "upper and lower case",
         ),
+        (
+            "SELECT name FROM LAB.subject AS s(subject, name, species) WHERE name = 'mouse'",
+            "names for the columns",
+        ),
+        ("SELECT name FROM LAB.subject, generate_series(1, 2) AS n WHERE n = subject", "a table function"),
+        ("SELECT name FROM LAB.Subject JOIN LAB.Session USING (subject) AS j", "cannot parse"),
         ("SELECT ctid FROM LAB.subject", "ctid"),
         ("SELECT species FROM LAB.subject GROUP BY CUBE (species)", "Cube"),
     ],
@@ -259,9 +269,39 @@ def test_what_is_not_analysed_takes_whole_tables(lab: Any, text: str, why: str) 
     assert rows_of(cut)["subject"] == {1, 2, 3, 4}
 
 
+def test_names_that_differ_in_case_and_the_order_of_a_date(lab: Any, server: Any) -> None:
+    database = f'"{server.database}"'
+    lab.connection.query(
+        'CREATE TABLE lab_slice.odd (id int PRIMARY KEY, n int, "N" int, "SUBJECT" int, day date)'
+    )
+    lab.connection.query(
+        "INSERT INTO lab_slice.odd VALUES (1, 1, 2, 9, '2026-02-01'), (2, 2, 1, 9, '2026-01-02')"
+    )
+    lab.connection.query(
+        f"ALTER DATABASE {database} SET datestyle = 'ISO, DMY'"
+    )  # as initdb does in many countries
+    try:
+        for text in (
+            "SELECT id FROM LAB.odd AS o WHERE o.n = 1",
+            "SELECT name FROM LAB.subject WHERE subject IN (SELECT subject FROM LAB.odd)",  # the outer subject
+        ):
+            cut = cut_of(lab, text)
+            assert "upper and lower case" in cut.statements[0].fallback and rows_of(cut)["odd"] == {1, 2}
+        lab.connection.query('ALTER TABLE lab_slice.odd DROP "N"')
+        assert rows_of(cut_of(lab, "SELECT id FROM LAB.odd WHERE day = '01/02/2026'")) == {"odd": {1}}
+        lab.connection.query(f"ALTER DATABASE {database} SET intervalstyle = 'sql_standard'")
+        with pytest.raises(SpyError, match="IntervalStyle is sql_standard"):
+            cut_of(lab, "SELECT id FROM LAB.odd")
+    finally:
+        lab.connection.query(f"ALTER DATABASE {database} RESET ALL")
+        lab.connection.query("DROP TABLE lab_slice.odd")
+
+
 def test_what_is_refused(lab: Any) -> None:
     for text, why in {
         "SELECT * FROM subject": "the search_path is not followed",
+        "WITH a AS (SELECT 1) SELECT * FROM a, LAB.session JOIN subject USING (subject) AS j": "its table subject",
+        "WITH a AS (SELECT * FROM species), species AS (SELECT 1) SELECT * FROM a": "its table species",
         "SELECT * FROM LAB.gone": "is not in the database",
         "SELECT relname FROM pg_catalog.pg_class": "describes the server",
     }.items():

@@ -259,6 +259,8 @@ def filled(lineage: Lineage, sql: str, binding: tuple[str, ...]) -> Lineage:
         lineage,
         sql=sql,
         binding=literals,
+        # a literal can be the name of a column, in which its ` would end the name
+        accepted=lineage.accepted and not any("`" in literal for literal in literals),
         leaves=tuple(map(of_leaf, lineage.leaves)),
         witnesses=tuple(map(of_rule, lineage.witnesses)),
     )

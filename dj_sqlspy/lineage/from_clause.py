@@ -15,7 +15,7 @@ from ..servers.expressions import JOIN_WORDS, Expr, Unsupported, identifier, is_
 from ..servers.tables import Table
 from .expressions import expression
 from .rewrite import cross
-from .scope import Cte, Place, Scope, Visible, distinct_names, renamed
+from .scope import Cte, Place, Scope, Visible, distinct_names, named_in, renamed
 from .tree import (
     Base,
     Block,
@@ -231,6 +231,8 @@ def _named(node: exp.Table, place: Place) -> Tree:
     for argument, what in (("partition", "PARTITION (…)"), ("version", "FOR SYSTEM_TIME")):
         if node.args.get(argument):
             raise Unsupported(f"{what} on table {node.name} is not analysed")
+    if _given_names(node):  # PostgreSQL: they replace the first names of the columns
+        raise Unsupported(f"names for the columns of {node.name} in its alias are not analysed")
     shown = node.alias or node.name
     if not node.db and node.name.lower() in place.ctes:
         cte = place.ctes[node.name.lower()]
@@ -239,9 +241,10 @@ def _named(node: exp.Table, place: Place) -> Tree:
     if table is None:
         where = f"`{node.db}`.`{node.name}`" if node.db else f"`{node.name}`"
         raise Unsupported(f"table {where} is not in the catalog")
+    names = [c.name for c in table.columns]
+    place.require_spelled(names)
     if table.is_view:
         return _view(table, shown, place)
-    names = [c.name for c in table.columns]
     alias = place.alias()
     not_null = {c.name for c in table.columns if not c.nullable}
     hidden = {c.name for c in table.columns if c.invisible}
@@ -258,6 +261,7 @@ def _view(view: Table, shown: str, place: Place) -> Derived:
         raise Unsupported(f"view {view.full_name} refers to itself")
     node = place.syntax.parse(view.view_sql)
     place.syntax.require_known(node)
+    place.require_spelled(named_in(node))
     within = replace(place.closed({}), default_schema=view.schema, views=(*place.views, view.full_name))
     query = renamed(within.query(node), [c.name for c in view.columns])
     return derived(query, node, shown, place, view.schema)

@@ -103,8 +103,9 @@ def _names_by_tokens(sql: str, modes: Collection[str], syntax: Syntax) -> list[N
         tokens = syntax.tokens_of(sql, modes)
     except Unsupported:  # not even the tokenizer can read it
         return []
+    syntax.require_schemas(tokens)
     names: dict[Name, None] = {}
-    texts = ["", *(token.text for token in tokens)]
+    texts = ["", *(syntax.name_of(token) for token in tokens)]
     for before, first, dot, second in zip(texts, texts[1:], texts[2:], texts[3:], strict=False):
         if dot == "." and "." not in (before, first):  # of a.b.c, which is a column, a.b is the table
             names[(first, second)] = None

@@ -21,7 +21,7 @@ from ..servers.expressions import Expr, Unsupported, identifier
 from .expressions import expression
 from .from_clause import derived, from_clause, values
 from .rewrite import with_new_aliases
-from .scope import Cte, Place, distinct_names
+from .scope import Cte, Place, distinct_names, named_in
 from .set_operations import compared
 from .tree import (
     Block,
@@ -69,6 +69,7 @@ def resolve(
         require_shallow(node)
     numbers = itertools.count(1)
     place = Place(catalog, alias or (lambda: f"t{next(numbers)}"), _query, default_schema, held=held)
+    place.require_spelled(named_in(node))
     return distinct_names(_query(node, place))
 
 

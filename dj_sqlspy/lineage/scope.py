@@ -6,8 +6,10 @@ the scope, the visible CTEs and windows, and what is the same everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+from sqlglot import exp
 
 from ..servers.catalog import Catalog
 from ..servers.expressions import Expr, Syntax, Unsupported
@@ -113,11 +115,19 @@ class Place:
     windows: Mapping[str, Expr] = field(default_factory=dict)  # named ones, by lower-case name
     held: Mapping[str, Query] = field(default_factory=dict)  # resolved already (`levels`)
     given: set[str] = field(default_factory=set)  # those of them that stand in the tree
+    spelled: dict[str, str] = field(default_factory=dict)  # all names, by themselves in lower case
 
     @property
     def syntax(self) -> Syntax:
         """How statements for the server are written."""
         return syntax_of(self.catalog.dialect)
+
+    def require_spelled(self, names: Iterable[str]) -> None:
+        """Raise `Unsupported` if the server tells one of these names from another one, and the lineage does not."""
+        if self.syntax.exact_names:
+            for name in names:
+                if self.spelled.setdefault(name.lower(), name) != name:
+                    raise Unsupported(f"names in it differ in upper and lower case only: {name}")
 
     def resolved(self, name: str) -> Query:
         """A query that is held. A CTE that is used twice has it twice."""
@@ -140,6 +150,11 @@ class Place:
     def closed(self, ctes: Mapping[str, Cte]) -> Place:
         """A place where no column is visible: in a CTE or a view."""
         return replace(self, ctes=ctes, scope=Scope(None), windows={})
+
+
+def named_in(node: Expr) -> Iterator[str]:
+    """All names in a parsed statement."""
+    return (identifier.name for identifier in node.find_all(exp.Identifier))
 
 
 def distinct_names(query: Query) -> Query:

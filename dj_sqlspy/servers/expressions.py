@@ -7,7 +7,7 @@ In and out: sqlglot expressions. `Syntax` is the interface to a server's way of 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..gc_pause import while_any
@@ -68,12 +68,32 @@ def function_name(node: Expr) -> str | None:
 
 def table_names(statement: Expr) -> list[tuple[str | None, str]]:
     """Schema and name of every table that a parsed statement names, without CTEs."""
-    ctes = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
     names: dict[tuple[str | None, str], None] = {}
     for table in statement.find_all(exp.Table):
-        if isinstance(table.this, exp.Identifier) and (table.db or table.name.lower() not in ctes):
+        if isinstance(table.this, exp.Identifier) and (table.db or not names_cte(table)):
             names[(table.db or None, table.name)] = None
     return list(names)
+
+
+def names_cte(table: exp.Table) -> bool:
+    """Whether a table without a schema is a CTE of a query around it, and not one that is defined later.
+
+    >>> statement = exp.maybe_parse("WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a, b")
+    >>> [(table.name, names_cte(table)) for table in statement.find_all(exp.Table)]
+    [('a', True), ('b', True), ('b', False)]
+    """
+    inside: list[Expr] = []
+    above: Any = table.parent
+    while above is not None:
+        with_ = above.args.get("with_")
+        for cte in with_.expressions if with_ is not None else ():
+            if any(cte is each for each in inside) and not with_.args.get("recursive"):
+                break
+            if cte.alias.lower() == table.name.lower():
+                return True
+        inside.append(above)
+        above = above.parent
+    return False
 
 
 # ---------------------------------------------------------------- what a text reads
@@ -151,11 +171,21 @@ class Syntax(Protocol):
     def right_first(self) -> bool:
         """Whether ``*`` shows the right side of a RIGHT JOIN with USING first (MySQL)."""
 
+    @property
+    def exact_names(self) -> bool:
+        """Whether two names that differ in upper and lower case only are two names (PostgreSQL)."""
+
     def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
         """Parse one statement. Raises `Unsupported`."""
 
     def tokens_of(self, sql: str, modes: Collection[str] = ()) -> list[Token]:
         """The tokens of a text. Raises `Unsupported`."""
+
+    def name_of(self, token: Token) -> str:
+        """The name that a token is, as the server reads it; the text of any other token."""
+
+    def require_schemas(self, tokens: Sequence[Token]) -> None:
+        """Raise `LineageError` if a text that cannot be parsed seems to name a table without a schema (PostgreSQL)."""
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         """The statement or the part of it that reads; None if nothing does. Raises `NotARead`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from . import interpreted as interpreted  # before anything that imports sqlglot
 
@@ -25,12 +25,19 @@ class MySQLSyntax:
     merges_levels = True
     aliases_in_having = True
     right_first = True
+    exact_names = False
 
     def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
         return parse(sql, modes)
 
     def tokens_of(self, sql: str, modes: Collection[str] = ()) -> list[Token]:
         return tokens_of(sql, modes)
+
+    def name_of(self, token: Token) -> str:
+        return str(token.text)
+
+    def require_schemas(self, tokens: Sequence[Token]) -> None:
+        """The session of a statement tells the schema of its tables."""
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)

@@ -95,6 +95,12 @@ def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({}
     """
     words = {**driver().extensions.parse_dsn(connection.dsn), **tls}
     words.pop("password", None)
+    if "sslpassword" in words:
+        raise ServerError(
+            f"Connecting a client program to {address(connection)}: the connection has an sslpassword, which every user"
+            " of this machine could read among the arguments of the program. Use a client key without one, in a file"
+            " that only you can read."
+        )
     password = _password(connection, connection)
     if password is None:  # it came from a file or the environment, or there is none
         yield [_database_option(words)]

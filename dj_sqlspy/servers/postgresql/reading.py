@@ -6,21 +6,21 @@ others fall back to whole tables.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ..mysql import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
-from sqlglot.tokens import Token  # type: ignore[attr-defined]
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ...errors import LineageError
 from ..columns import Column
-from ..expressions import Expr, Read, ReadsOnly, Unsupported, none_known
+from ..expressions import Expr, Read, ReadsOnly, Unsupported, names_cte, none_known
 from .dialect import POSTGRESQL, ZONED
 from .functions import FUNCTIONS
 from .gate import query_of, read_of
-from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, parse, tokens_of
+from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, folded, parse, tokens_of
 
 _KNOWN = frozenset(
     {
@@ -109,6 +109,21 @@ _TYPES = frozenset(
 )
 
 
+_BEGIN_A_CTE = frozenset({"(", "MATERIALIZED", "NOT"})
+_BEFORE_A_SOURCE = frozenset({"FROM", "JOIN", ",", "("})
+_FROM_IN_FUNCTIONS = frozenset({"EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM"})
+_AFTER_FROM = frozenset(
+    "SELECT WHERE GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION EXCEPT INTERSECT".split()  # noqa: SIM905
+)
+_NO_NAMES = frozenset({"LATERAL", "ONLY", "ROWS", "VALUES"})
+
+
+def _without_schema(name: str) -> LineageError:
+    return LineageError(
+        f"its table {name} has no schema, and the search_path is not followed on PostgreSQL yet. Write schema.{name}"
+    )
+
+
 class PostgreSQLSyntax:
     """The `Syntax` of PostgreSQL."""
 
@@ -117,12 +132,46 @@ class PostgreSQLSyntax:
     merges_levels = False
     aliases_in_having = False
     right_first = False
+    exact_names = True
 
     def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
         return parse(sql, modes)
 
     def tokens_of(self, sql: str, modes: Collection[str] = ()) -> list[Token]:
         return tokens_of(sql, modes)
+
+    def name_of(self, token: Token) -> str:
+        return (
+            token.text if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else folded(token.text)
+        )
+
+    def require_schemas(self, tokens: Sequence[Token]) -> None:
+        texts = [self.name_of(token) for token in tokens]
+        words = [
+            "" if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else token.text.upper()
+            for token in tokens
+        ]
+        follow = [*words[1:], "", ""]
+        ctes = {texts[i] for i in range(len(texts)) if follow[i] == "AS" and follow[i + 1] in _BEGIN_A_CTE}
+        listed = [False]  # for each open parenthesis, whether what follows a comma is a source
+        functions = [False]
+        before = ""
+        for i, word in enumerate(words):
+            if word == "(":
+                listed.append(listed[-1] and before in _BEFORE_A_SOURCE)
+                functions.append(before in _FROM_IN_FUNCTIONS)
+            elif word == ")" and len(listed) > 1:
+                listed.pop()
+                functions.pop()
+            elif word == "FROM" and not functions[-1] and before != "DISTINCT":
+                listed[-1] = True
+            elif word in _AFTER_FROM:
+                listed[-1] = False
+            elif before in _BEFORE_A_SOURCE and (before == "JOIN" or listed[-1]):
+                source = word not in _NO_NAMES and follow[i] not in (".", "(") and texts[i] not in ctes
+                if source and texts[i]:
+                    raise _without_schema(texts[i])
+            before = word
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)
@@ -131,7 +180,6 @@ class PostgreSQLSyntax:
         return read_of(sql, modes, reads_only)
 
     def require_known(self, query: Expr) -> None:
-        names: dict[str, str] = {}
         for node in query.walk():
             kind = type(node)
             if kind not in _KNOWN:
@@ -139,31 +187,17 @@ class PostgreSQLSyntax:
             for part in node.args.keys() - _PARTS.get(kind, node.args.keys()):
                 if node.args[part]:
                     raise Unsupported(f"{kind.__name__} with {part} is not analysed on PostgreSQL yet")
-            if (
-                isinstance(node, exp.Identifier)
-                and names.setdefault(node.name.lower(), node.name) != node.name
-            ):
-                raise Unsupported(f"names in it differ in upper and lower case only: {node.name}")
             if isinstance(node, exp.DataType) and (node.this not in _TYPES or node.args.get("nested")):
                 raise Unsupported(f"the type {node.sql(Exact)} is not analysed on PostgreSQL yet")
             if isinstance(node, exp.Query) and node.args.get("offset") and not node.args.get("limit"):
                 raise Unsupported("OFFSET without LIMIT is not analysed")
-            if isinstance(node, exp.Table) and not node.db and not self._is_cte(node):
-                raise LineageError(
-                    f"its table {node.name} has no schema, and the search_path is not followed on PostgreSQL yet. Write"
-                    f" schema.{node.name}"
-                )
-
-    @staticmethod
-    def _is_cte(table: exp.Table) -> bool:
-        """Whether a query around a table has a CTE of its name."""
-        around = table.parent
-        while around is not None:
-            with_ = around.args.get("with_")
-            if with_ is not None and any(cte.alias == table.name for cte in with_.expressions):
-                return True
-            around = around.parent
-        return False
+            if (
+                isinstance(node, exp.Table)
+                and isinstance(node.this, exp.Identifier)
+                and not node.db
+                and not names_cte(node)
+            ):
+                raise _without_schema(node.name)
 
     def output_name(self, expression: Expr) -> str:
         node = expression.unnest()

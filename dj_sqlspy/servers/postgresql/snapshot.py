@@ -30,9 +30,9 @@ _BLOCK = 10_000
 # Counts in one query: enough to save round trips, few enough to show progress.
 _TOGETHER = 16
 
-# Values are printed and read in these forms, whatever the account or the database has set.
+# Values are printed in these forms, whatever the account or the database has set.
 _FORMS = {
-    "DateStyle": "ISO, MDY",
+    "DateStyle": "ISO",  # a date as 02/01/2026 in a statement is read as the session does: the order of the parts stays
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "1",
@@ -75,11 +75,18 @@ class PostgreSQLSnapshot:
                 self.connection.rollback()
             self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
             with self.connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT current_setting('standard_conforming_strings'), current_setting('IntervalStyle')"
+                )
+                strings, intervals = cursor.fetchone()
                 for name, value in _FORMS.items():
                     cursor.execute(f"SET {name} TO '{value}'")
-                cursor.execute("SELECT current_setting('standard_conforming_strings')")
-                (strings,) = cursor.fetchone()
                 cursor.execute("SAVEPOINT before")
+        if intervals == "sql_standard":
+            raise Refused(
+                "IntervalStyle is sql_standard, in which the interval '-1 2:00' is another one. Set it to postgres, as "
+                "it is by default"
+            )
         if strings != "on":
             raise Refused(
                 "standard_conforming_strings is off, so that a backslash in a string means something else. Set it "

@@ -69,6 +69,7 @@ class Exact(Postgres):
             return join
 
     class Generator(Postgres.Generator):  # type: ignore[misc, valid-type]
+        MULTI_ARG_DISTINCT = True  # of string_agg(DISTINCT a, ',')
         # without the rewriting of other databases' SELECTs
         TRANSFORMS = {node: f for node, f in Postgres.Generator.TRANSFORMS.items() if node is not exp.Select}
         TRANSFORMS |= {node: lambda self, e: self.binary(e, _WORDS[type(e)]) for node in _WORDS}
