@@ -1,8 +1,8 @@
 """Random statements keep the promise: sufficient and intact, on a real server.
 
 `SQLSPY_RANDOM_SETS` says how many sets of statements to try (100 by default; a third as many of DataJoint's),
-`SQLSPY_RANDOM_SEED` where to start. In the four cells with MariaDB and MySQL these are 332 sets. What does not depend on the
-line of DataJoint is tried with one.
+`SQLSPY_RANDOM_SEED` where to start. In the cells of MariaDB and MySQL these are 332 sets. What does not depend on
+the line of DataJoint is tried with one.
 """
 
 from __future__ import annotations
