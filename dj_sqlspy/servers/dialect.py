@@ -1,7 +1,7 @@
 """Dialect: the interface to a server's way of writing SQL.
 
 Each kind of server has one (`mysql.dialect`). Every `Table` and `Catalog` carries its dialect, so no room above quotes
-a name or writes a literal itself.
+a name or writes a literal itself. `Spelling` is what they have in common.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from .columns import Column
+from .columns import INTEGER_TYPES, Column
 from .session import Session
 
 # A primary key: integers and bits as int, bytes as bytes, anything else as the text that the server prints (`keys`).
@@ -78,3 +78,109 @@ class Dialect(Protocol):
         self, columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES
     ) -> Iterator[list[Key]]:
         """Keys in lists of at least one key, each about ``most_bytes`` of SQL at most."""
+
+
+class Spelling(Dialect):
+    """Conditions on columns and keys, from a dialect's names and literals.
+
+    Attributes
+    ----------
+    null_safe : str
+        The operator by which NULL equals NULL.
+    before_rows : str
+        What stands before the rows of a list.
+    """
+
+    null_safe: str
+    before_rows = ""
+
+    def columns(self, names: Iterable[str], alias: str | None = None) -> str:
+        """Comma-separated quoted column names.
+
+        >>> from dj_sqlspy.servers.mysql.dialect import MYSQL
+        >>> MYSQL.columns(["a", "b"]), MYSQL.columns(["a"], "t0")
+        ('`a`, `b`', '`t0`.`a`')
+        """
+        prefix = f"{self.quote(alias)}." if alias else ""
+        return ", ".join(prefix + self.quote(name) for name in names)
+
+    def equal(self, columns: Sequence[str], alias: str, others: Sequence[str], other_alias: str) -> str:
+        """The condition that columns of two tables are equal, pair by pair: the ON of a foreign key.
+
+        >>> from dj_sqlspy.servers.mysql.dialect import MYSQL
+        >>> MYSQL.equal(["a", "b"], "c", ["x", "y"], "p")
+        '`c`.`a` = `p`.`x` AND `c`.`b` = `p`.`y`'
+        """
+        own = [self.columns([column], alias) for column in columns]
+        theirs = [self.columns([column], other_alias) for column in others]
+        return " AND ".join(f"{one} = {other}" for one, other in zip(own, theirs, strict=True))
+
+    def returned(self, names: str, rows: Sequence[str]) -> str:
+        """The condition that some expressions have the values of one of some rows, which are written as SQL.
+
+        >>> from dj_sqlspy.servers.mysql.dialect import MYSQL
+        >>> MYSQL.returned("`a`, `b`", ["(1, 2)", "(3, 4)"])
+        '(`a`, `b`) IN ((1, 2), (3, 4))'
+        """
+        before = self.before_rows if rows[0].startswith("(") else ""
+        return f"({names}) IN ({before}{', '.join(rows)})"
+
+    def expressions(self, columns: Iterable[Column], alias: str | None = None) -> str:
+        """`expression` of several columns, comma-separated."""
+        return ", ".join(self.expression(column, alias) for column in columns)
+
+    def condition(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
+        """The condition that the expressions ``names`` equal one of ``keys``.
+
+        Keys with a NULL (of rows that a LEFT JOIN filled) are compared with `null_safe`.
+        """
+        plain = [key for key in keys if None not in key]
+        parts = [self.among(names, columns, plain)] if plain else []
+        left = names.split(", ")
+        for key in keys if len(plain) < len(keys) else ():
+            if None in key:
+                values = zip(left, columns, key, strict=True)
+                equal = [
+                    f"{name} {self.null_safe} {self.literal(column, value)}" for name, column, value in values
+                ]
+                parts.append(f"({' AND '.join(equal)})")
+        return "(" + " OR ".join(parts) + ")" if parts else "FALSE"
+
+    def among(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
+        """The condition that the expressions ``names`` equal one of ``keys``, which contain no NULLs.
+
+        >>> from dj_sqlspy.servers.mysql.dialect import MYSQL
+        >>> MYSQL.among("`n`", [Column("n", "int", "int", False, None, "")], [(3,), (4,)])
+        '`n` IN (3, 4)'
+        """
+        single, literal = len(columns) == 1, self.literal
+        before = "" if single or len(keys) == 1 else self.before_rows
+        if all(column.data_type in INTEGER_TYPES for column in columns):  # written alike in Python and SQL
+            text = str([key[0] for key in keys] if single else list(keys))[1:-1]
+        elif single:
+            text = ", ".join([literal(columns[0], key[0]) for key in keys])
+        else:
+            text = ", ".join(
+                [f"({', '.join([literal(c, v) for c, v in zip(columns, key, strict=True)])})" for key in keys]
+            )
+        return f"{names if single else f'({names})'} IN ({before}{text})"
+
+    def chunks(
+        self, columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES
+    ) -> Iterator[list[Key]]:
+        """Keys in lists of at least one key, each about ``most_bytes`` of SQL at most."""
+        chunk: list[Key] = []
+        size, literal = 0, self.literal
+        integers = all(column.data_type in INTEGER_TYPES for column in columns)
+        for key in keys:
+            if integers:
+                length = 2 + len(str(key))
+            else:
+                length = 4 + sum([2 + len(literal(c, v)) for c, v in zip(columns, key, strict=True)])
+            if chunk and size + length > most_bytes:
+                yield chunk
+                chunk, size = [], 0
+            chunk.append(key)
+            size += length
+        if chunk:
+            yield chunk

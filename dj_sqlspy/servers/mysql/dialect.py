@@ -6,24 +6,24 @@ and asks no server.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ... import names
-from ..columns import INTEGER_TYPES, Column
-from ..dialect import LIST_BYTES, Key
+from ..columns import Column
+from ..dialect import Spelling
 from ..session import Session
 
 # Marks the character set of the driver itself, in which it writes texts, among what a connection has set.
 DRIVER = "/* the driver */"
 
 
-class MySQLDialect:
+class MySQLDialect(Spelling):
     """The `Dialect` of MySQL and MariaDB."""
 
     name = "mysql"
     system_schemas = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
+    null_safe = "<=>"
     # after 1,000 rounds, MySQL ends with an error, and MariaDB with the rows so far and a warning
     endless = Session(
         settings=(
@@ -49,25 +49,6 @@ class MySQLDialect:
         """
         return f"{names.quoted(schema, '`')}.{names.quoted(table, '`')}"
 
-    def columns(self, names: Iterable[str], alias: str | None = None) -> str:
-        """Comma-separated quoted column names.
-
-        >>> MYSQL.columns(["a", "b"]), MYSQL.columns(["a"], "t0")
-        ('`a`, `b`', '`t0`.`a`')
-        """
-        prefix = f"{self.quote(alias)}." if alias else ""
-        return ", ".join(prefix + self.quote(name) for name in names)
-
-    def equal(self, columns: Sequence[str], alias: str, others: Sequence[str], other_alias: str) -> str:
-        """The condition that columns of two tables are equal, pair by pair: the ON of a foreign key.
-
-        >>> MYSQL.equal(["a", "b"], "c", ["x", "y"], "p")
-        '`c`.`a` = `p`.`x` AND `c`.`b` = `p`.`y`'
-        """
-        own = [self.columns([column], alias) for column in columns]
-        theirs = [self.columns([column], other_alias) for column in others]
-        return " AND ".join(f"{one} = {other}" for one, other in zip(own, theirs, strict=True))
-
     def returned_by(self, query: str, expressions: str) -> str:
         """The condition that the values of some expressions are a row of a query's result.
 
@@ -78,14 +59,6 @@ class MySQLDialect:
         '(a, b) IN (SELECT /*+ NO_SEMIJOIN() */ x, y FROM t)'
         """
         return f"({expressions}) IN ({query.replace('SELECT ', 'SELECT /*+ NO_SEMIJOIN() */ ', 1)})"
-
-    def returned(self, names: str, rows: Sequence[str]) -> str:
-        """The condition that some expressions have the values of one of some rows, which are written as SQL.
-
-        >>> MYSQL.returned("`a`, `b`", ["(1, 2)", "(3, 4)"])
-        '(`a`, `b`) IN ((1, 2), (3, 4))'
-        """
-        return f"({names}) IN ({', '.join(rows)})"
 
     def exists(self, values: str, query: str) -> str:
         """A query that returns a row if some values are a row of a query's result."""
@@ -146,62 +119,6 @@ class MySQLDialect:
         if column.data_type == "float":
             return f"CAST({name} AS DOUBLE)"
         return name
-
-    def expressions(self, columns: Iterable[Column], alias: str | None = None) -> str:
-        """`expression` of several columns, comma-separated."""
-        return ", ".join(self.expression(column, alias) for column in columns)
-
-    def condition(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
-        """The condition that the expressions ``names`` equal one of ``keys``.
-
-        Keys with a NULL (of rows that a LEFT JOIN filled) are compared with ``<=>``.
-        """
-        plain = [key for key in keys if None not in key]
-        parts = [self.among(names, columns, plain)] if plain else []
-        left = names.split(", ")
-        for key in keys if len(plain) < len(keys) else ():
-            if None in key:
-                values = zip(left, columns, key, strict=True)
-                equal = [f"{name} <=> {self.literal(column, value)}" for name, column, value in values]
-                parts.append(f"({' AND '.join(equal)})")
-        return "(" + " OR ".join(parts) + ")" if parts else "FALSE"
-
-    def among(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
-        """The condition that the expressions ``names`` equal one of ``keys``, which contain no NULLs.
-
-        >>> MYSQL.among("`n`", [Column("n", "int", "int", False, None, "")], [(3,), (4,)])
-        '`n` IN (3, 4)'
-        """
-        single, literal = len(columns) == 1, self.literal
-        if all(column.data_type in INTEGER_TYPES for column in columns):  # written alike in Python and SQL
-            text = str([key[0] for key in keys] if single else list(keys))[1:-1]
-        elif single:
-            text = ", ".join([literal(columns[0], key[0]) for key in keys])
-        else:
-            text = ", ".join(
-                [f"({', '.join([literal(c, v) for c, v in zip(columns, key, strict=True)])})" for key in keys]
-            )
-        return f"{names if single else f'({names})'} IN ({text})"
-
-    def chunks(
-        self, columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES
-    ) -> Iterator[list[Key]]:
-        """Keys in lists of at least one key, each about ``most_bytes`` of SQL at most."""
-        chunk: list[Key] = []
-        size, literal = 0, self.literal
-        integers = all(column.data_type in INTEGER_TYPES for column in columns)
-        for key in keys:
-            if integers:
-                length = 2 + len(str(key))
-            else:
-                length = 4 + sum([2 + len(literal(c, v)) for c, v in zip(columns, key, strict=True)])
-            if chunk and size + length > most_bytes:
-                yield chunk
-                chunk, size = [], 0
-            chunk.append(key)
-            size += length
-        if chunk:
-            yield chunk
 
 
 MYSQL = MySQLDialect()

@@ -6,13 +6,12 @@ In: names, columns and values of keys. Out: SQL that means the same in any sessi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ... import names
-from ..columns import INTEGER_TYPES, Column
-from ..dialect import LIST_BYTES, Key
+from ..columns import Column
+from ..dialect import Spelling
 from ..session import PLAIN
 
 # A name of more bytes is cut by the server.
@@ -21,12 +20,25 @@ LONGEST_NAME = 63
 ZONED = "timestamp with time zone"
 
 
-class PostgreSQLDialect:
-    """The `Dialect` of PostgreSQL."""
+class PostgreSQLDialect(Spelling):
+    """The `Dialect` of PostgreSQL.
+
+    >>> columns = [Column("n", "integer", "integer", False, None, ""), Column("t", "text", "text", False, None, "")]
+    >>> POSTGRESQL.among('"n"', columns[:1], [(3,), (4,)])
+    '"n" IN (3, 4)'
+    >>> POSTGRESQL.among('"n", "t"', columns, [(3, "x"), (4, "y")])
+    '("n", "t") IN (VALUES (3, \\'x\\'::TEXT), (4, \\'y\\'::TEXT))'
+    >>> POSTGRESQL.returned('"a"', ["1", "2"]), POSTGRESQL.returned('"a", "b"', ["(1, 2)", "(3, 4)"])
+    ('("a") IN (1, 2)', '("a", "b") IN (VALUES (1, 2), (3, 4))')
+    """
 
     name = "postgresql"
     system_schemas = frozenset({"information_schema", "pg_catalog", "pg_toast"})
     endless = PLAIN  # a recursive query may take any number of rounds
+    null_safe = "IS NOT DISTINCT FROM"
+    # IN with a list of row constructors takes time that grows with the square of its length, and more than the stack
+    # from some 30,000 rows; VALUES is hashed
+    before_rows = "VALUES "
 
     def quote(self, name: str) -> str:
         """Quote one identifier.
@@ -46,32 +58,9 @@ class PostgreSQLDialect:
         """
         return f"{names.quoted(schema, chr(34))}.{names.quoted(table, chr(34))}"
 
-    def columns(self, names: Iterable[str], alias: str | None = None) -> str:
-        """Comma-separated quoted column names."""
-        prefix = f"{self.quote(alias)}." if alias else ""
-        return ", ".join(prefix + self.quote(name) for name in names)
-
-    def equal(self, columns: Sequence[str], alias: str, others: Sequence[str], other_alias: str) -> str:
-        """The condition that columns of two tables are equal, pair by pair: the ON of a foreign key."""
-        own = [self.columns([column], alias) for column in columns]
-        theirs = [self.columns([column], other_alias) for column in others]
-        return " AND ".join(f"{one} = {other}" for one, other in zip(own, theirs, strict=True))
-
     def returned_by(self, query: str, expressions: str) -> str:
         """The condition that the values of some expressions are a row of a query's result."""
         return f"({expressions}) IN ({query})"
-
-    def returned(self, names: str, rows: Sequence[str]) -> str:
-        """The condition that some expressions have the values of one of some rows, which are written as SQL.
-
-        IN with a list of row constructors takes time that grows with the square of its length, and more than the
-        stack from some 30,000 rows; VALUES is hashed.
-
-        >>> POSTGRESQL.returned('"a"', ["1", "2"]), POSTGRESQL.returned('"a", "b"', ["(1, 2)", "(3, 4)"])
-        ('("a") IN (1, 2)', '("a", "b") IN (VALUES (1, 2), (3, 4))')
-        """
-        values = "VALUES " if rows[0].startswith("(") else ""
-        return f"({names}) IN ({values}{', '.join(rows)})"
 
     def exists(self, values: str, query: str) -> str:
         """A query that returns a row if some values are a row of a query's result."""
@@ -126,63 +115,6 @@ class PostgreSQLDialect:
         """The SQL that reads and compares a key column: a moment with a time zone is read in UTC."""
         name = (self.quote(alias) + "." if alias else "") + self.quote(column.name)
         return f"({name} AT TIME ZONE 'UTC')" if column.data_type == ZONED else name
-
-    def expressions(self, columns: Iterable[Column], alias: str | None = None) -> str:
-        """`expression` of several columns, comma-separated."""
-        return ", ".join(self.expression(column, alias) for column in columns)
-
-    def condition(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
-        """The condition that the expressions ``names`` equal one of ``keys``, which may contain NULLs."""
-        plain = [key for key in keys if None not in key]
-        parts = [self.among(names, columns, plain)] if plain else []
-        left = names.split(", ")
-        for key in keys if len(plain) < len(keys) else ():
-            if None in key:
-                values = zip(left, columns, key, strict=True)
-                equal = [
-                    f"{name} IS NOT DISTINCT FROM {self.literal(column, value)}"
-                    for name, column, value in values
-                ]
-                parts.append(f"({' AND '.join(equal)})")
-        return "(" + " OR ".join(parts) + ")" if parts else "FALSE"
-
-    def among(self, names: str, columns: Sequence[Column], keys: Sequence[Key]) -> str:
-        """The condition that the expressions ``names`` equal one of ``keys``, which contain no NULLs.
-
-        >>> columns = [Column("n", "integer", "integer", False, None, ""), Column("t", "text", "text", False, None, "")]
-        >>> POSTGRESQL.among('"n"', columns[:1], [(3,), (4,)])
-        '"n" IN (3, 4)'
-        >>> POSTGRESQL.among('"n", "t"', columns, [(3, "x"), (4, "y")])
-        '("n", "t") IN (VALUES (3, \\'x\\'::TEXT), (4, \\'y\\'::TEXT))'
-        """
-        if len(columns) == 1:
-            column = columns[0]
-            if column.data_type in INTEGER_TYPES:
-                return f"{names} IN ({', '.join([str(key[0]) for key in keys])})"
-            return f"{names} IN ({', '.join([self.literal(column, key[0]) for key in keys])})"
-        rows = ", ".join(
-            [
-                f"({', '.join([self.literal(c, v) for c, v in zip(columns, key, strict=True)])})"
-                for key in keys
-            ]
-        )
-        return f"({names}) IN ({'VALUES ' if len(keys) > 1 else ''}{rows})"
-
-    def chunks(
-        self, columns: Sequence[Column], keys: Iterable[Key], most_bytes: int = LIST_BYTES
-    ) -> Iterator[list[Key]]:
-        """Keys in lists of at least one key, each about ``most_bytes`` of SQL at most."""
-        chunk: list[Key] = []
-        size = 0
-        for key in keys:
-            length = 4 + sum([2 + len(self.literal(c, v)) for c, v in zip(columns, key, strict=True)])
-            if chunk and size + length > most_bytes:
-                yield chunk
-                chunk, size = [], 0
-            chunk.append(key)
-            size += length
-        if chunk:
-            yield chunk
 
 
 POSTGRESQL = PostgreSQLDialect()
