@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import SliceError, SpyError
 from .catalog import Catalog
-from .dialect import Dialect
+from .dialect import LIST_BYTES, Dialect
 from .mysql.errors import DRIVER_ERRORS
 from .results import Answer, Column, Sums
 from .session import PLAIN, Session
@@ -22,6 +22,9 @@ from .tables import ForeignKey
 logger = logging.getLogger("dj_sqlspy")
 
 _ATTEMPTS = 3
+
+# Counts in one query: enough to save round trips, few enough to show progress.
+_TOGETHER = 16
 
 T = TypeVar("T")
 Rows = Sequence[tuple[Any, ...]]
@@ -75,6 +78,14 @@ class Interrupted(SpyError):
     """
 
     lacking = False
+
+
+def interrupt_before(error: BaseException) -> BaseException | None:
+    """The Ctrl-C after which an error came: a connection that was interrupted cannot take its settings back."""
+    before = error.__context__
+    while before is not None and isinstance(before, Exception):
+        before = before.__context__
+    return before
 
 
 class ServerState(NamedTuple):
@@ -141,6 +152,32 @@ class Snapshot(Protocol):
 
     def account(self) -> str:
         """The account, as GRANT names it."""
+
+
+class Counting(Snapshot):
+    """What every snapshot does by `rows` alone."""
+
+    def count(self, sql: str, session: Session = PLAIN) -> int:
+        return int(self.rows(sql, session=session)[0][0])
+
+    def counts(self, queries: Iterable[str]) -> Iterator[int]:
+        waiting: list[str] = []
+        size = 0
+        for sql in queries:
+            if waiting and (len(waiting) == _TOGETHER or size + len(sql) > LIST_BYTES):
+                yield from self._together(waiting)
+                waiting, size = [], 0
+            waiting.append(sql)
+            size += len(sql)
+        if waiting:
+            yield from self._together(waiting)
+
+    def _together(self, queries: Sequence[str]) -> list[int]:
+        return [int(number) for number in self.rows(f"SELECT {', '.join(f'({sql})' for sql in queries)}")[0]]
+
+    def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
+        """Raise `Refused` if the server would not run a query. It is only explained."""
+        self.rows(f"EXPLAIN {sql}", session=session)
 
 
 @contextlib.contextmanager

@@ -15,10 +15,9 @@ import pymysql
 from pymysql.cursors import SSCursor
 
 from ..catalog import Catalog
-from ..dialect import LIST_BYTES
 from ..results import Answer, Column, Sums
 from ..session import PLAIN, Session
-from ..snapshot import ConnectionLost, Rows, ServerState
+from ..snapshot import ConnectionLost, Counting, Rows, ServerState
 from ..tables import ForeignKey
 from . import wire
 from .catalog import read_catalog
@@ -32,9 +31,6 @@ T = TypeVar("T")
 
 # Rows in one block of an answer.
 _BLOCK = 10_000
-
-# Counts in one query: enough to save round trips, few enough to show progress.
-_TOGETHER = 16
 
 
 def plain_decoders() -> dict[Any, Any]:
@@ -58,7 +54,7 @@ class _Pieces(SSCursor):  # type: ignore[misc]  # which has no types
     __del__ = close
 
 
-class MySQLSnapshot:
+class MySQLSnapshot(Counting):
     """The `Snapshot` of a MySQL or MariaDB, which says what its methods do.
 
     Parameters
@@ -136,28 +132,6 @@ class MySQLSnapshot:
             self.send(cursor.execute, sql)
             while rows := cursor.fetchmany(_BLOCK):
                 yield rows
-
-    def count(self, sql: str, session: Session = PLAIN) -> int:
-        return int(self.rows(sql, session=session)[0][0])
-
-    def counts(self, queries: Iterable[str]) -> Iterator[int]:
-        waiting: list[str] = []
-        size = 0
-        for sql in queries:
-            if waiting and (len(waiting) == _TOGETHER or size + len(sql) > LIST_BYTES):
-                yield from self._together(waiting)
-                waiting, size = [], 0
-            waiting.append(sql)
-            size += len(sql)
-        if waiting:
-            yield from self._together(waiting)
-
-    def _together(self, queries: Sequence[str]) -> list[int]:
-        return [int(number) for number in self.rows(f"SELECT {', '.join(f'({sql})' for sql in queries)}")[0]]
-
-    def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
-        """Raise `Refused` if the server would not run a query. It is only explained."""
-        self.rows(f"EXPLAIN {sql}", session=session)
 
     def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:
         """The part of the catalog that the account can see. Columns are read later."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pymysql
 
-from ..snapshot import ConnectionLost, Interrupted, Refused
+from ..snapshot import ConnectionLost, Interrupted, Refused, interrupt_before
 from .errors import CONFLICT, DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, REDEFINED, UNKNOWN, code_of
 
 
@@ -18,7 +18,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except pymysql.MySQLError as error:
-        interrupt = _interrupt_before(error)
+        interrupt = interrupt_before(error)
         if interrupt is not None:
             raise interrupt from None
         code, text = code_of(error), str(error.args[-1]) if error.args else ""
@@ -34,14 +34,6 @@ def told() -> Iterator[None]:
             unknown=code in UNKNOWN,
             conflict=code in CONFLICT,
         ) from error
-
-
-def _interrupt_before(error: BaseException) -> BaseException | None:
-    """The Ctrl-C after which an error came: a connection that was interrupted cannot take its settings back."""
-    before = error.__context__
-    while before is not None and isinstance(before, Exception):
-        before = before.__context__
-    return before
 
 
 def text_of(value: Any) -> str:

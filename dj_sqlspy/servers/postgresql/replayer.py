@@ -12,10 +12,11 @@ from typing import Any
 
 from ..expressions import Unsupported
 from ..results import Digest, Forms
-from ..session import PLAIN, Session
+from ..session import Session
 from ..snapshot import Refused
 from . import results
 from .gate import read_of
+from .snapshot import session_of
 from .told import require_reading
 
 
@@ -55,12 +56,7 @@ class PostgreSQLReplayer:
 
     def session(self, connection: Any, state: Sequence[str]) -> Session:
         """The session of a statement whose connection had set this."""
-        if not state:
-            return PLAIN
-        return Session(
-            tuple(state),
-            problem=f"settings of a session are not supported on PostgreSQL yet ({state[-1][:80]})",
-        )
+        return session_of(state)
 
     def _prepare(self, connection: Any, sql: str, state: Sequence[str]) -> None:
         session = self.session(connection, state)

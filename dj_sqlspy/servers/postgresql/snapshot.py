@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..catalog import Catalog
-from ..dialect import LIST_BYTES
 from ..results import Answer, Column, Sums
 from ..session import PLAIN, Session
-from ..snapshot import ConnectionLost, Refused, Rows, ServerState
+from ..snapshot import ConnectionLost, Counting, Refused, Rows, ServerState
 from ..tables import ForeignKey
 from . import wire
 from .catalog import read_catalog
@@ -26,9 +25,6 @@ from .told import require_reading, told
 
 # Rows in one block of an answer.
 _BLOCK = 10_000
-
-# Counts in one query: enough to save round trips, few enough to show progress.
-_TOGETHER = 16
 
 # Values are printed in these forms, whatever the account or the database has set.
 _FORMS = {
@@ -43,7 +39,17 @@ _FORMS = {
 }
 
 
-class PostgreSQLSnapshot:
+def session_of(texts: Sequence[str]) -> Session:
+    """The session of a connection that had sent these texts. Settings are not restored yet."""
+    if not texts:
+        return PLAIN
+    return Session(
+        tuple(texts),
+        problem=f"settings of a session are not supported on PostgreSQL yet ({texts[-1][:80]})",
+    )
+
+
+class PostgreSQLSnapshot(Counting):
     """Queries in one consistent read-only snapshot of one connection. The SELECT privilege is enough.
 
     Parameters
@@ -94,13 +100,7 @@ class PostgreSQLSnapshot:
             )
 
     def session(self, texts: Sequence[str]) -> Session:
-        """The session of a connection that had sent these texts. Settings are not restored yet."""
-        if not texts:
-            return PLAIN
-        return Session(
-            tuple(texts),
-            problem=f"settings of a session are not supported on PostgreSQL yet ({texts[-1][:80]})",
-        )
+        return session_of(texts)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -144,28 +144,6 @@ class PostgreSQLSnapshot:
             cursor.execute(sql)
             while rows := cursor.fetchmany(_BLOCK):
                 yield rows
-
-    def count(self, sql: str, session: Session = PLAIN) -> int:
-        return int(self.rows(sql, session=session)[0][0])
-
-    def counts(self, queries: Iterable[str]) -> Iterator[int]:
-        waiting: list[str] = []
-        size = 0
-        for sql in queries:
-            if waiting and (len(waiting) == _TOGETHER or size + len(sql) > LIST_BYTES):
-                yield from self._together(waiting)
-                waiting, size = [], 0
-            waiting.append(sql)
-            size += len(sql)
-        if waiting:
-            yield from self._together(waiting)
-
-    def _together(self, queries: Sequence[str]) -> list[int]:
-        return [int(number) for number in self.rows(f"SELECT {', '.join(f'({sql})' for sql in queries)}")[0]]
-
-    def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
-        """Raise `Refused` if the server would not run a query. It is only explained."""
-        self.rows(f"EXPLAIN {sql}", session=session)
 
     def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:
         """The part of the catalog of some schemas, with the columns."""

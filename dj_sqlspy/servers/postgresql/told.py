@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ..snapshot import ConnectionLost, Interrupted, Refused
+from ..snapshot import ConnectionLost, Interrupted, Refused, interrupt_before
 from .driver import driver
 
 # The connection is gone: an administrator ended it, the server stops, or it was idle too long in a transaction.
@@ -38,7 +38,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except driver().Error as error:
-        interrupt = _interrupt_before(error)
+        interrupt = interrupt_before(error)
         if interrupt is not None:
             raise interrupt from None
         code, text = error.pgcode or "", text_of(error)
@@ -58,17 +58,7 @@ def told() -> Iterator[None]:
 
 def _is_closed(error: Any) -> bool:
     """Whether an error without a code is of a connection that is gone; the driver says it by the class alone."""
-    if isinstance(error, driver().InterfaceError):
-        return True
-    return isinstance(error, driver().OperationalError)
-
-
-def _interrupt_before(error: BaseException) -> BaseException | None:
-    """The Ctrl-C after which an error came."""
-    before = error.__context__
-    while before is not None and isinstance(before, Exception):
-        before = before.__context__
-    return before
+    return isinstance(error, (driver().InterfaceError, driver().OperationalError))
 
 
 def text_of(error: BaseException) -> str:
