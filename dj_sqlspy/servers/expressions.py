@@ -7,7 +7,7 @@ In and out: sqlglot expressions. `Syntax` is the interface to a server's way of 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..gc_pause import while_any
@@ -16,7 +16,7 @@ from .mysql import interpreted as interpreted  # before anything that imports sq
 # isort: split
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect as Written
-from sqlglot.tokens import Token  # type: ignore[attr-defined]
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from .columns import Column
 
@@ -45,8 +45,22 @@ def _allow_frames() -> int:
 # Runs a block or a decorated function that walks nested subqueries, with enough frames.
 nesting = while_any(_allow_frames, sys.setrecursionlimit)
 
-# Parts of a JOIN that a comma does not have. Syntaxes read a JOIN without any of them as CROSS.
+# Parts of a JOIN that a comma does not have.
 JOIN_WORDS = ("on", "using", "method", "side", "kind")
+
+
+class CommaJoins:
+    """A part of a parser, before sqlglot's own."""
+
+    _curr: Any
+
+    def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
+        """Read a JOIN without a condition as CROSS JOIN, to distinguish it from a comma."""
+        comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
+        join: exp.Join | None = super()._parse_join(*args, **kwargs)  # type: ignore[misc]
+        if join is not None and not comma and not any(join.args.get(k) for k in JOIN_WORDS):
+            join.set("kind", "CROSS")
+        return join
 
 
 def identifier(name: str) -> exp.Identifier:
@@ -64,6 +78,10 @@ def function_name(node: Expr) -> str | None:
     if isinstance(node, exp.Anonymous):
         return str(node.this).upper()
     return None
+
+
+# Words before a query in parentheses that sqlglot reads as the name of a function.
+QUANTIFIERS = frozenset({"EXISTS", "ANY", "SOME", "ALL"})
 
 
 def table_names(statement: Expr) -> list[tuple[str | None, str]]:
@@ -124,6 +142,30 @@ class Read(NamedTuple):
     query: Expr | None
     own: bool
     answers: bool
+
+
+def read_part(statement: Expr, query: Expr | None, effects: Callable[[Expr], Iterator[str]]) -> Read:
+    """The `Read` of a statement whose reading part is a query; `effects` says why that does more than read.
+
+    Raises
+    ------
+    NotARead
+        If it does.
+    """
+    if query is None:
+        return Read(None, own=False, answers=False)
+    own = answers = query is statement
+    for node in list(query.find_all(exp.Query)):
+        if node.args.get("into") is not None:
+            node.set("into", None)
+            own = answers = False
+        if node.args.get("locks"):
+            node.set("locks", None)
+            own = False
+    reason = next(effects(query), None)
+    if reason is not None:
+        raise NotARead(reason)
+    return Read(query, own, answers)
 
 
 def together(statement: Expr) -> Expr | None:

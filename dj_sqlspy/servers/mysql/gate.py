@@ -19,11 +19,11 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 # isort: split
 from sqlglot import exp
 
+from ..expressions import QUANTIFIERS, read_part, together
 from ..expressions import NotARead as NotARead
 from ..expressions import Read as Read
 from ..expressions import ReadsOnly as ReadsOnly
 from ..expressions import none_known as none_known
-from ..expressions import together
 from ..snapshot import Refused
 from .functions import SERVER_FUNCTIONS
 from .syntax import LITERALS, Expr, Unsupported, function_name, parse, tokens_of
@@ -67,21 +67,7 @@ def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_
     dj_sqlspy.servers.expressions.NotARead: it assigns a variable
     """
     statement = _single(sql, modes)
-    query = query_of(statement, modes)
-    if query is None:
-        return Read(None, own=False, answers=False)
-    own = answers = query is statement
-    for node in list(query.find_all(exp.Query)):
-        if node.args.get("into") is not None:
-            node.set("into", None)
-            own = answers = False
-        if node.args.get("locks"):
-            node.set("locks", None)
-            own = False
-    reason = next(_effects(query, reads_only), None)
-    if reason is not None:
-        raise NotARead(reason)
-    return Read(query, own, answers)
+    return read_part(statement, query_of(statement, modes), lambda query: _effects(query, reads_only))
 
 
 def require_read(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> None:
@@ -115,10 +101,6 @@ def require_condition(condition: str) -> None:
             raise NotARead("it is no single condition")
     except Unsupported as error:
         raise Refused(f"it is no condition that only reads: {error}") from error
-
-
-# Words before a query in parentheses that sqlglot reads as the name of a function.
-_QUANTIFIERS = frozenset({"EXISTS", "ANY", "SOME", "ALL"})
 
 
 class Gate:
@@ -221,7 +203,7 @@ def _effects(query: Expr, reads_only: ReadsOnly) -> Iterator[str]:
         elif isinstance(node, exp.Command):
             yield "a part of it cannot be parsed"
         name = function_name(node)
-        if name is None or name in _QUANTIFIERS or node.find_ancestor(exp.Hint) is not None:
+        if name is None or name in QUANTIFIERS or node.find_ancestor(exp.Hint) is not None:
             continue
         schema = node.parent.this.name if isinstance(node.parent, exp.Dot) else ""
         if not schema and name in _EFFECTS:

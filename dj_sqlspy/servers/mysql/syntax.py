@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import Any
 
 from . import interpreted as interpreted  # before anything that imports sqlglot
 
@@ -19,14 +18,12 @@ from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
-from ..expressions import JOIN_WORDS as JOIN_WORDS
+from ..expressions import CommaJoins, is_row
 from ..expressions import Expr as Expr
 from ..expressions import Unsupported as Unsupported
 from ..expressions import function_name as function_name
 from ..expressions import identifier as identifier
-from ..expressions import is_row as is_row
 from ..expressions import nesting as nesting
-from ..expressions import table_names as table_names
 from .lists import Cut, Listed, folded, put_back, shortened, unfolded
 
 # ---------------------------------------------------------------- the dialect
@@ -69,7 +66,7 @@ _SEARCHES = (
 class Exact(MySQL):
     """MySQL's dialect, written so that MySQL and MariaDB both read the meaning that was parsed."""
 
-    class Parser(MySQL.Parser):  # type: ignore[misc, valid-type]
+    class Parser(CommaJoins, MySQL.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {
             name: f for name, f in MySQL.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS | _KNOWN_UNITS
         }
@@ -102,14 +99,6 @@ class Exact(MySQL):
             search = next((words for words in _SEARCHES if self._match_text_seq(*words)), ())
             self._match_r_paren()
             return exp.MatchAgainst(this=text, expressions=columns, modifier=" ".join(search))
-
-        def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
-            """Read a JOIN without a condition as CROSS JOIN, to distinguish it from a comma."""
-            comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
-            join: exp.Join | None = super()._parse_join(*args, **kwargs)
-            if join is not None and not comma and not any(join.args.get(k) for k in JOIN_WORDS):
-                join.set("kind", "CROSS")
-            return join
 
         def _values_to_select(self, values: exp.Values) -> Expr:
             """Keep VALUES in a CTE: as a derived table, MariaDB would name its columns after the values of a row."""

@@ -15,14 +15,23 @@ from ..mysql import interpreted as interpreted  # before anything that imports s
 # isort: split
 from sqlglot import exp
 
-from ..expressions import Expr, NotARead, Read, ReadsOnly, Unsupported, function_name, none_known, together
+from ..expressions import (
+    QUANTIFIERS,
+    Expr,
+    NotARead,
+    Read,
+    ReadsOnly,
+    Unsupported,
+    function_name,
+    none_known,
+    read_part,
+    together,
+)
 from ..snapshot import Refused
 from .functions import FUNCTIONS, SETS
 from .syntax import parse, tokens_of
 
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Copy, exp.Command)
-# Words before a query in parentheses that sqlglot reads as the name of a function.
-_QUANTIFIERS = frozenset({"EXISTS", "ANY", "SOME", "ALL"})
 
 
 def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
@@ -40,21 +49,7 @@ def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_
     NotARead, Unsupported
     """
     statement = _single(sql)
-    query = query_of(statement, modes)
-    if query is None:
-        return Read(None, own=False, answers=False)
-    own = answers = query is statement
-    for node in list(query.find_all(exp.Query)):
-        if node.args.get("into") is not None:
-            node.set("into", None)
-            own = answers = False
-        if node.args.get("locks"):
-            node.set("locks", None)
-            own = False
-    reason = next(_effects(query, reads_only), None)
-    if reason is not None:
-        raise NotARead(reason)
-    return Read(query, own, answers)
+    return read_part(statement, query_of(statement, modes), lambda query: _effects(query, reads_only))
 
 
 def _single(sql: str) -> Expr:
@@ -114,7 +109,7 @@ def _effects(query: Expr, reads_only: ReadsOnly) -> Iterator[str]:
         if isinstance(node, _WRITES):
             yield f"it holds {type(node).__name__.upper()}"
         name = function_name(node)
-        if name is None or name in _QUANTIFIERS:
+        if name is None or name in QUANTIFIERS:
             continue
         schema = node.parent.this.name if isinstance(node.parent, exp.Dot) else ""
         if (schema or name not in FUNCTIONS | SETS) and not reads_only(schema, name):

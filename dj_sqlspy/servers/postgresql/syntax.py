@@ -16,7 +16,7 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
-from ..expressions import JOIN_WORDS, Expr, Unsupported, nesting
+from ..expressions import CommaJoins, Expr, Unsupported, nesting
 
 
 class Arrow(exp.Expression, exp.Binary):
@@ -52,21 +52,13 @@ _KNOWN_SYNTAX = frozenset({"CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING"
 class Exact(Postgres):
     """sqlglot's dialect for PostgreSQL, written so that the server reads the meaning that was parsed."""
 
-    class Parser(Postgres.Parser):  # type: ignore[misc, valid-type]
+    class Parser(CommaJoins, Postgres.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {name: f for name, f in Postgres.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
         FUNCTION_PARSERS = {n: f for n, f in Postgres.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
         JSON_OPERATORS = {
             token: lambda self, this, other, node=node: self.expression(node(this=this, expression=other))
             for token, node in _ARROWS.items()
         }
-
-        def _parse_join(self, *args: object, **kwargs: object) -> exp.Join | None:
-            """Read a JOIN without a condition as CROSS JOIN, to distinguish it from a comma."""
-            comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
-            join: exp.Join | None = super()._parse_join(*args, **kwargs)
-            if join is not None and not comma and not any(join.args.get(k) for k in JOIN_WORDS):
-                join.set("kind", "CROSS")
-            return join
 
     class Generator(Postgres.Generator):  # type: ignore[misc, valid-type]
         MULTI_ARG_DISTINCT = True  # of string_agg(DISTINCT a, ',')
