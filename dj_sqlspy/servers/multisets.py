@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -29,30 +29,47 @@ Counts: TypeAlias = "tuple[Any, Any]"  # distinct digests, sorted, and the numbe
 Read: TypeAlias = "Callable[[], Iterator[Any]]"  # the names of a result's columns, then its rows
 
 
+class Result(Protocol):
+    """A result that a server sends: its rows as they arrive.
+
+    Attributes
+    ----------
+    fields : sequence
+        The driver's descriptions of its columns, each with a name and a type.
+    received : str
+        The digest that the capture makes, once all rows were read.
+    """
+
+    fields: Sequence[Any]
+    received: str
+
+    def __iter__(self) -> Iterator[Sequence[bytes | None]]: ...
+
+
 def digest_of(
-    result: Iterable[Sequence[bytes | None]],
-    names: Iterable[str],
-    forms: Forms,
+    result: Result,
+    form_of_type: Mapping[int, str],
     digits: int | None,
+    forms: Forms | None,
     instead: Mapping[int, Mapping[bytes, bytes]] | None,
-    received: Callable[[], str],
 ) -> Digest:
     """The digest of the rows of a result.
 
     Parameters
     ----------
-    result : iterable of rows
-    names : iterable of str
-        Of its columns.
-    forms : sequence of str
-        What the columns contain.
+    result : Result
+    form_of_type : mapping of int to str
+        Forms of columns by the number of their type. All others are "text", unchanged.
     digits : int or None
         First convert values to their fixed form, floats with this many significant digits. None: as sent.
+    forms : sequence of str or None
+        Forms of the columns. None: those of their types.
     instead : mapping or None
         By position of a column, values that count as others.
-    received : callable
-        Asked at the end for the digest that the capture makes.
     """
+    names = tuple([field.name for field in result.fields])
+    if forms is None:
+        forms = [form_of_type.get(field.type_code, "text") for field in result.fields]
     fixed = {} if digits is None else _fixed(forms, digits)
     for place, others in (instead or {}).items():
         fixed[place] = functools.partial(_other, others)
@@ -64,7 +81,7 @@ def digest_of(
         rows += 1
         total += int.from_bytes(one, "big")
         ordered.update(one)
-    return Digest(tuple(names), rows, total % MODULUS, ordered.digest(), tuple(forms), received())
+    return Digest(names, rows, total % MODULUS, ordered.digest(), tuple(forms), result.received)
 
 
 def row_digest(row: Sequence[bytes | None]) -> bytes:

@@ -97,7 +97,7 @@ class Result:
 
     def __init__(self, connection: Any, sql: str, encoding: str = "utf-8") -> None:
         self._packets = _packets(connection, sql, encoding)
-        self.fields = next(self._packets)
+        self.fields: Sequence[Any] = next(self._packets)
         self.received = ""
 
     @property
@@ -204,12 +204,7 @@ def digest(
     instead : mapping, optional
         By position of a column, values that count as others.
     """
-    result = Result(connection, sql, encoding)
-    if forms is None:
-        forms = [FORM_OF_TYPE.get(field.type_code, "text") for field in result.fields]
-    return digest_of(
-        result, [field.name for field in result.fields], forms, digits, instead, lambda: result.received
-    )
+    return digest_of(Result(connection, sql, encoding), FORM_OF_TYPE, digits, forms, instead)
 
 
 def difference(one: Any, other: Any, sql: str) -> tuple[Difference, Difference]:

@@ -59,10 +59,6 @@ class Result:
                 if not connection.closed:
                     cursor.execute("ROLLBACK" if own else f"ROLLBACK TO SAVEPOINT {name}")
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(field.name for field in self.fields)
-
     def __iter__(self) -> Iterator[Sequence[bytes | None]]:
         total, hashed = 0, wire.row_hash(self.fields)
         for row in self._rows:
@@ -79,10 +75,7 @@ def digest(
     instead: Mapping[int, Mapping[bytes, bytes]] | None = None,
 ) -> Digest:
     """Run a statement and digest its result; the parameters are those of MySQL's."""
-    result = Result(connection, sql)
-    if forms is None:
-        forms = [FORM_OF_TYPE.get(field.type_code, "text") for field in result.fields]
-    return digest_of(result, result.names, forms, digits, instead, lambda: result.received)
+    return digest_of(Result(connection, sql), FORM_OF_TYPE, digits, forms, instead)
 
 
 def difference(one: Any, other: Any, sql: str) -> tuple[Difference, Difference]:
@@ -92,5 +85,5 @@ def difference(one: Any, other: Any, sql: str) -> tuple[Difference, Difference]:
 
 def _stream(connection: Any, sql: str) -> Iterator[Any]:
     result = Result(connection, sql)
-    yield tuple(map(as_text, result.names))
+    yield tuple(as_text(field.name) for field in result.fields)
     yield from result
