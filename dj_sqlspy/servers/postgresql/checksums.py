@@ -14,14 +14,13 @@ from typing import Any
 from ..source import Computed, Rows
 from ..tables import Table
 from .dialect import POSTGRESQL
-from .told import told
 from .transaction import reading
 
 
 def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
     """The parts with their checksums and present numbers of rows, all read in one snapshot."""
     found = []
-    with reading(connection) as cursor, told():
+    with reading(connection) as cursor:
         for part in parts:
             rows, total = _sums(cursor, part, ["1", row_checksum(part.table, part.contents)])
             found.append(replace(part, rows=rows, checksum=total))
@@ -33,7 +32,7 @@ def computed(
 ) -> list[Computed]:
     """The sums of generated columns, given by table, over the rows of a slice."""
     found = []
-    with reading(connection) as cursor, told():
+    with reading(connection) as cursor:
         for part in parts:
             names = generated.get(part.table.full_name, ())
             values = [_hashed(POSTGRESQL.quote(name)) for name in names]

@@ -20,24 +20,32 @@ from .told import told
 # The beginning of the names of recorded facts in a manifest.
 RECORDED = "database_"
 
-_DATABASE = """
-SELECT split_part(current_setting('server_version'), ' ', 1), current_setting('server_version_num'),
-    pg_encoding_to_char(encoding), d.row ->> 'datlocprovider', datcollate, datctype,
-    COALESCE(d.row ->> 'datlocale', d.row ->> 'daticulocale', ''),
-    COALESCE(pg_database_collation_actual_version(oid), '')
-FROM pg_database, LATERAL (SELECT to_jsonb(pg_database.*) AS row) AS d
-WHERE datname = current_database()
-"""
+# How a database sorts and compares texts, and by what.
+_COMPARED = {
+    "provider": "d.row ->> 'datlocprovider'",
+    "collate": "datcollate",
+    "ctype": "datctype",
+    "locale": "COALESCE(d.row ->> 'datlocale', d.row ->> 'daticulocale', '')",
+    "collation_version": "COALESCE(pg_database_collation_actual_version(oid), '')",
+}
+_FACTS = {
+    "version": "split_part(current_setting('server_version'), ' ', 1)",
+    "number": "current_setting('server_version_num')",
+    "encoding": "pg_encoding_to_char(encoding)",
+    **_COMPARED,
+}
+_OF_DATABASE = (
+    "FROM pg_database, LATERAL (SELECT to_jsonb(pg_database.*) AS row) AS d"
+    " WHERE datname = current_database()"
+)
 
 _PROVIDERS = {"c": "libc", "i": "ICU", "b": "builtin"}
 
 
 def read_database(cursor: Any) -> dict[str, str]:
     """What the database is and how it compares texts. It belongs to the database and stands in no definition."""
-    with told():
-        cursor.execute(_DATABASE)
-    names = ("version", "number", "encoding", "provider", "collate", "ctype", "locale", "collation_version")
-    found = dict(zip(names, map(str, cursor.fetchone()), strict=True))
+    cursor.execute(f"SELECT {', '.join(_FACTS.values())} {_OF_DATABASE}")
+    found = dict(zip(_FACTS, map(str, cursor.fetchone()), strict=True))
     if int(found["number"]) < 150000:
         raise BundleError(
             f"Writing the slice: the server is PostgreSQL {found['version']}; dj-sqlspy works with 15 and later."
@@ -68,7 +76,7 @@ def demands(database: Mapping[str, str]) -> list[Demand]:
 
 def locale(database: Mapping[str, str]) -> Demand:
     """A question whether a database sorts and compares texts like the source."""
-    provider, string = database["provider"], POSTGRESQL.string
+    provider = database["provider"]
     name = database["locale"] if provider != "c" else database["collate"]
     version = database["collation_version"]
     what = (
@@ -76,14 +84,8 @@ def locale(database: Mapping[str, str]) -> Demand:
         f"{f' in version {version}' if version else ''}"
         f"{', with ' + database['ctype'] if database['ctype'] != database['collate'] else ''}"
     )
-    query = (
-        "SELECT 1 FROM pg_database, LATERAL (SELECT to_jsonb(pg_database.*) AS row) AS d WHERE"
-        f" datname = current_database() AND d.row ->> 'datlocprovider' = {string(provider)}"
-        f" AND datcollate = {string(database['collate'])} AND datctype = {string(database['ctype'])}"
-        f" AND COALESCE(d.row ->> 'datlocale', d.row ->> 'daticulocale', '') = {string(database['locale'])}"
-        f" AND COALESCE(pg_database_collation_actual_version(oid), '') = {string(version)}"
-    )
-    return Demand(what, query)
+    same = [f" AND {fact} = {POSTGRESQL.string(database[name])}" for name, fact in _COMPARED.items()]
+    return Demand(what, f"SELECT 1 {_OF_DATABASE}{''.join(same)}")
 
 
 def like_source(server: Any, recorded: Mapping[str, Any]) -> Any:
@@ -98,18 +100,15 @@ def like_source(server: Any, recorded: Mapping[str, Any]) -> Any:
         The server in a manifest, which may be a stranger's.
     """
     string = POSTGRESQL.string
-    found = {
-        name: str(recorded.get(f"{RECORDED}{name}", ""))
-        for name in ("provider", "collate", "ctype", "locale")
-    }
-    provider = {"c": "libc", "i": "icu", "b": "builtin"}.get(found["provider"])
+    found = {name: str(recorded.get(f"{RECORDED}{name}", "")) for name in _COMPARED}
+    provider = _PROVIDERS.get(found["provider"])
     if provider is None or not found["collate"] or not found["ctype"]:
         return server
     words = (
         f"LOCALE_PROVIDER {provider} LC_COLLATE {string(found['collate'])} LC_CTYPE {string(found['ctype'])}"
     )
     if found["locale"]:
-        words += f" {'ICU' if provider == 'icu' else 'BUILTIN'}_LOCALE {string(found['locale'])}"
+        words += f" {provider}_LOCALE {string(found['locale'])}"
     with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
         try:
             with told():

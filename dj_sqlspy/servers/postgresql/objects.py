@@ -14,7 +14,6 @@ from ...errors import BundleError
 from ..source import Created, Demand
 from ..tables import Table
 from .dialect import POSTGRESQL
-from .told import told
 
 # Types whose values mean the same in another database, and enumerations, which are created. Not among them: those that
 # refer to objects of the database (oid, regclass …), money, which depends on its locale, and all types of extensions.
@@ -83,8 +82,7 @@ class Objects:
         self.views = [self._view(number, table) for number, table in self._views.items()]
 
     def _all(self, query: str) -> list[tuple[Any, ...]]:
-        with told():
-            self.cursor.execute(query)
+        self.cursor.execute(query)
         return list(self.cursor.fetchall())
 
     def _relations(self, tables: Sequence[Table]) -> dict[int, Table]:

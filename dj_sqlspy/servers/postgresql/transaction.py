@@ -33,13 +33,11 @@ BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
 
 @contextlib.contextmanager
 def reading(connection: Any) -> Iterator[Any]:
-    """A cursor in a transaction that sees one state of the database and cannot write."""
-    with connection.cursor() as cursor:
-        with told():
-            cursor.execute(f"{BEGIN} {SET}")
+    """A cursor in a transaction that sees one state of the database and cannot write; errors are `told`."""
+    with told(), connection.cursor() as cursor:
+        cursor.execute(f"{BEGIN} {SET}")
         try:
             yield cursor
         finally:
             if not connection.closed:
-                with told():
-                    cursor.execute("ROLLBACK")
+                cursor.execute("ROLLBACK")
