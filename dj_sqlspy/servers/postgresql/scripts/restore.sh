@@ -96,9 +96,9 @@ checks_sql() {
     printf "SELECT E'denied\\\\tthis account may not create schemas in the database ' || pg_catalog.current_database()
         WHERE NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE');\n"
     schemas schema_sql
-    tables relation_sql
-    views relation_sql
-    types type_sql
+    tables present_sql pg_class rel ''
+    views present_sql pg_class rel ''
+    types present_sql pg_type typ 'the type '
     other_values demand_sql other
 }
 
@@ -115,24 +115,14 @@ schema_sql() { # schema
         "$message" "$REPLY"
 }
 
-relation_sql() { # schema, name
+present_sql() { # a catalog and the beginning of its names, what they name; schema, name
     local message schema
-    full_name "$1" "$2"
-    literal $'present\t'"$REPLY" && message=$REPLY
-    literal "$1" && schema=$REPLY
-    literal "$2"
-    printf 'SELECT %s FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace' "$message"
-    printf ' WHERE n.nspname = %s AND c.relname = %s;\n' "$schema" "$REPLY"
-}
-
-type_sql() { # schema, name
-    local message schema
-    full_name "$1" "$2"
-    literal $'present\tthe type '"$REPLY" && message=$REPLY
-    literal "$1" && schema=$REPLY
-    literal "$2"
-    printf 'SELECT %s FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace' "$message"
-    printf ' WHERE n.nspname = %s AND t.typname = %s;\n' "$schema" "$REPLY"
+    full_name "$4" "$5"
+    literal $'present\t'"$3$REPLY" && message=$REPLY
+    literal "$4" && schema=$REPLY
+    literal "$5"
+    printf 'SELECT %s FROM pg_catalog.%s AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.%snamespace' "$message" "$1" "$2"
+    printf ' WHERE n.nspname = %s AND c.%sname = %s;\n' "$schema" "$2" "$REPLY"
 }
 
 checks_sql | client >"$work/answer" || fail "cannot ask the server, as psql says above. Give its address, the account and the database as options, such as --host=HOST --port=PORT --username=NAME --dbname=DATABASE -W"
