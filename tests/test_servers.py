@@ -16,7 +16,7 @@ import pymysql
 import pytest
 
 from dj_sqlspy.errors import ServerError
-from dj_sqlspy.servers import Server
+from dj_sqlspy.servers import Server, private
 from dj_sqlspy.servers.mysql import private as servers
 
 from .conftest import FLAVOR, MYSQL_ROOT, user_schemas
@@ -161,8 +161,8 @@ def test_a_port_that_is_taken_is_not_the_end(monkeypatch: pytest.MonkeyPatch) ->
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        free, ports = servers._free_port, [other.getsockname()[1]]
-        monkeypatch.setattr(servers, "_free_port", lambda: ports.pop() if ports else free())
+        free, ports = private.free_port, [other.getsockname()[1]]
+        monkeypatch.setattr(private, "free_port", lambda: ports.pop() if ports else free())
         with servers.private_server(FLAVOR) as own:
             assert not ports
             assert own.port != other.getsockname()[1]

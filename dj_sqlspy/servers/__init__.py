@@ -17,7 +17,6 @@ from .mysql.private import (
     Flavor,
     Program,
     Server,
-    cache_folder,
     find_server,
     private_server,
     require_server,
@@ -26,6 +25,7 @@ from .mysql.private import (
 )
 from .postgresql import private as _postgresql
 from .postgresql.private import private_server as private_postgresql
+from .private import cache_folder
 
 if TYPE_CHECKING:
     from .backend import Backend

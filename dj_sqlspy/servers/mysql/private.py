@@ -16,10 +16,7 @@ import re
 import secrets
 import shlex
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,16 +24,15 @@ from typing import Any, Literal
 
 import pymysql
 
-from ... import atomic, guarded
+from ... import atomic
 from ...errors import ServerError
+from ..private import cache_folder, end_of, in_folder, made_once, require_short, started
 from .dialect import MYSQL
 
 Flavor = Literal["mysql", "mariadb"]
 
 # Debian and others install the server programs outside of an ordinary user's PATH.
 SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin", "/opt/homebrew/bin")
-START_SECONDS = 60.0
-PORT_ATTEMPTS = 5
 
 # Nobody needs this data after a crash, so nothing is flushed, written twice or logged. Text is utf8mb4 on both flavors,
 # as Debian sets it; MariaDB before 11.6 would use latin1. loose: servers that do not know the option ignore it.
@@ -59,8 +55,6 @@ PINS: dict[str, tuple[str, ...]] = {
     "mysql": (),
     "mariadb": ("--collation-server=utf8mb4_general_ci", "--skip-ssl"),
 }
-# The longest path of a socket: 103 bytes on macOS, 107 on Linux.
-SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
 
 # Programs that are looked for in a root (`root_programs`) of each flavor, the server first.
 ROOT_PROGRAMS: dict[str, tuple[str, ...]] = {
@@ -249,33 +243,20 @@ def private_server(
     ...     server.connect().cursor().execute("SELECT 1")
     """
     program = require_server(flavor, root)
-    owner = os.getpid()
-    with contextlib.ExitStack() as stack:
-        try:
-            base = stack.enter_context(guarded.Folder())
-        except OSError as error:
-            raise ServerError(
-                f"Starting a private server: {error}. Set TMPDIR to a folder that you can write to."
-            ) from error
-        lasting = tuple(option for option in options if option.startswith(LASTING_OPTIONS))
+    lasting = tuple(option for option in options if option.startswith(LASTING_OPTIONS))
+    pins = () if own_defaults else PINS[program.flavor]
+
+    def start(base: Path) -> contextlib.AbstractContextManager[Server]:
         shutil.copytree(template(program, lasting), base / "data")
-        pins = () if own_defaults else PINS[program.flavor]
-        server = stack.enter_context(_started(program, base, (*pins, *options)))
-        try:
-            yield server
-        finally:
-            if os.getpid() != owner:  # a forked child must not stop its parent's server
-                stack.pop_all()
+        return _started(program, base, (*pins, *options))
+
+    with in_folder(start) as server:
+        yield server
 
 
 def _root_server(root: str | Path) -> Program | None:
     folder = root_programs(root)
     return _identify(folder / "mysqld") or _identify(folder / "mariadbd")
-
-
-def cache_folder() -> Path:
-    """The folder of files that can be made again: ``$XDG_CACHE_HOME/dj-sqlspy``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dj-sqlspy"
 
 
 def template(program: Program, options: Sequence[str] = ()) -> Path:
@@ -293,19 +274,7 @@ def template(program: Program, options: Sequence[str] = ()) -> Path:
         If the program cannot make one.
     """
     made_with = (*SIZE_OPTIONS[program.flavor], *options)
-    identity = f"{program.path.resolve()} {program.version} {made_with} {os.getuid()}"
-    name = f"{program.flavor}-{program.version}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    place = cache_folder() / "templates" / name
-    if place.is_dir():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with guarded.Folder(place.parent) as work:
-        _initialize(program, work, made_with)
-        with contextlib.suppress(OSError):  # another process was first; its template is the same
-            (work / "data").rename(place)
-    if not place.is_dir():
-        raise ServerError(f"Making a data directory for {program.path}: {place} could not be written.")
-    return place
+    return made_once(program, made_with, lambda work: _initialize(program, work, made_with))
 
 
 def root_programs(root: str | Path) -> Path:
@@ -412,7 +381,7 @@ def _initialize(program: Program, work: Path, options: Sequence[str]) -> None:
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=300
         ).returncode
     if code:
-        raise ServerError(f"Making a data directory with {command[0]} failed ({code}):\n{_end_of(log)}")
+        raise ServerError(f"Making a data directory with {command[0]} failed ({code}):\n{end_of(log)}")
     (data / "auto.cnf").unlink(missing_ok=True)  # holds the server's UUID, which no two servers may share
 
 
@@ -430,24 +399,18 @@ def _installer(program: Program) -> str:
 
 @contextlib.contextmanager
 def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Iterator[Server]:
-    """Start on a free port. Another program can take the port meanwhile, so try several times."""
-    log, datadir = base / "log", base / "data"
-    sock = str(base / "sock")
-    if len(os.fsencode(sock)) > SOCKET_BYTES:
-        raise ServerError(
-            f"Starting {program.path}: the path of its socket ({sock}) would be longer than {SOCKET_BYTES} bytes, which"
-            " the system does not take. Set TMPDIR to a folder with a shorter path."
-        )
+    datadir, sock, init = base / "data", base / "sock", base / "init.sql"
+    require_short(program, sock)
     # a starting server deletes all temporary tables in its tmpdir, also those of other servers
     temporary = base / "tmp"
     temporary.mkdir(exist_ok=True)
     # statements may read and write files only in an empty folder, or nowhere if the server has that option
     nowhere = base / "nowhere"
     nowhere.mkdir(mode=0o500, exist_ok=True)
-    for _ in range(PORT_ATTEMPTS):
-        port, password = _free_port(), secrets.token_hex(16)
-        atomic.write(base / "init.sql", _accounts(program.flavor, password))
-        command = [
+
+    def command(port: int, password: str) -> list[str]:
+        atomic.write(init, _accounts(program.flavor, password))
+        return [
             str(program.path),
             "--no-defaults",
             *_run_as(),
@@ -456,75 +419,54 @@ def _started(program: Program, base: Path, options: Sequence[str] = ()) -> Itera
             f"--socket={sock}",
             f"--pid-file={base / 'pid'}",
             f"--port={port}",
-            f"--init-file={base / 'init.sql'}",
+            f"--init-file={init}",
             f"--secure-file-priv={nowhere}",
             *OPTIONS,
             *FLAVOR_OPTIONS[program.flavor],
             *SIZE_OPTIONS[program.flavor],
             *options,
         ]
-        # killed at the end: the data is deleted next, so an orderly shutdown (one to two seconds) would gain nothing
-        with (
-            log.open("wb") as out,
-            guarded.started(command, ending="KILL", stdout=out, stderr=out, cwd=base) as process,
-        ):
-            answer = _wait(process, log, port, password, program)
-            if answer is not None:
-                (base / "init.sql").unlink()
-                yield Server(
-                    host="127.0.0.1",
-                    port=port,
-                    socket=sock,
-                    user="root",
-                    password=password,
-                    flavor=program.flavor,
-                    version=answer[0],
-                    datadir=datadir,
-                    tls=answer[1],
-                )
-                return
-    raise ServerError(f"Starting {program.path}: its port was taken {PORT_ATTEMPTS} times.\n{_end_of(log)}")
+
+    def ask(port: int, password: str) -> tuple[str, bool]:
+        return _ask(port, password, program)
+
+    # killed at the end: the data is deleted next, so an orderly shutdown (one to two seconds) would gain nothing
+    with started(
+        program, base / "log", command, ask, (pymysql.MySQLError, OSError), ending="KILL", cwd=base
+    ) as (port, password, (version, tls)):
+        init.unlink()
+        yield Server(
+            host="127.0.0.1",
+            port=port,
+            socket=str(sock),
+            user="root",
+            password=password,
+            flavor=program.flavor,
+            version=version,
+            datadir=datadir,
+            tls=tls,
+        )
 
 
-def _wait(
-    process: subprocess.Popen[bytes], log: Path, port: int, password: str, program: Program
-) -> tuple[str, bool] | None:
-    """Wait for the server. Returns its version and whether it has TLS; None if its port was taken."""
-    deadline = time.monotonic() + START_SECONDS
-    reason: Exception | None = None
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            text = log.read_text(errors="replace")
-            if "Address already in use" in text or "Do you already have another" in text:
-                return None
-            raise ServerError(
-                f"Starting {program.path}: it ended with code {process.returncode}.\n{_end_of(log)}"
-            )
-        try:
-            # The password is new, so only this server accepts it, not another on the same port. Another program could
-            # accept the connection and stay silent, hence the timeouts.
-            with pymysql.connect(
-                host="127.0.0.1",
-                port=port,
-                user="root",
-                password=password,
-                connect_timeout=2,
-                read_timeout=2,
-                **_tls(program.flavor == "mysql"),
-            ) as connection:
-                cursor = connection.cursor()
-                cursor.execute("SELECT VERSION()")
-                version = str(cursor.fetchone()[0])
-                cursor.execute(
-                    "SHOW GLOBAL VARIABLES LIKE 'have_ssl'"
-                )  # MySQL 9 has no such variable, and always has TLS
-                return version, (cursor.fetchone() or ("", "YES"))[1] == "YES"
-        except (pymysql.MySQLError, OSError) as error:
-            reason = error
-            time.sleep(0.05)
-    raise ServerError(
-        f"Starting {program.path}: it did not answer in {START_SECONDS:.0f} s ({reason}).\n{_end_of(log)}"
-    )
+def _ask(port: int, password: str, program: Program) -> tuple[str, bool]:
+    """Its version and whether it has TLS."""
+    # The password is new, so only this server accepts it, not another on the same port. Another program could accept
+    # the connection and stay silent, hence the timeouts.
+    with pymysql.connect(
+        host="127.0.0.1",
+        port=port,
+        user="root",
+        password=password,
+        connect_timeout=2,
+        read_timeout=2,
+        **_tls(program.flavor == "mysql"),
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT VERSION()")
+        version = str(cursor.fetchone()[0])
+        # MySQL 9 has no such variable, and always has TLS
+        cursor.execute("SHOW GLOBAL VARIABLES LIKE 'have_ssl'")
+        return version, (cursor.fetchone() or ("", "YES"))[1] == "YES"
 
 
 def _accounts(flavor: Flavor, password: str) -> str:
@@ -539,14 +481,3 @@ def _accounts(flavor: Flavor, password: str) -> str:
         "GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION;",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _end_of(log: Path, lines: int = 60) -> str:
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join(text.strip().splitlines()[-lines:]) or "(its log is empty)"

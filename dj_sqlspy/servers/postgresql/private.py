@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,10 +23,9 @@ from typing import Any
 
 from ... import atomic, guarded, names
 from ...errors import ServerError
+from ..private import in_folder, made_once, require_short, started
 from .driver import driver
 
-START_SECONDS = 60.0
-PORT_ATTEMPTS = 5
 USER = "tester"
 DATABASE = "postgres"
 
@@ -196,25 +192,17 @@ def private_server(options: Sequence[str] = ()) -> Iterator[Server]:
     """
     driver()
     program = require_server()
-    owner = os.getpid()
-    with contextlib.ExitStack() as stack:
-        try:
-            base = stack.enter_context(guarded.Folder())
-        except OSError as error:
-            raise ServerError(
-                f"Starting a private server: {error}. Set TMPDIR to a folder that you can write to."
-            ) from error
+
+    def start(base: Path) -> contextlib.AbstractContextManager[Server]:
         _let_in(base)
         data = base / "data"
         shutil.copytree(template(program), data)
         data.chmod(0o700)
         _give(data)
-        server = stack.enter_context(_started(program, base, options))
-        try:
-            yield server
-        finally:
-            if os.getpid() != owner:  # a forked child must not stop its parent's server
-                stack.pop_all()
+        return _started(program, base, options)
+
+    with in_folder(start) as server:
+        yield server
 
 
 def template(program: Program) -> Path:
@@ -225,13 +213,10 @@ def template(program: Program) -> Path:
     ServerError
         If the program cannot make one.
     """
-    identity = f"{program.path.resolve()} {program.version} {MADE_WITH} {os.getuid()}"
-    name = f"postgresql-{program.version}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dj-sqlspy" / "templates"
-    place = cache / name
-    if place.is_dir():
-        return place
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return made_once(program, MADE_WITH, lambda folder: _initialize(program, folder))
+
+
+def _initialize(program: Program, folder: Path) -> None:
     with guarded.Folder() as work:  # not in the cache, into which another user may not look
         _let_in(work)
         inside = work / "made"
@@ -246,90 +231,61 @@ def template(program: Program) -> Path:
             raise ServerError(
                 f"Making a data directory with {command[0]} failed ({done.returncode}):\n{said}"
             )
-        with guarded.Folder(cache) as copy:
-            shutil.copytree(inside / "data", copy / "data")
-            with contextlib.suppress(OSError):  # another process was first; its template is the same
-                (copy / "data").rename(place)
-    if not place.is_dir():
-        raise ServerError(f"Making a data directory for {program.path}: {place} could not be written.")
-    return place
+        shutil.copytree(inside / "data", folder / "data")
 
 
 @contextlib.contextmanager
 def _started(program: Program, base: Path, options: Sequence[str]) -> Iterator[Server]:
-    """Start on a free port. Another program can take the port meanwhile, so try several times."""
-    data, place, log = base / "data", base / "socket", base / "log"
-    if len(os.fsencode(place)) > SOCKET_BYTES:
-        raise ServerError(
-            f"Starting {program.path}: the path of its socket ({place}) would be longer than {SOCKET_BYTES} bytes,"
-            " which the system does not take. Set TMPDIR to a folder with a shorter path."
-        )
+    data, place = base / "data", base / "socket"
+    require_short(program, place, SOCKET_BYTES)
     place.mkdir(mode=0o700)
     _let_in(place)
     _give(place)
     _write(data / "pg_hba.conf", _ACCESS.format(user=USER))
     _write(data / "pg_ident.conf", f'own "{_this_user()}" {USER}\n')
     given = dict(option.split("=", 1) for option in options)
-    for _ in range(PORT_ATTEMPTS):
-        port, password = _free_port(), secrets.token_hex(16)
+
+    def command(port: int, password: str) -> list[str]:
         settings = {**OPTIONS, "port": str(port), "unix_socket_directories": str(place), **given}
-        command = [str(program.path), "-D", str(data)]
-        command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        # Its processes are in sessions of their own, so that no signal reaches them but by it. QUIT ends them at once.
-        with (
-            log.open("wb") as out,
-            guarded.started(
-                command, ending="QUIT", stdout=out, stderr=out, cwd="/", user=_other_user()
-            ) as process,
-        ):
-            version = _wait(process, log, place, port, password, program)
-            if version is not None:
-                yield Server(
-                    host="127.0.0.1",
-                    port=port,
-                    socket=str(place),
-                    user=USER,
-                    password=password,
-                    version=version,
-                    datadir=data,
-                    programs=program.path.parent,
-                )
-                return
-    raise ServerError(f"Starting {program.path}: its port was taken {PORT_ATTEMPTS} times.\n{_end_of(log)}")
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [str(program.path), "-D", str(data), *words]
+
+    def ask(port: int, password: str) -> str:
+        return _ask(place, port, password)
+
+    # Its processes are in sessions of their own, so that no signal reaches them but by it. QUIT ends them at once.
+    with started(
+        program,
+        base / "log",
+        command,
+        ask,
+        (driver().OperationalError,),
+        ending="QUIT",
+        cwd="/",
+        user=_other_user(),
+    ) as (port, password, version):
+        yield Server(
+            host="127.0.0.1",
+            port=port,
+            socket=str(place),
+            user=USER,
+            password=password,
+            version=version,
+            datadir=data,
+            programs=program.path.parent,
+        )
 
 
-def _wait(
-    process: subprocess.Popen[bytes], log: Path, place: Path, port: int, password: str, program: Program
-) -> str | None:
-    """Wait for the server and set the password. Returns its version; None if its port was taken."""
-    deadline = time.monotonic() + START_SECONDS
-    reason: Exception | None = None
-    errors = driver().OperationalError
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            if "Address already in use" in log.read_text(errors="replace"):
-                return None
-            raise ServerError(
-                f"Starting {program.path}: it ended with code {process.returncode}.\n{_end_of(log)}"
-            )
-        try:
-            # the socket is in a folder of ours, so no other server answers
-            opened = driver().connect(
-                host=str(place), port=port, user=USER, dbname=DATABASE, connect_timeout=2
-            )
-        except errors as error:
-            reason = error
-            time.sleep(0.02)
-            continue
-        with contextlib.closing(opened):
-            opened.autocommit = True
-            with opened.cursor() as cursor:
-                cursor.execute(f"ALTER ROLE {USER} PASSWORD '{password}'")
-                cursor.execute("SHOW server_version")
-                return str(cursor.fetchone()[0]).split()[0]
-    raise ServerError(
-        f"Starting {program.path}: it did not answer in {START_SECONDS:.0f} s ({reason}).\n{_end_of(log)}"
-    )
+def _ask(place: Path, port: int, password: str) -> str:
+    """Set the password. Returns the server's version."""
+    # the socket is in a folder of ours, so no other server answers
+    opened = driver().connect(host=str(place), port=port, user=USER, dbname=DATABASE, connect_timeout=2)
+    with contextlib.closing(opened):
+        opened.autocommit = True
+        with opened.cursor() as cursor:
+            cursor.execute(f"ALTER ROLE {USER} PASSWORD '{password}'")
+            cursor.execute("SHOW server_version")
+            return str(cursor.fetchone()[0]).split()[0]
 
 
 def _other_user() -> str | None:
@@ -390,14 +346,3 @@ def _identify(path: Path) -> Program | None:
     answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
     version = re.search(r"PostgreSQL\)\s+(\S+)", answer.stdout)
     return None if answer.returncode or version is None else Program(path, version[1])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _end_of(log: Path, lines: int = 60) -> str:
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join(text.strip().splitlines()[-lines:]) or "(its log is empty)"
