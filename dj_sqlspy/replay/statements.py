@@ -28,7 +28,7 @@ from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.results import RESULT_DIGITS, Digest, Forms
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
-from ..servers.tables import ForeignKey
+from ..servers.tables import ForeignKey, orphans
 
 
 @dataclass(frozen=True)
@@ -402,7 +402,7 @@ def check_keys(manifest: Mapping[str, Any], source: Any, loaded: Any) -> Iterato
             tuple(entry["parent_columns"]),
         )
         backend = backend_of(loaded)
-        orphaned = backend.number(loaded, f"SELECT COUNT(*) FROM {backend.orphans(fk)}")
+        orphaned = backend.number(loaded, f"SELECT COUNT(*) FROM {orphans(fk, backend.dialect)}")
         lost = 0
         if (
             source is not None

@@ -165,9 +165,6 @@ class Backend(Protocol):
     def analyze(self, connection: Any, tables: Sequence[str]) -> None:
         """Make the statistics of tables that were just loaded, by which the server plans its queries."""
 
-    def orphans(self, fk: ForeignKey) -> str:
-        """FROM and WHERE of a SELECT of the rows without a parent."""
-
     def read_catalog(self, connection: Any, schemas: Iterable[str]) -> Catalog:
         """The catalog of schemas and of those that they refer to."""
 

@@ -27,6 +27,22 @@ class ForeignKey:
     virtual: bool = False
 
 
+def orphans(fk: ForeignKey, dialect: Dialect) -> str:
+    """FROM and WHERE of a SELECT of the rows without a parent.
+
+    A row with a NULL in one of the columns has no parent to look for (MATCH SIMPLE, the only kind that all servers
+    have). An outer join would be wrong, since MySQL's date 0000-00-00 IS NULL.
+
+    >>> print(orphans(ForeignKey("f", "`s`.`b`", ("x",), "`s`.`a`", ("y",)), MYSQL))
+    `s`.`b` AS `c` WHERE `c`.`x` IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `s`.`a` AS `p` WHERE `c`.`x` = `p`.`y`)
+    """
+    child, parent = dialect.quote("c"), dialect.quote("p")
+    on = dialect.equal(fk.columns, "c", fk.parent_columns, "p")
+    refers = " AND ".join(f"{dialect.columns([column], 'c')} IS NOT NULL" for column in fk.columns)
+    missing = f"NOT EXISTS (SELECT 1 FROM {fk.parent} AS {parent} WHERE {on})"
+    return f"{fk.child} AS {child} WHERE {refers} AND {missing}"
+
+
 @dataclass(frozen=True)
 class Table:
     """A base table or a view. If the `Catalog` was read without columns, they are read on first use."""

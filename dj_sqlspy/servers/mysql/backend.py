@@ -45,7 +45,6 @@ class MySQLBackend:
     computed = staticmethod(checksums.computed)
     dump_script = staticmethod(scripts.dump_script)
     restore_script = staticmethod(scripts.restore_script)
-    orphans = staticmethod(scripts.orphans)
     require_condition = staticmethod(gate.require_condition)
     analyze = staticmethod(session.analyze)
     read_catalog = staticmethod(catalog.read_catalog)

@@ -10,13 +10,12 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 
 from ...version import __version__
 from ..columns import FLOAT_TYPES, Column
-from ..shellwords import CALLS, calls, one_line
+from ..shellwords import CALLS, calls, client_part, filled, fixed_part, form, one_line
 from ..source import Computed, Demand, Rows, Schema, Source, Structure, Thing
-from ..tables import ForeignKey, Table
+from ..tables import ForeignKey, Table, orphans
 from .checksums import row_checksum
 from .collations import NAMES
 from .dialect import MYSQL
@@ -99,7 +98,7 @@ def restore_script(
         views=calls((one.schema, one.name) for one in own.created if one.kind in ("VIEW", "SEQUENCE")),
         functions=calls((one.schema, one.name, one.traits) for one in own.created if one.kind == "FUNCTION"),
         needs=calls([_named(one.thing), *map(_named, one.needs)] for one in own.created if one.needs),
-        foreign_keys=calls((fk.child, fk.name, fk.parent, orphans(fk)) for fk in foreign_keys),
+        foreign_keys=calls((fk.child, fk.name, fk.parent, orphans(fk, MYSQL)) for fk in foreign_keys),
         computed=calls(
             [
                 table,
@@ -165,20 +164,6 @@ def _finish_text(structure: Structure) -> str:
     return "\n".join([settings, *(f"{sql};" for sql in structure.finish)]) if structure.finish else ""
 
 
-def orphans(fk: ForeignKey) -> str:
-    """FROM and WHERE of a SELECT of the rows without a parent.
-
-    A row with a NULL in one of the columns has no parent to look for (MATCH SIMPLE, the only kind on both servers). An
-    outer join would be wrong, since the date 0000-00-00 IS NULL.
-
-    >>> print(orphans(ForeignKey("f", "`s`.`b`", ("x",), "`s`.`a`", ("y",))))
-    `s`.`b` AS `c` WHERE `c`.`x` IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `s`.`a` AS `p` WHERE `c`.`x` = `p`.`y`)
-    """
-    on = MYSQL.equal(fk.columns, "c", fk.parent_columns, "p")
-    refers = " AND ".join(f"{MYSQL.columns([column], 'c')} IS NOT NULL" for column in fk.columns)
-    return f"{fk.child} AS `c` WHERE {refers} AND NOT EXISTS (SELECT 1 FROM {fk.parent} AS `p` WHERE {on})"
-
-
 def _together(parts: Sequence[Rows]) -> list[Rows]:
     """Tables of a schema with the same condition next to each other, since one mysqldump can read them."""
     same: dict[tuple[str, tuple[str, ...]], list[Rows]] = {}
@@ -229,14 +214,12 @@ def _key(table: Table) -> str:
 
 
 def _fill(script: str, **values: str) -> str:
-    """The script with its ``@words@`` replaced in one pass, so inserted text is not replaced again."""
-    values |= {part: _template(f"{part}.sh") for part in ("client", "mydumper")}
-    values["version"] = __version__
-    return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], _template(script))
+    return filled(fixed_part(__package__, script), {**values, **_fixed(), "version": __version__})
 
 
-def _template(name: str) -> str:
-    return resources.files(__package__).joinpath("scripts").joinpath(name).read_text(encoding="utf-8")
+def _fixed() -> dict[str, str]:
+    """What every script has alike."""
+    return {"client": client_part(__package__), "mydumper": fixed_part(__package__, "mydumper.sh")}
 
 
 # ---- scripts from an untrusted source --------------------------------------------------------------------------
@@ -249,21 +232,12 @@ def _lines_before(end: str) -> str:
     return rf"(?!{re.escape(end)}\n).*(?:\n(?!{re.escape(end)}\n).*)*"
 
 
-# Patterns for the values of each ``@word@``: lists of quoted words, SQL that is only printed, or plain text.
+# Patterns for the values of each ``@word@`` that is no list of quoted words: SQL that is only printed, or plain text.
 _HOLES = {
     "title": ".*",
     "mode": "6(?:00|40|44)",
     "structure": _lines_before("-- Rows."),
     "finish": _lines_before("-- Finished."),
-    "rows": CALLS,
-    "sums": CALLS,
-    "tables": CALLS,
-    "schemas": CALLS,
-    "views": CALLS,
-    "functions": CALLS,
-    "needs": CALLS,
-    "foreign_keys": CALLS,
-    "computed": CALLS,
     "demands": rf"{_LISTS}(?:\n+{_LISTS})*",
     "source": "(?:MySQL|MariaDB)",
     "other": "(?:MySQL|MariaDB)",
@@ -293,8 +267,7 @@ def is_own(script: str, text: str) -> bool:
 
 @functools.cache
 def _form(script: str) -> re.Pattern[str]:
-    parts = re.split(r"@([a-z_]+)@", _template(script))
-    holes = _HOLES | {part: re.escape(_template(f"{part}.sh")) for part in ("client", "mydumper")}
+    holes = _HOLES | {name: re.escape(text) for name, text in _fixed().items()}
     if script == "dump.sh":
         holes["tables"] = r"\d+"
-    return re.compile("".join(holes[part] if i % 2 else re.escape(part) for i, part in enumerate(parts)))
+    return form(fixed_part(__package__, script), holes)

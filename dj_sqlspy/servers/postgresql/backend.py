@@ -49,7 +49,6 @@ class PostgreSQLBackend:
     computed = staticmethod(checksums.computed)
     dump_script = staticmethod(scripts.dump_script)
     restore_script = staticmethod(scripts.restore_script)
-    orphans = staticmethod(scripts.orphans)
     require_condition = staticmethod(gate.require_condition)
     analyze = staticmethod(session.analyze)
     end_others = staticmethod(session.end_others)

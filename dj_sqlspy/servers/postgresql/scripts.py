@@ -9,12 +9,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 
 from ...errors import BundleError
 from ...version import __version__
 from ..dialect import LIST_BYTES
-from ..shellwords import CALLS, calls, one_line
+from ..shellwords import calls, client_part, filled, fixed_part, form, one_line
 from ..source import Computed, Demand, Rows, Source
 from ..tables import ForeignKey, Table
 from .checksums import row_checksum
@@ -144,37 +143,18 @@ def _all_as_text(columns: Sequence[str]) -> str:
     return f'ROW({POSTGRESQL.columns(columns)})::pg_catalog.text COLLATE "C"'
 
 
-def orphans(fk: ForeignKey) -> str:
-    """FROM and WHERE of a SELECT of the rows without a parent.
-
-    A row with a NULL in one of the columns has no parent to look for (MATCH SIMPLE).
-
-    >>> print(orphans(ForeignKey("f", '"s"."b"', ("x",), '"s"."a"', ("y",))))
-    "s"."b" AS "c" WHERE "c"."x" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "s"."a" AS "p" WHERE "c"."x" = "p"."y")
-    """
-    on = POSTGRESQL.equal(fk.columns, "c", fk.parent_columns, "p")
-    refers = " AND ".join(f"{POSTGRESQL.columns([column], 'c')} IS NOT NULL" for column in fk.columns)
-    return f'{fk.child} AS "c" WHERE {refers} AND NOT EXISTS (SELECT 1 FROM {fk.parent} AS "p" WHERE {on})'
-
-
 def _fixed() -> dict[str, str]:
     """What every script has alike."""
     return {
-        "client": _template("client.sh"),
-        "definitions_sql": _template("definitions.sql").rstrip("\n"),
+        "client": client_part(__package__),
+        "definitions_sql": fixed_part(__package__, "definitions.sql").rstrip("\n"),
         "begin": f"{BEGIN}\n{SET}",
         "settings": SET,
     }
 
 
 def _fill(script: str, **values: str) -> str:
-    """The script with its ``@words@`` replaced in one pass, so inserted text is not replaced again."""
-    values |= _fixed() | {"version": __version__}
-    return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], _template(script))
-
-
-def _template(name: str) -> str:
-    return resources.files(__package__).joinpath("scripts").joinpath(name).read_text(encoding="utf-8")
+    return filled(fixed_part(__package__, script), {**values, **_fixed(), "version": __version__})
 
 
 # ---- scripts from an untrusted source --------------------------------------------------------------------------
@@ -199,8 +179,5 @@ def is_own(script: str, text: str) -> bool:
 
 @functools.cache
 def _form(script: str) -> re.Pattern[str]:
-    parts = re.split(r"@([a-z_]+)@", _template(script))
     holes = _HOLES | {name: re.escape(text) for name, text in _fixed().items()}
-    return re.compile(
-        "".join(holes.get(part, CALLS) if i % 2 else re.escape(part) for i, part in enumerate(parts))
-    )
+    return form(fixed_part(__package__, script), holes)

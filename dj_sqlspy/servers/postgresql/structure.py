@@ -9,10 +9,10 @@ the lab's rows it reads none.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from ..catalog import Catalog
+from ..shellwords import fixed_part
 from ..source import Created, Rows, Schema, Source, Structure, View
 from ..tables import Table
 from .database import RECORDED, demands, locale, read_database
@@ -112,7 +112,7 @@ def stored_functions(
 def definition_digests(cursor: Any, tables: Sequence[Table]) -> dict[str, str]:
     """By full table name, a digest of what the catalog says of its columns, constraints and indexes."""
     values = ", ".join(names_of(table) for table in tables)
-    query = resources.files(__package__).joinpath("scripts/definitions.sql").read_text(encoding="utf-8")
+    query = fixed_part(__package__, "definitions.sql")
     cursor.execute(f"WITH asked (schema, name) AS (VALUES {values}) {query}")
     return {POSTGRESQL.full_name(schema, name): str(digest) for schema, name, digest in cursor.fetchall()}
 

@@ -125,6 +125,15 @@ check_counts() { # of the server's answer; $1: what to say if they differ
 @client@
 check_counts "The database has changed since the slice was made. Make the slice again. The differences:"
 
+workers=() # process groups that run beside this one
+before_leaving() {
+    local worker
+    for worker in ${workers[@]+"${workers[@]}"}; do
+        kill -KILL -- "-$worker" 2>/dev/null || continue # mydumper would ask whether it is meant
+        wait "$worker" 2>/dev/null || continue
+    done
+}
+
 # ---- Which mysqldump, and its options -----------------------------------------------------------------------
 
 programs=(mysqldump mariadb-dump)
