@@ -63,6 +63,7 @@ INSERT INTO lab."#{ODD.replace('"', '""')}" VALUES
     ('of another project', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO lab.mouse (name, half) VALUES ('', 1), ('\\.', 4), (E'a''\\\\\\n\\t$x`', 3), ('of another project', 3);
 CREATE ROLE reader LOGIN PASSWORD 'se:cr\\et';
+ALTER ROLE reader SET timezone = 'Asia/Tokyo';
 GRANT USAGE ON SCHEMA lab TO reader;
 GRANT SELECT ON lab."#{ODD.replace('"', '""')}", lab.mouse, lab.heavy TO reader;
 """
@@ -180,6 +181,7 @@ def test_what_is_loaded_is_what_was_read(lab: Server, made: Slice, empty: str) -
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Loaded: 2 tables, 6 rows.")
     assert "without the trigger" in done.stderr
+    assert made.source.settings["timezone"] == "Asia/Tokyo"  # not that in which the rows are read
     odd = POSTGRESQL.full_name("lab", f"#{ODD}")
     for query in (
         f"SELECT t::text FROM {odd} AS t WHERE name <> 'of another project' ORDER BY 1",

@@ -40,10 +40,15 @@ def match_sessions(source: Any, loaded: Any) -> list[str]:
 
 def fixed_session(connection: Any) -> dict[str, str]:
     """The session settings. A time zone has a name that all servers know."""
-    words = ", ".join(f"current_setting('{name}')" for name in SESSION)
+    return settings_of(connection, SESSION)
+
+
+def settings_of(connection: Any, names: Sequence[str]) -> dict[str, str]:
+    """Some settings of a connection."""
+    words = ", ".join(f"current_setting('{name}')" for name in names)
     with told(), connection.cursor() as cursor:
         cursor.execute(f"SELECT {words}")
-        return dict(zip(SESSION, map(str, cursor.fetchone()), strict=True))
+        return dict(zip(names, map(str, cursor.fetchone()), strict=True))
 
 
 def set_session(connection: Any, settings: Mapping[str, str]) -> list[str]:

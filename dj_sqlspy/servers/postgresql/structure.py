@@ -19,6 +19,7 @@ from .database import RECORDED, demands, locale, read_database
 from .definitions import definitions
 from .dialect import POSTGRESQL
 from .objects import Objects, names_of
+from .session import settings_of
 from .transaction import reading
 
 LINEAGE_TABLE = "~lineage"
@@ -52,6 +53,7 @@ def read_source(
         If a table has something that a slice cannot hold, or ``pg_dump`` cannot write its definition.
     """
     seen = [catalog.tables[name] for name in views]
+    settings = settings_of(connection, SETTINGS)  # which `reading` changes
     with reading(connection) as cursor:
         database = read_database(cursor)
         schemas = sorted({table.schema for table in (*tables, *seen)})
@@ -80,10 +82,6 @@ def read_source(
             other_values=(locale(database), *found.collations(False)),
             notes=tuple(found.left_out()),
         )
-        cursor.execute(
-            "SELECT " + ", ".join(f"current_setting({POSTGRESQL.string(name)})" for name in SETTINGS)
-        )
-        settings = dict(zip(SETTINGS, map(str, cursor.fetchone()), strict=True))
         digests = definition_digests(cursor, described)
     return Source(
         flavor="postgresql",
