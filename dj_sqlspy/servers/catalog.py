@@ -1,19 +1,20 @@
 """Catalog: the tables of a slice and the foreign keys between them.
 
 In: tables, columns and keys from a server's own catalog (`servers.mysql.catalog` reads it). Out: a `Catalog`: tables by
-full name, and the graph of foreign keys: parents, children, parts and their masters, an order with parents first. It
-asks no server and does not need DataJoint.
+full name, and the graph of foreign keys: parents, children, parts and their masters, an order with parents first; and
+which schemas are read for one (`follow`). It asks no server and does not need DataJoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import networkx as nx
 
-from ..names import split_full_name
+from ..errors import CatalogError, SliceError
+from ..names import find_table, split_full_name
 from .dialect import Dialect
 from .mysql.dialect import MYSQL
 from .tables import ForeignKey, Table
@@ -193,3 +194,78 @@ def _grouped(
     for fk in foreign_keys:
         out.setdefault(name(fk), []).append(fk)
     return {table: tuple(fks) for table, fks in out.items()}
+
+
+# ---------------------------------------------------------------- reading one
+
+
+def follow(
+    schemas: Iterable[str],
+    virtual: Sequence[ForeignKey],
+    read: Callable[[Sequence[str]], tuple[list[Table], list[ForeignKey]]],
+    referring: Callable[[Sequence[str]], Iterable[str]] | None,
+    tables: dict[str, Table],
+    folded: Callable[[str], str] = str,
+) -> tuple[list[ForeignKey], list[ForeignKey]]:
+    """Read schemas, and those that foreign keys lead to, into ``tables``.
+
+    Parameters
+    ----------
+    schemas : iterable of str
+    virtual : sequence of ForeignKey
+        Declared references, which are followed, too.
+    read : callable
+        Reads the tables of schemas, and their foreign keys.
+    referring : callable or None
+        The schemas that refer to some, if these shall be read, too.
+    tables : dict
+        By full name; what is read is added.
+    folded : callable
+        The name of a schema as the server compares it.
+
+    Returns
+    -------
+    foreign_keys, virtual : list of ForeignKey
+        Those of all schemas that were read.
+    """
+    wanted = set(schemas)
+    done: set[str] = set()
+    foreign_keys: list[ForeignKey] = []
+    while batch := sorted(wanted - done):
+        found, keys = read(batch)
+        tables.update((table.full_name, table) for table in found)
+        foreign_keys += keys
+        done |= set(batch)
+        declared = [key for key in virtual if folded(split_full_name(key.child)[0]) in done]
+        parents = {key.parent for key in (*keys, *declared)} - tables.keys()
+        wanted |= {folded(split_full_name(parent)[0]) for parent in parents}
+        if referring is not None:
+            wanted |= {folded(schema) for schema in referring(batch)}
+    return foreign_keys, [key for key in virtual if folded(split_full_name(key.child)[0]) in done]
+
+
+def of_tables(key: ForeignKey, tables: Mapping[str, Table]) -> ForeignKey:
+    """A virtual reference with the full names of its tables, which may be given by their classes."""
+
+    def meant(name: str) -> str:
+        return name if name in tables else find_table(tables, ".".join(split_full_name(name)), _SEEN)
+
+    try:
+        return replace(key, child=meant(key.child), parent=meant(key.parent))
+    except SliceError as error:
+        raise CatalogError(f"The virtual reference {key.name!r}: {error} {_CORRECT}") from None
+
+
+_SEEN = "that is in the database and visible to this account"
+_CORRECT = "Correct it in sqlspy.references, or where it was given as virtual=… (--virtual)."
+
+
+def require_columns(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:
+    """Raise `CatalogError` if a virtual reference names a column that its table does not have."""
+    for key in virtual:
+        for name, names in ((key.child, key.columns), (key.parent, key.parent_columns)):
+            if any(c.lower() not in tables[name].by_name for c in names):
+                raise CatalogError(
+                    f"The virtual reference {key.name!r} names {name} ({', '.join(names)}), which has the columns "
+                    f"{', '.join(column.name for column in tables[name].columns)}. {_CORRECT}"
+                )

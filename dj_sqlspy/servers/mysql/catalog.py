@@ -7,6 +7,7 @@ differently on the two lines of DataJoint.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,10 +18,9 @@ from typing import Any
 
 import pymysql
 
-from ...errors import CatalogError, SliceError
+from ...errors import CatalogError
 from ...gc_pause import gc_paused
-from ...names import find_table, split_full_name
-from ..catalog import Catalog
+from ..catalog import Catalog, follow, of_tables, require_columns
 from ..columns import Column
 from ..snapshot import Refused
 from ..tables import ForeignKey, Table
@@ -65,7 +65,19 @@ def read_catalog(
     with connection.cursor() as cursor, _long_texts(cursor):
         cursor.execute("SELECT @@lower_case_table_names")
         folds = int(cursor.fetchone()[0]) != 0
-        foreign_keys, virtual = _follow(cursor, schemas, virtual, tables, later, folds, down, partial)
+
+        def folded(schema: str) -> str:
+            return schema.lower() if folds else schema
+
+        def read(batch: Sequence[str]) -> tuple[list[Table], list[ForeignKey]]:
+            found = _read_schemas(cursor, batch, later)
+            if not partial:
+                _require_seen(batch, {folded(table.schema) for table in found[0]})
+            return found
+
+        wanted = {folded(schema) for schema in schemas if schema.lower() not in MYSQL.system_schemas}
+        referring = functools.partial(_referring_schemas, cursor) if down else None
+        foreign_keys, virtual = follow(wanted, virtual, read, referring, tables, folded)
     if folds:  # a foreign key may spell its parent in another case
         stored = {name.lower(): name for name in tables}
         virtual = [_as_stored(key, stored) for key in virtual]
@@ -85,39 +97,6 @@ def read_catalog(
     return Catalog(tables, (*visible, *virtual), folds, hidden, MYSQL, _read_columns=later.read)
 
 
-def _follow(
-    cursor: Any,
-    schemas: Iterable[str],
-    virtual: Sequence[ForeignKey],
-    tables: dict[str, Table],
-    later: _Columns,
-    folds: bool,
-    down: bool,
-    partial: bool,
-) -> tuple[list[ForeignKey], list[ForeignKey]]:
-    """Read schemas, and those that foreign keys lead to, into ``tables``. Returns these keys and the virtual ones."""
-
-    def folded(schema: str) -> str:
-        return schema.lower() if folds else schema
-
-    wanted = {folded(schema) for schema in schemas if schema.lower() not in MYSQL.system_schemas}
-    done: set[str] = set()
-    foreign_keys: list[ForeignKey] = []
-    while batch := sorted(wanted - done):
-        found, keys = _read_schemas(cursor, batch, later)
-        if not partial:
-            _require_seen(batch, {folded(table.schema) for table in found})
-        tables.update((table.full_name, table) for table in found)
-        foreign_keys += keys
-        done |= set(batch)
-        declared = [key for key in virtual if folded(split_full_name(key.child)[0]) in done]
-        parents = {key.parent for key in (*keys, *declared)} - tables.keys()
-        wanted |= {folded(split_full_name(parent)[0]) for parent in parents}
-        if down:
-            wanted |= {folded(schema) for schema in _referring_schemas(cursor, batch)}
-    return foreign_keys, [key for key in virtual if folded(split_full_name(key.child)[0]) in done]
-
-
 def _require_seen(schemas: Iterable[str], seen: set[str]) -> None:
     for schema in schemas:
         if schema not in seen:
@@ -126,32 +105,6 @@ def _require_seen(schemas: Iterable[str], seen: set[str]) -> None:
                 f"Either it does not exist on this server, or the account needs "
                 f"GRANT SELECT ON `{schema}`.* (ask the administrator for it)."
             )
-
-
-def of_tables(key: ForeignKey, tables: Mapping[str, Table]) -> ForeignKey:
-    """A virtual reference with the full names of its tables, which may be given by their classes."""
-
-    def meant(name: str) -> str:
-        return name if name in tables else find_table(tables, ".".join(split_full_name(name)), _SEEN)
-
-    try:
-        return replace(key, child=meant(key.child), parent=meant(key.parent))
-    except SliceError as error:
-        raise CatalogError(f"The virtual reference {key.name!r}: {error} {_CORRECT}") from None
-
-
-_SEEN = "that is in the database and visible to this account"
-_CORRECT = "Correct it in sqlspy.references, or where it was given as virtual=… (--virtual)."
-
-
-def require_columns(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:
-    for key in virtual:
-        for name, names in ((key.child, key.columns), (key.parent, key.parent_columns)):
-            if any(c.lower() not in tables[name].by_name for c in names):
-                raise CatalogError(
-                    f"The virtual reference {key.name!r} names {name} ({', '.join(names)}), which has the columns "
-                    f"{', '.join(column.name for column in tables[name].columns)}. {_CORRECT}"
-                )
 
 
 def _marks(values: Sequence[Any]) -> str:

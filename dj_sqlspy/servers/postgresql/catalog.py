@@ -12,10 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...errors import CatalogError
-from ...names import split_full_name
-from ..catalog import Catalog
+from ..catalog import Catalog, follow, of_tables, require_columns
 from ..columns import Column
-from ..mysql.catalog import of_tables, require_columns
 from ..tables import ForeignKey, Table
 from .dialect import POSTGRESQL
 
@@ -129,24 +127,21 @@ def read_catalog(
         If a schema does not exist.
     """
     tables: dict[str, Table] = {}
-    foreign_keys: list[ForeignKey] = []
-    wanted = {schema for schema in schemas if schema not in POSTGRESQL.system_schemas}
-    done: set[str] = set()
+    wanted = [schema for schema in schemas if schema not in POSTGRESQL.system_schemas]
     with connection.cursor() as cursor, _qualified(cursor):
-        while batch := sorted(wanted - done):
-            found, keys = _read_schemas(cursor, batch)
+
+        def read(batch: Sequence[str]) -> tuple[list[Table], list[ForeignKey]]:
+            found = _read_schemas(cursor, batch)
             if not partial:
-                _require_seen(batch, {table.schema for table in found})
-            tables.update((table.full_name, table) for table in found)
-            foreign_keys += keys
-            done |= set(batch)
-            declared = [key for key in virtual if split_full_name(key.child)[0] in done]
-            parents = {key.parent for key in (*keys, *declared)} - tables.keys()
-            wanted |= {split_full_name(parent)[0] for parent in parents}
-            if down:
-                cursor.execute(_REFERRING, (batch,))
-                wanted |= {schema for (schema,) in cursor.fetchall()}
-    references = [of_tables(key, tables) for key in virtual if split_full_name(key.child)[0] in done]
+                _require_seen(batch, {table.schema for table in found[0]})
+            return found
+
+        def referring(batch: Sequence[str]) -> list[str]:
+            cursor.execute(_REFERRING, (list(batch),))
+            return [schema for (schema,) in cursor.fetchall()]
+
+        foreign_keys, declared = follow(wanted, virtual, read, referring if down else None, tables)
+    references = [of_tables(key, tables) for key in declared]
     require_columns(references, tables)
     return Catalog(tables, (*foreign_keys, *references), dialect=POSTGRESQL)
 
