@@ -44,11 +44,9 @@ def has_every_feature(flavor: str) -> bool:
 def require_supported(flavor: str, feature: str) -> None:
     """Raise `SpyError` if servers of a flavor cannot be used for something yet, in words."""
     if not has_every_feature(flavor):
-        from ..errors import SpyError
+        from .postgresql.backend import not_yet
 
-        raise SpyError(
-            f"Using a PostgreSQL server: {feature} is not supported on PostgreSQL yet (docs/servers.md)."
-        )
+        raise not_yet(feature)
 
 
 def find_program(flavor: str) -> Any:

@@ -28,6 +28,13 @@ _FEATURES = {
 }
 
 
+def not_yet(feature: str) -> SpyError:
+    """The error that something, in words, is not supported."""
+    return SpyError(
+        f"Using a PostgreSQL server: {feature} is not supported on PostgreSQL yet (docs/servers.md)."
+    )
+
+
 class PostgreSQLBackend:
     """The `Backend` of PostgreSQL, as far as it goes."""
 
@@ -87,10 +94,7 @@ class PostgreSQLBackend:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        feature = _FEATURES.get(name, name.replace("_", " "))
-        raise SpyError(
-            f"Using a PostgreSQL server: {feature} is not supported on PostgreSQL yet (docs/servers.md)."
-        )
+        raise not_yet(_FEATURES.get(name, name.replace("_", " ")))
 
 
 POSTGRESQL = PostgreSQLBackend()

@@ -14,6 +14,7 @@ from ..snapshot import Refused
 from .connect import return_texts
 from .dialect import POSTGRESQL
 from .told import told
+from .transaction import BEGIN, SETTINGS
 
 # Session settings that a result can depend on. They are copied from the source's session to the slice's.
 SESSION = (
@@ -31,6 +32,9 @@ SESSION = (
     "array_nulls",
     "transform_null_equals",
 )
+
+# Those of `SETTINGS` by which values are printed.
+_PRINTED = ("timezone", "datestyle", "intervalstyle", "extra_float_digits", "bytea_output")
 
 
 def match_sessions(source: Any, loaded: Any) -> list[str]:
@@ -83,7 +87,7 @@ def as_sent(connection: Any) -> Iterator[None]:
 def one_moment(connection: Any) -> Iterator[None]:
     """In a block, read one consistent state of the database."""
     with told(), connection.cursor() as cursor:
-        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute(BEGIN)
         cursor.execute("SELECT 1")  # the snapshot is that of the first query
     try:
         yield
@@ -96,10 +100,7 @@ def one_moment(connection: Any) -> Iterator[None]:
 def reading_tables(connection: Any) -> None:
     """Set the session as ``dump.sh`` does, as far as values are printed."""
     with told(), connection.cursor() as cursor:
-        cursor.execute(
-            "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';"
-            " SET extra_float_digits = 3; SET bytea_output = 'hex'"
-        )
+        cursor.execute("".join(f"SET {name} = '{SETTINGS[name]}'; " for name in _PRINTED))
 
 
 def number(connection: Any, sql: str) -> int:
