@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 from ..errors import SliceError, SpyError
 from .catalog import Catalog
@@ -80,7 +80,19 @@ class Interrupted(SpyError):
     lacking = False
 
 
-def interrupt_before(error: BaseException) -> BaseException | None:
+def retell(error: BaseException, text: str, *, lost: bool, interrupted: bool, **what: bool) -> NoReturn:
+    """Raise an error of a driver as what it tells: `ConnectionLost`, `Interrupted`, or a `Refused` with attributes."""
+    interrupt = _interrupt_before(error)
+    if interrupt is not None:
+        raise interrupt from None
+    if lost:
+        raise ConnectionLost(text or "it is closed") from error
+    if interrupted:
+        raise Interrupted(text) from error
+    raise Refused(text, **what) from error
+
+
+def _interrupt_before(error: BaseException) -> BaseException | None:
     """The Ctrl-C after which an error came: a connection that was interrupted cannot take its settings back."""
     before = error.__context__
     while before is not None and isinstance(before, Exception):

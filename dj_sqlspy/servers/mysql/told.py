@@ -8,7 +8,7 @@ from typing import Any
 
 import pymysql
 
-from ..snapshot import ConnectionLost, Interrupted, Refused, interrupt_before
+from ..snapshot import Interrupted, retell
 from .errors import CONFLICT, DENIED, INTERRUPTED, LOST, MISSING, READ_ONLY, REDEFINED, UNKNOWN, code_of
 
 
@@ -18,22 +18,18 @@ def told() -> Iterator[None]:
     try:
         yield
     except pymysql.MySQLError as error:
-        interrupt = interrupt_before(error)
-        if interrupt is not None:
-            raise interrupt from None
         code, text = code_of(error), str(error.args[-1]) if error.args else ""
-        if code in LOST | REDEFINED:
-            raise ConnectionLost(text or "it is closed") from error
-        if 2000 <= code < 3000 or code in INTERRUPTED:
-            raise Interrupted(text) from error
-        raise Refused(
+        retell(
+            error,
             text,
+            lost=code in LOST | REDEFINED,
+            interrupted=2000 <= code < 3000 or code in INTERRUPTED,
             denied=code in DENIED,
             missing=code in MISSING,
             writes=code == READ_ONLY,
             unknown=code in UNKNOWN,
             conflict=code in CONFLICT,
-        ) from error
+        )
 
 
 def text_of(value: Any) -> str:

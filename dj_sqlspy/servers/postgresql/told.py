@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ..snapshot import ConnectionLost, Interrupted, Refused, interrupt_before
+from ..snapshot import Interrupted, retell
 from .driver import driver
 
 # The connection is gone: an administrator ended it, the server stops, or it was idle too long in a transaction.
@@ -38,22 +38,18 @@ def told() -> Iterator[None]:
     try:
         yield
     except driver().Error as error:
-        interrupt = interrupt_before(error)
-        if interrupt is not None:
-            raise interrupt from None
         code, text = error.pgcode or "", text_of(error)
-        if code in LOST or code.startswith(_LOST_CLASS) or (not code and _is_closed(error)):
-            raise ConnectionLost(text or "it is closed") from error
-        if code in INTERRUPTED or code.startswith(_INTERRUPTED_CLASSES):
-            raise Interrupted(text) from error
-        raise Refused(
+        retell(
+            error,
             text,
+            lost=code in LOST or code.startswith(_LOST_CLASS) or (not code and _is_closed(error)),
+            interrupted=code in INTERRUPTED or code.startswith(_INTERRUPTED_CLASSES),
             denied=code in DENIED,
             missing=code in MISSING,
             writes=code == READ_ONLY,
             unknown=code in UNKNOWN,
             conflict=code in CONFLICT,
-        ) from error
+        )
 
 
 def _is_closed(error: Any) -> bool:
