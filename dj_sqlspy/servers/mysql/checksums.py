@@ -15,6 +15,7 @@ from typing import Any
 
 from ..columns import FLOAT_TYPES, Column
 from ..source import Computed, Rows
+from ..sums import computed_sums, sums
 from ..tables import Table
 from .dialect import MYSQL
 from .session import in_utc, one_moment
@@ -47,7 +48,7 @@ def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
             ]
             zeros = [_negative_zero(MYSQL.quote(name)) for name in floats]
             checksum = row_checksum(part.table, part.contents)
-            rows, total, *counts = _sums(cursor, part, ["1", checksum, *zeros])
+            rows, total, *counts = sums(cursor, part, [_sum(value) for value in ("1", checksum, *zeros)])
             negative = frozenset(name for name, count in zip(floats, counts, strict=True) if count)
             found.append(replace(part, rows=rows, checksum=total, negative_zeros=negative))
     return found
@@ -62,25 +63,12 @@ def computed(
     connection: Any, parts: Sequence[Rows], generated: Mapping[str, Sequence[str]]
 ) -> list[Computed]:
     """The sums of generated columns, given by table, over the rows of a slice. Session settings are restored."""
-    found = []
     with told(), in_utc(connection), one_moment(connection), connection.cursor() as cursor:
-        for part in parts:
-            names = generated.get(part.table.full_name, ())
-            values = [_computed_value(part.table.column(name)) for name in names]
-            totals = _sums(cursor, part, values) if names else []
-            table = part.table.full_name
-            found += [Computed(table, *one) for one in zip(names, values, totals, strict=True)]
-    return found
+        return computed_sums(cursor, parts, generated, _computed_value, _sum)
 
 
-def _sums(cursor: Any, part: Rows, values: Sequence[str]) -> list[int]:
-    """The sum of each value, given as SQL, over some rows of a table."""
-    totals = [0] * len(values)
-    words = ", ".join(f"COALESCE(SUM({value}), 0)" for value in values)
-    for condition in part.conditions:
-        cursor.execute(f"SELECT {words} FROM {part.table.full_name} WHERE {condition}")
-        totals = [total + int(more) for total, more in zip(totals, cursor.fetchone(), strict=True)]
-    return totals
+def _sum(value: str) -> str:
+    return f"COALESCE(SUM({value}), 0)"
 
 
 def _computed_value(column: Column) -> str:

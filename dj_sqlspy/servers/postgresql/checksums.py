@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..source import Computed, Rows
+from ..sums import computed_sums, sums
 from ..tables import Table
 from .dialect import POSTGRESQL
 from .transaction import reading
@@ -22,7 +23,7 @@ def with_checksums(connection: Any, parts: Sequence[Rows]) -> list[Rows]:
     found = []
     with reading(connection) as cursor:
         for part in parts:
-            rows, total = _sums(cursor, part, ["1", row_checksum(part.table, part.contents)])
+            rows, total = sums(cursor, part, [_sum("1"), _sum(row_checksum(part.table, part.contents))])
             found.append(replace(part, rows=rows, checksum=total))
     return found
 
@@ -31,25 +32,14 @@ def computed(
     connection: Any, parts: Sequence[Rows], generated: Mapping[str, Sequence[str]]
 ) -> list[Computed]:
     """The sums of generated columns, given by table, over the rows of a slice."""
-    found = []
     with reading(connection) as cursor:
-        for part in parts:
-            names = generated.get(part.table.full_name, ())
-            values = [_hashed(POSTGRESQL.quote(name)) for name in names]
-            totals = _sums(cursor, part, values) if names else []
-            table = part.table.full_name
-            found += [Computed(table, *one) for one in zip(names, values, totals, strict=True)]
-    return found
+        return computed_sums(
+            cursor, parts, generated, lambda column: _hashed(POSTGRESQL.quote(column.name)), _sum
+        )
 
 
-def _sums(cursor: Any, part: Rows, values: Sequence[str]) -> list[int]:
-    """The sum of each value, given as SQL, over some rows of a table."""
-    totals = [0] * len(values)
-    words = ", ".join(f"COALESCE(pg_catalog.sum({value}), 0)::pg_catalog.text" for value in values)
-    for condition in part.conditions:
-        cursor.execute(f"SELECT {words} FROM {part.table.full_name} WHERE {condition}")
-        totals = [total + int(more) for total, more in zip(totals, cursor.fetchone(), strict=True)]
-    return totals
+def _sum(value: str) -> str:
+    return f"COALESCE(pg_catalog.sum({value}), 0)::pg_catalog.text"
 
 
 def row_checksum(table: Table, contents: Mapping[str, str]) -> str:
