@@ -38,9 +38,8 @@ from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.replay.digests import read_digests
 from dj_sqlspy.rules import POLICIES
 from dj_sqlspy.servers import Server
-from dj_sqlspy.servers.mysql import scripts
 from dj_sqlspy.servers.mysql.connect import client_options
-from dj_sqlspy.servers.shellwords import calls
+from dj_sqlspy.servers.shellwords import CALLS, calls
 from tests.conftest import user_schemas
 from tests.filled import FIRST_ROWS, INSPECTION, MANIFEST, REPLAY, leaves, put
 from tests.test_shared_log import lab, log, read
@@ -429,9 +428,9 @@ def test_scripts_that_differ_are_not_run(
 def test_words_of_scripts_that_are_odd_are_still_words() -> None:
     odd = ("it's\n", "\\", "`$(x)`", "\x01\x7f", "a'\\''b", "-- Rows.", "ü\u2028")
     lines = calls([odd, odd])
-    assert re.fullmatch(scripts._HOLES["tables"], lines)
+    assert re.fullmatch(CALLS, lines)
     for other in ("    x", '    "$@" a', "    \"$@\" 'a' && x", '    "$@" "a"', "    \"$@\" $'\\x41'"):
-        assert not re.fullmatch(scripts._HOLES["tables"], other)
+        assert not re.fullmatch(CALLS, other)
 
 
 def test_a_stranger_s_bundle_names_no_source(
