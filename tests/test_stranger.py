@@ -453,6 +453,9 @@ def test_a_stranger_s_bundle_names_no_source(
     assert Bundle(away.path).verify(source=lab.connection).from_source  # named
     for condition in (
         "TRUE) UNION (SELECT 1",
+        "TRUE) ORDER BY (1",
+        "TRUE) FOR UPDATE -- ",
+        "TRUE) -- ",
         "SLEEP(0) = 0 AND @mark := 1",
         "EXISTS (SELECT 1)",
         "TRUE; SELECT 1",

@@ -168,6 +168,40 @@ def read_part(statement: Expr, query: Expr | None, effects: Callable[[Expr], Ite
     return Read(query, own, answers)
 
 
+# What a comment begins with on some server.
+_COMMENTS = ("--", "/*", "#")
+
+
+def require_single(
+    condition: str, read: Read, tokens_of: Callable[[str], list[Token]], *without: type[Expr]
+) -> None:
+    """Raise `NotARead` unless a text is one condition, without a comment.
+
+    Parameters
+    ----------
+    condition : str
+    read : Read
+        Of SELECT … WHERE (``condition``).
+    tokens_of : callable
+        The tokens of a text.
+    *without : types of expressions
+        What does not stand in it.
+    """
+    query = read.query if read.own and isinstance(read.query, exp.Select) else exp.Select()
+    parts = {name for name, part in query.args.items() if part}
+    where = query.args["where"].this if "where" in parts else None
+    commented = any(mark in condition for mark in _COMMENTS) and any(
+        token.comments for token in tokens_of(condition)
+    )
+    if (
+        commented
+        or parts - {"expressions", "from_", "where"}
+        or not isinstance(where, exp.Paren)
+        or where.find(*without) is not None
+    ):
+        raise NotARead("it is no single condition")
+
+
 def together(statement: Expr) -> Expr | None:
     """One SELECT of all subqueries in a statement that is not itself a query."""
     asked = [

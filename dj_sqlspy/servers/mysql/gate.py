@@ -19,7 +19,7 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 # isort: split
 from sqlglot import exp
 
-from ..expressions import QUANTIFIERS, read_part, together
+from ..expressions import QUANTIFIERS, read_part, require_single, together
 from ..expressions import NotARead as NotARead
 from ..expressions import Read as Read
 from ..expressions import ReadsOnly as ReadsOnly
@@ -89,16 +89,17 @@ def require_condition(condition: str) -> None:
     Traceback (most recent call last):
         ...
     dj_sqlspy.servers.snapshot.Refused: it is no condition that only reads: it is no single condition
+    >>> require_condition("TRUE) HAVING (a = 1")
+    Traceback (most recent call last):
+        ...
+    dj_sqlspy.servers.snapshot.Refused: it is no condition that only reads: it is no single condition
 
     Raises
     ------
     Refused
     """
     try:
-        query = read_of(f"SELECT 1 FROM t WHERE ({condition})").query
-        where = query.args.get("where") if isinstance(query, exp.Select) else None
-        if where is None or not isinstance(where.this, exp.Paren) or where.this.find(exp.Query) is not None:
-            raise NotARead("it is no single condition")
+        require_single(condition, read_of(f"SELECT 1 FROM t WHERE ({condition})"), tokens_of, exp.Query)
     except Unsupported as error:
         raise Refused(f"it is no condition that only reads: {error}") from error
 

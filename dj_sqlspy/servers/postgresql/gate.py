@@ -25,6 +25,7 @@ from ..expressions import (
     function_name,
     none_known,
     read_part,
+    require_single,
     together,
 )
 from ..snapshot import Refused
@@ -86,16 +87,17 @@ def require_condition(condition: str) -> None:
     Traceback (most recent call last):
         ...
     dj_sqlspy.servers.snapshot.Refused: it is no condition that only reads: it is no single condition
+    >>> require_condition("TRUE) HAVING (a = 1")
+    Traceback (most recent call last):
+        ...
+    dj_sqlspy.servers.snapshot.Refused: it is no condition that only reads: it is no single condition
 
     Raises
     ------
     Refused
     """
     try:
-        query = read_of(f"SELECT 1 WHERE ({condition})").query
-        where = query.args.get("where") if isinstance(query, exp.Select) else None
-        if where is None or not isinstance(where.this, exp.Paren) or where.this.find(*_QUERIES) is not None:
-            raise NotARead("it is no single condition")
+        require_single(condition, read_of(f"SELECT 1 WHERE ({condition})"), tokens_of, *_QUERIES)
     except Unsupported as error:
         raise Refused(f"it is no condition that only reads: {error}") from error
 
