@@ -22,6 +22,7 @@ take_option() {
 }
 
 @common@
+
 # A value in the syntax of option files.
 option_value() {
     local escape='\' quote='"' value=$1

@@ -39,6 +39,7 @@ take_option() {
 }
 
 @common@
+
 psql=${PSQL:-psql}
 command -v -- "$psql" >/dev/null ||
     fail "found no $psql. Install the client of PostgreSQL, or name it: PSQL=/path/to/psql"
