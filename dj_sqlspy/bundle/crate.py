@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..external.sums import SUMS, read_sums
+from ..servers import NAMES
 from .about import orcid_link, paper_link, web_link
 from .guide import DUMP_FILE, FORMATS, SOURCE_DATA, title_of
 from .reading import sha256_of
@@ -149,7 +150,8 @@ def _describe(crate: Any, manifest: Mapping[str, Any]) -> None:
     crate.name = title_of(manifest)
     crate.description = about.get("description") or _description(manifest)
     crate.datePublished = str(manifest["created"])
-    words = about.get("keywords") or ["DataJoint", "MySQL", "vertical slice of a database"]
+    server = NAMES[manifest["server"]["flavor"]]
+    words = about.get("keywords") or ["DataJoint", server, "vertical slice of a database"]
     crate.keywords = words if len(words) > 1 else words[0]
     terms = about.get("license")
     if terms:

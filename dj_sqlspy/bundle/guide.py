@@ -33,7 +33,7 @@ FORMATS = {
     DUMP_FILE: ("the rows, and the tables that they are in", "application/gzip"),
     f"{DUMP_FILE}.cksum": ("the size and checksum that restore.sh looks for", "text/plain"),
     f"{SOURCE_DATA}/": ("what each analysis received, as tables that open without a server", ""),
-    "restore.sh": ("loads dump.sql.gz into a MySQL or MariaDB server, and checks it", "text/x-shellscript"),
+    "restore.sh": ("loads dump.sql.gz into a server, and checks it", "text/x-shellscript"),
     COMPOSE_FILE: ("starts a server with the rows and a notebook: docker compose up", "application/yaml"),
     COMPOSE_SCRIPT: ("what the containers of compose.yaml run", "text/x-shellscript"),
     "dump.sh": ("made dump.sql.gz from the lab's database", "text/x-shellscript"),
