@@ -89,7 +89,8 @@ def write_open_copy(
                 told(len(made), total)
 
         copied = Copied(catalog, relations, copying.columns)
-        backend.set_session(loaded, session_of(manifest, read_digests(bundle.path), backend))
+        recorded = read_digests(bundle.path)
+        backend.set_session(loaded, session_of(manifest, recorded, backend))
         database.lock()
         with backend.one_moment(loaded), contextlib.closing(backend.replayer(loaded)) as replayer:
             asking = _Statements(replayer, loaded, copied, database)
@@ -97,7 +98,6 @@ def write_open_copy(
             for one, entries in replayable(manifest).items():
                 statements.append(asking.copy(one, entries))
                 told(len(tables) + len(statements), total)
-        recorded = read_digests(bundle.path)
         rows = first_rows(loaded, catalog, manifest, recorded) if manifest.get("first_rows") else None
         statements += _not_replayed(manifest)
         statements.sort(key=lambda one: one.numbers)
