@@ -200,7 +200,7 @@ class TableCopies:
         rows, sizes = 0, parquet.Sizes()
         blobs = {place: Seen() for place, one in enumerate(columns) if is_blob(one)}
         new_file(path).close()
-        with parquet.Writer(path, schema, columns) as writer:
+        with parquet.Writer(path, schema, parquet.long_names(columns)) as writer:
             found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
             chunks = found.chunks(parquet.BATCH_BYTES, parquet.VALUE_BYTES)
             for batch in parquet.batches(table.full_name, chunks, columns, schema):
