@@ -12,12 +12,8 @@
 #   written down nowhere but in the code of the pipeline.
 # Source: the source of datajoint.migrate, read before; none found that says it.
 . "$(dirname "$0")/common.sh"
-environment old datajoint==0.14.10 pymysql==1.2.4 & # both at once, as there are two servers as well
-old=$!
-environment new datajoint==2.3.5 pymysql==1.2.4
-wait "$old"
+environments "old datajoint==0.14.10 pymysql==1.2.4" "new datajoint==2.3.5 pymysql==1.2.4"
 server mariadb
-mariadb=$port
 server mysql
 
 cat >"$work/declare.py" <<'END'
@@ -74,7 +70,7 @@ for row in ({"note": "after"}, {"session": 2, "note": "after"}, {"session": 3, "
         print(line, "refuses", row, "-", str(error))
 END
 for kind in mariadb mysql; do
-    [ $kind = mariadb ] && at=$mariadb || at=$port
+    at=${ports[$kind]}
     "$work/old/bin/python" "$work/declare.py" "$at"
     see "$work/new/bin/python" "$work/migrate.py" "$at" $kind
 done

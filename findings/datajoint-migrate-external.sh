@@ -12,12 +12,8 @@
 #   said to be the last that has it.
 # Source: the source of datajoint.migrate, read before; none found that says it.
 . "$(dirname "$0")/common.sh"
-environment old datajoint==0.14.10 pymysql==1.2.4 & # both at once, as there are two servers as well
-old=$!
-environment new datajoint==2.3.5 pymysql==1.2.4
-wait "$old"
+environments "old datajoint==0.14.10 pymysql==1.2.4" "new datajoint==2.3.5 pymysql==1.2.4"
 server mariadb
-mariadb=$port
 server mysql
 
 cat >"$work/declare.py" <<'END'
@@ -77,7 +73,7 @@ for name in ("signal", "notes"):
     print(line, "declared as", " ".join(next(text for text in described if text.startswith(name + "=")).split()))
 END
 for kind in mariadb mysql; do
-    [ $kind = mariadb ] && at=$mariadb || at=$port
+    at=${ports[$kind]}
     "$work/old/bin/python" "$work/declare.py" "$at" "$work/store-$kind"
     see "$work/new/bin/python" "$work/migrate.py" "$at" "$work/store-$kind" $kind
 done
