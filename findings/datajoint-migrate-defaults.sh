@@ -59,7 +59,7 @@ def columns(when):
 schema = dj.Schema("lab")
 columns("before:")
 done = migrate_columns(schema, dry_run=False)
-print(line, "reports:", [(column["column"], column["status"]) for column in done["details"]])
+print(line, "reports:", sorted((column["column"], column["status"]) for column in done["details"]))
 columns("after:")
 session = dj.VirtualModule("lab_after", "lab").Session
 for row in ({"note": "after"}, {"session": 2, "note": "after"}, {"session": 3, "trials": 1, "gain": 1.0}):
@@ -88,7 +88,7 @@ mariadb, inserts {'session': 3, 'trials': 1, 'gain': 1.0}
 mysql, before: session default None auto_increment -
 mysql, before: trials default 0 - -
 mysql, before: gain default 1.5 - -
-mysql, reports: [('session', 'migrated'), ('trials', 'migrated'), ('gain', 'migrated')]
+mysql, reports: [('gain', 'migrated'), ('session', 'migrated'), ('trials', 'migrated')]
 mysql, after: session default None - :int32:
 mysql, after: trials default None - :int32:
 mysql, after: gain default None - :float32:

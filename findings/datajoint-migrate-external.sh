@@ -64,7 +64,7 @@ except Exception as error:
     print(line, "integrity:", type(error).__name__)
 for step in ({}, {"finalize": True}):
     done = migrate.migrate_external(schema, dry_run=False, **step)
-    for column in done["details"]:
+    for column in sorted(done["details"], key=lambda one: one["column"]):
         print(line, column["column"], column["status"], column["rows"])
 trace = dj.VirtualModule("lab_after", "lab").Trace
 row, described = trace.to_dicts()[0], trace.describe().splitlines()
@@ -80,20 +80,20 @@ done
 compare <<'END'
 mariadb, stores: configured [] []
 mariadb, integrity: TypeError
-mariadb, signal migrated 1
 mariadb, notes migrated 1
-mariadb, signal finalized 0
+mariadb, signal migrated 1
 mariadb, notes finalized 0
+mariadb, signal finalized 0
 mariadb, signal is str with url None
 mariadb, declared as signal=null : blob@main
 mariadb, notes is str with url None
 mariadb, declared as notes=null : attach@main
 mysql, stores: configured [] []
 mysql, integrity: TypeError
-mysql, signal migrated 1
 mysql, notes migrated 1
-mysql, signal finalized 0
+mysql, signal migrated 1
 mysql, notes finalized 0
+mysql, signal finalized 0
 mysql, signal is dict with url None
 mysql, declared as signal=null : blob@main
 mysql, notes is dict with url None
