@@ -18,7 +18,7 @@ demo:  ## export the slice behind an analysis of DataJoint Elements, load it els
 quick: lint  ## lint, types, contracts and every test that starts no server: for each change
 	@python=$(python-2.x) && "$$python" -W ignore -m pytest -q -p no:cacheprovider --no-server -n 2 -m "not slow"
 
-test:  ## the test suite: two DataJoint lines, each on MariaDB and MySQL
+test:  ## the test suite: two DataJoint lines, each on MariaDB and MySQL; 2.x on PostgreSQL
 	@$(PYTHON) tests/matrix.py
 
 test-slow:  ## the tests that take longer

@@ -1,7 +1,7 @@
 # Shared functions of the scripts beside this file. It is sourced, not run.
 #
-# A script makes environments with `environment` and servers with `server`, prints its observations with
-# `see COMMAND…`, and ends with `compare`, which reads the earlier observations and exits 1 if they differ.
+# A script makes environments with `environment` or `environments` and servers with `server`, prints its observations
+# with `see COMMAND…`, and ends with `compare`, which reads the earlier observations and exits 1 if they differ.
 # Everything is in one temporary folder, which is deleted at the end; the servers are stopped. tests/machine.py
 # finds or installs the servers. dj_sqlspy is not used.
 
@@ -11,6 +11,7 @@ folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 export PYTHONPATH=$folder PYTHONDONTWRITEBYTECODE=1
 pids=()
+declare -A ports=() # of servers, by kind
 
 cleanup() {
     for pid in "${pids[@]}"; do
@@ -32,6 +33,19 @@ environment() {
         python3 -m venv "$work/$name"
         "$work/$name/bin/python" -m pip install -q --disable-pip-version-check "$@" >&2
     fi
+}
+
+# environments "NAME REQUIREMENT…"… : several at once
+environments() {
+    local one pid running=()
+    for one in "$@"; do
+        # shellcheck disable=SC2086
+        environment $one &
+        running+=($!)
+    done
+    for pid in "${running[@]}"; do
+        wait "$pid"
+    done
 }
 
 # The loader of a debootstrap root runs the root's programs with the root's libraries, so no chroot is needed.
@@ -60,7 +74,7 @@ postgres() {
 
 # server KIND: starts one of "mariadb" (this machine's), "mariadb-trixie" (11.8 on the day), "mysql" (9.7),
 # "postgresql" (15; its database is postgres).
-# $port is where it listens, for the account tester with the password tester.
+# $port, and from then on ${ports[KIND]}, is where it listens, for the account tester with the password tester.
 server() {
     local kind=$1 data="$work/$1" log="$work/$1.log" root share options
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -111,6 +125,7 @@ END
     for _ in $(seq 240); do
         if { [ -S "$work/$kind.sock" ] || [ -S "$data/.s.PGSQL.$port" ]; } && (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             sleep 1 # the accounts are made last
+            ports[$kind]=$port
             return
         fi
         kill -0 "${pids[-1]}" 2>/dev/null || break

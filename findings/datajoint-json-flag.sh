@@ -13,12 +13,8 @@
 #   excludes nothing; the same lines give another figure on each server.
 # Source: none found for DataJoint. MySQL's manual says VARCHAR(512) of JSON_VALUE, MariaDB's nothing of 1 and 0.
 . "$(dirname "$0")/common.sh"
-environment old datajoint==0.14.10 pymysql==1.2.4 & # both at once, as there are two servers as well
-old=$!
-environment new datajoint==2.3.5 pymysql==1.2.4
-wait "$old"
+environments "old datajoint==0.14.10 pymysql==1.2.4" "new datajoint==2.3.5 pymysql==1.2.4"
 server mariadb
-mariadb=$port
 server mysql
 
 cat >"$work/try.py" <<'END'
@@ -61,9 +57,9 @@ print(line, "a note of 600 characters:", rows(Unit & {"info.note": note}))
 print(line, "proj of note, length:", [value and len(value) for value in rows(Unit.proj(note="info.note"), "note")])
 END
 for environment in old new; do
-    see "$work/$environment/bin/python" "$work/try.py" "$port" MySQL
+    see "$work/$environment/bin/python" "$work/try.py" "${ports[mysql]}" MySQL
 done
-see "$work/new/bin/python" "$work/try.py" "$mariadb" MariaDB
+see "$work/new/bin/python" "$work/try.py" "${ports[mariadb]}" MariaDB
 compare <<'END'
 0.14 on MySQL, sends ( (json_value(`info`, _utf8mb4'$.good')=True))
 0.14 on MySQL, good True: []

@@ -12,12 +12,8 @@
 #   written down nowhere but in the code of the pipeline.
 # Source: the source of datajoint.migrate, read before; none found that says it.
 . "$(dirname "$0")/common.sh"
-environment old datajoint==0.14.10 pymysql==1.2.4 & # both at once, as there are two servers as well
-old=$!
-environment new datajoint==2.3.5 pymysql==1.2.4
-wait "$old"
+environments "old datajoint==0.14.10 pymysql==1.2.4" "new datajoint==2.3.5 pymysql==1.2.4"
 server mariadb
-mariadb=$port
 server mysql
 
 cat >"$work/declare.py" <<'END'
@@ -63,7 +59,7 @@ def columns(when):
 schema = dj.Schema("lab")
 columns("before:")
 done = migrate_columns(schema, dry_run=False)
-print(line, "reports:", [(column["column"], column["status"]) for column in done["details"]])
+print(line, "reports:", sorted((column["column"], column["status"]) for column in done["details"]))
 columns("after:")
 session = dj.VirtualModule("lab_after", "lab").Session
 for row in ({"note": "after"}, {"session": 2, "note": "after"}, {"session": 3, "trials": 1, "gain": 1.0}):
@@ -74,7 +70,7 @@ for row in ({"note": "after"}, {"session": 2, "note": "after"}, {"session": 3, "
         print(line, "refuses", row, "-", str(error))
 END
 for kind in mariadb mysql; do
-    [ $kind = mariadb ] && at=$mariadb || at=$port
+    at=${ports[$kind]}
     "$work/old/bin/python" "$work/declare.py" "$at"
     see "$work/new/bin/python" "$work/migrate.py" "$at" $kind
 done
@@ -92,7 +88,7 @@ mariadb, inserts {'session': 3, 'trials': 1, 'gain': 1.0}
 mysql, before: session default None auto_increment -
 mysql, before: trials default 0 - -
 mysql, before: gain default 1.5 - -
-mysql, reports: [('session', 'migrated'), ('trials', 'migrated'), ('gain', 'migrated')]
+mysql, reports: [('gain', 'migrated'), ('session', 'migrated'), ('trials', 'migrated')]
 mysql, after: session default None - :int32:
 mysql, after: trials default None - :int32:
 mysql, after: gain default None - :float32:

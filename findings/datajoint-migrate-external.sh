@@ -12,12 +12,8 @@
 #   said to be the last that has it.
 # Source: the source of datajoint.migrate, read before; none found that says it.
 . "$(dirname "$0")/common.sh"
-environment old datajoint==0.14.10 pymysql==1.2.4 & # both at once, as there are two servers as well
-old=$!
-environment new datajoint==2.3.5 pymysql==1.2.4
-wait "$old"
+environments "old datajoint==0.14.10 pymysql==1.2.4" "new datajoint==2.3.5 pymysql==1.2.4"
 server mariadb
-mariadb=$port
 server mysql
 
 cat >"$work/declare.py" <<'END'
@@ -68,7 +64,7 @@ except Exception as error:
     print(line, "integrity:", type(error).__name__)
 for step in ({}, {"finalize": True}):
     done = migrate.migrate_external(schema, dry_run=False, **step)
-    for column in done["details"]:
+    for column in sorted(done["details"], key=lambda one: one["column"]):
         print(line, column["column"], column["status"], column["rows"])
 trace = dj.VirtualModule("lab_after", "lab").Trace
 row, described = trace.to_dicts()[0], trace.describe().splitlines()
@@ -77,27 +73,27 @@ for name in ("signal", "notes"):
     print(line, "declared as", " ".join(next(text for text in described if text.startswith(name + "=")).split()))
 END
 for kind in mariadb mysql; do
-    [ $kind = mariadb ] && at=$mariadb || at=$port
+    at=${ports[$kind]}
     "$work/old/bin/python" "$work/declare.py" "$at" "$work/store-$kind"
     see "$work/new/bin/python" "$work/migrate.py" "$at" "$work/store-$kind" $kind
 done
 compare <<'END'
 mariadb, stores: configured [] []
 mariadb, integrity: TypeError
-mariadb, signal migrated 1
 mariadb, notes migrated 1
-mariadb, signal finalized 0
+mariadb, signal migrated 1
 mariadb, notes finalized 0
+mariadb, signal finalized 0
 mariadb, signal is str with url None
 mariadb, declared as signal=null : blob@main
 mariadb, notes is str with url None
 mariadb, declared as notes=null : attach@main
 mysql, stores: configured [] []
 mysql, integrity: TypeError
-mysql, signal migrated 1
 mysql, notes migrated 1
-mysql, signal finalized 0
+mysql, signal migrated 1
 mysql, notes finalized 0
+mysql, signal finalized 0
 mysql, signal is dict with url None
 mysql, declared as signal=null : blob@main
 mysql, notes is dict with url None

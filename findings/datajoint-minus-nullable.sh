@@ -11,12 +11,8 @@
 #   option; the result says that all is done.
 # Source: none found for DataJoint. That NOT IN does so with a NULL is SQL.
 . "$(dirname "$0")/common.sh"
-environment old datajoint==0.14.10 pymysql==1.2.4 & # both at once, as there are two servers as well
-old=$!
-environment new datajoint==2.3.5 pymysql==1.2.4
-wait "$old"
+environments "old datajoint==0.14.10 pymysql==1.2.4" "new datajoint==2.3.5 pymysql==1.2.4"
 server mariadb
-mariadb=$port
 server mysql
 
 cat >"$work/try.py" <<'END'
@@ -64,8 +60,8 @@ print(line, "Session - (Probe & 'session IS NOT NULL'):", rows(Session - (Probe 
 print(line, "Probe - Session:", rows(Probe - Session, "probe"))
 END
 for environment in old new; do
-    see "$work/$environment/bin/python" "$work/try.py" "$mariadb" MariaDB
-    see "$work/$environment/bin/python" "$work/try.py" "$port" MySQL
+    see "$work/$environment/bin/python" "$work/try.py" "${ports[mariadb]}" MariaDB
+    see "$work/$environment/bin/python" "$work/try.py" "${ports[mysql]}" MySQL
 done
 compare <<'END'
 0.14 on MariaDB, Session - Probe: [3]

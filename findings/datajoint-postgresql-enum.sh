@@ -14,7 +14,6 @@
 . "$(dirname "$0")/common.sh"
 environment new datajoint==2.3.5 pymysql==1.2.4 psycopg2-binary==2.9.13
 server mariadb
-mariadb=$port
 server postgresql
 
 cat >"$work/try.py" <<'END'
@@ -42,8 +41,8 @@ def look(schema, names):
 look("unit_first", ["Unit", "Probe"])
 look("probe_first", ["Probe", "Unit"])
 END
-see "$work/new/bin/python" "$work/try.py" "$mariadb" mysql
-see "$work/new/bin/python" "$work/try.py" "$port" postgresql
+see "$work/new/bin/python" "$work/try.py" "${ports[mariadb]}" mysql
+see "$work/new/bin/python" "$work/try.py" "${ports[postgresql]}" postgresql
 compare <<'END'
 mysql, unit_first: Unit says ('low', 'mid', 'high'), ['low', 'mid', 'high'] the first is low
 mysql, unit_first: Probe says ('high', 'mid', 'low'), ['high', 'mid', 'low'] the first is high

@@ -12,7 +12,6 @@
 . "$(dirname "$0")/common.sh"
 environment new datajoint==2.3.5 pymysql==1.2.4 psycopg2-binary==2.9.13
 server mariadb
-mariadb=$port
 server postgresql
 
 cat >"$work/try.py" <<'END'
@@ -50,8 +49,8 @@ try:
 except dj.DataJointError as error:
     print(line, "{'weight': nan}:", type(error).__name__, str(error).splitlines()[0])
 END
-see "$work/new/bin/python" "$work/try.py" "$mariadb" mysql
-see "$work/new/bin/python" "$work/try.py" "$port" postgresql
+see "$work/new/bin/python" "$work/try.py" "${ports[mariadb]}" mysql
+see "$work/new/bin/python" "$work/try.py" "${ports[postgresql]}" postgresql
 compare <<'END'
 mysql: as arrays [1.0, None, None, 3.0]
 mysql: weight > 2: [4]

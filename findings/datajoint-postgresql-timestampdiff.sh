@@ -13,7 +13,6 @@
 . "$(dirname "$0")/common.sh"
 environment new datajoint==2.3.5 pymysql==1.2.4 psycopg2-binary==2.9.13
 server mariadb
-mariadb=$port
 server postgresql
 
 cat >"$work/try.py" <<'END'
@@ -56,8 +55,8 @@ try:
 except Exception as error:
     print(sys.argv[2], "longer than 80 s:", type(error).__name__)
 END
-see "$work/new/bin/python" "$work/try.py" "$mariadb" mysql
-see "$work/new/bin/python" "$work/try.py" "$port" postgresql
+see "$work/new/bin/python" "$work/try.py" "${ports[mariadb]}" mysql
+see "$work/new/bin/python" "$work/try.py" "${ports[postgresql]}" postgresql
 compare <<'END'
 mysql SECOND [90, 7200, 93600, 59, 7200]
 mysql MINUTE [1, 120, 1560, 0, 120]

@@ -11,7 +11,6 @@
 . "$(dirname "$0")/common.sh"
 environment new datajoint==2.3.5 pymysql==1.2.4 psycopg2-binary==2.9.13
 server mariadb
-mariadb=$port
 server postgresql
 
 cat >"$work/try.py" <<'END'
@@ -69,8 +68,8 @@ Summary.populate()
 print(sys.argv[2], "begins with:", next(text for text in sent if "BEGIN" in text or "START" in text))
 print(sys.argv[2], "stores", Summary.to_dicts(), "and there are", len(Trial()))
 END
-see "$work/new/bin/python" "$work/try.py" "$mariadb" mysql
-see "$work/new/bin/python" "$work/try.py" "$port" postgresql
+see "$work/new/bin/python" "$work/try.py" "${ports[mariadb]}" mysql
+see "$work/new/bin/python" "$work/try.py" "${ports[postgresql]}" postgresql
 compare <<'END'
 mysql begins with: START TRANSACTION WITH CONSISTENT SNAPSHOT
 mysql stores [{'session': 1, 'counted': 2, 'fetched': 2}] and there are 3

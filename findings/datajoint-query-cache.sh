@@ -11,12 +11,8 @@
 #   notebook again. With a cache it gives the same figure from any dump, an empty one as well.
 # Source: none found. DataJoint's issue 550 (December 2018) made the cache, for work without a server.
 . "$(dirname "$0")/common.sh"
-environment old datajoint==0.14.10 pymysql==1.2.4 & # both at once, as there are two servers as well
-old=$!
-environment new datajoint==2.3.5 pymysql==1.2.4
-wait "$old"
+environments "old datajoint==0.14.10 pymysql==1.2.4" "new datajoint==2.3.5 pymysql==1.2.4"
 server mariadb
-mariadb=$port
 server mysql
 
 cat >"$work/try.py" <<'END'
@@ -59,8 +55,8 @@ print(line, f"{kind}, with a name of its own:", rows(), "and a count of", len(Un
 END
 for environment in old new; do
     mkdir "$work/$environment-cache"
-    see "$work/$environment/bin/python" "$work/try.py" "$mariadb" original "$work/$environment-cache"
-    see "$work/$environment/bin/python" "$work/try.py" "$port" copy "$work/$environment-cache"
+    see "$work/$environment/bin/python" "$work/try.py" "${ports[mariadb]}" original "$work/$environment-cache"
+    see "$work/$environment/bin/python" "$work/try.py" "${ports[mysql]}" copy "$work/$environment-cache"
 done
 compare <<'END'
 0.14 original: [(1, 10), (2, 20), (3, 30)]

@@ -14,12 +14,8 @@
 # Source: none found. DataJoint's issue 914 (May 2021) has error 3065 for `order_by=` in fetch, where the
 #   projection came first as well. In SQL, ORDER BY prefers a column of the result to one of the table.
 . "$(dirname "$0")/common.sh"
-environment old datajoint==0.14.10 pymysql==1.2.4 & # both at once, as there are two servers as well
-old=$!
-environment new datajoint==2.3.5 pymysql==1.2.4
-wait "$old"
+environments "old datajoint==0.14.10 pymysql==1.2.4" "new datajoint==2.3.5 pymysql==1.2.4"
 server mariadb
-mariadb=$port
 server mysql
 
 cat >"$work/try.py" <<'END'
@@ -69,8 +65,8 @@ print(line, "dj.U('animal') & (first & 'TRUE'):", rows(dj.U("animal") & (first &
 print(line, "first.proj(animal='visit', visit='animal'):", rows(first.proj(animal="visit", visit="animal"), "animal", "visit"))
 END
 for environment in old new; do
-    see "$work/$environment/bin/python" "$work/try.py" "$mariadb" MariaDB
-    see "$work/$environment/bin/python" "$work/try.py" "$port" MySQL
+    see "$work/$environment/bin/python" "$work/try.py" "${ports[mariadb]}" MariaDB
+    see "$work/$environment/bin/python" "$work/try.py" "${ports[mysql]}" MySQL
 done
 compare <<'END'
 0.14 on MariaDB, sends for top.proj(weight) SELECT `animal`,`visit`,100 - weight as `weight` FROM `lab_old`.`visit` ORDER BY `weight` DESC LIMIT 2

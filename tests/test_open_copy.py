@@ -455,7 +455,7 @@ def test_blobs_of_several_types(tmp_path: Path) -> None:
         for name, kind in (("id", "int"), ("b", "blob"))
     ]
     schema = parquet.schema_of(columns, {})
-    with parquet.Writer(tmp_path / "t.parquet", schema, columns) as writer:
+    with parquet.Writer(tmp_path / "t.parquet", schema, parquet.long_names(columns)) as writer:
         for number, value in enumerate(packed, 1):
             rows = [(str(number).encode(), value)]
             for batch in parquet.batches("t", [rows], columns, schema):

@@ -6,9 +6,11 @@ import contextlib
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -398,7 +400,24 @@ def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tm
     paper = sqlspy.Paper("whole")
     bundle = paper.write(tmp_path / "bundle")
     assert "psql" in (bundle.path / "dump.sh").read_text()
-    assert "postgres:15" in (bundle.path / "README.md").read_text()
+    readme = (bundle.path / "README.md").read_text()
+    assert "postgres:15" in readme and "apt-get install\npostgresql" in readme and "MariaDB" not in readme
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    for said, here in (
+        ('"127.0.0.1"', repr(server.host)),
+        ("5432", str(server.port)),
+        ('"postgres"', repr(server.database)),
+        ('"postgres"', repr(server.user)),
+        ('"simple"', repr(server.password)),
+    ):
+        assert said in code
+        code = code.replace(said, here, 1)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "born" in ran.stdout, (code, ran)
+    page = (bundle.path / "report.html").read_text()
+    assert re.search(r"<dd>postgresql 15\.\S+, UTF8</dd>", page)
     report = bundle.verify(dj_conn)
     assert report.equal and report.complete and report.from_source, report
     assert [result.state for result in report.statements] == ["equal"] * len(report.statements)

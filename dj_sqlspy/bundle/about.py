@@ -25,6 +25,7 @@ from ..errors import BundleError
 TEXTS = ("title", "description", "license", "doi", "url", "citation")
 AUTHOR = ("name", "orcid", "affiliation")
 
+_SPDX = "https://spdx.org/licenses/"
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", re.ASCII)
 _DOI = re.compile(r"10\.\d{4,9}/\S+", re.ASCII)
 _ADDRESS = re.compile(r"[!#-;=?-\[\]_a-z~]+", re.IGNORECASE | re.ASCII)  # no space, quote, backslash, < or >
@@ -92,6 +93,16 @@ def paper_link(about: Mapping[str, Any]) -> str | None:
     if doi:
         return f"https://doi.org/{quote(doi, safe='/:;()')}" if _DOI.fullmatch(doi) else None
     return web_link(about.get("url"))
+
+
+def license_link(about: Mapping[str, Any]) -> str | None:
+    """The web address of the license of the data; None without a license.
+
+    >>> license_link({"license": "CC0-1.0"}), license_link({"license": "https://lab.org/terms"}), license_link({})
+    ('https://spdx.org/licenses/CC0-1.0', 'https://lab.org/terms', None)
+    """
+    terms = about.get("license")
+    return (web_link(terms) or f"{_SPDX}{terms}") if terms else None
 
 
 def web_link(text: str | None) -> str | None:

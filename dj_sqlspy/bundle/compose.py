@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from ..servers import options_like
 from .environment import PIP_FILES
 from .guide import COMPOSE_FILE, COMPOSE_SCRIPT, container_name, datajoint_of, image_of
 
@@ -109,9 +110,8 @@ def _settings(manifest: Mapping[str, Any]) -> list[str]:
     """Options for what statements depend on, as the source has it."""
     about = manifest["server"]
     zone = str(about.get("time_zone", ""))
-    folds = str(about.get("lower_case_table_names", "0")) != "0"
-    options = ["--lower-case-table-names=1"] if folds else []
-    return [*options, f"--default-time-zone={zone}"] if re.fullmatch(r"[+-]\d\d:\d\d", zone) else options
+    zones = [f"--default-time-zone={zone}"] if re.fullmatch(r"[+-]\d\d:\d\d", zone) else []
+    return [*options_like(about), *zones]
 
 
 def _python(manifest: Mapping[str, Any]) -> tuple[str, list[str]]:

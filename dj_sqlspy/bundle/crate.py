@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..external.sums import SUMS, read_sums
-from .about import orcid_link, paper_link, web_link
+from ..servers import NAMES
+from .about import license_link, orcid_link, paper_link
 from .guide import DUMP_FILE, FORMATS, SOURCE_DATA, title_of
 from .reading import sha256_of
 
 CRATE_FILE = "ro-crate-metadata.json"
 NOTEBOOK_FORMAT = "application/x-ipynb+json"
-SPDX = "https://spdx.org/licenses/"
 # By the ending of a file of source data, what it is, and its media type.
 _SOURCE_FORMATS = {
     SUMS: ("checksums of the files of source data", "text/plain"),
@@ -149,11 +149,11 @@ def _describe(crate: Any, manifest: Mapping[str, Any]) -> None:
     crate.name = title_of(manifest)
     crate.description = about.get("description") or _description(manifest)
     crate.datePublished = str(manifest["created"])
-    words = about.get("keywords") or ["DataJoint", "MySQL", "vertical slice of a database"]
+    server = NAMES[manifest["server"]["flavor"]]
+    words = about.get("keywords") or ["DataJoint", server, "vertical slice of a database"]
     crate.keywords = words if len(words) > 1 else words[0]
-    terms = about.get("license")
-    if terms:
-        link = web_link(terms) or f"{SPDX}{terms}"
+    if link := license_link(about):
+        terms = about["license"]
         texts = {"@type": "CreativeWork", "name": terms, "description": f"License: {terms}"}
         crate.license = _add(crate, link, texts)
     else:

@@ -17,6 +17,7 @@ from ..rules import LEFT_OUT
 from ..servers import NAMES
 from .about import TEXTS, orcid_link, paper_link
 from .environment import CONDA_FILES, PIP_FILES
+from .firstrows import FIRST_ROWS_FILE
 from .render import render, total_of, whole
 from .tablename import TableName
 
@@ -33,16 +34,13 @@ FORMATS = {
     DUMP_FILE: ("the rows, and the tables that they are in", "application/gzip"),
     f"{DUMP_FILE}.cksum": ("the size and checksum that restore.sh looks for", "text/plain"),
     f"{SOURCE_DATA}/": ("what each analysis received, as tables that open without a server", ""),
-    "restore.sh": ("loads dump.sql.gz into a MySQL or MariaDB server, and checks it", "text/x-shellscript"),
+    "restore.sh": ("loads dump.sql.gz into a server, and checks it", "text/x-shellscript"),
     COMPOSE_FILE: ("starts a server with the rows and a notebook: docker compose up", "application/yaml"),
     COMPOSE_SCRIPT: ("what the containers of compose.yaml run", "text/x-shellscript"),
     "dump.sh": ("made dump.sql.gz from the lab's database", "text/x-shellscript"),
     "manifest.json": ("all of this for programs: tables, statements, reasons, versions", "application/json"),
     "replay.json": ("what the captured statements returned from the loaded slice", "application/json"),
-    "first-rows.json": (
-        "the first rows of tables and results, as report.html shows them",
-        "application/json",
-    ),
+    FIRST_ROWS_FILE: ("the first rows of tables and results, as report.html shows them", "application/json"),
     "inspection.json": ("which columns may tell of people, machines or folders", "application/json"),
     "digests.json": ("checksums of tables and results, to check a loaded slice with", "application/json"),
     "ro-crate-metadata.json": ("this folder described for archives (RO-Crate)", "application/ld+json"),
@@ -103,7 +101,7 @@ def readme_text(
         contents=[(name, what) for name, (what, _) in FORMATS.items() if name in present],
         compose=COMPOSE_FILE in present,
         code=[one for one in manifest.get("code") or () if one["state"] != "missing"],
-        first_rows="first-rows.json" in present,
+        first_rows=FIRST_ROWS_FILE in present,
         container=container_name(manifest),
         excluded=manifest.get("excluded") or (),
         pseudonyms=manifest.get("pseudonyms"),

@@ -440,6 +440,9 @@ class _Layout:
                 values["object_id"] = str(uuid.uuid4())
             if values:
                 self._each(partial(self._change, values), [file])
+        self._sharing: dict[str, list[str]] = {}
+        for file in self._going():
+            self._sharing.setdefault(self._about[file.name]["object_id"], []).append(file.name)
         self._each(self._say_what_is_missing)
 
     def _inspect_one(self, file: File) -> None:
@@ -473,11 +476,7 @@ class _Layout:
         about = self._about[file.name]
         said = tuple(Said("nwbinspector", **one) for one in about["said"])
         missing = [one.message for one in said if one.severity == "CRITICAL"]
-        same = [
-            one.name
-            for one in self._going()
-            if one != file and self._about[one.name]["object_id"] == about["object_id"]
-        ]
+        same = [name for name in self._sharing[about["object_id"]] if name != file.name]
         if same:
             missing.append(
                 f"an object_id of its own: {', '.join(first(same))} has the same (fix: {OBJECT_IDS})"
@@ -490,6 +489,7 @@ class _Layout:
         """Give each copy its place, and say what `dandi validate` says of them there."""
         self._each(self._readable)
         self._tell_shared_names()
+        self._told_apart: dict[tuple[str, ...], str] = {}
         self._each(self._twin)
         files, names = self._named()
         if not files:
@@ -522,18 +522,13 @@ class _Layout:
         about = self._ask("metadata", path=str(self._place(file)))
         if not about["valid"]:
             raise _Refused("it has no subject_id, by which DANDI lays files out")
-        own = {name for names in self._names_of_media(file) for name in names}
+        media = self._made / f"{self._place(file).stem}-media"
+        own = {path.relative_to(self._made).as_posix() for path in media.rglob("*") if path.is_file()}
         lost = sorted(own - set(about["media"]))
         if lost:
             raise _Refused(
                 f"dandi organize would not take along {os.path.basename(lost[0])}, which it leads to"
             )
-
-    def _names_of_media(self, file: File) -> Iterator[list[str]]:
-        stem = self._place(file).stem
-        for path in (self._made / f"{stem}-media").rglob("*"):
-            if path.is_file():
-                yield [path.relative_to(self._made).as_posix()]
 
     def _tell_shared_names(self) -> None:
         """Tell of files with the same subject and session, which dandi tells apart by other marks."""
@@ -549,16 +544,15 @@ class _Layout:
                 self._note(file, told=(*self.copies[file.name].told, told))
 
     def _twin(self, file: File) -> None:
-        """Refuse a file that nothing tells from another one."""
-        keys = ("object_id", "subject_id", "session_id")
-        for one in self._going():
-            if one == file:
-                return
-            if all(self._about[one.name][key] == self._about[file.name][key] for key in keys):
-                raise _Refused(
-                    f"{one.name} has the same object_id, subject and session, so nothing tells them apart"
-                    f" (fix: {OBJECT_IDS})"
-                )
+        """Refuse a file that nothing tells from an earlier one."""
+        about = self._about[file.name]
+        key = tuple(about[name] for name in ("object_id", "subject_id", "session_id"))
+        known = self._told_apart.setdefault(key, file.name)
+        if known != file.name:
+            raise _Refused(
+                f"{known} has the same object_id, subject and session, so nothing tells them apart"
+                f" (fix: {OBJECT_IDS})"
+            )
 
     def _named(self) -> tuple[list[File], dict[str, str]]:
         """The files with a place that any file system and DANDI can take, and these places."""

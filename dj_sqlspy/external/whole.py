@@ -222,7 +222,6 @@ class _Copy:
     def _attributes(self, seen: _Seen, to: str) -> None:
         """Attributes that HDF5 has not copied. References in any have to wait."""
         import h5py
-        import numpy as np
 
         there = h5py.h5o.open(self._file.id, _bytes(to))
         for number in range(h5py.h5a.get_num_attrs(seen.id)):
@@ -230,12 +229,7 @@ class _Copy:
             if _refers(one.get_type(), seen):
                 self._references.append((seen, to, one.name))
             elif not h5py.h5a.exists(there, one.name):
-                space = one.get_space()
-                new = h5py.h5a.create(there, one.name, one.get_type(), space)
-                if space.get_simple_extent_type() != h5py.h5s.NULL:
-                    values = np.empty(one.shape, dtype=one.dtype)
-                    one.read(values)
-                    new.write(values)
+                _write(there, one, _value(one))
 
     def _follow(self, group: _Seen, name: str, to: str) -> None:
         """A soft or external link."""
@@ -302,12 +296,8 @@ class _Copy:
         one = h5py.h5a.open(seen.id, attribute)
         if h5py.h5a.exists(there, attribute):
             h5py.h5a.delete(there, attribute)
-        space = one.get_space()
-        new = h5py.h5a.create(there, attribute, one.get_type(), space)
-        if space.get_simple_extent_type() != h5py.h5s.NULL:
-            read = np.empty(one.shape, dtype=one.dtype)
-            one.read(read)
-            new.write(self._translated(read, seen))
+        values = _value(one)
+        _write(there, one, values if values is None else self._translated(values, seen))
 
     def _translated(self, values: Any, seen: _Seen) -> Any:
         import h5py
@@ -398,7 +388,6 @@ class _Copy:
 
     def _attribute_that_differs(self, one: _Seen, other: _Seen, strict: bool) -> str:
         import h5py
-        import numpy as np
 
         attributes = []
         for each in (one, other):
@@ -409,13 +398,12 @@ class _Copy:
         for name, old in attributes[0].items():
             new = attributes[1][name]
             equal = old.get_type() == new.get_type() and old.shape == new.shape
-            kinds = [each.get_space().get_simple_extent_type() for each in (old, new)]
-            if equal and kinds[0] == kinds[1] != h5py.h5s.NULL:
-                pair = [np.empty(each.shape, dtype=each.dtype) for each in (old, new)]
-                old.read(pair[0])
-                new.read(pair[1])
-                equal = self._equal(pair[0], pair[1], one, other, strict)
-            if not equal or kinds[0] != kinds[1]:
+            values, there = _value(old), _value(new)
+            if values is None or there is None:
+                equal = equal and values is there
+            else:
+                equal = equal and self._equal(values, there, one, other, strict)
+            if not equal:
                 return f"the attribute {_text(name)} of {other} is not that of {one}"
         return ""
 
@@ -458,10 +446,10 @@ class _Copy:
         import h5py
 
         meant, there = self._meant(old, one), self._meant(new, other)
-        place = self._places.get(meant.key) if strict else meant.at
-        if strict:
-            return place is not None and h5py.h5o.get_info(self._file[place].id).addr == there.key[1]
-        return place == there.at
+        if not strict:
+            return meant.at == there.at
+        place = self._places.get(meant.key)
+        return place is not None and h5py.h5o.get_info(self._file[place].id).addr == there.key[1]
 
 
 # ---------------------------------------------------------------- pieces
@@ -482,6 +470,27 @@ def _parts(values: Any) -> Iterator[Any]:
         rows = -(-rows // values.chunks[0]) * values.chunks[0]
     for start in range(0, values.shape[0] if values.size else 0, rows):
         yield slice(start, start + rows)
+
+
+def _value(attribute: Any) -> Any:
+    """The value of an attribute; None if its space is empty."""
+    import h5py
+    import numpy as np
+
+    if attribute.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+        return None
+    values = np.empty(attribute.shape, dtype=attribute.dtype)
+    attribute.read(values)
+    return values
+
+
+def _write(there: Any, like: Any, value: Any) -> None:
+    """An attribute of an object with the name, type and space of another one."""
+    import h5py
+
+    made = h5py.h5a.create(there, like.name, like.get_type(), like.get_space())
+    if value is not None:
+        made.write(value)
 
 
 def _refers(kind: Any, seen: _Seen) -> bool:

@@ -21,30 +21,9 @@ FILE = "croissant.json"
 _SCHEMA = "croissant-1"
 # As the specification of Croissant 1.0 has it: tools compare it word for word. The last name is ours.
 _TERMS = (
-    *(
-        "citeAs",
-        "column",
-        "equivalentProperty",
-        "extract",
-        "field",
-        "fileProperty",
-        "fileObject",
-        "fileSet",
-        "format",
-    ),
-    *(
-        "includes",
-        "isLiveDataset",
-        "jsonPath",
-        "key",
-        "md5",
-        "parentField",
-        "path",
-        "recordSet",
-        "references",
-        "regex",
-    ),
-    *("repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
+    "citeAs column equivalentProperty extract field fileProperty fileObject fileSet format includes isLiveDataset"
+    " jsonPath key md5 parentField path recordSet references regex repeated replace samplingRate separator source"
+    " subField transform"
 )
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -57,15 +36,12 @@ _CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "examples": {"@id": "cr:examples", "@type": "@json"},
-    **{name: f"cr:{name}" for name in _TERMS},
+    **{name: f"cr:{name}" for name in _TERMS.split()},
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 _TYPES: dict[str, str | list[str]] = {
-    **{
-        f"{sign}int{width}": f"cr:{'U' * bool(sign)}Int{width}"
-        for sign in ("", "u")
-        for width in (8, 16, 32, 64)
-    },
+    **{f"int{width}": f"cr:Int{width}" for width in (8, 16, 32, 64)},
+    **{f"uint{width}": f"cr:UInt{width}" for width in (8, 16, 32, 64)},
     "bool": "sc:Boolean",
     "float": "cr:Float32",
     "double": "cr:Float64",

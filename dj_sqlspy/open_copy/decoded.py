@@ -166,18 +166,17 @@ class _Reading:
         arrays: Callable[[list[Value]], list[Any]],
     ) -> None:
         """Write a file with the keys and further fields; ``arrays`` makes theirs of some values."""
-        named = distinct([field.name for field in (*self.key_fields, *fields)])
-        all_fields = [
-            field.with_name(name) for field, name in zip((*self.key_fields, *fields), named, strict=True)
-        ]
-        about = {"decoded": f"{self.name}, by {maker()}"}
+        together = [*self.key_fields, *fields]
+        names = distinct([field.name for field in together])
+        schema = pa.schema(
+            [field.with_name(name) for field, name in zip(together, names, strict=True)],
+            metadata={"decoded": f"{self.name}, by {maker()}"},
+        )
         new_file(path).close()
-        with parquet.Writer(
-            path, pa.schema(all_fields, metadata=about), (), long=named[-len(fields) :]
-        ) as out:
+        with parquet.Writer(path, schema, names[len(self.key_fields) :]) as out:
             for keys, values in parts:
                 columns = [column.combine_chunks() for column in keys.columns]
-                out.add(pa.RecordBatch.from_arrays([*columns, *arrays(values)], schema=out.schema))
+                out.add(pa.RecordBatch.from_arrays([*columns, *arrays(values)], schema=schema))
 
 
 def _items(value: bytes) -> str:

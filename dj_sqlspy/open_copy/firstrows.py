@@ -60,18 +60,44 @@ def first_rows(
         If a table cannot be read.
     """
     backend = backend_of(loaded)
+    with_rows, wanted = _with_rows(catalog, manifest), _wanted(manifest)
+    looking = _Looking(loaded, catalog, manifest)
     backend.reading_tables(loaded)
     with backend.one_moment(loaded), contextlib.closing(backend.replayer(loaded)) as replayer:
-        looking = _Looking(replayer, loaded, catalog, manifest)
-        tables = list(map(looking.table, looking.tables()))
+        tables = [looking.table(replayer, one) for one in with_rows[:ENTRIES]]
     backend.set_session(loaded, session_of(manifest, recorded, backend))
     with backend.one_moment(loaded), contextlib.closing(backend.replayer(loaded)) as replayer:
-        looking = _Looking(replayer, loaded, catalog, manifest)
-        results = [looking.result(*one) for one in looking.statements()]
+        results = [looking.result(replayer, *one) for one in wanted[:ENTRIES]]
     shown, over = _bounded(tables)
     also, more = _bounded([one for one in results if one is not None])
-    left_out = over + more + looking.passed
-    return {"created": now(), "tables": shown, "results": also, "left_out": left_out}
+    passed = max(0, len(with_rows) - ENTRIES) + max(0, len(wanted) - ENTRIES)
+    return {"created": now(), "tables": shown, "results": also, "left_out": over + more + passed}
+
+
+def _with_rows(catalog: Catalog, manifest: Mapping[str, Any]) -> list[Table]:
+    """The tables to show: if there are too many, those that were read come first."""
+    found = [
+        one
+        for one in manifest["tables"]
+        if one["rows"]
+        and one["name"] in catalog.tables
+        and not catalog.tables[one["name"]].name.startswith("~")
+    ]
+    found.sort(key=lambda one: "read by a statement" not in one["reasons"])
+    return [catalog.tables[one["name"]] for one in found]
+
+
+def _wanted(manifest: Mapping[str, Any]) -> list[tuple[Replayed, Sequence[Mapping[str, Any]]]]:
+    """For each analysis, of its data statements that differ only in values the first, with their entries."""
+    seen: set[tuple[str, str]] = set()
+    found: list[tuple[Replayed, Sequence[Mapping[str, Any]]]] = []
+    for one, entries in replayable(manifest).items():
+        data = [entry for entry in entries if entry["kind"] == "data"]
+        forms = {(entry["analysis"], lift(one.sql)[0]) for entry in data} - seen
+        if forms and TELLING.isdisjoint(mark for entry in data for mark in entry["marks"]):
+            seen |= forms
+            found.append((one, data))
+    return found
 
 
 def _bounded(entries: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
@@ -98,46 +124,12 @@ class _Shown(NamedTuple):
 class _Looking:
     """Reads first rows."""
 
-    def __init__(
-        self, replayer: Replayer, loaded: Any, catalog: Catalog, manifest: Mapping[str, Any]
-    ) -> None:
-        self._replayer, self._loaded = replayer, loaded
-        self._catalog, self._manifest = catalog, manifest
+    def __init__(self, loaded: Any, catalog: Catalog, manifest: Mapping[str, Any]) -> None:
+        self._loaded, self._catalog = loaded, catalog
         self._hashed = with_pseudonyms(manifest)
         self._rows = {one["name"]: one["rows"] for one in manifest["tables"]}
-        self.passed = max(0, len(self._with_rows()) - ENTRIES) + max(0, len(self._wanted()) - ENTRIES)
 
-    def tables(self) -> list[Table]:
-        """The tables to show: if there are too many, those that were read come first."""
-        return [self._catalog.tables[one["name"]] for one in self._with_rows()[:ENTRIES]]
-
-    def statements(self) -> list[tuple[Replayed, Sequence[Mapping[str, Any]]]]:
-        """The statements whose results are shown, with their entries."""
-        return self._wanted()[:ENTRIES]
-
-    def _with_rows(self) -> list[Mapping[str, Any]]:
-        found = [
-            one
-            for one in self._manifest["tables"]
-            if one["rows"]
-            and one["name"] in self._catalog.tables
-            and not self._catalog.tables[one["name"]].name.startswith("~")
-        ]
-        return sorted(found, key=lambda one: "read by a statement" not in one["reasons"])
-
-    def _wanted(self) -> list[tuple[Replayed, Sequence[Mapping[str, Any]]]]:
-        """For each analysis, of its data statements that differ only in values the first."""
-        seen: set[tuple[str, str]] = set()
-        found: list[tuple[Replayed, Sequence[Mapping[str, Any]]]] = []
-        for one, entries in replayable(self._manifest).items():
-            data = [entry for entry in entries if entry["kind"] == "data"]
-            forms = {(entry["analysis"], lift(one.sql)[0]) for entry in data} - seen
-            if forms and TELLING.isdisjoint(mark for entry in data for mark in entry["marks"]):
-                seen |= forms
-                found.append((one, data))
-        return found
-
-    def table(self, table: Table) -> dict[str, Any]:
+    def table(self, replayer: Replayer, table: Table) -> dict[str, Any]:
         quote = backend_of(self._loaded).dialect.quote
         key = ", ".join(map(quote, table.primary_key))
         order = f" ORDER BY {key}" if key else ""
@@ -146,10 +138,10 @@ class _Looking:
         numbers = [one.name for one in table.columns if one.numeric and one.name in names[:COLUMNS]]
         try:
             sql = f"SELECT {read} FROM {table.full_name}{order}"
-            entry = self._entry(self._replayer.result(self._loaded, f"{sql} LIMIT {ROWS}"))
+            entry = self._entry(replayer.result(self._loaded, f"{sql} LIMIT {ROWS}"))
             if numbers:
                 read = ", ".join(map(quote, numbers))
-                result = self._replayer.result(
+                result = replayer.result(
                     self._loaded, f"SELECT {read} FROM {table.full_name}{order} LIMIT {LOOKED_AT}"
                 )
                 drawn = {one["name"]: one for one in self._entry(result)["columns"]}
@@ -166,13 +158,15 @@ class _Looking:
             "more": max(0, len(names) - COLUMNS),
         }
 
-    def result(self, one: Replayed, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    def result(
+        self, replayer: Replayer, one: Replayed, entries: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any] | None:
         """The first rows of a result; None if this server does not run it, as its replay says."""
         numbers = [entry["number"] for entry in entries]
         try:
             return {
                 "numbers": numbers,
-                **self._entry(self._replayer.result(self._loaded, one.sql, one.state, own=one.own)),
+                **self._entry(replayer.result(self._loaded, one.sql, one.state, own=one.own)),
             }
         except ConnectionLost as error:
             raise BundleError(f"Running statement {numbers[0]}: the server is gone ({error}).") from error

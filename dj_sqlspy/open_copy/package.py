@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import atomic
-from ..bundle.about import orcid_link, paper_link, web_link
-from ..bundle.crate import CRATE_FILE, SPDX, crate_of
+from ..bundle.about import license_link, orcid_link, paper_link, web_link
+from ..bundle.crate import CRATE_FILE, crate_of
 from ..bundle.guide import title_of
 from ..bundle.reading import read_json, sha256_of
 from ..errors import BundleError
@@ -179,7 +179,6 @@ def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _schema_org(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What schema.org has for a data set."""
     about = manifest.get("about") or {}
-    terms = about.get("license")
     authors = [
         {
             "@type": "sc:Person",
@@ -192,7 +191,7 @@ def _schema_org(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "name": title_of(manifest),
         "description": about.get("description") or title_of(manifest),
         "datePublished": str(manifest["created"]),
-        "license": terms and (web_link(terms) or f"{SPDX}{terms}"),
+        "license": license_link(about),
         "url": paper_link(about),
         "citeAs": about.get("citation"),
         "keywords": about.get("keywords"),

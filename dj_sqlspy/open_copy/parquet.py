@@ -20,21 +20,17 @@ import pyarrow.parquet as pq
 from ..errors import BundleError
 from .columns import Kept, is_date
 
-BATCH_BYTES = (
-    512 << 10
-)  # that Python holds as rows; of more, the allocator gives memory back and asks for it again
+# That Python holds as rows; of more, the allocator gives memory back and asks for it again.
+BATCH_BYTES = 512 << 10
 GROUP_BYTES = 8 << 20  # of a row group; larger groups need more memory and no less time
-PAGE_ROWS = (
-    512  # after which a page ends if it has a megabyte; a row group has 8 MB at most, so no page has more
-)
+# After which a page ends if it has a megabyte; a row group has 8 MB at most, so no page has more.
+PAGE_ROWS = 512
 TOGETHER = 2048  # rows that DuckDB reads and writes together
 _LONG = frozenset({"text", "mediumtext", "longtext", "json"})
 VALUE_BYTES = 16  # that a value takes besides its own bytes
 
-_SAMPLE, _SAMPLE_LEAST = (
-    1 << 18,
-    1 << 12,
-)  # bytes of a column that are compressed to see whether it is worth it
+# Bytes of a column that are compressed to see whether it is worth it, and how many it must have at least.
+_SAMPLE, _SAMPLE_LEAST = 1 << 18, 1 << 12
 
 Row = Sequence["bytes | None"]
 
@@ -102,19 +98,8 @@ class Writer:
     become smaller, such as blobs that DataJoint has compressed: trying takes as long as reading them.
     """
 
-    def __init__(
-        self, path: Path, schema: pa.Schema, columns: Sequence[Kept], long: Iterable[str] = ()
-    ) -> None:
-        self.schema = schema
-        long = {
-            *long,
-            *(
-                one.column.name
-                for one in columns
-                if one.form in ("bytes", "array") or one.column.data_type in _LONG
-            ),
-        }
-        self._long = long
+    def __init__(self, path: Path, schema: pa.Schema, long: Iterable[str]) -> None:
+        self._schema, self._long = schema, set(long)
         self._out = pa.OSFile(str(path), "wb")  # a file of Python's gets each value once more as bytes
         self._writer: Any = None
         self._held: list[pa.RecordBatch] = []
@@ -127,8 +112,7 @@ class Writer:
             try:
                 self._write()
             finally:
-                with self._writer or self._opened(self.schema.empty_table()):
-                    pass
+                (self._writer or self._opened(self._schema.empty_table())).close()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Write further rows."""
@@ -145,18 +129,23 @@ class Writer:
             self._writer.write_table(group, row_group_size=group.num_rows)
 
     def _opened(self, first: pa.Table) -> Any:
-        short = [name for name in self.schema.names if name not in self._long]
-        dense = {
-            name for name in self._long & {*self.schema.names} if not _is_compressible(first.column(name))
-        }
+        short = [name for name in self._schema.names if name not in self._long]
+        dense = {name for name in self._long if not _is_compressible(first.column(name))}
         return pq.ParquetWriter(
             self._out,
-            self.schema,
-            compression={name: "none" if name in dense else "zstd" for name in self.schema.names},
+            self._schema,
+            compression={name: "none" if name in dense else "zstd" for name in self._schema.names},
             use_dictionary=short,
             write_statistics=short,
             write_batch_size=PAGE_ROWS,
         )
+
+
+def long_names(columns: Iterable[Kept]) -> Iterator[str]:
+    """The names of the columns whose values may be long."""
+    for one in columns:
+        if one.form in ("bytes", "array") or one.column.data_type in _LONG:
+            yield one.column.name
 
 
 def _is_compressible(column: pa.ChunkedArray) -> bool:

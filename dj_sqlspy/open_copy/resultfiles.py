@@ -349,7 +349,7 @@ def _write_parquet(path: Path, what: str, kept: Sequence[Kept], rows: Iterator[R
 
     schema = parquet.schema_of(kept, {})
     new_file(path).close()
-    with parquet.Writer(path, schema, kept) as writer:
+    with parquet.Writer(path, schema, parquet.long_names(kept)) as writer:
         for batch in parquet.batches(what, parquet.chunks(rows), kept, schema):
             writer.add(batch)
 

@@ -89,7 +89,8 @@ def write_open_copy(
                 told(len(made), total)
 
         copied = Copied(catalog, relations, copying.columns)
-        backend.set_session(loaded, session_of(manifest, read_digests(bundle.path), backend))
+        recorded = read_digests(bundle.path)
+        backend.set_session(loaded, session_of(manifest, recorded, backend))
         database.lock()
         with backend.one_moment(loaded), contextlib.closing(backend.replayer(loaded)) as replayer:
             asking = _Statements(replayer, loaded, copied, database)
@@ -97,7 +98,6 @@ def write_open_copy(
             for one, entries in replayable(manifest).items():
                 statements.append(asking.copy(one, entries))
                 told(len(tables) + len(statements), total)
-        recorded = read_digests(bundle.path)
         rows = first_rows(loaded, catalog, manifest, recorded) if manifest.get("first_rows") else None
         statements += _not_replayed(manifest)
         statements.sort(key=lambda one: one.numbers)
@@ -137,19 +137,19 @@ class TableCopies:
         dialect: Dialect,
         folder: Path,
         database: Database,
-        as_spark: Mapping[str, Callable[[bytes], Any]] | None = None,
+        as_spark: Mapping[str, Callable[[bytes], Any]],
     ) -> None:
         self._replayer, self._loaded, self._dialect = replayer, loaded, dialect
         self._folder, self._database = folder / TABLES, database
         self._folder.mkdir(0o700)
-        self._decoded_folder, self._as_spark = folder / DECODED, as_spark or {}
+        self._decoded_folder, self._as_spark = folder / DECODED, as_spark
         self._files: set[str] = set()
         self._decoded_files: set[str] = set()
         self.columns: dict[str, tuple[Kept, ...]] = {}
 
     def copy(self, table: Table, relation: Relation | None) -> CopiedTable:
         columns = tuple(self._kept(table))
-        file = self._file_of(table)
+        file = f"{_new_name(f'{table.schema}.{table.name}', self._files)}.parquet"
         rows, sizes, blobs = self._write(table, columns, self._folder / file)
         if relation is not None:
             large = {place for place, size in enumerate(sizes.largest) if size > LARGEST}
@@ -184,10 +184,7 @@ class TableCopies:
                 yield DecodedColumn(one.column.name, "", "", seen.values, seen.values)
                 continue
             self._decoded_folder.mkdir(0o700, exist_ok=True)
-            (name,) = distinct(
-                [file_name(f"{table.schema}.{table.name}.{one.column.name}")], self._decoded_files
-            )
-            self._decoded_files.add(name)
+            name = _new_name(f"{table.schema}.{table.name}.{one.column.name}", self._decoded_files)
             found = write_decoded(file, self._decoded_folder / name, table.primary_key, one, as_spark)
             yield replace(found, path=found.path and f"{DECODED}/{found.path}")
 
@@ -200,7 +197,7 @@ class TableCopies:
         rows, sizes = 0, parquet.Sizes()
         blobs = {place: Seen() for place, one in enumerate(columns) if is_blob(one)}
         new_file(path).close()
-        with parquet.Writer(path, schema, columns) as writer:
+        with parquet.Writer(path, schema, parquet.long_names(columns)) as writer:
             found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
             chunks = found.chunks(parquet.BATCH_BYTES, parquet.VALUE_BYTES)
             for batch in parquet.batches(table.full_name, chunks, columns, schema):
@@ -237,10 +234,12 @@ class TableCopies:
         except (ConnectionLost, Refused, Interrupted) as error:
             raise BundleError(f"Reading {table.full_name} of the loaded slice: {error}") from error
 
-    def _file_of(self, table: Table) -> str:
-        (name,) = distinct([file_name(f"{table.schema}.{table.name}")], self._files)
-        self._files.add(name)
-        return f"{name}.parquet"
+
+def _new_name(text: str, taken: set[str]) -> str:
+    """The name of a file for a text, which is then taken too."""
+    (name,) = distinct([file_name(text)], taken)
+    taken.add(name)
+    return name
 
 
 class _Statements:

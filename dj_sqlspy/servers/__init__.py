@@ -67,6 +67,12 @@ def require_program(flavor: str) -> Any:
     return find_server(cast("Flavor", flavor)) or require_server()
 
 
+def options_like(recorded: Mapping[str, Any]) -> list[str]:
+    """Options with which a MySQL or MariaDB server reads names as a source does, as a manifest describes that."""
+    folds = str(recorded.get("lower_case_table_names", "0")) != "0"
+    return ["--lower-case-table-names=1"] if folds else []
+
+
 @contextlib.contextmanager
 def private_like(recorded: Mapping[str, Any]) -> Iterator[Any]:
     """A private server like a source, as a manifest describes that: of its flavor if this machine has one.
@@ -85,8 +91,7 @@ def private_like(recorded: Mapping[str, Any]) -> Iterator[Any]:
         with private_postgresql() as private:
             yield like_source(private, recorded)
         return
-    folds = str(recorded.get("lower_case_table_names", "0")) != "0"
-    options = ["--lower-case-table-names=1"] if folds else []
+    options = options_like(recorded)
     with private_server(flavor if find_server(flavor) else None, options=options) as found:
         yield found
 
@@ -153,6 +158,7 @@ __all__ = [
     "find_server",
     "has_every_feature",
     "is_own_script",
+    "options_like",
     "private_like",
     "private_postgresql",
     "private_server",
