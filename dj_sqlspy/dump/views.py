@@ -64,7 +64,7 @@ def named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
     Of one that cannot be parsed, those of the catalog that it can name.
     """
     with suppress(LineageError):  # of which lineage has told already
-        names, guessed = names_or_guesses(sql, syntax_of(cut.catalog.dialect))
+        names, guessed = names_or_guesses(sql, syntax_of(cut.catalog.dialect), schema)
         found = [cut.catalog.find(own, name, schema) for own, name in names]
         return [table for table in found if table is not None or not guessed]
     return []
