@@ -6,13 +6,14 @@ In: names, columns and values of keys. Out: SQL that means the same in any sessi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ... import names
 from ..columns import INTEGER_TYPES, Column
-from ..dialect import LIST_BYTES, Key
+from ..dialect import LIST_BYTES, Key, Literals
 from ..session import PLAIN
 
 # A name of more bytes is cut by the server.
@@ -20,12 +21,32 @@ LONGEST_NAME = 63
 
 ZONED = "timestamp with time zone"
 
+# Literals, and the tokens that may contain quotes or digits without being literals (PostgreSQL's manual, section 4.1).
+_TOKENS = re.compile(
+    r"""(
+      "(?:[^"]|"")*"                                         # quoted identifier
+    | [eE](?<![\w$].)'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*'    # strings
+    | [0-9](?<![\w$.@"].)\d*\.?\d*(?:[eE][+-]?\d+)?(?![\w$"])
+    | \.(?<![\w$.@"].)\d+(?:[eE][+-]?\d+)?(?![\w$"])
+    | /\*.*?\*/ | --[^\n]*\n?                               # comments
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_LITERALS = Literals(
+    _TOKENS,
+    r"""((?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')""",
+    '"',
+    r"\$|_u|_aggr",
+    re.compile(r"\$\w*\$|/\*.*?/\*", re.DOTALL),  # strings with $$, comments in comments
+)
+
 
 class PostgreSQLDialect:
     """The `Dialect` of PostgreSQL."""
 
     name = "postgresql"
     system_schemas = frozenset({"information_schema", "pg_catalog", "pg_toast"})
+    literals = _LITERALS
     endless = PLAIN  # a recursive query may take any number of rounds
 
     def quote(self, name: str) -> str:
