@@ -8,7 +8,7 @@ no SQL of their own.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from .mysql.collations import NAMES as _MYSQL_NAMES
@@ -24,8 +24,6 @@ from .mysql.private import (
     root_programs,
     template,
 )
-from .postgresql import private as _postgresql
-from .postgresql.private import private_server as private_postgresql
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -53,7 +51,11 @@ def require_supported(flavor: str, feature: str) -> None:
 
 def find_program(flavor: str) -> Any:
     """The server program of a flavor, or None."""
-    return _postgresql.find_server() if flavor == "postgresql" else find_server(cast("Flavor", flavor))
+    if flavor == "postgresql":
+        from .postgresql import private
+
+        return private.find_server()
+    return find_server(cast("Flavor", flavor))
 
 
 def require_program(flavor: str) -> Any:
@@ -65,8 +67,17 @@ def require_program(flavor: str) -> Any:
         If there is none.
     """
     if flavor == "postgresql":
-        return _postgresql.require_server()
+        from .postgresql import private
+
+        return private.require_server()
     return find_server(cast("Flavor", flavor)) or require_server()
+
+
+def private_postgresql(options: Sequence[str] = ()) -> contextlib.AbstractContextManager[Any]:
+    """A private PostgreSQL (`postgresql.private.private_server`)."""
+    from .postgresql.private import private_server
+
+    return private_server(options)
 
 
 @contextlib.contextmanager
