@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..servers.postgresql import wire
+from ..servers.postgresql.driver import name_of
 from ..servers.postgresql.own import CATALOG, CATALOG_FUNCTIONS
 from . import reads
 
@@ -369,6 +370,5 @@ def in_transaction(raw: Any) -> bool:
 
 
 def _server(connection: Any) -> tuple[str, str, str]:
-    info, raw = connection.conn_info, connection._conn
-    version = raw.info.parameter_status("server_version") or ""
-    return f"{info['host']}:{info['port']}/{raw.info.dbname}", f"PostgreSQL {version}".strip(), NAME
+    version = connection._conn.info.parameter_status("server_version") or ""
+    return name_of(connection), f"PostgreSQL {version}".strip(), NAME
