@@ -19,7 +19,6 @@ from typing import Any
 from .measure import Place
 
 HERE = Path(__file__).resolve().parent.parent
-SCALE = 0.01  # the smallest at which every query of TPC-H returns rows
 # Runs with the modules of one build. Its input: where the server is, and the queries. It prints the keys of each slice.
 SLICING = """
 import hashlib, json, sys
@@ -51,15 +50,12 @@ print(json.dumps(found))
 def differences(place: Place, commit: str) -> Iterator[str]:
     """Lines about what the two builds have not in common, and a last line that says how much was compared."""
     sys.path.insert(0, str(HERE))
-    from tests.tpc import TPCH, Source
+    from tests.tpc import SCALE, TPCH, Source
 
     source = Source(TPCH, SCALE)
     with place.connect() as opened, opened.cursor() as cursor:
-        cursor.execute("CREATE DATABASE tpch")
-        for sql in source.create("tpch"):
-            cursor.execute(sql)
+        source.create(cursor, "tpch")
         source.fill(cursor, "tpch")
-        cursor.execute(f"ANALYZE TABLE {', '.join(f'tpch.{table}' for table in TPCH.keys)}")
     queries = source.queries(place.flavor)
     with tempfile.TemporaryDirectory() as folder:
         build = Path(folder, "build")

@@ -17,38 +17,12 @@ from functools import cached_property
 from typing import TypeAlias
 
 from .journal import Statement
+from .servers.dialect import Literals
+from .servers.mysql.dialect import MYSQL
 
 # The literals of a statement, as written there.
 Binding: TypeAlias = "tuple[str, ...]"
 
-# Literals, and the tokens that may contain quotes or digits without being literals (comments, quoted identifiers).
-# MySQL 9 reference manual, sections 11.1 (literals), 11.7 (comments). Each alternative names its first characters, so
-# the search can skip all others.
-_TOKENS = re.compile(
-    r"""(
-      `[^`]*`                                                # quoted identifier; of one with `` each half
-    | '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*"            # strings
-    | [0-9](?<![\w$.@`].)(?:
-          (?<=0)x[0-9a-fA-F]+(?![\w$])
-        | \d*\.?\d*(?:[eE][+-]?\d+)?(?![\w$`])
-      )                                                      # numbers
-    | \.(?<![\w$.@`].)\d+(?:[eE][+-]?\d+)?(?![\w$`])
-    | [xX](?<![\w$].)'[0-9a-fA-F]*'
-    | /\*.*?\*/ | --[ \t][^\n]*\n? | \#[^\n]*\n?             # comments
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
-# As above, for PostgreSQL (manual, section 4.1). Texts with $$ or with comments in comments are not lifted.
-_POSTGRESQL_TOKENS = re.compile(
-    r"""(
-      "(?:[^"]|"")*"                                         # quoted identifier
-    | [eE](?<![\w$].)'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*'    # strings
-    | [0-9](?<![\w$.@"].)\d*\.?\d*(?:[eE][+-]?\d+)?(?![\w$"])
-    | \.(?<![\w$.@"].)\d+(?:[eE][+-]?\d+)?(?![\w$"])
-    | /\*.*?\*/ | --[^\n]*\n?                               # comments
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
 # After one of these words a number can be a position or a limit, not a value.
 _POSITIONS = re.compile(r"\b(?:BY|LIMIT|OFFSET|RETURNING|ROWS|RANGE)\b|->", re.IGNORECASE)
 # The text before a JSON path: an operator or a comma, then perhaps a character set.
@@ -57,64 +31,11 @@ _BEFORE_PATH = re.compile(r"(?:->>?|\$|,)\s*(?:_\w+\s*)?$")
 # Aliases that DataJoint numbers per process, so each statement of a loop has a different one.
 _DERIVED = re.compile(r"\)\s*(?:as\s*)?$", re.IGNORECASE)
 
-
-@dataclass(frozen=True)
-class Literals:
-    """Where a kind of server has literals in a text.
-
-    Attributes
-    ----------
-    tokens : re.Pattern
-        Splits a text at its literals, quoted names and comments.
-    quote : str
-        The quotation mark of names.
-    numbered : re.Pattern
-        An alias that DataJoint numbers; its group is what stands before the number.
-    pieces : re.Pattern
-        Splits a template at literals and such aliases.
-    string : str
-        A pattern for strings.
-    """
-
-    tokens: re.Pattern[str]
-    quote: str
-    numbered: re.Pattern[str]
-    pieces: re.Pattern[str]
-    string: str
-
-    def lifts(self, sql: str) -> bool:
-        """Whether the literals of a text are told by the patterns."""
-        return self.quote == "`" or not (_DOLLARS.search(sql) or sql.count("/*") > 1)
-
-
-_DOLLARS = re.compile(r"\$\w*\$")
-
-MYSQL = Literals(
-    _TOKENS,
-    "`",
-    re.compile(r"`(\$|_u)[0-9a-f]+`"),
-    re.compile(r"(\0[snx]|`(?:\$|_u)[0-9a-f]+`)"),
-    r"""(?!.?.\$)('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")""",  # no JSON path
-)
-POSTGRESQL = Literals(
-    _POSTGRESQL_TOKENS,
-    '"',
-    re.compile(r'"(\$|_u|_aggr)[0-9a-f]+"'),
-    re.compile(r'(\0[snx]|"(?:\$|_u|_aggr)[0-9a-f]+")'),
-    r"""((?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')""",
-)
-
-
-def literals_of(kind: str) -> Literals:
-    """The literals of a kind of server (`servers.dialect.Dialect.name`)."""
-    return POSTGRESQL if kind == "postgresql" else MYSQL
-
-
 _MARKER = "771{:014d}177"  # 20 digits, an even number, as hexadecimal literals need
 _MARKED = re.compile(r"(?:[xX]'771(\d{14})177')|(?:'771(\d{14})177')|(?:771(\d{14})177)")
 
 
-def lift(sql: str, kind: Literals = MYSQL) -> tuple[str, tuple[str, ...]]:
+def lift(sql: str, kind: Literals = MYSQL.literals) -> tuple[str, tuple[str, ...]]:
     """Split a statement into its template and its literals.
 
     Aliases that DataJoint numbers are renumbered from 0.
@@ -123,7 +44,8 @@ def lift(sql: str, kind: Literals = MYSQL) -> tuple[str, tuple[str, ...]]:
     ('SELECT * FROM `t1` WHERE a=\\x00n AND b IN (\\x00s, \\x00s) LIMIT 5', ('3', "'x'", '"y"'))
     >>> lift("SELECT * FROM (SELECT `a` FROM `t`) as `$3f`")[0]
     'SELECT * FROM (SELECT `a` FROM `t`) as `$0`'
-    >>> lift('SELECT * FROM (SELECT "a" FROM "t" WHERE b = 3 AND c = 4) as "$3f"', POSTGRESQL)
+    >>> from dj_sqlspy.servers.postgresql.dialect import POSTGRESQL
+    >>> lift('SELECT * FROM (SELECT "a" FROM "t" WHERE b = 3 AND c = 4) as "$3f"', POSTGRESQL.literals)
     ('SELECT * FROM (SELECT "a" FROM "t" WHERE b = \\x00n AND c = \\x00n) as "$0"', ('3', '4'))
     """
     parts = kind.tokens.split(sql)
@@ -172,16 +94,17 @@ def is_moded(state: Iterable[str]) -> bool:
     return any("sql_mode" in text.lower() for text in state)
 
 
-def without_literals(sql: str, state: Iterable[str] = (), kind: Literals = MYSQL) -> str:
+def without_literals(sql: str, state: Iterable[str] = (), kind: Literals = MYSQL.literals) -> str:
     """The statement with question marks for literals and without comments, so that it reveals no value.
 
     ``state`` is what its connection had set (`Statement.state`). A text whose literals are not told apart is "?".
 
     >>> without_literals("SELECT `a` FROM t WHERE b = 'x' GROUP BY `a` HAVING `a` > 3 LIMIT 5 -- y")
     'SELECT `a` FROM t WHERE b = ? GROUP BY `a` HAVING `a` > ? LIMIT ? '
-    >>> without_literals('SELECT "a" FROM t WHERE b = 3', kind=POSTGRESQL)
+    >>> from dj_sqlspy.servers.postgresql.dialect import POSTGRESQL
+    >>> without_literals('SELECT "a" FROM t WHERE b = 3', kind=POSTGRESQL.literals)
     'SELECT "a" FROM t WHERE b = ?'
-    >>> without_literals("SELECT a FROM t WHERE b = $$x$$", kind=POSTGRESQL)
+    >>> without_literals("SELECT a FROM t WHERE b = $$x$$", kind=POSTGRESQL.literals)
     '?'
     """
     if is_moded(state) or not kind.lifts(sql):
@@ -269,7 +192,7 @@ _LONG = 100_000
 def group(
     statements: Iterable[Statement],
     kind_of: Callable[[Statement], str] = lambda statement: statement.kind,
-    literals: Literals = MYSQL,
+    literals: Literals = MYSQL.literals,
 ) -> list[Shape]:
     """Group statements of one kind into shapes, in order of first appearance.
 
@@ -319,7 +242,7 @@ class _Known:
 class Lifter:
     """Lifts many statements. For a frequent template it needs one match of a regular expression."""
 
-    def __init__(self, literals: Literals = MYSQL) -> None:
+    def __init__(self, literals: Literals = MYSQL.literals) -> None:
         self._literals = literals
         self._seen: dict[str, int] = {}
         # by the text before the first "=", which tells most templates apart
@@ -344,7 +267,7 @@ class Lifter:
         return template, binding
 
 
-def _known(template: str, kind: Literals = MYSQL) -> _Known | None:
+def _known(template: str, kind: Literals = MYSQL.literals) -> _Known | None:
     """The pattern that matches a statement exactly if `lift` gives this template for it.
 
     None if a literal could end at more than one place.

@@ -91,9 +91,9 @@ def twin(made: str, server: Server) -> Iterator[Twin]:
         copy.drop()
 
 
-def cut(server: Server, *statements: str, **options: Any) -> Slice:
+def cut(server: Server, *statements: str, database: str = "", **options: Any) -> Slice:
     texts = [statement.replace("{s}", f"`{SCHEMA}`") for statement in statements]
-    captured = [Statement(sql=sql, number=number) for number, sql in enumerate(texts, 1)]
+    captured = [Statement(sql=sql, number=number, database=database) for number, sql in enumerate(texts, 1)]
     with server.connect(conv=plain_decoders()) as connection:
         return make_slice(captured, connection, **options)
 
@@ -407,6 +407,21 @@ def test_fallbacks_of_a_slice(server: Server, made: str) -> None:
     assert found.tables[f"`{made}`.`a`"].reasons == {"all rows (statement not analysed)": 4}
     with pytest.raises(LineageError, match=r"Statement 1 cannot be analysed.*strict=True"):
         cut(server, text, strict=True)
+
+
+def test_a_table_without_a_schema_in_a_text_that_cannot_be_parsed(server: Server, made: str) -> None:
+    """It counts with all rows, as one with its schema does. A CTE and a column are none."""
+    text = "WITH d AS (SELECT id FROM c) SELECT a.id, x FROM {s}.a, {OJ b LEFT JOIN d ON d.id = b.id} WHERE a.id = b.id"
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"USE {made}")
+        cursor.execute(text.replace("{s}", made))
+        assert cursor.fetchall() == ((1, 10), (1, 10), (2, 20), (2, 20))
+    found = cut(server, text, database=made)
+    assert {name: table.rows for name, table in found.tables.items()} == {
+        f"`{made}`.`a`": 4,
+        f"`{made}`.`b`": 5,
+        f"`{made}`.`c`": 3,
+    }
 
 
 def test_tables_that_cannot_be_told(catalog: Catalog, server: Server, made: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -189,6 +190,17 @@ def test_parts_reasons_and_tables_of_a_slice(lab: Any) -> None:
     ]
     bounded = sqlspy.slice([lab.Session()], connection=lab.connection, down=True)
     assert len(rows_of(bounded)["session__trial"]) == len(TRIALS)
+
+
+def test_a_paper_whose_connection_is_closed(lab: Any, home: Path) -> None:
+    """It is sliced by another one to the same database."""
+    with sqlspy.export("paper", "fig"):
+        (lab.Subject & "subject = 3").to_dicts()
+    lab.connection.close()
+    try:
+        assert rows_of(sqlspy.Paper("paper").slice()) == with_parents({"subject": {3}})
+    finally:
+        lab.connection.connect()
 
 
 # Statements that are not DataJoint's, and the rows that they need, without parents.

@@ -206,6 +206,6 @@ def test_tables_are_told_without_the_values(corpus: list[Path]) -> None:
         "SELECT a FROM t WHERE b = '\\' FROM x' AND c IN (SELECT d FROM u WHERE e = 'f')",
     }
     for sql in texts | odd:
-        told = {name for name in reads.tables_of(reads._tokens(sql) or []) if name is not None}
+        told = {name for name in reads.tables_of(reads.tokens_of(sql) or []) if name is not None}
         assert reads.tables(sql) == {(name.schema, name.table) for name in told}, sql
     assert len(texts) > 100

@@ -23,13 +23,12 @@ from dj_sqlspy.servers.mysql.dialect import MYSQL
 from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot as Asker
 from tests.conftest import drop_schemas
 from tests.exported import Twin, whole_way
-from tests.tpc import TPCDS, TPCH, Source
+from tests.tpc import SCALE, TPCDS, TPCH, Source
 
 full_name, quote = MYSQL.full_name, MYSQL.quote
 
 pytestmark = [pytest.mark.slow, pytest.mark.line("2.x")]  # how a SELECT by hand is captured does not differ
 
-SCALE = 0.01  # the smallest at which every query of TPC-H returns rows
 LINEITEM = full_name("tpch", "lineitem")
 # Its WHERE is all that decides: the rows of lineitem are those that it selects, and no other.
 FORECAST = 6
@@ -44,12 +43,9 @@ def tpch(server: Server) -> Iterator[Source]:
     """The tables of TPC-H with rows, in the schema ``tpch``."""
     source = Source(TPCH, SCALE)
     with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE tpch")
-        for sql in source.create("tpch"):
-            cursor.execute(sql)
+        source.create(cursor, "tpch")
         source.fill(cursor, "tpch")
         connection.commit()
-        cursor.execute(f"ANALYZE TABLE {', '.join(full_name('tpch', table) for table in TPCH.keys)}")
     yield source
     drop_schemas(server, ["tpch"])
 
@@ -128,10 +124,8 @@ def test_tpcds_has_a_lineage(server: Server) -> None:
     source = Source(TPCDS, 0)
     asked = 0
     with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE tpcds")
         try:
-            for sql in source.create("tpcds"):
-                cursor.execute(sql)
+            source.create(cursor, "tpcds")
             cursor.execute("USE tpcds")
             Asker(connection).start()  # the settings that the cascade asks with
             catalog = read_catalog(connection, ["tpcds"])

@@ -111,6 +111,7 @@ TPCDS = Benchmark(
     },
 )
 
+SCALE = 0.01  # the smallest at which every query of TPC-H returns rows
 _TYPES = {"VARCHAR": "VARCHAR(200)", "INTEGER": "INT"}
 
 
@@ -141,7 +142,13 @@ class Source:
         numbers = self.rows(f"SELECT query_nr FROM {self.benchmark.name}_queries()")
         return {number: rewritten(self.text(number), flavor) for (number,) in numbers}
 
-    def create(self, schema: str) -> Iterator[str]:
+    def create(self, cursor: Any, schema: str) -> None:
+        """Make the schema and its tables."""
+        cursor.execute(f"CREATE DATABASE {quote(schema)}")
+        for sql in self._tables(schema):
+            cursor.execute(sql)
+
+    def _tables(self, schema: str) -> Iterator[str]:
         """CREATE TABLE statements, parents first."""
         for table, key in self.benchmark.keys.items():
             known = self.rows(
@@ -163,7 +170,7 @@ class Source:
             yield f"CREATE TABLE {full_name(schema, table)} ({', '.join(lines)})"
 
     def fill(self, cursor: Any, schema: str) -> dict[str, int]:
-        """Insert the rows of all tables; how many each has."""
+        """Insert the rows of all tables, and have the server count them; how many each has."""
         counts = {}
         for table in self.benchmark.keys:
             rows = self.rows(f"SELECT * FROM {table}")
@@ -171,6 +178,7 @@ class Source:
                 marks = ", ".join(["%s"] * len(rows[0]))
                 cursor.executemany(f"INSERT INTO {full_name(schema, table)} VALUES ({marks})", rows)
             counts[table] = len(rows)
+        cursor.execute(f"ANALYZE TABLE {', '.join(full_name(schema, table) for table in counts)}")
         return counts
 
 

@@ -70,8 +70,9 @@ from ..cascade.leaves import StatementReport
 from ..dump import foreign_keys
 from ..errors import BundleError
 from ..rules import NOT_REPLAYED, SKIPPED
+from ..servers.dialect import Literals
 from ..servers.source import Source
-from ..shapes import Literals, literals_of, without_literals
+from ..shapes import without_literals
 from ..slices import Slice
 from ..slices.where import servers_of
 from ..version import __version__
@@ -251,9 +252,7 @@ def make_manifest(
             }
             for fk in foreign_keys(cut)
         ],
-        "statements": [
-            _statement(report, literals_of(cut.catalog.dialect.name)) for report in cut.statements
-        ],
+        "statements": [_statement(report, cut.catalog.dialect.literals) for report in cut.statements],
         "drift": [
             {
                 "number": report.statement.number,

@@ -37,7 +37,9 @@ from ..rules import (
     WHOLE_INSIDE,
     WITHHELD,
 )
-from ..shapes import Literals, lift, literals_of
+from ..servers.dialect import Literals
+from ..servers.dialects import dialect_of
+from ..shapes import lift
 from .diagram import draw
 from .environment import commit_text, differences
 from .firstrows import shown_results, shown_tables
@@ -266,7 +268,7 @@ def _size(files: Iterable[Entry]) -> int:
 def _groups(manifest: Entry, replay: Entry | None, first_rows: Entry | None) -> Iterator[Entry]:
     """Groups of statements that differ only in their values, with their texts on the page."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
-    literals = literals_of(manifest["server"]["flavor"])
+    literals = dialect_of(manifest["server"]["flavor"]).literals
     for one in manifest["statements"]:
         groups.setdefault((lift(one["sql"], literals)[0], one["analysis"], one["kind"]), []).append(one)
     states = _states(replay)

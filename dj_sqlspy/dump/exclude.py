@@ -32,7 +32,7 @@ from ..servers.columns import Column
 from ..servers.dialect import LIST_BYTES
 from ..servers.snapshot import Refused
 from ..servers.tables import Table
-from ..shapes import lift, literals_of, without_literals
+from ..shapes import lift, without_literals
 from ..slices import Slice
 
 _NAME = re.compile(r"(?P<table>.+)\.(?:`(?P<quoted>(?:[^`]|``)+)`|(?P<plain>[^`.]+))", re.DOTALL)
@@ -152,7 +152,7 @@ def note(manifest: dict[str, Any], excluded: Sequence[Excluded], withhold: bool,
 def without_values(entry: dict[str, Any], words: frozenset[str], backend: Backend) -> None:
     """Take the values out of a manifest's statement, and these words (in lower case) out of its names."""
     sql = backend.without_names(entry["sql"], words) if words else entry["sql"]
-    entry["sql"] = without_literals(sql, entry.get("state", ()), literals_of(backend.name))
+    entry["sql"] = without_literals(sql, entry.get("state", ()), backend.dialect.literals)
     for told in ("captured", "state", "digest"):
         entry.pop(told, None)
     if entry["fallback"]:

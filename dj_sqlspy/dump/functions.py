@@ -11,7 +11,7 @@ from typing import Any
 
 from ..rules import ROUTINE
 from ..servers.mysql.probes import called
-from ..shapes import lift, literals_of
+from ..shapes import lift
 from ..slices import Slice
 from .views import Views, named, needed_views
 
@@ -62,7 +62,7 @@ def _callers(cut: Slice) -> Iterator[tuple[int, set[Name]]]:
     """The number of each statement that calls stored functions, and these."""
     known: dict[tuple[str, str], set[Name]] = {}  # by template, since literals do not matter
     for report in cut.statements:
-        key = lift(report.sql, literals_of(cut.catalog.dialect.name))[0], report.statement.database
+        key = lift(report.sql, cut.catalog.dialect.literals)[0], report.statement.database
         if key not in known:
             known[key] = called(report.sql, report.statement.database or None)
         if known[key]:

@@ -12,7 +12,7 @@ from ..errors import LineageError
 from ..lineage import names_or_guesses
 from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
-from ..shapes import lift, literals_of
+from ..shapes import lift
 from ..slices import Slice
 
 
@@ -49,7 +49,7 @@ def needed_views(cut: Slice) -> Views:
         return is_whole(table) if table.is_view else table.full_name in cut.tables
 
     # statements that differ only in literals name the same tables
-    kind = literals_of(cut.catalog.dialect.name)
+    kind = cut.catalog.dialect.literals
     for report in {(lift(r.sql, kind)[0], r.statement.database): r for r in cut.statements}.values():
         for table in named(cut, report.sql, report.statement.database or None):
             if table is not None and table.is_view:
@@ -64,7 +64,7 @@ def named(cut: Slice, sql: str, schema: str | None) -> list[Table | None]:
     Of one that cannot be parsed, those of the catalog that it can name.
     """
     with suppress(LineageError):  # of which lineage has told already
-        names, guessed = names_or_guesses(sql, syntax_of(cut.catalog.dialect))
+        names, guessed = names_or_guesses(sql, syntax_of(cut.catalog.dialect), schema)
         found = [cut.catalog.find(own, name, schema) for own, name in names]
         return [table for table in found if table is not None or not guessed]
     return []

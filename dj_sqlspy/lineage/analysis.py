@@ -445,7 +445,7 @@ def _whole_tables(
     tables: dict[str, Table] = {}
     parsed = read is not None and read.query is not None
     syntax = syntax_of(catalog.dialect)
-    names = named_tables(sql, modes=session.modes, syntax=syntax)
+    names = named_tables(sql, modes=session.modes, syntax=syntax, default_schema=default_schema)
     for schema, name, table, _, guessed in through_views(names, catalog, default_schema):
         if table is not None:
             if not table.is_view:

@@ -22,14 +22,21 @@ Name = tuple[str | None, str]  # schema, if the statement names one, and table
 
 
 def named_tables(
-    sql: str, guess: bool = True, modes: Collection[str] = (), syntax: Syntax = MYSQL_SYNTAX
+    sql: str,
+    guess: bool = True,
+    modes: Collection[str] = (),
+    syntax: Syntax = MYSQL_SYNTAX,
+    default_schema: str | None = None,
 ) -> list[Name]:
     """(schema or None, name) of each table that a statement reads (for INSERT … SELECT, in its SELECT).
 
-    With ``guess``, every ``x.y`` in a statement that cannot be parsed counts as a table, although it may be a column.
+    With ``guess``, every ``x.y`` in a statement that cannot be parsed counts as a table, although it may be a column,
+    and so does a name in a place where a table of ``default_schema`` can stand.
 
     >>> named_tables("SELECT * FROM `lab`.`#species` JOIN lab.subject USING (species)")
     [('lab', '#species'), ('lab', 'subject')]
+    >>> named_tables("SELECT * FROM lab.subject JOIN rig LIMIT ROWS EXAMINED 9", default_schema="setup")
+    [('lab', 'subject'), ('setup', 'rig')]
 
     Raises
     ------
@@ -43,7 +50,7 @@ def named_tables(
         query = syntax.query_of(statement, modes)
         return [] if query is None else table_names(query)
     except Unsupported as error:
-        names = names or (_names_by_tokens(sql, modes, syntax) if guess else [])
+        names = names or (_names_by_tokens(sql, modes, syntax, default_schema) if guess else [])
         if names:
             return names
         raise LineageError(f"no table can be told from it: {error}") from error
@@ -83,7 +90,9 @@ class NamesOf:
         return self._known[key]
 
 
-def names_or_guesses(sql: str, syntax: Syntax = MYSQL_SYNTAX) -> tuple[list[Name], bool]:
+def names_or_guesses(
+    sql: str, syntax: Syntax = MYSQL_SYNTAX, default_schema: str | None = None
+) -> tuple[list[Name], bool]:
     """The names of `named_tables`, and whether they are guessed because the statement cannot be parsed.
 
     Raises
@@ -94,21 +103,25 @@ def names_or_guesses(sql: str, syntax: Syntax = MYSQL_SYNTAX) -> tuple[list[Name
     try:
         return named_tables(sql, guess=False, syntax=syntax), False
     except LineageError:
-        return named_tables(sql, syntax=syntax), True
+        return named_tables(sql, syntax=syntax, default_schema=default_schema), True
 
 
-def _names_by_tokens(sql: str, modes: Collection[str], syntax: Syntax) -> list[Name]:
-    """Qualified names in a text that cannot be parsed: two names with a dot between them."""
+def _names_by_tokens(
+    sql: str, modes: Collection[str], syntax: Syntax, default_schema: str | None
+) -> list[Name]:
+    """Names in a text that cannot be parsed: two with a dot between them, and those without a schema."""
     try:
         tokens = syntax.tokens_of(sql, modes)
     except Unsupported:  # not even the tokenizer can read it
         return []
-    syntax.require_schemas(tokens)
+    alone = syntax.without_schema(tokens)
     names: dict[Name, None] = {}
     texts = ["", *(syntax.name_of(token) for token in tokens)]
     for before, first, dot, second in zip(texts, texts[1:], texts[2:], texts[3:], strict=False):
         if dot == "." and "." not in (before, first):  # of a.b.c, which is a column, a.b is the table
             names[(first, second)] = None
+    if default_schema is not None:
+        names.update(dict.fromkeys((default_schema, name) for name in alone))
     return list(names)
 
 

@@ -7,7 +7,7 @@ complete. It reads journals, and writes none. With the setting ``sqlspy.schema``
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from ..bundle.environment import Difference, differences, environments_of_runs
 from ..display import count, time_text
 from ..errors import JournalError
 from ..journal import Statement, encode_name, failures, folders, run_folders
+from ..journal.reading import Record
 from ..journal.runs import Analysis, Run, combine, ended_before, newest_run, read_run
 from ..names import listed
 from ..shapes import Lifter, with_zeros
-from ..spy import postgresql, reads
+from ..spy import reads
 from . import sharedlog
 
 # What happened to an unfinished analysis, by its state.
@@ -141,11 +142,7 @@ class Captured:
                 for file in run.files
                 for record in file.records()
                 if record.kind != "metadata"
-                for table in (
-                    postgresql.tables(record.sql, record.database)
-                    if record.backend == postgresql.NAME
-                    else reads.tables(with_zeros(lifter.lift(record.sql)[0]), record.database)
-                )
+                for table in _tables(record, lifter)
             }
             for run in self.runs
         }
@@ -266,3 +263,12 @@ class Captured:
                 + "\nRun them to their end (in a notebook: end the session), or write what they read so far with "
                 "allow_unfinished=True (--allow-unfinished); the report says so first."
             )
+
+
+def _tables(record: Record, lifter: Lifter) -> Collection[tuple[str, str]]:
+    """Schema and name of the tables in the text of a statement."""
+    if record.backend == "postgresql":
+        from ..spy import postgresql
+
+        return postgresql.tables(record.sql, record.database)
+    return reads.tables(with_zeros(lifter.lift(record.sql)[0]), record.database)

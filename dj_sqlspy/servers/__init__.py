@@ -8,7 +8,7 @@ no SQL of their own.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from .mysql.collations import NAMES as _MYSQL_NAMES
@@ -23,8 +23,6 @@ from .mysql.private import (
     root_programs,
     template,
 )
-from .postgresql import private as _postgresql
-from .postgresql.private import private_server as private_postgresql
 from .private import cache_folder
 
 if TYPE_CHECKING:
@@ -51,7 +49,11 @@ def require_supported(flavor: str, feature: str) -> None:
 
 def find_program(flavor: str) -> Any:
     """The server program of a flavor, or None."""
-    return _postgresql.find_server() if flavor == "postgresql" else find_server(cast("Flavor", flavor))
+    if flavor == "postgresql":
+        from .postgresql import private
+
+        return private.find_server()
+    return find_server(cast("Flavor", flavor))
 
 
 def require_program(flavor: str) -> Any:
@@ -63,7 +65,9 @@ def require_program(flavor: str) -> Any:
         If there is none.
     """
     if flavor == "postgresql":
-        return _postgresql.require_server()
+        from .postgresql import private
+
+        return private.require_server()
     return find_server(cast("Flavor", flavor)) or require_server()
 
 
@@ -71,6 +75,13 @@ def options_like(recorded: Mapping[str, Any]) -> list[str]:
     """Options with which a MySQL or MariaDB server reads names as a source does, as a manifest describes that."""
     folds = str(recorded.get("lower_case_table_names", "0")) != "0"
     return ["--lower-case-table-names=1"] if folds else []
+
+
+def private_postgresql(options: Sequence[str] = ()) -> contextlib.AbstractContextManager[Any]:
+    """A private PostgreSQL (`postgresql.private.private_server`)."""
+    from .postgresql.private import private_server
+
+    return private_server(options)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,10 @@ a name or writes a literal itself. `Spelling` is what they have in common.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 from .columns import INTEGER_TYPES, Column
@@ -20,6 +23,45 @@ Key: TypeAlias = "tuple[Any, ...]"
 LIST_BYTES = 400_000
 
 
+@dataclass(frozen=True)
+class Literals:
+    """Where a text has literals.
+
+    Attributes
+    ----------
+    tokens : re.Pattern
+        Splits a text at its literals, quoted names and comments.
+    string : str
+        A pattern for strings.
+    quote : str
+        The quotation mark of names.
+    aliases : str
+        A pattern for what stands before the number in the aliases that DataJoint numbers.
+    untold : re.Pattern or None
+        In a text with this, the literals are not told by the patterns.
+    """
+
+    tokens: re.Pattern[str]
+    string: str
+    quote: str
+    aliases: str
+    untold: re.Pattern[str] | None = None
+
+    @cached_property
+    def numbered(self) -> re.Pattern[str]:
+        """An alias that DataJoint numbers; its group is what stands before the number."""
+        return re.compile(f"{self.quote}({self.aliases})[0-9a-f]+{self.quote}")
+
+    @cached_property
+    def pieces(self) -> re.Pattern[str]:
+        """Splits a template at literals and such aliases."""
+        return re.compile(rf"(\0[snx]|{self.quote}(?:{self.aliases})[0-9a-f]+{self.quote})")
+
+    def lifts(self, sql: str) -> bool:
+        """Whether the literals of a text are told by the patterns."""
+        return self.untold is None or self.untold.search(sql) is None
+
+
 class Dialect(Protocol):
     """How a server writes names, literals and conditions on keys."""
 
@@ -30,6 +72,10 @@ class Dialect(Protocol):
     @property
     def system_schemas(self) -> frozenset[str]:
         """The server's own schemas, in lower case."""
+
+    @property
+    def literals(self) -> Literals:
+        """Where statements have literals (`shapes`)."""
 
     @property
     def endless(self) -> Session:

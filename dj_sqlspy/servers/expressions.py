@@ -7,7 +7,7 @@ In and out: sqlglot expressions. `Syntax` is the interface to a server's way of 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..gc_pause import while_any
@@ -260,8 +260,11 @@ class Syntax(Protocol):
     def name_of(self, token: Token) -> str:
         """The name that a token is, as the server reads it; the text of any other token."""
 
-    def require_schemas(self, tokens: Sequence[Token]) -> None:
-        """Raise `LineageError` if a text that cannot be parsed seems to name a table without a schema (PostgreSQL)."""
+    def without_schema(self, tokens: Sequence[Token]) -> Iterable[str]:
+        """Names in a text that cannot be parsed that can be those of tables without a schema.
+
+        Raises `LineageError` if there is one and the server's default schema is not followed (PostgreSQL).
+        """
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         """The statement or the part of it that reads; None if nothing does. Raises `NotARead`."""

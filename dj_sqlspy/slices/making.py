@@ -27,7 +27,7 @@ from ..servers import backend_of, snapshot_of
 from ..servers.catalog import Catalog
 from ..servers.dialect import Dialect, Key
 from ..servers.snapshot import reconnecting
-from ..shapes import Shape, group, literals_of
+from ..shapes import Shape, group
 from .access import require_access
 from .named import catalog_of
 from .orphans import refuse_orphans
@@ -192,7 +192,7 @@ def _shapes(statements: Sequence[Statement], policies: Policies | None, dialect:
     return group(
         statements,
         lambda s: "exists" if policy(s.analysis, s.kind) == "witness" else "data",
-        literals_of(dialect.name),
+        dialect.literals,
     )
 
 

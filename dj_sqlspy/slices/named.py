@@ -45,7 +45,8 @@ def catalog_of(
 def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, list[Unanswered]]:
     """The tables that statements name (in the schema of USE if they give none), and those that they may name.
 
-    The latter come from statements that cannot be parsed: each ``x.y`` in which x is a schema.
+    The latter come from statements that cannot be parsed: each ``x.y`` in which x is a schema, and names in the schema
+    of USE.
     """
     names: Names = set()
     guessed: Names = set()
@@ -59,7 +60,9 @@ def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, l
                 found = found or read.of(text, modes)
         if found is None:
             try:
-                guessed.update(named_tables(shape.first.sql, modes=modes, syntax=syntax))
+                schema = shape.database or None
+                told = named_tables(shape.first.sql, modes=modes, syntax=syntax, default_schema=schema)
+                guessed.update(told)
             except LineageError as error:
                 unanswered += [Unanswered(tuple(each), str(error)) for each in shape.bindings.values()]
         else:

@@ -14,15 +14,17 @@ from ..compat import backend_of
 from ..display import count, first, short
 from ..errors import SliceError
 from ..journal import Statement
+from ..servers.postgresql import driver as postgresql
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def name_of(connection: Any) -> str:
     """The server of a DataJoint connection, in the form of `Statement.server`."""
+    if backend_of(connection) == "postgresql":
+        return postgresql.name_of(connection)
     info = connection.conn_info
-    database = f"/{connection._conn.info.dbname}" if backend_of(connection) == "postgresql" else ""
-    return f"{info['host']}:{info['port']}{database}"
+    return f"{info['host']}:{info['port']}"
 
 
 def servers_of(statements: Iterable[Statement]) -> dict[str, list[Statement]]:

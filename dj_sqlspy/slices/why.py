@@ -29,7 +29,7 @@ from ..servers.dialect import Key
 from ..servers.keys import convert, from_python, key_columns
 from ..servers.session import Session
 from ..servers.tables import ForeignKey, Table
-from ..shapes import Binding, Shape, group, literals_of
+from ..shapes import Binding, Shape, group
 
 # Sends a query; may return nothing.
 Ask: TypeAlias = "Callable[..., Sequence[tuple[Any, ...]]]"
@@ -238,7 +238,7 @@ def _readers(
     analysed = [r.statement for r in reports if r.fallback is None]
     sessions = {r.statement.state: r.session for r in reports}
     for shape in group(
-        analysed, lambda s: "exists" if s.kind == "exists" else "data", literals_of(catalog.dialect.name)
+        analysed, lambda s: "exists" if s.kind == "exists" else "data", catalog.dialect.literals
     ):
         if len(found) < most:
             session = sessions[shape.state]

@@ -21,9 +21,8 @@ from .. import compat, settings
 from ..errors import SpyError
 from ..journal import Journal
 from ..servers.mysql import wire
-from ..servers.postgresql import wire as postgresql_wire
 from ..servers.postgresql.driver import is_connection
-from . import postgresql, reads, session, state
+from . import reads, session, state
 from .session import Session
 
 logger = logging.getLogger("dj_sqlspy")
@@ -91,6 +90,8 @@ def note(connection: Any, query: str, args: Any, cursor: Any) -> None:
     """
     try:
         if is_connection(connection._conn):
+            from . import postgresql  # only where there is such a server, as below
+
             postgresql.note(connection, postgresql.text_sent(connection, query, args, cursor))
         else:
             state.note(connection._conn, final_sql(connection, query, args, cursor))
@@ -127,6 +128,9 @@ def observe(connection: Any, query: str, args: Any, cursor: Any) -> None:
 
 def observe_other(connection: Any, query: str, args: Any, cursor: Any) -> None:
     """As `observe`, for a connection of another driver than PyMySQL. Raises nothing."""
+    from ..servers.postgresql import wire as postgresql_wire
+    from . import postgresql
+
     if compat.backend_of(connection) != postgresql.NAME:
         observe(connection, query, args, cursor)
         return

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..errors import LineageError
 from ..servers.postgresql import wire
+from ..servers.postgresql.driver import name_of
 from ..servers.postgresql.own import CATALOG, CATALOG_FUNCTIONS
 from . import reads
 
@@ -203,20 +202,8 @@ def _is_book(name: reads.Name) -> bool:
 
 
 def tokens(sql: str) -> list[Any] | None:
-    """The tokens of a text; None if a quote is not closed. The first call imports sqlglot."""
-    with suppress(LineageError):  # its compiled build was imported before, whose tokens are the same
-        from ..servers.mysql import interpreted as interpreted
-    from sqlglot.dialects.postgres import Postgres
-    from sqlglot.errors import SqlglotError
-
-    try:
-        found = list(Postgres().tokenize(sql))
-    except SqlglotError:
-        return None
-    if len(found) > 1 and found[0].token_type in Postgres.Tokenizer.COMMANDS:  # one token is all the rest
-        rest = tokens(found[1].text)
-        return None if rest is None else [found[0], *rest]
-    return found
+    """The tokens of a text; None if a quote is not closed."""
+    return reads.tokens_of(sql, "postgres")
 
 
 # --- what a connection has sent -------------------------------------------------------------------------------
@@ -383,6 +370,5 @@ def in_transaction(raw: Any) -> bool:
 
 
 def _server(connection: Any) -> tuple[str, str, str]:
-    info, raw = connection.conn_info, connection._conn
-    version = raw.info.parameter_status("server_version") or ""
-    return f"{info['host']}:{info['port']}/{raw.info.dbname}", f"PostgreSQL {version}".strip(), NAME
+    version = connection._conn.info.parameter_status("server_version") or ""
+    return name_of(connection), f"PostgreSQL {version}".strip(), NAME

@@ -67,7 +67,7 @@ def without_comments(query: str) -> str:
         return query
     query = _EXECUTED.sub(r" \1 ", query)
     parts, end = [], 0
-    for token in _tokens(query) or ():
+    for token in tokens_of(query) or ():
         if token.start < end:  # what follows a command is one token, wherever it says that it stands
             return query
         gap = query[end : token.start]
@@ -87,7 +87,7 @@ def reads_inside(query: str) -> bool:
         return False
     if "/*!" in query or "/*M!" in query:
         return True
-    tokens = _tokens(query)
+    tokens = tokens_of(query)
     if tokens is None:
         return True
     words = [word_of(token) for token in tokens]
@@ -157,7 +157,7 @@ def tables(sql: str, database: str = "") -> set[tuple[str, str]]:
 @lru_cache(maxsize=10_000)
 def _names(sql: str) -> frozenset[Name]:
     """The names of the tables that a query reads, of those that are told."""
-    return frozenset(name for name in tables_of(_tokens(sql) or []) if name is not None)
+    return frozenset(name for name in tables_of(tokens_of(sql) or []) if name is not None)
 
 
 # --- tokens ---------------------------------------------------------------------------------------------------
@@ -170,21 +170,21 @@ class Name(NamedTuple):
     table: str
 
 
-def _tokens(sql: str) -> list[Any] | None:
-    """The tokens of a text; None if a quote is not closed. The first call imports sqlglot."""
+def tokens_of(sql: str, dialect: str = "mysql") -> list[Any] | None:
+    """The tokens of a text; None if a quote is not closed. The first call imports sqlglot, which has the dialect."""
     with suppress(LineageError):  # its compiled build was imported before, whose tokens are the same
         from ..servers.mysql import interpreted as interpreted
-    from sqlglot.dialects.mysql import MySQL
+    from sqlglot.dialects.dialect import Dialect
     from sqlglot.errors import SqlglotError
 
+    written = Dialect.get_or_raise(dialect)
     try:
-        found = list(MySQL().tokenize(sql))
+        found = list(written.tokenize(sql))
     except SqlglotError:
         return None
-    if (
-        len(found) > 1 and found[0].token_type in MySQL.Tokenizer.COMMANDS
-    ):  # one token is all the rest of REPLACE
-        rest = _tokens(found[1].text)
+    # one token is all the rest of REPLACE
+    if len(found) > 1 and found[0].token_type in written.tokenizer_class.COMMANDS:
+        rest = tokens_of(found[1].text, dialect)
         return None if rest is None else [found[0], *rest]
     return found
 
@@ -201,7 +201,7 @@ def _is_name(token: Any) -> bool:
 
 def _is_session_state(sql: str) -> bool:
     """Whether a SELECT only asks for the state of the session."""
-    words = [word_of(token) for token in _tokens(sql) or ()]
+    words = [word_of(token) for token in tokens_of(sql) or ()]
     before = ["", *words]
     return (
         words[:1] == ["SELECT"]
@@ -229,7 +229,7 @@ def _reads_only(sql: str, meets: Any) -> bool:
         return False
     # with NO_BACKSLASH_ESCAPES a backslash is an ordinary character
     for text in (sql, sql.replace("\\", "")) if "\\" in sql else (sql,):
-        tokens = _tokens(text)
+        tokens = tokens_of(text)
         found = [None] if tokens is None else list(tables_of(tokens))
         if not found or not all(name is not None and meets(name) for name in found):
             return False

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..servers.mysql.dialect import DRIVER
-from . import postgresql, reads
+from . import reads
 
 # First words of statements that may matter, their letters, and characters that can stand before the first word.
 _HEADS = frozenset({"USE", "SET", "CREATE", "DROP", "CALL", "EXECUTE", "PREPARE"})
@@ -53,12 +53,10 @@ def follow_postgresql() -> None:
     """From now on there may be connections to PostgreSQL: more statements may matter (`postgresql.note`)."""
     global may_matter, _LETTERS
     if may_matter is _may_matter:
+        from . import postgresql  # other programs need not wait for it
+
         _LETTERS |= postgresql.LETTERS
-        may_matter = _may_matter_there_too
-
-
-def _may_matter_there_too(query: Any) -> bool:
-    return _may_matter(query) or postgresql.may_matter(query)
+        may_matter = lambda query: _may_matter(query) or postgresql.may_matter(query)  # noqa: E731
 
 
 def note(raw: Any, sql: str) -> None:

@@ -6,16 +6,41 @@ and asks no server.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 from ... import names
 from ..columns import Column
-from ..dialect import Spelling
+from ..dialect import Literals, Spelling
 from ..session import Session
 
 # Marks the character set of the driver itself, in which it writes texts, among what a connection has set.
 DRIVER = "/* the driver */"
+
+# Literals, and the tokens that may contain quotes or digits without being literals (comments, quoted identifiers).
+# MySQL 9 reference manual, sections 11.1 (literals), 11.7 (comments). Each alternative names its first characters, so
+# the search can skip all others.
+_TOKENS = re.compile(
+    r"""(
+      `[^`]*`                                                # quoted identifier; of one with `` each half
+    | '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*"            # strings
+    | [0-9](?<![\w$.@`].)(?:
+          (?<=0)x[0-9a-fA-F]+(?![\w$])
+        | \d*\.?\d*(?:[eE][+-]?\d+)?(?![\w$`])
+      )                                                      # numbers
+    | \.(?<![\w$.@`].)\d+(?:[eE][+-]?\d+)?(?![\w$`])
+    | [xX](?<![\w$].)'[0-9a-fA-F]*'
+    | /\*.*?\*/ | --[ \t][^\n]*\n? | \#[^\n]*\n?             # comments
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_LITERALS = Literals(
+    _TOKENS,
+    r"""(?!.?.\$)('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")""",  # no JSON path
+    "`",
+    r"\$|_u",
+)
 
 
 class MySQLDialect(Spelling):
@@ -24,6 +49,7 @@ class MySQLDialect(Spelling):
     name = "mysql"
     system_schemas = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
     null_safe = "<=>"
+    literals = _LITERALS
     # after 1,000 rounds, MySQL ends with an error, and MariaDB with the rows so far and a warning
     endless = Session(
         settings=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from . import interpreted as interpreted  # before anything that imports sqlglot
 
@@ -15,6 +15,13 @@ from ..expressions import Expr, Read, ReadsOnly, none_known
 from .functions import SERVER_FUNCTIONS
 from .gate import query_of, read_of
 from .syntax import Exact, parse, tokens_of
+
+# What can stand before a table.
+_BEFORE_A_TABLE = frozenset({"FROM", "JOIN", "STRAIGHT_JOIN", "TABLE", "OJ", ",", "("})
+
+
+def _is_literal(token: Token) -> bool:
+    return token.token_type.name.endswith(("STRING", "NUMBER"))
 
 
 class MySQLSyntax:
@@ -36,8 +43,12 @@ class MySQLSyntax:
     def name_of(self, token: Token) -> str:
         return str(token.text)
 
-    def require_schemas(self, tokens: Sequence[Token]) -> None:
-        """The session of a statement tells the schema of its tables."""
+    def without_schema(self, tokens: Sequence[Token]) -> Iterator[str]:
+        """Each name in a place where a table can stand; it can also be a column or a CTE."""
+        texts = ["", *(token.text for token in tokens), ""]
+        for before, token, after in zip(texts, tokens, texts[2:], strict=False):
+            if before.upper() in _BEFORE_A_TABLE and after not in (".", "(") and not _is_literal(token):
+                yield token.text
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)

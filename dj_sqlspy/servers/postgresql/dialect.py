@@ -6,18 +6,38 @@ In: names, columns and values of keys. Out: SQL that means the same in any sessi
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 from ... import names
 from ..columns import Column
-from ..dialect import Spelling
+from ..dialect import Literals, Spelling
 from ..session import PLAIN
 
 # A name of more bytes is cut by the server.
 LONGEST_NAME = 63
 
 ZONED = "timestamp with time zone"
+
+# Literals, and the tokens that may contain quotes or digits without being literals (PostgreSQL's manual, section 4.1).
+_TOKENS = re.compile(
+    r"""(
+      "(?:[^"]|"")*"                                         # quoted identifier
+    | [eE](?<![\w$].)'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*'    # strings
+    | [0-9](?<![\w$.@"].)\d*\.?\d*(?:[eE][+-]?\d+)?(?![\w$"])
+    | \.(?<![\w$.@"].)\d+(?:[eE][+-]?\d+)?(?![\w$"])
+    | /\*.*?\*/ | --[^\n]*\n?                               # comments
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_LITERALS = Literals(
+    _TOKENS,
+    r"""((?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')""",
+    '"',
+    r"\$|_u|_aggr",
+    re.compile(r"\$\w*\$|/\*.*?/\*", re.DOTALL),  # strings with $$, comments in comments
+)
 
 
 class PostgreSQLDialect(Spelling):
@@ -34,6 +54,7 @@ class PostgreSQLDialect(Spelling):
 
     name = "postgresql"
     system_schemas = frozenset({"information_schema", "pg_catalog", "pg_toast"})
+    literals = _LITERALS
     endless = PLAIN  # a recursive query may take any number of rounds
     null_safe = "IS NOT DISTINCT FROM"
     # IN with a list of row constructors takes time that grows with the square of its length, and more than the stack

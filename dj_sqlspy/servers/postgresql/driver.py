@@ -36,6 +36,13 @@ def is_connection(connection: Any) -> bool:
     return module is not None and isinstance(connection, module.extensions.connection)
 
 
+def name_of(connection: Any) -> str:
+    """The server of a DataJoint connection, which may be closed: host, port and database."""
+    info, raw = connection.conn_info, connection._conn
+    database = raw.info.dbname or driver().extensions.parse_dsn(raw.dsn).get("dbname", "")
+    return f"{info['host']}:{info['port']}/{database}"
+
+
 def errors() -> tuple[type[Exception], ...]:
     """The exceptions of the driver; none if it is not loaded."""
     module = sys.modules.get("psycopg2")

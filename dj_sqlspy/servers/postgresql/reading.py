@@ -145,7 +145,7 @@ class PostgreSQLSyntax:
             token.text if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else folded(token.text)
         )
 
-    def require_schemas(self, tokens: Sequence[Token]) -> None:
+    def without_schema(self, tokens: Sequence[Token]) -> tuple[()]:
         texts = [self.name_of(token) for token in tokens]
         words = [
             "" if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else token.text.upper()
@@ -172,6 +172,7 @@ class PostgreSQLSyntax:
                 if source and texts[i]:
                     raise _without_schema(texts[i])
             before = word
+        return ()
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)
