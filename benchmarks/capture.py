@@ -52,9 +52,7 @@ def prepare(place: Place, rows: int) -> None:
 def tables(connection: Any) -> tuple[Any, Any]:
     import datajoint
 
-    return tuple(  # type: ignore[return-value]
-        datajoint.FreeTable(connection, f"`{SCHEMA}`.`{name}`") for name in ("session", "trial")
-    )
+    return tuple(datajoint.FreeTable(connection, f"`{SCHEMA}`.`{name}`") for name in ("session", "trial"))
 
 
 @contextlib.contextmanager

@@ -285,8 +285,12 @@ def growth(found: Sequence[Figure]) -> list[list[str]]:
     for what in dict.fromkeys(one.what for one in found):
         same = [one for one in found if one.what == what and one.size]
         if len(same) > 1:
-            columns = [[one.size for one in same], [one.ours for one in same], [one.baseline for one in same]]
-            out.append([what, *(_grown(column) for column in columns)])
+            columns: list[Sequence[float | None]] = [
+                [one.size for one in same],
+                [one.ours for one in same],
+                [one.baseline for one in same],
+            ]
+            out.append([what, *map(_grown, columns)])
     return out
 
 

@@ -122,7 +122,7 @@ def copy(place: Place, duckdb: bool) -> dict[str, float]:
         with backend.as_sent(opened):
             backend.reading_tables(opened)
             with backend.one_moment(opened), contextlib.closing(backend.replayer(opened)) as replayer:
-                copies = TableCopies(replayer, opened, backend.dialect, Path(folder), database)
+                copies = TableCopies(replayer, opened, backend.dialect, Path(folder), database, {})
                 start, cpu = time.perf_counter(), time.process_time()
                 copies.copy(table, (SCHEMA, "spike") if duckdb else None)
                 return measured(start, cpu)

@@ -55,7 +55,14 @@ def in_turns(place: Place, tables: int, schemas: int) -> list[Figure]:
     return [
         *(
             Figure(
-                what, work, None, made[what], goal, most and made[what] <= most, size=tables, memory=memory
+                what,
+                work,
+                None,
+                made[what],
+                goal,
+                None if most is None else made[what] <= most,
+                size=tables,
+                memory=memory,
             )
             for what, memory in (("slice", None), ("write", made["memory"]))
         ),
