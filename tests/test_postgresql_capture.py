@@ -13,6 +13,7 @@ import pytest
 import dj_sqlspy as sqlspy
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers.postgresql import connect, wire
+from dj_sqlspy.servers.results import digest_text
 
 # DataJoint 0.14 has no PostgreSQL
 pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("postgresql")]
@@ -52,7 +53,7 @@ def digest_again(connection: Any, sql: str) -> tuple[int, str]:
         with raw.cursor("again") as cursor:
             cursor.execute(sql)
             rows, total = wire.sums_of(cursor)[0].get(b"", (0, 0))
-            return rows, wire.digest_text(total)
+            return rows, digest_text(total)
 
 
 def test_a_statement_is_recorded_as_sent(table: Any, dj_conn: Any, server: Any) -> None:

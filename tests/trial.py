@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers.mysql import wire
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.servers.results import Received
 from dj_sqlspy.slices import Slice, make_slice
 from tests.random_schema import Rows, Schema, create_sql, insert_sql
 
@@ -36,7 +37,7 @@ class Answered(NamedTuple):
     """What a statement returned, and what capture notes of it."""
 
     rows: Sequence[tuple[Any, ...]]
-    noted: wire.Received | None
+    noted: Received | None
 
 
 # A statement, its text with SCHEMA_A and SCHEMA_B in it, and what the server answered.

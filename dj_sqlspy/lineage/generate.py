@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from ..servers.expressions import Expr, Syntax, identifier, written
-from ..servers.mysql.lists import balanced
+from ..servers.lists import balanced
 from ..servers.syntaxes import syntax_of
 from .rewrite import rebuilt
 from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, dialect_of, query_of

@@ -17,7 +17,7 @@ from datetime import date
 from sqlglot import exp
 
 from ..servers.columns import INTEGER_TYPES, Column
-from ..servers.mysql.lists import Listed, Terms
+from ..servers.lists import Listed, Terms
 from ..servers.mysql.syntax import Expr
 from ..servers.session import PLAIN, Session
 from ..shapes import markers

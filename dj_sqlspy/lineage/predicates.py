@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from ..servers.expressions import Expr, is_row
-from ..servers.mysql.lists import Listed
+from ..servers.lists import Listed
 from ..servers.tables import Table
 from .tree import (
     Base,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from . import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
@@ -24,7 +24,7 @@ from ..expressions import Unsupported as Unsupported
 from ..expressions import function_name as function_name
 from ..expressions import identifier as identifier
 from ..expressions import nesting as nesting
-from .lists import Cut, Listed, folded, put_back, shortened, unfolded
+from ..lists import Cut, Listed, folded, put_back, shortened, unfolded
 
 # ---------------------------------------------------------------- the dialect
 

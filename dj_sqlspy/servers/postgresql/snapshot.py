@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..catalog import Catalog
-from ..results import Answer, Column, Sums
+from ..results import Answer, Column, Sums, digest_text
 from ..session import PLAIN, Session
 from ..snapshot import ConnectionLost, Counting, Refused, Rows, ServerState
 from ..tables import ForeignKey
@@ -121,7 +121,7 @@ class PostgreSQLSnapshot(Counting):
     def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
         sums, columns = self.answers(sql, session)
         rows, total = sums.get(b"", (0, 0))
-        return Answer(rows, wire.digest_text(total), columns)
+        return Answer(rows, digest_text(total), columns)
 
     def answers(self, sql: str, session: Session, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
         with self._asking():
