@@ -193,9 +193,13 @@ def test_parts_reasons_and_tables_of_a_slice(lab: Any) -> None:
 
 
 def test_a_paper_whose_connection_is_closed(lab: Any, home: Path) -> None:
-    """It is sliced by another one to the same database."""
+    """It is sliced by another one to the same database. The plan before shows what this server is asked."""
     with sqlspy.export("paper", "fig"):
         (lab.Subject & "subject = 3").to_dicts()
+    plan = str(sqlspy.Paper("paper").plan())
+    assert (
+        "read pg_catalog of lab_slice:" in plan and "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" in plan
+    )
     lab.connection.close()
     try:
         assert rows_of(sqlspy.Paper("paper").slice()) == with_parents({"subject": {3}})

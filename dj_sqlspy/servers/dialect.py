@@ -74,6 +74,14 @@ class Dialect(Protocol):
         """The server's own schemas, in lower case."""
 
     @property
+    def described_in(self) -> str:
+        """The server's schema that describes tables."""
+
+    @property
+    def snapshot(self) -> str:
+        """The statement that begins a snapshot."""
+
+    @property
     def literals(self) -> Literals:
         """Where statements have literals (`shapes`)."""
 

@@ -48,6 +48,8 @@ class MySQLDialect(Spelling):
 
     name = "mysql"
     system_schemas = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
+    described_in = "information_schema"
+    snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
     null_safe = "<=>"
     literals = _LITERALS
     # after 1,000 rounds, MySQL ends with an error, and MariaDB with the rows so far and a warning

@@ -155,7 +155,7 @@ class MySQLSnapshot(Counting):
 def begin(cursor: Any) -> None:
     """Begin a consistent read-only snapshot."""
     cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    cursor.execute(MYSQL.snapshot)
 
 
 def flavor_of(version: str) -> Literal["mysql", "mariadb"]:

@@ -54,6 +54,8 @@ class PostgreSQLDialect(Spelling):
 
     name = "postgresql"
     system_schemas = frozenset({"information_schema", "pg_catalog", "pg_toast"})
+    described_in = "pg_catalog"
+    snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     literals = _LITERALS
     endless = PLAIN  # a recursive query may take any number of rounds
     null_safe = "IS NOT DISTINCT FROM"
