@@ -285,6 +285,30 @@ def test_what_is_not_analysed_takes_whole_tables(lab: Any, text: str, why: str) 
     assert rows_of(cut)["subject"] == {1, 2, 3, 4}
 
 
+def test_foreign_keys_and_virtual_references_between_types(lab: Any, home: Path) -> None:
+    """They lead to the rows that equal as the server compares. What it does not compare is told."""
+    for text in (
+        "CREATE TABLE lab_slice.amount (a numeric(6,2) PRIMARY KEY)",
+        "CREATE TABLE lab_slice.sale (id int PRIMARY KEY, a int REFERENCES lab_slice.amount, kind text)",
+        "INSERT INTO lab_slice.amount VALUES (1.00), (2.00)",
+        "INSERT INTO lab_slice.sale VALUES (1, 1, 'mouse'), (2, 2, 'rat')",
+    ):
+        lab.connection.query(text)
+    try:
+        with sqlspy.export("paper", "fig"):
+            lab.connection.query("SELECT * FROM lab_slice.sale WHERE id = 1").fetchall()
+            lab.connection.query("SELECT a FROM lab_slice.amount WHERE a = 1").fetchall()
+        paper = sqlspy.Paper("paper")
+        sale = {"sale": {1}, "amount": {"1.00"}}
+        assert rows_of(paper.slice()) == sale
+        found = paper.slice(virtual=['"lab_slice"."sale" (kind) -> "lab_slice"."#species" (species)'])
+        assert rows_of(found) == {**sale, "#species": {"mouse"}}
+        with pytest.raises(CatalogError, match=r"the virtual reference.*does not compare its columns"):
+            paper.slice(virtual="lab_slice.sale (kind) -> lab_slice.Subject (subject)")
+    finally:
+        lab.connection.query("DROP TABLE lab_slice.sale, lab_slice.amount")
+
+
 def test_names_that_differ_in_case_and_the_order_of_a_date(lab: Any, server: Any) -> None:
     database = f'"{server.database}"'
     lab.connection.query(
