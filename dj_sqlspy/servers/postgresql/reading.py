@@ -89,7 +89,15 @@ _KNOWN = frozenset(
         # functions
         *(exp.Anonymous, exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Filter, exp.WithinGroup),
         *(exp.Window, exp.WindowSpec, exp.Extract, exp.Substring, exp.StrPosition, exp.Trim),
-        *(exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.CurrentUser, exp.SessionUser),
+        *(
+            exp.Localtime,
+            exp.Localtimestamp,
+            exp.CurrentDate,
+            exp.CurrentTimestamp,
+            exp.CurrentTime,
+            exp.CurrentUser,
+            exp.SessionUser,
+        ),
     }
 )
 # The parts of these that are known.
