@@ -46,12 +46,30 @@ def outcomes(source: Path, environment: Mapping[str, str], *plugin: str) -> dict
     """What each test of PostgreSQL gave."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        command = [sys.executable, "-W", "ignore", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line"]
-        command += [f"--junitxml={report}", "-k", f"postgresql and not {LEFT_OUT}", *plugin, "tests/integration"]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--tb=line",
+        ]
+        command += [
+            f"--junitxml={report}",
+            "-k",
+            f"postgresql and not {LEFT_OUT}",
+            *plugin,
+            "tests/integration",
+        ]
         subprocess.run(command, cwd=source, env={**os.environ, **environment})
         found = {}
         for case in ElementTree.parse(report).iter("testcase"):
-            result = next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed")
+            result = next(
+                (child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed"
+            )
             if str(case.get("name")).endswith("[postgresql]"):  # the others find no server
                 found[f"{case.get('classname')}::{case.get('name')}"] = result
         return found

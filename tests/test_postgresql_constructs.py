@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.constructs import CONSTRUCTS, Construct
+from tests.constructs import CONSTRUCTS, NONE, Construct
 from tests.small_lab import ROWS, SCHEMA
 from tests.test_constructs import check
 from tests.trial_postgresql import PostgreSQLBench
@@ -25,5 +25,7 @@ def bench(server: Any) -> Iterator[PostgreSQLBench]:
 
 
 @pytest.mark.parametrize("construct", CONSTRUCTS, ids=lambda construct: construct.name)
-def test_construct(bench: PostgreSQLBench, construct: Construct) -> None:
-    check(bench, construct, construct.postgresql)
+def test_construct(bench: PostgreSQLBench, server: Any, construct: Construct) -> None:
+    # the table is about the PostgreSQL of Debian 12; 17 has JSON_TABLE
+    newer = NONE if server.version.startswith("15.") else "JSONTable is not analysed"
+    check(bench, construct, construct.postgresql, newer)
