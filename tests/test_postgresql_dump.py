@@ -401,7 +401,11 @@ def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tm
     bundle = paper.write(tmp_path / "bundle")
     assert "psql" in (bundle.path / "dump.sh").read_text()
     readme = (bundle.path / "README.md").read_text()
-    assert "postgres:15" in readme and "apt-get install\npostgresql" in readme and "MariaDB" not in readme
+    assert (
+        f"postgres:{server.version.partition('.')[0]}" in readme
+        and "apt-get install\npostgresql" in readme
+        and "MariaDB" not in readme
+    )
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     for said, here in (
         ('"127.0.0.1"', repr(server.host)),

@@ -22,7 +22,7 @@ from ..lineage.batch import Batch, batch
 from ..lineage.generate import to_sql
 from ..lineage.inside import narrowed
 from ..lineage.levels import Levels
-from ..lineage.tree import Block, Output, Query, Union
+from ..lineage.tree import Block, Output, Query, Union, occurrences
 from ..lineage.witness import Witness, with_keys
 from ..progress import Progress
 from ..rules import NOT_SENT, SKIPPED
@@ -535,7 +535,7 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         return None
     if isinstance(lineage.query, Block) and lineage.query.tree is None:
         return None  # it has one row at most
-    if not lineage.tables:
+    if next(occurrences(lineage.query), None) is None:
         return None  # no table tells the dialect
 
     def renamed(inner: Query) -> Query:
@@ -545,5 +545,10 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
         return dataclasses.replace(inner, outputs=outputs)
 
-    text, alias = to_sql(renamed(lineage.query)), lineage.tables[0].dialect.quote("counted")
+    query = renamed(lineage.query)
+    if (
+        query.limit is None
+    ):  # no number depends on it, and a subquery in it would differ from that of an output
+        query = dataclasses.replace(query, order=())
+    text, alias = to_sql(query), lineage.tables[0].dialect.quote("counted")
     return f"SELECT COUNT(*) FROM ({fill(text, lineage.binding) if lineage.binding else text}) AS {alias}"

@@ -46,7 +46,12 @@ class _Writer:
         if order:
             node.set("order", exp.Order(expressions=order))
         if query.limit is not None:
-            node.set("limit", exp.Limit(expression=exp.Literal.number(query.limit)))
+            count = exp.Literal.number(query.limit)
+            limit: Expr = exp.Limit(expression=count)
+            if isinstance(query, Block) and query.ties:
+                ties = exp.LimitOptions(rows=True, with_ties=True)
+                limit = exp.Fetch(direction="FIRST", count=count, limit_options=ties)
+            node.set("limit", limit)
             if query.offset:
                 node.set("offset", exp.Offset(expression=exp.Literal.number(query.offset)))
         return node
@@ -86,8 +91,11 @@ class _Writer:
         if block.where:
             select.set("where", exp.Where(this=self._and(block.where)))
         if block.group:
-            rollup = [exp.Rollup()] if block.rollup else None
-            keys = [self.syntax.grouped(self.expression(e)) for e in block.group]
+            rollup = [exp.Rollup()] if block.rollup and not block.sets else None
+            keys: list[Expr] = [self.syntax.grouped(self.expression(e)) for e in block.group]
+            if block.sets:
+                sets = [exp.Tuple(expressions=[keys[place].copy() for place in each]) for each in block.sets]
+                keys = [exp.GroupingSets(expressions=sets)]
             select.set("group", exp.Group(expressions=keys, rollup=rollup))
         if block.having:
             select.set("having", exp.Having(this=self._and(block.having)))
@@ -127,6 +135,8 @@ class _Writer:
                 return exp.Lateral(this=exp.Subquery(this=query), alias=alias)
             return exp.Subquery(this=query, alias=alias)
         node = self.expression(source.node)
+        if source.named:
+            alias.set("columns", [identifier(name) for name in source.columns])
         node.set("alias", alias)
         return node
 

@@ -53,7 +53,7 @@ _STEADY = frozenset(MySQL.Parser.FUNCTIONS) | {"JSONB_EXTRACT_PATH", "JSONB_EXTR
 @remembered
 def marks_of(query: Query) -> frozenset[str]:
     """Why the result of a query could change although its rows do not."""
-    found = {"limit"} if query.limit is not None and not determined(query) else set[str]()
+    found = {"limit"} if _chooses(query) else set[str]()
     expressions = list(expressions_of(query))
     if isinstance(query, Block):
         expressions += [
@@ -61,6 +61,13 @@ def marks_of(query: Query) -> frozenset[str]:
         ]
     found |= {mark for each in expressions for node in each.walk() if (mark := _mark(node)) is not None}
     return frozenset(found).union(*map(marks_of, children(query)))
+
+
+def _chooses(query: Query) -> bool:
+    """True if it has only some of the rows that it could have as well."""
+    if isinstance(query, Block) and (query.picks or (query.ties and not query.offset)):
+        return query.picks
+    return query.limit is not None and not determined(query)
 
 
 def _mark(node: Expr) -> str | None:

@@ -56,7 +56,7 @@ class Opaque(_Immutable):
     """A source that is not analysed further: JSON_TABLE, VALUES, a recursive CTE.
 
     ``whole`` are the tables that it reads; all of their rows are demanded, so its result stays the same. ``hidden`` is
-    its parsed text if ``node`` has it only as SQL.
+    its parsed text if ``node`` has it only as SQL. ``named``: its alias gives the names of its columns.
     """
 
     alias: str
@@ -64,6 +64,7 @@ class Opaque(_Immutable):
     columns: tuple[str, ...]
     whole: tuple[Base, ...] = ()
     hidden: Expr | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,18 +136,27 @@ class _Query(_Immutable):
 
 @dataclass(frozen=True, eq=False)
 class Block(_Query):
-    """One SELECT. ``group`` is None without aggregation, ``()`` for an aggregate over all rows."""
+    """One SELECT.
+
+    ``group`` is None without aggregation, ``()`` for an aggregate over all rows. With ``rollup`` some rows aggregate
+    more rows than a group has; ``sets`` are then PostgreSQL's grouping sets, as places in ``group``. With ``ties`` the
+    rows that ORDER BY finds equal to the last row of LIMIT are there, too. ``picks``: it chooses among rows as it
+    likes, for another reason than LIMIT.
+    """
 
     outputs: tuple[Output, ...]
     tree: Tree | None = None
     where: tuple[Expr, ...] = ()
     group: tuple[Expr, ...] | None = None
     rollup: bool = False
+    sets: tuple[tuple[int, ...], ...] = ()
     having: tuple[Expr, ...] = ()
     distinct: bool = False
     order: tuple[Expr, ...] = ()
     limit: int | None = None
     offset: int = 0
+    ties: bool = False
+    picks: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -251,6 +251,24 @@ class Syntax(Protocol):
     def exact_names(self) -> bool:
         """Whether two names that differ in upper and lower case only are two names (PostgreSQL)."""
 
+    @property
+    def full_join(self) -> bool:
+        """Whether the server has FULL JOIN (PostgreSQL)."""
+
+    @property
+    def grouping_sets(self) -> bool:
+        """Whether an element of GROUP BY can be ROLLUP, CUBE, GROUPING SETS or (a, b) (PostgreSQL)."""
+
+    @property
+    def with_ties(self) -> bool:
+        """Whether FETCH … WITH TIES is written as it was parsed (PostgreSQL)."""
+
+    def value_name(self, place: int) -> str:
+        """The name of a column of VALUES."""
+
+    def columns_of(self, call: Expr) -> Sequence[str] | None:
+        """The columns of a function in FROM, "" for one that is named as its source; None if that is not known."""
+
     def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
         """Parse one statement. Raises `Unsupported`."""
 

@@ -33,6 +33,9 @@ class MySQLSyntax:
     aliases_in_having = True
     right_first = True
     exact_names = False
+    full_join = False
+    grouping_sets = False
+    with_ties = False
 
     def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
         return parse(sql, modes)
@@ -64,6 +67,12 @@ class MySQLSyntax:
             return expression.name
         name: str = expression.sql(dialect=Exact, comments=False)
         return name[:64].strip() or "column"
+
+    def value_name(self, place: int) -> str:
+        return f"column_{place}"
+
+    def columns_of(self, call: Expr) -> None:
+        """JSON_TABLE names its columns itself."""
 
     def key(self, node: exp.Column, column: Column) -> Expr:
         """TIMESTAMP as UTC seconds, FLOAT as the equal DOUBLE."""

@@ -16,9 +16,9 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ...errors import LineageError
 from ..columns import Column
-from ..expressions import Expr, Read, ReadsOnly, Unsupported, names_cte, none_known
+from ..expressions import Expr, Read, ReadsOnly, Unsupported, function_name, names_cte, none_known
 from .dialect import POSTGRESQL, ZONED
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, SETS
 from .gate import query_of, read_of
 from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, folded, parse, tokens_of
 
@@ -47,6 +47,7 @@ _KNOWN = frozenset(
             exp.Union,
             exp.Except,
         ),
+        *(exp.Values, exp.Rollup, exp.Cube, exp.GroupingSets, exp.Unnest),
         *(exp.Intersect, exp.With, exp.CTE, exp.Alias, exp.Star, exp.Column, exp.Identifier, exp.Lateral),
         # conditions
         *(
@@ -64,7 +65,9 @@ _KNOWN = frozenset(
             exp.Is,
         ),
         *(exp.Between, exp.Like, exp.ILike, exp.RegexpLike, exp.Exists, exp.Any, exp.All, exp.NullSafeEQ),
-        *(exp.NullSafeNEQ, exp.Tuple),
+        *(exp.NullSafeNEQ, exp.Tuple, exp.SimilarTo, exp.RegexpILike, exp.Escape),
+        *(exp.ArrayContainsAll, exp.ArrayContainedBy, exp.ArrayOverlaps, exp.JSONBContainsAnyTopKeys),
+        *(exp.JSONBPathExists,),
         # values
         *(
             exp.Literal,
@@ -78,12 +81,23 @@ _KNOWN = frozenset(
             exp.Neg,
             exp.DPipe,
         ),
+        *(exp.Bracket, exp.Slice, exp.AtTimeZone, exp.Collate, exp.JSONBDeleteAtPath),
+        *(exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift),
+        *(exp.BitwiseRightShift,),
         *(exp.Cast, exp.DataType, exp.DataTypeParam, exp.Case, exp.If, exp.Array, exp.Var),
         *(Arrow, DoubleArrow, HashArrow, DoubleHashArrow),
         # functions
         *(exp.Anonymous, exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Filter, exp.WithinGroup),
         *(exp.Window, exp.WindowSpec, exp.Extract, exp.Substring, exp.StrPosition, exp.Trim),
-        *(exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.CurrentUser, exp.SessionUser),
+        *(
+            exp.Localtime,
+            exp.Localtimestamp,
+            exp.CurrentDate,
+            exp.CurrentTimestamp,
+            exp.CurrentTime,
+            exp.CurrentUser,
+            exp.SessionUser,
+        ),
     }
 )
 # The parts of these that are known.
@@ -93,10 +107,10 @@ _PARTS: dict[type[Expr], frozenset[str]] = {
     ),
     exp.Table: frozenset({"this", "db", "alias", "joins"}),
     exp.Group: frozenset({"expressions"}),
-    exp.With: frozenset({"expressions"}),
+    exp.With: frozenset({"expressions", "recursive"}),
     exp.Lateral: frozenset({"this", "alias"}),
     exp.Join: frozenset({"this", "side", "kind", "on", "using", "method"}),
-    exp.Between: frozenset({"this", "low", "high"}),
+    exp.Between: frozenset({"this", "low", "high", "symmetric"}),
     exp.Subquery: frozenset({"this", "alias", "with_", "joins", "order", "limit", "offset"}),
 }
 _TYPES = frozenset(
@@ -104,10 +118,23 @@ _TYPES = frozenset(
         *(exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT, exp.DType.DECIMAL, exp.DType.DOUBLE),
         *(exp.DType.FLOAT, exp.DType.BOOLEAN, exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.VARBINARY),
         *(exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.JSON, exp.DType.JSONB),
-        *(exp.DType.UUID,),
+        *(exp.DType.UUID, exp.DType.TIME, exp.DType.INTERVAL),
     }
 )
 
+# The columns of functions that return rows and name them; those of all others are named as the source.
+_COLUMNS = {
+    **dict.fromkeys(
+        (
+            "JSONB_ARRAY_ELEMENTS",
+            "JSONB_ARRAY_ELEMENTS_TEXT",
+            "JSON_ARRAY_ELEMENTS",
+            "JSON_ARRAY_ELEMENTS_TEXT",
+        ),
+        ("value",),
+    ),
+    **dict.fromkeys(("JSONB_EACH", "JSONB_EACH_TEXT", "JSON_EACH", "JSON_EACH_TEXT"), ("key", "value")),
+}
 
 _BEGIN_A_CTE = frozenset({"(", "MATERIALIZED", "NOT"})
 _BEFORE_A_SOURCE = frozenset({"FROM", "JOIN", ",", "("})
@@ -133,6 +160,9 @@ class PostgreSQLSyntax:
     aliases_in_having = False
     right_first = False
     exact_names = True
+    full_join = True
+    grouping_sets = True
+    with_ties = True
 
     def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
         return parse(sql, modes)
@@ -168,7 +198,9 @@ class PostgreSQLSyntax:
             elif word in _AFTER_FROM:
                 listed[-1] = False
             elif before in _BEFORE_A_SOURCE and (before == "JOIN" or listed[-1]):
+                literal = tokens[i].token_type in (TokenType.NUMBER, TokenType.STRING)
                 source = word not in _NO_NAMES and follow[i] not in (".", "(") and texts[i] not in ctes
+                source = source and not literal
                 if source and texts[i]:
                     raise _without_schema(texts[i])
             before = word
@@ -188,10 +220,14 @@ class PostgreSQLSyntax:
             for part in node.args.keys() - _PARTS.get(kind, node.args.keys()):
                 if node.args[part]:
                     raise Unsupported(f"{kind.__name__} with {part} is not analysed on PostgreSQL yet")
+            if isinstance(node, exp.Unnest) or function_name(node) in SETS:
+                around = node.parent
+                if not isinstance(around, (exp.From, exp.Join, exp.Table, exp.Lateral)):
+                    raise Unsupported("a function that returns rows, elsewhere than in FROM, is not analysed")
+            if isinstance(node, exp.DataType) and node.this is exp.DType.ARRAY and node.expressions:
+                continue  # of a type that is looked at, too
             if isinstance(node, exp.DataType) and (node.this not in _TYPES or node.args.get("nested")):
                 raise Unsupported(f"the type {node.sql(Exact)} is not analysed on PostgreSQL yet")
-            if isinstance(node, exp.Query) and node.args.get("offset") and not node.args.get("limit"):
-                raise Unsupported("OFFSET without LIMIT is not analysed")
             if (
                 isinstance(node, exp.Table)
                 and isinstance(node.this, exp.Identifier)
@@ -211,6 +247,14 @@ class PostgreSQLSyntax:
         if isinstance(node, (exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Exists)):
             return type(node).__name__.lower()
         return "?column?"
+
+    def value_name(self, place: int) -> str:
+        return f"column{place + 1}"
+
+    def columns_of(self, call: Expr) -> Sequence[str] | None:
+        if isinstance(call, exp.Unnest):
+            return [""] if len(call.expressions) == 1 else ["unnest"] * len(call.expressions)
+        return _COLUMNS.get(str(call.this).upper(), ("",)) if function_name(call) in SETS else None
 
     def key(self, node: exp.Column, column: Column) -> Expr:
         """A moment with a time zone is read in UTC."""
