@@ -428,8 +428,6 @@ def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tm
     assert alone.equal and not alone.from_source, alone
     name = f"{prefix}whole.mouse.sex"
     for refused in (
-        lambda path: paper.write(path, exclude=name),
-        lambda path: paper.write(path, replace={name: "F"}),
         lambda path: paper.write(path, pseudonym=name),
         lambda path: paper.write(path, scratch="keys"),
         lambda path: paper.write(path, source_data=True),

@@ -27,6 +27,7 @@ from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import INTEGER_TYPES, Column
 from ..servers.source import View
+from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
 from ..shapes import lift
 from ..slices import Slice
@@ -299,12 +300,12 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
     shown: dict[int, Mapping[int, Family]] = {}
     known: dict[Any, tuple[bool, Mapping[int, Family]]] = {}
     for report in cut.statements:
-        template = lift(report.sql)[0]
+        template = lift(report.sql, cut.catalog.dialect.literals)[0]
         key = template, report.statement.database, report.statement.state, bool(report.fallback)
         if key not in known:
             query = query_of(cut, report)
             if query is None:
-                known[key] = any(may_read(template, report, *column) for column in columns), {}
+                known[key] = any(may_read(cut, template, report, *column) for column in columns), {}
             else:
                 places = enumerate(columns_shown(query))
                 # a literal that the tree lacks, since no result depends on it, can stand beside any column
@@ -316,7 +317,12 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
                     or (bool(unseen) and not tables.isdisjoint(report.tables))
                     or (
                         not numbered.isdisjoint(report.tables)
-                        and has_other_literal(report.statement.sql, report.session.modes, literals_in(query))
+                        and has_other_literal(
+                            report.statement.sql,
+                            report.session.modes,
+                            literals_in(query),
+                            syntax_of(cut.catalog.dialect),
+                        )
                     ),
                     {place: columns[one] for place, each in places for one in each if one in columns},
                 )

@@ -96,6 +96,12 @@ class Backend(Protocol):
     def unique_columns(self, connection: Any, table: Table) -> list[tuple[str, str]]:
         """Pairs of a unique key's name and one of its columns or expressions, without the primary key."""
 
+    def default_value(self, connection: Any, column: Column) -> str | None:
+        """SQL for the default of a column; None if it has none that is the same whenever it is asked for."""
+
+    def texts_held(self, connection: Any, table: Table, column: Column, texts: Iterable[str]) -> set[str]:
+        """Which of some texts, given in lower case, are values of a column, in any row and any case."""
+
     def stored_value(self, connection: Any, column: Column, value: str | bytes) -> str:
         """What a column holds once a value was written to it, as SQL; nothing is written. Raises `Refused`."""
 

@@ -50,6 +50,7 @@ class MySQLDialect(Spelling):
     system_schemas = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
     null_safe = "<=>"
     literals = _LITERALS
+    whole_rows = False
     # after 1,000 rounds, MySQL ends with an error, and MariaDB with the rows so far and a warning
     endless = Session(
         settings=(

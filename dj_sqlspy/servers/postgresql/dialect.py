@@ -55,6 +55,7 @@ class PostgreSQLDialect(Spelling):
     name = "postgresql"
     system_schemas = frozenset({"information_schema", "pg_catalog", "pg_toast"})
     literals = _LITERALS
+    whole_rows = True
     endless = PLAIN  # a recursive query may take any number of rounds
     null_safe = "IS NOT DISTINCT FROM"
     # IN with a list of row constructors takes time that grows with the square of its length, and more than the stack

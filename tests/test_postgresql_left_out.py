@@ -1,0 +1,176 @@
+"""PostgreSQL: what a bundle leaves out. Contents of columns are replaced, and do not leave in any other file."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dj_sqlspy.errors import SliceError
+from dj_sqlspy.journal import Statement
+from dj_sqlspy.paper.bundle import Bundle, write_bundle
+from dj_sqlspy.servers import backend_of
+from dj_sqlspy.servers.postgresql.private import Server
+from dj_sqlspy.slices import make_slice
+from tests.test_postgresql_dump import run
+from tests.test_verify import as_text
+
+pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("postgresql")]
+
+SECRET = "Wq7Zk"
+
+# Column, type, the contents, and what stands in their place, as the server prints it.
+TYPES = [
+    ("name", "varchar(20) NOT NULL DEFAULT 'it''s \\ é'", f"'{SECRET}'", "it's \\ é"),
+    ("note", "text", f"'{SECRET}'", None),
+    ("sex", "lab_out.sex NOT NULL DEFAULT 'F'", "'M'", "F"),
+    ("code", "char(4) NOT NULL DEFAULT 'ab'", "'Wq7Z'", "ab  "),
+    ("raw", "bytea NOT NULL DEFAULT '\\x00ff5c'", f"'{SECRET}'", "\\x00ff5c"),
+    ("f", "float4 NOT NULL DEFAULT 16777217.5", "1.25", "1.6777218e+07"),
+    ("d", "double precision NOT NULL DEFAULT -0.1", "1.25", "-0.1"),
+    ("dc", "numeric(20,6) NOT NULL DEFAULT -1.5", "3", "-1.500000"),
+    ("big", "bigint NOT NULL DEFAULT 9223372036854775807", "4711", "9223372036854775807"),
+    ("ok", "boolean NOT NULL DEFAULT true", "false", "t"),
+    ("at", "timestamptz NOT NULL DEFAULT '2020-01-01 01:02:03+01'", "'2001-02-03'", "2020-01-01 00:02:03+00"),
+    ("j", "jsonb NOT NULL DEFAULT '{\"a\": [1]}'", f"'\"{SECRET}\"'", '{"a": [1]}'),
+    ("list", "int[] NOT NULL DEFAULT '{1,2}'", "'{4711}'", "{1,2}"),
+    ("u", "uuid", f"'{uuid.UUID(int=7)}'", None),
+]
+NAMES = ", ".join(name for name, *_ in TYPES)
+
+STATEMENTS = (
+    "SELECT id, sure FROM lab_out.person WHERE id < 4",
+    f"SELECT id FROM lab_out.person WHERE name = $${SECRET}$$ /* {SECRET} */",
+    "SELECT * FROM lab_out.person WHERE id = 1",
+    "SELECT count(*) FROM (SELECT * FROM lab_out.person WHERE id < 3) AS x",
+    "SELECT p FROM lab_out.person AS p WHERE id = 2",  # a row of it
+    "SELECT row_to_json(p) FROM lab_out.person AS p WHERE id = 2",
+    f"SELECT id AS \"{SECRET.upper()}\" FROM lab_out.visit WHERE what = '{SECRET.lower()}'",
+)
+
+
+@pytest.fixture(scope="module")
+def people(server: Server) -> Iterator[Server]:
+    """People, of which each column but the keys can be left out, and visits that refer to them."""
+    columns = ", ".join(f"{name} {kind}" for name, kind, *_ in TYPES)
+    values = ", ".join(value for _, _, value, _ in TYPES)
+    run(
+        server,
+        f"""
+        CREATE SCHEMA lab_out;
+        CREATE TYPE lab_out.sex AS ENUM ('F', 'M');
+        CREATE TABLE lab_out.person (id int PRIMARY KEY, {columns}, seen timestamp(0) NOT NULL DEFAULT now(),
+            must varchar(9) NOT NULL CHECK (must <> 'no'), sure int NOT NULL, mail varchar(20), refers int
+            REFERENCES lab_out.person, twice int GENERATED ALWAYS AS (sure * 2) STORED);
+        CREATE TABLE lab_out.odd (id int PRIMARY KEY, tel text, "Tel" text);
+        CREATE UNIQUE INDEX by_mail ON lab_out.person (lower(mail)) WHERE refers IS NULL;
+        CREATE TABLE lab_out.visit (id int REFERENCES lab_out.person, n int, what varchar(20), PRIMARY KEY (id, n));
+        INSERT INTO lab_out.person (id, {NAMES}, must, sure, mail)
+            SELECT i, {values}, 'm', i, 'm' || i FROM generate_series(1, 5) AS i;
+        INSERT INTO lab_out.visit SELECT i, 1, 'came' FROM generate_series(1, 4) AS i;
+        """,
+    )
+    yield server
+    run(server, "DROP SCHEMA lab_out CASCADE")
+
+
+def write(server: Server, path: Path, *statements: str, **options: Any) -> Bundle:
+    captured = [Statement(sql, number=number) for number, sql in enumerate(statements, 1)]
+    with contextlib.closing(server.connect()) as connection:
+        with contextlib.closing(backend_of(connection).connect(connection, plain=True)) as raw:
+            cut = make_slice(captured, raw)
+        return write_bundle(cut, path, connection=connection, **options)
+
+
+def dump(server: Server, bundle: Bundle) -> None:
+    with contextlib.closing(server.connect()) as there, backend_of(there).client_options(there) as own:
+        bundle.dump(own)
+
+
+@contextlib.contextmanager
+def loaded(server: Server, bundle: Bundle) -> Iterator[str]:
+    """A database with the bundle."""
+    run(server, "CREATE DATABASE out TEMPLATE template0")
+    try:
+        with (
+            contextlib.closing(server.connect(dbname="out")) as there,
+            backend_of(there).client_options(there) as own,
+        ):
+            bundle.restore(own)
+        yield "out"
+    finally:
+        run(server, "DROP DATABASE out WITH (FORCE)")
+
+
+def everything(bundle: Bundle) -> dict[str, str]:
+    """The text of each file of a bundle."""
+    found = {path.name: path.read_bytes() for path in bundle.path.rglob("*") if path.is_file()}
+    return {
+        name: (gzip.decompress(data) if name.endswith(".gz") else data).decode(errors="replace")
+        for name, data in found.items()
+    }
+
+
+def test_contents_stay_at_the_lab(people: Server, tmp_path: Path) -> None:
+    names = [f'"lab_out"."person"."{name}"' for name, *_ in TYPES] + ["lab_out.Person.seen"]
+    bundle = write(
+        people, tmp_path / "b", *STATEMENTS, exclude=names, replace={"*.must": "é"}, leave_out=["values"]
+    )
+    dump(people, bundle)
+    with loaded(people, bundle) as database:
+        shown = ", ".join(
+            f"to_jsonb({name}) #>> '{{}}'" if name == "j" else f"{name}::text" for name, *_ in TYPES
+        )
+        run(people, "ALTER DATABASE out SET timezone = 'UTC'")
+        rows = run(people, f"SELECT DISTINCT {shown}, must FROM lab_out.person", database)
+        by_text = {"code": "ab", "ok": "true"}  # a cast to text is not the printed form
+        assert rows == [(*(by_text.get(name, value) for name, _, _, value in TYPES), "é")]
+        assert run(
+            people, "SELECT count(DISTINCT seen), count(*), sum(twice) FROM lab_out.person", database
+        ) == [
+            (1, 5, 30)  # a row as a whole takes all of them
+        ]
+    with contextlib.closing(people.connect()) as source:
+        report = bundle.verify(source)
+    assert report.equal and report.complete and report.from_source, as_text(report)
+    states = {number: result.state for result in report.statements for number in result.numbers}
+    assert {number for number, state in states.items() if state == "equal"} == {1, 4}, as_text(report)
+    alone = bundle.verify(alone=True)
+    assert alone.equal and alone.complete, as_text(alone)
+    for name, text in everything(bundle).items():
+        assert SECRET.lower() not in text.lower(), name
+
+
+def test_what_cannot_be_left_out(people: Server, tmp_path: Path) -> None:
+    def column(name: str) -> str:
+        return f"lab_out.{name}" if "." in name else f"lab_out.person.{name}"
+
+    for options, told in (
+        ({"exclude": "id"}, "part of the primary key"),
+        ({"exclude": "mail"}, 'unique key "by_mail"'),
+        ({"exclude": "refers"}, "part of the foreign key"),
+        ({"exclude": "sure"}, 'the column "twice" is generated from it'),
+        ({"exclude": "twice"}, "generated from other columns"),
+        ({"exclude": "must"}, "NOT NULL and has no default"),
+        ({"exclude": "odd.tel"}, "upper and lower case only"),
+        ({"replace": {"must": "no"}}, 'the CHECK "person_must_check" does not hold for 5'),
+        ({"replace": {"must": "longer than nine"}}, "would become longer th"),
+        ({"replace": {"dc": "1.23456789"}}, "would become 1.234568"),
+        ({"replace": {"sex": "x"}}, "invalid input value for enum"),
+        ({"replace": {"at": "2020-01-32"}}, "out of range"),
+        ({"replace": {"name": b"x"}}, "holds no bytes"),
+    ):
+        given = {
+            kind: {column(name): value for name, value in what.items()}
+            if isinstance(what, dict)
+            else [column(what)]
+            for kind, what in options.items()
+        }
+        with pytest.raises(SliceError, match=told):
+            write(people, tmp_path / "b", *STATEMENTS, "SELECT id FROM lab_out.odd", **given)
+        assert not (tmp_path / "b").exists()
