@@ -426,9 +426,7 @@ def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tm
     assert (rows["mouse"], rows["mouse__weight"], rows["~lineage"] > 0) == (3, 3, True)
     alone = bundle.verify(alone=True)
     assert alone.equal and not alone.from_source, alone
-    name = f"{prefix}whole.mouse.sex"
     for refused in (
-        lambda path: paper.write(path, pseudonym=name),
         lambda path: paper.write(path, scratch="keys"),
         lambda path: paper.write(path, source_data=True),
         lambda path: paper.source_data(path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hmac
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,3 +175,137 @@ def test_what_cannot_be_left_out(people: Server, tmp_path: Path) -> None:
         with pytest.raises(SliceError, match=told):
             write(people, tmp_path / "b", *STATEMENTS, "SELECT id FROM lab_out.odd", **given)
         assert not (tmp_path / "b").exists()
+
+
+KEY = "a key that is long enough: 4fe1"
+WHO = ["Zoe Quux", "adalovelace", "Bob", "o'Neil", "émile"]
+IDS = [4711, 1, 2, 12, 9000]
+
+# Each statement, and what becomes of it: "equal", "shown" (equal but for pseudonyms), "marked" with its text, or
+# "withheld" without its values.
+WITH_PSEUDONYMS = [
+    ("SELECT count(*) FROM lab_key.scan JOIN lab_key.animal USING (id) WHERE hit", "equal"),
+    (
+        "SELECT sex, count(DISTINCT s.who) FROM lab_key.person JOIN lab_key.scan AS s USING (who) GROUP BY sex",
+        "equal",
+    ),
+    ("SELECT n, hit FROM lab_key.scan WHERE n = 1", "equal"),
+    ("SELECT * FROM lab_key.person", "shown"),
+    ("SELECT id, mother FROM lab_key.animal", "shown"),
+    ("SELECT d.x, count(*) FROM (SELECT who AS x FROM lab_key.scan) AS d GROUP BY d.x", "shown"),
+    ("SELECT who FROM lab_key.person ORDER BY who", "marked"),
+    ("SELECT sex, max(id) FROM lab_key.person, lab_key.animal GROUP BY sex", "marked"),
+    ("SELECT sex FROM lab_key.person WHERE who = 'adalovelace'", "withheld"),
+    ("SELECT n FROM lab_key.scan WHERE who LIKE $$adalo%$$", "withheld"),
+    ("SELECT n FROM lab_key.scan WHERE id + 1 = 4712", "withheld"),
+    ("SELECT row_to_json(p) FROM lab_key.person AS p", "marked"),
+    ("SELECT name FROM lab_key.rig WHERE name = 'rig of Zoe Quux'", "withheld"),
+    ('SELECT name AS "Zoe Quux" FROM lab_key.rig', "withheld"),
+]
+
+
+@pytest.fixture
+def animals(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Persons and animals, which refer to each other and are named by texts and by integers."""
+    monkeypatch.setenv("DJ_SQLSPY_SECRET", KEY)
+    run(
+        server,
+        """
+        CREATE SCHEMA lab_key;
+        CREATE TABLE lab_key.person (who varchar(30) PRIMARY KEY, sex "char" NOT NULL, mentor varchar(30)
+            REFERENCES lab_key.person ON UPDATE CASCADE ON DELETE SET NULL);
+        CREATE TABLE lab_key.animal (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mother int REFERENCES
+            lab_key.animal DEFERRABLE, at timestamptz NOT NULL DEFAULT '2020-01-01', tags text[],
+            twice float8 GENERATED ALWAYS AS (length(tags::text)) STORED);
+        CREATE TABLE lab_key.scan (id bigint, n int, who text NOT NULL REFERENCES lab_key.person ON UPDATE CASCADE
+            ON DELETE CASCADE, hit boolean NOT NULL, PRIMARY KEY (id, n), UNIQUE (who, id, n),
+            FOREIGN KEY (id) REFERENCES lab_key.animal ON UPDATE CASCADE);
+        CREATE TABLE lab_key.rig (name text PRIMARY KEY, note text NOT NULL DEFAULT 'as adalovelace did');
+        COMMENT ON CONSTRAINT scan_id_fkey ON lab_key.scan IS 'of the animal';
+        INSERT INTO lab_key.rig VALUES ('rig 1', 'made by Bob');
+        """.replace("(length(tags::text))", "(cardinality(tags))"),
+    )
+    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+        for number, (who, id_) in enumerate(zip(WHO, IDS, strict=True)):
+            cursor.execute(
+                "INSERT INTO lab_key.person VALUES (%s, %s, %s)",
+                (who, "mf"[number % 2], WHO[number - 1] if number else None),
+            )
+            cursor.execute(
+                "INSERT INTO lab_key.animal (id, mother, tags) OVERRIDING SYSTEM VALUE VALUES (%s, %s, '{x}')",
+                (id_, IDS[number - 1] if number else None),
+            )
+            cursor.execute("INSERT INTO lab_key.scan VALUES (%s, 1, %s, %s)", (id_, who, bool(number % 2)))
+    yield server
+    run(server, "DROP SCHEMA lab_key CASCADE")
+
+
+def test_keys_become_keyed_hashes_everywhere(animals: Server, dj_conn: Any, tmp_path: Path) -> None:
+    """Texts and integers, in all tables that refer to each other; no file but the named ones has a true one."""
+    names = ["lab_key.person.who", "lab_key.animal.id"]
+    bundle = write(animals, tmp_path / "b", *(sql for sql, _ in WITH_PSEUDONYMS), pseudonym=names)
+    manifest = bundle.manifest
+    forms = {
+        (one["table"].split('"')[3], one["column"]): (one.get("digits"), one.get("range"))
+        for one in manifest["pseudonyms"]["columns"]
+    }
+    ints = (None, [-(2**31), 2**31 - 1])
+    assert forms == {
+        ("person", "who"): (24, None),
+        ("person", "mentor"): (24, None),
+        ("scan", "who"): (24, None),
+        ("animal", "id"): ints,
+        ("animal", "mother"): ints,
+        ("scan", "id"): ints,
+    }
+    outcome = {}
+    for entry in manifest["statements"]:
+        marked = "pseudonym" in entry["marks"]
+        plain = "shown" if entry["number"] in manifest["pseudonyms"]["shown"] else "equal"
+        outcome[entry["number"]] = ("withheld" if "?" in entry["sql"] else "marked") if marked else plain
+    assert outcome == {number: what for number, (_, what) in enumerate(WITH_PSEUDONYMS, 1)}
+    held = {one["where"] for one in manifest["pseudonyms"]["held"]}
+    assert held == {'"lab_key"."rig"."note"', "dump.sql.gz"}
+    assert not (bundle.path / "dump.sh").exists()
+    files = everything(bundle)
+    for name, text in files.items():
+        assert KEY not in text, name
+        for who in WHO:
+            seen = text.replace("made by Bob", "").replace("as adalovelace did", "")
+            assert who not in seen and who.replace("'", "''") not in seen, (name, who)
+    with loaded(animals, bundle) as database:
+        hashed = {who: hmac.new(KEY.encode(), who.encode(), "sha256").hexdigest()[:24] for who in WHO}
+        found = run(animals, "SELECT who, sex::text, mentor FROM lab_key.person", database)
+        assert set(found) == {
+            (hashed[who], "mf"[i % 2], hashed[WHO[i - 1]] if i else None) for i, who in enumerate(WHO)
+        }
+        ids = {row[0] for row in run(animals, "SELECT id FROM lab_key.animal", database)}
+        assert len(ids) == 5 and not ids & set(IDS)
+        joined = "SELECT count(*), sum(hit::int) FROM lab_key.scan JOIN lab_key.animal USING (id) JOIN lab_key.person"
+        assert run(animals, f"{joined} USING (who)", database) == [(5, 2)]
+        for sql in (
+            "SELECT at, tags, twice FROM lab_key.animal ORDER BY mother IS NULL",
+            "SELECT string_agg(pg_get_constraintdef(oid), ' ' ORDER BY conname) FROM pg_constraint WHERE conrelid IN"
+            " ('lab_key.person'::regclass, 'lab_key.animal'::regclass, 'lab_key.scan'::regclass)",
+            "SELECT obj_description(oid) FROM pg_constraint WHERE conname = 'scan_id_fkey'",
+        ):
+            assert run(animals, sql, database) == run(animals, sql), sql
+    with contextlib.closing(animals.connect()) as source:
+        report = bundle.verify(source)
+    assert report.equal and report.complete and report.from_source, as_text(report)
+    alone = bundle.verify(alone=True)
+    assert alone.equal and alone.complete, as_text(alone)
+    for column, told in (
+        ("lab_key.animal.at", "of type timestamp with time zone"),
+        ("lab_key.animal.tags", "of type text"),
+        ("lab_key.animal.twice", "of type double precision"),
+    ):
+        with pytest.raises(SliceError, match=told):
+            write(animals, tmp_path / "no", "SELECT * FROM lab_key.animal", pseudonym=column.split())
+    run(animals, "ALTER TABLE lab_key.rig ADD CHECK (name LIKE 'rig%')")
+    with pytest.raises(SliceError, match="rig_name_check"):
+        write(animals, tmp_path / "no", "SELECT * FROM lab_key.rig", pseudonym=["lab_key.rig.name"])
+    run(animals, "CREATE VIEW lab_key.v AS SELECT name FROM lab_key.rig WHERE name <> 'rig 2'")
+    with pytest.raises(SliceError, match="compares such a column with a value"):
+        write(animals, tmp_path / "no", "SELECT * FROM lab_key.v", pseudonym=["lab_key.rig.name"])
+    assert not (tmp_path / "no").exists()

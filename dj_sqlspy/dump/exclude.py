@@ -222,13 +222,19 @@ def find_columns(cut: Slice, name: str, doing: str) -> list[tuple[Table, Column]
 
 
 def _require_apart(table: Table, columns: Iterable[Column], doing: str) -> None:
-    """Raise if the name of a column is that of another one in upper and lower case, as PostgreSQL allows."""
     for column in columns:
-        if sum(other.name.lower() == column.name.lower() for other in table.columns) > 1:
-            raise SliceError(
-                f"{doing}: {table.full_name} has columns whose names differ in upper and lower case only"
-                f" ({column.name}), so none of them can be told apart here. Rename one in the database."
-            )
+        if refused := not_apart(table, column.name):
+            raise SliceError(f"{doing}: {refused}.")
+
+
+def not_apart(table: Table, name: str) -> str:
+    """Why a column cannot be told by its name, or "": only PostgreSQL tells upper and lower case apart."""
+    if sum(other.name.lower() == name.lower() for other in table.columns) == 1:
+        return ""
+    return (
+        f"{table.full_name} has columns whose names differ in upper and lower case only ({name}), and they cannot be"
+        " told apart here. Rename one in the database"
+    )
 
 
 def _why_not(cut: Slice, table: Table, column: Column, connection: Any, replacing: bool) -> str:

@@ -336,7 +336,6 @@ def write_bundle(
             opened = backend_of(dj_connection).connect(dj_connection)
             connection = stack.enter_context(contextlib.closing(opened))
         for feature, asked in {
-            "putting pseudonyms": chosen.pseudonym,
             "a scratch schema": chosen.scratch or settings.get("scratch"),
         }.items():
             if asked:

@@ -82,6 +82,10 @@ class Dialect(Protocol):
         """Whether the name of a table can stand for a row of it in an expression."""
 
     @property
+    def key_texts(self) -> frozenset[str]:
+        """The types of texts that a key can have."""
+
+    @property
     def endless(self) -> Session:
         """The session in which a recursive query may take any number of rounds."""
 

@@ -51,6 +51,7 @@ class MySQLDialect(Spelling):
     null_safe = "<=>"
     literals = _LITERALS
     whole_rows = False
+    key_texts = frozenset({"char", "varchar"})
     # after 1,000 rounds, MySQL ends with an error, and MariaDB with the rows so far and a warning
     endless = Session(
         settings=(

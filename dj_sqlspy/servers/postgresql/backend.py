@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from ...errors import SpyError
-from . import catalog, checksums, connect, gate, literals, results, scripts, session, stored, structure
+from . import (
+    catalog,
+    checksums,
+    connect,
+    gate,
+    literals,
+    pseudonyms,
+    results,
+    scripts,
+    session,
+    stored,
+    structure,
+)
 from .dialect import POSTGRESQL as DIALECT
 from .replayer import PostgreSQLReplayer
 from .snapshot import PostgreSQLSnapshot
@@ -13,9 +25,6 @@ from .told import told
 
 # What each part of the interface is for, in the words of a user.
 _FEATURES = {
-    "values_in": "pseudonyms",
-    "replace_values": "pseudonyms",
-    "texts_in": "the search for personal details",
     "structure_texts": "the search for personal details",
     "fill_key_table": "key tables in a dump",
     "settle_columns": "a shared log",
@@ -52,6 +61,9 @@ class PostgreSQLBackend:
     stored_value = staticmethod(stored.stored_value)
     broken_check = staticmethod(stored.broken_check)
     texts_held = staticmethod(stored.texts_held)
+    values_in = staticmethod(pseudonyms.values_in)
+    replace_values = staticmethod(pseudonyms.replace_values)
+    texts_in = staticmethod(pseudonyms.texts_in)
     texts_of = staticmethod(literals.texts_of)
     without_names = staticmethod(literals.without_names)
     longest_condition = staticmethod(scripts.longest_condition)
