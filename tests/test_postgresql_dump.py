@@ -432,7 +432,6 @@ def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tm
         lambda path: paper.source_data(path),
         lambda path: bundle.source_data(path),
         lambda path: bundle.open_copy(path),
-        lambda path: bundle.inspect(),
         lambda path: bundle.dump(source=dj_conn, jobs=2),
         lambda path: bundle.dump(source=dj_conn, engine="mydumper"),
     ):

@@ -145,6 +145,13 @@ def test_contents_stay_at_the_lab(people: Server, tmp_path: Path) -> None:
     assert alone.equal and alone.complete, as_text(alone)
     for name, text in everything(bundle).items():
         assert SECRET.lower() not in text.lower(), name
+    left = "contents that were to be left out"
+    assert left not in {one.what for one in bundle.inspect().findings}
+    text = gzip.decompress(bundle.dump_file.read_bytes()).decode()
+    bundle.dump_file.write_bytes(gzip.compress(text.replace("\tab  \t", "\tZed\t", 1).encode()))
+    assert [one.where for one in bundle.inspect().findings if one.what == left] == [
+        '"lab_out"."person"."code"'
+    ]
 
 
 def test_what_cannot_be_left_out(people: Server, tmp_path: Path) -> None:
@@ -295,6 +302,12 @@ def test_keys_become_keyed_hashes_everywhere(animals: Server, dj_conn: Any, tmp_
     assert report.equal and report.complete and report.from_source, as_text(report)
     alone = bundle.verify(alone=True)
     assert alone.equal and alone.complete, as_text(alone)
+    other = "values that have pseudonyms elsewhere"
+    assert {one.where for one in bundle.inspect().findings if one.what == other} == held
+    text = files["dump.sql.gz"].replace(hashed["Bob"], "Bob")
+    bundle.dump_file.write_bytes(gzip.compress(text.encode()))
+    without = [one for one in bundle.inspect().findings if one.what == "values without a pseudonym"]
+    assert {(one.where.split(".")[1], one.values) for one in without} == {('"person"', 1), ('"scan"', 1)}
     for column, told in (
         ("lab_key.animal.at", "of type timestamp with time zone"),
         ("lab_key.animal.tags", "of type text"),
@@ -309,3 +322,58 @@ def test_keys_become_keyed_hashes_everywhere(animals: Server, dj_conn: Any, tmp_
     with pytest.raises(SliceError, match="compares such a column with a value"):
         write(animals, tmp_path / "no", "SELECT * FROM lab_key.v", pseudonym=["lab_key.rig.name"])
     assert not (tmp_path / "no").exists()
+
+
+def test_inspect(server: Server, tmp_path: Path) -> None:
+    """What a bundle reveals: in values, in the structure, in statements."""
+    run(
+        server,
+        """
+        CREATE SCHEMA lab_look;
+        CREATE TYPE lab_look.kind AS ENUM ('of Ada', 'x');
+        CREATE TABLE lab_look.session (experimenter text PRIMARY KEY, mail varchar(60), notes jsonb, place text[],
+            date_of_birth date, kind lab_look.kind, data bytea,
+            score int DEFAULT 17 CHECK (score <> 4711), level int DEFAULT 1,
+            word text GENERATED ALWAYS AS (experimenter || ' of rig 3') STORED);
+        CREATE INDEX ON lab_look.session ((mail || 'me@my.org')) WHERE kind <> 'x';
+        CREATE VIEW lab_look.v AS SELECT experimenter FROM lab_look.session WHERE mail <> 'no@no.org';
+        COMMENT ON COLUMN lab_look.session.score IS ':int32:as Bob said';
+        COMMENT ON COLUMN lab_look.session.level IS ':int32:';
+        INSERT INTO lab_look.session VALUES
+            ('ada', 'ada@lab.org', '{"to": "cb@lab.org"}', '{/home/ada/1.nwb}', '1815-12-10', 'of Ada', 'x'),
+            ('cb', NULL, NULL, NULL, NULL, NULL, NULL);
+        """,
+    )
+    try:
+        bundle = write(
+            server,
+            tmp_path / "b",
+            "SELECT * FROM lab_look.v WHERE experimenter = 'ada'",
+            leave_out=["environment"],
+        )
+        dump(server, bundle)
+        found = {
+            (one.where.replace('"', ""), one.what): (one.values, one.rows)
+            for one in bundle.inspect().findings
+        }
+        table = "lab_look.session"
+        assert found == {
+            (f"{table}.experimenter", "person"): (1, 1),
+            (f"{table}.mail", "person"): (1, 1),
+            (f"{table}.notes", "e-mail address"): (1, 1),
+            (f"{table}.place", "path"): (1, 1),
+            (f"{table}.date_of_birth", "date of birth"): (1, 1),
+            (f"{table}.kind", "values of a type"): (2, None),
+            (f"{table}.score", "default"): (1, None),
+            (f"{table}.word", "generated column"): (1, None),
+            (table, "condition"): (2, None),
+            (table, "generated column"): (1, None),
+            (table, "comments"): (1, None),
+            ("lab_look.v", "view"): (1, None),
+            ("manifest.json: tables", "rows at the lab"): (1, None),
+        }
+        assert [name.replace('"', "") for name in bundle.inspect().unread] == [f"{table}.data"]
+        report = (bundle.path / "report.html").read_text()
+        assert "cb@lab.org" not in report and "date of birth" in report
+    finally:
+        run(server, "DROP SCHEMA lab_look CASCADE")

@@ -121,6 +121,17 @@ class Backend(Protocol):
     def texts_in(self, connection: Any, table: Table, without: frozenset[str]) -> Iterator[tuple[str, str]]:
         """The distinct texts in a table, with their columns, but for some columns (in lower case)."""
 
+    def holds(self, column_type: str) -> str:
+        """Whether a column of a type holds ``text`` or ``bytes``; "" for anything else."""
+
+    def values_of(
+        self, connection: Any, table: str, column: str, column_type: str, left_out: str | None, most: int
+    ) -> Iterator[tuple[str, int]]:
+        """The distinct values of a column as texts, but for one, and their numbers of rows."""
+
+    def matches(self, column: str, pattern: str, hexadecimal: bool) -> str:
+        """SQL for whether a text, or the hexadecimal digits of bytes, has the form of a pattern."""
+
     def fill_key_table(
         self, connection: Any, name: str, table: Table, conditions: Sequence[str], rows: int
     ) -> int:

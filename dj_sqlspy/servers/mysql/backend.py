@@ -8,6 +8,7 @@ from . import (
     catalog,
     checksums,
     connect,
+    contents,
     gate,
     literals,
     pseudonyms,
@@ -40,6 +41,9 @@ class MySQLBackend:
     broken_check = staticmethod(stored.broken_check)
     values_in = staticmethod(pseudonyms.values_in)
     replace_values = staticmethod(pseudonyms.replace_values)
+    holds = staticmethod(contents.holds)
+    values_of = staticmethod(contents.values_of)
+    matches = staticmethod(contents.matches)
     texts_in = staticmethod(pseudonyms.texts_in)
     fill_key_table = staticmethod(structure.fill_key_table)
     longest_condition = staticmethod(scripts.longest_condition)

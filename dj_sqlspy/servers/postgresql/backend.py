@@ -9,6 +9,7 @@ from . import (
     catalog,
     checksums,
     connect,
+    contents,
     gate,
     literals,
     pseudonyms,
@@ -25,7 +26,6 @@ from .told import told
 
 # What each part of the interface is for, in the words of a user.
 _FEATURES = {
-    "structure_texts": "the search for personal details",
     "fill_key_table": "key tables in a dump",
     "settle_columns": "a shared log",
     "locked": "a shared log",
@@ -63,7 +63,11 @@ class PostgreSQLBackend:
     texts_held = staticmethod(stored.texts_held)
     values_in = staticmethod(pseudonyms.values_in)
     replace_values = staticmethod(pseudonyms.replace_values)
-    texts_in = staticmethod(pseudonyms.texts_in)
+    texts_in = staticmethod(contents.texts_in)
+    holds = staticmethod(contents.holds)
+    values_of = staticmethod(contents.values_of)
+    matches = staticmethod(contents.matches)
+    structure_texts = staticmethod(literals.structure_texts)
     texts_of = staticmethod(literals.texts_of)
     without_names = staticmethod(literals.without_names)
     longest_condition = staticmethod(scripts.longest_condition)

@@ -10,11 +10,12 @@ keys are made again, which the server checks. All is one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..snapshot import Refused
 from ..tables import Table
+from .contents import distinct
 from .dialect import POSTGRESQL
 from .objects import names_of
 from .told import told
@@ -23,37 +24,14 @@ from .transaction import SET, reading
 _MAP, _ASIDE = 'pg_temp."sqlspy pseudonyms"', 'pg_temp."sqlspy aside"'
 _AT_ONCE = 1000  # values in one statement
 
-# Types that hold no texts.
-_WITHOUT_TEXTS = frozenset(
-    """
-bool boolean smallint integer bigint real numeric bytea uuid date interval bit inet cidr macaddr macaddr8
-""".split()  # noqa: SIM905
-) | {
-    "double precision",
-    "bit varying",
-    "time without time zone",
-    "time with time zone",
-    "timestamp without time zone",
-    "timestamp with time zone",
-}
-
 
 def values_in(connection: Any, columns: Sequence[tuple[Table, str]]) -> set[str]:
     """The values of columns of texts or integers. NULL is left out, and blanks at the end of a CHAR."""
     values: set[str] = set()
     with reading(connection) as cursor:
         for table, name in columns:
-            values.update(_distinct(cursor, table, name))
+            values.update(distinct(cursor, table, name))
     return values
-
-
-def _distinct(cursor: Any, table: Table, name: str) -> list[str]:
-    """The distinct values of a column as texts. NULL is left out."""
-    column = POSTGRESQL.quote(name)
-    cursor.execute(
-        f'SELECT DISTINCT {column}::text COLLATE "C" FROM {table.full_name} WHERE {column} IS NOT NULL'
-    )
-    return [str(text) for (text,) in cursor.fetchall()]
 
 
 def replace_values(
@@ -145,22 +123,3 @@ def _rewrite(cursor: Any, table: Table, names: Sequence[str]) -> None:
         f" SELECT {', '.join(values)} FROM {_ASIDE} AS t {' '.join(joins)}"
     )
     cursor.execute(f"DROP TABLE {_ASIDE}")
-
-
-def texts_in(connection: Any, table: Table, without: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """The distinct texts in a table, also those in JSON and in arrays, with the name of their column.
-
-    Parameters
-    ----------
-    connection : psycopg2 connection
-    table : Table
-    without : frozenset of str
-        Columns to leave out, in lower case.
-    """
-    for column in table.columns:
-        if column.name.lower() in without or column.data_type in _WITHOUT_TEXTS:
-            continue
-        with reading(connection) as cursor:
-            texts = _distinct(cursor, table, column.name)
-        for text in texts:
-            yield column.name, text
