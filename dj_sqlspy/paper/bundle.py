@@ -422,7 +422,7 @@ def _other_server(source: Source) -> str:
     flavor = source.flavor
     if servers.find_program(flavor) is not None:
         return ""
-    found = None if flavor == "postgresql" else servers.find_server()
+    found = servers.find_stand_in(flavor)
     need = f"Put the server program of {NAMES[flavor]} on PATH, or verify on another machine"
     if found is None:
         return (
