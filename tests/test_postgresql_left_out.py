@@ -206,6 +206,8 @@ WITH_PSEUDONYMS = [
     ("SELECT n FROM lab_key.scan WHERE who LIKE $$adalo%$$", "withheld"),
     ("SELECT n FROM lab_key.scan WHERE id + 1 = 4712", "withheld"),
     ("SELECT row_to_json(p) FROM lab_key.person AS p", "marked"),
+    ("SELECT n FROM lab_key.cage", "equal"),
+    ("SELECT code FROM lab_key.cage", "marked"),  # with blanks at its end
     ("SELECT name FROM lab_key.rig WHERE name = 'rig of Zoe Quux'", "withheld"),
     ('SELECT name AS "Zoe Quux" FROM lab_key.rig', "withheld"),
 ]
@@ -227,6 +229,8 @@ def animals(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
         CREATE TABLE lab_key.scan (id bigint, n int, who text NOT NULL REFERENCES lab_key.person ON UPDATE CASCADE
             ON DELETE CASCADE, hit boolean NOT NULL, PRIMARY KEY (id, n), UNIQUE (who, id, n),
             FOREIGN KEY (id) REFERENCES lab_key.animal ON UPDATE CASCADE);
+        CREATE TABLE lab_key.cage (code char(12) PRIMARY KEY, n int NOT NULL);
+        INSERT INTO lab_key.cage VALUES ('cage of Ada', 1);
         CREATE TABLE lab_key.rig (name text PRIMARY KEY, note text NOT NULL DEFAULT 'as adalovelace did');
         COMMENT ON CONSTRAINT scan_id_fkey ON lab_key.scan IS 'of the animal';
         INSERT INTO lab_key.rig VALUES ('rig 1', 'made by Bob');
@@ -249,7 +253,7 @@ def animals(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
 
 def test_keys_become_keyed_hashes_everywhere(animals: Server, dj_conn: Any, tmp_path: Path) -> None:
     """Texts and integers, in all tables that refer to each other; no file but the named ones has a true one."""
-    names = ["lab_key.person.who", "lab_key.animal.id"]
+    names = ["lab_key.person.who", "lab_key.animal.id", "lab_key.cage.code"]
     bundle = write(animals, tmp_path / "b", *(sql for sql, _ in WITH_PSEUDONYMS), pseudonym=names)
     manifest = bundle.manifest
     forms = {
@@ -258,6 +262,7 @@ def test_keys_become_keyed_hashes_everywhere(animals: Server, dj_conn: Any, tmp_
     }
     ints = (None, [-(2**31), 2**31 - 1])
     assert forms == {
+        ("cage", "code"): (12, None),
         ("person", "who"): (24, None),
         ("person", "mentor"): (24, None),
         ("scan", "who"): (24, None),
@@ -286,6 +291,8 @@ def test_keys_become_keyed_hashes_everywhere(animals: Server, dj_conn: Any, tmp_
         assert set(found) == {
             (hashed[who], "mf"[i % 2], hashed[WHO[i - 1]] if i else None) for i, who in enumerate(WHO)
         }
+        code = hmac.new(KEY.encode(), b"cage of Ada", "sha256").hexdigest()[:12]
+        assert run(animals, "SELECT * FROM lab_key.cage", database) == [(code, 1)]
         ids = {row[0] for row in run(animals, "SELECT id FROM lab_key.animal", database)}
         assert len(ids) == 5 and not ids & set(IDS)
         joined = "SELECT count(*), sum(hit::int) FROM lab_key.scan JOIN lab_key.animal USING (id) JOIN lab_key.person"

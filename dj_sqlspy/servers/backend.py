@@ -56,6 +56,10 @@ class Backend(Protocol):
     def dialect(self) -> Dialect:
         """How it spells SQL."""
 
+    @property
+    def long_lists(self) -> bool:
+        """Whether one run of the client program takes a list of keys of any length, so that no table of keys helps."""
+
     def address(self, connection: Any) -> str:
         """Host and port of the server of a driver's connection."""
 

@@ -29,6 +29,7 @@ class MySQLBackend:
 
     name = "mysql"
     dialect = DIALECT
+    long_lists = False
 
     client_options = staticmethod(connect.client_options)
     tls_options = staticmethod(connect.tls_options)

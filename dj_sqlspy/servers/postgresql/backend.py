@@ -26,7 +26,6 @@ from .told import told
 
 # What each part of the interface is for, in the words of a user.
 _FEATURES = {
-    "fill_key_table": "key tables in a dump",
     "settle_columns": "a shared log",
     "locked": "a shared log",
     "stream": "a shared log",
@@ -45,6 +44,7 @@ class PostgreSQLBackend:
 
     name = "postgresql"
     dialect = DIALECT
+    long_lists = True
 
     address = staticmethod(connect.address)
     client_options = staticmethod(connect.client_options)
