@@ -51,6 +51,8 @@ STATEMENTS = (
     "SELECT count(*) FROM (SELECT * FROM lab_out.person WHERE id < 3) AS x",
     "SELECT p FROM lab_out.person AS p WHERE id = 2",  # a row of it
     "SELECT row_to_json(p) FROM lab_out.person AS p WHERE id = 2",
+    "SELECT DISTINCT ON (name) id FROM lab_out.person ORDER BY name, id",
+    "SELECT id FROM lab_out.person, unnest(list) AS x WHERE x > 3",
     f"SELECT id AS \"{SECRET.upper()}\" FROM lab_out.visit WHERE what = '{SECRET.lower()}'",
 )
 
@@ -206,6 +208,11 @@ WITH_PSEUDONYMS = [
     ("SELECT n FROM lab_key.scan WHERE who LIKE $$adalo%$$", "withheld"),
     ("SELECT n FROM lab_key.scan WHERE id + 1 = 4712", "withheld"),
     ("SELECT row_to_json(p) FROM lab_key.person AS p", "marked"),
+    ("SELECT sex FROM lab_key.person JOIN (VALUES ('adalo')) AS v(x) ON who > x", "withheld"),
+    ("SELECT sex FROM lab_key.person, unnest(ARRAY['adalo']) AS u(x) WHERE who >= x", "withheld"),
+    ("SELECT DISTINCT ON (who > 'adalo') sex FROM lab_key.person ORDER BY who > 'adalo', sex", "withheld"),
+    ("SELECT sex FROM lab_key.person FULL JOIN (SELECT 'adalo' AS x) AS d ON who = x", "withheld"),
+    ("SELECT sex FROM lab_key.person WHERE who BETWEEN SYMMETRIC 'adalz' AND 'adalo'", "withheld"),
     ("SELECT n FROM lab_key.cage", "equal"),
     ("SELECT code FROM lab_key.cage", "marked"),  # with blanks at its end
     ("SELECT name FROM lab_key.rig WHERE name = 'rig of Zoe Quux'", "withheld"),
@@ -281,7 +288,7 @@ def test_keys_become_keyed_hashes_everywhere(animals: Server, dj_conn: Any, tmp_
     assert not (bundle.path / "dump.sh").exists()
     files = everything(bundle)
     for name, text in files.items():
-        assert KEY not in text, name
+        assert KEY not in text and "adalo" not in text.replace("as adalovelace did", ""), name
         for who in WHO:
             seen = text.replace("made by Bob", "").replace("as adalovelace did", "")
             assert who not in seen and who.replace("'", "''") not in seen, (name, who)

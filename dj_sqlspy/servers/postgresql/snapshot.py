@@ -68,6 +68,7 @@ class PostgreSQLSnapshot(Counting):
 
     def start(self) -> None:
         """Begin the snapshot with the settings that rewritten queries need."""
+        self._keeper.forget()
         with told():
             if self.connection.info.transaction_status != driver().extensions.TRANSACTION_STATUS_IDLE:
                 self.connection.rollback()
