@@ -156,17 +156,27 @@ def test_transactions_and_settings_are_told(table: Any, dj_conn: Any, prefix: st
             dj_conn.query("SELECT count(*) FROM mouse")
             raise KeyError
         dj_conn.query(query)
+        dj_conn.query(f"SET search_path TO {prefix}mice")
+        dj_conn.query("SELECT pg_catalog.set_config('search_path', 'pg_catalog', false)")
+        dj_conn.query("SELECT set_config('timezone', 'UTC', false)")
+        dj_conn.query(query)
+        dj_conn.query("RESET ALL")
+        dj_conn.query(query)
         dj_conn.query("CREATE TEMP TABLE chosen AS SELECT 1 AS mouse")
         dj_conn.query("DISCARD ALL")
         dj_conn.query(query)
 
-    first, second, third, fourth, made, last = captured(block)
+    first, second, third, fourth, set_, reset, made, last = captured(block)
     zone = ("SET TIME ZONE 'Asia/Tokyo'",)
     assert first.state == zone and first.transaction == second.transaction != 0
     assert second.state == (*zone, "SET LOCAL extra_float_digits = 0")
     assert (third.state, third.database) == (zone, f"{prefix}mice")
     assert third.transaction not in (0, first.transaction)
     assert (fourth.state, fourth.database, fourth.transaction) == (zone, "", 0)
+    configured = "SELECT {}set_config('{}', '{}', false)".format
+    path, zone_too = configured("pg_catalog.", "search_path", "pg_catalog"), configured("", "timezone", "UTC")
+    assert (set_.state, set_.database) == ((path, zone_too), "")
+    assert (reset.state, reset.database) == ((), "")
     assert made.sql.startswith("CREATE TEMP") and last.state == ()
 
 

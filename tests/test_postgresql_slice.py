@@ -356,7 +356,7 @@ def test_names_that_differ_in_case_and_the_order_of_a_date(lab: Any, server: Any
 
 def test_what_is_refused(lab: Any) -> None:
     for text, why in {
-        "SELECT * FROM subject": "the search_path is not followed",
+        "SELECT * FROM subject": "one of several of the search_path",
         "WITH a AS (SELECT 1) SELECT * FROM a, LAB.session JOIN subject USING (subject) AS j": "its table subject",
         "WITH a AS (SELECT * FROM species), species AS (SELECT 1) SELECT * FROM a": "its table species",
         "SELECT * FROM LAB.gone": "is not in the database",
@@ -380,3 +380,72 @@ def test_an_account_that_may_only_select(lab: Any, account: Any) -> None:
                 make_slice(statements, raw)
             lab.connection.query('GRANT SELECT ON ALL TABLES IN SCHEMA lab_slice TO "reader"')
             assert rows_of(make_slice(statements, raw)) == with_parents({"subject": {3}})
+
+
+@pytest.fixture
+def zoned(lab: Any) -> Iterator[Any]:
+    lab.connection.query(
+        "CREATE TABLE lab_slice.zoned (id int PRIMARY KEY, at timestamptz, day date, name text);"
+        "CREATE VIEW lab_slice.names AS SELECT string_agg(name, ',') AS names FROM lab_slice.zoned WHERE id = 4;"
+        "INSERT INTO lab_slice.zoned VALUES (1, '2026-01-01 10:00+00', '2026-02-01', 'a'),"
+        " (2, '2026-01-02 09:00+00', '2026-01-02', 'b'), (3, '2026-01-02 10:00+00', NULL, 'c'), (4, NULL, NULL, 'd')"
+    )
+    yield lab
+    lab.connection.query("DROP VIEW lab_slice.names; DROP TABLE lab_slice.zoned")
+
+
+def test_settings_are_those_of_the_capture(zoned: Any, home: Path, tmp_path: Path) -> None:
+    """Rows by hand, and a replay that returns what the analysis received."""
+    query, statements = zoned.connection.query, "SELECT id FROM lab_slice.zoned WHERE"
+    with sqlspy.export("zones", "fig"):
+        query("SET TIME ZONE 'Pacific/Kiritimati'")  # 14 hours before UTC
+        assert query(f"{statements} at::date = '2026-01-02' AND id < 2").fetchall() == [(1,)]
+        assert query("SELECT at FROM lab_slice.zoned WHERE at < '2026-01-02 00:00:01'").rowcount == 1
+        query("SELECT pg_catalog.set_config('timezone', 'UTC', false)")
+        assert query(f"{statements} at::date = '2026-01-02' AND id < 3").fetchall() == [(2,)]
+        query("SET work_mem = '8MB'; SET datestyle TO iso, dmy;")
+        assert query(f"{statements} day = '01/02/2026'").fetchall() == [(1,)]
+        query("SET search_path TO Lab_Slice")
+        query("SET enable_seqscan = off")
+        query("CREATE TEMP TABLE mine AS SELECT 1 AS n")
+        assert (
+            query(
+                "SELECT z.name, s.weight FROM zoned AS z JOIN subject AS s USING (name) WHERE id = 4"
+            ).rowcount
+            == 0
+        )
+        assert query("SELECT * FROM names").fetchall() == [("d",)]
+        assert query("SELECT id FROM lab_slice.zoned WHERE name = 'd'").fetchall() == [(4,)]
+    query("DISCARD ALL")
+    paper = sqlspy.Paper("zones")
+    cut = paper.slice()
+    assert rows_of(cut)["zoned"] == {1, 2, 4}
+    assert not cut.drifted and len(cut.statements) == 8
+    bundle = paper.write(tmp_path / "bundle")
+    report = bundle.verify(zoned.connection)
+    assert report.equal and report.complete and report.from_source, report
+    assert {one.state for one in report.statements} == {"equal"}
+    assert sum(bool(one.received) for one in report.statements) == 5  # those that are sent as captured
+    alone = bundle.verify(alone=True)
+    assert alone.equal and alone.complete, alone
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "why"),
+    [
+        ("SET DateStyle = 'German'", "SELECT id FROM LAB.zoned", "printed in another form"),
+        ("SET extra_float_digits = 0", "SELECT id FROM LAB.zoned", "in another form"),
+        ("SET search_path TO lab_slice, pg_catalog", "SELECT id FROM LAB.zoned", "before the server's own"),
+        ("SET ROLE tester", "SELECT id FROM LAB.zoned", "is not followed"),
+        ("DO $$ BEGIN SET TIME ZONE 'UTC'; END $$", "SELECT id FROM LAB.zoned", "is not followed"),
+        ("CREATE TEMP TABLE IF NOT EXISTS mine (a int)", "SELECT a FROM mine", "temporary table"),
+        ("SET TIME ZONE 'Nowhere/At_all'", "SELECT id FROM LAB.zoned", "does not accept a setting"),
+    ],
+)
+def test_settings_that_are_not_followed(zoned: Any, state: str, text: str, why: str) -> None:
+    statement = Statement(text.replace("LAB", "lab_slice"), number=1, state=(state,), database="lab_slice")
+    with (
+        contextlib.closing(backend_of(zoned.connection).connect(zoned.connection, plain=True)) as raw,
+        pytest.raises(SpyError, match=why),
+    ):
+        make_slice([statement], raw)

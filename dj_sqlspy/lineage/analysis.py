@@ -205,7 +205,7 @@ def analyse(
             return Lineage("", ())
         require_lasting(read.query, session, default_schema)
         require_known(read.query, session)
-        syntax.require_known(read.query)
+        syntax.require_known(read.query, default_schema)
         if session.limit is not None and read.answers and read.query.args.get("limit") is None:
             # sql_select_limit applies to a SELECT without LIMIT
             read.query.set("limit", exp.Limit(expression=exp.Literal.number(session.limit)))

@@ -114,7 +114,7 @@ def _names_by_tokens(
         tokens = syntax.tokens_of(sql, modes)
     except Unsupported:  # not even the tokenizer can read it
         return []
-    alone = syntax.without_schema(tokens)
+    alone = syntax.without_schema(tokens, default_schema)
     names: dict[Name, None] = {}
     texts = ["", *(syntax.name_of(token) for token in tokens)]
     for before, first, dot, second in zip(texts, texts[1:], texts[2:], texts[3:], strict=False):

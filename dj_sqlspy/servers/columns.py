@@ -51,7 +51,7 @@ class Column(NamedTuple):
 
     @property
     def binary(self) -> bool:
-        return self.data_type in BINARY_TYPES
+        return self.data_type in BINARY_TYPES or self.data_type == "bytea"
 
     @property
     def numeric(self) -> bool:

@@ -86,6 +86,14 @@ class Dialect(Protocol):
         """Where statements have literals (`shapes`)."""
 
     @property
+    def whole_rows(self) -> bool:
+        """Whether the name of a table can stand for a row of it in an expression."""
+
+    @property
+    def key_texts(self) -> frozenset[str]:
+        """The types of texts that a key can have."""
+
+    @property
     def endless(self) -> Session:
         """The session in which a recursive query may take any number of rounds."""
 

@@ -278,10 +278,10 @@ class Syntax(Protocol):
     def name_of(self, token: Token) -> str:
         """The name that a token is, as the server reads it; the text of any other token."""
 
-    def without_schema(self, tokens: Sequence[Token]) -> Iterable[str]:
+    def without_schema(self, tokens: Sequence[Token], default_schema: str | None) -> Iterable[str]:
         """Names in a text that cannot be parsed that can be those of tables without a schema.
 
-        Raises `LineageError` if there is one and the server's default schema is not followed (PostgreSQL).
+        Raises `LineageError` if there is one and its schema is not known (PostgreSQL).
         """
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
@@ -290,8 +290,11 @@ class Syntax(Protocol):
     def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
         """The reading part of a text. Raises `NotARead` and `Unsupported`."""
 
-    def require_known(self, query: Expr) -> None:
+    def require_known(self, query: Expr, default_schema: str | None = None) -> None:
         """Raise `Unsupported` for a construct whose meaning the lineage does not know on this server."""
+
+    def called(self, sql: str, schema: str | None) -> set[tuple[str, str]]:
+        """Schema and name of each stored function that a statement calls; without a schema it is in ``schema``."""
 
     def output_name(self, expression: Expr) -> str:
         """The name of an output without an alias."""

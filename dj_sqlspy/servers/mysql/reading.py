@@ -14,6 +14,7 @@ from ..columns import Column
 from ..expressions import Expr, Read, ReadsOnly, none_known
 from .functions import SERVER_FUNCTIONS
 from .gate import query_of, read_of
+from .probes import called
 from .syntax import Exact, parse, tokens_of
 
 # What can stand before a table.
@@ -46,7 +47,7 @@ class MySQLSyntax:
     def name_of(self, token: Token) -> str:
         return str(token.text)
 
-    def without_schema(self, tokens: Sequence[Token]) -> Iterator[str]:
+    def without_schema(self, tokens: Sequence[Token], default_schema: str | None) -> Iterator[str]:
         """Each name in a place where a table can stand; it can also be a column or a CTE."""
         texts = ["", *(token.text for token in tokens), ""]
         for before, token, after in zip(texts, tokens, texts[2:], strict=False):
@@ -59,8 +60,11 @@ class MySQLSyntax:
     def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
         return read_of(sql, modes, reads_only)
 
-    def require_known(self, query: Expr) -> None:
+    def require_known(self, query: Expr, default_schema: str | None = None) -> None:
         """All constructs that the lineage knows are MySQL's."""
+
+    def called(self, sql: str, schema: str | None) -> set[tuple[str, str]]:
+        return called(sql, schema)
 
     def output_name(self, expression: Expr) -> str:
         if isinstance(expression, exp.Column):

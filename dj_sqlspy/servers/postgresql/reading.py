@@ -20,6 +20,7 @@ from ..expressions import Expr, Read, ReadsOnly, Unsupported, function_name, nam
 from .dialect import POSTGRESQL, ZONED
 from .functions import FUNCTIONS, SETS
 from .gate import query_of, read_of
+from .own import CATALOG
 from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, folded, parse, tokens_of
 
 _KNOWN = frozenset(
@@ -147,8 +148,14 @@ _NO_NAMES = frozenset({"LATERAL", "ONLY", "ROWS", "VALUES"})
 
 def _without_schema(name: str) -> LineageError:
     return LineageError(
-        f"its table {name} has no schema, and the search_path is not followed on PostgreSQL yet. Write schema.{name}"
+        f"its table {name} has no schema, and is in one of several of the search_path. Write schema.{name}, or set a"
+        " search_path of one schema"
     )
+
+
+def _is_in(default_schema: str | None, name: str) -> bool:
+    """Whether a name without a schema is that of a table of the only schema of the search_path, if it is one."""
+    return bool(default_schema) and name not in CATALOG
 
 
 class PostgreSQLSyntax:
@@ -175,7 +182,8 @@ class PostgreSQLSyntax:
             token.text if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else folded(token.text)
         )
 
-    def without_schema(self, tokens: Sequence[Token]) -> tuple[()]:
+    def without_schema(self, tokens: Sequence[Token], default_schema: str | None) -> list[str]:
+        found = []
         texts = [self.name_of(token) for token in tokens]
         words = [
             "" if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else token.text.upper()
@@ -202,9 +210,11 @@ class PostgreSQLSyntax:
                 source = word not in _NO_NAMES and follow[i] not in (".", "(") and texts[i] not in ctes
                 source = source and not literal
                 if source and texts[i]:
-                    raise _without_schema(texts[i])
+                    if not _is_in(default_schema, texts[i]):
+                        raise _without_schema(texts[i])
+                    found.append(texts[i])
             before = word
-        return ()
+        return found
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)
@@ -212,7 +222,21 @@ class PostgreSQLSyntax:
     def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
         return read_of(sql, modes, reads_only)
 
-    def require_known(self, query: Expr) -> None:
+    def called(self, sql: str, schema: str | None) -> set[tuple[str, str]]:
+        """Only names that no function of the server has: it looks in pg_catalog first."""
+        try:
+            statement = parse(sql)
+        except Unsupported:  # lineage has reported it
+            return set()
+        found = set()
+        for node in statement.find_all(exp.Anonymous):
+            if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
+                found.add((node.parent.this.name, node.name))
+            elif schema and node.name.upper() not in FUNCTIONS | SETS:
+                found.add((schema, node.name))
+        return {name for name in found if name[0] != "pg_catalog"}
+
+    def require_known(self, query: Expr, default_schema: str | None = None) -> None:
         for node in query.walk():
             kind = type(node)
             if kind not in _KNOWN:
@@ -233,6 +257,7 @@ class PostgreSQLSyntax:
                 and isinstance(node.this, exp.Identifier)
                 and not node.db
                 and not names_cte(node)
+                and not _is_in(default_schema, node.name)
             ):
                 raise _without_schema(node.name)
 

@@ -110,7 +110,8 @@ def tokens_of(sql: str, modes: Collection[str] = ()) -> list[Token]:
 
 
 def _string(token: Token) -> Token:
-    return Token(TokenType.STRING, token.text, token.line, token.col, token.start, token.end)
+    where = token.line, token.col, token.start, token.end
+    return Token(TokenType.STRING, token.text, *where, comments=token.comments)
 
 
 @nesting()
