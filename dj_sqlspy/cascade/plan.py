@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..display import visible
 from ..lineage import Lineage
 from ..lineage.analysis import analyse_levels
-from ..lineage.levels import Levels
+from ..lineage.levels import Levels, Texts
 from ..lineage.witness import Witness, with_keys
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
@@ -61,7 +61,11 @@ class Plan:
 
 
 def plan(
-    shapes: Sequence[Shape], catalog: Catalog, options: Options, session_of: Callable[[Shape], Session]
+    shapes: Sequence[Shape],
+    catalog: Catalog,
+    options: Options,
+    session_of: Callable[[Shape], Session],
+    texts: Texts | None = None,
 ) -> Plan:
     """The plan of the slice of some statements.
 
@@ -72,6 +76,8 @@ def plan(
     options : Options
     session_of : callable
         The session of a shape's statements.
+    texts : Texts, optional
+        It may have the parsed statements.
     """
     parts = options.parts
     schemas = sorted({table.schema for table in catalog.tables.values()})
@@ -83,7 +89,7 @@ def plan(
     for shape in shapes:
         session = session_of(shape)
         if session not in levels:
-            levels[session] = Levels(catalog, session)
+            levels[session] = Levels(catalog, session, texts)
         lineage, step = _of_shape(shape, levels[session], catalog)
         found.append((shape, lineage))
         steps.append(step)
@@ -147,9 +153,9 @@ def included_tables(
 def _of_shape(shape: Shape, levels: Levels, catalog: Catalog) -> tuple[Lineage, Step]:
     """The lineage of a shape, and the step that reads its leaves."""
     session = levels.session
-    bindings, loop = len(shape.bindings), loop_of(shape, catalog, session)
+    bindings, loop = len(shape.bindings), loop_of(shape, catalog, session, levels.texts)
     common = analyse_levels(shape.marked, levels, shape.kind) if isinstance(loop, str) else None
-    lineage = lineage_of(shape, next(iter(shape.bindings)), common, session, catalog)
+    lineage = lineage_of(shape, next(iter(shape.bindings)), common, levels)
     what = f"rows that {_numbers(shape)} depend{'s' if len(shape.numbers) == 1 else ''} on"
     if not isinstance(loop, str):
         found = loop[1]
