@@ -36,7 +36,7 @@ from ..shapes import Binding, Shape, fill
 from .bindings import expected, keys_of, sent
 from .fixpoint import Demand
 from .inside import Inside
-from .keysets import Columns, KeySet
+from .keysets import Columns, KeySet, length
 from .reader import Reader
 
 
@@ -275,7 +275,9 @@ def _alone(
         reason = f"the server refuses the rewritten statement: {error}"
         lineage = dataclasses.replace(lineage, leaves=whole, witnesses=(), fallback=reason, query=None)
     answer = None
-    if lineage.sql and not lineage.unsent:
+    if lineage.exists:
+        lineage, answer = _existing(lineage, members, session, reader)
+    if answer is None and lineage.sql and not lineage.unsent:
         try:
             answer = _answer(lineage, members, session, reader)
         except Refused as error:
@@ -318,6 +320,29 @@ def _queries(leaves: Iterable[Leaf], rules: Iterable[Witness]) -> Iterator[str]:
         yield from (sql for sql, _ in rule.asks)
         if rule.group_sql:
             yield rule.group_sql
+
+
+def _existing(
+    lineage: Lineage, members: Sequence[Statement], session: Session, reader: Reader
+) -> tuple[Lineage, Answer | None]:
+    """The lineage of SELECT EXISTS (…) with the keys of its first leaf, and its result if these tell that.
+
+    If there is a key, the result is 1. If that is what was captured, the statement need not be sent.
+    """
+    leaf, first = lineage.leaves[0], members[0]
+    then = {(statement.rows, statement.digest, names_of(statement.columns)) for statement in members}
+    known = leaf.sql is None or leaf.keys is not None or leaf.together is not None
+    if known or len(then) > 1 or first.rows != 1 or not leaf.table.primary_key:
+        return lineage, None
+    if first.digest not in (None, reader.digest_of_true):
+        return lineage, None
+    try:
+        keys = reader.keys(leaf.table, str(leaf.sql), leaf.session)
+    except Refused:  # the cascade tells
+        return lineage, None
+    leaves = (dataclasses.replace(leaf, keys=keys), *lineage.leaves[1:])
+    answer = Answer(1, first.digest, tuple(first.columns)) if length(keys) else None
+    return dataclasses.replace(lineage, leaves=leaves), answer
 
 
 def _answer(

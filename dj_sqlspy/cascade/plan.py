@@ -22,6 +22,7 @@ from ..shapes import Shape
 from .follow import has_chains, to_ancestors, to_children, to_parent, whole_keys
 from .leaves import StatementReport, counting, lineage_of, listing, loop_of
 from .options import Options
+from .reader import EXISTING
 
 ONCE = "once"
 NEVER = "no query"
@@ -93,6 +94,11 @@ def plan(
         lineage, step = _of_shape(shape, levels[session], catalog)
         found.append((shape, lineage))
         steps.append(step)
+    if any(lineage.exists for _, lineage in found):
+        what = (
+            "ask what EXISTS returns where there is a row; statements of which a key tells that are not sent"
+        )
+        steps.append(Step(what, ONCE, (EXISTING,)))
     rules = [(shape, rule) for shape, lineage in found for rule in lineage.witnesses]
     steps += [
         Step(

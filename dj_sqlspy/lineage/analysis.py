@@ -135,6 +135,8 @@ class Lineage:
         True if a server that takes the statement certainly takes the queries for its rows.
     listed : bool
         True if ``query`` has a list of keys where the statement has a long OR (`keylists`).
+    exists : bool
+        True for ``SELECT EXISTS (…)`` that certainly returns 1 if there are keys of the first leaf.
     """
 
     sql: str
@@ -152,6 +154,7 @@ class Lineage:
     unsent: str = ""
     accepted: bool = False
     listed: bool = False
+    exists: bool = False
 
 
 @nesting()
@@ -304,6 +307,7 @@ def _of_query(
         query=query,
         accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
         listed=query is not sent,
+        exists=kind == "exists" and not bounded and marks <= {"limit"} and _has_rows_of_leaf(_tested(query)),
     )
 
 
@@ -423,6 +427,18 @@ def first_row(query: Query) -> Query:
         keys = [output.expr.copy() for output in tested.outputs]
     order = tuple(exp.Ordered(this=key, desc=False, nulls_first=True) for key in keys)
     return replace(tested, order=order, limit=1, offset=0, distinct=False)
+
+
+def _has_rows_of_leaf(tested: Query | None) -> bool:
+    """True if each row of the first table of a query, of those that it demands, is behind one of its rows."""
+    return (
+        isinstance(tested, Block)
+        and isinstance(tested.tree, Base)
+        and tested.group is None
+        and not tested.windowed
+        and tested.limit != 0
+        and not tested.offset
+    )
 
 
 def _tested(query: Query) -> Query | None:
