@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..display import visible
 from ..lineage import Lineage
 from ..lineage.analysis import analyse_levels
-from ..lineage.levels import Levels
+from ..lineage.levels import Levels, Texts
 from ..lineage.witness import Witness, with_keys
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
@@ -22,6 +22,7 @@ from ..shapes import Shape
 from .follow import has_chains, to_ancestors, to_children, to_parent, whole_keys
 from .leaves import StatementReport, counting, lineage_of, listing, loop_of
 from .options import Options
+from .reader import EXISTING
 
 ONCE = "once"
 NEVER = "no query"
@@ -61,7 +62,11 @@ class Plan:
 
 
 def plan(
-    shapes: Sequence[Shape], catalog: Catalog, options: Options, session_of: Callable[[Shape], Session]
+    shapes: Sequence[Shape],
+    catalog: Catalog,
+    options: Options,
+    session_of: Callable[[Shape], Session],
+    texts: Texts | None = None,
 ) -> Plan:
     """The plan of the slice of some statements.
 
@@ -72,6 +77,8 @@ def plan(
     options : Options
     session_of : callable
         The session of a shape's statements.
+    texts : Texts, optional
+        It may have the parsed statements.
     """
     steps = list(_to_begin(catalog))
     found: list[tuple[Shape, Lineage]] = []
@@ -79,10 +86,15 @@ def plan(
     for shape in shapes:
         session = session_of(shape)
         if session not in levels:
-            levels[session] = Levels(catalog, session)
+            levels[session] = Levels(catalog, session, texts)
         lineage, step = _of_shape(shape, levels[session], catalog)
         found.append((shape, lineage))
         steps.append(step)
+    if any(lineage.exists for _, lineage in found):
+        what = (
+            "ask what EXISTS returns where there is a row; statements of which a key tells that are not sent"
+        )
+        steps.append(Step(what, ONCE, (EXISTING,)))
     rules = [(shape, rule) for shape, lineage in found for rule in lineage.witnesses]
     steps += [_for_no_row(shape, rule) for shape, rule in rules if rule.rowless]
     reached = {leaf.table.full_name for _, lineage in found for leaf in lineage.leaves}
@@ -153,9 +165,9 @@ def included_tables(
 def _of_shape(shape: Shape, levels: Levels, catalog: Catalog) -> tuple[Lineage, Step]:
     """The lineage of a shape, and the step that reads its leaves."""
     session = levels.session
-    bindings, loop = len(shape.bindings), loop_of(shape, catalog, session)
+    bindings, loop = len(shape.bindings), loop_of(shape, catalog, session, levels.texts)
     common = analyse_levels(shape.marked, levels, shape.kind) if isinstance(loop, str) else None
-    lineage = lineage_of(shape, next(iter(shape.bindings)), common, session, catalog)
+    lineage = lineage_of(shape, next(iter(shape.bindings)), common, levels)
     what = f"rows that {_numbers(shape)} depend{'s' if len(shape.numbers) == 1 else ''} on"
     if not isinstance(loop, str):
         found = loop[1]

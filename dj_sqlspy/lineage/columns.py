@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.expressions import Expr, Syntax, Unsupported
+from ..servers.expressions import Expr, Syntax, Unsupported, nodes
 from ..servers.syntaxes import MYSQL_SYNTAX
 from .tree import (
     Base,
@@ -80,7 +80,7 @@ class _Reader:
         return new
 
     def _expression(self, expression: Expr) -> None:
-        for node in expression.walk():
+        for node in nodes(expression):
             inner = query_of(node)
             if inner is not None:
                 self.query(inner, () if isinstance(node.parent, exp.Exists) else None)
@@ -221,7 +221,7 @@ def _inside(expression: Expr, aliases: dict[str, Source]) -> tuple[set[tuple[str
     todo = [expression]
     done: set[tuple[str, str]] = set()
     while todo:
-        for node in todo.pop().walk():
+        for node in nodes(todo.pop()):
             values = values or isinstance(node, _VALUES)
             inner = query_of(node)
             if inner is not None and not isinstance(node.parent, exp.Exists):

@@ -372,6 +372,8 @@ def _having(node: Expr, place: Place, outputs: tuple[Output, ...], keys: tuple[E
 
 def _with_order(block: Block, node: Expr, place: Place) -> Block:
     """The block with the ORDER BY, LIMIT and OFFSET of a node."""
+    if not any(node.args.get(word) for word in ("order", "limit", "offset")):
+        return block
 
     def after(name: str) -> Expr | None:
         return _named(block.outputs, name)

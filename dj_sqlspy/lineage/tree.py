@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 from sqlglot import exp
 
 from ..servers.dialect import Dialect
-from ..servers.expressions import Expr, identifier
+from ..servers.expressions import Expr, identifier, nodes, nodes_of
 from ..servers.mysql.dialect import MYSQL
 from ..servers.tables import Table
 
@@ -294,7 +294,7 @@ def expressions_of(query: _Query) -> Iterator[Expr]:
 
 def subqueries(expression: Expr) -> Iterator[Query]:
     """The queries directly in an expression."""
-    for node in expression.walk():
+    for node in nodes(expression):
         query = query_of(node)
         if query is not None:
             yield query
@@ -361,7 +361,7 @@ def tree_aliases(tree: Tree | None) -> frozenset[str]:
 
 def _named(expression: Expr) -> Iterator[str]:
     """The sources of the columns in an expression itself, not in its subqueries."""
-    return (node.table for node in expression.find_all(exp.Column) if node.table)
+    return (node.table for node in nodes_of(expression, exp.Column) if node.table)
 
 
 def references(expression: Expr) -> frozenset[str]:
@@ -394,6 +394,8 @@ def is_aggregate(node: Expr) -> bool:
 
 def aggregates(expression: Expr) -> bool:
     """True if an expression has an aggregate function outside of subqueries and windows."""
+    if not has_window(expression):
+        return any(map(is_aggregate, nodes(expression)))
     return any(is_aggregate(n) for n in expression.walk(prune=lambda n: isinstance(n, exp.Window)))
 
 
@@ -410,14 +412,14 @@ REGR_SYY STRING_AGG XMLAGG
 
 
 def has_window(expression: Expr) -> bool:
-    return expression.find(exp.Window) is not None
+    return any(isinstance(node, exp.Window) for node in nodes(expression))
 
 
 def windows_of(block: Block) -> list[tuple[Expr, ...]]:
     """The partitions of a block's window functions, each once."""
     found: dict[str, tuple[Expr, ...]] = {}
     for expression in [*(output.expr for output in block.outputs), *block.order]:
-        for window in expression.find_all(exp.Window):
+        for window in nodes_of(expression, exp.Window):
             keys = tuple(window.args.get("partition_by") or ())
             found.setdefault(", ".join(key.sql() for key in keys), keys)
     return list(found.values())

@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.tokens import Token  # type: ignore[attr-defined]
 
 from ..columns import Column
-from ..expressions import Expr, Read, ReadsOnly, none_known
+from ..expressions import Expr, Read, ReadsOnly, copied, none_known
 from .functions import SERVER_FUNCTIONS
 from .gate import query_of, read_of
 from .probes import called
@@ -57,8 +57,14 @@ class MySQLSyntax:
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)
 
-    def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
-        return read_of(sql, modes, reads_only)
+    def read_of(
+        self,
+        sql: str,
+        modes: Collection[str] = (),
+        reads_only: ReadsOnly = none_known,
+        parsed: Expr | None = None,
+    ) -> Read:
+        return read_of(sql, modes, reads_only, parsed)
 
     def require_known(self, query: Expr, default_schema: str | None = None) -> None:
         """All constructs that the lineage knows are MySQL's."""
@@ -69,7 +75,7 @@ class MySQLSyntax:
     def output_name(self, expression: Expr) -> str:
         if isinstance(expression, exp.Column):
             return expression.name
-        name: str = expression.sql(dialect=Exact, comments=False)
+        name: str = copied(expression).sql(dialect=Exact, comments=False, copy=False)
         return name[:64].strip() or "column"
 
     def value_name(self, place: int) -> str:

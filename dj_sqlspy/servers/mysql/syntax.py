@@ -24,6 +24,7 @@ from ..expressions import Unsupported as Unsupported
 from ..expressions import function_name as function_name
 from ..expressions import identifier as identifier
 from ..expressions import nesting as nesting
+from ..expressions import nodes_of as nodes_of
 from ..lists import Cut, Listed, folded, put_back, shortened, unfolded
 
 # ---------------------------------------------------------------- the dialect
@@ -311,7 +312,7 @@ def _quoted(text: str) -> str:
 
 def _name_dual(statement: Expr) -> None:
     """Mark DUAL, which is no table: it cannot be quoted and has no schema."""
-    for table in statement.find_all(exp.Table):
+    for table in nodes_of(statement, exp.Table):
         name = table.this
         if (
             isinstance(name, exp.Identifier)

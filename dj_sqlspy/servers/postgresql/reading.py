@@ -16,7 +16,7 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ...errors import LineageError
 from ..columns import Column
-from ..expressions import Expr, Read, ReadsOnly, Unsupported, function_name, names_cte, none_known
+from ..expressions import Expr, Read, ReadsOnly, Unsupported, function_name, names_cte, nodes, none_known
 from .dialect import POSTGRESQL, ZONED
 from .functions import FUNCTIONS, SETS
 from .gate import query_of, read_of
@@ -219,8 +219,14 @@ class PostgreSQLSyntax:
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)
 
-    def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
-        return read_of(sql, modes, reads_only)
+    def read_of(
+        self,
+        sql: str,
+        modes: Collection[str] = (),
+        reads_only: ReadsOnly = none_known,
+        parsed: Expr | None = None,
+    ) -> Read:
+        return read_of(sql, modes, reads_only, parsed)
 
     def called(self, sql: str, schema: str | None) -> set[tuple[str, str]]:
         """Only names that no function of the server has: it looks in pg_catalog first."""
@@ -237,7 +243,7 @@ class PostgreSQLSyntax:
         return {name for name in found if name[0] != "pg_catalog"}
 
     def require_known(self, query: Expr, default_schema: str | None = None) -> None:
-        for node in query.walk():
+        for node in nodes(query):
             kind = type(node)
             if kind not in _KNOWN:
                 raise Unsupported(f"{kind.__name__} is not analysed on PostgreSQL yet")
