@@ -322,7 +322,8 @@ def test_keys_become_keyed_hashes_everywhere(animals: Server, dj_conn: Any, tmp_
     alone = bundle.verify(alone=True)
     assert alone.equal and alone.complete, as_text(alone)
     other = "values that have pseudonyms elsewhere"
-    assert {one.where for one in bundle.inspect().findings if one.what == other} == held
+    found_in = {one.where for one in bundle.inspect().findings if one.what == other}
+    assert found_in - {"first-rows.json", "report.html"} == held  # these show rows with the note
     text = files["dump.sql.gz"].replace(hashed["Bob"], "Bob")
     bundle.dump_file.write_bytes(gzip.compress(text.encode()))
     without = [one for one in bundle.inspect().findings if one.what == "values without a pseudonym"]
