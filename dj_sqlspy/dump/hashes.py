@@ -62,9 +62,9 @@ class Form:
         """Whether all columns of the family can hold a value."""
         return self.kind != INTEGER or self.least <= int(value) <= self.most
 
-    def sent(self, value: str) -> bytes:
-        """A value as the server sends it."""
-        return uuid.UUID(value).bytes if self.kind == UUID else value.encode()
+    def sent(self, value: str) -> tuple[bytes, ...]:
+        """A value as servers send it: a UUID as bytes, or as a text where it is a type (PostgreSQL)."""
+        return (uuid.UUID(value).bytes, value.encode()) if self.kind == UUID else (value.encode(),)
 
     def entry(self) -> dict[str, Any]:
         """What the manifest says of it."""

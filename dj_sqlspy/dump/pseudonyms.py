@@ -195,7 +195,7 @@ def _kind(column: Column, dialect: Dialect) -> str:
         return TEXT
     if column.data_type in INTEGER_TYPES - {"year"} and "zerofill" not in column.column_type.lower():
         return INTEGER
-    return UUID if column.column_type.lower() == "binary(16)" else ""
+    return UUID if column.column_type.lower() == dialect.key_uuid else ""
 
 
 def _why_not(cut: Slice, table: Table, name: str) -> str:
@@ -209,8 +209,8 @@ def _why_not(cut: Slice, table: Table, name: str) -> str:
         return "the table is DataJoint's own, which finds rows and files by it"
     if not _kind(column, table.dialect):
         return (
-            f"it is of type {column.column_type}, and only CHAR, VARCHAR, integers and BINARY(16) can have pseudonyms."
-            f" {_instead(cut, table, name)}"
+            f"it is of type {column.column_type}, and only CHAR, VARCHAR, integers and"
+            f" {table.dialect.key_uuid.upper()} can have pseudonyms. {_instead(cut, table, name)}"
         )
     if column.generated:
         return "it is generated from other columns"

@@ -284,7 +284,11 @@ def _instead(
     """By statement and position in its result, the pseudonyms of values as the server sends them."""
     forms = {family.name: family.form for family in want.families}
     sent = {
-        name: {forms[name].sent(value): forms[name].sent(now) for value, now in each.items()}
+        name: {
+            before: after
+            for value, now in each.items()
+            for before, after in zip(forms[name].sent(value), forms[name].sent(now), strict=True)
+        }
         for name, each in given.items()
     }
     return {

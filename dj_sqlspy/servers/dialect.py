@@ -94,6 +94,10 @@ class Dialect(Protocol):
         """The types of texts that a key can have."""
 
     @property
+    def key_uuid(self) -> str:
+        """The type of UUIDs, as DataJoint stores them."""
+
+    @property
     def endless(self) -> Session:
         """The session in which a recursive query may take any number of rounds."""
 

@@ -54,6 +54,7 @@ class MySQLDialect(Spelling):
     literals = _LITERALS
     whole_rows = False
     key_texts = frozenset({"char", "varchar"})
+    key_uuid = "binary(16)"
     # after 1,000 rounds, MySQL ends with an error, and MariaDB with the rows so far and a warning
     endless = Session(
         settings=(

@@ -59,6 +59,7 @@ class PostgreSQLDialect(Spelling):
     literals = _LITERALS
     whole_rows = True
     key_texts = frozenset({"character varying", "character", "text"})
+    key_uuid = "uuid"
     endless = PLAIN  # a recursive query may take any number of rounds
     null_safe = "IS NOT DISTINCT FROM"
     # IN with a list of row constructors takes time that grows with the square of its length, and more than the stack
