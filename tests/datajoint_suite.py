@@ -1,7 +1,7 @@
 """DataJoint's own tests on PostgreSQL, unchanged, without and with an export session around them.
 
-In: a folder with DataJoint's source, of the version that is installed (its sdist has the tests, which also need faker).
-Out: what each test gave, twice; exit code 0 only if no test differs. It is not part of the suite.
+In: a folder with DataJoint's source, of the version that is installed (its sdist has the tests, which also need
+faker). Out: what each test gave, twice; exit code 0 only if no test differs. It is not part of the suite.
 
     pip download --no-deps --no-binary datajoint datajoint==2.3.5 && tar -xzf datajoint-2.3.5.tar.gz
     python -m tests.datajoint_suite datajoint-2.3.5

@@ -401,11 +401,8 @@ def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tm
     bundle = paper.write(tmp_path / "bundle")
     assert "psql" in (bundle.path / "dump.sh").read_text()
     readme = (bundle.path / "README.md").read_text()
-    assert (
-        f"postgres:{server.version.partition('.')[0]}" in readme
-        and "apt-get install\npostgresql" in readme
-        and "MariaDB" not in readme
-    )
+    assert f"postgres:{server.version.partition('.')[0]}" in readme
+    assert "apt-get install\npostgresql" in readme and "MariaDB" not in readme
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     for said, here in (
         ('"127.0.0.1"', repr(server.host)),
@@ -421,7 +418,7 @@ def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tm
     )
     assert "born" in ran.stdout, (code, ran)
     page = (bundle.path / "report.html").read_text()
-    assert re.search(r"<dd>postgresql 15\.\S+, UTF8</dd>", page)
+    assert re.search(rf"<dd>postgresql {re.escape(server.version)}.*, UTF8</dd>", page)
     report = bundle.verify(dj_conn)
     assert report.equal and report.complete and report.from_source, report
     assert [result.state for result in report.statements] == ["equal"] * len(report.statements)
