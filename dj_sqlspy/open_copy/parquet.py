@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import BundleError
+from ..servers.mysql.packets import Block, Spans
 from .columns import Kept, is_date
 
 # That Python holds as rows; of more, the allocator gives memory back and asks for it again.
@@ -179,17 +180,17 @@ def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def batches(
-    table: str, chunks: Iterable[Sequence[Row]], columns: Sequence[Kept], schema: pa.Schema
+    table: str, parts: Iterable[Sequence[Row] | Block], columns: Sequence[Kept], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """A record batch for each list of rows.
+    """A record batch for each list of rows, or block of them.
 
     Raises
     ------
     BundleError
         If a value is not of its column's type.
     """
-    for rows in chunks:
-        yield _batch(table, rows, columns, schema)
+    for part in parts:
+        yield _batch(table, part, columns, schema)
 
 
 @dataclass
@@ -229,17 +230,21 @@ class Sizes:
                 self._open[place] = int(sums[-1]) if self._rows % TOGETHER else 0
 
 
-def _batch(table: str, rows: Sequence[Row], columns: Sequence[Kept], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(table: str, part: Sequence[Row] | Block, columns: Sequence[Kept], schema: pa.Schema) -> Any:
+    if isinstance(part, Block):
+        sent: Iterable[Any] = (_of_block(part.data, spans) for spans in part.columns(len(columns)))
+    else:
+        sent = map(_bytes, zip(*part, strict=True))
     arrays, beside = [], []
-    for one, values in zip(columns, zip(*rows, strict=True), strict=True):
+    for one, values in zip(columns, sent, strict=True):
         try:
             if one.text_beside:
-                dates = [value if value is None or is_date(value) else None for value in values]
-                texts = [value if date is None else None for value, date in zip(values, dates, strict=True)]
-                beside.append(_texts(texts))
-                arrays.append(_array(one, dates))
-            else:
-                arrays.append(_array(one, values))
+                no_dates = pa.array(
+                    [value is not None and not is_date(value) for value in values.to_pylist()]
+                )
+                beside.append(pc.if_else(no_dates, values, None).cast(pa.string()))
+                values = pc.if_else(no_dates, None, values)
+            arrays.append(_array(one, values))
         except (pa.ArrowInvalid, ValueError) as error:
             raise BundleError(
                 f"Writing {table} as Parquet: a value of {one.column.name} is no {one.column.column_type}: {error}."
@@ -248,20 +253,42 @@ def _batch(table: str, rows: Sequence[Row], columns: Sequence[Kept], schema: pa.
     return pa.RecordBatch.from_arrays([*arrays, *beside], schema=schema)
 
 
-def _array(one: Kept, values: Sequence[bytes | None]) -> Any:
-    """An Arrow array of values as the server sends them."""
+def _of_block(data: Any, spans: Spans) -> Any:
+    """An Arrow array of bytes that lie in memory; of one value that is not copied."""
+    count = len(spans.starts)
+    ends = np.empty(2 * count, np.int32)
+    ends[::2], ends[1::2] = spans.starts, spans.starts + spans.sizes
+    # each value, and between them what is between them
+    held = pa.Array.from_buffers(pa.binary(), 2 * count - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+    if count == 1 and spans.nulls is None:
+        return held
+    return held.take(pa.array(np.arange(0, 2 * count, 2, dtype=np.int32), mask=spans.nulls))
+
+
+def _bytes(values: Sequence[bytes | None]) -> Any:
+    """An Arrow array of bytes; of one value that is not copied."""
+    if None in values:
+        return pa.array(values, pa.binary())
+    ends = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=ends[1:])  # type: ignore[arg-type]
+    data = values[0] if len(values) == 1 else b"".join(values)  # type: ignore[arg-type]
+    return pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(data)])
+
+
+def _array(one: Kept, values: Any) -> Any:
+    """An Arrow array, of an array of the bytes that the server sends."""
     kind = arrow_type(one)
     if one.form == "bytes":
-        return _bytes(values)
+        return values
     if one.form == "uuid":
-        return pa.ExtensionArray.from_storage(kind, pa.array(values, pa.binary(16)))
+        return pa.ExtensionArray.from_storage(kind, values.cast(pa.binary(16)))
     if one.form == "array":
-        return lists(one, values)
+        return lists(one, values.to_pylist())
     if one.form == "bits":
-        return pa.array([None if value is None else int.from_bytes(value, "big") for value in values], kind)
+        return pa.array([value and int.from_bytes(value, "big") for value in values.to_pylist()], kind)
     if one.form == "time":
-        return pa.array([None if value is None else _microseconds(value) for value in values], kind)
-    texts = _texts(values)
+        return pa.array([value and _microseconds(value) for value in values.to_pylist()], kind)
+    texts = values.cast(pa.string())  # which checks that it is UTF-8
     if one.form == "datetime":  # the zone that is meant is UTC, and texts have none
         return texts.cast(pa.timestamp("us")).cast(pa.int64()).cast(kind)
     return texts if one.form == "text" else texts.cast(kind)
@@ -275,20 +302,6 @@ def lists(one: Kept, values: Sequence[bytes | None]) -> Any:
     items = pa.array(np.frombuffer(b"".join(filter(None, values)), kind))
     nulls = pa.array([value is None for value in values])
     return pa.ListArray.from_arrays(pa.array(starts), items, mask=nulls)
-
-
-def _bytes(values: Sequence[bytes | None]) -> Any:
-    """An Arrow array of bytes; of one value that is not copied."""
-    if None in values:
-        return pa.array(values, pa.binary())
-    ends = np.zeros(len(values) + 1, np.int32)
-    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=ends[1:])  # type: ignore[arg-type]
-    data = values[0] if len(values) == 1 else b"".join(values)  # type: ignore[arg-type]
-    return pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(data)])
-
-
-def _texts(values: Sequence[bytes | None]) -> Any:
-    return _bytes(values).cast(pa.string())  # which checks that it is UTF-8
 
 
 def _microseconds(value: bytes) -> int:

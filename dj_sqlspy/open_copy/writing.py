@@ -199,8 +199,8 @@ class TableCopies:
         new_file(path).close()
         with parquet.Writer(path, schema, parquet.long_names(columns)) as writer:
             found = self._rows(f"SELECT {read} FROM {table.full_name}", table)
-            chunks = found.chunks(parquet.BATCH_BYTES, parquet.VALUE_BYTES)
-            for batch in parquet.batches(table.full_name, chunks, columns, schema):
+            blocks = found.blocks(parquet.BATCH_BYTES)
+            for batch in parquet.batches(table.full_name, blocks, columns, schema):
                 writer.add(batch)
                 sizes.add(batch)
                 rows += batch.num_rows

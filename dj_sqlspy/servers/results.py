@@ -20,8 +20,9 @@ RESULT_DIGITS = 12
 # Digests of results are sums modulo this number.
 MODULUS = 1 << 64
 
-# Bytes of a length in MySQL's text protocol, by the byte before it.
+# MySQL's text protocol: bytes of a length that has several, by the byte before it; what NULL is instead of a length.
 LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}
+NULL = 0xFB
 
 # Name, type (its number in the protocol) and number of decimals of a column.
 Column: TypeAlias = "tuple[str, int, int]"
@@ -152,9 +153,9 @@ def as_sent(value: bytes | None) -> bytes:
     (b'\\x02ab', b'\\xfc,\\x01a', b'\\xfb')
     """
     if value is None:
-        return b"\xfb"
+        return bytes((NULL,))
     size = len(value)
-    if size < 0xFB:
+    if size < NULL:
         return bytes((size,)) + value
     for mark, width in LENGTHS.items():
         if size < 1 << 8 * width:

@@ -18,8 +18,9 @@ from pymysql.constants import FIELD_TYPE, FLAG
 from ..columns import INTEGER_TYPES
 from ..multisets import as_text, difference_of, digest_of
 from ..results import ALL_DIGITS, Difference, Digest, Forms, ResultColumn, digest_text
-from . import wire
+from . import packets, wire
 from .dialect import MYSQL
+from .packets import Block
 from .told import told
 
 # Forms of columns by the type that the server sends with a result. All others are "text", unchanged.
@@ -72,16 +73,9 @@ _BINARY = 63  # the character set of bytes
 
 def _stream(connection: Any, sql: str) -> Iterator[Any]:
     """Rows of a result as they arrive. The first item is the names of its columns."""
-    packets = _packets(connection, sql)
-    yield tuple(as_text(field.name) for field in next(packets))
-    yield from map(wire.values_of, packets)
-
-
-def _packets(connection: Any, sql: str, encoding: str = "utf-8") -> Iterator[Any]:
-    """The fields of a result, then its rows as sent."""
-    with told():
-        # older PyMySQL writes bytes that are not valid text as lone surrogates
-        yield from wire.stream(connection, sql.encode(encoding, "surrogateescape"))
+    result = Result(connection, sql)
+    yield tuple(as_text(field.name) for field in result.fields)
+    yield from map(wire.values_of, result.rows())
 
 
 class Result:
@@ -96,8 +90,10 @@ class Result:
     """
 
     def __init__(self, connection: Any, sql: str, encoding: str = "utf-8") -> None:
-        self._packets = _packets(connection, sql, encoding)
-        self.fields: Sequence[Any] = next(self._packets)
+        with told():
+            # older PyMySQL writes bytes that are not valid text as lone surrogates
+            self._sent = packets.send(connection, sql.encode(encoding, "surrogateescape"))
+        self.fields = self._sent.fields
         self.received = ""
 
     @property
@@ -107,26 +103,20 @@ class Result:
 
     def __iter__(self) -> Iterator[Sequence[bytes | None]]:
         total, hashed = 0, wire.row_hash(self.fields)
-        for packet in self._packets:
-            total += hashed(packet)
-            yield wire.values_of(packet)
+        for row in self.rows():
+            total += hashed(row)
+            yield wire.values_of(row)
         self.received = digest_text(total)
 
-    def chunks(self, size: int, each: int) -> Iterator[list[Sequence[bytes | None]]]:
-        """Its rows in lists of about ``size`` bytes, where a value takes ``each`` besides its own; without the digest.
+    def rows(self) -> Iterator[bytes]:
+        """Each of its rows in one piece, without the digest."""
+        with told():
+            yield from self._sent.packets()
 
-        Values of more than 64 KB are views.
-        """
-        held: list[Sequence[bytes | None]] = []
-        total, row, values_of = 0, each * len(self.fields), wire.values_of
-        for packet in self._packets:
-            held.append(values_of(packet, False))
-            total += row + len(packet)
-            if total >= size:
-                yield held
-                held, total = [], 0
-        if held:
-            yield held
+    def blocks(self, size: int) -> Iterator[Block]:
+        """Its rows in blocks of about ``size`` bytes, without the digest."""
+        with told():
+            yield from self._sent.blocks(size)
 
 
 def _column(field: Any) -> ResultColumn:

@@ -15,15 +15,15 @@ that was not read to its end has no digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import pymysql
 import xxhash
 from pymysql.connections import MySQLResult
-from pymysql.constants import COMMAND, FIELD_TYPE
+from pymysql.constants import FIELD_TYPE
 
-from ..results import LENGTHS, MODULUS, Column, Received, Sums, as_sent, digest_text
+from ..results import LENGTHS, MODULUS, NULL, Column, Received, Sums, as_sent, digest_text
+from . import packets
 
 _FLOATS = frozenset({FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE})
 _hash = xxhash.xxh3_64_intdigest
@@ -72,26 +72,6 @@ def row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
     return rounded
 
 
-def stream(raw: Any, sql: bytes) -> Iterator[Any]:
-    """Send a query and stream its result: first the fields of its columns, then each row as sent."""
-    raw._execute_command(COMMAND.COM_QUERY, sql)
-    result = MySQLResult(raw)
-    result.init_unbuffered_query()
-    raw._result = result
-    yield result.fields if result.unbuffered_active else ()
-    try:
-        while result.unbuffered_active:
-            data = raw._read_packet()._data
-            if data[0] == _EOF and len(data) < 9:
-                raw.server_status = int.from_bytes(data[3:5], "little")
-                result.unbuffered_active, result.connection = False, None
-                return
-            yield data
-    except pymysql.MySQLError:
-        result.unbuffered_active = False  # else PyMySQL reads on from a lost connection when it is deleted
-        raise
-
-
 def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
     """Send a query and read its result: the sums of its rows, and the columns after the ``first``.
 
@@ -103,11 +83,11 @@ def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, .
     first : int
         Rows are grouped by this many first values, which are not hashed.
     """
-    packets = stream(raw, sql)
-    fields = next(packets)[first:]
+    result = packets.send(raw, sql)
+    fields = result.fields[first:]
     hashed = row_hash(fields)
     sums: Sums = {}
-    for row in packets:
+    for row in result.packets():
         place = _end_of(row, first)
         rows, total = sums.get(row[:place], (0, 0))
         sums[row[:place]] = rows + 1, (total + hashed(row[place:] if place else row)) % MODULUS
@@ -122,45 +102,35 @@ def _end_of(row: bytes, values: int) -> int:
     return place
 
 
-def values_of(row: bytes, copied: bool = True) -> list[Any]:
+def values_of(row: bytes) -> list[bytes | None]:
     """The values of a row of the text protocol.
 
-    Parameters
-    ----------
-    row : bytes
-    copied : bool
-        False for views of those that have more than 64 KB.
-
-    Examples
-    --------
     >>> values_of(b"\\x011\\xfb\\x02ab")
     [b'1', None, b'ab']
     """
-    values: list[Any] = []
+    values: list[bytes | None] = []
     place = 0
     end = len(row)
     while place < end:
         length = row[place]
-        if length < 0xFB:  # without a call: most values are short
+        if length < NULL:  # without a call: most values are short
             start, place = place + 1, place + 1 + length
             values.append(row[start:place])
-        elif length == 0xFB:
+        elif length == NULL:
             values.append(None)
             place += 1
         else:
-            start, end_of = _long_span(row, place)
-            view = not copied and row[place] != 0xFC
-            values.append(memoryview(row)[start:end_of] if view else row[start:end_of])
-            place = end_of
+            start, place = _long_span(row, place)
+            values.append(row[start:place])
     return values
 
 
 def _span(row: bytes, place: int) -> tuple[int | None, int]:
     """Start (None for NULL) and end of the value whose length is at a position."""
     length = row[place]
-    if length == 0xFB:
+    if length == NULL:
         return None, place + 1
-    if length > 0xFB:
+    if length > NULL:
         return _long_span(row, place)
     return place + 1, place + 1 + length
 
