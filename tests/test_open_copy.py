@@ -544,7 +544,7 @@ def test_a_table_of_a_thousand_columns(tmp_path: Path) -> None:
 
 
 def test_the_table_of_types_in_the_documentation() -> None:
-    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8").partition("### PostgreSQL")[0]
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
     types = [row for row in rows if len(row) >= 3 and row[2].strip("`").split("(")[0].isupper()]
     assert len(types) == 25

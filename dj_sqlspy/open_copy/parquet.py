@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import BundleError
-from .columns import Kept, is_date
+from .columns import Kept
 
 # That Python holds as rows; of more, the allocator gives memory back and asks for it again.
 BATCH_BYTES = 512 << 10
@@ -26,7 +26,7 @@ GROUP_BYTES = 8 << 20  # of a row group; larger groups need more memory and no l
 # After which a page ends if it has a megabyte; a row group has 8 MB at most, so no page has more.
 PAGE_ROWS = 512
 TOGETHER = 2048  # rows that DuckDB reads and writes together
-_LONG = frozenset({"text", "mediumtext", "longtext", "json"})
+_LONG = frozenset({"text", "mediumtext", "longtext", "json", "jsonb", "xml"})
 VALUE_BYTES = 16  # that a value takes besides its own bytes
 
 # Bytes of a column that are compressed to see whether it is worth it, and how many it must have at least.
@@ -47,6 +47,7 @@ def arrow_type(one: Kept) -> pa.DataType:
         "timestamp[us]": lambda: pa.timestamp("us"),
         "timestamp[us, UTC]": lambda: pa.timestamp("us", tz="UTC"),
         "duration[us]": lambda: pa.duration("us"),
+        "time64[us]": lambda: pa.time64("us"),
         "double": pa.float64,
         "uuid": pa.uuid,
     }.get(one.arrow)
@@ -73,7 +74,9 @@ def schema_of(columns: Sequence[Kept], about: Mapping[str, str]) -> pa.Schema:
                 name += "_"
             taken.add(name.lower())
             fields.append(
-                pa.field(name, pa.string(), metadata={"comment": f"{one.column.name} where it is no date"})
+                pa.field(
+                    name, pa.string(), metadata={"comment": f"{one.column.name} where it is {one.beside}"}
+                )
             )
     return pa.schema(fields, metadata=dict(about))
 
@@ -233,11 +236,11 @@ def _batch(table: str, rows: Sequence[Row], columns: Sequence[Kept], schema: pa.
     arrays, beside = [], []
     for one, values in zip(columns, zip(*rows, strict=True), strict=True):
         try:
-            if one.text_beside:
-                dates = [value if value is None or is_date(value) else None for value in values]
-                texts = [value if date is None else None for value, date in zip(values, dates, strict=True)]
+            if one.text_beside and one.holds is not None:
+                held = [value if value is None or one.holds(value) else None for value in values]
+                texts = [value if other is None else None for value, other in zip(values, held, strict=True)]
                 beside.append(_texts(texts))
-                arrays.append(_array(one, dates))
+                arrays.append(_array(one, held))
             else:
                 arrays.append(_array(one, values))
         except (pa.ArrowInvalid, ValueError) as error:
@@ -259,8 +262,12 @@ def _array(one: Kept, values: Sequence[bytes | None]) -> Any:
         return lists(one, values)
     if one.form == "bits":
         return pa.array([None if value is None else int.from_bytes(value, "big") for value in values], kind)
-    if one.form == "time":
+    if one.form in ("time", "clock"):
         return pa.array([None if value is None else _microseconds(value) for value in values], kind)
+    if one.form == "boolean":
+        return pa.array([None if value is None else value == b"t" for value in values], kind)
+    if one.form == "datetime" and one.arrow.endswith("UTC]"):
+        values = [None if value is None else value.removesuffix(b"+00") for value in values]
     texts = _texts(values)
     if one.form == "datetime":  # the zone that is meant is UTC, and texts have none
         return texts.cast(pa.timestamp("us")).cast(pa.int64()).cast(kind)
