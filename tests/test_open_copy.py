@@ -558,6 +558,20 @@ def test_the_table_of_types_in_the_documentation() -> None:
         assert shown == [arrow.strip("`"), duck.strip(" |`"), "".join(note).strip(" |")], declared
 
 
+def test_the_table_of_types_of_postgresql_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8")
+    lines = page.partition("### PostgreSQL")[2].partition("\n- ")[0].splitlines()
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")
+    ]
+    assert len(rows) == 24
+    for declared, arrow, duck, note in rows:
+        enum = declared.startswith("enum")
+        kind = "enum" if enum else re.sub(r"\(.*?\)", "", declared)
+        found = kept(Column("c", kind, declared, True, None, ""), 0, "text", "postgresql")
+        assert [found.arrow, found.duckdb, found.note] == [arrow, duck, note], declared
+
+
 # ---------------------------------------------------------------- source data, with the same rules
 
 

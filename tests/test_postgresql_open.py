@@ -7,7 +7,6 @@ import csv
 import datetime
 import decimal
 import json
-import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,13 +22,10 @@ import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy.cli import main
-from dj_sqlspy.open_copy.columns import kept
 from dj_sqlspy.open_copy.result import OpenCopy
 from dj_sqlspy.open_copy.sourcedata import SourceData
 from dj_sqlspy.paper.bundle import Bundle
-from dj_sqlspy.servers.columns import Column
 from tests.conftest import drop_schemas
-from tests.lab import ROOT
 
 pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("postgresql")]
 
@@ -205,6 +201,7 @@ def written(server: Any, dj_conn: Any, tmp_path_factory: pytest.TempPathFactory)
         + "".join(f"INSERT INTO {LAB}.every VALUES ({n}, {row});" for n, row in enumerate(rows, 1))
         + f'CREATE TABLE {LAB}.odd ("Odd" int PRIMARY KEY, mouse int); INSERT INTO {LAB}.odd VALUES (1, 2);'
         f'CREATE TABLE {LAB}.twice (name int PRIMARY KEY, "Name" int); INSERT INTO {LAB}.twice VALUES (1, 2);'
+        f"COMMENT ON COLUMN {LAB}.twice.name IS 'the lower one'"
     )
     received = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -266,6 +263,7 @@ def test_source_data_is_what_was_received(written: Written) -> None:
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert f"| `mouse` | `integer, int32` | `{LAB}.mouse.mouse` | of the cage |" in readme
     require_types(pq.read_table(folder / "02-every.parquet"))
+    assert "the lower one" in (folder.parent / "by%20hand" / "README.md").read_text(encoding="utf-8")
     assert "NUMERIC without a precision: text" in readme
 
 
@@ -330,20 +328,6 @@ def test_first_rows(written: Written, dj_conn: Any) -> None:
     assert len(results) == len(written.copy.statements)
     assert "float32, 2 × 3" in (written.bundle.path / "report.html").read_text(encoding="utf-8")
     assert "float32, 2 × 3" in (written.copy.path / "report.html").read_text(encoding="utf-8")
-
-
-def test_the_table_of_types_in_the_documentation() -> None:
-    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8")
-    lines = page.partition("### PostgreSQL")[2].partition("\n- ")[0].splitlines()
-    rows = [
-        [cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")
-    ]
-    assert len(rows) == 24
-    for declared, arrow, duck, note in rows:
-        enum = declared.startswith("enum")
-        kind = "enum" if enum else re.sub(r"\(.*?\)", "", declared)
-        found = kept(Column("c", kind, declared, True, None, ""), 0, "text", "postgresql")
-        assert [found.arrow, found.duckdb, found.note] == [arrow, duck, note], declared
 
 
 def opened(path: Path) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ..display import count
 from ..external.needed import declared_type
+from ..servers.catalog import Catalog
 from ..servers.columns import INTEGER_TYPES, TEXT_TYPES, Column
 from ..servers.mysql.definition import beside_type
 from ..servers.results import ResultColumn
@@ -142,6 +143,17 @@ def of_result(column: ResultColumn, name: str, source: Column | None, without_da
         words = "; ".join(filter(None, (words, found.note)))
     shown = column.declared if source is None else source.column_type
     return replace(found, column=sent._replace(column_type=shown, comment=beside_type(comment)), note=words)
+
+
+def source_of(catalog: Catalog, column: ResultColumn) -> Column | None:
+    """The column of a table of the slice that a column of a result shows unchanged."""
+    table = catalog.tables.get(column.table)
+    if table is None:
+        return None
+    exact = next(
+        (one for one in table.columns if one.name == column.column), None
+    )  # PostgreSQL tells cases apart
+    return exact or table.by_name.get(column.column.lower())
 
 
 def array(name: str, declared: str, comment: str, items: str, note: str) -> Kept:

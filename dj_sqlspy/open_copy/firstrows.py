@@ -32,7 +32,7 @@ from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import Table
 from ..shapes import lift
 from .blobs import decode
-from .columns import of_result
+from .columns import of_result, source_of
 
 LOOKED_AT = 10_000  # rows, for a histogram
 ROOM = 1_000_000  # characters for all tables, and as many for all results
@@ -207,8 +207,7 @@ class _Looking:
         }
 
     def _shown(self, place: int, column: ResultColumn) -> _Shown:
-        table = self._catalog.tables.get(column.table)
-        source = None if table is None else table.by_name.get(column.column.lower())
+        source = source_of(self._catalog, column)
         hashed = column.column in self._hashed.get(column.table, ())
         form = of_result(column, column.name, source, 0).form
         return _Shown(place, column, form == "uuid", column.kind == "number" and not hashed)
