@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--against",
         metavar="COMMIT",
-        help="measure nothing; compare the rows of slices of TPC-H with those that another commit makes",
+        help="only compare the rows of slices, and the time for them, with those of another commit",
     )
     return parser
 

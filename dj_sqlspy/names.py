@@ -41,6 +41,8 @@ def split_full_name(name: str) -> tuple[str, str]:
 
 _FULL = re.compile(r'`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`|"((?:[^"]|"")+)"\."((?:[^"]|"")+)"')
 
+_COLUMN = re.compile(rf'(?P<table>{_FULL.pattern})\.(?P<column>`(?:[^`]|``)+`|"(?:[^"]|"")+")')
+
 
 def split_restricted(text: str) -> tuple[str, str | None]:
     """Split ``TABLE: restriction`` into the table name and the restriction.
@@ -116,13 +118,14 @@ def split_column(place: str) -> tuple[str, str] | None:
 
     >>> split_column("`lab`.`subject`.`name`"), split_column("code/fig.py")
     (('`lab`.`subject`', 'name'), None)
+    >>> split_column('"lab"."subject"."a.""b"')
+    ('"lab"."subject"', 'a."b')
     """
-    table, _, column = place.rpartition(".`")
-    try:
-        split_full_name(table)
-    except ValueError:
+    match = _COLUMN.fullmatch(place)
+    if match is None:
         return None
-    return table, column.removesuffix("`").replace("``", "`")
+    mark = match["column"][0]
+    return match["table"], match["column"][1:-1].replace(mark * 2, mark)
 
 
 def shown_place(place: str) -> str:

@@ -106,6 +106,8 @@ def without_literals(sql: str, state: Iterable[str] = (), kind: Literals = MYSQL
     'SELECT "a" FROM t WHERE b = ?'
     >>> without_literals("SELECT a FROM t WHERE b = $$x$$", kind=POSTGRESQL.literals)
     '?'
+    >>> without_literals("SELECT a1 FROM t2 WHERE b IN (4_711, 0x12_67, .5e-3, U&'x')", kind=POSTGRESQL.literals)
+    'SELECT a1 FROM t2 WHERE b IN (?, ?, ?, U&?)'
     """
     if is_moded(state) or not kind.lifts(sql):
         return "?"

@@ -1,7 +1,7 @@
 """Virtual foreign keys: references that the database does not declare, as a lab writes them in its settings.
 
 In: texts such as ``lab.session (rig) -> lab.rig (rig)``. Out: virtual `ForeignKey`s, which the cascade follows like
-those of the database. It does not look for the tables; `servers.mysql.catalog` finds them, also by the names of their
+those of the database. It does not look for the tables; `servers.catalog` finds them, also by the names of their
 classes.
 """
 
@@ -14,7 +14,10 @@ from .errors import SpyError
 from .servers.mysql.dialect import MYSQL
 from .servers.tables import ForeignKey
 
-FORM = "schema.table (column, …) -> schema.ClassName (column, …), with backticks around names that need them"
+FORM = (
+    "schema.table (column, …) -> schema.ClassName (column, …), with backticks or double quotation marks around names "
+    "that need them"
+)
 
 
 def reference(text: str) -> ForeignKey:
@@ -24,7 +27,7 @@ def reference(text: str) -> ForeignKey:
     ----------
     text : str
         ``child (columns) -> parent (columns)``. Tables have their schema, and are named as they are printed:
-        ```schema`.`table```, ``schema.table`` or ``schema.ClassName``.
+        ```schema`.`table```, ``"schema"."table"``, ``schema.table`` or ``schema.ClassName``.
 
     Raises
     ------
@@ -38,6 +41,8 @@ def reference(text: str) -> ForeignKey:
     ('`lab`.`session`', ('rig_name',), '`lab`.`#rig`', ('rig',))
     >>> reference("lab.Session.Member (probe, port) -> lab.#probe__port (probe, port)").child
     '`lab`.`Session.Member`'
+    >>> reference('"lab"."session" (rig) -> "lab"."#rig" (rig)').parent
+    '`lab`.`#rig`'
     """
     words = _Words(text)
     child, columns = words.table()
@@ -54,8 +59,8 @@ def references(given: Iterable[str | ForeignKey]) -> tuple[ForeignKey, ...]:
     return tuple(reference(each) if isinstance(each, str) else each for each in given)
 
 
-# Names in backticks, the signs of a declaration, names without backticks, and signs that do not belong there.
-_WORD = re.compile(r"`(?:[^`]|``)+`|->|[^\s`.(),>-]+|\S")
+# Quoted names, the signs of a declaration, names without quotes, and signs that do not belong there.
+_WORD = re.compile(r"""`(?:[^`]|``)+`|"(?:[^"]|"")+"|->|[^\s`".(),>-]+|\S""")
 
 
 class _Words:
@@ -75,8 +80,8 @@ class _Words:
 
     def name(self) -> str:
         word = self.words.pop(0) if self.words else "its end"
-        if len(word) > 1 and word.startswith("`"):
-            return word[1:-1].replace("``", "`")
+        if len(word) > 1 and word[0] in '`"':
+            return word[1:-1].replace(2 * word[0], word[0])
         if not word.lstrip("#~").replace("$", "_").isidentifier():
             raise self.error(f"a name was expected instead of {word}")
         return word

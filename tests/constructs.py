@@ -22,8 +22,12 @@ class Construct:
     mysql: str = EXACT
     mariadb: str = EXACT
 
+    @property
+    def postgresql(self) -> str:
+        return ON_POSTGRESQL.get(self.name, EXACT)
+
     def expected(self, flavor: str) -> str:
-        return self.mysql if flavor == "mysql" else self.mariadb
+        return {"mysql": self.mysql, "mariadb": self.mariadb, "postgresql": self.postgresql}[flavor]
 
 
 def _section(title: str, *rows: tuple[str, ...]) -> Iterator[Construct]:
@@ -560,7 +564,199 @@ CONSTRUCTS = (
             EXACT,
         ),
     ),
+    *_section(
+        "PostgreSQL's own",
+        (
+            "FULL JOIN",
+            f"SELECT u.subject, s.score FROM {U} FULL JOIN {S} ON s.subject = u.subject AND s.score > 5",
+            NONE,
+        ),
+        (
+            "FULL JOIN … USING",
+            f"SELECT subject, n FROM {S} FULL JOIN lab.subject__note AS n USING (subject)",
+            NONE,
+        ),
+        (
+            "FULL JOIN … IS NULL",
+            f"SELECT s.score FROM {U} FULL JOIN {S} ON s.score = u.subject WHERE u.subject IS NULL",
+            NONE,
+        ),
+        (
+            "DISTINCT ON",
+            f"SELECT DISTINCT ON (s.subject) s.subject, s.score FROM {S} ORDER BY s.subject, s.session DESC",
+            NONE,
+        ),
+        (
+            "DISTINCT ON without a total order",
+            f"SELECT DISTINCT ON (s.subject) s.day FROM {S} ORDER BY s.subject",
+            NONE,
+        ),
+        (
+            "FILTER",
+            f"SELECT s.subject, COUNT(*) FILTER (WHERE s.score > 5) FROM {S} GROUP BY s.subject",
+            NONE,
+        ),
+        (
+            "FILTER with HAVING",
+            f"SELECT s.subject FROM {S} GROUP BY s.subject HAVING COUNT(*) FILTER (WHERE s.score > 5) = 0",
+            NONE,
+        ),
+        (
+            "GROUP BY ROLLUP",
+            f"SELECT s.subject, GROUPING(s.subject), COUNT(*) FROM {S} GROUP BY ROLLUP (s.subject, s.day)",
+            EXACT,
+            NONE,
+        ),
+        (
+            "GROUP BY CUBE",
+            f"SELECT s.subject, s.day, MAX(s.score) FROM {S} GROUP BY CUBE (s.subject, s.day)",
+            NONE,
+        ),
+        (
+            "GROUPING SETS",
+            f"SELECT s.subject, s.day, COUNT(*) FROM {S} GROUP BY GROUPING SETS ((s.subject), (s.day), ())"
+            " HAVING COUNT(*) > 1",
+            NONE,
+        ),
+        ("GROUP BY (a, b)", f"SELECT s.subject, s.day FROM {S} GROUP BY (s.subject, s.day)", NONE),
+        ("OFFSET without LIMIT", f"SELECT s.score FROM {S} ORDER BY s.subject, s.session OFFSET 2", NONE),
+        (
+            "NULLS FIRST",
+            f"SELECT s.score FROM {S} ORDER BY s.score NULLS FIRST, s.subject, s.session LIMIT 2",
+            NONE,
+        ),
+        (
+            "generate_series",
+            f"SELECT n, COUNT(s.score) FROM generate_series(1, 4) AS n LEFT JOIN {S} ON s.subject = n GROUP BY n",
+            NONE,
+        ),
+        (
+            "unnest of an array",
+            f"SELECT u.species, v.n FROM {U} JOIN unnest(ARRAY[u.subject, 3]) AS v (n) ON v.n > 1",
+            NONE,
+        ),
+        (
+            "jsonb_array_elements of a column",
+            "SELECT p.probe, e FROM lab.probe AS p, jsonb_array_elements(p.sites) AS e WHERE e > '1'",
+            NONE,
+        ),
+        (
+            "a function that returns rows in SELECT",
+            f"SELECT s.subject, generate_series(1, s.session) FROM {S} WHERE s.score > 6",
+            NONE,
+        ),
+        (
+            "WITH ORDINALITY",
+            "SELECT p.probe, e.o FROM lab.probe AS p, jsonb_array_elements(p.sites) WITH ORDINALITY AS e (v, o)",
+            NONE,
+        ),
+        ("row values compared in order", f"SELECT * FROM {S} WHERE (s.subject, s.session) < (3, 2)"),
+        (
+            "arrays",
+            f"SELECT (ARRAY[s.score, 0])[1] FROM {S} WHERE ARRAY[s.score] && ARRAY[5, 7]"
+            " AND s.subject = ANY (ARRAY[1, 2])",
+            NONE,
+        ),
+        (
+            "JSON operators",
+            "SELECT p.sites -> 0, p.sites #>> '{1}' FROM lab.probe AS p WHERE p.sites @> '[1]'",
+            NONE,
+        ),
+        (
+            "IS DISTINCT FROM",
+            f"SELECT * FROM {S} WHERE s.score IS DISTINCT FROM (SELECT MIN(p.follows) FROM lab.probe AS p)",
+            NONE,
+        ),
+        ("BETWEEN SYMMETRIC", f"SELECT s.score FROM {S} WHERE s.score BETWEEN SYMMETRIC 6 AND 4", NONE),
+        ("casts", f"SELECT s.score::text, s.day::timestamp FROM {S} WHERE s.score::numeric(6,2) > 5", NONE),
+        (
+            "INTERVAL '…'",
+            f"SELECT s.score FROM {S} WHERE s.day + INTERVAL '1 day 2 hours' > DATE '2020-02-03'",
+            NONE,
+        ),
+        (
+            "EXTRACT",
+            f"SELECT EXTRACT(MONTH FROM s.day), COUNT(*) FROM {S} GROUP BY EXTRACT(MONTH FROM s.day)",
+        ),
+        (
+            "string_agg … ORDER BY",
+            f"SELECT string_agg(s.score::text, '-' ORDER BY s.score) FROM {S} GROUP BY s.subject",
+            NONE,
+        ),
+        (
+            "percentile_cont … WITHIN GROUP",
+            f"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY s.score) FROM {S}",
+            NONE,
+        ),
+        (
+            "ILIKE, SIMILAR TO, ~",
+            f"SELECT u.subject FROM {U} WHERE u.species ILIKE 'M%' OR u.species SIMILAR TO 'r%' OR u.species ~ '^b'",
+            NONE,
+        ),
+        (
+            "WITH … AS MATERIALIZED",
+            f"WITH good AS MATERIALIZED (SELECT * FROM {S} WHERE score > 4) SELECT subject FROM good",
+            NONE,
+        ),
+        ("TABLESAMPLE", "SELECT subject FROM lab.session TABLESAMPLE SYSTEM (100)", NONE),
+        ("names for the columns of a table", "SELECT x.a FROM lab.session AS x (a, b) WHERE x.b = 1", NONE),
+    ),
 )
+# What PostgreSQL makes of them; "exact", if they are not here.
+ON_POSTGRESQL: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "STRAIGHT_JOIN",
+            "LATERAL first in parentheses of joined tables",
+            "EXCEPT of a number and a text",
+            "compared with <=>",
+            "subquery in CASE",
+            "subquery in IF()",
+            "XOR",
+            "&& || !",
+            "GROUP BY expression, alias, position",
+            "WITH ROLLUP",
+            "GROUPING",
+            "HAVING with an alias",
+            "HAVING without GROUP BY",
+            "COUNT(DISTINCT …)",
+            "GROUP_CONCAT",
+            "LIMIT offset, count",
+            "ORDER BY alias, position, expression",
+            "JSON_TABLE of a column",
+            "JSON_TABLE of a literal",
+            "LEFT JOIN JSON_TABLE",
+            "VALUES ROW(…)",
+            "VALUES of subqueries",
+            "VALUES of subqueries in FROM",
+            "JSON_TABLE of a subquery",
+            "SELECT without FROM, DUAL",
+            "LOCK IN SHARE MODE",
+            "comments",
+            "index hint",
+            "SQL_NO_CACHE, HIGH_PRIORITY",
+            "without a schema (after USE)",
+            "columns in another case",
+            "alias as a reserved word",
+            "COLLATE, BINARY",
+            "INTERVAL, dates",
+            "LIKE, REGEXP",
+            "RAND()",
+            "UUID()",
+            "user variable",
+            "CONNECTION_ID()",
+            "stored function",
+        ),
+        NONE,
+    ),
+    "LIMIT without a total order": "marked limit",
+    "NOW()": "marked now",
+    "DISTINCT ON without a total order": "marked limit",
+    "a function that returns rows in SELECT": "a function that returns rows, elsewhere than in FROM, is not analysed",
+    "WITH ORDINALITY": "Table with ordinality is not analysed on PostgreSQL yet",
+    "TABLESAMPLE": "Table with sample is not analysed on PostgreSQL yet",
+    "names for the columns of a table": "names for the columns of session in its alias are not analysed",
+}
 
 
 def page() -> str:
@@ -568,24 +764,27 @@ def page() -> str:
     lines = [
         "# Constructs of SELECT",
         "",
-        "`tests/test_constructs.py` runs, slices, loads and replays each statement below on MySQL and MariaDB, alone",
-        "and with statements that bring further rows into the slice. This page is written from the same list.",
+        "`tests/test_constructs.py` (`test_postgresql_constructs.py`) runs, slices, loads and replays each statement",
+        "below on MySQL, MariaDB and PostgreSQL, alone and with statements that bring further rows into the slice.",
+        "This page is written from the same list. On PostgreSQL names stand in its own quotes.",
         "",
         "- **exact**: the slice holds the rows that the result depends on ([semantics](semantics.md)).",
         "- **marked**: exact, but the result can change by itself, so its replay is reported apart.",
         "- **all rows**: the statement is not analysed for the reason given; all rows of the tables that it names are",
         "  exported, and the report says so. With `strict=True` that is an error.",
-        "- **-**: this server does not have it.",
+        "- **-**: this server does not have it, or writes it in another way.",
         "",
     ]
     section = ""
     for each in CONSTRUCTS:
         if each.section != section:
             section = each.section
-            lines += [f"## {section}", "", "| construct | example | MySQL | MariaDB |", "|---|---|---|---|"]
+            lines += [f"## {section}", "", "| construct | example | MySQL | MariaDB | PostgreSQL |"]
+            lines.append("|---|---|---|---|---|")
         name, example = (text.replace("|", "\\|").replace("\n", " ⏎ ") for text in (each.name, each.example))
         last = each is CONSTRUCTS[-1]
-        lines.append(f"| {name} | `` {example} `` | {_shown(each.mysql)} | {_shown(each.mariadb)} |")
+        shown = " | ".join(map(_shown, (each.mysql, each.mariadb, each.postgresql)))
+        lines.append(f"| {name} | `` {example} `` | {shown} |")
         if last or CONSTRUCTS[CONSTRUCTS.index(each) + 1].section != section:
             lines.append("")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from typing import Any
 
 import datajoint as dj
 
+from tests.conftest import POSTGRESQL
 from tests.random_schema import DOMAIN, Choices, Column, Reference, Schema, Table
 
 V2 = not dj.__version__.startswith("0.")
@@ -87,8 +88,8 @@ def _define(
 def declare(definitions: dict[str, str], database: str, connection: Any) -> SimpleNamespace:
     """Declare the tables in one database schema."""
     schema = (dj.Schema if V2 else dj.schema)(database, connection=connection)
-    # texts that differ in case or in spaces at the end are equal, on both servers
-    connection.query(f"ALTER DATABASE `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+    if not POSTGRESQL:  # texts that differ in case or in spaces at the end are equal, on both servers
+        connection.query(f"ALTER DATABASE `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
     masters: dict[str, dict[str, Any]] = {}
     for name, definition in definitions.items():
         head, _, part = name.partition(".")
@@ -116,7 +117,7 @@ class Expressions:
         self.count = 0
 
     def evaluate(self, text: str) -> Any:
-        return eval(text, self.scope)
+        return eval(text.replace("`", r"\"") if POSTGRESQL else text, self.scope)
 
     def fetch(self) -> str:
         """One fetch of a random expression."""
@@ -197,8 +198,10 @@ class Expressions:
         if choices.chance(40):
             parts.append(f"r{self.count}={choices.one(names)!r}")
         if choices.chance(30):
-            computed = choices.one(["ifnull(`{}`, 0)", "`{}` is null", "concat(`{}`, 'x')", "length(`{}`)"])
-            parts.append(f"c{self.count}={computed.format(choices.one(names))!r}")
+            computed = choices.one(
+                ["coalesce(`{}`, `{}`)", "`{}` is null", "concat(`{}`, 'x')", "length(`{}`)"]
+            )
+            parts.append(f"c{self.count}={computed.format(*[choices.one(names)] * 2)!r}")
         return ", ".join(parts)
 
     def literal(self, name: str) -> str:

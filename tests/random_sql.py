@@ -44,6 +44,12 @@ Environment = list[Source]
 class Grammar:
     """Productions. ``depth`` is how many levels of subqueries are left."""
 
+    comparisons = COMPARISONS
+    null_safe = "<=>"
+    connectives = ("AND", "OR", "AND", "OR", "XOR", "&&", "||")
+    negations = ("NOT ", "NOT ", "! ")
+    of_nulls = ("COALESCE", "IFNULL", "NULLIF")
+
     def __init__(self, choices: Choices, schema: Schema, flavor: str) -> None:
         self.choices, self.schema, self.flavor = choices, schema, flavor
         self.count = 0
@@ -118,11 +124,13 @@ class Grammar:
         columns = [(column.name, column.kind) for column in relation.columns]
         total = list(relation.key) if isinstance(relation, Table) else []
         name = relation.full if choices.chance(85) else relation.full.replace("`", "")
-        hint = ""
-        if isinstance(relation, Table) and relation.key and choices.chance(3):
-            hint = choices.one([" USE INDEX (PRIMARY)", " IGNORE INDEX FOR JOIN (PRIMARY)"])
+        hint = self.hint() if isinstance(relation, Table) and relation.key and choices.chance(3) else ""
         shown = f"{name} {choices.one(['AS ', 'AS ', ''])}{alias}{hint}"
         return shown, Source(alias, columns, total, relation if isinstance(relation, Table) else None)
+
+    def hint(self) -> str:
+        """What stands behind a table and changes no result."""
+        return self.choices.one([" USE INDEX (PRIMARY)", " IGNORE INDEX FOR JOIN (PRIMARY)"])
 
     def derived(self, depth: int, lateral: Environment | None) -> tuple[str, Source]:
         choices = self.choices
@@ -141,7 +149,7 @@ class Grammar:
     ) -> tuple[str, Source]:
         choices = self.choices
         names, kinds = [name for name, _ in columns], [kind for _, kind in columns]
-        if lateral and self.flavor == "mysql" and choices.chance(35):
+        if lateral and self.flavor != "mariadb" and choices.chance(35):
             sql = self.query(depth - 1, kinds, names, outer=lateral)
             return f"LATERAL ({sql}) AS {alias}", Source(alias, columns)
         return f"({self.query(depth - 1, kinds, names)}) AS {alias}", Source(alias, columns)
@@ -169,9 +177,13 @@ class Grammar:
         environment = [first]
         for _ in range(choices.one([0, 0, 0, 1, 1, 1, 2, 2])):
             if choices.chance(6):
-                sql = f"({sql})"
+                sql = self.around(sql)
             sql = self.join(sql, environment, depth)
-        return f"({sql})" if choices.chance(4) else sql, environment
+        return self.around(sql) if choices.chance(4) else sql, environment
+
+    def around(self, sources: str) -> str:
+        """Sources of FROM in parentheses."""
+        return f"({sources})"
 
     def join(self, left: str, environment: Environment, depth: int) -> str:
         """One more source, joined to what is there; the environment gets it."""
@@ -183,7 +195,7 @@ class Grammar:
             added = inner
         else:
             added = [source]
-        lateral = "LATERAL" in right or "JSON_TABLE" in right
+        lateral = any(word in right for word in ("LATERAL", "JSON_TABLE", "ROWS FROM"))
         form = choices.upto(99)
         if form >= 90 and not lateral:
             common = self.common(environment, added)
@@ -202,11 +214,14 @@ class Grammar:
         if form < 16:
             return f"{left}, {right}"
         if form < 20:
-            return f"{left} STRAIGHT_JOIN {right} ON {condition}"
+            return f"{left} {self.seldom_join(lateral)} {right} ON {condition}"
         side = ""
         if form >= 50:
             side = choices.one(["LEFT ", "LEFT OUTER ", "LEFT ", "RIGHT "] if not lateral else ["LEFT "])
         return f"{left} {side}JOIN {right} ON {condition}"
+
+    def seldom_join(self, lateral: bool) -> str:
+        return "STRAIGHT_JOIN"
 
     @staticmethod
     def common(environment: Environment, added: Environment) -> list[str]:
@@ -230,7 +245,7 @@ class Grammar:
                 return "TRUE"
             kind = choices.one(sorted(kinds))
             ours, theirs = self.column(environment, kind), self.column([source], kind)
-            parts = [f"{ours} {choices.one(['=', '=', '=', '=', '<=', '<=>'])} {theirs}"]
+            parts = [f"{ours} {choices.one(['=', '=', '=', '=', '<=', self.null_safe])} {theirs}"]
         if choices.chance(20):
             parts.append(self.condition([*environment, *added], None, 0))
         return choices.one([" AND ", " AND ", " AND ", " OR "] if len(parts) == 2 else [" AND "]).join(parts)
@@ -273,23 +288,31 @@ class Grammar:
         if form < 70:
             return self.literal(kind)
         if form < 76:
-            return f"{choices.one(['COALESCE', 'IFNULL', 'NULLIF'])}({plain}, {self.literal(kind)})"
+            return f"{choices.one(self.of_nulls)}({plain}, {self.literal(kind)})"
         if form < 82:
             test = self.condition(environment, outer, min(depth, choices.upto(1)))
-            other = self.column(environment, kind) or self.literal(kind)
-            if choices.chance(40):
-                return f"IF({test}, {plain}, {other})"
-            return f"CASE WHEN {test} THEN {plain} ELSE {other} END"
+            return self.either(test, plain, self.column(environment, kind) or self.literal(kind))
         if form < 90 and depth > 0:
             return f"({self.scalar_query(environment, kind, depth)})"
-        other = self.column(where, kind) or self.literal(kind)
+        return self.computed(where, kind, plain, self.condition(environment, outer, 0))
+
+    def either(self, test: str, one: str, other: str) -> str:
+        """One of two values."""
+        if self.choices.chance(40):
+            return f"IF({test}, {one}, {other})"
+        return f"CASE WHEN {test} THEN {one} ELSE {other} END"
+
+    def computed(self, environment: Environment, kind: str, plain: str, test: str) -> str:
+        """A value that is computed from another one, or is that of a condition."""
+        choices = self.choices
+        other = self.column(environment, kind) or self.literal(kind)
         if kind == "i":
             return choices.one(
                 [
                     f"({plain} + {choices.upto(2)})",
                     f"ABS({plain} - {choices.upto(3)})",
                     f"GREATEST({plain}, {other})",
-                    f"({self.condition(environment, outer, 0)})",
+                    f"({test})",
                     f"MOD({plain}, 2)",
                 ]
             )
@@ -370,14 +393,14 @@ class Grammar:
         if depth > 0 and form >= 60:
             return self.with_subquery(environment, depth)
         if form < 30:
-            return f"{left} {choices.one(COMPARISONS)} {self.value(environment, kind, depth, outer)}"
+            return f"{left} {choices.one(self.comparisons)} {self.value(environment, kind, depth, outer)}"
         if form < 38:
             return f"{self.column(environment, '*')} IS {choices.one(['', 'NOT '])}NULL"
         if form < 50:
             one, other = (self.condition(environment, outer, depth) for _ in range(2))
-            return f"({one}) {choices.one(['AND', 'OR', 'AND', 'OR', 'XOR', '&&', '||'])} ({other})"
+            return f"({one}) {choices.one(self.connectives)} ({other})"
         if form < 56:
-            return f"{choices.one(['NOT ', 'NOT ', '! '])}({self.condition(environment, outer, depth)})"
+            return f"{choices.one(self.negations)}({self.condition(environment, outer, depth)})"
         if form < 60:
             test = self.condition(environment, outer, depth)
             return f"({test}) IS {choices.one(['TRUE', 'NOT TRUE', 'FALSE', 'NOT FALSE', 'UNKNOWN'])}"
@@ -388,7 +411,7 @@ class Grammar:
                 f"{left} NOT IN ({', '.join(literals)})",
                 f"{left} BETWEEN {literals[0]} AND {literals[1]}",
                 f"({left}, {left}) = ({', '.join(literals)})",
-                f"{self.column(environment, 't') or literals[0]} LIKE 'A%'",
+                f"{self.column(environment, 't') or self.literal('t')} LIKE 'A%'",
             ]
         )
 
@@ -424,7 +447,7 @@ class Grammar:
             self.compared = compared
         if form < 92:
             return f"{left} BETWEEN {self.literal(kind)} AND ({self.scalar_query(environment, kind, depth)})"
-        comparison = choices.one(COMPARISONS)
+        comparison = choices.one(self.comparisons)
         return f"{left} {comparison} ({self.scalar_query(environment, kind, depth)})"
 
     def where(self, environment: Environment, outer: Environment | None, depth: int) -> str:
@@ -464,7 +487,9 @@ class Grammar:
             shown = ", ".join(
                 f"{self.aggregate(environment, k)} AS {n}" for n, k in zip(names, kinds, strict=True)
             )
-            having = f" HAVING {self.aggregate(environment)} {choices.one(COMPARISONS)} {choices.upto(2)}"
+            having = (
+                f" HAVING {self.aggregate(environment)} {choices.one(self.comparisons)} {choices.upto(2)}"
+            )
             return f"SELECT {shown} FROM {sql}{where}{having if choices.chance(20) else ''}"
         if form >= 68:
             return self.grouped(environment, sql + where, kinds, names, limited, depth)
@@ -574,7 +599,7 @@ class Grammar:
         right = str(choices.upto(3))
         if depth > 0 and choices.chance(15):
             right = f"({self.scalar_query([], 'i', depth)})"
-        condition = f"{number} {choices.one(COMPARISONS)} {right}"
+        condition = f"{number} {choices.one(self.comparisons)} {right}"
         if choices.chance(25):
             key, kind = choices.one(keys)
             other = f"{key} {choices.one(['<', '>=', '='])} {self.literal(kind)}"

@@ -42,6 +42,8 @@ TRUTH = {True: "TRUE", False: "FALSE", None: "UNKNOWN"}
 class Writer:
     """Text of trees over the tables of one schema."""
 
+    ascending, descending = "", " DESC"
+
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
 
@@ -64,7 +66,10 @@ class Writer:
         if query.having:
             text += f" HAVING {self.conditions(query.having)}"
         if query.order:
-            words = (f"{self.expression(e)}{' DESC' * descending}" for e, descending in query.order)
+            words = (
+                f"{self.expression(e)}{self.descending if descending else self.ascending}"
+                for e, descending in query.order
+            )
             text += f" ORDER BY {', '.join(words)}"
         if query.limit is not None:
             text += f" LIMIT {query.limit}" + f" OFFSET {query.offset}" * bool(query.offset)
@@ -119,6 +124,12 @@ class Writer:
         return f"{function.upper()}({'DISTINCT ' * bool(distinct)}{of})"
 
 
+class PostgreSQLWriter(Writer):
+    """NULLs come first, as the reference has them."""
+
+    ascending, descending = " NULLS FIRST", " DESC NULLS LAST"
+
+
 # ---------------------------------------------------------------- rows
 
 
@@ -144,6 +155,10 @@ def stored(type_: str, found: Any) -> Any:
         return Decimal(found)
     if type_ == "flt":
         return round(float(found), 3)
+    if type_ == "bin" and isinstance(found, str):  # as PostgreSQL prints it
+        return bytes.fromhex(found[2:])
+    if type_ == "ts" and "-" in found:
+        return found[:10]
     if type_ == "ts":  # seconds since 1970; those of the domain are at midnight of the first days of 2020
         return f"2020-01-0{1 + round((float(found) - 1577836800) / 86400)}"
     return found.casefold().rstrip(" ") if isinstance(found, str) else found

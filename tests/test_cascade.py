@@ -8,6 +8,7 @@ into another server, where each foreign key must find its row, and replayed ther
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -821,6 +822,27 @@ def test_virtual_references(raw: Lab) -> None:
     finally:
         dj.config["sqlspy.references"] = None
     assert raw.rows(raw.paper.slice()) == {"session": keyed("2 3 4 5")}
+
+
+def test_virtual_references_between_types(raw: Lab) -> None:
+    """They lead to the rows that equal as the server compares."""
+    raw.sql(
+        "CREATE DATABASE {one}",
+        "CREATE TABLE {one}.rig (rig INT PRIMARY KEY)",
+        "CREATE TABLE {one}.day (day DATE PRIMARY KEY)",
+        "CREATE TABLE {lab}.session (code VARCHAR(9) PRIMARY KEY, rig VARCHAR(9) NULL, at DATETIME)",
+        "INSERT INTO {one}.rig VALUES (1), (2), (3)",
+        "INSERT INTO {one}.day VALUES ('2026-01-02'), ('2026-01-03')",
+        "INSERT INTO {lab}.session VALUES ('01', '2.0', '2026-01-02'), ('x', NULL, '2026-01-03 10:00:00')",
+    )
+    session, rig, day = (raw.named(n) for n in ("{lab}.`session`", "{one}.`rig`", "{one}.`day`"))
+    raw.capture(lambda: rows(raw.table("session")))
+    whole = {("01",), ("x",)}
+    for column, expected in (("code", {"one.rig": {(1,)}}), ("rig", {"one.rig": {(2,)}})):
+        found = raw.rows(raw.paper.slice(virtual=[f"{session} ({column}) -> {rig} (rig)"]))
+        assert found == {"session": whole, **expected}
+    found = raw.rows(raw.paper.slice(virtual=[f"{session} (at) -> {day} (day)"]))
+    assert found == {"session": whole, "one.day": {(date(2026, 1, 2),)}}
 
 
 def test_an_account_that_may_only_select(lab: Lab, tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from dj_sqlspy.lineage import analyse, named_tables
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.columns import Column
+from dj_sqlspy.servers.expressions import Syntax
 from dj_sqlspy.servers.mysql.dialect import MYSQL
+from dj_sqlspy.servers.mysql.reading import MYSQL_SYNTAX
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
-from dj_sqlspy.servers.mysql.syntax import parse
 from dj_sqlspy.servers.tables import Table
 from dj_sqlspy.slices import make_slice
 from tests.conftest import drop_schemas
@@ -43,7 +44,7 @@ def named(select: exp.Select) -> tuple[list[tuple[str, str]], list[str], list[st
     """The tables that stand in the FROM clause of one SELECT, the columns that it names itself, and those of USING."""
     from_ = select.args.get("from_")
     sources = [from_.this, *(join.this for join in select.args.get("joins") or ())] if from_ else []
-    tables = [(node.db, node.name) for node in sources if isinstance(node, exp.Table)]
+    tables = [(node.db, node.name) for node in sources if isinstance(node, exp.Table) and node.db]
     inner = [node for node in select.find_all(exp.Select) if node is not select]
     hidden = {id(column) for node in inner for column in node.find_all(exp.Column)}
     columns = [column for column in select.find_all(exp.Column) if id(column) not in hidden]
@@ -56,16 +57,16 @@ def named(select: exp.Select) -> tuple[list[tuple[str, str]], list[str], list[st
     return tables, [name for name in names if name.lower() not in derived | aliases], using
 
 
-def tables_of(texts: list[str]) -> Columns:
+def tables_of(texts: list[str], syntax: Syntax = MYSQL_SYNTAX) -> Columns:
     """What columns the tables must have: those that SELECTs of one table name, then what joins name beside."""
     found: Columns = {}
     joined: list[tuple[list[tuple[str, str]], list[str]]] = []
     for text in texts:
-        for name in named_tables(text):
+        for name in named_tables(text, syntax=syntax):
             if name[0]:
                 found.setdefault(name, {})  # type: ignore[arg-type]
         try:
-            tree = parse(text)
+            tree = syntax.parse(text)
         except Exception:  # it names its tables all the same
             continue
         for select in tree.find_all(exp.Select):

@@ -658,6 +658,22 @@ def test_exists_asks_for_one_witness(catalog: Catalog) -> None:
     assert "LIMIT" not in (leaf.sql or "")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SELECT 1 FROM {s}.`b` WHERE y > 1 LIMIT 1", True),
+        ("SELECT 1 FROM {s}.`b` WHERE y > 1 LIMIT 1 OFFSET 1", False),
+        ("SELECT 1 FROM {s}.`b` LIMIT 0", False),
+        ("SELECT COUNT(*) FROM {s}.`b`", False),
+        ("SELECT 1 FROM {s}.`b` WHERE RAND() < y", False),
+        ("SELECT 1 FROM {s}.`b` UNION SELECT 2", False),
+    ],
+)
+def test_whether_a_key_tells_that_something_exists(catalog: Catalog, text: str, told: bool) -> None:
+    found = analyse(f"SELECT EXISTS({text})".replace("{s}", f"`{SCHEMA}`"), catalog, kind="exists")
+    assert found.exists == told
+
+
 # ---------------------------------------------------------------- examples in the documentation
 
 

@@ -15,10 +15,10 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.lineage import analyse
 from dj_sqlspy.lineage.example import CATALOG
 from dj_sqlspy.lineage.generate import to_sql
-from dj_sqlspy.servers import Server
-from dj_sqlspy.servers.mysql import lists, syntax
+from dj_sqlspy.servers import Server, lists
+from dj_sqlspy.servers.lists import Listed
+from dj_sqlspy.servers.mysql import syntax
 from dj_sqlspy.servers.mysql.catalog import read_catalog
-from dj_sqlspy.servers.mysql.lists import Listed
 from dj_sqlspy.servers.mysql.state import read_session
 from dj_sqlspy.servers.mysql.syntax import Exact, parse
 from tests.exported import sliced, whole_way

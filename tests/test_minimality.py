@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-import pymysql
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
@@ -40,18 +39,19 @@ def sliced(
     statements: Sequence[Statement],
     parts: str,
     totals: Counter[str],
+    writer: type[Writer] = Writer,
 ) -> None:
     """Make the slice of the statements that the server takes, and compare it with the reference's."""
     bench.fill(schema, rows)
-    known, writer = database(schema, rows), Writer(schema)
+    known, texts = database(schema, rows), writer(schema)
     captured, taken = [], []
     for statement in statements:
-        template = writer.statement(statement)
+        template = texts.statement(statement)
         sql = bench.text(schema, template)
         try:
             result = bench.rows(sql)
-        except pymysql.MySQLError as error:
-            totals[f"refused {error.args[0]}"] += 1
+        except bench.error as error:
+            totals[f"refused {bench.code(error)}"] += 1
             continue
         taken.append(statement)
         kind = "exists" if statement.exists else "data"

@@ -96,6 +96,38 @@ def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, monkeypatch: 
     assert len(closing) == len(set(order))  # every key was asked about at once
 
 
+@pytest.mark.line("2.x")
+def test_exists_is_not_asked_again_where_a_key_answers(
+    name: str, dj_conn: Any, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    send = Asker.send
+    monkeypatch.setattr(
+        Asker, "send", lambda self, run, sql, *more: (asked.append(sql), send(self, run, sql, *more))[1]
+    )
+    text = f"SELECT EXISTS(SELECT 1 FROM {name}.`fit` WHERE subject = 1)"
+
+    def sliced(digest: str) -> Any:
+        asked.clear()
+        statement = Statement(text, 1, kind="exists", number=1, digest=digest)
+        raw = raw_connection(dj_conn, conv=plain_decoders())
+        (planned,) = [s for s in make_plan([statement], raw).steps if "EXISTS (SELECT 1)" in "".join(s.sql)]
+        assert planned.how_often == ONCE
+        (report,) = make_slice([statement], raw).statements
+        raw.close()
+        return report
+
+    changed = sliced("0" * 16)
+    assert changed.drifted and text in asked
+    same = sliced(changed.digest_now)
+    assert not same.drifted and same.rows_now == 1 and text not in asked
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {name}.`fit` WHERE subject = 1")
+    connection.commit()
+    gone = sliced(changed.digest_now)
+    assert gone.drifted and text in asked
+
+
 @pytest.mark.parametrize(
     ("sql", "reason"),
     [

@@ -13,6 +13,7 @@ import pytest
 import dj_sqlspy as sqlspy
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers.postgresql import connect, wire
+from dj_sqlspy.servers.results import digest_text
 
 # DataJoint 0.14 has no PostgreSQL
 pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("postgresql")]
@@ -52,7 +53,7 @@ def digest_again(connection: Any, sql: str) -> tuple[int, str]:
         with raw.cursor("again") as cursor:
             cursor.execute(sql)
             rows, total = wire.sums_of(cursor)[0].get(b"", (0, 0))
-            return rows, wire.digest_text(total)
+            return rows, digest_text(total)
 
 
 def test_a_statement_is_recorded_as_sent(table: Any, dj_conn: Any, server: Any) -> None:
@@ -155,17 +156,27 @@ def test_transactions_and_settings_are_told(table: Any, dj_conn: Any, prefix: st
             dj_conn.query("SELECT count(*) FROM mouse")
             raise KeyError
         dj_conn.query(query)
+        dj_conn.query(f"SET search_path TO {prefix}mice")
+        dj_conn.query("SELECT pg_catalog.set_config('search_path', 'pg_catalog', false)")
+        dj_conn.query("SELECT set_config('timezone', 'UTC', false)")
+        dj_conn.query(query)
+        dj_conn.query("RESET ALL")
+        dj_conn.query(query)
         dj_conn.query("CREATE TEMP TABLE chosen AS SELECT 1 AS mouse")
         dj_conn.query("DISCARD ALL")
         dj_conn.query(query)
 
-    first, second, third, fourth, made, last = captured(block)
+    first, second, third, fourth, set_, reset, made, last = captured(block)
     zone = ("SET TIME ZONE 'Asia/Tokyo'",)
     assert first.state == zone and first.transaction == second.transaction != 0
     assert second.state == (*zone, "SET LOCAL extra_float_digits = 0")
     assert (third.state, third.database) == (zone, f"{prefix}mice")
     assert third.transaction not in (0, first.transaction)
     assert (fourth.state, fourth.database, fourth.transaction) == (zone, "", 0)
+    configured = "SELECT {}set_config('{}', '{}', false)".format
+    path, zone_too = configured("pg_catalog.", "search_path", "pg_catalog"), configured("", "timezone", "UTC")
+    assert (set_.state, set_.database) == ((path, zone_too), "")
+    assert (reset.state, reset.database) == ((), "")
     assert made.sql.startswith("CREATE TEMP") and last.state == ()
 
 

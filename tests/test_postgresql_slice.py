@@ -193,9 +193,13 @@ def test_parts_reasons_and_tables_of_a_slice(lab: Any) -> None:
 
 
 def test_a_paper_whose_connection_is_closed(lab: Any, home: Path) -> None:
-    """It is sliced by another one to the same database."""
+    """It is sliced by another one to the same database. The plan before shows what this server is asked."""
     with sqlspy.export("paper", "fig"):
         (lab.Subject & "subject = 3").to_dicts()
+    plan = str(sqlspy.Paper("paper").plan())
+    assert (
+        "read pg_catalog of lab_slice:" in plan and "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" in plan
+    )
     lab.connection.close()
     try:
         assert rows_of(sqlspy.Paper("paper").slice()) == with_parents({"subject": {3}})
@@ -236,6 +240,28 @@ WRITTEN = {
         "SELECT string_agg(DISTINCT name, ',') FROM LAB.subject WHERE subject = 3",
         {"subject": {3}},
     ),
+    "DISTINCT ON: all rows of a key, of which the first counts": (
+        "SELECT * FROM (SELECT DISTINCT ON (subject) subject, session, rt FROM LAB.session__trial"
+        " ORDER BY subject, rt DESC, session, trial) AS d WHERE subject = 2",
+        {"session__trial": {(2, 1, 1)}},
+    ),
+    "FULL JOIN: rows of both sides, matched or not": (
+        "SELECT u.subject, s.kind FROM LAB.subject AS u FULL JOIN (SELECT * FROM LAB.session WHERE session = 2) AS s"
+        " ON s.subject = u.subject WHERE u.subject > 2 OR s.kind = 'b'",
+        {"subject": {1, 3, 4}, "session": {(1, 2)}},
+    ),
+    "GROUPING SETS: all rows that are read": (
+        "SELECT species, count(*) FROM LAB.subject WHERE subject < 3 GROUP BY CUBE (species)",
+        {"subject": {1, 2}},
+    ),
+    "WITH TIES: the rows that are equal to the last one": (
+        "SELECT kind FROM LAB.session WHERE subject < 3 ORDER BY kind FETCH FIRST 1 ROW WITH TIES",
+        {"session": {(1, 1), (2, 1)}},
+    ),
+    "a function that returns rows": (
+        "SELECT name FROM LAB.subject, generate_series(1, 2) AS n WHERE n = subject AND n > 1",
+        {"subject": {2}},
+    ),
     "an explicit order of NULLs": (
         "SELECT name FROM LAB.subject ORDER BY weight NULLS FIRST, subject LIMIT 1",
         {"subject": {2}},
@@ -254,12 +280,8 @@ def test_rows_of_a_written_statement(lab: Any, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("SELECT DISTINCT ON (species) * FROM LAB.subject ORDER BY species, weight", "DISTINCT ON"),
-        ("SELECT unnest(ARRAY[subject]) FROM LAB.subject", "unnest"),
-        (
-            "SELECT * FROM LAB.subject AS a FULL JOIN LAB.subject AS b ON a.subject = b.subject + 1",
-            "FULL JOIN",
-        ),
+        ("SELECT unnest(ARRAY[subject]) FROM LAB.subject", "a function that returns rows"),
+        ("SELECT species FROM LAB.subject GROUP BY DISTINCT ROLLUP (species)", "ALL or DISTINCT"),
         (
             'SELECT "N", n FROM (SELECT name AS n, weight AS "N" FROM LAB.subject) AS d',
             "upper and lower case",
@@ -268,10 +290,9 @@ def test_rows_of_a_written_statement(lab: Any, name: str) -> None:
             "SELECT name FROM LAB.subject AS s(subject, name, species) WHERE name = 'mouse'",
             "names for the columns",
         ),
-        ("SELECT name FROM LAB.subject, generate_series(1, 2) AS n WHERE n = subject", "a table function"),
+        ("SELECT name FROM LAB.subject, unnest(ARRAY[1], ARRAY[2]) AS n", "columns of one name"),
         ("SELECT name FROM LAB.Subject JOIN LAB.Session USING (subject) AS j", "cannot parse"),
         ("SELECT ctid FROM LAB.subject", "ctid"),
-        ("SELECT species FROM LAB.subject GROUP BY CUBE (species)", "Cube"),
     ],
 )
 def test_what_is_not_analysed_takes_whole_tables(lab: Any, text: str, why: str) -> None:
@@ -279,6 +300,30 @@ def test_what_is_not_analysed_takes_whole_tables(lab: Any, text: str, why: str) 
     (report,) = cut.statements
     assert why in report.fallback
     assert rows_of(cut)["subject"] == {1, 2, 3, 4}
+
+
+def test_foreign_keys_and_virtual_references_between_types(lab: Any, home: Path) -> None:
+    """They lead to the rows that equal as the server compares. What it does not compare is told."""
+    for text in (
+        "CREATE TABLE lab_slice.amount (a numeric(6,2) PRIMARY KEY)",
+        "CREATE TABLE lab_slice.sale (id int PRIMARY KEY, a int REFERENCES lab_slice.amount, kind text)",
+        "INSERT INTO lab_slice.amount VALUES (1.00), (2.00)",
+        "INSERT INTO lab_slice.sale VALUES (1, 1, 'mouse'), (2, 2, 'rat')",
+    ):
+        lab.connection.query(text)
+    try:
+        with sqlspy.export("paper", "fig"):
+            lab.connection.query("SELECT * FROM lab_slice.sale WHERE id = 1").fetchall()
+            lab.connection.query("SELECT a FROM lab_slice.amount WHERE a = 1").fetchall()
+        paper = sqlspy.Paper("paper")
+        sale = {"sale": {1}, "amount": {"1.00"}}
+        assert rows_of(paper.slice()) == sale
+        found = paper.slice(virtual=['"lab_slice"."sale" (kind) -> "lab_slice"."#species" (species)'])
+        assert rows_of(found) == {**sale, "#species": {"mouse"}}
+        with pytest.raises(CatalogError, match=r"the virtual reference.*does not compare its columns"):
+            paper.slice(virtual="lab_slice.sale (kind) -> lab_slice.Subject (subject)")
+    finally:
+        lab.connection.query("DROP TABLE lab_slice.sale, lab_slice.amount")
 
 
 def test_names_that_differ_in_case_and_the_order_of_a_date(lab: Any, server: Any) -> None:
@@ -311,7 +356,7 @@ def test_names_that_differ_in_case_and_the_order_of_a_date(lab: Any, server: Any
 
 def test_what_is_refused(lab: Any) -> None:
     for text, why in {
-        "SELECT * FROM subject": "the search_path is not followed",
+        "SELECT * FROM subject": "one of several of the search_path",
         "WITH a AS (SELECT 1) SELECT * FROM a, LAB.session JOIN subject USING (subject) AS j": "its table subject",
         "WITH a AS (SELECT * FROM species), species AS (SELECT 1) SELECT * FROM a": "its table species",
         "SELECT * FROM LAB.gone": "is not in the database",
@@ -335,3 +380,72 @@ def test_an_account_that_may_only_select(lab: Any, account: Any) -> None:
                 make_slice(statements, raw)
             lab.connection.query('GRANT SELECT ON ALL TABLES IN SCHEMA lab_slice TO "reader"')
             assert rows_of(make_slice(statements, raw)) == with_parents({"subject": {3}})
+
+
+@pytest.fixture
+def zoned(lab: Any) -> Iterator[Any]:
+    lab.connection.query(
+        "CREATE TABLE lab_slice.zoned (id int PRIMARY KEY, at timestamptz, day date, name text);"
+        "CREATE VIEW lab_slice.names AS SELECT string_agg(name, ',') AS names FROM lab_slice.zoned WHERE id = 4;"
+        "INSERT INTO lab_slice.zoned VALUES (1, '2026-01-01 10:00+00', '2026-02-01', 'a'),"
+        " (2, '2026-01-02 09:00+00', '2026-01-02', 'b'), (3, '2026-01-02 10:00+00', NULL, 'c'), (4, NULL, NULL, 'd')"
+    )
+    yield lab
+    lab.connection.query("DROP VIEW lab_slice.names; DROP TABLE lab_slice.zoned")
+
+
+def test_settings_are_those_of_the_capture(zoned: Any, home: Path, tmp_path: Path) -> None:
+    """Rows by hand, and a replay that returns what the analysis received."""
+    query, statements = zoned.connection.query, "SELECT id FROM lab_slice.zoned WHERE"
+    with sqlspy.export("zones", "fig"):
+        query("SET TIME ZONE 'Pacific/Kiritimati'")  # 14 hours before UTC
+        assert query(f"{statements} at::date = '2026-01-02' AND id < 2").fetchall() == [(1,)]
+        assert query("SELECT at FROM lab_slice.zoned WHERE at < '2026-01-02 00:00:01'").rowcount == 1
+        query("SELECT pg_catalog.set_config('timezone', 'UTC', false)")
+        assert query(f"{statements} at::date = '2026-01-02' AND id < 3").fetchall() == [(2,)]
+        query("SET work_mem = '8MB'; SET datestyle TO iso, dmy;")
+        assert query(f"{statements} day = '01/02/2026'").fetchall() == [(1,)]
+        query("SET search_path TO Lab_Slice")
+        query("SET enable_seqscan = off")
+        query("CREATE TEMP TABLE mine AS SELECT 1 AS n")
+        assert (
+            query(
+                "SELECT z.name, s.weight FROM zoned AS z JOIN subject AS s USING (name) WHERE id = 4"
+            ).rowcount
+            == 0
+        )
+        assert query("SELECT * FROM names").fetchall() == [("d",)]
+        assert query("SELECT id FROM lab_slice.zoned WHERE name = 'd'").fetchall() == [(4,)]
+    query("DISCARD ALL")
+    paper = sqlspy.Paper("zones")
+    cut = paper.slice()
+    assert rows_of(cut)["zoned"] == {1, 2, 4}
+    assert not cut.drifted and len(cut.statements) == 8
+    bundle = paper.write(tmp_path / "bundle")
+    report = bundle.verify(zoned.connection)
+    assert report.equal and report.complete and report.from_source, report
+    assert {one.state for one in report.statements} == {"equal"}
+    assert sum(bool(one.received) for one in report.statements) == 5  # those that are sent as captured
+    alone = bundle.verify(alone=True)
+    assert alone.equal and alone.complete, alone
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "why"),
+    [
+        ("SET DateStyle = 'German'", "SELECT id FROM LAB.zoned", "printed in another form"),
+        ("SET extra_float_digits = 0", "SELECT id FROM LAB.zoned", "in another form"),
+        ("SET search_path TO lab_slice, pg_catalog", "SELECT id FROM LAB.zoned", "before the server's own"),
+        ("SET ROLE tester", "SELECT id FROM LAB.zoned", "is not followed"),
+        ("DO $$ BEGIN SET TIME ZONE 'UTC'; END $$", "SELECT id FROM LAB.zoned", "is not followed"),
+        ("CREATE TEMP TABLE IF NOT EXISTS mine (a int)", "SELECT a FROM mine", "temporary table"),
+        ("SET TIME ZONE 'Nowhere/At_all'", "SELECT id FROM LAB.zoned", "does not accept a setting"),
+    ],
+)
+def test_settings_that_are_not_followed(zoned: Any, state: str, text: str, why: str) -> None:
+    statement = Statement(text.replace("LAB", "lab_slice"), number=1, state=(state,), database="lab_slice")
+    with (
+        contextlib.closing(backend_of(zoned.connection).connect(zoned.connection, plain=True)) as raw,
+        pytest.raises(SpyError, match=why),
+    ):
+        make_slice([statement], raw)

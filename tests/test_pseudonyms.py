@@ -493,13 +493,13 @@ def test_where_a_true_value_stands_is_said(
     bundle = write(people, server, tmp_path / "b", "SELECT * FROM lab.session", "SELECT * FROM lab.rig")
     held = {one["where"]: one["values"] for one in bundle.manifest["pseudonyms"]["held"]}
     note = f"`{people.name}`.`session`.`note`"
-    assert held == {note: 1, "restore.sh": 1, "manifest.json": 1}
+    assert held == {note: 1, "restore.sh": 1, "dump.sql.gz": 1, "manifest.json": 1}
     assert f"stand in {note} of the bundle" in caplog.text
     found = {
         one.where for one in bundle.inspect().findings if one.what == "values that have pseudonyms elsewhere"
     }
     assert found == {*held, "report.html"}  # the last is made from the manifest
-    assert "3 places hold a value that has a pseudonym" in (bundle.path / "report.html").read_text()
+    assert "4 places hold a value that has a pseudonym" in (bundle.path / "report.html").read_text()
 
 
 def test_inspect_finds_a_value_without_a_pseudonym(

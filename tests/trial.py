@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,7 +20,9 @@ from hypothesis import HealthCheck, Phase, seed, settings
 
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers.mysql import wire
+from dj_sqlspy.servers.mysql.dialect import MYSQL
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
+from dj_sqlspy.servers.results import Received
 from dj_sqlspy.slices import Slice, make_slice
 from tests.random_schema import Rows, Schema, create_sql, insert_sql
 
@@ -36,7 +38,7 @@ class Answered(NamedTuple):
     """What a statement returned, and what capture notes of it."""
 
     rows: Sequence[tuple[Any, ...]]
-    noted: wire.Received | None
+    noted: Received | None
 
 
 # A statement, its text with SCHEMA_A and SCHEMA_B in it, and what the server answered.
@@ -83,6 +85,10 @@ def answer(rows: Iterable[Sequence[Any]], ordered: bool) -> Any:
 class Bench:
     """Connections to one server, and the schemas that trials put there."""
 
+    error: type[Exception] = pymysql.MySQLError  # what the driver says where the server refuses a statement
+    full_name = staticmethod(MYSQL.full_name)
+    create_sql = staticmethod(create_sql)
+
     def __init__(self, server: Any, prefix: str) -> None:
         self.prefix = prefix
         self.server = server
@@ -113,6 +119,10 @@ class Bench:
         self.connection.close()
         self.slicer.close()
 
+    def code(self, error: Exception) -> Any:
+        """The number of an error."""
+        return error.args[0]
+
     # -------------------------------------------------- schemas
 
     def names(self, schema: Schema, twin: bool) -> dict[str, str]:
@@ -138,27 +148,42 @@ class Bench:
         self.placed[schema] = self.count
         for twin in (False, True):
             for name in self.names(schema, twin).values():
-                self.cursor.execute(f"CREATE DATABASE `{name}`")
+                self.make_schema(name)
             if create is not None:
                 create(self.names(schema, twin)["A"])
                 continue
-            for sql in create_sql(schema):
+            for sql in self.create_sql(schema):
                 self.cursor.execute(self.text(schema, sql, twin))
 
     def _remove(self, schema: Schema) -> None:
-        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
-        for twin in (False, True):
-            for name in self.names(schema, twin).values():
-                self.cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
-        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+        with self.unchecked():
+            for twin in (False, True):
+                for name in self.names(schema, twin).values():
+                    self.drop_schema(name)
         del self.placed[schema]
 
-    def clear(self, schema: Schema, twin: bool) -> None:
+    def make_schema(self, name: str) -> None:
+        self.cursor.execute(f"CREATE DATABASE `{name}`")
+
+    def drop_schema(self, name: str) -> None:
+        self.cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
+
+    @contextlib.contextmanager
+    def unchecked(self) -> Iterator[None]:
+        """In a block, no foreign key is checked."""
         self.cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
-        self.connection.select_db(self.names(schema, twin)["A"])
-        for table in schema.tables:
-            self.cursor.execute(self.text(schema, f"DELETE FROM {table.full}", twin))
+        yield
         self.cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+
+    def use(self, schema: Schema, twin: bool) -> None:
+        """Make a schema the one of names without a schema."""
+        self.connection.select_db(self.names(schema, twin)["A"])
+
+    def clear(self, schema: Schema, twin: bool) -> None:
+        self.use(schema, twin)
+        with self.unchecked():
+            for table in schema.tables:
+                self.cursor.execute(self.text(schema, f"DELETE FROM {table.full}", twin))
 
     def fill(self, schema: Schema, rows: Rows) -> None:
         self.place(schema)
@@ -197,8 +222,8 @@ class Bench:
             sql = self.text(schema, template)
             try:
                 result = self.rows(sql)
-            except pymysql.MySQLError as error:
-                outcome.counts[f"refused {error.args[0]}"] += 1
+            except self.error as error:
+                outcome.counts[f"refused {self.code(error)}"] += 1
                 outcome.refused.append((str(error.args), template))
                 continue
             kind = "exists" if template.startswith("SELECT EXISTS") else "data"
@@ -227,21 +252,20 @@ class Bench:
 
     def load(self, schema: Schema, cut: Slice) -> None:
         self.clear(schema, twin=True)
-        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
         source, target = self.names(schema, False), self.names(schema, True)
         twins = {source[side]: target[side] for side in "AB"}
-        for name, table in cut.tables.items():
-            for condition in table.conditions(100_000):
-                twin = f"`{twins[table.table.schema]}`.`{table.table.name}`"
-                self.cursor.execute(f"INSERT INTO {twin} SELECT * FROM {name} WHERE {condition}")
-        self.cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+        with self.unchecked():
+            for name, table in cut.tables.items():
+                for condition in table.conditions(100_000):
+                    twin = self.full_name(twins[table.table.schema], table.table.name)
+                    self.cursor.execute(f"INSERT INTO {twin} SELECT * FROM {name} WHERE {condition}")
 
     def check_counts(self, schema: Schema, cut: Slice) -> None:
         asked = [(name, table) for name, table in cut.tables.items()]
         source, target = self.names(schema, False), self.names(schema, True)
         twins = {source[side]: target[side] for side in "AB"}
         counts = " UNION ALL ".join(
-            f"SELECT {i}, COUNT(*) FROM `{twins[table.table.schema]}`.`{table.table.name}`"
+            f"SELECT {i}, COUNT(*) FROM {self.full_name(twins[table.table.schema], table.table.name)}"
             for i, (_, table) in enumerate(asked)
         )
         for index, count in self.rows(counts) if asked else ():
@@ -269,10 +293,11 @@ class Bench:
                     twin = self.text(schema, parent.full, twin=True)
                     part_twin = self.text(schema, table.full, twin=True)
                     same = " AND ".join(f"t.`{k}` = c.`{k}`" for k in table.key)
-                    questions[f"parts of {parent.name} missing in {table.name}"] = (
+                    missing = (
                         f"SELECT COUNT(*) FROM {self.text(schema, table.full)} AS c JOIN {twin} AS p ON {on}"
                         f" LEFT JOIN {part_twin} AS t ON {same} WHERE t.`{table.key[0]}` IS NULL"
                     )
+                    questions[f"parts of {parent.name} missing in {table.name}"] = self.text(schema, missing)
         if not questions:
             return
         whats = list(questions)
@@ -289,7 +314,7 @@ class Bench:
     ) -> None:
         reports = {report.statement.number: report for report in cut.statements}
         for statement, template, result in captured:
-            self.connection.select_db(self.names(schema, True)["A"])
+            self.use(schema, True)
             report = reports.get(statement.number)
             if report is None:
                 outcome.counts[f"kind {statement.kind}, exports nothing"] += 1

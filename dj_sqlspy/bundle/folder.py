@@ -48,6 +48,7 @@ from ..external.sums import SUMS, read_sums
 from ..journal import make_folder
 from ..progress import shown
 from ..servers import Server, backend_of, is_own_script
+from ..servers.clients import Client, client_of
 from ..version import __version__
 from . import texts
 from .code import FOLDER
@@ -237,8 +238,7 @@ class BundleFolder:
         """
         _require_structure(self.dump_file)
         with backend_of(connection).client_options(connection) as options:
-            skip = [] if self._on_postgresql else ["--skip-refused"]  # where all is loaded or nothing
-            said = self._run("restore.sh", [*options, *skip, "--accept-other-values"])
+            said = self._run("restore.sh", [*options, *self._client.in_part, "--accept-other-values"])
         marked = "Other values: "
         return [line.removeprefix(marked) for line in said.splitlines() if line.startswith(marked)]
 
@@ -254,9 +254,8 @@ class BundleFolder:
         return self.path / texts.REPORT_FILE
 
     def _run(self, script: str, options: Sequence[str]) -> str:
-        ask, file = ("-W", "~/.pgpass") if self._on_postgresql else ("-p", "--defaults-extra-file=FILE")
-        given = ("--password=",) if self._on_postgresql else ("--password=", "-p")  # where -p is the port
-        if any(option.startswith(given) and option != ask for option in options):
+        ask, file = self._client.ask, self._client.file
+        if any(option.startswith(self._client.given) and option != ask for option in options):
             raise BundleError(f"Running {script}: no password on a command line; use {file}.")
         text = read_bytes(self.path / script) or b""
         if not is_own_script(script, text.decode("utf-8", "replace")):
@@ -288,8 +287,8 @@ class BundleFolder:
         return str(out).strip()
 
     @property
-    def _on_postgresql(self) -> bool:
-        return bool(self.manifest["server"]["flavor"] == "postgresql")
+    def _client(self) -> Client:
+        return client_of(self.manifest["server"]["flavor"])
 
     @property
     def _written_by(self) -> str:

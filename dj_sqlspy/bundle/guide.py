@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import BundleError
 from ..rules import LEFT_OUT
 from ..servers import NAMES
+from ..servers.clients import client_of
 from .about import TEXTS, orcid_link, paper_link
 from .environment import CONDA_FILES, PIP_FILES
 from .firstrows import FIRST_ROWS_FILE
@@ -148,13 +149,12 @@ def _server(manifest: Mapping[str, Any]) -> dict[str, str]:
     if flavor not in NAMES:
         raise BundleError(f"Making the README of a bundle: {flavor!r:.60} is none of {', '.join(NAMES)}.")
     numbers = _NUMBERS.match(version)
-    password = "POSTGRES_PASSWORD" if flavor == "postgresql" else f"{flavor.upper()}_ROOT_PASSWORD"
     return {
         "flavor": flavor,
         "name": NAMES[flavor],
         "version": numbers[0] if numbers else version,
         "image": image_of(manifest) or str(flavor),
-        "password": password,
+        "password": client_of(flavor).password,
     }
 
 
@@ -171,9 +171,9 @@ def image_of(manifest: Mapping[str, Any], exact: bool = False) -> str | None:
     flavor, numbers = manifest["server"]["flavor"], _NUMBERS.match(str(manifest["server"]["version"]))
     if flavor not in NAMES or not numbers:
         return None
-    if flavor == "postgresql":  # an image for each first number
-        return f"postgres:{numbers[0] if exact else numbers[1].split('.')[0]}"
-    return f"{flavor}:{numbers[0 if exact else 1]}"
+    client = client_of(flavor)
+    tag = numbers[0] if exact else ".".join(numbers[1].split(".")[: client.numbers])
+    return f"{client.image}:{tag}"
 
 
 def container_name(manifest: Mapping[str, Any]) -> str:

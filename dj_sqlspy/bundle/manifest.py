@@ -71,6 +71,7 @@ from ..dump import foreign_keys
 from ..errors import BundleError
 from ..rules import NOT_REPLAYED, SKIPPED
 from ..servers.dialect import Literals
+from ..servers.dialects import dialect_of
 from ..servers.source import Source
 from ..shapes import without_literals
 from ..slices import Slice
@@ -119,7 +120,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         )
     server = manifest.get("server")
     flavor = server.get("flavor") if isinstance(server, dict) else None
-    require_schema(file, manifest, SCHEMA, '"' if flavor == "postgresql" else "`")
+    require_schema(file, manifest, SCHEMA, dialect_of(flavor or "").literals.quote)
     names = {table["name"] for table in manifest["tables"]}
     for entry in manifest["foreign_keys"]:
         if not {entry["child"], entry["parent"]} <= names or len(entry["columns"]) != len(

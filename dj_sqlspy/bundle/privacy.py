@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pymysql.cursors import SSCursor
-
 from .. import atomic
 from ..display import numbers_text, one_line
 from ..dump.exclude import contents
@@ -29,7 +27,6 @@ from ..progress import counting
 from ..rules import LEFT_OUT
 from ..servers import backend_of
 from ..servers.backend import Backend
-from ..servers.columns import BINARY_TYPES, TEXT_TYPES
 from .firstrows import FIRST_ROWS_FILE, texts_of
 from .folder import FILES, BundleFolder, server_for
 from .guide import DUMP_FILE
@@ -44,7 +41,7 @@ LONG_TEXT = 60  # characters from which on a value counts as text, not as a labe
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
 _PATH = re.compile(
-    r"(?:^|[\s\"'=(,;])(?:/(?:home|Users|mnt|media|data\d*|nas|net|srv|stor\w*|vol\w*|scratch|labs?|tmp|var|opt|root)"
+    r"(?:^|[\s\"'=(,;{])(?:/(?:home|Users|mnt|media|data\d*|nas|net|srv|stor\w*|vol\w*|scratch|labs?|tmp|var|opt|root)"
     r"/[^\s\"']+|[A-Za-z]:[\\/][^\s\"']+|~/[^\s\"']+)"
 )
 _ADDRESS = re.compile(
@@ -161,27 +158,23 @@ def inspect_tables(
     connection: Any, manifest: Mapping[str, Any], progress: Callable[[int, int], None] | None = None
 ) -> Inspection:
     """Look at the texts in a server with the loaded slice."""
-    texts, unread, quote = [], [], backend_of(connection).dialect.quote
+    texts, unread, backend = [], [], backend_of(connection)
+    quote = backend.dialect.quote
     instead = contents(manifest)
     for table in manifest["tables"]:
         for column in table["columns"] if table["rows"] else ():
-            kind = re.split(r"[^a-z]", column["type"].lower(), maxsplit=1)[0]
-            if kind in TEXT_TYPES or kind == "json" or _named(column["name"]):
-                texts.append((table["name"], column["name"], kind))
-            elif kind in BINARY_TYPES and kind not in ("bit", "binary"):
+            held = backend.holds(column["type"])
+            if held == "text" or _named(column["name"]):
+                texts.append((table["name"], column["name"], column["type"]))
+            elif held == "bytes":
                 unread.append(f"{table['name']}.{quote(column['name'])}")
     findings: list[Finding] = []
     cut = []
-    for done, (table, name, kind) in enumerate(texts, 1):
+    for done, (table, name, type_) in enumerate(texts, 1):
         where = f"{table}.{quote(name)}"
-        values: list[tuple[str, int]] = []
-        sql = f"SELECT CAST({quote(name)} AS CHAR), COUNT(*) FROM {table} WHERE {quote(name)} IS NOT NULL"
+        # what stands in the place of contents tells nothing of them
         left_out = instead.get(table, {}).get(name)
-        if left_out is not None:  # what stands in the place of contents tells nothing of them
-            sql += f" AND NOT ({_compared(quote(name), kind)} <=> {_compared(left_out, kind)})"
-        with connection.cursor(SSCursor) as cursor:
-            cursor.execute(f"{sql} GROUP BY 1 ORDER BY 2 DESC LIMIT {VALUES + 1}")
-            values += [(str(value), int(count)) for value, count in cursor.fetchall_unbuffered()]
+        values = list(backend.values_of(connection, table, name, type_, left_out, VALUES + 1))
         if len(values) > VALUES:
             cut.append(where)
         if left_out is not None and values:
@@ -216,13 +209,6 @@ def record(bundle: BundleFolder, found: Inspection) -> None:
         refresh(bundle.path, bundle.manifest)
     except OSError as error:
         raise BundleError(f"Writing what was found into {bundle.path}: {error}") from error
-
-
-def _compared(sql: str, kind: str) -> str:
-    """SQL that is equal for equal values of a column of a kind."""
-    if kind == "json":  # MySQL finds no JSON equal to a text
-        return f"CAST({sql} AS CHAR)"
-    return f"{sql} * 1e0" if kind == "float" else sql
 
 
 def _named(column: str) -> str | None:
@@ -324,7 +310,7 @@ def _texts(
     for text in texts:
         for what, pattern in tells:
             for match in pattern.finditer(text):
-                found.setdefault(what, {})[match[0].strip(" \"'=(,;")] = None
+                found.setdefault(what, {})[match[0].strip(" \"'=(,;{")] = None
     for what, values in found.items():
         yield _in_text(where, what, list(values))
 
@@ -343,7 +329,7 @@ def _pseudonyms(bundle: BundleFolder, connection: Any) -> Iterator[Finding]:
     quote, number = backend.dialect.quote, backend.number
     for table, columns in with_pseudonyms(manifest).items():
         for name, form in columns.items():
-            other = f"FROM {table} WHERE NOT ({_is_pseudonym(quote(name), form)})"
+            other = f"FROM {table} WHERE NOT ({_is_pseudonym(quote(name), form, backend)})"
             if rows := number(connection, f"SELECT COUNT(*) {other}"):
                 values = number(connection, f"SELECT COUNT(DISTINCT {quote(name)}) {other}")
                 yield Finding(f"{table}.{quote(name)}", "values without a pseudonym", values, rows, ())
@@ -353,13 +339,13 @@ def _pseudonyms(bundle: BundleFolder, connection: Any) -> Iterator[Finding]:
         yield Finding(where, "values that have pseudonyms elsewhere", number_of_values, None, ())
 
 
-def _is_pseudonym(column: str, form: Form) -> str:
+def _is_pseudonym(column: str, form: Form, backend: Backend) -> str:
     """SQL for whether a value looks like a pseudonym. Each integer of the range does."""
     if form.kind == INTEGER:
         return f"{column} BETWEEN {form.least} AND {form.most}"
     if form.kind == UUID:  # of version 4, as the standard numbers them
-        return f"HEX({column}) REGEXP '^[0-9A-F]{{12}}4[0-9A-F]{{3}}[89AB]'"
-    return f"CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin REGEXP '^[0-9a-f]{{{form.digits}}}$'"
+        return backend.matches(column, "^[0-9A-F]{12}4[0-9A-F]{3}[89AB]", True)
+    return backend.matches(column, f"^[0-9a-f]{{{form.digits}}}$", False)
 
 
 def _true_values(bundle: BundleFolder, connection: Any) -> dict[str, set[str]]:

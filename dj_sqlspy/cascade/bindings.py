@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from ..journal import Statement
 from ..lineage.batch import Batch
-from ..servers.mysql.wire import digest_text, first_values
-from ..servers.results import Answer
+from ..servers.results import Answer, as_sent, digest_text
 from ..servers.tables import Table
 from ..shapes import Binding
 from .keysets import Coder, Columns
@@ -70,7 +69,7 @@ def expected(binding: Binding, found: Batch, members: Sequence[Statement]) -> Ex
     values = [printed(binding[place]) for place in found.order]
     if None in values:
         return None
-    return Expected(first_values([value for value in values if value is not None]), rows, digest)
+    return Expected(b"".join(map(as_sent, values)), rows, digest)
 
 
 def printed(literal: str) -> bytes | None:

@@ -17,6 +17,7 @@ blocks.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,11 +27,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..errors import CatalogError
 from ..lineage import Leaf, Witness
 from ..lineage.witness import KEYS, with_keys
 from ..progress import Progress
 from ..rules import CHILD, PARENT, PART, PICKED, READ, WHOLE, WHOLE_INSIDE
-from ..servers.catalog import Catalog
+from ..servers.catalog import CORRECT, Catalog
 from ..servers.dialect import Key
 from ..servers.keys import convert, converted, key_columns
 from ..servers.session import PLAIN, Session
@@ -375,8 +377,9 @@ class Cascade:
             found = iter([self.reader.coder.projected(child, keys, follow.projection, parent)])
         else:
             found = (self.reader.keys(parent, follow.ask(chunk)) for chunk in self.reader.lists(child, keys))
-        for each in found:
-            self._add(parent, each if follow.stored else self._stored(parent, each, fk.virtual), reason)
+        with _comparing(fk):
+            for each in found:
+                self._add(parent, each if follow.stored else self._stored(parent, each, fk.virtual), reason)
 
     def _ancestors(self, fk: ForeignKey, keys: Columns, reason: int) -> None:
         """Add all rows to which given rows of the same table refer, directly or through others."""
@@ -542,3 +545,16 @@ class Cascade:
             which = dialect.condition(rule.group_columns, columns, chunk) if columns else "TRUE"
             found += self.reader.snapshot.rows(with_keys(rule.group_sql, which), session=rule.session)
         return found
+
+
+@contextlib.contextmanager
+def _comparing(fk: ForeignKey) -> Iterator[None]:
+    """In a block, say of a virtual reference that the server refuses to compare its columns."""
+    try:
+        yield
+    except Refused as error:
+        if not fk.virtual:
+            raise
+        raise CatalogError(
+            f"Following the virtual reference {fk.name!r}: the server does not compare its columns: {error}. {CORRECT}"
+        ) from error

@@ -6,7 +6,7 @@ cascade sends the queries, and its plan prints them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..lineage.witness import KEYS, with_keys
@@ -53,6 +53,16 @@ def _targets(fk: ForeignKey) -> dict[str, str]:
     return dict(zip((c.lower() for c in fk.parent_columns), fk.columns, strict=True))
 
 
+def _refers_to_key(child: Table, parent: Table, target: Mapping[str, str]) -> bool:
+    """Whether the values of a foreign key are the key of the parent, as it is written.
+
+    PostgreSQL allows foreign keys between types, as virtual references are anywhere.
+    """
+    return set(target) == {c.lower() for c in parent.key} and all(
+        child.column(target[column.name.lower()]).form == column.form for column in key_columns(parent)
+    )
+
+
 def _refers(dialect: Dialect, fk: ForeignKey) -> str:
     """The condition that a row ``child`` refers to a row: a NULL refers to none."""
     return " AND ".join(f"{dialect.columns([name], 'child')} IS NOT NULL" for name in fk.columns)
@@ -62,7 +72,7 @@ def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
     """From rows of the child to their parents."""
     child, parent, dialect = catalog.tables[fk.child], catalog.tables[fk.parent], catalog.dialect
     target = _targets(fk)
-    refers_to_key = set(target) == {c.lower() for c in parent.key}
+    refers_to_key = _refers_to_key(child, parent, target)
     positions = {name.lower(): i for i, name in enumerate(child.key)}
     columns = key_columns(child)
     if refers_to_key and all(target[c.lower()].lower() in positions for c in parent.key):
@@ -122,7 +132,7 @@ def to_children(catalog: Catalog, fk: ForeignKey, rows: str | None = None) -> Fo
     columns = key_columns(parent)
     select = dialect.expressions(key_columns(child), "part")
     source = f"{rows or fk.child} AS {dialect.quote('part')}"
-    if set(target) == {c.lower() for c in parent.key}:
+    if _refers_to_key(child, parent, target):
         names = dialect.expressions((child.column(target[c.lower()]) for c in parent.key), "part")
     else:
         on = dialect.equal(fk.columns, "part", fk.parent_columns, "master")

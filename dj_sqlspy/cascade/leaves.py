@@ -21,8 +21,8 @@ from ..lineage.analysis import analyse_levels, filled
 from ..lineage.batch import Batch, batch
 from ..lineage.generate import to_sql
 from ..lineage.inside import narrowed
-from ..lineage.levels import Levels
-from ..lineage.tree import Block, Output, Query, Union
+from ..lineage.levels import Levels, Texts
+from ..lineage.tree import Block, Output, Query, Union, occurrences
 from ..lineage.witness import Witness, with_keys
 from ..progress import Progress
 from ..rules import NOT_SENT, SKIPPED
@@ -36,7 +36,7 @@ from ..shapes import Binding, Shape, fill
 from .bindings import expected, keys_of, sent
 from .fixpoint import Demand
 from .inside import Inside
-from .keysets import Columns, KeySet
+from .keysets import Columns, KeySet, length
 from .reader import Reader
 
 
@@ -132,11 +132,12 @@ def analyse_all(
     strict: bool,
     progress: Progress,
     inside: Inside,
+    texts: Texts,
     unanswered: Sequence[Unanswered] = (),
 ) -> tuple[list[StatementReport], list[Demand]]:
     """The reports and demands of all statements.
 
-    ``unanswered`` are statements whose tables are unknown.
+    ``texts`` may have the parsed statements. ``unanswered`` are statements whose tables are unknown.
 
     Raises
     ------
@@ -154,8 +155,8 @@ def analyse_all(
             continue
         session = reader.snapshot.session(shape.state)
         if session not in levels:
-            levels[session] = Levels(catalog, session)
-        for made in _of_shape(shape, levels[session], catalog, reader, inside, stopping.append):
+            levels[session] = Levels(catalog, session, texts)
+        for made in _of_shape(shape, levels[session], reader, inside, stopping.append):
             progress("statements", len(made.demand.numbers))
             if made.lineage.fallback and strict:
                 raise LineageError(
@@ -226,14 +227,13 @@ def _reports(made: _Made, session: Session) -> Iterator[StatementReport]:
 def _of_shape(
     shape: Shape,
     levels: Levels,
-    catalog: Catalog,
     reader: Reader,
     inside: Inside,
     stop: Callable[[Unanswered], None],
 ) -> Iterator[_Made]:
     session = levels.session
     left: Collection[Binding] = shape.bindings
-    loop = loop_of(shape, catalog, session)
+    loop = loop_of(shape, levels.catalog, session, levels.texts)
     if not isinstance(loop, str):
         made, done = _together(shape, *loop, session, reader, inside)
         yield from made
@@ -241,7 +241,7 @@ def _of_shape(
     common = analyse_levels(shape.marked, levels, shape.kind, inside) if left else None
     for binding in left:
         try:
-            yield _alone(shape, binding, common, session, catalog, reader, inside)
+            yield _alone(shape, binding, common, levels, reader, inside)
         except (LineageError, Refused) as error:
             stop(Unanswered(tuple(shape.bindings[binding]), str(error)))
 
@@ -253,8 +253,7 @@ def _alone(
     shape: Shape,
     binding: Binding,
     common: Lineage | None,
-    session: Session,
-    catalog: Catalog,
+    levels: Levels,
     reader: Reader,
     inside: Inside,
 ) -> _Made:
@@ -263,20 +262,22 @@ def _alone(
     If the server refuses a query, it was rewritten wrongly. Then the statement is analysed by itself; if that does not
     help, it falls back to whole tables, with the server's message as the reason.
     """
-    members = shape.bindings[binding]
+    members, session = shape.bindings[binding], levels.session
     numbers = tuple(s.number for s in members)
-    lineage = lineage_of(shape, binding, common, session, catalog, inside)
+    lineage = lineage_of(shape, binding, common, levels, inside)
     try:
         for sql in () if lineage.accepted else _queries(lineage.leaves, lineage.witnesses):
             reader.snapshot.require_accepted(_without_keys(sql), session)
     except Refused as error:
         if common is not None:
-            return _alone(shape, binding, None, session, catalog, reader, inside)
+            return _alone(shape, binding, None, levels, reader, inside)
         whole = tuple(Leaf(table, None) for table in lineage.tables)
         reason = f"the server refuses the rewritten statement: {error}"
         lineage = dataclasses.replace(lineage, leaves=whole, witnesses=(), fallback=reason, query=None)
     answer = None
-    if lineage.sql and not lineage.unsent:
+    if lineage.exists:
+        lineage, answer = _existing(lineage, members, session, reader)
+    if answer is None and lineage.sql and not lineage.unsent:
         try:
             answer = _answer(lineage, members, session, reader)
         except Refused as error:
@@ -293,16 +294,22 @@ def lineage_of(
     shape: Shape,
     binding: Binding,
     common: Lineage | None,
-    session: Session,
-    catalog: Catalog,
+    levels: Levels,
     inside: Mapping[str, str] = MappingProxyType({}),
 ) -> Lineage:
     """The lineage of one binding, from the ``common`` one of its shape if there is one."""
     sql = shape.bindings[binding][0].sql
     if common is not None:
         return filled(common, sql, binding)
-    schema = shape.database or None
-    return analyse(sql, catalog, kind=shape.kind, default_schema=schema, inside=inside, session=session)
+    return analyse(
+        sql,
+        levels.catalog,
+        kind=shape.kind,
+        default_schema=shape.database or None,
+        inside=inside,
+        session=levels.session,
+        texts=levels.texts,
+    )
 
 
 def _queries(leaves: Iterable[Leaf], rules: Iterable[Witness]) -> Iterator[str]:
@@ -313,6 +320,29 @@ def _queries(leaves: Iterable[Leaf], rules: Iterable[Witness]) -> Iterator[str]:
         yield from (sql for sql, _ in rule.asks)
         if rule.group_sql:
             yield rule.group_sql
+
+
+def _existing(
+    lineage: Lineage, members: Sequence[Statement], session: Session, reader: Reader
+) -> tuple[Lineage, Answer | None]:
+    """The lineage of SELECT EXISTS (…) with the keys of its first leaf, and its result if these tell that.
+
+    If there is a key, the result is 1. If that is what was captured, the statement need not be sent.
+    """
+    leaf, first = lineage.leaves[0], members[0]
+    then = {(statement.rows, statement.digest, names_of(statement.columns)) for statement in members}
+    known = leaf.sql is None or leaf.keys is not None or leaf.together is not None
+    if known or len(then) > 1 or first.rows != 1 or not leaf.table.primary_key:
+        return lineage, None
+    if first.digest not in (None, reader.digest_of_true):
+        return lineage, None
+    try:
+        keys = reader.keys(leaf.table, str(leaf.sql), leaf.session)
+    except Refused:  # the cascade tells
+        return lineage, None
+    leaves = (dataclasses.replace(leaf, keys=keys), *lineage.leaves[1:])
+    answer = Answer(1, first.digest, tuple(first.columns)) if length(keys) else None
+    return dataclasses.replace(lineage, leaves=leaves), answer
 
 
 def _answer(
@@ -356,13 +386,20 @@ def _unchanged(
 # ---------------------------------------------------------------- all bindings of a loop
 
 
-def loop_of(shape: Shape, catalog: Catalog, session: Session) -> tuple[Lineage, Batch] | str:
+def loop_of(
+    shape: Shape, catalog: Catalog, session: Session, texts: Texts | None = None
+) -> tuple[Lineage, Batch] | str:
     """The lineage of a shape and the batch for all of its bindings, or why there is none."""
     if len(shape.bindings) < 2 or not next(iter(shape.bindings)):
         return "there is one binding"
     try:
         lineage = analyse(
-            shape.marked, catalog, kind=shape.kind, default_schema=shape.database or None, session=session
+            shape.marked,
+            catalog,
+            kind=shape.kind,
+            default_schema=shape.database or None,
+            session=session,
+            texts=texts,
         )
     except LineageError as error:
         return str(error)
@@ -535,7 +572,7 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         return None
     if isinstance(lineage.query, Block) and lineage.query.tree is None:
         return None  # it has one row at most
-    if not lineage.tables:
+    if next(occurrences(lineage.query), None) is None:
         return None  # no table tells the dialect
 
     def renamed(inner: Query) -> Query:
@@ -545,5 +582,10 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
         return dataclasses.replace(inner, outputs=outputs)
 
-    text, alias = to_sql(renamed(lineage.query)), lineage.tables[0].dialect.quote("counted")
+    query = renamed(lineage.query)
+    if (
+        query.limit is None
+    ):  # no number depends on it, and a subquery in it would differ from that of an output
+        query = dataclasses.replace(query, order=())
+    text, alias = to_sql(query), lineage.tables[0].dialect.quote("counted")
     return f"SELECT COUNT(*) FROM ({fill(text, lineage.binding) if lineage.binding else text}) AS {alias}"

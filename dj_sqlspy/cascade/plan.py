@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..display import visible
 from ..lineage import Lineage
 from ..lineage.analysis import analyse_levels
-from ..lineage.levels import Levels
+from ..lineage.levels import Levels, Texts
 from ..lineage.witness import Witness, with_keys
 from ..servers.catalog import Catalog
 from ..servers.dialect import LIST_BYTES
@@ -22,6 +22,7 @@ from ..shapes import Shape
 from .follow import has_chains, to_ancestors, to_children, to_parent, whole_keys
 from .leaves import StatementReport, counting, lineage_of, listing, loop_of
 from .options import Options
+from .reader import EXISTING
 
 ONCE = "once"
 NEVER = "no query"
@@ -61,7 +62,11 @@ class Plan:
 
 
 def plan(
-    shapes: Sequence[Shape], catalog: Catalog, options: Options, session_of: Callable[[Shape], Session]
+    shapes: Sequence[Shape],
+    catalog: Catalog,
+    options: Options,
+    session_of: Callable[[Shape], Session],
+    texts: Texts | None = None,
 ) -> Plan:
     """The plan of the slice of some statements.
 
@@ -72,62 +77,75 @@ def plan(
     options : Options
     session_of : callable
         The session of a shape's statements.
+    texts : Texts, optional
+        It may have the parsed statements.
     """
-    parts = options.parts
-    schemas = sorted({table.schema for table in catalog.tables.values()})
-    steps = [Step(f"read information_schema of {', '.join(schemas)}", "done already, for this plan too")]
-    steps.append(Step("open a snapshot", ONCE, ("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",)))
-    steps.append(Step("try whether the account may read the tables that it can lead to", "together"))
+    steps = list(_to_begin(catalog))
     found: list[tuple[Shape, Lineage]] = []
     levels: dict[Session, Levels] = {}
     for shape in shapes:
         session = session_of(shape)
         if session not in levels:
-            levels[session] = Levels(catalog, session)
+            levels[session] = Levels(catalog, session, texts)
         lineage, step = _of_shape(shape, levels[session], catalog)
         found.append((shape, lineage))
         steps.append(step)
-    rules = [(shape, rule) for shape, lineage in found for rule in lineage.witnesses]
-    steps += [
-        Step(
-            f"rule of {_numbers(shape)}, for no row at all ({rule.reason})", ONCE, (_shown(rule.asks[0][0]),)
+    if any(lineage.exists for _, lineage in found):
+        what = (
+            "ask what EXISTS returns where there is a row; statements of which a key tells that are not sent"
         )
-        for shape, rule in rules
-        if rule.rowless
-    ]
+        steps.append(Step(what, ONCE, (EXISTING,)))
+    rules = [(shape, rule) for shape, lineage in found for rule in lineage.witnesses]
+    steps += [_for_no_row(shape, rule) for shape, rule in rules if rule.rowless]
     reached = {leaf.table.full_name for _, lineage in found for leaf in lineage.leaves}
+    steps += _to_follow(catalog, reached, rules, options)
+    named = {table.full_name for _, lineage in found for table in lineage.tables}
+    included = catalog.in_order(included_tables(catalog, reached | named, (), options.parts))
+    steps += _to_count(catalog, included, reached)
+    return Plan(tuple(steps))
+
+
+def _to_begin(catalog: Catalog) -> Iterator[Step]:
+    dialect = catalog.dialect
+    schemas = sorted({table.schema for table in catalog.tables.values()})
+    yield Step(f"read {dialect.described_in} of {', '.join(schemas)}", "done already, for this plan too")
+    yield Step("open a snapshot", ONCE, (dialect.snapshot,))
+    yield Step("try whether the account may read the tables that it can lead to", "together")
+
+
+def _to_follow(
+    catalog: Catalog, reached: set[str], rules: Sequence[tuple[Shape, Witness]], options: Options
+) -> Iterator[Step]:
+    """The steps that follow foreign keys and rules from the tables in ``reached``, to which it adds all others."""
     done: set[int] = set()
     seen: set[str] = set()
     while reached - seen:
-        steps += _closure(catalog, reached, seen, parts)
+        yield from _closure(catalog, reached, seen, options.parts)
         for number, (shape, rule) in enumerate(rules):
             if number not in done and any(base.table.full_name in reached for base in rule.outer):
                 done.add(number)
-                steps.append(_of_rule(shape, rule))
+                yield _of_rule(shape, rule)
                 reached |= {base.table.full_name for base in rule.wanted}
     if options.only:
         what = "ask the above, of tables that `only` names or that descend from them, also of the rows inside alone"
-        steps.append(Step(what, "as often"))
+        yield Step(what, "as often")
     if options.guard:
-        steps.append(Step("look for rows outside of `guard`", EACH_LIST))
-    named = {table.full_name for _, lineage in found for table in lineage.tables}
-    included = catalog.in_order(included_tables(catalog, reached | named, (), parts))
+        yield Step("look for rows outside of `guard`", EACH_LIST)
+
+
+def _to_count(catalog: Catalog, included: Sequence[str], reached: Collection[str]) -> Iterator[Step]:
+    """The steps that count the rows of the slice and find the conditions of the dump."""
     several = "together with others"
-    steps += [Step(f"count {name}", several, (f"SELECT COUNT(*) FROM {name}",)) for name in included]
-    steps += [
-        Step(
-            f"look up the rows of {name} that foreign keys led to",
-            f"{EACH_LIST}, {several}",
-            (f"SELECT COUNT(*) FROM {name} WHERE …",),
-        )
-        for name in included
-        if any(fk.child in reached for fk in catalog.children(name))
-    ]
+    for name in included:
+        yield Step(f"count {name}", several, (f"SELECT COUNT(*) FROM {name}",))
+    for name in included:
+        if any(fk.child in reached for fk in catalog.children(name)):
+            what = f"look up the rows of {name} that foreign keys led to"
+            yield Step(what, f"{EACH_LIST}, {several}", (f"SELECT COUNT(*) FROM {name} WHERE …",))
     wide = [name for name in included if len(catalog.tables[name].primary_key) > 1]
     if wide:
         what = f"count the rows for conditions on leading key columns of {', '.join(wide)}"
-        steps.append(Step(what, "once for each condition that is tried"))
-    return Plan(tuple(steps))
+        yield Step(what, "once for each condition that is tried")
 
 
 def included_tables(
@@ -147,9 +165,9 @@ def included_tables(
 def _of_shape(shape: Shape, levels: Levels, catalog: Catalog) -> tuple[Lineage, Step]:
     """The lineage of a shape, and the step that reads its leaves."""
     session = levels.session
-    bindings, loop = len(shape.bindings), loop_of(shape, catalog, session)
+    bindings, loop = len(shape.bindings), loop_of(shape, catalog, session, levels.texts)
     common = analyse_levels(shape.marked, levels, shape.kind) if isinstance(loop, str) else None
-    lineage = lineage_of(shape, next(iter(shape.bindings)), common, session, catalog)
+    lineage = lineage_of(shape, next(iter(shape.bindings)), common, levels)
     what = f"rows that {_numbers(shape)} depend{'s' if len(shape.numbers) == 1 else ''} on"
     if not isinstance(loop, str):
         found = loop[1]
@@ -191,6 +209,11 @@ def _closure(catalog: Catalog, reached: set[str], seen: set[str], parts: str) ->
                 EACH_LIST,
                 (_shown(to_children(catalog, fk).sql),),
             )
+
+
+def _for_no_row(shape: Shape, rule: Witness) -> Step:
+    what = f"rule of {_numbers(shape)}, for no row at all ({rule.reason})"
+    return Step(what, ONCE, (_shown(rule.asks[0][0]),))
 
 
 def _of_rule(shape: Shape, rule: Witness) -> Step:

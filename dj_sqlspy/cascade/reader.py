@@ -6,6 +6,7 @@ In: a `Snapshot`, and queries for keys. Out: the keys in the form of `keysets`. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from ..servers.dialect import Key
 from ..servers.keys import key_columns
@@ -13,6 +14,9 @@ from ..servers.session import PLAIN, Session
 from ..servers.snapshot import Snapshot
 from ..servers.tables import Table
 from .keysets import Coder, Columns, joined
+
+# An EXISTS that is true.
+EXISTING = "SELECT EXISTS (SELECT 1)"
 
 
 class Reader:
@@ -44,6 +48,11 @@ class Reader:
                 found.append(self.coder.read(table, [row[start:end] for row in rows]))
                 start = end
         return [joined(found) for found in parts]
+
+    @cached_property
+    def digest_of_true(self) -> str | None:
+        """The digest of the result of ``SELECT EXISTS (…)`` where there is a row."""
+        return self.snapshot.answer(EXISTING, PLAIN, own=False).digest
 
     def total(self, name: str) -> int:
         """The number of rows of a table in the database."""

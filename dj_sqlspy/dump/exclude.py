@@ -10,7 +10,6 @@ the slice stay the same.
 
 from __future__ import annotations
 
-import datetime
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,15 +29,19 @@ from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import Column
 from ..servers.dialect import LIST_BYTES
+from ..servers.expressions import Unsupported
 from ..servers.snapshot import Refused
+from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
 from ..shapes import lift, without_literals
 from ..slices import Slice
 
-_NAME = re.compile(r"(?P<table>.+)\.(?:`(?P<quoted>(?:[^`]|``)+)`|(?P<plain>[^`.]+))", re.DOTALL)
+_NAME = re.compile(
+    r"(?P<table>.+)\.(?:`(?P<quoted>(?:[^`]|``)+)`|\"(?P<double>(?:[^\"]|\"\")+)\"|(?P<plain>[^`\".]+))",
+    re.DOTALL,
+)
 _ALL_COLUMNS = re.compile(r"(?<!\()\s*\*|\bnatural\b", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_TIME = re.compile(r"\(*(?:current_timestamp|now|localtime|localtimestamp)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def exclude(
                     raise SliceError("it is named twice")
                 if refused := _why_not(cut, table, column, connection, replacing):
                     raise SliceError(refused)
-                value = _given(column, given, connection) if replacing else _default(table, column)
+                value = _given(column, given, connection) if replacing else _default(column, connection)
             except SliceError as error:
                 where = f"{table.full_name}.{table.dialect.quote(column.name)}"
                 raise SliceError(f"{doing} {where}: {error}.") from error
@@ -192,7 +195,9 @@ def find_columns(cut: Slice, name: str, doing: str) -> list[tuple[Table, Column]
     match = _NAME.fullmatch(name)
     if match is None:
         raise SliceError(f"{doing} {name!r}: name a column as `schema`.`table`.column.")
-    wanted = (match["plain"] or match["quoted"].replace("``", "`")).lower()
+    wanted = (
+        match["plain"] or (match["quoted"] or "").replace("``", "`") or match["double"].replace('""', '"')
+    ).lower()
     if match["table"] == "*":
         tables = [entry.table for entry in cut.tables.values() if not entry.table.is_view]
         found = [
@@ -204,13 +209,32 @@ def find_columns(cut: Slice, name: str, doing: str) -> list[tuple[Table, Column]
         ]
         if not found:
             raise SliceError(f"{doing} {name!r}: no table of the slice has such a column.")
+        for table in tables:
+            _require_apart(table, [column for one, column in found if one is table], f"{doing} {name!r}")
         return found
     table = cut.tables[find_table(cut.tables, match["table"])].table
     column = table.by_name.get(wanted)
     if column is None:
         known = ", ".join(one.name for one in table.columns)
         raise SliceError(f"{doing} {name!r}: {table.full_name} has no column {wanted!r}; it has {known}.")
+    _require_apart(table, [column], f"{doing} {name!r}")
     return [(table, column)]
+
+
+def _require_apart(table: Table, columns: Iterable[Column], doing: str) -> None:
+    for column in columns:
+        if refused := not_apart(table, column.name):
+            raise SliceError(f"{doing}: {refused}.")
+
+
+def not_apart(table: Table, name: str) -> str:
+    """Why a column cannot be told by its name, or "": only PostgreSQL tells upper and lower case apart."""
+    if sum(other.name.lower() == name.lower() for other in table.columns) == 1:
+        return ""
+    return (
+        f"{table.full_name} has columns whose names differ in upper and lower case only ({name}), and they cannot be"
+        " told apart here. Rename one in the database"
+    )
 
 
 def _why_not(cut: Slice, table: Table, column: Column, connection: Any, replacing: bool) -> str:
@@ -245,7 +269,14 @@ def _why_not(cut: Slice, table: Table, column: Column, connection: Any, replacin
 
 def generated_from(table: Table, column: Column, name: str) -> bool:
     """Whether a column is generated from another one of its table."""
-    return table.dialect.quote(name.lower()) in column.generation.lower()
+    if not column.generation:
+        return False
+    syntax = syntax_of(table.dialect)
+    try:
+        tokens = syntax.tokens_of(column.generation)
+    except Unsupported:
+        return True
+    return any(syntax.name_of(token).lower() == name.lower() for token in tokens)
 
 
 def _given(column: Column, value: Any, connection: Any) -> str:
@@ -291,27 +322,15 @@ def _require_checks(cut: Slice, excluded: Iterable[Excluded], connection: Any) -
             )
 
 
-def _default(table: Table, column: Column) -> str:
-    """SQL for what stands in the place of the contents of a column if no value was given.
-
-    A default that asks for the time becomes the time of writing, so that two dumps are the same.
-    """
-    if column.nullable:
-        return "NULL"
-    default = column.default or ""
-    if _TIME.match(default) and column.data_type in ("datetime", "timestamp"):
-        digits = re.search(r"\(\d\)", column.column_type)
-        now = datetime.datetime.now(datetime.timezone.utc)
-        return f"CAST('{now:%Y-%m-%d %H:%M:%S}' AS DATETIME{digits[0] if digits else ''})"
-    # MySQL says where a default is an expression; MariaDB writes literals so that they can be told
-    literal = re.fullmatch(r"(?:[bx]?'.*'|[-+]?[\d.]+(?:e[-+]?\d+)?)", default, re.IGNORECASE | re.DOTALL)
-    computed = "DEFAULT_GENERATED" in column.extra.upper()
-    if column.default is None or computed or (not literal and default.endswith(")")):
+def _default(column: Column, connection: Any) -> str:
+    """SQL for what stands in the place of the contents of a column if no value was given."""
+    value = "NULL" if column.nullable else backend_of(connection).default_value(connection, column)
+    if value is None:
         raise SliceError(
             "it is NOT NULL and has no default that could stand in its place. Put a value there with replace={…}"
             " (--replace NAME=VALUE), take rows without it with only=…, or make it nullable in the database"
         )
-    return f"DEFAULT({table.dialect.quote(column.name)})"
+    return value
 
 
 # ---------------------------------------------------------------- statements that read it
@@ -325,7 +344,7 @@ def _readers(cut: Slice, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, s
     for report in cut.statements:
         if tables.isdisjoint(report.tables):
             continue
-        template = lift(report.sql)[0]
+        template = lift(report.sql, cut.catalog.dialect.literals)[0]
         key = template, report.statement.database, report.statement.state, bool(report.fallback)
         if key not in known:
             known[key] = _columns_of(cut, report)
@@ -334,7 +353,7 @@ def _readers(cut: Slice, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, s
             if (
                 (table, column.lower()) in read
                 if read is not None
-                else may_read(template, report, table, column)
+                else may_read(cut, template, report, table, column)
             ):
                 numbers.append(report.statement.number)
     return found
@@ -362,10 +381,15 @@ def query_of(cut: Slice, report: StatementReport) -> Query | None:
     return lineage.query
 
 
-def may_read(template: str, report: StatementReport, table: str, column: str) -> bool:
-    """Whether a statement that is not analysed may read a column: it names it, or all columns."""
+def may_read(cut: Slice, template: str, report: StatementReport, table: str, column: str) -> bool:
+    """Whether a statement that is not analysed may read a column: it names it, or all columns.
+
+    In PostgreSQL the name of a table can stand for all of its columns, too.
+    """
     if table not in report.tables:
         return False
+    if cut.catalog.dialect.whole_rows:
+        return True
     names = re.compile(rf"(?<!\w){re.escape(column)}(?!\w)", re.IGNORECASE)
     return bool(names.search(template) or _ALL_COLUMNS.search(template))
 
@@ -373,7 +397,6 @@ def may_read(template: str, report: StatementReport, table: str, column: str) ->
 # ---------------------------------------------------------------- statements that hold it
 
 SHORTEST = 2  # characters: less tells nothing of a person
-_AT_ONCE = 1000  # texts in one query
 
 
 def with_words(cut: Slice, columns: Sequence[Excluded], connection: Any) -> tuple[Excluded, ...]:
@@ -393,20 +416,9 @@ def with_words(cut: Slice, columns: Sequence[Excluded], connection: Any) -> tupl
 
 
 def _with_words(cut: Slice, one: Excluded, texts: Mapping[int, set[str]], connection: Any) -> Excluded:
-    entry = cut.tables[one.table]
-    column, dialect = entry.table.column(one.column), entry.table.dialect
-    if column.binary or column.data_type == "json":
-        return one
-    asked = sorted(set().union(*texts.values()))
-    contents = f"CAST({dialect.quote(column.name)} AS CHAR)"
-    there: set[str] = set()
-    with connection.cursor() as cursor:
-        for start in range(0, len(asked), _AT_ONCE):
-            among = ", ".join(map(dialect.string, asked[start : start + _AT_ONCE]))
-            cursor.execute(
-                f"SELECT DISTINCT LOWER({contents}) FROM {one.table} WHERE LOWER({contents}) IN ({among})"
-            )
-            there.update(str(text) for (text,) in cursor.fetchall())
+    table = cut.tables[one.table].table
+    asked = set().union(*texts.values())
+    there = backend_of(connection).texts_held(connection, table, table.column(one.column), asked)
     held = [number for number, each in texts.items() if each & there and number not in one.statements]
     return replace(one, held=tuple(held), words=frozenset(there))
 

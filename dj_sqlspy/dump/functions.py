@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from ..rules import ROUTINE
-from ..servers.mysql.probes import called
+from ..servers.syntaxes import syntax_of
 from ..shapes import lift
 from ..slices import Slice
 from .views import Views, named, needed_views
@@ -20,6 +20,7 @@ Name = tuple[str, str]
 
 def called_functions(cut: Slice) -> list[Name]:
     """The stored functions that statements call, directly or through a view."""
+    called = syntax_of(cut.catalog.dialect).called
     found = {name for _, names in _callers(cut) for name in names}
     for view in needed_views(cut).whole:
         table = cut.catalog.tables[view]
@@ -29,7 +30,7 @@ def called_functions(cut: Slice) -> list[Name]:
 
 def without_functions(cut: Slice, missing: Collection[Name]) -> Views:
     """The views that a slice can contain without some stored functions."""
-    views = needed_views(cut)
+    views, called = needed_views(cut), syntax_of(cut.catalog.dialect).called
     left_out: set[str] = set()
     for view in views.whole:  # each after those that it reads
         table = cut.catalog.tables[view]
@@ -60,6 +61,7 @@ def note(manifest: dict[str, Any], cut: Slice, missing: Collection[Name]) -> lis
 
 def _callers(cut: Slice) -> Iterator[tuple[int, set[Name]]]:
     """The number of each statement that calls stored functions, and these."""
+    called = syntax_of(cut.catalog.dialect).called
     known: dict[tuple[str, str], set[Name]] = {}  # by template, since literals do not matter
     for report in cut.statements:
         key = lift(report.sql, cut.catalog.dialect.literals)[0], report.statement.database

@@ -26,7 +26,9 @@ from ..rules import PSEUDONYM
 from ..servers import backend_of
 from ..servers.backend import Backend
 from ..servers.columns import INTEGER_TYPES, Column
+from ..servers.dialect import Dialect
 from ..servers.source import View
+from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
 from ..shapes import lift
 from ..slices import Slice
@@ -36,6 +38,7 @@ from .exclude import (
     find_columns,
     generated_from,
     may_read,
+    not_apart,
     query_of,
     with_words,
     without_values,
@@ -160,12 +163,14 @@ def _checked(cut: Slice, first: Table, named: str, members: Collection[tuple[str
             where = "" if own else f" (here {table.full_name}.{table.dialect.quote(name)})"
             raise SliceError(f"{refused}{where}")
     where = f"{first.full_name}.{first.dialect.quote(named)}"
-    return Family(where, tuple(columns), _form([table.column(name) for table, name in columns]))
+    return Family(
+        where, tuple(columns), _form([table.column(name) for table, name in columns], first.dialect)
+    )
 
 
-def _form(columns: Sequence[Column]) -> Form:
+def _form(columns: Sequence[Column], dialect: Dialect) -> Form:
     """What the pseudonyms of columns look like that refer to each other."""
-    (kind, *others) = {_kind(column) for column in columns}
+    (kind, *others) = {_kind(column, dialect) for column in columns}
     if others:
         types = sorted({column.column_type for column in columns})
         raise SliceError(f"the columns that refer to each other are of different types: {', '.join(types)}")
@@ -177,15 +182,16 @@ def _form(columns: Sequence[Column]) -> Form:
     if len({(column.charset, column.collation) for column in columns}) > 1:
         raise SliceError("the columns that refer to each other have more than one character set or collation")
     lengths = [re.search(r"\((\d+)\)", column.column_type) for column in columns]
-    room = min(int(length[1]) if length else 1 for length in lengths)
+    # a CHAR has a length on each server; TEXT, which PostgreSQL has as a key, none
+    room = min(int(length[1]) if length else MOST_DIGITS for length in lengths)
     if room < FEWEST_DIGITS:
         raise SliceError(f"a pseudonym has at least {FEWEST_DIGITS} characters, and it has room for {room}")
     return Form(TEXT, digits=min(MOST_DIGITS, room))
 
 
-def _kind(column: Column) -> str:
+def _kind(column: Column, dialect: Dialect) -> str:
     """The kind of a column's pseudonyms; "" if it can have none."""
-    if column.data_type in ("char", "varchar"):
+    if column.data_type in dialect.key_texts:
         return TEXT
     if column.data_type in INTEGER_TYPES - {"year"} and "zerofill" not in column.column_type.lower():
         return INTEGER
@@ -194,12 +200,14 @@ def _kind(column: Column) -> str:
 
 def _why_not(cut: Slice, table: Table, name: str) -> str:
     """Why a column cannot have pseudonyms, or ""."""
+    if refused := not_apart(table, name):
+        return refused
     column = table.column(name)
     if table.is_view:
         return "it is a column of a view, which holds no rows; name the column of the table behind it"
     if table.name.startswith("~"):
         return "the table is DataJoint's own, which finds rows and files by it"
-    if not _kind(column):
+    if not _kind(column, table.dialect):
         return (
             f"it is of type {column.column_type}, and only CHAR, VARCHAR, integers and BINARY(16) can have pseudonyms."
             f" {_instead(cut, table, name)}"
@@ -299,12 +307,12 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
     shown: dict[int, Mapping[int, Family]] = {}
     known: dict[Any, tuple[bool, Mapping[int, Family]]] = {}
     for report in cut.statements:
-        template = lift(report.sql)[0]
+        template = lift(report.sql, cut.catalog.dialect.literals)[0]
         key = template, report.statement.database, report.statement.state, bool(report.fallback)
         if key not in known:
             query = query_of(cut, report)
             if query is None:
-                known[key] = any(may_read(template, report, *column) for column in columns), {}
+                known[key] = any(may_read(cut, template, report, *column) for column in columns), {}
             else:
                 places = enumerate(columns_shown(query))
                 # a literal that the tree lacks, since no result depends on it, can stand beside any column
@@ -316,7 +324,12 @@ def readings(cut: Slice, found: Sequence[Family], connection: Any) -> Readings:
                     or (bool(unseen) and not tables.isdisjoint(report.tables))
                     or (
                         not numbered.isdisjoint(report.tables)
-                        and has_other_literal(report.statement.sql, report.session.modes, literals_in(query))
+                        and has_other_literal(
+                            report.statement.sql,
+                            report.session.modes,
+                            literals_in(query),
+                            syntax_of(cut.catalog.dialect),
+                        )
                     ),
                     {place: columns[one] for place, each in places for one in each if one in columns},
                 )

@@ -13,7 +13,7 @@ import socket
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from .statement import MYSQL
 from .writer import FORMAT
 
 
-@dataclass(frozen=True)
+@dataclass
 class JournalFile:
     """One file as read.
 
@@ -40,7 +40,7 @@ class JournalFile:
         Number of complete lines when the file was read.
     statements : int
         Number of statements that are not damaged and did not fail.
-    damaged : frozenset of int
+    damaged : set of int
         Lines to leave out, counted from 1.
     end : dict or None
         The last record; None if the process was stopped before it.
@@ -65,20 +65,20 @@ class JournalFile:
     """
 
     path: Path
-    header: dict[str, Any]
-    lines: int
-    statements: int
-    damaged: frozenset[int]
-    end: dict[str, Any] | None
+    header: dict[str, Any] = field(default_factory=dict)
+    lines: int = 0
+    statements: int = 0
+    damaged: set[int] = field(default_factory=set)
+    end: dict[str, Any] | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     size: int = 0
-    defined: Mapping[int, Any] = field(default_factory=dict)
+    defined: dict[int, Any] = field(default_factory=dict)
     environment: str | None = None
-    environments: Mapping[str, Environment] = field(default_factory=dict)
-    servers: Mapping[str, str] = field(default_factory=dict)
+    environments: dict[str, Environment] = field(default_factory=dict)
+    servers: dict[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] | None = None
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
 
     @property
     def first(self) -> bool:
@@ -187,7 +187,6 @@ class Record(NamedTuple):
 _STATEMENT = b'{"number":'
 
 _ENDED = b'{"ended":'
-_DEFINE = b'{"define":'
 
 _FAILED = "failed"
 
@@ -274,76 +273,97 @@ def read_file(path: Path) -> JournalFile:
     JournalError
         If it has a newer format, or cannot be read at all.
     """
-    header: dict[str, Any] = {}
-    defined: dict[int, Any] = {}
-    environment = None
-    environments: dict[str, Environment] = {}
-    servers: dict[str, str] = {}
-    kinds: dict[str, str] = {}
-    modules = None
-    end = None
-    size = lines = statements = 0
+    found = JournalFile(path)
     cut_off = False  # there is text after the last newline
-    damaged = set()
-    problems: list[str] = []
-    notes: list[str] = []
     try:
         with path.open("rb") as file:
             for line in file:
-                size += len(line)
+                found.size += len(line)
                 if not line.endswith(b"\n"):
                     cut_off = True
                     break
-                lines += 1
+                found.lines += 1
+                body = line[9:-1]
                 if line == b"\n":
                     continue
-                body = line[9:-1]
                 if line[:9] != b"%08x " % zlib.crc32(body):
-                    problems.append(f"{path}: line {lines} is damaged; a statement may be missing")
-                    damaged.add(lines)
-                elif body.startswith(_STATEMENT):
-                    statements += 1
-                elif body.startswith(_ENDED):
-                    statements -= sum(one[1] == _FAILED for one in json.loads(body)["ended"])
-                elif body.startswith(_DEFINE):
-                    found = json.loads(body)
-                    defined[found["define"]] = found["value"]
-                elif body.startswith(b'{"format":'):
-                    header = json.loads(body)
-                    if header["format"] > FORMAT:
-                        raise JournalError(
-                            f"Reading the journal {path}: dj-sqlspy {header.get('dj_sqlspy')} wrote it in format "
-                            f"{header['format']}, and this dj-sqlspy reads formats up to {FORMAT}. Install a newer "
-                            f"dj-sqlspy."
-                        )
-                elif body.startswith(b'{"environment":'):
-                    found = json.loads(body)
-                    environment = str(found["environment"])
-                    full = of_record(found)
-                    if full is not None:
-                        environments[environment] = full
-                elif body.startswith(b'{"modules":'):
-                    modules = tuple(map(str, json.loads(body)["modules"]))
-                elif body.startswith(b'{"server":'):
-                    found = json.loads(body)
-                    servers[str(found["server"])] = str(found["version"])
-                    if "kind" in found:
-                        kinds[str(found["server"])] = str(found["kind"])
-                elif body.startswith(b'{"fault":'):
-                    problems.append(f"{path}: {json.loads(body)['fault']}")
-                elif body.startswith(b'{"end":'):
-                    end = json.loads(body)
+                    found.problems.append(
+                        f"{path}: line {found.lines} is damaged; a statement may be missing"
+                    )
+                    found.damaged.add(found.lines)
+                elif body.startswith(_STATEMENT):  # not parsed here: nearly all lines are statements
+                    found.statements += 1
+                else:
+                    record = json.loads(body)
+                    take = _TAKE.get(next(iter(record)))
+                    if take is not None:
+                        take(found, record)
     except OSError as error:
         raise JournalError(f"Reading the journal {path}: {error}.") from error
     if cut_off:
-        notes.append(f"{path}: the last record is cut off; the process was stopped before it had the result")
-    if not header and (lines or path.suffix == INCOMPLETE):
-        problems.append(f"{path}: the header is missing, and with it the policies of the session")
-    if path.suffix == INCOMPLETE and not problems:
-        problems.append(
+        found.notes.append(
+            f"{path}: the last record is cut off; the process was stopped before it had the result"
+        )
+    if not found.header and (found.lines or path.suffix == INCOMPLETE):
+        found.problems.append(f"{path}: the header is missing, and with it the policies of the session")
+    if path.suffix == INCOMPLETE and not found.problems:
+        found.problems.append(
             f"{path}: a statement could not be recorded, as the disk was full or could not be written"
         )
-    return JournalFile(
-        *(path, header, lines, statements, frozenset(damaged), end, problems, notes, size, defined),
-        *(environment, environments, servers, modules, kinds),
-    )
+    return found
+
+
+def _take_header(file: JournalFile, record: dict[str, Any]) -> None:
+    if record["format"] > FORMAT:
+        raise JournalError(
+            f"Reading the journal {file.path}: dj-sqlspy {record.get('dj_sqlspy')} wrote it in format "
+            f"{record['format']}, and this dj-sqlspy reads formats up to {FORMAT}. Install a newer dj-sqlspy."
+        )
+    file.header = record
+
+
+def _take_ended(file: JournalFile, record: dict[str, Any]) -> None:
+    file.statements -= sum(one[1] == _FAILED for one in record["ended"])
+
+
+def _take_definition(file: JournalFile, record: dict[str, Any]) -> None:
+    file.defined[record["define"]] = record["value"]
+
+
+def _take_environment(file: JournalFile, record: dict[str, Any]) -> None:
+    file.environment = str(record["environment"])
+    full = of_record(record)
+    if full is not None:
+        file.environments[file.environment] = full
+
+
+def _take_modules(file: JournalFile, record: dict[str, Any]) -> None:
+    file.modules = tuple(map(str, record["modules"]))
+
+
+def _take_server(file: JournalFile, record: dict[str, Any]) -> None:
+    name = str(record["server"])
+    file.servers[name] = str(record["version"])
+    if "kind" in record:
+        file.kinds[name] = str(record["kind"])
+
+
+def _take_fault(file: JournalFile, record: dict[str, Any]) -> None:
+    file.problems.append(f"{file.path}: {record['fault']}")
+
+
+def _take_end(file: JournalFile, record: dict[str, Any]) -> None:
+    file.end = record
+
+
+# What is done with a record that is no statement, by its first key.
+_TAKE: Mapping[str, Callable[[JournalFile, dict[str, Any]], None]] = {
+    "format": _take_header,
+    "ended": _take_ended,
+    "define": _take_definition,
+    "environment": _take_environment,
+    "modules": _take_modules,
+    "server": _take_server,
+    "fault": _take_fault,
+    "end": _take_end,
+}

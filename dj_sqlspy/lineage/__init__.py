@@ -12,7 +12,7 @@ query for the primary keys of the rows that it needs (`Leaf`), rules for rows th
 `analysis` runs them. Modules import in one direction, from `syntax` and `tree` up to `analysis`.
 """
 
-from ..servers.mysql import interpreted as interpreted  # before anything that imports sqlglot
+from ..servers import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from .analysis import Leaf, Lineage, analyse

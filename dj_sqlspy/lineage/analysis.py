@@ -26,7 +26,7 @@ from .generate import to_sql
 from .inside import narrowed
 from .keylists import with_key_lists
 from .lasting import UnknownVariable, require_known, require_lasting, require_restored
-from .levels import Levels
+from .levels import Levels, Texts
 from .names import named_tables, qualify, through_views
 from .order import determined, marks_of
 from .predicates import (
@@ -135,6 +135,8 @@ class Lineage:
         True if a server that takes the statement certainly takes the queries for its rows.
     listed : bool
         True if ``query`` has a list of keys where the statement has a long OR (`keylists`).
+    exists : bool
+        True for ``SELECT EXISTS (…)`` that certainly returns 1 if there are keys of the first leaf.
     """
 
     sql: str
@@ -152,6 +154,7 @@ class Lineage:
     unsent: str = ""
     accepted: bool = False
     listed: bool = False
+    exists: bool = False
 
 
 @nesting()
@@ -163,6 +166,7 @@ def analyse(
     default_schema: str | None = None,
     inside: Mapping[str, str] = MappingProxyType({}),
     session: Session = PLAIN,
+    texts: Texts | None = None,
 ) -> Lineage:
     """The lineage of one statement.
 
@@ -181,6 +185,8 @@ def analyse(
         rules have a second form for a database with only these rows.
     session : Session, optional
         Session in which it was sent.
+    texts : Texts, optional
+        It may have the parsed text.
 
     >>> from dj_sqlspy.lineage.example import CATALOG
     >>> for leaf in analyse("SELECT x FROM s.a NATURAL JOIN s.b WHERE y > 3", CATALOG).leaves:
@@ -200,12 +206,13 @@ def analyse(
             sql,
             session.modes,
             lambda schema, name: catalog.reads_only(schema or default_schema or "", name),
+            None if texts is None else texts.parsed(sql, session.modes),
         )
         if read.query is None:
             return Lineage("", ())
         require_lasting(read.query, session, default_schema)
         require_known(read.query, session)
-        syntax.require_known(read.query)
+        syntax.require_known(read.query, default_schema)
         if session.limit is not None and read.answers and read.query.args.get("limit") is None:
             # sql_select_limit applies to a SELECT without LIMIT
             read.query.set("limit", exp.Limit(expression=exp.Literal.number(session.limit)))
@@ -253,7 +260,7 @@ def filled(lineage: Lineage, sql: str, binding: tuple[str, ...]) -> Lineage:
     def of_leaf(leaf: Leaf) -> Leaf:
         own, inside = (None if each is None else text(each) for each in (leaf.sql, leaf.inside))
         together = leaf.together and replace(leaf.together, sql=text(leaf.together.sql))
-        return replace(leaf, sql=own, inside=inside, together=together)
+        return Leaf(leaf.table, own, leaf.keys, inside, leaf.session, together, leaf.along, leaf.columns)
 
     return replace(
         lineage,
@@ -292,7 +299,7 @@ def _of_query(
         marks -= {"variable"}
     return Lineage(
         "",
-        tuple(replace(leaf, session=session) for leaf in leaves),
+        leaves if session == PLAIN else tuple(replace(leaf, session=session) for leaf in leaves),
         tuple(in_session(rule, session) for rule in rules),
         tables,
         marks,
@@ -300,6 +307,7 @@ def _of_query(
         query=query,
         accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
         listed=query is not sent,
+        exists=not bounded and marks <= {"limit"} and _is_told(_tested(query), kind, leaves),
     )
 
 
@@ -413,7 +421,7 @@ def first_row(query: Query) -> Query:
         tested = replace(tested, outputs=tuple(Output(f"k~{i}", key.copy()) for i, key in enumerate(keys)))
     elif tested.group:
         keys = [key.copy() for key in tested.group]
-    elif any(True for output in tested.outputs for _ in predicates(output.expr)):
+    elif any(predicates(output.expr) for output in tested.outputs):
         return tested  # its subqueries would occur twice
     else:
         keys = [output.expr.copy() for output in tested.outputs]
@@ -421,12 +429,27 @@ def first_row(query: Query) -> Query:
     return replace(tested, order=order, limit=1, offset=0, distinct=False)
 
 
+def _is_told(tested: Query | None, kind: str, leaves: Sequence[Leaf]) -> bool:
+    """True if a key of the first leaf is one behind a row of the query in EXISTS, and there is no more than one."""
+    return (
+        isinstance(tested, Block)
+        and isinstance(tested.tree, Base)
+        and (kind == "exists" or tested.limit == 1)
+        and bool(leaves)
+        and leaves[0].table is tested.tree.table
+        and tested.group is None
+        and not tested.windowed
+        and tested.limit != 0
+        and not tested.offset
+    )
+
+
 def _tested(query: Query) -> Query | None:
     """The query that ``SELECT EXISTS (…)`` tests."""
     if not isinstance(query, Block) or query.tree is not None or len(query.outputs) != 1:
         return None
     expression = query.outputs[0].expr
-    found = list(predicates(expression))
+    found = predicates(expression)
     return found[0].query if len(found) == 1 and isinstance(expression, exp.Exists) else None
 
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.expressions import Expr, Unsupported
-from ..servers.mysql.syntax import parse
+from ..servers.expressions import Expr, Syntax, Unsupported, nodes
+from ..servers.syntaxes import MYSQL_SYNTAX
 from .tree import (
     Base,
     Block,
@@ -80,7 +80,7 @@ class _Reader:
         return new
 
     def _expression(self, expression: Expr) -> None:
-        for node in expression.walk():
+        for node in nodes(expression):
             inner = query_of(node)
             if inner is not None:
                 self.query(inner, () if isinstance(node.parent, exp.Exists) else None)
@@ -148,7 +148,9 @@ def literals_in(query: Query) -> set[str]:
     }
 
 
-def has_other_literal(sql: str, modes: Collection[str], known: Collection[str]) -> bool:
+def has_other_literal(
+    sql: str, modes: Collection[str], known: Collection[str], syntax: Syntax = MYSQL_SYNTAX
+) -> bool:
     """Whether a text has a literal that is none of these, no LIMIT, and no output of its own.
 
     >>> has_other_literal("SELECT 1 FROM a WHERE x > 2 LIMIT 3", (), {"2"})
@@ -157,7 +159,7 @@ def has_other_literal(sql: str, modes: Collection[str], known: Collection[str]) 
     True
     """
     try:
-        parsed = parse(sql, modes)
+        parsed = syntax.parse(sql, modes)
     except Unsupported:
         return True
     for node in parsed.find_all(exp.Literal):
@@ -219,7 +221,7 @@ def _inside(expression: Expr, aliases: dict[str, Source]) -> tuple[set[tuple[str
     todo = [expression]
     done: set[tuple[str, str]] = set()
     while todo:
-        for node in todo.pop().walk():
+        for node in nodes(todo.pop()):
             values = values or isinstance(node, _VALUES)
             inner = query_of(node)
             if inner is not None and not isinstance(node.parent, exp.Exists):

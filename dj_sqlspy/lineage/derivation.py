@@ -305,7 +305,7 @@ def one_behind_each(query: Query) -> TypeGuard[Block]:
     >>> [one_behind_each(tree(f"SELECT y FROM b WHERE {key} IN (SELECT {key} FROM a)")) for key in ("id", "y")]
     [True, False]
     """
-    if not isinstance(query, Block) or query.distinct or not is_plain(replace(query, limit=None)):
+    if not isinstance(query, Block) or query.distinct or query.group is not None or query.windowed:
         return False
     demanded = _demanded(query)
     if query.tree is None:  # SELECT EXISTS (…)

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from ..servers.expressions import Expr, Syntax, Unsupported, written
-from .rewrite import rebuilt, with_new_aliases
+from ..servers.expressions import Expr, Syntax, Unsupported, copied, written
+from .rewrite import with_new_aliases
 from .scope import Place, Scope, distinct_names
 from .tree import is_aggregate, subquery
 
@@ -74,9 +74,9 @@ def _column(item: exp.Column, place: Place, before: Lookup | None, after: Lookup
             f"column {written(item, place.syntax)!r} is in none of the tables that it could refer to"
         )
     if isinstance(found, exp.Column):
-        return rebuilt(found, lambda _: None)
-    copied = with_new_aliases(found, place.alias)
-    return copied if isinstance(copied, (exp.Literal, exp.Func)) else exp.Paren(this=copied)
+        return copied(found)
+    own = with_new_aliases(found, place.alias)
+    return own if isinstance(own, (exp.Literal, exp.Func)) else exp.Paren(this=own)
 
 
 def _refuse_stored(item: Expr, syntax: Syntax) -> None:

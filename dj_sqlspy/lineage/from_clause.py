@@ -14,7 +14,7 @@ from sqlglot import exp
 from ..servers.expressions import JOIN_WORDS, Expr, Unsupported, identifier, is_row, written
 from ..servers.tables import Table
 from .expressions import expression
-from .rewrite import cross
+from .rewrite import apart, cross
 from .scope import Cte, Place, Scope, Visible, distinct_names, named_in, renamed
 from .tree import (
     Base,
@@ -26,12 +26,16 @@ from .tree import (
     Query,
     Tree,
     Union,
+    column,
     conjuncts,
     expressions_of,
     has_window,
+    lateral_references,
     occurrences,
     outer_references,
     subqueries,
+    subquery,
+    tree_aliases,
 )
 
 
@@ -61,7 +65,7 @@ def from_clause(first: Expr, joins: Sequence[exp.Join], place: Place) -> Tree:
 def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
     side, method, kind = node.side.upper(), node.method.upper(), node.kind.upper()
     if (
-        side == "FULL"
+        (side == "FULL" and not place.syntax.full_join)
         or method not in ("", "NATURAL")
         or kind not in ("", "INNER", "CROSS", "OUTER", "STRAIGHT_JOIN", "STRAIGHT")
     ):
@@ -83,9 +87,58 @@ def _join(left: Tree, node: exp.Join, place: Place) -> Tree:
         on += conjuncts(expression(node.args["on"], place))
     for visible in {"LEFT": after, "RIGHT": before}.get(side, []):
         visible.expr.meta.pop("not_null", None)
+    if side == "FULL":
+        return _full_join(left, right, tuple(on), len(using), place)
     if side == "RIGHT":
         return Join(right, left, tuple(on), left_outer=True)
     return Join(left, right, tuple(on), left_outer=side == "LEFT")
+
+
+def _full_join(left: Tree, right: Tree, on: tuple[Expr, ...], merged: int, place: Place) -> Tree:
+    """``a FULL JOIN b ON c``: the rows of a LEFT JOIN, and those of b without a match.
+
+    It becomes a derived table, to whose columns the names in the scope then refer. The first ``merged`` columns of
+    ``SELECT *`` are those of USING: the value of the side that has one.
+    """
+    if lateral_references(left) | lateral_references(right):
+        raise Unsupported("a FULL JOIN with LATERAL is not analysed")
+    scope, alias = place.scope, place.alias()
+    known = tree_aliases(left) | tree_aliases(right)
+    columns: dict[str, Output] = {}
+
+    def kept(expression: Expr) -> exp.Column:
+        """The column of the derived table that has the value of an expression."""
+        text = written(expression, place.syntax)
+        if text not in columns:
+            columns[text] = Output(f"full~{len(columns)}", expression)
+        return column(alias, columns[text].name)
+
+    for number, visible in enumerate(scope.star):
+        value = visible.expr
+        if number < merged:
+            value = exp.Anonymous(
+                this="COALESCE", expressions=[on[number].this.copy(), on[number].expression.copy()]
+            )
+        if _is_of(value, known):
+            scope.star[number] = replace(visible, expr=kept(value))
+    for name, found in list(scope.qualified.items()):
+        if _is_of(found, known):
+            scope.qualified[name] = kept(found)
+    if not columns:
+        kept(exp.Literal.number(1))
+    outputs, never = tuple(columns.values()), (exp.Boolean(this=False),)
+    one = (Output("one", exp.Literal.number(1)),)
+    match = apart(Block(one, left, on), place.alias)
+    matched = exp.Not(this=exp.Exists(this=subquery(match)))
+    rest = apart(Block(outputs, Join(right, left, never, left_outer=True), (matched,)), place.alias)
+    return Derived(
+        alias, Union((Block(outputs, Join(left, right, on, left_outer=True)), rest), distinct=False)
+    )
+
+
+def _is_of(expression: Expr, aliases: Collection[str]) -> bool:
+    """Whether an expression is about these sources."""
+    return any(node.table in aliases for node in expression.find_all(exp.Column))
 
 
 def _merge(
@@ -134,6 +187,10 @@ def _source(node: Expr, place: Place) -> Tree:
             # MySQL lets it refer to outer queries; beside their sources it is then LATERAL
             query = place.outside().query(node.this)
             return _subquery(query, node, place, lateral=bool(outer_references(query)))
+        case exp.Lateral(this=exp.Anonymous() | exp.Unnest()) | exp.Unnest():
+            return _function(node.this if isinstance(node, exp.Lateral) else node, node, place)
+        case exp.Table(this=exp.Anonymous()):
+            return _function(node.this, node, place)
         case exp.Lateral():
             inner = node.this.this if isinstance(node.this, exp.Subquery) else node.this
             return _subquery(place.query(inner), node, place, lateral=True)
@@ -176,7 +233,7 @@ def _values(node: exp.Values, named: Expr, place: Place) -> Tree:
         query = place.outside().query(node)
         return _subquery(query, named, place, lateral=bool(outer_references(query)))
     rows = [_row(row) for row in node.expressions]
-    names = _given_names(named) or _names_of_values(node)
+    names = _given_names(named) or _names_of_values(node, place)
     union: Expr | None = None
     for row in rows:
         items = zip(names, row, strict=True)
@@ -192,7 +249,7 @@ def _values(node: exp.Values, named: Expr, place: Place) -> Tree:
 
 def values(node: exp.Values, place: Place) -> Query:
     """VALUES as a UNION ALL of SELECTs, because MySQL writes VALUES ROW (…) and MariaDB VALUES (…)."""
-    inside, names = place.inside(), _names_of_values(node)
+    inside, names = place.inside(), _names_of_values(node, place)
     blocks = tuple(
         Block(
             tuple(Output(name, expression(item, inside)) for name, item in zip(names, _row(row), strict=True))
@@ -202,8 +259,8 @@ def values(node: exp.Values, place: Place) -> Query:
     return blocks[0] if len(blocks) == 1 else Union(blocks, distinct=False)
 
 
-def _names_of_values(node: exp.Values) -> list[str]:
-    return [f"column_{i}" for i in range(len(_row(node.expressions[0])))]
+def _names_of_values(node: exp.Values, place: Place) -> list[str]:
+    return [place.syntax.value_name(i) for i in range(len(_row(node.expressions[0])))]
 
 
 def _is_of_literals(node: exp.Values) -> bool:
@@ -225,6 +282,33 @@ def _json_table(node: exp.Table, place: Place) -> Opaque:
     call = expression(node.this, place)
     place.scope.show(node.alias or alias, alias, names)
     return Opaque(alias, exp.Table(this=call), tuple(names))
+
+
+def _function(call: Expr, node: Expr, place: Place) -> Opaque:
+    """A function that returns rows (PostgreSQL); it sees what stands left of it."""
+    names = place.syntax.columns_of(call)
+    if names is None or node.args.get("ordinality") or call.args.get("offset"):
+        raise Unsupported(f"a table function {written(call, place.syntax)} is not analysed")
+    given = _given_names(node)
+    shown = node.alias or (str(call.this).lower() if isinstance(call, exp.Anonymous) else "unnest")
+    columns = [name or shown for name in names]
+    if len(given) > len(columns):
+        raise Unsupported(f"{len(given)} column names are given for {len(columns)} columns")
+    columns[: len(given)] = given
+    if len(set(columns)) < len(columns):
+        raise Unsupported(
+            f"a table function {written(call, place.syntax)} with columns of one name is not analysed"
+        )
+    items = [expression(item, place) for item in call.expressions]
+    name = call.this if isinstance(call, exp.Anonymous) else "UNNEST"
+    alias = place.alias()
+    place.scope.show(shown, alias, columns)
+    if len(columns) == 1 and columns[0].lower() != shown.lower():
+        # the name of the source is its row, which is its only value
+        place.scope.star.append(Visible(shown, column(alias, columns[0]), shown.lower(), hidden=True))
+    return Opaque(
+        alias, exp.Table(this=exp.Anonymous(this=name, expressions=items)), tuple(columns), named=True
+    )
 
 
 def _named(node: exp.Table, place: Place) -> Tree:

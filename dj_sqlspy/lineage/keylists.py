@@ -17,11 +17,11 @@ from datetime import date
 from sqlglot import exp
 
 from ..servers.columns import INTEGER_TYPES, Column
-from ..servers.mysql.lists import Listed, Terms
-from ..servers.mysql.syntax import Expr
+from ..servers.expressions import Expr, rebuilt
+from ..servers.lists import Listed, Terms
 from ..servers.session import PLAIN, Session
 from ..shapes import markers
-from .rewrite import map_block, rebuilt
+from .rewrite import map_block
 from .tree import (
     Base,
     Block,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from ..errors import LineageError
-from ..servers.expressions import Expr, Unsupported
+from ..servers.expressions import Expr, Unsupported, nodes_of
 from ..servers.session import PADDED, Session
 
 
@@ -25,7 +25,7 @@ def require_restored(session: Session) -> None:
 
 def require_lasting(query: Expr, session: Session, default_schema: str | None = None) -> None:
     """Raise if a statement reads what no slice can contain: temporary tables, old versions of rows."""
-    for table in query.find_all(exp.Table):
+    for table in nodes_of(query, exp.Table):
         if isinstance(table.this, exp.Identifier) and session.is_temporary(
             (table.db or default_schema or "").lower() or None, table.name
         ):
@@ -45,7 +45,7 @@ def require_lasting(query: Expr, session: Session, default_schema: str | None = 
 
 def require_known(query: Expr, session: Session) -> None:
     """Raise if a statement uses a user variable whose value cannot be restored."""
-    for variable in query.find_all(exp.Parameter):
+    for variable in nodes_of(query, exp.Parameter):
         why = session.why_unknown(variable.name)
         if why is not None:
             raise UnknownVariable(f"the value of its variable @{variable.name} is not known: {why}")

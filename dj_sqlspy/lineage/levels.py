@@ -40,6 +40,8 @@ _TOKENS = re.compile(
 _START = re.compile(r"\bIN\s*\(\s*SELECT\b", re.IGNORECASE)
 # More levels are not nested in one another.
 _DEEPEST = 60
+# The length of all texts whose expressions are kept together: expressions take about a hundred times as much memory.
+_ROOM = 1 << 18
 
 
 @dataclass(eq=False)
@@ -72,37 +74,61 @@ class Level:
 
 
 class Texts:
-    """Splits texts into levels."""
+    """Splits texts into levels, and parses texts that are read twice: for the tables that they name, and analysed."""
 
     def __init__(self, syntax: Syntax = MYSQL_SYNTAX) -> None:
-        self._splits = syntax.merges_levels
+        self.syntax = syntax
         self._levels: dict[tuple[str, tuple[int, ...]], Level] = {}
+        self._split: dict[str, tuple[Level, list[int]] | None] = {}
+        self._parsed: dict[tuple[str, frozenset[str]], Expr] = {}
+        self._room = _ROOM
 
-    def split(self, sql: str, modes: Collection[str] = (), numbers: list[int] | None = None) -> Level | None:
+    def parse(self, text: str, modes: Collection[str] = ()) -> Expr:
+        """The expression of a text, which is kept for `parsed` while there is room."""
+        found = self.syntax.parse(text, modes)
+        key = (text, frozenset(modes))
+        if key not in self._parsed and len(text) <= self._room:
+            self._parsed[key] = found
+            self._room -= len(text)
+        return found
+
+    def parsed(self, text: str, modes: Collection[str] = ()) -> Expr | None:
+        """The expression of a text if it is kept. It is not kept any longer, so that it can be changed."""
+        found = self._parsed.pop((text, frozenset(modes)), None)
+        if found is not None:
+            self._room += len(text)
+        return found
+
+    def split(self, sql: str, modes: Collection[str] = ()) -> tuple[Level, list[int]] | None:
         """The outermost level of a text; None if it has no others, or may not be split.
 
-        Markers (`shapes.Shape.marked`) get new numbers, if there is a list for the old ones: inner levels come first,
-        so that levels have the same numbers whatever is around them.
+        Markers (`shapes.Shape.marked`) get new numbers, and the list has the old ones: inner levels come first, so that
+        levels have the same numbers whatever is around them.
 
-        >>> level = Texts().split("SELECT x FROM s.a WHERE id IN (SELECT id FROM s.b) AND x IN (SELECT id FROM s.b)")
+        >>> level, _ = Texts().split("SELECT x FROM s.a WHERE id IN (SELECT id FROM s.b) AND x IN (SELECT id FROM s.b)")
         >>> level.text, level.inner[0].text, level.inner[0] is level.inner[1]
         ('SELECT x FROM s.a WHERE id IN (SELECT `LEVEL~0`) AND x IN (SELECT `LEVEL~1`)', 'SELECT id FROM s.b', True)
         """
         if (
-            not self._splits
+            not self.syntax.merges_levels
             or SYNTAX_MODES.intersection(modes)
             or "LEVEL~" in sql
             or _START.search(sql) is None
         ):
             return None
+        if sql not in self._split:
+            self._split[sql] = self._levels_of(sql)
+        return self._split[sql]
+
+    def _levels_of(self, sql: str) -> tuple[Level, list[int]] | None:
+        numbers: list[int] = []
 
         def number(old: int) -> int:
-            assert numbers is not None
             numbers.append(old)
             return len(numbers) - 1
 
         def level_of(text: str, inner: Sequence[Level]) -> Level:
-            return self._level(text if numbers is None else renumbered(text, number), inner)
+            return self._level(renumbered(text, number), inner)
 
         pieces: list[str] = []
         inner: list[Level] = []
@@ -133,7 +159,7 @@ class Texts:
             return None
         pieces.append(sql[at:])
         whole = level_of("".join(pieces), inner)
-        return whole if whole.depth <= _DEEPEST else None
+        return (whole, numbers) if whole.depth <= _DEEPEST else None
 
     def _level(self, text: str, inner: Sequence[Level]) -> Level:
         key = (text, tuple(map(id, inner)))
@@ -149,12 +175,14 @@ class Levels:
     ----------
     catalog : Catalog
     session : Session
+    texts : Texts, optional
+        May be shared with other sessions, and with `names.NamesOf`.
     """
 
-    def __init__(self, catalog: Catalog, session: Session) -> None:
+    def __init__(self, catalog: Catalog, session: Session, texts: Texts | None = None) -> None:
         self.catalog, self.session = catalog, session
         self.syntax = syntax_of(catalog.dialect)
-        self.texts = Texts(self.syntax)
+        self.texts = texts or Texts(self.syntax)
         self._reads: dict[str, tuple[Expr, dict[Name, None]]] = {}  # by text, parsed and its names
         self._queries: dict[Level, Query] = {}
         self._names: dict[Level, dict[Name, None]] = {}
@@ -174,10 +202,10 @@ class Levels:
         require_restored(self.session)
         if self.session.limit is not None:
             return None
-        numbers: list[int] = []
-        level = self.texts.split(sql, self.session.modes, numbers)
-        if level is None:
+        found = self.texts.split(sql, self.session.modes)
+        if found is None:
             return None
+        level, numbers = found
         for each in level.without(self._queries):
             self._query(each)
         return self._queries[level], list(self._names[level]), numbers
@@ -185,7 +213,8 @@ class Levels:
     def _read(self, level: Level) -> tuple[Expr, dict[Name, None]]:
         """The parsed text of a level, if it passes the gate as it is, and the tables that it names."""
         if level.text not in self._reads:
-            read: Read = self.syntax.read_of(level.text, self.session.modes, self.catalog.reads_only)
+            modes, parsed = self.session.modes, self.texts.parsed(level.text, self.session.modes)
+            read: Read = self.syntax.read_of(level.text, modes, self.catalog.reads_only, parsed)
             if read.query is None or not read.own or not read.answers:
                 raise Unsupported("it does more than read")
             require_shallow(read.query)

@@ -6,14 +6,14 @@ for statements that cannot be analysed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from sqlglot import exp
 
 from ..errors import LineageError
 from ..servers.catalog import Catalog
-from ..servers.expressions import Expr, Syntax, Unsupported, identifier, table_names
+from ..servers.expressions import Expr, Syntax, Unsupported, identifier, nodes_of, table_names
 from ..servers.syntaxes import MYSQL_SYNTAX, syntax_of
 from ..servers.tables import Table
 from .levels import Texts
@@ -27,11 +27,13 @@ def named_tables(
     modes: Collection[str] = (),
     syntax: Syntax = MYSQL_SYNTAX,
     default_schema: str | None = None,
+    parse: Callable[[str, Collection[str]], Expr] | None = None,
 ) -> list[Name]:
     """(schema or None, name) of each table that a statement reads (for INSERT … SELECT, in its SELECT).
 
     With ``guess``, every ``x.y`` in a statement that cannot be parsed counts as a table, although it may be a column,
-    and so does a name in a place where a table of ``default_schema`` can stand.
+    and so does a name in a place where a table of ``default_schema`` can stand. ``parse`` is that of the syntax, unless
+    another one is given.
 
     >>> named_tables("SELECT * FROM `lab`.`#species` JOIN lab.subject USING (species)")
     [('lab', '#species'), ('lab', 'subject')]
@@ -45,7 +47,7 @@ def named_tables(
     """
     names: list[Name] = []
     try:
-        statement = syntax.parse(sql, modes)
+        statement = (parse or syntax.parse)(sql, modes)
         names = table_names(statement)  # all names, if the reading part is unknown
         query = syntax.query_of(statement, modes)
         return [] if query is None else table_names(query)
@@ -57,11 +59,16 @@ def named_tables(
 
 
 class NamesOf:
-    """Finds the tables that many statements name. Subqueries that they have in common are parsed once."""
+    """Finds the tables that many statements name. Subqueries that they have in common are parsed once.
 
-    def __init__(self, syntax: Syntax = MYSQL_SYNTAX) -> None:
-        self._syntax = syntax
-        self._texts = Texts(syntax)
+    Parameters
+    ----------
+    texts : Texts, optional
+        It keeps what is parsed, for `analysis.analyse`.
+    """
+
+    def __init__(self, texts: Texts | None = None) -> None:
+        self._texts = texts or Texts()
         self._known: dict[tuple[str, frozenset[str]], list[Name]] = {}
 
     def of(self, sql: str, modes: Collection[str] = ()) -> list[Name]:
@@ -71,20 +78,24 @@ class NamesOf:
         [('s', 'a'), ('s', 'b')]
         """
         names: dict[Name, None] = {}
-        level = self._texts.split(sql, modes)
-        for each in () if level is None else level.every:
+        split = self._texts.split(sql, modes)
+        for each in () if split is None else split[0].every:
             names.update(dict.fromkeys(self._of_text(each.text, modes)))
         if not names or any(
             schema is None for schema, _ in names
         ):  # it could be a CTE of the query around it
-            return named_tables(sql, guess=False, modes=modes, syntax=self._syntax)
+            return self._named(sql, modes)
         return list(names)
+
+    def _named(self, text: str, modes: Collection[str]) -> list[Name]:
+        texts = self._texts
+        return named_tables(text, guess=False, modes=modes, syntax=texts.syntax, parse=texts.parse)
 
     def _of_text(self, text: str, modes: Collection[str]) -> list[Name]:
         key = (text, frozenset(modes))
         if key not in self._known:
             try:
-                self._known[key] = named_tables(text, guess=False, modes=modes, syntax=self._syntax)
+                self._known[key] = self._named(text, modes)
             except LineageError:
                 self._known[key] = [(None, "")]
         return self._known[key]
@@ -114,7 +125,7 @@ def _names_by_tokens(
         tokens = syntax.tokens_of(sql, modes)
     except Unsupported:  # not even the tokenizer can read it
         return []
-    alone = syntax.without_schema(tokens)
+    alone = syntax.without_schema(tokens, default_schema)
     names: dict[Name, None] = {}
     texts = ["", *(syntax.name_of(token) for token in tokens)]
     for before, first, dot, second in zip(texts, texts[1:], texts[2:], texts[3:], strict=False):
@@ -192,7 +203,7 @@ def qualify(select: Expr, schema: str | None) -> bool:
     if schema is None:
         return False
     names = {name for found, name in table_names(select) if found is None}
-    for table in list(select.find_all(exp.Table)):
+    for table in nodes_of(select, exp.Table):
         if isinstance(table.this, exp.Identifier) and not table.db and table.name in names:
             if not table.alias:
                 table.set("alias", exp.TableAlias(this=identifier(table.name)))

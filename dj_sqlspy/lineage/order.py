@@ -12,7 +12,7 @@ from typing import TypeAlias
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
-from ..servers.expressions import Expr
+from ..servers.expressions import Expr, nodes, nodes_of
 from .tree import (
     Base,
     Block,
@@ -53,14 +53,21 @@ _STEADY = frozenset(MySQL.Parser.FUNCTIONS) | {"JSONB_EXTRACT_PATH", "JSONB_EXTR
 @remembered
 def marks_of(query: Query) -> frozenset[str]:
     """Why the result of a query could change although its rows do not."""
-    found = {"limit"} if query.limit is not None and not determined(query) else set[str]()
+    found = {"limit"} if _chooses(query) else set[str]()
     expressions = list(expressions_of(query))
     if isinstance(query, Block):
         expressions += [
             s.hidden for s in sources(query.tree) if isinstance(s, Opaque) and s.hidden is not None
         ]
-    found |= {mark for each in expressions for node in each.walk() if (mark := _mark(node)) is not None}
+    found |= {mark for each in expressions for node in nodes(each) if (mark := _mark(node)) is not None}
     return frozenset(found).union(*map(marks_of, children(query)))
+
+
+def _chooses(query: Query) -> bool:
+    """True if it has only some of the rows that it could have as well."""
+    if isinstance(query, Block) and (query.picks or (query.ties and not query.offset)):
+        return query.picks
+    return query.limit is not None and not determined(query)
 
 
 def _mark(node: Expr) -> str | None:
@@ -118,7 +125,7 @@ def column_id(expression: Expr) -> ColumnId | None:
 
 def column_ids(expression: Expr) -> set[ColumnId]:
     """Source and name of each column of an expression."""
-    return {(node.table, node.name.lower()) for node in expression.find_all(exp.Column)}
+    return {(node.table, node.name.lower()) for node in nodes_of(expression, exp.Column)}
 
 
 def closure(known: set[ColumnId], block: Block) -> set[ColumnId]:
@@ -186,7 +193,7 @@ def _constants(block: Block) -> set[ColumnId]:
         if (key := column_id(one)) is not None
         and key[0] in own
         and other.find(exp.Placeholder) is None
-        and not any(node.table in own for node in other.find_all(exp.Column))
+        and not any(node.table in own for node in nodes_of(other, exp.Column))
     }
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from ..servers.expressions import Expr, is_row
-from ..servers.mysql.lists import Listed
+from ..servers.expressions import Expr, is_row, nodes, nodes_of
+from ..servers.lists import Listed
 from ..servers.tables import Table
 from .tree import (
     Base,
@@ -81,7 +81,7 @@ def any_row(_: Sequence[Expr]) -> Expr | None:
 _FLIP = {"+": "-", "-": "+", "~": "~"}
 
 
-def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
+def predicates(expression: Expr) -> list[Predicate]:
     """The subqueries of an expression, each with its polarity.
 
     AND, OR and parentheses keep the polarity, NOT reverses it. Anything else makes it unknown ("~"): comparisons with
@@ -92,27 +92,33 @@ def predicates(expression: Expr, polarity: str = "+") -> Iterator[Predicate]:
     >>> [predicate.polarity for predicate in predicates(block.where[0])]
     ['+', '-']
     """
+    found: list[Predicate] = []
+    _collect(expression, "+", found)
+    return found
+
+
+def _collect(expression: Expr, polarity: str, found: list[Predicate]) -> None:
+    if isinstance(expression, (exp.Column, exp.Literal)):
+        return
     if isinstance(expression, (exp.And, exp.Or)):
-        yield from predicates(expression.this, polarity)
-        yield from predicates(expression.expression, polarity)
+        _collect(expression.this, polarity, found)
+        _collect(expression.expression, polarity, found)
     elif isinstance(expression, exp.Paren):
-        yield from predicates(expression.this, polarity)
+        _collect(expression.this, polarity, found)
     elif isinstance(expression, exp.Not):
-        yield from predicates(expression.this, _FLIP[polarity])
+        _collect(expression.this, _FLIP[polarity], found)
     elif isinstance(expression, exp.Exists):
         query = query_of(expression.this)
         if query is not None:
-            yield _correlated(Predicate(query, polarity, any_row))
-    elif isinstance(expression, (exp.Column, exp.Literal)):
-        return
-    elif (found := _in(expression, polarity) or _quantified(expression, polarity)) is not None:
-        yield from predicates(expression.this, "~")
-        yield _correlated(found)
+            found.append(_correlated(Predicate(query, polarity, any_row)))
+    elif (here := _in(expression, polarity) or _quantified(expression, polarity)) is not None:
+        _collect(expression.this, "~", found)
+        found.append(_correlated(here))
     elif (query := query_of(expression)) is not None:
-        yield Predicate(query, "~", any_row, scalar=True)
+        found.append(Predicate(query, "~", any_row, scalar=True))
     else:
         for child in expression.iter_expressions():
-            yield from predicates(child, "~")
+            _collect(child, "~", found)
 
 
 def _correlated(predicate: Predicate) -> Predicate:
@@ -202,7 +208,7 @@ def predicates_of(query: Query) -> tuple[tuple[Expr, Predicate], ...]:
 
 def is_semijoin(condition: Expr) -> bool:
     """True for a condition that is nothing but IN, EXISTS or ANY of a subquery."""
-    found = list(predicates(condition))
+    found = predicates(condition)
     composed = isinstance(condition.unnest(), (exp.And, exp.Or, exp.Not))
     return not composed and len(found) == 1 and found[0].polarity == "+"
 
@@ -278,7 +284,7 @@ def only_compares(query: Query) -> bool:
         and all(
             isinstance(node, (*_COMPARING, *_COMPARED, *_COUNTED))
             for expression in expressions_of(query)
-            for node in expression.walk()
+            for node in nodes(expression)
         )
         and all(map(only_compares, children(query)))
     )
@@ -349,8 +355,8 @@ def whole_tables(query: Query) -> Iterator[Table]:
 @remembered
 def _matched(query: Query) -> frozenset[str]:
     """The aliases of the columns in MATCH … AGAINST."""
-    matches = (match for each in expressions_of(query) for match in each.find_all(exp.MatchAgainst))
-    own = frozenset(column.table for match in matches for column in match.find_all(exp.Column))
+    matches = (match for each in expressions_of(query) for match in nodes_of(each, exp.MatchAgainst))
+    own = frozenset(column.table for match in matches for column in nodes_of(match, exp.Column))
     return own.union(*map(_matched, children(query)))
 
 

@@ -17,19 +17,22 @@ from typing import Any
 from sqlglot import exp
 
 from ..servers.catalog import Catalog
-from ..servers.expressions import Expr, Unsupported, identifier
+from ..servers.expressions import Expr, Unsupported, identifier, written
 from .expressions import expression
 from .from_clause import derived, from_clause, values
+from .order import determined
 from .rewrite import with_new_aliases
 from .scope import Cte, Place, distinct_names, named_in
 from .set_operations import compared
 from .tree import (
     Block,
+    Derived,
     Output,
     Query,
     Tree,
     Union,
     aggregates,
+    column,
     conjuncts,
     outer_references,
 )
@@ -156,6 +159,10 @@ def _ordered(query: Query, node: Expr, place: Place) -> Query:
         return _with_order(query, node, place)
     names = tuple(Output(x, exp.Column(this=identifier(x))) for x in query.names)
     ordered = _with_order(Block(names), node, place)
+    if ordered.ties:
+        raise Unsupported(
+            "FETCH … WITH TIES after a set operation that refers to the query around is not analysed"
+        )
     return replace(query, order=ordered.order, limit=ordered.limit, offset=ordered.offset)
 
 
@@ -164,8 +171,6 @@ def _select(node: exp.Select, place: Place) -> Block:
         if node.args.get(unknown):
             raise Unsupported(f"{what} is not analysed")
     distinct = node.args.get("distinct")
-    if distinct is not None and distinct.args.get("on"):
-        raise Unsupported("DISTINCT ON is not analysed")
     place = place.inside({window.name.lower(): window for window in node.args.get("windows") or ()})
     tree: Tree | None = None
     from_ = node.args.get("from_")
@@ -174,7 +179,7 @@ def _select(node: exp.Select, place: Place) -> Block:
     where, having = node.args.get("where"), node.args.get("having")
     conditions = conjuncts(expression(where.this, place)) if where is not None else ()
     outputs = tuple(_outputs(node, place))
-    group, rollup = _group(node, place, outputs)
+    group, rollup, sets = _group(node, place, outputs)
     tested = conjuncts(_having(having.this, place, outputs, group or ())) if having is not None else ()
     grouped = any(map(aggregates, (*(output.expr for output in outputs), *tested)))
     if group is None and (grouped or (having is not None and not place.syntax.aliases_in_having)):
@@ -182,8 +187,57 @@ def _select(node: exp.Select, place: Place) -> Block:
     if group is None:
         # HAVING without aggregation restricts rows, like WHERE
         conditions, tested = conditions + tested, ()
-    block = Block(outputs, tree, conditions, group, rollup, tested, distinct is not None)
-    return _with_order(block, node, place)
+    on = None if distinct is None else distinct.args.get("on")
+    block = Block(outputs, tree, conditions, group, rollup, sets, tested, distinct is not None and on is None)
+    return _with_order(block, node, place) if on is None else _first_of_each(block, on, node, place)
+
+
+def _first_of_each(block: Block, on: Expr, node: Expr, place: Place) -> Block:
+    """DISTINCT ON as the rows with the number 1 among those of equal keys, in the order of ORDER BY."""
+    ordered = _with_order(block, node, place)
+    keys = [_shown(item, block, place) for item in on.expressions]
+
+    def again(item: Expr) -> Expr:
+        return with_new_aliases(item, place.alias)
+
+    number = exp.Window(
+        this=exp.Anonymous(this="ROW_NUMBER", expressions=[]),
+        partition_by=keys,
+        order=exp.Order(expressions=list(map(again, ordered.order))) if ordered.order else None,
+    )
+    shown = distinct_names(block)
+    hidden = [Output(f"order~{i}", again(item.this)) for i, item in enumerate(ordered.order)]
+    assert isinstance(shown, Block)
+    inner = replace(shown, outputs=(*shown.outputs, *hidden, Output("row~", number)))
+    alias = place.alias()
+    order = tuple(
+        exp.Ordered(**{**item.args, "this": column(alias, output.name)})
+        for item, output in zip(ordered.order, hidden, strict=True)
+    )
+    return Block(
+        tuple(Output(o.name, column(alias, n)) for o, n in zip(block.outputs, shown.names, strict=True)),
+        Derived(alias, inner, bool(outer_references(inner))),
+        (exp.EQ(this=column(alias, "row~"), expression=exp.Literal.number(1)),),
+        order=order,
+        limit=ordered.limit,
+        offset=ordered.offset,
+        ties=ordered.ties,
+        picks=not determined(
+            replace(block, order=(*ordered.order, *(exp.Ordered(this=key) for key in keys)))
+        ),
+    )
+
+
+def _shown(item: Expr, block: Block, place: Place) -> Expr:
+    """A key of DISTINCT ON, as one of ORDER BY: an output by position or name, else an expression."""
+
+    def after(name: str) -> Expr | None:
+        return _named(block.outputs, name)
+
+    shown = _position(item, block.outputs)
+    if shown is None and isinstance(item, exp.Column) and not item.table:
+        shown = _named(block.outputs, item.name)
+    return with_new_aliases(expression(item, place, after=after) if shown is None else shown, place.alias)
 
 
 def _is_dual(node: Expr) -> bool:
@@ -210,29 +264,95 @@ def _outputs(node: exp.Select, place: Place) -> Iterator[Output]:
 
 def _group(
     node: exp.Select, place: Place, outputs: tuple[Output, ...]
-) -> tuple[tuple[Expr, ...] | None, bool]:
-    """The keys of GROUP BY (None without one), and whether it has WITH ROLLUP."""
+) -> tuple[tuple[Expr, ...] | None, bool, tuple[tuple[int, ...], ...]]:
+    """The keys of GROUP BY (None without one), whether it has WITH ROLLUP, and PostgreSQL's grouping sets."""
     group = node.args.get("group")
     if group is None:
-        return None, False
+        return None, False, ()
+    if place.syntax.grouping_sets:
+        return _in_sets(_grouping_sets(group), place, outputs)
     items, rollup = list(group.expressions), bool(group.args.get("rollup"))
     if len(items) == 1 and isinstance(items[0], exp.Rollup):
         # MySQL 9's GROUP BY ROLLUP (a, b) is GROUP BY a, b WITH ROLLUP
         items, rollup = list(items[0].expressions), True
-    grouping = (exp.Rollup, exp.Cube, exp.GroupingSets)
     if any(group.args.get(name) for name in ("cube", "grouping_sets", "all")) or any(
-        isinstance(item, grouping) for item in items
+        isinstance(item, _GROUPING) for item in items
     ):
         raise Unsupported("GROUP BY with CUBE or GROUPING SETS is not analysed")
-    keys: list[Expr] = []
-    for item in items:
-        plain = item.this if isinstance(item, exp.Ordered) else item
-        shown = _position(plain, outputs)
-        if shown is None and isinstance(plain, exp.Column) and not plain.table:
-            # a column has precedence over an alias, unless the column is ambiguous
-            shown = None if place.scope.shows(plain.name) else _named(outputs, plain.name)
-        keys.append(expression(plain, place) if shown is None else with_new_aliases(shown, place.alias))
-    return tuple(keys), rollup
+    return tuple(_key(item, place, outputs) for item in items), rollup, ()
+
+
+_GROUPING = (exp.Rollup, exp.Cube, exp.GroupingSets)
+
+
+def _key(item: Expr, place: Place, outputs: tuple[Output, ...]) -> Expr:
+    """A key of GROUP BY."""
+    plain = item.this if isinstance(item, exp.Ordered) else item
+    shown = _position(plain, outputs)
+    if shown is None and isinstance(plain, exp.Column) and not plain.table:
+        # a column has precedence over an alias, unless the column is ambiguous
+        shown = None if place.scope.shows(plain.name) else _named(outputs, plain.name)
+    return expression(plain, place) if shown is None else with_new_aliases(shown, place.alias)
+
+
+def _in_sets(
+    sets: list[list[Expr]], place: Place, outputs: tuple[Output, ...]
+) -> tuple[tuple[Expr, ...], bool, tuple[tuple[int, ...], ...]]:
+    """The keys of grouping sets, and, if there is more than one set, the places of its keys among them."""
+    texts = [[written(item, place.syntax) for item in each] for each in sets]
+    items = {
+        text: item
+        for each, names in zip(sets, texts, strict=True)
+        for text, item in zip(names, each, strict=True)
+    }
+    keys = tuple(_key(item, place, outputs) for item in items.values())
+    if len(sets) == 1:
+        return keys, False, ()
+    if not keys:
+        raise Unsupported("more than one empty grouping set is not analysed")
+    places = {text: number for number, text in enumerate(items)}
+    return keys, True, tuple(tuple(places[text] for text in dict.fromkeys(names)) for names in texts)
+
+
+# More grouping sets than anybody means.
+_MOST_SETS = 256
+
+
+def _grouping_sets(group: Expr) -> list[list[Expr]]:
+    """The sets by which PostgreSQL groups: each of those of the first element with each of the second …"""
+    if group.args.get("all") is not None:  # GROUP BY DISTINCT has each set once
+        raise Unsupported("GROUP BY ALL or DISTINCT is not analysed")
+    sets: list[list[Expr]] = [[]]
+    for item in group.expressions:
+        sets = [[*one, *other] for one in sets for other in _sets_of(item)]
+        if len(sets) > _MOST_SETS:
+            raise Unsupported(f"more than {_MOST_SETS} grouping sets are not analysed")
+    return sets
+
+
+def _sets_of(item: Expr) -> list[list[Expr]]:
+    if isinstance(item, exp.GroupingSets):
+        return [each for part in item.expressions for each in _sets_of(part)]
+    if isinstance(item, (exp.Rollup, exp.Cube)):
+        parts = [_parts(part) for part in item.expressions]
+        if isinstance(item, exp.Rollup):
+            kept = [range(number) for number in range(len(parts), -1, -1)]
+            return [[each for place in places for each in parts[place]] for places in kept]
+        if 2 ** len(parts) > _MOST_SETS:
+            raise Unsupported(f"more than {_MOST_SETS} grouping sets are not analysed")
+        chosen = itertools.product((True, False), repeat=len(parts))
+        return [
+            [each for part, wanted in zip(parts, which, strict=True) if wanted for each in part]
+            for which in chosen
+        ]
+    return [_parts(item)]
+
+
+def _parts(item: Expr) -> list[Expr]:
+    """The keys of one element of GROUP BY; `(a, b)` is two."""
+    if isinstance(item, exp.Tuple):
+        return list(item.expressions)
+    return [item.unnest()] if isinstance(item, exp.Paren) else [item]
 
 
 def _having(node: Expr, place: Place, outputs: tuple[Output, ...], keys: tuple[Expr, ...]) -> Expr:
@@ -252,6 +372,8 @@ def _having(node: Expr, place: Place, outputs: tuple[Output, ...], keys: tuple[E
 
 def _with_order(block: Block, node: Expr, place: Place) -> Block:
     """The block with the ORDER BY, LIMIT and OFFSET of a node."""
+    if not any(node.args.get(word) for word in ("order", "limit", "offset")):
+        return block
 
     def after(name: str) -> Expr | None:
         return _named(block.outputs, name)
@@ -267,7 +389,24 @@ def _with_order(block: Block, node: Expr, place: Place) -> Block:
         key = with_new_aliases(expression(plain, place, after=after) if shown is None else shown, place.alias)
         order.append(exp.Ordered(this=key, desc=desc, nulls_first=nulls_first))
     limit, offset = _number(node.args.get("limit")), _number(node.args.get("offset"))
-    return replace(block, order=tuple(order), limit=limit, offset=offset or 0)
+    ties = _has_ties(node)
+    if ties and not place.syntax.with_ties:
+        raise Unsupported("FETCH … WITH TIES is not analysed")
+    if ties and limit and all(isinstance(item.this, exp.Literal) for item in order):
+        limit, ties = None, False  # all rows are alike
+    if limit is None and offset:
+        limit = _ALL
+    return replace(block, order=tuple(order), limit=limit, offset=offset or 0, ties=ties)
+
+
+# OFFSET without LIMIT: more rows than there are, to which any offset can be added.
+_ALL = 1 << 62
+
+
+def _has_ties(node: Expr) -> bool:
+    """Whether a node has FETCH … WITH TIES."""
+    options = node.args["limit"].args.get("limit_options") if node.args.get("limit") is not None else None
+    return options is not None and bool(options.args.get("with_ties"))
 
 
 def _position(item: Expr, outputs: tuple[Output, ...]) -> Expr | None:
@@ -289,8 +428,8 @@ def _number(node: Any) -> int | None:
     value = node.expression
     if isinstance(node, exp.Fetch):  # FETCH FIRST ROW ONLY is LIMIT 1
         options = node.args.get("limit_options")
-        if options is not None and (options.args.get("with_ties") or options.args.get("percent")):
-            raise Unsupported("FETCH … WITH TIES is not analysed")
+        if options is not None and options.args.get("percent"):
+            raise Unsupported("FETCH … PERCENT is not analysed")
         value = node.args.get("count") or exp.Literal.number(1)
     if isinstance(value, exp.Literal) and not value.is_string and str(value.this).isdigit():
         return int(value.this)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any, overload
+from operator import is_
+from typing import Any, TypeVar, overload
 
 from sqlglot import exp
 
-from ..servers.expressions import Expr, identifier
+from ..servers.expressions import Expr, copied, identifier, rebuilt
 from .tree import (
     Block,
     Derived,
@@ -26,30 +27,50 @@ from .tree import (
     subquery,
 )
 
+T = TypeVar("T")
+
 
 def map_block(
     block: Block, f: Callable[[Expr], Expr], inside: Callable[[Query], Query] | None = None
 ) -> Block:
-    """Apply ``f`` to a block's own expressions, and ``inside`` to the queries of its derived tables."""
-    return replace(
-        block,
-        outputs=tuple(Output(output.name, f(output.expr)) for output in block.outputs),
-        tree=None if block.tree is None else _map_tree(block.tree, f, inside),
-        where=tuple(f(e) for e in block.where),
-        group=None if block.group is None else tuple(f(e) for e in block.group),
-        having=tuple(f(e) for e in block.having),
-        order=tuple(f(e) for e in block.order),
-    )
+    """Apply ``f`` to a block's own expressions, and ``inside`` to the queries of its derived tables.
+
+    If that changes nothing, it is the same block.
+    """
+    new: dict[str, Any] = {
+        "outputs": _kept(block.outputs, lambda output: _with(output, f(output.expr))),
+        "tree": None if block.tree is None else _map_tree(block.tree, f, inside),
+        "where": _kept(block.where, f),
+        "group": None if block.group is None else _kept(block.group, f),
+        "having": _kept(block.having, f),
+        "order": _kept(block.order, f),
+    }
+    return block if all(getattr(block, name) is part for name, part in new.items()) else replace(block, **new)
+
+
+def _kept(old: tuple[T, ...], f: Callable[[T], T]) -> tuple[T, ...]:
+    """``f`` of each, and the same tuple if that changes none."""
+    new = tuple([f(each) for each in old])
+    return old if all(map(is_, old, new)) else new
+
+
+def _with(output: Output, expression: Expr) -> Output:
+    return output if output.expr is expression else Output(output.name, expression)
 
 
 def _map_tree(tree: Tree, f: Callable[[Expr], Expr], inside: Callable[[Query], Query] | None) -> Tree:
     if isinstance(tree, Join):
         left, right = _map_tree(tree.left, f, inside), _map_tree(tree.right, f, inside)
-        return replace(tree, left=left, right=right, on=tuple(f(e) for e in tree.on))
+        on = _kept(tree.on, f)
+        if left is tree.left and right is tree.right and on is tree.on:
+            return tree
+        return replace(tree, left=left, right=right, on=on)
     if isinstance(tree, Derived) and inside is not None:
-        return replace(tree, query=inside(tree.query))
+        query = inside(tree.query)
+        return tree if query is tree.query else replace(tree, query=query)
     if isinstance(tree, Opaque):
-        return replace(tree, node=f(tree.node))
+        node = f(tree.node)
+        return tree if node is tree.node else replace(tree, node=node)
     return tree
 
 
@@ -82,33 +103,13 @@ def substitute(
     return rebuilt(node, other)
 
 
-def rebuilt(node: Expr, other: Callable[[Expr], Expr | None]) -> Expr:
-    """A copy of an expression, with ``other(part)`` in place of each part for which that is not None.
-
-    `Expr.copy` and `transform` take several times as long.
-    """
-    new = other(node)
-    if new is not None:
-        return new
-    arguments: dict[str, Any] = {}
-    for name, value in node.args.items():
-        if isinstance(value, list):
-            arguments[name] = [rebuilt(each, other) if isinstance(each, exp.Expr) else each for each in value]
-        else:
-            arguments[name] = rebuilt(value, other) if isinstance(value, exp.Expr) else value
-    copied = type(node)(**arguments)
-    if node.meta:
-        copied.meta.update(node.meta)
-    return copied
-
-
 def with_new_aliases(expression: Expr, new: Callable[[], str]) -> Expr:
     """A copy of an expression in which every source of its subqueries has a new alias.
 
     It is needed if an expression is used twice (an alias in HAVING), because aliases must be unique.
     """
     names = {alias: new() for query in subqueries(expression) for alias in query.aliases}
-    return _with_aliases(expression, names) if names else rebuilt(expression, lambda _: None)
+    return _with_aliases(expression, names) if names else copied(expression)
 
 
 def _with_aliases(expression: Expr, names: dict[str, str]) -> Expr:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from ..servers.catalog import Catalog
-from ..servers.expressions import Expr, Syntax, Unsupported
+from ..servers.expressions import Expr, Syntax, Unsupported, nodes_of
 from ..servers.syntaxes import syntax_of
 from .rewrite import apart, with_names
 from .tree import Query, column
@@ -154,7 +154,8 @@ class Place:
 
 def named_in(node: Expr) -> Iterator[str]:
     """All names in a parsed statement."""
-    return (identifier.name for identifier in node.find_all(exp.Identifier))
+    for identifier in nodes_of(node, exp.Identifier):
+        yield identifier.name
 
 
 def distinct_names(query: Query) -> Query:

@@ -28,6 +28,7 @@ from .tree import (
     has_subquery,
     has_window,
     is_plain,
+    joins,
     outer_references,
     sources,
     subqueries,
@@ -68,7 +69,7 @@ def on_to_where(block: Block) -> Block:
     On the filled side of a LEFT JOIN they move to its ON: ``a LEFT JOIN (b JOIN c ON x) ON y`` means ``a LEFT JOIN (b
     CROSS JOIN c) ON y AND x``.
     """
-    if block.tree is None:
+    if block.tree is None or not any(has_subquery(on) for join in joins(block.tree) for on in join.on):
         return block
     tree, moved = _lifted(block.tree)
     return replace(block, tree=tree, where=block.where + moved)
@@ -198,10 +199,12 @@ def merge_itself(block: Block) -> Block:
     if any(base.table.column(name).data_type in _AMBIGUOUS for name in base.table.primary_key):
         return block
     where: list[Expr] = []
+    merged = False
     for condition in block.where:
         inner = _itself(base, condition)
+        merged = merged or inner is not None
         where += (condition,) if inner is None else map(_of(base, inner.tree), inner.where)
-    return replace(block, where=tuple(where))
+    return replace(block, where=tuple(where)) if merged else block
 
 
 # Types of which two different values of a unique key can be equal in a comparison: an hour that a change of the clock
@@ -214,7 +217,7 @@ def _itself(base: Base, condition: Expr) -> Block | None:
     bare = condition.unnest()
     if not isinstance(bare, exp.In) or not is_semijoin(bare) or not is_monotone(bare):
         return None
-    inner, left = next(predicates(bare)).query, components(bare.this)
+    inner, left = predicates(bare)[0].query, components(bare.this)
     if not is_plain(inner) or not isinstance(inner.tree, Base) or len(left) != len(inner.outputs):
         return None
     if inner.tree.table is not base.table or inner.tree.whole:

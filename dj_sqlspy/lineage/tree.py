@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 from sqlglot import exp
 
 from ..servers.dialect import Dialect
-from ..servers.expressions import Expr, identifier
+from ..servers.expressions import Expr, identifier, nodes, nodes_of
 from ..servers.mysql.dialect import MYSQL
 from ..servers.tables import Table
 
@@ -56,7 +56,7 @@ class Opaque(_Immutable):
     """A source that is not analysed further: JSON_TABLE, VALUES, a recursive CTE.
 
     ``whole`` are the tables that it reads; all of their rows are demanded, so its result stays the same. ``hidden`` is
-    its parsed text if ``node`` has it only as SQL.
+    its parsed text if ``node`` has it only as SQL. ``named``: its alias gives the names of its columns.
     """
 
     alias: str
@@ -64,6 +64,7 @@ class Opaque(_Immutable):
     columns: tuple[str, ...]
     whole: tuple[Base, ...] = ()
     hidden: Expr | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,18 +136,27 @@ class _Query(_Immutable):
 
 @dataclass(frozen=True, eq=False)
 class Block(_Query):
-    """One SELECT. ``group`` is None without aggregation, ``()`` for an aggregate over all rows."""
+    """One SELECT.
+
+    ``group`` is None without aggregation, ``()`` for an aggregate over all rows. With ``rollup`` some rows aggregate
+    more rows than a group has; ``sets`` are then PostgreSQL's grouping sets, as places in ``group``. With ``ties`` the
+    rows that ORDER BY finds equal to the last row of LIMIT are there, too. ``picks``: it chooses among rows as it
+    likes, for another reason than LIMIT.
+    """
 
     outputs: tuple[Output, ...]
     tree: Tree | None = None
     where: tuple[Expr, ...] = ()
     group: tuple[Expr, ...] | None = None
     rollup: bool = False
+    sets: tuple[tuple[int, ...], ...] = ()
     having: tuple[Expr, ...] = ()
     distinct: bool = False
     order: tuple[Expr, ...] = ()
     limit: int | None = None
     offset: int = 0
+    ties: bool = False
+    picks: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -284,7 +294,7 @@ def expressions_of(query: _Query) -> Iterator[Expr]:
 
 def subqueries(expression: Expr) -> Iterator[Query]:
     """The queries directly in an expression."""
-    for node in expression.walk():
+    for node in nodes(expression):
         query = query_of(node)
         if query is not None:
             yield query
@@ -351,7 +361,7 @@ def tree_aliases(tree: Tree | None) -> frozenset[str]:
 
 def _named(expression: Expr) -> Iterator[str]:
     """The sources of the columns in an expression itself, not in its subqueries."""
-    return (node.table for node in expression.find_all(exp.Column) if node.table)
+    return (node.table for node in nodes_of(expression, exp.Column) if node.table)
 
 
 def references(expression: Expr) -> frozenset[str]:
@@ -384,6 +394,8 @@ def is_aggregate(node: Expr) -> bool:
 
 def aggregates(expression: Expr) -> bool:
     """True if an expression has an aggregate function outside of subqueries and windows."""
+    if not has_window(expression):
+        return any(map(is_aggregate, nodes(expression)))
     return any(is_aggregate(n) for n in expression.walk(prune=lambda n: isinstance(n, exp.Window)))
 
 
@@ -400,14 +412,14 @@ REGR_SYY STRING_AGG XMLAGG
 
 
 def has_window(expression: Expr) -> bool:
-    return expression.find(exp.Window) is not None
+    return any(isinstance(node, exp.Window) for node in nodes(expression))
 
 
 def windows_of(block: Block) -> list[tuple[Expr, ...]]:
     """The partitions of a block's window functions, each once."""
     found: dict[str, tuple[Expr, ...]] = {}
     for expression in [*(output.expr for output in block.outputs), *block.order]:
-        for window in expression.find_all(exp.Window):
+        for window in nodes_of(expression, exp.Window):
             keys = tuple(window.args.get("partition_by") or ())
             found.setdefault(", ".join(key.sql() for key in keys), keys)
     return list(found.values())

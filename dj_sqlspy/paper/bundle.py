@@ -335,13 +335,11 @@ def write_bundle(
         if connection is None:
             opened = backend_of(dj_connection).connect(dj_connection)
             connection = stack.enter_context(contextlib.closing(opened))
-        for feature, asked in {
-            "leaving out columns": chosen.exclude or chosen.replace,
-            "putting pseudonyms": chosen.pseudonym,
-            "a scratch schema": chosen.scratch or settings.get("scratch"),
-        }.items():
-            if asked:
-                servers.require_supported(backend_of(connection).name, feature)
+        if chosen.scratch and backend_of(connection).long_lists:
+            raise BundleError(
+                f"Writing {path}: tables of keys in {chosen.scratch} (scratch) are of no use on"
+                f" {NAMES[backend_of(connection).name]}, where one command takes keys of any number. Leave it out."
+            )
         contents = _contents(cut, paper, dj_connection, connection, chosen)
         try:  # before the bundle, so that a kill cannot leave a bundle without the note
             note_written(contents["manifest.json"], backend_of(connection).address(connection))
@@ -397,7 +395,7 @@ def _contents(
     code = code_of(runs, settings.home(None) if paper is None else paper.home, chosen.code)
     manifest["code"] = [one.about() for one in code]
     schema = chosen.scratch or settings.get("scratch")
-    keys = key_tables(cut, schema, connection) if schema else []
+    keys = key_tables(cut, schema, connection) if schema and not backend_of(connection).long_lists else []
     mode = chosen.mode & 0o666
     title = f"The slice of the database behind {name or '(hand-picked)'}: {summary(cut)}."
     written: dict[str, str | bytes] = {
@@ -422,7 +420,7 @@ def _other_server(source: Source) -> str:
     flavor = source.flavor
     if servers.find_program(flavor) is not None:
         return ""
-    found = None if flavor == "postgresql" else servers.find_server()
+    found = servers.find_stand_in(flavor)
     need = f"Put the server program of {NAMES[flavor]} on PATH, or verify on another machine"
     if found is None:
         return (

@@ -21,6 +21,7 @@ from typing import Any
 from .. import atomic, servers
 from ..bundle import texts
 from ..bundle.folder import BundleFolder, server_for
+from ..bundle.guide import DUMP_FILE
 from ..bundle.manifest import manifest_text
 from ..dump import pseudonyms
 from ..dump.exclude import Excluded, without_values
@@ -117,8 +118,8 @@ def published(
     ServerError
         If there is no program for a private server of the source's flavor.
     """
-    flavor: Any = source.flavor
-    if servers.find_server(flavor) is None:
+    flavor = source.flavor
+    if servers.find_program(flavor) is None:
         raise BundleError(
             f"Writing a bundle with pseudonyms: they are made in a private server of {NAMES[flavor]}, and this machine"
             " has no program for one. Put it on PATH, or write on another machine."
@@ -138,7 +139,14 @@ def published(
         found = _replace(manifest, cut, want, private, loaded, session)
         script = _script(cut, source, private, title, summary, mode)
         files = {name: text for name, text in contents.items() if name in ("restore.sh", *_code(true))}
-        _note_places(manifest, found, {**files, "manifest.json": manifest_text(manifest)})
+        # the structure has no rows, so what stands there is of a default, a condition, a comment
+        texts_of_structure = "\n".join(
+            text
+            for one in source.structures[:1]
+            for text in (*(created.sql for created in one.created), *one.finish)
+        )
+        told = {**files, DUMP_FILE: texts_of_structure, "manifest.json": manifest_text(manifest)}
+        _note_places(manifest, found, told)
         files |= {"dump.sh": script, "manifest.json": manifest_text(manifest), **texts.texts(manifest)}
         atomic.write_folder(place / "published", files, mode)
         folder = BundleFolder(place / "published")

@@ -56,6 +56,22 @@ def find_program(flavor: str) -> Any:
     return find_server(cast("Flavor", flavor))
 
 
+def find_stand_in(flavor: str) -> Program | None:
+    """The program of another flavor that can load a bundle of this one, or None: MySQL and MariaDB do so."""
+    return None if flavor == "postgresql" else find_server()
+
+
+def server_name(connection: Any) -> str:
+    """The server of a DataJoint connection, in the form of `Statement.server`."""
+    from ..compat import backend_of as kind_of
+    from .postgresql.driver import name_of
+
+    if kind_of(connection) == "postgresql":
+        return name_of(connection)
+    info = connection.conn_info
+    return f"{info['host']}:{info['port']}"
+
+
 def require_program(flavor: str) -> Any:
     """The program of a private server for a source of a flavor: MySQL and MariaDB stand in for each other.
 
@@ -167,6 +183,7 @@ __all__ = [
     "driver_errors",
     "find_program",
     "find_server",
+    "find_stand_in",
     "has_every_feature",
     "is_own_script",
     "options_like",
@@ -177,6 +194,7 @@ __all__ = [
     "require_server",
     "require_supported",
     "root_programs",
+    "server_name",
     "snapshot_of",
     "template",
 ]

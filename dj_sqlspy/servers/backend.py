@@ -56,6 +56,10 @@ class Backend(Protocol):
     def dialect(self) -> Dialect:
         """How it spells SQL."""
 
+    @property
+    def long_lists(self) -> bool:
+        """Whether one run of the client program takes a list of keys of any length, so that no table of keys helps."""
+
     def address(self, connection: Any) -> str:
         """Host and port of the server of a driver's connection."""
 
@@ -96,6 +100,12 @@ class Backend(Protocol):
     def unique_columns(self, connection: Any, table: Table) -> list[tuple[str, str]]:
         """Pairs of a unique key's name and one of its columns or expressions, without the primary key."""
 
+    def default_value(self, connection: Any, column: Column) -> str | None:
+        """SQL for the default of a column; None if it has none that is the same whenever it is asked for."""
+
+    def texts_held(self, connection: Any, table: Table, column: Column, texts: Iterable[str]) -> set[str]:
+        """Which of some texts, given in lower case, are values of a column, in any row and any case."""
+
     def stored_value(self, connection: Any, column: Column, value: str | bytes) -> str:
         """What a column holds once a value was written to it, as SQL; nothing is written. Raises `Refused`."""
 
@@ -114,6 +124,17 @@ class Backend(Protocol):
 
     def texts_in(self, connection: Any, table: Table, without: frozenset[str]) -> Iterator[tuple[str, str]]:
         """The distinct texts in a table, with their columns, but for some columns (in lower case)."""
+
+    def holds(self, column_type: str) -> str:
+        """Whether a column of a type holds ``text`` or ``bytes``; "" for anything else."""
+
+    def values_of(
+        self, connection: Any, table: str, column: str, column_type: str, left_out: str | None, most: int
+    ) -> Iterator[tuple[str, int]]:
+        """The distinct values of a column as texts, but for one, and their numbers of rows."""
+
+    def matches(self, column: str, pattern: str, hexadecimal: bool) -> str:
+        """SQL for whether a text, or the hexadecimal digits of bytes, has the form of a pattern."""
 
     def fill_key_table(
         self, connection: Any, name: str, table: Table, conditions: Sequence[str], rows: int

@@ -253,11 +253,12 @@ def of_tables(key: ForeignKey, tables: Mapping[str, Table]) -> ForeignKey:
     try:
         return replace(key, child=meant(key.child), parent=meant(key.parent))
     except SliceError as error:
-        raise CatalogError(f"The virtual reference {key.name!r}: {error} {_CORRECT}") from None
+        raise CatalogError(f"The virtual reference {key.name!r}: {error} {CORRECT}") from None
 
 
 _SEEN = "that is in the database and visible to this account"
-_CORRECT = "Correct it in sqlspy.references, or where it was given as virtual=… (--virtual)."
+# What to do about a virtual reference.
+CORRECT = "Correct it in sqlspy.references, or where it was given as virtual=… (--virtual)."
 
 
 def require_columns(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) -> None:
@@ -267,5 +268,5 @@ def require_columns(virtual: Iterable[ForeignKey], tables: Mapping[str, Table]) 
             if any(c.lower() not in tables[name].by_name for c in names):
                 raise CatalogError(
                     f"The virtual reference {key.name!r} names {name} ({', '.join(names)}), which has the columns "
-                    f"{', '.join(column.name for column in tables[name].columns)}. {_CORRECT}"
+                    f"{', '.join(column.name for column in tables[name].columns)}. {CORRECT}"
                 )

@@ -32,6 +32,7 @@ BINARY_TYPES = frozenset(
     ["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit", "geometry"]
 )
 TEXT_TYPES = frozenset(["char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"])
+_VARYING = TEXT_TYPES | {"character varying"}
 
 
 class Column(NamedTuple):
@@ -50,11 +51,18 @@ class Column(NamedTuple):
 
     @property
     def binary(self) -> bool:
-        return self.data_type in BINARY_TYPES
+        return self.data_type in BINARY_TYPES or self.data_type == "bytea"
 
     @property
     def numeric(self) -> bool:
         return self.data_type in NUMERIC_TYPES and self.data_type != "bit"
+
+    @property
+    def form(self) -> str:
+        """How values are written: columns with the same form write values that compare equal alike, but for texts."""
+        if self.data_type in INTEGER_TYPES:
+            return "integer"
+        return "text" if self.data_type in _VARYING else self.column_type
 
     @property
     def folds(self) -> bool:

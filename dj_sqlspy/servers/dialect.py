@@ -74,8 +74,24 @@ class Dialect(Protocol):
         """The server's own schemas, in lower case."""
 
     @property
+    def described_in(self) -> str:
+        """The server's schema that describes tables."""
+
+    @property
+    def snapshot(self) -> str:
+        """The statement that begins a snapshot."""
+
+    @property
     def literals(self) -> Literals:
         """Where statements have literals (`shapes`)."""
+
+    @property
+    def whole_rows(self) -> bool:
+        """Whether the name of a table can stand for a row of it in an expression."""
+
+    @property
+    def key_texts(self) -> frozenset[str]:
+        """The types of texts that a key can have."""
 
     @property
     def endless(self) -> Session:

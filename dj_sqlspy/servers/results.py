@@ -17,6 +17,12 @@ ALL_DIGITS = 17
 RESULT_DIGITS = 12
 
 
+# Digests of results are sums modulo this number.
+MODULUS = 1 << 64
+
+# Bytes of a length in MySQL's text protocol, by the byte before it.
+LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}
+
 # Name, type (its number in the protocol) and number of decimals of a column.
 Column: TypeAlias = "tuple[str, int, int]"
 
@@ -85,6 +91,20 @@ class Answer(NamedTuple):
         return names_of(self.columns)
 
 
+class Received(NamedTuple):
+    """Digest and columns of a result.
+
+    Attributes
+    ----------
+    digest : str
+        16 hexadecimal digits.
+    columns : tuple of (name, type, decimals)
+    """
+
+    digest: str
+    columns: tuple[Column, ...]
+
+
 # For each beginning of rows (their first values, as sent): the number of rows, and the sum of the hashes of the rest.
 Sums: TypeAlias = "dict[bytes, tuple[int, int]]"
 
@@ -121,3 +141,25 @@ class Difference:
 
     rows: int
     shown: tuple[str, ...]
+
+
+def digest_text(total: int) -> str:
+    """The digest of a result as text: the sum of the hashes of its rows, modulo 2**64, as 16 hexadecimal digits."""
+    return f"{total % MODULUS:016x}"
+
+
+def as_sent(value: bytes | None) -> bytes:
+    """A value as MySQL's text protocol sends it: after its length, as a length-encoded integer; 0xFB for NULL.
+
+    >>> as_sent(b"ab"), as_sent(b"a" * 300)[:4], as_sent(None)
+    (b'\\x02ab', b'\\xfc,\\x01a', b'\\xfb')
+    """
+    if value is None:
+        return b"\xfb"
+    size = len(value)
+    if size < 0xFB:
+        return bytes((size,)) + value
+    for mark, width in LENGTHS.items():
+        if size < 1 << 8 * width:
+            return bytes((mark,)) + size.to_bytes(width, "little") + value
+    raise ValueError(f"a value of {size} bytes")

@@ -67,8 +67,8 @@ def require_access(
     for name in needed:
         if name in catalog.tables and catalog.tables[name].refused:
             raise CatalogError(
-                f"Reading what the slice needs: {name} is {catalog.tables[name].refused}, which is not supported on"
-                " PostgreSQL yet. Leave out the statements that lead to it (docs/servers.md)."
+                f"Reading what the slice needs: {name} is {catalog.tables[name].refused}. Leave out the statements that"
+                " lead to it (docs/servers.md)."
             )
     for fk in catalog.hidden:
         if options.closed and fk.child in needed:

@@ -20,6 +20,7 @@ from ..display import count
 from ..errors import LineageError, SliceError
 from ..gc_pause import gc_paused
 from ..journal import Statement
+from ..lineage.levels import Texts
 from ..names import split_full_name
 from ..progress import Progress, shown
 from ..rules import LEFT_OUT, POLICIES, POLICY_CHOICES, SKIPPED
@@ -27,6 +28,7 @@ from ..servers import backend_of, snapshot_of
 from ..servers.catalog import Catalog
 from ..servers.dialect import Dialect, Key
 from ..servers.snapshot import reconnecting
+from ..servers.syntaxes import syntax_of
 from ..shapes import Shape, group
 from .access import require_access
 from .named import catalog_of
@@ -83,10 +85,13 @@ def make_slice(
         if dj_connection is not None:
             require_one_server(exported, dj_connection)
         shapes = _shapes(exported, policies, snapshot.dialect)
-        catalog, names, unanswered = catalog_of(shapes, snapshot, chosen)
+        texts = Texts(syntax_of(snapshot.dialect))
+        catalog, names, unanswered = catalog_of(shapes, snapshot, chosen, texts)
         require_access(catalog, names | {split_full_name(name) for name in also or {}}, snapshot, chosen)
         inside, guarded = (Inside(catalog, bounds, reader) for bounds in (chosen.only, chosen.guard))
-        reports, demands = analyse_all(shapes, catalog, reader, chosen.strict, told, inside, unanswered)
+        reports, demands = analyse_all(
+            shapes, catalog, reader, chosen.strict, told, inside, texts, unanswered
+        )
         reports = sorted([*reports, *map(skipped, left_out)], key=lambda report: report.statement.number)
         sets = Cascade(reader, catalog, chosen, told, inside).run(demands, also or {})
         if sets.refused:
@@ -108,9 +113,10 @@ def make_plan(
     with snapshot_of(connection) as snapshot:
         taken, _ = _taken(_exported(statements, policies), chosen)
         shapes = _shapes(taken, policies, snapshot.dialect)
-        catalog, _, unanswered = catalog_of(shapes, snapshot, chosen)
+        texts = Texts(syntax_of(snapshot.dialect))
+        catalog, _, unanswered = catalog_of(shapes, snapshot, chosen, texts)
         require_all(unanswered)
-        return plan(shapes, catalog, chosen, lambda shape: snapshot.session(shape.state))
+        return plan(shapes, catalog, chosen, lambda shape: snapshot.session(shape.state), texts)
 
 
 def on_server(dj_connection: Any, work: Callable[[Any], T]) -> T:

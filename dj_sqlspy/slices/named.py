@@ -13,6 +13,7 @@ from ..cascade.leaves import Unanswered
 from ..cascade.options import Bound, Options
 from ..errors import LineageError
 from ..lineage import NamesOf, named_tables
+from ..lineage.levels import Texts
 from ..names import split_full_name
 from ..servers.catalog import Catalog
 from ..servers.expressions import Syntax
@@ -25,14 +26,14 @@ Names = set[tuple[str | None, str]]
 
 
 def catalog_of(
-    shapes: Sequence[Shape], snapshot: Snapshot, options: Options
+    shapes: Sequence[Shape], snapshot: Snapshot, options: Options, texts: Texts
 ) -> tuple[Catalog, Names, list[Unanswered]]:
     """The catalog, the tables that statements and bounds name, and the statements whose tables are unknown.
 
     The catalog has the columns of all schemas that the statements can lead to.
     """
-    names, guessed, unanswered = _named(shapes, snapshot)
-    syntax = syntax_of(snapshot.dialect)
+    names, guessed, unanswered = _named(shapes, snapshot, texts)
+    syntax = texts.syntax
     bounding = {name for bound in (*options.only, *options.guard) for name in _of_bound(bound, syntax)}
     schemas = {schema for schema, _ in names | guessed | bounding if schema is not None}
     catalog = _read_catalog(snapshot, schemas, names | guessed | bounding, options)
@@ -42,7 +43,9 @@ def catalog_of(
     return catalog, names, unanswered
 
 
-def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, list[Unanswered]]:
+def _named(
+    shapes: Iterable[Shape], snapshot: Snapshot, texts: Texts
+) -> tuple[Names, Names, list[Unanswered]]:
     """The tables that statements name (in the schema of USE if they give none), and those that they may name.
 
     The latter come from statements that cannot be parsed: each ``x.y`` in which x is a schema, and names in the schema
@@ -51,11 +54,13 @@ def _named(shapes: Iterable[Shape], snapshot: Snapshot) -> tuple[Names, Names, l
     names: Names = set()
     guessed: Names = set()
     unanswered: list[Unanswered] = []
-    syntax = syntax_of(snapshot.dialect)
-    read = NamesOf(syntax)
+    syntax, read = texts.syntax, NamesOf(texts)
     for shape in shapes:
         modes, found = snapshot.session(shape.state).modes, None
-        for text in (shape.marked, shape.first.sql):
+        # first the one that is analysed, so that it is parsed once
+        alone = len(shape.bindings) == 1 and texts.split(shape.marked, modes) is None
+        forms = (shape.marked, shape.first.sql)
+        for text in forms[::-1] if alone else forms:
             with contextlib.suppress(LineageError):
                 found = found or read.of(text, modes)
         if found is None:

@@ -10,21 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import settings
-from ..compat import backend_of
 from ..display import count, first, short
 from ..errors import SliceError
 from ..journal import Statement
-from ..servers.postgresql import driver as postgresql
+from ..servers import server_name
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-def name_of(connection: Any) -> str:
-    """The server of a DataJoint connection, in the form of `Statement.server`."""
-    if backend_of(connection) == "postgresql":
-        return postgresql.name_of(connection)
-    info = connection.conn_info
-    return f"{info['host']}:{info['port']}"
 
 
 def servers_of(statements: Iterable[Statement]) -> dict[str, list[Statement]]:
@@ -44,7 +35,7 @@ def require_one_server(statements: Sequence[Statement], connection: Any) -> None
     SliceError
         The message lists the servers and some statements of each.
     """
-    here, found = name_of(connection), servers_of(statements)
+    here, found = server_name(connection), servers_of(statements)
     groups = [frozenset(map(_plain, group)) for group in settings.get("same_server")]
 
     def is_here(server: str) -> bool:

@@ -22,6 +22,7 @@ from ..errors import SpyError
 from ..journal import Journal
 from ..servers.mysql import wire
 from ..servers.postgresql.driver import is_connection
+from ..servers.results import Received
 from . import reads, session, state
 from .session import Session
 
@@ -203,7 +204,7 @@ def ended(recorded: Recorded, connection: Any, cursor: Any) -> None:
             journal.fault(f"the result of a statement could not be noted: {type(error).__name__}: {error}")
 
 
-def _received(raw: Any, cursor: Any) -> wire.Received | None:
+def _received(raw: Any, cursor: Any) -> Received | None:
     """What a cursor received, if its result is the connection's last and has a digest."""
     if getattr(cursor, "_result", None) is None or cursor._result is not getattr(raw, "_result", None):
         return None
@@ -226,7 +227,7 @@ def _record(
     sql: str,
     rows: int | None,
     has_ended: bool = True,
-    received: wire.Received | None = None,
+    received: Received | None = None,
 ) -> None:
     info, raw = connection.conn_info, connection._conn
     in_transaction = getattr(raw, "server_status", 0) & _IN_TRANSACTION
@@ -256,7 +257,7 @@ def _write(
     database: str,
     has_ended: bool,
     texts: tuple[str, ...],
-    received: wire.Received | None,
+    received: Received | None,
 ) -> None:
     """Write a statement into the journals of its sessions; ``server`` is its name, its version and its kind."""
     numbers: dict[Journal, tuple[int, ...]] = {}

@@ -161,6 +161,8 @@ def is_bookkeeping(sql: str) -> bool:
     (True, False)
     >>> is_bookkeeping("SELECT current_user"), is_bookkeeping("SELECT pg_x.a FROM pg_x")
     (True, False)
+    >>> [is_bookkeeping(f"SELECT set_config('timezone', {value}, false)") for value in ("'UTC'", "mine()")]
+    [True, False]
     """
     if " FROM " not in sql and " from " not in sql and len(sql) < 200 and _is_session_state(sql):
         return True
@@ -181,7 +183,27 @@ def tables(sql: str, schema: str = "") -> frozenset[tuple[str, str]]:
 def _is_session_state(sql: str) -> bool:
     found = tokens(sql) or ()
     words = [reads.word_of(token) for token in found]
+    if _configures(found):
+        return True
     return words[:1] == ["SELECT"] and words.count("SELECT") == 1 and _SESSION_STATE.issuperset(words)
+
+
+def _configures(found: Sequence[Any]) -> list[str]:
+    """Name, value and scope in SELECT set_config(…), if all are literals; [] for anything else."""
+    texts = [token.text for token in found if token.text != ";"]
+    if [text.lower() for text in texts[1:3]] == ["pg_catalog", "."]:
+        texts[1:3] = []
+    if [text.lower() for text in texts[:3]] != ["select", "set_config", "("] or len(texts) != 9:
+        return []
+    kinds = [token.token_type.name for token in found if token.text != ";"][-6:]
+    literal = kinds[0] == kinds[2] == "STRING" and kinds[4] in ("TRUE", "FALSE")
+    return texts[3:8:2] if literal and texts[4::2] == [",", ",", ")"] else []
+
+
+def _configured(found: Sequence[Any]) -> str:
+    """The setting that SELECT set_config(…) makes for the session; "" for anything else."""
+    name, _, local = _configures(found) or ("", "", "")
+    return name.lower() if local.lower() == "false" else ""
 
 
 def _reads_only_books(sql: str) -> bool:
@@ -259,13 +281,20 @@ def note(connection: Any, sql: str) -> None:
         return
     found = tokens(sql[:_LONGEST]) or []
     words = [token.text.upper() for token in found]
+    ends = [token for token in found if token.token_type.name == "SEMICOLON"]
+    if ends and ends[0] is not found[-1] and first != "CREATE":  # a function may hold statements
+        for start, end in zip(
+            [0, *(one.end + 1 for one in ends)], [*(one.start for one in ends), None], strict=True
+        ):
+            note(connection, sql[start:end])
+        return
     if first in BOUNDARY:
         _transaction(known, first, words, sql)
     elif first == "DISCARD":
         if words[1:2] == ["ALL"]:
             known.texts, known.schema = (), ""
     elif first in ("SET", "RESET"):
-        _set(known, first, [token.text for token in found], sql)
+        _set(known, first, [_as_read(token) for token in found], sql)
     elif first in ("CREATE", "DROP"):
         made = first == "CREATE" and not _TEMPORARY.isdisjoint(words[1:5])
         # a temporary table is dropped like another
@@ -275,7 +304,16 @@ def note(connection: Any, sql: str) -> None:
         lower = sql.lower()
         into = "into" in lower and "INTO" in words and not _TEMPORARY.isdisjoint(words)
         if "set_config" in lower or into or (first == "DO" and "set " in lower):
-            known.texts = (*(text for text in known.texts if text != sql), sql[:_LONGEST])
+            name = _configured(found)
+            if not into and name in ("", "search_path"):  # which schema it may be is not followed
+                known.schema = ""
+            same = {sql} if not name else {text for text in known.texts if _name_in(text) == name}
+            known.texts = (*(text for text in known.texts if text not in same), sql[:_LONGEST])
+
+
+def _as_read(token: Any) -> str:
+    """The text of a token; a word without quotes as the server reads it."""
+    return str(token.text if token.token_type.name in ("STRING", "IDENTIFIER") else token.text.lower())
 
 
 def _transaction(known: Sent, first: str, words: Sequence[str], sql: str) -> None:
@@ -311,7 +349,8 @@ def _set(known: Sent, first: str, words: Sequence[str], sql: str) -> None:
     if name in _IRRELEVANT:
         return
     if first == "RESET" and name == "all":
-        known.texts, known.schema = tuple(text for text in known.texts if head(text) != "SET"), ""
+        kept = (text for text in known.texts if head(text) != "SET" and not _name_in(text))
+        known.texts, known.schema = tuple(kept), ""
         return
     reset = first == "RESET" or [value.upper() for value in values] == ["DEFAULT"]
     if not local:
@@ -341,8 +380,11 @@ def _name(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _name_in(text: str) -> str:
-    """The setting of a text of SET without LOCAL; "" for any other."""
-    words = [token.text for token in tokens(text) or ()]
+    """The setting of a text of SET without LOCAL, or of ``set_config`` for the session; "" for any other."""
+    found = tokens(text) or ()
+    words = [token.text for token in found]
+    if [word.upper() for word in words[:1]] == ["SELECT"]:
+        return _configured(found)
     if [word.upper() for word in words[:1]] != ["SET"] or [w.upper() for w in words[1:2]] == ["LOCAL"]:
         return ""
     rest = words[2:] if words[1:2] and words[1].upper() == "SESSION" and len(words) > 2 else words[1:]

@@ -173,7 +173,7 @@ class Name(NamedTuple):
 def tokens_of(sql: str, dialect: str = "mysql") -> list[Any] | None:
     """The tokens of a text; None if a quote is not closed. The first call imports sqlglot, which has the dialect."""
     with suppress(LineageError):  # its compiled build was imported before, whose tokens are the same
-        from ..servers.mysql import interpreted as interpreted
+        from ..servers import interpreted as interpreted
     from sqlglot.dialects.dialect import Dialect
     from sqlglot.errors import SqlglotError
 

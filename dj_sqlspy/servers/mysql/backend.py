@@ -8,6 +8,7 @@ from . import (
     catalog,
     checksums,
     connect,
+    contents,
     gate,
     literals,
     pseudonyms,
@@ -28,16 +29,22 @@ class MySQLBackend:
 
     name = "mysql"
     dialect = DIALECT
+    long_lists = False
 
     client_options = staticmethod(connect.client_options)
     tls_options = staticmethod(connect.tls_options)
     read_source = staticmethod(structure.read_source)
     stored_functions = staticmethod(routines.stored_functions)
     unique_columns = staticmethod(structure.unique_columns)
+    default_value = staticmethod(stored.default_value)
     stored_value = staticmethod(stored.stored_value)
+    texts_held = staticmethod(stored.texts_held)
     broken_check = staticmethod(stored.broken_check)
     values_in = staticmethod(pseudonyms.values_in)
     replace_values = staticmethod(pseudonyms.replace_values)
+    holds = staticmethod(contents.holds)
+    values_of = staticmethod(contents.values_of)
+    matches = staticmethod(contents.matches)
     texts_in = staticmethod(pseudonyms.texts_in)
     fill_key_table = staticmethod(structure.fill_key_table)
     longest_condition = staticmethod(scripts.longest_condition)

@@ -48,8 +48,12 @@ class MySQLDialect(Spelling):
 
     name = "mysql"
     system_schemas = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
+    described_in = "information_schema"
+    snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
     null_safe = "<=>"
     literals = _LITERALS
+    whole_rows = False
+    key_texts = frozenset({"char", "varchar"})
     # after 1,000 rounds, MySQL ends with an error, and MariaDB with the rows so far and a warning
     endless = Session(
         settings=(

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from . import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
 
-from ..expressions import QUANTIFIERS, read_part, require_single, together
+from ..expressions import QUANTIFIERS, nodes, read_part, require_single, together
 from ..expressions import NotARead as NotARead
 from ..expressions import Read as Read
 from ..expressions import ReadsOnly as ReadsOnly
@@ -37,7 +37,12 @@ REMOVE_DD_PROPERTY_KEY SETVAL SOURCE_POS_WAIT WAIT_FOR_EXECUTED_GTID_SET WSREP_S
 )
 
 
-def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
+def read_of(
+    sql: str,
+    modes: Collection[str] = (),
+    reads_only: ReadsOnly = none_known,
+    parsed: Expr | None = None,
+) -> Read:
     """The reading part of a text.
 
     Parameters
@@ -47,6 +52,8 @@ def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_
         Words of the session's sql_mode that change how the text is parsed.
     reads_only : callable, optional
         Asked for each stored function.
+    parsed : expression, optional
+        What `parse` makes of the text, if that is known. It may be changed.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_
         ...
     dj_sqlspy.servers.expressions.NotARead: it assigns a variable
     """
-    statement = _single(sql, modes)
+    statement = _single(sql, modes, parsed)
     return read_part(statement, query_of(statement, modes), lambda query: _effects(query, reads_only))
 
 
@@ -134,7 +141,7 @@ class Gate:
             raise NotARead(self._known[key])
 
 
-def _single(sql: str, modes: Collection[str]) -> Expr:
+def _single(sql: str, modes: Collection[str], parsed: Expr | None) -> Expr:
     # a text without these has no comment that the server runs, or that is none to the server
     for token in tokens_of(sql, modes) if "/*" in sql or "{#" in sql else ():
         for comment in token.comments:
@@ -142,7 +149,7 @@ def _single(sql: str, modes: Collection[str]) -> Expr:
                 raise NotARead("a comment in it is run by the server")
             if "{#" in sql:  # sqlglot reads it as the start of a comment
                 raise NotARead("a comment in it may not be a comment for the server")
-    return parse(sql, modes)
+    return parse(sql, modes) if parsed is None else parsed
 
 
 # Words in executed comments that change no result.
@@ -196,7 +203,7 @@ def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
 
 def _effects(query: Expr, reads_only: ReadsOnly) -> Iterator[str]:
     """Why a query does more than read."""
-    for node in query.walk():
+    for node in nodes(query):
         if isinstance(node, exp.PropertyEQ):
             yield "it assigns a variable"
         elif isinstance(node, (exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Drop)):

@@ -11,15 +11,13 @@ from itertools import pairwise
 from typing import Any
 
 from ...names import split_full_name
+from .. import texts
 from ..source import Texts
 from .definition import Definition, Tokens, comments_of, name_of, uncommented, values_in
 from .definition import tokens_of as definition_tokens
 from .dialect import MYSQL
 from .structure import read_definition
-from .syntax import LITERALS, Unsupported, tokens_of
-
-# isort: split
-from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
+from .syntax import LITERALS, tokens_of
 
 # Defaults that reveal nothing.
 _PLAIN = frozenset({"", "0", "1", "0.0", "1.0"})
@@ -30,11 +28,6 @@ _SECRET_FUNCTIONS = frozenset(
 AES_DECRYPT AES_ENCRYPT DECODE DES_DECRYPT DES_ENCRYPT ENCODE ENCRYPT OLD_PASSWORD PASSWORD
 """.split()  # noqa: SIM905
 )
-# Parts of names and comments that hint at a secret.
-SECRET_WORDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "api_key", "apikey")
-
-_NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
-
 
 # ---------------------------------------------------------------- statements
 
@@ -47,25 +40,7 @@ def texts_of(sql: str) -> Texts:
     >>> texts_of("SELECT AES_DECRYPT(x, 'k') FROM t").secrets, texts_of("SELECT 1 -- password: k").secrets
     (('AES_DECRYPT',), ('password: k',))
     """
-    try:
-        tokens = tokens_of(sql)
-    except Unsupported:
-        return Texts((sql,), (), (), ())
-    comments = tuple(dict.fromkeys(text.strip() for token in tokens for text in token.comments))
-    literals = tuple(dict.fromkeys(token.text for token in tokens if token.token_type in LITERALS))
-    names = tuple(dict.fromkeys(token.text for token in tokens if token.token_type in _NAMES))
-    return Texts(literals, names, comments, tuple(dict.fromkeys(_secrets(tokens, names, literals, comments))))
-
-
-def _secrets(
-    tokens: list[Token], names: Iterable[str], literals: Collection[str], comments: Iterable[str]
-) -> Iterator[str]:
-    for token, following in pairwise(tokens):
-        if token.text.upper() in _SECRET_FUNCTIONS and following.token_type == TokenType.L_PAREN:
-            yield token.text.upper()
-    for text in (*comments, *(names if literals else ())):
-        if any(word in text.lower() for word in SECRET_WORDS):
-            yield text
+    return texts.texts_of(sql, tokens_of, LITERALS, _SECRET_FUNCTIONS)
 
 
 def without_names(sql: str, names: Collection[str]) -> str:
@@ -74,16 +49,7 @@ def without_names(sql: str, names: Collection[str]) -> str:
     >>> without_names("SELECT x AS `Ada` FROM t ORDER BY Ada", {"ada"})
     'SELECT x AS ? FROM t ORDER BY ?'
     """
-    try:
-        tokens = tokens_of(sql)
-    except Unsupported:
-        return "?"
-    parts, place = [], 0
-    for token in tokens:
-        if token.token_type in _NAMES and token.text.lower() in names:
-            parts += [sql[place : token.start], "?"]
-            place = token.end + 1
-    return "".join([*parts, sql[place:]])
+    return texts.without_names(sql, names, tokens_of)
 
 
 # ---------------------------------------------------------------- structure

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 from ..catalog import Catalog
 from ..columns import BINARY_TYPES, INTEGER_TYPES, TEXT_TYPES, Column
 from ..source import Created, Thing
 from ..tables import Table
-from . import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp

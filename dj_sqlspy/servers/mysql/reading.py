@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from . import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
 from sqlglot.tokens import Token  # type: ignore[attr-defined]
 
 from ..columns import Column
-from ..expressions import Expr, Read, ReadsOnly, none_known
+from ..expressions import Expr, Read, ReadsOnly, copied, none_known
 from .functions import SERVER_FUNCTIONS
 from .gate import query_of, read_of
+from .probes import called
 from .syntax import Exact, parse, tokens_of
 
 # What can stand before a table.
@@ -33,6 +34,9 @@ class MySQLSyntax:
     aliases_in_having = True
     right_first = True
     exact_names = False
+    full_join = False
+    grouping_sets = False
+    with_ties = False
 
     def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
         return parse(sql, modes)
@@ -43,7 +47,7 @@ class MySQLSyntax:
     def name_of(self, token: Token) -> str:
         return str(token.text)
 
-    def without_schema(self, tokens: Sequence[Token]) -> Iterator[str]:
+    def without_schema(self, tokens: Sequence[Token], default_schema: str | None) -> Iterator[str]:
         """Each name in a place where a table can stand; it can also be a column or a CTE."""
         texts = ["", *(token.text for token in tokens), ""]
         for before, token, after in zip(texts, tokens, texts[2:], strict=False):
@@ -53,17 +57,32 @@ class MySQLSyntax:
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)
 
-    def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
-        return read_of(sql, modes, reads_only)
+    def read_of(
+        self,
+        sql: str,
+        modes: Collection[str] = (),
+        reads_only: ReadsOnly = none_known,
+        parsed: Expr | None = None,
+    ) -> Read:
+        return read_of(sql, modes, reads_only, parsed)
 
-    def require_known(self, query: Expr) -> None:
+    def require_known(self, query: Expr, default_schema: str | None = None) -> None:
         """All constructs that the lineage knows are MySQL's."""
+
+    def called(self, sql: str, schema: str | None) -> set[tuple[str, str]]:
+        return called(sql, schema)
 
     def output_name(self, expression: Expr) -> str:
         if isinstance(expression, exp.Column):
             return expression.name
-        name: str = expression.sql(dialect=Exact, comments=False)
+        name: str = copied(expression).sql(dialect=Exact, comments=False, copy=False)
         return name[:64].strip() or "column"
+
+    def value_name(self, place: int) -> str:
+        return f"column_{place}"
+
+    def columns_of(self, call: Expr) -> None:
+        """JSON_TABLE names its columns itself."""
 
     def key(self, node: exp.Column, column: Column) -> Expr:
         """TIMESTAMP as UTC seconds, FLOAT as the equal DOUBLE."""

@@ -17,7 +17,7 @@ from pymysql.constants import FIELD_TYPE, FLAG
 
 from ..columns import INTEGER_TYPES
 from ..multisets import as_text, difference_of, digest_of
-from ..results import ALL_DIGITS, Difference, Digest, Forms, ResultColumn
+from ..results import ALL_DIGITS, Difference, Digest, Forms, ResultColumn, digest_text
 from . import wire
 from .dialect import MYSQL
 from .told import told
@@ -110,7 +110,7 @@ class Result:
         for packet in self._packets:
             total += hashed(packet)
             yield wire.values_of(packet)
-        self.received = wire.digest_text(total % wire.MODULUS)
+        self.received = digest_text(total)
 
     def chunks(self, size: int, each: int) -> Iterator[list[Sequence[bytes | None]]]:
         """Its rows in lists of about ``size`` bytes, where a value takes ``each`` besides its own; without the digest.

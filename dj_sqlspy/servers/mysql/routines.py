@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from . import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp

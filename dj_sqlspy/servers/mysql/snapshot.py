@@ -15,7 +15,7 @@ import pymysql
 from pymysql.cursors import SSCursor
 
 from ..catalog import Catalog
-from ..results import Answer, Column, Sums
+from ..results import Answer, Column, Sums, digest_text
 from ..session import PLAIN, Session
 from ..snapshot import ConnectionLost, Counting, Rows, ServerState
 from ..tables import ForeignKey
@@ -102,7 +102,7 @@ class MySQLSnapshot(Counting):
     def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
         sums, columns = self.answers(sql, session, own=own)
         rows, total = sums.get(b"", (0, 0))
-        return Answer(rows, wire.digest_text(total), columns)
+        return Answer(rows, digest_text(total), columns)
 
     def answers(
         self, sql: str, session: Session, first: int = 0, *, own: bool = False
@@ -155,7 +155,7 @@ class MySQLSnapshot(Counting):
 def begin(cursor: Any) -> None:
     """Begin a consistent read-only snapshot."""
     cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    cursor.execute(MYSQL.snapshot)
 
 
 def flavor_of(version: str) -> Literal["mysql", "mariadb"]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pymysql.charset
 
-from . import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp

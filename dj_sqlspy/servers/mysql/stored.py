@@ -1,14 +1,16 @@
 """Stored: what a column would hold, and whether its table would take it, for an account that may only SELECT.
 
 In: a column and a value; a table and what is to stand in the place of its contents. Out: the value as the column
-holds it, as SQL; the CHECK that a row would break. Nothing is written: JSON_TABLE stores a value in a column of any
-type, on both servers, and a derived table has the contents of rows replaced.
+holds it, as SQL; its default; the CHECK that a row would break; the texts that a column holds. Nothing is written:
+JSON_TABLE stores a value in a column of any type, on both servers, and in a derived table the contents of rows are
+replaced.
 """
 
 from __future__ import annotations
 
+import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..columns import FLOAT_TYPES, INTEGER_TYPES, TEXT_TYPES, Column
@@ -27,6 +29,41 @@ _EXACT = INTEGER_TYPES | {"decimal", "double", "date", "datetime", "timestamp", 
 _MOST_BYTES = {"tinyblob": 2**8 - 1, "blob": 2**16 - 1, "mediumblob": 2**24 - 1, "longblob": 2**32 - 1}
 # Neither BIT nor geometries, vectors and what MariaDB has of its own (UUID, INET6): JSON_TABLE takes none of these.
 _TYPES = _EXACT | TEXT_TYPES | _MOST_BYTES.keys() | {"float", "json", "binary", "varbinary"}
+
+_TIME = re.compile(r"\(*(?:current_timestamp|now|localtime|localtimestamp)\b", re.IGNORECASE)
+_AT_ONCE = 1000  # texts in one query
+
+
+def default_value(connection: Any, column: Column) -> str | None:
+    """SQL for the default of a column; None if it has none, or one that is computed.
+
+    A default that asks for the time becomes the time of writing, so that two dumps are the same.
+    """
+    default = column.default or ""
+    if _TIME.match(default) and column.data_type in ("datetime", "timestamp"):
+        digits = re.search(r"\(\d\)", column.column_type)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return f"CAST('{now:%Y-%m-%d %H:%M:%S}' AS DATETIME{digits[0] if digits else ''})"
+    # MySQL says where a default is an expression; MariaDB writes literals so that they can be told
+    literal = re.fullmatch(r"(?:[bx]?'.*'|[-+]?[\d.]+(?:e[-+]?\d+)?)", default, re.IGNORECASE | re.DOTALL)
+    computed = "DEFAULT_GENERATED" in column.extra.upper()
+    if column.default is None or computed or (not literal and default.endswith(")")):
+        return None
+    return f"DEFAULT({MYSQL.quote(column.name)})"
+
+
+def texts_held(connection: Any, table: Table, column: Column, texts: Iterable[str]) -> set[str]:
+    """Which of these texts, in lower case, are values of a column, in any row and case. Of bytes and JSON none is."""
+    if column.binary or column.data_type == "json":
+        return set()
+    asked, found = sorted(texts), set[str]()
+    contents = f"LOWER(CAST({MYSQL.quote(column.name)} AS CHAR))"
+    with connection.cursor() as cursor:
+        for start in range(0, len(asked), _AT_ONCE):
+            among = ", ".join(map(MYSQL.string, asked[start : start + _AT_ONCE]))
+            cursor.execute(f"SELECT DISTINCT {contents} FROM {table.full_name} WHERE {contents} IN ({among})")
+            found.update(str(text) for (text,) in cursor.fetchall())
+    return found
 
 
 def stored_value(connection: Any, column: Column, value: str | bytes) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from . import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
@@ -24,7 +24,8 @@ from ..expressions import Unsupported as Unsupported
 from ..expressions import function_name as function_name
 from ..expressions import identifier as identifier
 from ..expressions import nesting as nesting
-from .lists import Cut, Listed, folded, put_back, shortened, unfolded
+from ..expressions import nodes_of as nodes_of
+from ..lists import Cut, Listed, folded, put_back, shortened, unfolded
 
 # ---------------------------------------------------------------- the dialect
 
@@ -311,7 +312,7 @@ def _quoted(text: str) -> str:
 
 def _name_dual(statement: Expr) -> None:
     """Mark DUAL, which is no table: it cannot be quoted and has no schema."""
-    for table in statement.find_all(exp.Table):
+    for table in nodes_of(statement, exp.Table):
         name = table.this
         if (
             isinstance(name, exp.Identifier)

@@ -16,34 +16,18 @@ that was not read to its end has no digest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pymysql
 import xxhash
 from pymysql.connections import MySQLResult
 from pymysql.constants import COMMAND, FIELD_TYPE
 
-from ..results import Column, Sums
+from ..results import LENGTHS, MODULUS, Column, Received, Sums, as_sent, digest_text
 
-MODULUS = 1 << 64
 _FLOATS = frozenset({FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE})
 _hash = xxhash.xxh3_64_intdigest
-_SIZES = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # bytes of a length, by the byte before it
 _EOF = 0xFE  # first byte of the packet after the last row, and of a row whose first value is over 16 MB
-
-
-class Received(NamedTuple):
-    """Digest and columns of a result.
-
-    Attributes
-    ----------
-    digest : str
-        16 hexadecimal digits.
-    columns : tuple of (name, type, decimals)
-    """
-
-    digest: str
-    columns: tuple[Column, ...]
 
 
 class _Digested(MySQLResult):  # type: ignore[misc]  # which has no types
@@ -82,7 +66,7 @@ def row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
         for index, value in enumerate(values_of(data)):
             if value is not None and index in computed:
                 value = b"%.11e" % (float(value) + 0.0)  # zero without a sign
-            parts.append(b"\xfb" if value is None else _length(value) + value)
+            parts.append(as_sent(value))
         return _hash(b"".join(parts))
 
     return rounded
@@ -128,20 +112,6 @@ def sums_of(raw: Any, sql: bytes, first: int = 0) -> tuple[Sums, tuple[Column, .
         rows, total = sums.get(row[:place], (0, 0))
         sums[row[:place]] = rows + 1, (total + hashed(row[place:] if place else row)) % MODULUS
     return sums, _columns(fields)
-
-
-def digest_text(total: int) -> str:
-    """A digest as text."""
-    return f"{total:016x}"
-
-
-def first_values(values: Sequence[bytes]) -> bytes:
-    """The first bytes of a row that starts with these values.
-
-    >>> first_values([b"3", b"ab"])
-    b'\\x013\\x02ab'
-    """
-    return b"".join([_length(value) + value for value in values])
 
 
 def _end_of(row: bytes, values: int) -> int:
@@ -197,23 +167,8 @@ def _span(row: bytes, place: int) -> tuple[int | None, int]:
 
 def _long_span(row: bytes, place: int) -> tuple[int, int]:
     """Start and end of a value whose length has more than one byte."""
-    start = place + 1 + _SIZES[row[place]]
+    start = place + 1 + LENGTHS[row[place]]
     return start, start + int.from_bytes(row[place + 1 : start], "little")
-
-
-def _length(value: bytes) -> bytes:
-    """A length as the protocol encodes it.
-
-    >>> _length(b"ab"), _length(b"a" * 300)
-    (b'\\x02', b'\\xfc,\\x01')
-    """
-    size = len(value)
-    if size < 0xFB:
-        return bytes((size,))
-    for mark, width in _SIZES.items():
-        if size < 1 << 8 * width:
-            return bytes((mark,)) + size.to_bytes(width, "little")
-    raise ValueError(f"a value of {size} bytes")
 
 
 def reader_of(raw: Any) -> Callable[..., Any]:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from ...errors import SpyError
-from . import catalog, checksums, connect, gate, results, scripts, session, structure
+from . import (
+    catalog,
+    checksums,
+    connect,
+    contents,
+    gate,
+    literals,
+    pseudonyms,
+    results,
+    scripts,
+    session,
+    stored,
+    structure,
+)
 from .dialect import POSTGRESQL as DIALECT
 from .replayer import PostgreSQLReplayer
 from .snapshot import PostgreSQLSnapshot
@@ -13,15 +26,6 @@ from .told import told
 
 # What each part of the interface is for, in the words of a user.
 _FEATURES = {
-    "unique_columns": "leaving out columns",
-    "stored_value": "leaving out columns",
-    "broken_check": "leaving out columns",
-    "values_in": "pseudonyms",
-    "replace_values": "pseudonyms",
-    "texts_in": "the search for personal details",
-    "texts_of": "the search for personal details",
-    "structure_texts": "the search for personal details",
-    "fill_key_table": "key tables in a dump",
     "settle_columns": "a shared log",
     "locked": "a shared log",
     "stream": "a shared log",
@@ -40,6 +44,7 @@ class PostgreSQLBackend:
 
     name = "postgresql"
     dialect = DIALECT
+    long_lists = True
 
     address = staticmethod(connect.address)
     client_options = staticmethod(connect.client_options)
@@ -51,6 +56,20 @@ class PostgreSQLBackend:
 
     read_source = staticmethod(structure.read_source)
     stored_functions = staticmethod(structure.stored_functions)
+    unique_columns = staticmethod(stored.unique_columns)
+    default_value = staticmethod(stored.default_value)
+    stored_value = staticmethod(stored.stored_value)
+    broken_check = staticmethod(stored.broken_check)
+    texts_held = staticmethod(stored.texts_held)
+    values_in = staticmethod(pseudonyms.values_in)
+    replace_values = staticmethod(pseudonyms.replace_values)
+    texts_in = staticmethod(contents.texts_in)
+    holds = staticmethod(contents.holds)
+    values_of = staticmethod(contents.values_of)
+    matches = staticmethod(contents.matches)
+    structure_texts = staticmethod(literals.structure_texts)
+    texts_of = staticmethod(literals.texts_of)
+    without_names = staticmethod(literals.without_names)
     longest_condition = staticmethod(scripts.longest_condition)
     with_checksums = staticmethod(checksums.with_checksums)
     computed = staticmethod(checksums.computed)

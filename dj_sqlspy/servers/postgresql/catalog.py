@@ -19,11 +19,14 @@ from .dialect import POSTGRESQL
 
 # Kinds of tables whose rows a slice cannot hold yet, by what `_TABLES` says of them (`Table.refused`).
 REFUSED = {
-    "m": "a materialized view",
-    "p": "a partitioned table",
-    "f": "a foreign table",
-    "i": "a table that inherits or is inherited from",
-    "s": "a table with row-level security",
+    kind: f"{what}, which is not supported on PostgreSQL yet"
+    for kind, what in {
+        "m": "a materialized view",
+        "p": "a partitioned table",
+        "f": "a foreign table",
+        "i": "a table that inherits or is inherited from",
+        "s": "a table with row-level security",
+    }.items()
 }
 
 # Types of which values that compare equal are printed alike; others have 1.0 and 1.00, or '1 day' and '24:00:00'.

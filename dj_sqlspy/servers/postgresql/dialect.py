@@ -25,8 +25,8 @@ _TOKENS = re.compile(
     r"""(
       "(?:[^"]|"")*"                                         # quoted identifier
     | [eE](?<![\w$].)'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*'    # strings
-    | [0-9](?<![\w$.@"].)\d*\.?\d*(?:[eE][+-]?\d+)?(?![\w$"])
-    | \.(?<![\w$.@"].)\d+(?:[eE][+-]?\d+)?(?![\w$"])
+    | [0-9](?<![\w$.@"].)(?:[\d_]*\.?[\d_]*(?:[eE][+-]?[\d_]+)?|(?<=0)[xXoObB][0-9a-fA-F_]+)(?![\w$"])
+    | \.(?<![\w$.@"].)[\d_]+(?:[eE][+-]?[\d_]+)?(?![\w$"])
     | /\*.*?\*/ | --[^\n]*\n?                               # comments
     )""",
     re.VERBOSE | re.DOTALL,
@@ -54,7 +54,11 @@ class PostgreSQLDialect(Spelling):
 
     name = "postgresql"
     system_schemas = frozenset({"information_schema", "pg_catalog", "pg_toast"})
+    described_in = "pg_catalog"
+    snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     literals = _LITERALS
+    whole_rows = True
+    key_texts = frozenset({"character varying", "character", "text"})
     endless = PLAIN  # a recursive query may take any number of rounds
     null_safe = "IS NOT DISTINCT FROM"
     # IN with a list of row constructors takes time that grows with the square of its length, and more than the stack

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from ..mysql import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
@@ -23,6 +23,7 @@ from ..expressions import (
     ReadsOnly,
     Unsupported,
     function_name,
+    nodes,
     none_known,
     read_part,
     require_single,
@@ -35,8 +36,13 @@ from .syntax import parse, tokens_of
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Copy, exp.Command)
 
 
-def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
-    """The reading part of a text.
+def read_of(
+    sql: str,
+    modes: Collection[str] = (),
+    reads_only: ReadsOnly = none_known,
+    parsed: Expr | None = None,
+) -> Read:
+    """The reading part of a text, which may be ``parsed`` already (and is changed then).
 
     >>> read_of("SELECT a FROM t").own, read_of("INSERT INTO u SELECT a FROM t").query.sql("postgres")
     (True, 'SELECT "a" FROM "t"')
@@ -49,14 +55,14 @@ def read_of(sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_
     ------
     NotARead, Unsupported
     """
-    statement = _single(sql)
+    statement = _single(sql, parsed)
     return read_part(statement, query_of(statement, modes), lambda query: _effects(query, reads_only))
 
 
-def _single(sql: str) -> Expr:
+def _single(sql: str, parsed: Expr | None) -> Expr:
     if "{#" in sql and any(token.comments for token in tokens_of(sql)):  # sqlglot reads it as a comment
         raise NotARead("a comment in it may not be a comment for the server")
-    return parse(sql)
+    return parse(sql) if parsed is None else parsed
 
 
 def query_of(statement: Expr, modes: Collection[str] = ()) -> Expr | None:
@@ -107,7 +113,7 @@ _QUERIES = (exp.Select, exp.SetOperation, exp.Table)
 
 def _effects(query: Expr, reads_only: ReadsOnly) -> Iterator[str]:
     """Why a query does more than read."""
-    for node in query.walk():
+    for node in nodes(query):
         if isinstance(node, _WRITES):
             yield f"it holds {type(node).__name__.upper()}"
         name = function_name(node)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ..mysql import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
@@ -16,10 +16,11 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ...errors import LineageError
 from ..columns import Column
-from ..expressions import Expr, Read, ReadsOnly, Unsupported, names_cte, none_known
+from ..expressions import Expr, Read, ReadsOnly, Unsupported, function_name, names_cte, nodes, none_known
 from .dialect import POSTGRESQL, ZONED
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, SETS
 from .gate import query_of, read_of
+from .own import CATALOG
 from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, folded, parse, tokens_of
 
 _KNOWN = frozenset(
@@ -47,6 +48,7 @@ _KNOWN = frozenset(
             exp.Union,
             exp.Except,
         ),
+        *(exp.Values, exp.Rollup, exp.Cube, exp.GroupingSets, exp.Unnest),
         *(exp.Intersect, exp.With, exp.CTE, exp.Alias, exp.Star, exp.Column, exp.Identifier, exp.Lateral),
         # conditions
         *(
@@ -64,7 +66,9 @@ _KNOWN = frozenset(
             exp.Is,
         ),
         *(exp.Between, exp.Like, exp.ILike, exp.RegexpLike, exp.Exists, exp.Any, exp.All, exp.NullSafeEQ),
-        *(exp.NullSafeNEQ, exp.Tuple),
+        *(exp.NullSafeNEQ, exp.Tuple, exp.SimilarTo, exp.RegexpILike, exp.Escape),
+        *(exp.ArrayContainsAll, exp.ArrayContainedBy, exp.ArrayOverlaps, exp.JSONBContainsAnyTopKeys),
+        *(exp.JSONBPathExists,),
         # values
         *(
             exp.Literal,
@@ -78,12 +82,23 @@ _KNOWN = frozenset(
             exp.Neg,
             exp.DPipe,
         ),
+        *(exp.Bracket, exp.Slice, exp.AtTimeZone, exp.Collate, exp.JSONBDeleteAtPath),
+        *(exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift),
+        *(exp.BitwiseRightShift,),
         *(exp.Cast, exp.DataType, exp.DataTypeParam, exp.Case, exp.If, exp.Array, exp.Var),
         *(Arrow, DoubleArrow, HashArrow, DoubleHashArrow),
         # functions
         *(exp.Anonymous, exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Filter, exp.WithinGroup),
         *(exp.Window, exp.WindowSpec, exp.Extract, exp.Substring, exp.StrPosition, exp.Trim),
-        *(exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.CurrentUser, exp.SessionUser),
+        *(
+            exp.Localtime,
+            exp.Localtimestamp,
+            exp.CurrentDate,
+            exp.CurrentTimestamp,
+            exp.CurrentTime,
+            exp.CurrentUser,
+            exp.SessionUser,
+        ),
     }
 )
 # The parts of these that are known.
@@ -93,10 +108,10 @@ _PARTS: dict[type[Expr], frozenset[str]] = {
     ),
     exp.Table: frozenset({"this", "db", "alias", "joins"}),
     exp.Group: frozenset({"expressions"}),
-    exp.With: frozenset({"expressions"}),
+    exp.With: frozenset({"expressions", "recursive"}),
     exp.Lateral: frozenset({"this", "alias"}),
     exp.Join: frozenset({"this", "side", "kind", "on", "using", "method"}),
-    exp.Between: frozenset({"this", "low", "high"}),
+    exp.Between: frozenset({"this", "low", "high", "symmetric"}),
     exp.Subquery: frozenset({"this", "alias", "with_", "joins", "order", "limit", "offset"}),
 }
 _TYPES = frozenset(
@@ -104,10 +119,23 @@ _TYPES = frozenset(
         *(exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT, exp.DType.DECIMAL, exp.DType.DOUBLE),
         *(exp.DType.FLOAT, exp.DType.BOOLEAN, exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.VARBINARY),
         *(exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.JSON, exp.DType.JSONB),
-        *(exp.DType.UUID,),
+        *(exp.DType.UUID, exp.DType.TIME, exp.DType.INTERVAL),
     }
 )
 
+# The columns of functions that return rows and name them; those of all others are named as the source.
+_COLUMNS = {
+    **dict.fromkeys(
+        (
+            "JSONB_ARRAY_ELEMENTS",
+            "JSONB_ARRAY_ELEMENTS_TEXT",
+            "JSON_ARRAY_ELEMENTS",
+            "JSON_ARRAY_ELEMENTS_TEXT",
+        ),
+        ("value",),
+    ),
+    **dict.fromkeys(("JSONB_EACH", "JSONB_EACH_TEXT", "JSON_EACH", "JSON_EACH_TEXT"), ("key", "value")),
+}
 
 _BEGIN_A_CTE = frozenset({"(", "MATERIALIZED", "NOT"})
 _BEFORE_A_SOURCE = frozenset({"FROM", "JOIN", ",", "("})
@@ -120,8 +148,14 @@ _NO_NAMES = frozenset({"LATERAL", "ONLY", "ROWS", "VALUES"})
 
 def _without_schema(name: str) -> LineageError:
     return LineageError(
-        f"its table {name} has no schema, and the search_path is not followed on PostgreSQL yet. Write schema.{name}"
+        f"its table {name} has no schema, and is in one of several of the search_path. Write schema.{name}, or set a"
+        " search_path of one schema"
     )
+
+
+def _is_in(default_schema: str | None, name: str) -> bool:
+    """Whether a name without a schema is that of a table of the only schema of the search_path, if it is one."""
+    return bool(default_schema) and name not in CATALOG
 
 
 class PostgreSQLSyntax:
@@ -133,6 +167,9 @@ class PostgreSQLSyntax:
     aliases_in_having = False
     right_first = False
     exact_names = True
+    full_join = True
+    grouping_sets = True
+    with_ties = True
 
     def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
         return parse(sql, modes)
@@ -145,7 +182,8 @@ class PostgreSQLSyntax:
             token.text if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else folded(token.text)
         )
 
-    def without_schema(self, tokens: Sequence[Token]) -> tuple[()]:
+    def without_schema(self, tokens: Sequence[Token], default_schema: str | None) -> list[str]:
+        found = []
         texts = [self.name_of(token) for token in tokens]
         words = [
             "" if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else token.text.upper()
@@ -168,35 +206,64 @@ class PostgreSQLSyntax:
             elif word in _AFTER_FROM:
                 listed[-1] = False
             elif before in _BEFORE_A_SOURCE and (before == "JOIN" or listed[-1]):
+                literal = tokens[i].token_type in (TokenType.NUMBER, TokenType.STRING)
                 source = word not in _NO_NAMES and follow[i] not in (".", "(") and texts[i] not in ctes
+                source = source and not literal
                 if source and texts[i]:
-                    raise _without_schema(texts[i])
+                    if not _is_in(default_schema, texts[i]):
+                        raise _without_schema(texts[i])
+                    found.append(texts[i])
             before = word
-        return ()
+        return found
 
     def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
         return query_of(statement, modes)
 
-    def read_of(self, sql: str, modes: Collection[str] = (), reads_only: ReadsOnly = none_known) -> Read:
-        return read_of(sql, modes, reads_only)
+    def read_of(
+        self,
+        sql: str,
+        modes: Collection[str] = (),
+        reads_only: ReadsOnly = none_known,
+        parsed: Expr | None = None,
+    ) -> Read:
+        return read_of(sql, modes, reads_only, parsed)
 
-    def require_known(self, query: Expr) -> None:
-        for node in query.walk():
+    def called(self, sql: str, schema: str | None) -> set[tuple[str, str]]:
+        """Only names that no function of the server has: it looks in pg_catalog first."""
+        try:
+            statement = parse(sql)
+        except Unsupported:  # lineage has reported it
+            return set()
+        found = set()
+        for node in statement.find_all(exp.Anonymous):
+            if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
+                found.add((node.parent.this.name, node.name))
+            elif schema and node.name.upper() not in FUNCTIONS | SETS:
+                found.add((schema, node.name))
+        return {name for name in found if name[0] != "pg_catalog"}
+
+    def require_known(self, query: Expr, default_schema: str | None = None) -> None:
+        for node in nodes(query):
             kind = type(node)
             if kind not in _KNOWN:
                 raise Unsupported(f"{kind.__name__} is not analysed on PostgreSQL yet")
             for part in node.args.keys() - _PARTS.get(kind, node.args.keys()):
                 if node.args[part]:
                     raise Unsupported(f"{kind.__name__} with {part} is not analysed on PostgreSQL yet")
+            if isinstance(node, exp.Unnest) or function_name(node) in SETS:
+                around = node.parent
+                if not isinstance(around, (exp.From, exp.Join, exp.Table, exp.Lateral)):
+                    raise Unsupported("a function that returns rows, elsewhere than in FROM, is not analysed")
+            if isinstance(node, exp.DataType) and node.this is exp.DType.ARRAY and node.expressions:
+                continue  # of a type that is looked at, too
             if isinstance(node, exp.DataType) and (node.this not in _TYPES or node.args.get("nested")):
                 raise Unsupported(f"the type {node.sql(Exact)} is not analysed on PostgreSQL yet")
-            if isinstance(node, exp.Query) and node.args.get("offset") and not node.args.get("limit"):
-                raise Unsupported("OFFSET without LIMIT is not analysed")
             if (
                 isinstance(node, exp.Table)
                 and isinstance(node.this, exp.Identifier)
                 and not node.db
                 and not names_cte(node)
+                and not _is_in(default_schema, node.name)
             ):
                 raise _without_schema(node.name)
 
@@ -211,6 +278,14 @@ class PostgreSQLSyntax:
         if isinstance(node, (exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Exists)):
             return type(node).__name__.lower()
         return "?column?"
+
+    def value_name(self, place: int) -> str:
+        return f"column{place + 1}"
+
+    def columns_of(self, call: Expr) -> Sequence[str] | None:
+        if isinstance(call, exp.Unnest):
+            return [""] if len(call.expressions) == 1 else ["unnest"] * len(call.expressions)
+        return _COLUMNS.get(str(call.this).upper(), ("",)) if function_name(call) in SETS else None
 
     def key(self, node: exp.Column, column: Column) -> Expr:
         """A moment with a time zone is read in UTC."""

@@ -1,8 +1,7 @@
 """Replayer: sends the statements of a manifest again.
 
 In: connections to databases with a slice or its source, and texts from an untrusted source. Out: digests of answers.
-Only reads are sent (`gate`), in a transaction that cannot write. Settings that a statement's connection had sent are
-not restored yet: such a statement is refused.
+Only reads are sent (`gate`), in a transaction that cannot write, each in the session of its capture (`state`).
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from typing import Any
 
 from ..expressions import Unsupported
 from ..results import Digest, Forms
-from ..session import Session
+from ..session import PLAIN, Session
 from ..snapshot import Refused
 from . import results
 from .gate import read_of
-from .snapshot import session_of
+from .state import Keeper
 from .told import require_reading
 from .values import Names, Values
 
@@ -32,6 +31,7 @@ class PostgreSQLReplayer:
 
     def __init__(self, *connections: Any) -> None:
         self._names = {id(one): Names(one) for one in connections}
+        self._sides = [(one, Keeper(one)) for one in connections]
 
     def digest(
         self,
@@ -55,7 +55,10 @@ class PostgreSQLReplayer:
 
     def session(self, connection: Any, state: Sequence[str]) -> Session:
         """The session of a statement whose connection had set this."""
-        return session_of(state)
+        return self._keeper(connection).session(state)
+
+    def _keeper(self, connection: Any) -> Keeper:
+        return next(keeper for one, keeper in self._sides if one is connection)
 
     def _prepare(self, connection: Any, sql: str, state: Sequence[str]) -> None:
         session = self.session(connection, state)
@@ -68,6 +71,9 @@ class PostgreSQLReplayer:
         if read.query is None or not read.own:
             raise Refused("it is not sent: it does more than read")
         require_reading(connection)
+        self._keeper(connection).use(session)
 
     def close(self) -> None:
-        """Nothing was set."""
+        """Restore the connections' own settings."""
+        for _, keeper in self._sides:
+            keeper.use(PLAIN)

@@ -10,7 +10,6 @@ import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from ...errors import BundleError
 from ...version import __version__
 from ..dialect import LIST_BYTES
 from ..shellwords import calls, client_part, filled, fixed_part, form, one_line
@@ -34,9 +33,7 @@ def dump_script(
     key_tables: Iterable[tuple[str, str]] = (),
     mode: int = 0o600,
 ) -> str:
-    """The text of ``dump.sh``; the arguments are those of MySQL's."""
-    if list(key_tables):
-        raise BundleError("Writing dump.sh: tables of keys are not supported on PostgreSQL yet.")
+    """The text of ``dump.sh``; the arguments are those of MySQL's, but there are no tables of keys."""
     (structure,) = source.structures
     before = [
         f"SET {name} = {POSTGRESQL.string(SETTINGS[name])};"

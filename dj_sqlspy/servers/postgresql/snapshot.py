@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..catalog import Catalog
-from ..results import Answer, Column, Sums
+from ..results import Answer, Column, Sums, digest_text
 from ..session import PLAIN, Session
 from ..snapshot import ConnectionLost, Counting, Refused, Rows, ServerState
 from ..tables import ForeignKey
@@ -21,6 +21,7 @@ from . import wire
 from .catalog import read_catalog
 from .dialect import POSTGRESQL
 from .driver import driver
+from .state import Keeper
 from .told import require_reading, told
 
 # Rows in one block of an answer.
@@ -39,16 +40,6 @@ _FORMS = {
 }
 
 
-def session_of(texts: Sequence[str]) -> Session:
-    """The session of a connection that had sent these texts. Settings are not restored yet."""
-    if not texts:
-        return PLAIN
-    return Session(
-        tuple(texts),
-        problem=f"settings of a session are not supported on PostgreSQL yet ({texts[-1][:80]})",
-    )
-
-
 class PostgreSQLSnapshot(Counting):
     """Queries in one consistent read-only snapshot of one connection. The SELECT privilege is enough.
 
@@ -63,6 +54,7 @@ class PostgreSQLSnapshot(Counting):
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self._names = itertools.count(1)
+        self._keeper = Keeper(connection)
 
     def __enter__(self) -> PostgreSQLSnapshot:
         self.start()
@@ -76,6 +68,7 @@ class PostgreSQLSnapshot(Counting):
 
     def start(self) -> None:
         """Begin the snapshot with the settings that rewritten queries need."""
+        self._keeper.forget()
         with told():
             if self.connection.info.transaction_status != driver().extensions.TRANSACTION_STATUS_IDLE:
                 self.connection.rollback()
@@ -100,7 +93,7 @@ class PostgreSQLSnapshot(Counting):
             )
 
     def session(self, texts: Sequence[str]) -> Session:
-        return session_of(texts)
+        return self._keeper.session(texts)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -108,7 +101,8 @@ class PostgreSQLSnapshot(Counting):
         with told():
             try:
                 yield
-            except driver().Error:
+            except (driver().Error, Refused):
+                self._keeper.forget()
                 info = self.connection.info
                 if (
                     not self.connection.closed
@@ -121,12 +115,13 @@ class PostgreSQLSnapshot(Counting):
     def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
         sums, columns = self.answers(sql, session)
         rows, total = sums.get(b"", (0, 0))
-        return Answer(rows, wire.digest_text(total), columns)
+        return Answer(rows, digest_text(total), columns)
 
     def answers(self, sql: str, session: Session, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
         with self._asking():
             with self.connection.cursor() as cursor:
                 cursor.execute("SELECT 1")  # begins a transaction, if there is none
+            self._keeper.use(session)
             require_reading(self.connection)
             with self.connection.cursor(f"answer{next(self._names)}") as cursor:
                 cursor.itersize = _BLOCK
@@ -135,15 +130,18 @@ class PostgreSQLSnapshot(Counting):
 
     def rows(self, sql: str, arguments: Sequence[Any] | None = None, session: Session = PLAIN) -> Rows:
         with self._asking(), self.connection.cursor() as cursor:
+            self._keeper.use(session)
             cursor.execute(sql, arguments)
             result: Rows = cursor.fetchall()
             return result
 
     def blocks(self, sql: str, session: Session = PLAIN) -> Iterator[Rows]:
         with self._asking(), self.connection.cursor(f"blocks{next(self._names)}") as cursor:
+            self._keeper.use(session)
             cursor.execute(sql)
             while rows := cursor.fetchmany(_BLOCK):
                 yield rows
+                self._keeper.use(session)  # another query may have had another one
 
     def read_catalog(self, schemas: Iterable[str], virtual: Sequence[ForeignKey], down: bool) -> Catalog:
         """The part of the catalog of some schemas, with the columns."""

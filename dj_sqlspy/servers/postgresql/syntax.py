@@ -7,8 +7,9 @@ reads it: one without quotes in lower case. It has no catalog and resolves no na
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from ..mysql import interpreted as interpreted  # before anything that imports sqlglot
+from .. import interpreted as interpreted  # before anything that imports sqlglot
 
 # isort: split
 from sqlglot import exp
@@ -48,6 +49,9 @@ _WORDS = {Arrow: "->", DoubleArrow: "->>", HashArrow: "#>", DoubleHashArrow: "#>
 _KNOWN_FUNCTIONS = frozenset({"AVG", "COUNT", "MAX", "MIN", "SUM"})
 _KNOWN_SYNTAX = frozenset({"CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM"})
 
+# Words after INTERVAL '…' that say what its number counts.
+_FIELDS = frozenset({"YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"})
+
 
 class Exact(Postgres):
     """sqlglot's dialect for PostgreSQL, written so that the server reads the meaning that was parsed."""
@@ -55,6 +59,19 @@ class Exact(Postgres):
     class Parser(CommaJoins, Postgres.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {name: f for name, f in Postgres.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
         FUNCTION_PARSERS = {n: f for n, f in Postgres.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
+
+        def _parse_interval(self, *args: Any, **kwargs: Any) -> Expr | None:
+            """Read INTERVAL '…' as a cast: sqlglot would leave out the word after a number and a unit."""
+            ahead = [token for token in (self._curr, self._next) if token is not None]
+            if [token.token_type for token in ahead] == [TokenType.INTERVAL, TokenType.STRING]:
+                after = self._tokens[self._index + 2 : self._index + 3]
+                if not any(token.text.upper() in _FIELDS for token in after):
+                    self._advance(2)
+                    text = exp.Literal.string(ahead[1].text)
+                    return exp.Cast(this=text, to=exp.DataType(this=exp.DType.INTERVAL))
+            found: Expr | None = super()._parse_interval(*args, **kwargs)
+            return found
+
         JSON_OPERATORS = {
             token: lambda self, this, other, node=node: self.expression(node(this=this, expression=other))
             for token, node in _ARROWS.items()
@@ -93,7 +110,8 @@ def tokens_of(sql: str, modes: Collection[str] = ()) -> list[Token]:
 
 
 def _string(token: Token) -> Token:
-    return Token(TokenType.STRING, token.text, token.line, token.col, token.start, token.end)
+    where = token.line, token.col, token.start, token.end
+    return Token(TokenType.STRING, token.text, *where, comments=token.comments)
 
 
 @nesting()

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from .dialect import POSTGRESQL
 from .told import told
 
 # So that a text is read as it is written here, and a value printed whole. With row_security off, a table some of whose
@@ -28,7 +29,7 @@ SETTINGS = {
     "transform_null_equals": "off",
 }
 SET = "".join(f"SET LOCAL {name} = '{value}'; " for name, value in SETTINGS.items()).strip()
-BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+BEGIN = f"{POSTGRESQL.snapshot};"
 
 
 @contextlib.contextmanager

@@ -24,10 +24,7 @@ from typing import Any
 
 import xxhash
 
-from ..mysql.wire import MODULUS as MODULUS
-from ..mysql.wire import Received, first_values
-from ..mysql.wire import digest_text as digest_text
-from ..results import Column, Sums
+from ..results import MODULUS, Column, Received, Sums, as_sent, digest_text
 from .driver import driver
 
 _hash = xxhash.xxh3_64_intdigest
@@ -59,7 +56,7 @@ def received(raw: Any, cursor: Any) -> Received | None:
         return None
     fields = cursor.description
     total = sum(map(row_hash(fields), library.rows(address, fields)))
-    return Received(digest_text(total % MODULUS), columns_of(fields))
+    return Received(digest_text(total), columns_of(fields))
 
 
 def sums_of(rows: Any, first: int = 0) -> tuple[Sums, tuple[Column, ...]]:
@@ -96,7 +93,7 @@ def row_bytes(values: Sequence[str | None]) -> bytes:
 
 
 def _first(value: str | None) -> bytes:
-    return b"\xfb" if value is None else first_values([value.encode()])
+    return as_sent(None if value is None else value.encode())
 
 
 def encoding_of(raw: Any) -> str:

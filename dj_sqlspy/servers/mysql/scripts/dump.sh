@@ -166,7 +166,7 @@ fi
 dump_options=(
     --opt --single-transaction --skip-lock-tables --quote-names --complete-insert --hex-blob --tz-utc
     --no-tablespaces --skip-triggers --skip-routines --skip-events
-    --skip-add-drop-table --skip-add-locks --skip-disable-keys --skip-comments --max-allowed-packet=1G
+    --compact --max-allowed-packet=1G
 )
 [[ $help != *--set-gtid-purged* ]] || dump_options+=(--set-gtid-purged=OFF)
 [[ $help != *--no-data-med* ]] || dump_options+=(--skip-no-data-med) # rows of MERGE tables, too
@@ -174,14 +174,32 @@ dump_options=(
 
 # ---- Reading ----------------------------------------------------------------------------------------------------
 
-# Run a command with what one mysqldump reads: schema, columns, order, conditions. The tables are in `names`, the number
-# of their rows in `total`. Small tables that stand together and have the same condition are read together.
-reads() {
-    names=()
-    total=0
-    common=()
+# Run a command for each part of the dump. A part is what one mysqldump reads, or several for small tables: `part` has
+# for each of them the number of tables, their names, the number of further words, and these: schema, columns, order,
+# conditions. Small tables that stand together and have the same condition are read by one. `tables` and `sum` are the
+# number of tables and rows in the part.
+each_part() { # command
+    names=() common=() part=()
+    total=0 tables=0 sum=0
     rows gather "$1"
-    ((${#names[@]} == 0)) || "$1" "${common[@]}"
+    put "$1"
+    send "$1"
+}
+
+put() { # command: what was gathered becomes a piece of the part
+    ((${#names[@]} > 0)) || return 0
+    if [[ $engine != mysqldump ]] || ((sum + total > 2000)); then
+        send "$1"
+    fi
+    part+=("${#names[@]}" "${names[@]}" "${#common[@]}" "${common[@]}")
+    tables=$((tables + ${#names[@]}))
+    sum=$((sum + total))
+}
+
+send() { # command
+    ((${#part[@]} == 0)) || "$1"
+    part=()
+    tables=0 sum=0
 }
 
 gather() { # command; schema, table, rows, columns, order, conditions
@@ -193,28 +211,37 @@ gather() { # command; schema, table, rows, columns, order, conditions
         names+=("$table")
         total=$((total + rows))
     else
-        ((${#names[@]} == 0)) || "$then" "${common[@]}"
+        put "$then"
         names=("$table")
         total=$rows
         common=("$schema" "$@")
     fi
 }
 
-# What mysqldump writes, as both servers load it: without the first line of MariaDB's, which MySQL's client refuses, and in
-# a sql_mode that takes dates as they are stored (2024-02-31 becomes 0000-00-00 otherwise).
-loadable() {
-    local line mode="SQL_MODE='NO_AUTO_VALUE_ON_ZERO'" instead="SQL_MODE='$loading'"
-    while IFS= read -r line; do
-        [[ $line != '/*M!999999\-'* ]] || continue
-        line=${line/"$mode"/"$instead"}
-        printf '%s\n' "$line"
-        case $line in
-            *"SQL_MODE='"*) break ;;
-            '' | --* | '/*'*) ;;
-            *) break ;; # the head is left out
-        esac
+# MariaDB's mysqldump begins with a line that MySQL's client refuses.
+without_first_line() {
+    local start line
+    if IFS= read -rN 12 start; then
+        if [[ $start == '/*M!999999\-' ]]; then
+            IFS= read -r line
+        else
+            printf %s "$start"
+        fi
+        exec cat
+    fi
+    printf %s "$start"
+}
+
+dump_part() {
+    local at=0 number
+    while ((at < ${#part[@]})); do
+        number=${part[at]}
+        names=("${part[@]:at+1:number}")
+        at=$((at + number + 1))
+        number=${part[at]}
+        dump_rows "${part[@]:at+1:number}"
+        at=$((at + number + 1))
     done
-    cat
 }
 
 dump_rows() { # schema, columns, order, conditions
@@ -229,24 +256,31 @@ dump_rows() { # schema, columns, order, conditions
             condition="SELECT $columns FROM $REPLY WHERE $condition LIMIT 18446744073709551615"
             condition="FALSE UNION ALL ($condition)"
         fi
-        client "$mysqldump" "${dump_options[@]}" ${sort[@]+"${sort[@]}"} --no-create-info --where="$condition" -- \
-            "$schema" "${names[@]}" | loadable
+        set -- "${dump_options[@]}" ${sort[@]+"${sort[@]}"} --no-create-info --where="$condition" -- "$schema" "${names[@]}"
+        if [[ $made_by == MySQL ]]; then
+            client "$mysqldump" "$@"
+        else
+            client "$mysqldump" "$@" | without_first_line
+        fi
     done
 }
 
-# What each mysqldump reads is compressed separately. Concatenated gzip files are a gzip file, so parts can be made at
-# the same time. Level 1 takes less than half the time of the default, and most rows are blobs, which DataJoint has already compressed.
+# Each part is compressed separately. Concatenated gzip files are a gzip file, so parts can be made at the same time.
+# Level 1 takes less than half the time of the default, and most rows are blobs, which DataJoint has already compressed.
 compressed() {
     "$@" | gzip -n -1
 }
 
 head_of_dump() {
     structure
-    printf '%s\n' '-- Rows.' "SET SESSION sql_mode = '$loading';" # restore.sh looks for the first line
+    # restore.sh looks for the first line; with the second one, dates are taken as they are stored
+    printf "%s\nSET SESSION sql_mode = '%s', time_zone = '+00:00', foreign_key_checks = 0, sql_notes = 0;\n" '-- Rows.' "$loading"
+    [[ $made_by != MySQL ]] || printf 'SET SESSION unique_checks = 0;\n' # MySQL loads indexes sooner so
 }
 
 tail_of_dump() {
-    printf '\n-- The slice ends here.\n' # a dump that was cut between two parts is no damaged gzip file
+    [[ $made_by != MySQL ]] || printf '\nSET SESSION unique_checks = 1;\n'
+    printf '\nSET SESSION sql_notes = 1;\n-- The slice ends here.\n' # a dump that was cut between two parts is no damaged gzip file
 }
 
 # One line on a terminal, after two seconds: how many tables and rows are done.
@@ -262,20 +296,20 @@ tell() { # tables and rows that are done
     printf '\r%s: %d of @tables@ tables, %d of @total@ rows (%d %%) ' "${0##*/}" "$count" "$sum" "$((sum * 100 / @total@))" >&2
 }
 
-dump_read() { # schema, columns, order, conditions
-    if by_mydumper "$1" "${names[0]}"; then
-        rows_of_mydumper "$1" "${names[0]}" "$total"
+write_part() {
+    if by_mydumper "${part[3]}" "${part[1]}"; then
+        rows_of_mydumper "${part[3]}" "${part[1]}" "$sum"
     else
-        compressed dump_rows "$@"
+        compressed dump_part
     fi
-    tell "${#names[@]}" "$total"
+    tell "$tables" "$sum"
 }
 
 dump() {
     compressed head_of_dump
     [[ $engine != mydumper ]] || run_mydumper
     if [[ $jobs == 1 ]]; then
-        reads dump_read
+        each_part write_part
     else
         rows_in_parallel
     fi
@@ -297,20 +331,20 @@ rows_in_parallel() {
     done
     workers=()
     number=0
-    reads join_part
+    each_part join_part
 }
 
 work_on_rows() {
     trap '[[ $? == 0 ]] || : >"$work/failed"' EXIT
     number=0
-    reads take_part
+    each_part take_part
 }
 
 take_part() {
     number=$((number + 1))
     [[ ! -e $work/failed ]] || exit 1
     if mkdir -- "$work/part$number" 2>/dev/null; then
-        dump_read "$@" >"$partial.part$number"
+        write_part >"$partial.part$number"
     fi
 }
 

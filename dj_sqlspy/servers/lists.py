@@ -23,6 +23,8 @@ from . import interpreted as interpreted  # before anything that imports sqlglot
 from sqlglot import exp
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
+from .expressions import nodes_of
+
 # Fewer terms are not merged.
 FEWEST = 64
 
@@ -403,12 +405,12 @@ def _literal(token: Token, quoted: Callable[[str], str]) -> str:
 
 def unfolded(statement: exp.Expr, lists: Sequence[Terms]) -> None:
     """Replace the calls of lists by `Listed`, and balance long chains of AND and OR; in place."""
-    for call in list(statement.find_all(exp.Anonymous)) if lists else ():
+    for call in nodes_of(statement, exp.Anonymous) if lists else ():
         if call.this == _CALL:
             number, term = call.expressions
             call.replace(Listed(this=term, terms=lists[int(number.this)]))
-    for node in list(statement.find_all(exp.And, exp.Or)):
-        if type(node.parent) is not type(node):
+    for node in nodes_of(statement, exp.Connector):
+        if isinstance(node, (exp.And, exp.Or)) and type(node.parent) is not type(node):
             terms = list(_terms(node))
             if len(terms) >= FEWEST:
                 node.replace(balanced(type(node), terms))

@@ -1,8 +1,8 @@
 """Import sqlglot from its Python sources, even if its compiled build (``sqlglot[c]``) is installed.
 
-`syntax.Exact` subclasses sqlglot's MySQL parser and generator, which their compiled forms do not allow (sqlglot's issue
-7923). Both forms are in the same folder. The sources are slower and otherwise the same. This module must be imported
-before any other that imports sqlglot.
+`mysql.syntax.Exact` subclasses sqlglot's MySQL parser and generator, which their compiled forms do not allow (sqlglot's
+issue 7923). Both forms are in the same folder. The sources are slower and otherwise the same. This module must be
+imported before any other that imports sqlglot.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ...errors import LineageError
+from ..errors import LineageError
 
 
 def import_sources() -> None:
