@@ -215,6 +215,10 @@ def written(server: Any, dj_conn: Any, tmp_path_factory: pytest.TempPathFactory)
             assert dj_conn.query(f"SELECT * FROM {LAB}.every ORDER BY id").rowcount == 4
             totals = Mouse.aggr(Mouse.Weight, total="sum(weight)").to_dicts(order_by="mouse")
             assert [row["total"] for row in totals] == [1 / 1 + 1 / 3, 2 + 2 / 3, 4.0, 4 + 4 / 3]
+        dj_conn.query("SET timezone = 'Asia/Kolkata'")
+        with sqlspy.export("paper", "elsewhere"):
+            assert dj_conn.query(f"SELECT id, {ZONED} FROM {LAB}.every").rowcount == 4
+        dj_conn.query("RESET timezone")
         paper = sqlspy.Paper("paper", connection=dj_conn)
         bundle = paper.write(place / "bundle", source_data=True)
         made = paper.source_data(place / "source-data", formats=["csv", "parquet", "xlsx"])
@@ -263,6 +267,9 @@ def test_source_data_is_what_was_received(written: Written) -> None:
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert f"| `mouse` | `integer, int32` | `{LAB}.mouse.mouse` | of the cage |" in readme
     require_types(pq.read_table(folder / "02-every.parquet"))
+    with (folder.parent / "elsewhere" / "01-every.csv").open(encoding="utf-8") as file:
+        at = [row[ZONED] for row in csv.DictReader(file)]
+    assert at == ["2024-05-01 10:00:00.125+00", "1500-01-01 17:53:28+05:53:28 BC", "", ""]
     assert "the lower one" in (folder.parent / "by%20hand" / "README.md").read_text(encoding="utf-8")
     assert "NUMERIC without a precision: text" in readme
 
