@@ -31,6 +31,9 @@ EXPORTED = {
 }
 
 
+POSTGRESQL = [pytest.mark.flavor("postgresql"), pytest.mark.line("2.x")]
+
+
 def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-m", "dj_sqlspy", "demo", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
@@ -42,8 +45,16 @@ def table(text: str) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.needs_server
-def test_it_ends_with_everything_equal(tmp_path: Path) -> None:
-    answer = demo("-o", str(tmp_path / "bundle"))
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),  # on PostgreSQL only what is marked so
+        pytest.param(("--server", "postgresql"), marks=POSTGRESQL),
+    ],
+    ids=["the server that is here", "postgresql"],
+)
+def test_it_ends_with_everything_equal(words: tuple[str, ...], tmp_path: Path) -> None:
+    answer = demo("-o", str(tmp_path / "bundle"), *words)
     assert answer.returncode == 0, answer.stderr
     assert table(answer.stdout) == EXPORTED
     replayed, equal = re.findall(
@@ -52,6 +63,11 @@ def test_it_ends_with_everything_equal(tmp_path: Path) -> None:
     assert int(replayed) == int(equal) > 400
     assert re.search(r"^  orphans\s+0$", answer.stdout, re.M)
     assert re.search(r"^rows of other projects in the slice\s+0$", answer.stdout, re.M)
+    received, made = (
+        re.search(rf"^{words} +([\d,]+)$", answer.stdout, re.M)[1]  # type: ignore[index]
+        for words in ("  as the analysis received them", r"results in source-data \(.*\)")
+    )
+    assert received == made
     files = {path.name for path in (tmp_path / "bundle").iterdir()}
     assert {"dump.sh", "restore.sh", "manifest.json"} <= files
 

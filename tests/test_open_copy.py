@@ -544,7 +544,7 @@ def test_a_table_of_a_thousand_columns(tmp_path: Path) -> None:
 
 
 def test_the_table_of_types_in_the_documentation() -> None:
-    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8").partition("### PostgreSQL")[0]
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
     types = [row for row in rows if len(row) >= 3 and row[2].strip("`").split("(")[0].isupper()]
     assert len(types) == 25
@@ -556,6 +556,20 @@ def test_the_table_of_types_in_the_documentation() -> None:
         found = kept(column, 0, "text" if kind == "json" else "bytes")
         shown = [found.arrow, found.duckdb, found.note]
         assert shown == [arrow.strip("`"), duck.strip(" |`"), "".join(note).strip(" |")], declared
+
+
+def test_the_table_of_types_of_postgresql_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "open.md").read_text(encoding="utf-8")
+    lines = page.partition("### PostgreSQL")[2].partition("\n- ")[0].splitlines()
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")
+    ]
+    assert len(rows) == 24
+    for declared, arrow, duck, note in rows:
+        enum = declared.startswith("enum")
+        kind = "enum" if enum else re.sub(r"\(.*?\)", "", declared)
+        found = kept(Column("c", kind, declared, True, None, ""), 0, "text", "postgresql")
+        assert [found.arrow, found.duckdb, found.note] == [arrow, duck, note], declared
 
 
 # ---------------------------------------------------------------- source data, with the same rules

@@ -428,10 +428,6 @@ def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tm
     alone = bundle.verify(alone=True)
     assert alone.equal and not alone.from_source, alone
     for refused in (
-        lambda path: paper.write(path, source_data=True),
-        lambda path: paper.source_data(path),
-        lambda path: bundle.source_data(path),
-        lambda path: bundle.open_copy(path),
         lambda path: bundle.dump(source=dj_conn, jobs=2),
         lambda path: bundle.dump(source=dj_conn, engine="mydumper"),
     ):

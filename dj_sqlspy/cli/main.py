@@ -251,6 +251,11 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_commands(add)
     demo = add("demo", _demo, "export the slice behind a small pipeline, load it elsewhere and replay it")
     demo.add_argument("-o", "--output", metavar="DIR", help="keep the bundle there (default: delete it)")
+    demo.add_argument(
+        "--server",
+        choices=("mysql", "mariadb", "postgresql"),
+        help="the kind of the private server (default: MySQL or MariaDB, whichever is installed)",
+    )
     return parser
 
 
@@ -519,5 +524,5 @@ def _demo(options: argparse.Namespace) -> int:
 
     from ..demo.run import run
 
-    outcome = run(Path(options.output) if options.output else None)
+    outcome = run(Path(options.output) if options.output else None, options.server)
     return 0 if outcome.good else 1

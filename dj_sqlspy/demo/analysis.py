@@ -29,7 +29,7 @@ def analyse(lab: Pipeline) -> None:
     print(f"{len(usable)} usable sessions of {len(sessions)}")
 
     trials = lab.Session.Trial & usable.proj()
-    hits = (lab.Session & usable.proj()).aggr(trials & 'outcome = "hit"', hits="count(*)")
+    hits = (lab.Session & usable.proj()).aggr(trials & "outcome = 'hit'", hits="count(*)")
     for row in rows(hits, order_by="animal, session_date", limit=3):
         print("{animal}  {session_date}  {hits} hits".format(**row))
     print("outcomes:", sorted(row["outcome"] for row in rows(dj.U("outcome") & trials)))

@@ -11,22 +11,20 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datajoint as dj
 
 from .. import servers
 from ..capture import export
+from ..compat import IS_V2
 from ..errors import ServerError
 from ..paper import Paper
 from ..servers import backend_of
-from ..servers.mysql.dialect import MYSQL
 from ..slices import Slice
 from .analysis import PAPER, analyse
 from .pipeline import Pipeline, declare, fill
 from .show import Outcome, Steps, connect, row_counts, show
-
-quote = MYSQL.quote
 
 HOW_TO_GET_ONE = (
     "There is no MySQL or MariaDB server program on this machine. Get one (Debian, Ubuntu: apt-get install"
@@ -35,25 +33,28 @@ HOW_TO_GET_ONE = (
 )
 
 
-def run(folder: Path | None = None) -> Outcome:
+def run(folder: Path | None = None, server: str | None = None) -> Outcome:
     """Run the demonstration.
 
     Parameters
     ----------
     folder : path, optional
         A folder to keep the bundle in; by default it is deleted at the end.
+    server : {"mysql", "mariadb", "postgresql"}, optional
+        The kind of the private server. Default: MySQL or MariaDB, whichever this machine has.
 
     Raises
     ------
     ServerError
-        If there is neither a server program nor a server in ``dj.config``.
+        If there is neither a server program nor a server in ``dj.config``, or none of the kind that was asked for.
     """
+    _require(server)
     steps = Steps()
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dj-sqlspy-demo-")))
-        private = servers.find_server() is not None
+        private = server is not None or servers.find_server() is not None
         with steps("start a server" if private else "connect"):
-            connection = stack.enter_context(_private() if private else _configured())
+            connection = stack.enter_context(_private(server) if private else _configured())
         # on a server with other schemas, a prefix that none of them has
         prefix = "demo_" if private else f"sqlspy_demo_{secrets.token_hex(4)}_"
         stack.enter_context(_removed(connection, prefix))
@@ -94,9 +95,35 @@ def _rows_of_others(cut: Slice, lab: Pipeline) -> int:
     return count
 
 
+def _require(server: str | None) -> None:
+    """Raise `ServerError` unless a server of the kind that was asked for can be started."""
+    if server is None:
+        return
+    if server not in servers.NAMES:
+        raise ServerError(
+            f"Starting a {server} server: there is no such kind, but {', '.join(servers.NAMES)}."
+        )
+    if server == "postgresql" and not IS_V2:
+        raise ServerError(
+            f"Running the demo on PostgreSQL: DataJoint {dj.__version__} does not work with it. Install DataJoint 2.x:"
+            ' pip install "datajoint>=2" "dj-sqlspy[postgresql]".'
+        )
+    if server == "postgresql":
+        servers.require_program(server)
+    elif servers.find_program(server) is None:
+        raise ServerError(
+            f"Starting a private server: there is no program of {servers.NAMES[server]} on this machine. Put one on"
+            " PATH, or choose another with --server."
+        )
+
+
 @contextlib.contextmanager
-def _private() -> Iterator[Any]:
-    with servers.private_server() as server:
+def _private(flavor: str | None) -> Iterator[Any]:
+    if flavor == "postgresql":
+        with servers.private_postgresql() as server:
+            yield connect(server)
+        return
+    with servers.private_server(cast("servers.Flavor | None", flavor)) as server:
         yield connect(server)
 
 
@@ -114,11 +141,15 @@ def _removed(connection: Any, prefix: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.closing(backend_of(connection).connect(connection)) as raw, raw.cursor() as cursor:
-            cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        backend = backend_of(connection)
+        on_postgresql = backend.name == "postgresql"
+        with contextlib.closing(backend.connect(connection)) as raw, raw.cursor() as cursor:
+            if not on_postgresql:
+                cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
             cursor.execute(
                 "SELECT schema_name FROM information_schema.schemata WHERE LEFT(schema_name, %s) = %s",
                 (len(prefix), prefix),
             )
             for (name,) in cursor.fetchall():
-                cursor.execute(f"DROP DATABASE {quote(name)}")
+                name = backend.dialect.quote(name)
+                cursor.execute(f"DROP SCHEMA {name} CASCADE" if on_postgresql else f"DROP DATABASE {name}")

@@ -26,11 +26,8 @@ from ..open_copy.sourcedata import SourceData
 from ..paper import Paper
 from ..paper.bundle import Bundle, write_bundle
 from ..replay import ReplayReport
-from ..servers import Server
-from ..servers.mysql.dialect import MYSQL
+from ..servers import backend_of
 from ..slices import Slice
-
-full_name, quote = MYSQL.full_name, MYSQL.quote
 
 
 class Steps(dict[str, float]):
@@ -129,10 +126,15 @@ class Outcome:
         return Text("seconds: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.steps.items()))
 
 
-def connect(server: Server) -> Any:
+def connect(server: Any) -> Any:
     """Set ``dj.config`` to a private server, and return ``dj.conn()`` to it."""
     for name in ("host", "port", "user", "password"):
         datajoint.config[f"database.{name}"] = getattr(server, name)
+    if server.flavor == "postgresql":  # which only DataJoint 2.x has
+        datajoint.config["database.backend"], datajoint.config["database.name"] = (
+            "postgresql",
+            server.database,
+        )
     datajoint.config["database.use_tls"] = False
     datajoint.config["safemode"] = False
     datajoint.logger.setLevel("WARNING")  # without a line for each connection
@@ -141,6 +143,7 @@ def connect(server: Server) -> Any:
 
 def row_counts(connection: Any, prefix: str) -> dict[str, int]:
     """Number of rows of each table in the schemas with ``prefix``, without DataJoint's own tables."""
+    full_name = backend_of(connection).dialect.full_name
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_schema, table_name FROM information_schema.tables"
@@ -150,7 +153,7 @@ def row_counts(connection: Any, prefix: str) -> dict[str, int]:
         names = cursor.fetchall()
         counts = {}
         for schema, table in names:
-            cursor.execute(f"SELECT COUNT(*) FROM {quote(schema)}.{quote(table)}")
+            cursor.execute(f"SELECT COUNT(*) FROM {full_name(schema, table)}")
             counts[full_name(schema, table)] = int(cursor.fetchone()[0])
         return counts
 

@@ -121,12 +121,15 @@ def _exact(text: str) -> str:
 
 def _returned_form(column: ResultColumn) -> Callable[[Any], str | bytes]:
     number, digits = column.kind in ("number", "bits"), _digits(column)
+    zone = "+00" * (column.declared == "timestamp with time zone")  # of PostgreSQL, read in UTC
 
     def form(value: Any) -> str | bytes:
         if isinstance(value, (bytes, bytearray, memoryview)):
             return bytes(value)
         if isinstance(value, uuid.UUID):
             return value.bytes
+        if isinstance(value, bool) and column.declared == "boolean":
+            return "t" if value else "f"
         if number and isinstance(value, (int, float, decimal.Decimal)):
             if digits is not None:
                 return _float(float(value), digits)
@@ -136,9 +139,10 @@ def _returned_form(column: ResultColumn) -> Callable[[Any], str | bytes]:
         if isinstance(value, str):
             return value if column.kind == "text" else f"{value!r}, a text"
         if isinstance(value, datetime.datetime):
-            return _with_fraction(
-                f"{value:%H:%M:%S}", value.microsecond, column, f"{value.date().isoformat()} "
-            )
+            day = f"{value.date().isoformat()} "
+            return _with_fraction(f"{value:%H:%M:%S}", value.microsecond, column, day) + zone
+        if isinstance(value, datetime.time):
+            return _with_fraction(f"{value:%H:%M:%S}", value.microsecond, column)
         if isinstance(value, datetime.timedelta):
             return _time(value, column)
         if isinstance(value, datetime.date):
@@ -164,6 +168,9 @@ def _time(value: datetime.timedelta, column: ResultColumn) -> str:
 def _with_fraction(text: str, microseconds: int, column: ResultColumn, before: str = "") -> str:
     places = 6 if column.decimals is None or column.decimals > 6 else column.decimals
     fraction = f"{microseconds:06d}"
+    if column.dialect == "postgresql":  # which prints no zeros at the end
+        fraction = fraction.rstrip("0")
+        return f"{before}{text}{'.' * bool(fraction)}{fraction}"
     if fraction[places:].strip("0"):
         places = 6  # the server's has no such digits
     return f"{before}{text}.{fraction[:places]}" if places else f"{before}{text}"

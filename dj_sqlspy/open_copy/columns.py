@@ -9,20 +9,17 @@ is read as ``f * 1e0``, since servers print it with six digits. A TIMESTAMP is i
 
 from __future__ import annotations
 
-import datetime
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from ..display import count
 from ..external.needed import declared_type
+from ..servers.catalog import Catalog
 from ..servers.columns import INTEGER_TYPES, TEXT_TYPES, Column
-from ..servers.dialect import Dialect
 from ..servers.mysql.definition import beside_type
 from ..servers.results import ResultColumn
-
-Form = Literal[
-    "integer", "decimal", "float", "date", "datetime", "time", "bits", "uuid", "text", "bytes", "array"
-]
+from . import postgresql
+from .kept import Kept as Kept
+from .kept import is_date as is_date
 
 MOST_DIGITS = 38  # of a decimal in DuckDB, and of decimal128
 _WIDTHS = {"tinyint": 8, "smallint": 16, "year": 16, "mediumint": 32, "bigint": 64}  # any other integer: 32
@@ -37,63 +34,18 @@ _DATES = {
 }
 
 
-@dataclass(frozen=True)
-class Kept:
-    """How a column is kept.
-
-    Attributes
-    ----------
-    column : Column
-    form : str
-        How values that the server sends are read; of an "array", the bytes of its items, one after the other.
-    arrow : str
-        Its type in Parquet, by pyarrow's name; of a decimal with precision and scale, of a list with numpy's name of
-        its items' type.
-    duckdb : str
-        Its type in DuckDB, with the collation.
-    note : str
-        What is not as on the server; "" if nothing.
-    text_beside : bool
-        True if Parquet has a second column with the texts of values that have no date.
-    too_large : bool
-        True if it is NULL in DuckDB because of its size.
-    """
-
-    column: Column
-    form: Form
-    arrow: str
-    duckdb: str
-    note: str = ""
-    text_beside: bool = False
-    too_large: bool = False
-
-    @property
-    def changed(self) -> bool:
-        """True if some of its values are others in DuckDB: texts, or NULL."""
-        decimal = self.column.data_type in ("decimal", "numeric")
-        return self.text_beside or self.too_large or (decimal and self.form == "text")
-
-    def without_values(self) -> Kept:
-        """The same column, NULL in DuckDB."""
-        note = "; ".join(filter(None, (self.note, "too large for DuckDB: NULL there, and in Parquet")))
-        return replace(self, note=note, too_large=True)
-
-    def selected(self, dialect: Dialect) -> str:
-        """SQL that reads it from the server."""
-        name = dialect.quote(self.column.name)
-        return f"{name} * 1e0 AS {name}" if self.form == "float" else name
-
-
-def kept(column: Column, without_date: int, kind: str) -> Kept:
+def kept(column: Column, without_date: int, kind: str, dialect: str = "mysql") -> Kept:
     """How a column is kept.
 
     Parameters
     ----------
     column : Column
     without_date : int
-        Number of its values that are no date of the calendar.
+        Number of its values that Parquet's type does not have, such as those that are no date of the calendar.
     kind : str
         What the server sends: the ``kind`` of a `ResultColumn`, for types that are not known here.
+    dialect : str
+        The name of the server's.
 
     Examples
     --------
@@ -110,6 +62,8 @@ def kept(column: Column, without_date: int, kind: str) -> Kept:
     >>> of("binary(16)", comment=":uuid:of the session")
     ('uuid', 'UUID', '')
     """
+    if dialect == postgresql.NAME:
+        return postgresql.kept(column, without_date)
     name, declared = column.data_type, column.column_type.lower()
     if name in INTEGER_TYPES:
         unsigned = "unsigned" in declared.split() or name == "year"
@@ -136,7 +90,8 @@ def kept(column: Column, without_date: int, kind: str) -> Kept:
             notes.append(
                 f"{count(without_date, 'value')} without a date: NULL, and a column of texts in Parquet"
             )
-        return Kept(column, form, arrow, duckdb, "; ".join(notes), bool(without_date))  # type: ignore[arg-type]
+        beside = bool(without_date)
+        return Kept(column, form, arrow, duckdb, "; ".join(notes), beside, holds=is_date)  # type: ignore[arg-type]
     if name == "time":
         return Kept(column, "time", "duration[us]", "INTERVAL", "TIME: a duration; DuckDB reads it as BIGINT")
     if name == "bit":
@@ -161,7 +116,7 @@ def of_result(column: ResultColumn, name: str, source: Column | None, without_da
     source : Column, optional
         The column of a table that it shows unchanged.
     without_date : int
-        Number of its values that are no date of the calendar.
+        Number of its values that Parquet's type does not have.
 
     Examples
     --------
@@ -172,6 +127,8 @@ def of_result(column: ResultColumn, name: str, source: Column | None, without_da
     >>> found.arrow, found.note
     ('timestamp[us]', 'in the time zone of the session that asked')
     """
+    if column.dialect == postgresql.NAME:
+        return postgresql.of_result(column, name, source, without_date)
     declared = column.declared
     words = ""
     if declared == "timestamp":
@@ -186,6 +143,17 @@ def of_result(column: ResultColumn, name: str, source: Column | None, without_da
         words = "; ".join(filter(None, (words, found.note)))
     shown = column.declared if source is None else source.column_type
     return replace(found, column=sent._replace(column_type=shown, comment=beside_type(comment)), note=words)
+
+
+def source_of(catalog: Catalog, column: ResultColumn) -> Column | None:
+    """The column of a table of the slice that a column of a result shows unchanged."""
+    table = catalog.tables.get(column.table)
+    if table is None:
+        return None
+    exact = next(
+        (one for one in table.columns if one.name == column.column), None
+    )  # PostgreSQL tells cases apart
+    return exact or table.by_name.get(column.column.lower())
 
 
 def array(name: str, declared: str, comment: str, items: str, note: str) -> Kept:
@@ -218,16 +186,3 @@ def _collate(column: Column) -> str:
     if "cs" in words:
         return ""  # case and accents count
     return " COLLATE NOCASE" if "as" in words else " COLLATE NOCASE.NOACCENT"
-
-
-def is_date(value: bytes) -> bool:
-    """Whether a date that a server sent is one of the calendar.
-
-    >>> [is_date(text) for text in (b"2024-02-29", b"2024-00-10", b"0000-00-00 00:00:00", b"2023-02-29 10:00:00")]
-    [True, False, False, False]
-    """
-    try:
-        datetime.date.fromisoformat(value[:10].decode())
-    except ValueError:
-        return False
-    return True

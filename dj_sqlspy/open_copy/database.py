@@ -246,7 +246,7 @@ def _inserted(one: Kept) -> str:
     if one.form == "time":
         return f"to_microseconds({name})"
     # without a zone: what shows a TIMESTAMPTZ depends on who looks
-    return f"make_timestamp(epoch_us({name}))" if one.column.data_type == "timestamp" else name
+    return f"make_timestamp(epoch_us({name}))" if one.arrow.endswith("UTC]") else name
 
 
 def _fetched(cursor: Any) -> Iterator[Sequence[Any]]:
@@ -274,6 +274,8 @@ def _number(place: str, column: ResultColumn, kind: str) -> str:
     ('c1', 'CAST(c1 AS BIGINT)', 'CAST(c1 AS DECIMAL(38, 4))', 'CAST(c1 AS DOUBLE)')
     """
     if column.kind != "number" or not (kind in _INTEGERS or kind in _OTHERS or kind.startswith("DECIMAL(")):
+        return place
+    if column.declared == "numeric":  # of PostgreSQL, with any number of decimals
         return place
     if column.digits is not None:
         wanted, same = "DOUBLE", kind == "DOUBLE"

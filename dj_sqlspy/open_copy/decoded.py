@@ -34,7 +34,7 @@ from .columns import Kept, array
 from .result import DecodedColumn
 from .titles import distinct
 
-_BLOBS = frozenset({"tinyblob", "blob", "mediumblob", "longblob"})
+_BLOBS = frozenset({"tinyblob", "blob", "mediumblob", "longblob", "bytea"})
 DECODING = 1  # of the forms that are described above, and of JSON in `blobs`
 _HELD = 8 << 20  # bytes of decoded values in memory
 

@@ -25,12 +25,14 @@ from ..replay.digests import session_of
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.catalog import Catalog
+from ..servers.columns import Column
+from ..servers.dialects import dialect_of
 from ..servers.results import ResultColumn
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import Table
 from ..shapes import lift
 from .blobs import decode
-from .columns import of_result
+from .columns import of_result, source_of
 
 LOOKED_AT = 10_000  # rows, for a histogram
 ROOM = 1_000_000  # characters for all tables, and as many for all results
@@ -89,11 +91,12 @@ def _with_rows(catalog: Catalog, manifest: Mapping[str, Any]) -> list[Table]:
 
 def _wanted(manifest: Mapping[str, Any]) -> list[tuple[Replayed, Sequence[Mapping[str, Any]]]]:
     """For each analysis, of its data statements that differ only in values the first, with their entries."""
+    literals = dialect_of(manifest["server"]["flavor"]).literals
     seen: set[tuple[str, str]] = set()
     found: list[tuple[Replayed, Sequence[Mapping[str, Any]]]] = []
     for one, entries in replayable(manifest).items():
         data = [entry for entry in entries if entry["kind"] == "data"]
-        forms = {(entry["analysis"], lift(one.sql)[0]) for entry in data} - seen
+        forms = {(entry["analysis"], lift(one.sql, literals)[0]) for entry in data} - seen
         if forms and TELLING.isdisjoint(mark for entry in data for mark in entry["marks"]):
             seen |= forms
             found.append((one, data))
@@ -135,7 +138,7 @@ class _Looking:
         order = f" ORDER BY {key}" if key else ""
         names = [column.name for column in table.columns if not column.name.startswith("_")]
         read = ", ".join(map(quote, names[:COLUMNS])) or "1"
-        numbers = [one.name for one in table.columns if one.numeric and one.name in names[:COLUMNS]]
+        numbers = [one.name for one in table.columns if _counts(one) and one.name in names[:COLUMNS]]
         try:
             sql = f"SELECT {read} FROM {table.full_name}{order}"
             entry = self._entry(replayer.result(self._loaded, f"{sql} LIMIT {ROWS}"))
@@ -204,11 +207,15 @@ class _Looking:
         }
 
     def _shown(self, place: int, column: ResultColumn) -> _Shown:
-        table = self._catalog.tables.get(column.table)
-        source = None if table is None else table.by_name.get(column.column.lower())
+        source = source_of(self._catalog, column)
         hashed = column.column in self._hashed.get(column.table, ())
         form = of_result(column, column.name, source, 0).form
         return _Shown(place, column, form == "uuid", column.kind == "number" and not hashed)
+
+
+def _counts(column: Column) -> bool:
+    """Whether a column of a table may hold numbers."""
+    return column.numeric or column.data_type == "double precision"
 
 
 def _is_hidden(column: ResultColumn) -> bool:

@@ -14,6 +14,7 @@ from ..bundle.guide import title_of
 from ..bundle.render import render
 from ..bundle.report import page_part
 from ..bundle.tablename import TableName
+from ..servers.dialects import dialect_of
 from ..shapes import lift
 from .result import DATABASE_FILE, CopiedStatement, OpenCopy
 
@@ -30,7 +31,7 @@ def page_html(manifest: Entry, copy: OpenCopy, first_rows: Entry | None) -> str:
         file=DATABASE_FILE,
         rows=first_rows,
         tables=list(_tables(manifest, copy, shown_tables(first_rows))),
-        groups=list(_groups(copy.statements, first_rows)),
+        groups=list(_groups(manifest, copy.statements, first_rows)),
     )
 
 
@@ -54,11 +55,14 @@ def _tables(manifest: Entry, copy: OpenCopy, looked: Mapping[str, Entry]) -> Ite
         }
 
 
-def _groups(statements: Sequence[CopiedStatement], first_rows: Entry | None) -> Iterator[Entry]:
+def _groups(
+    manifest: Entry, statements: Sequence[CopiedStatement], first_rows: Entry | None
+) -> Iterator[Entry]:
     """Groups of statements that differ only in their values, as the report of a bundle has them."""
+    literals = dialect_of(manifest["server"]["flavor"]).literals
     groups: dict[tuple[str, str, str], list[CopiedStatement]] = {}
     for one in statements:
-        groups.setdefault((lift(one.sql)[0], one.analysis, one.kind), []).append(one)
+        groups.setdefault((lift(one.sql, literals)[0], one.analysis, one.kind), []).append(one)
     numbers = [[number for one in members for number in one.numbers] for members in groups.values()]
     for members, shown in zip(groups.values(), shown_results(first_rows, numbers), strict=True):
         first = members[0]

@@ -7,7 +7,7 @@ what is not kept, and numpy's type of the items of an array.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ..errors import BundleError
 from ..servers.mysql.packets import Block, Spans
-from .columns import Kept, is_date
+from .columns import Kept
 
 # That Python holds as rows; of more, the allocator gives memory back and asks for it again.
 BATCH_BYTES = 512 << 10
@@ -27,7 +27,7 @@ GROUP_BYTES = 8 << 20  # of a row group; larger groups need more memory and no l
 # After which a page ends if it has a megabyte; a row group has 8 MB at most, so no page has more.
 PAGE_ROWS = 512
 TOGETHER = 2048  # rows that DuckDB reads and writes together
-_LONG = frozenset({"text", "mediumtext", "longtext", "json"})
+_LONG = frozenset({"text", "mediumtext", "longtext", "json", "jsonb", "xml"})
 VALUE_BYTES = 16  # that a value takes besides its own bytes
 
 # Bytes of a column that are compressed to see whether it is worth it, and how many it must have at least.
@@ -48,6 +48,7 @@ def arrow_type(one: Kept) -> pa.DataType:
         "timestamp[us]": lambda: pa.timestamp("us"),
         "timestamp[us, UTC]": lambda: pa.timestamp("us", tz="UTC"),
         "duration[us]": lambda: pa.duration("us"),
+        "time64[us]": lambda: pa.time64("us"),
         "double": pa.float64,
         "uuid": pa.uuid,
     }.get(one.arrow)
@@ -74,7 +75,9 @@ def schema_of(columns: Sequence[Kept], about: Mapping[str, str]) -> pa.Schema:
                 name += "_"
             taken.add(name.lower())
             fields.append(
-                pa.field(name, pa.string(), metadata={"comment": f"{one.column.name} where it is no date"})
+                pa.field(
+                    name, pa.string(), metadata={"comment": f"{one.column.name} where it is {one.beside}"}
+                )
             )
     return pa.schema(fields, metadata=dict(about))
 
@@ -238,12 +241,12 @@ def _batch(table: str, part: Sequence[Row] | Block, columns: Sequence[Kept], sch
     arrays, beside = [], []
     for one, values in zip(columns, sent, strict=True):
         try:
-            if one.text_beside:
-                no_dates = pa.array(
-                    [value is not None and not is_date(value) for value in values.to_pylist()]
+            if one.text_beside and one.holds is not None:
+                others = pa.array(
+                    [value is not None and not one.holds(value) for value in values.to_pylist()]
                 )
-                beside.append(pc.if_else(no_dates, values, None).cast(pa.string()))
-                values = pc.if_else(no_dates, None, values)
+                beside.append(pc.if_else(others, values, None).cast(pa.string()))
+                values = pc.if_else(others, None, values)
             arrays.append(_array(one, values))
         except (pa.ArrowInvalid, ValueError) as error:
             raise BundleError(
@@ -275,6 +278,10 @@ def _bytes(values: Sequence[bytes | None]) -> Any:
     return pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(data)])
 
 
+def _each(values: Any, made: Callable[[bytes], Any]) -> list[Any]:
+    return [None if value is None else made(value) for value in values.to_pylist()]
+
+
 def _array(one: Kept, values: Any) -> Any:
     """An Arrow array, of an array of the bytes that the server sends."""
     kind = arrow_type(one)
@@ -285,9 +292,13 @@ def _array(one: Kept, values: Any) -> Any:
     if one.form == "array":
         return lists(one, values.to_pylist())
     if one.form == "bits":
-        return pa.array([value and int.from_bytes(value, "big") for value in values.to_pylist()], kind)
-    if one.form == "time":
-        return pa.array([value and _microseconds(value) for value in values.to_pylist()], kind)
+        return pa.array(_each(values, lambda value: int.from_bytes(value, "big")), kind)
+    if one.form in ("time", "clock"):
+        return pa.array(_each(values, _microseconds), kind)
+    if one.form == "boolean":
+        return pa.array(_each(values, b"t".__eq__), kind)
+    if one.form == "datetime" and one.arrow.endswith("UTC]"):
+        values = pa.array(_each(values, lambda value: value.removesuffix(b"+00")), pa.binary())
     texts = values.cast(pa.string())  # which checks that it is UTF-8
     if one.form == "datetime":  # the zone that is meant is UTC, and texts have none
         return texts.cast(pa.timestamp("us")).cast(pa.int64()).cast(kind)

@@ -30,7 +30,7 @@ from ..replay.loaded import new_file
 from ..servers.columns import Column
 from ..servers.results import ResultColumn
 from .blobs import Decoded, decode, list_type, npy
-from .columns import Kept, array, is_date, of_result
+from .columns import Kept, array, of_result
 from .spool import Row, Spool
 from .titles import distinct
 
@@ -156,11 +156,11 @@ class _Field:
     column: Shown
     show: Callable[[bytes], str]
     number: bool = False
-    dated: bool = False
+    holds: Callable[[bytes], bool] | None = None
     without_date: int = 0
 
     def text(self, value: bytes, row: int) -> str:
-        if self.dated and not is_date(value):
+        if self.holds is not None and not self.holds(value):
             self.without_date += 1
         return self.show(value)
 
@@ -265,16 +265,18 @@ class _Blobs(_Field):
 
 
 def _field(column: Shown, archive: Path, stack: contextlib.ExitStack) -> _Field:
-    form = column.kept().form
+    kept = column.kept()
+    form = kept.form
     if column.sent.kind == "number":
-        return _Field(column, bytes.decode, number=True)
+        return _Field(column, bytes.decode, number=True, holds=kept.holds)
     if form == "bits":
         return _Field(column, lambda value: str(int.from_bytes(value, "big")), number=True)
     if form == "uuid":
         return _Field(column, lambda value: str(uuid.UUID(bytes=value)))
+    if form == "boolean":
+        return _Field(column, lambda value: "true" if value == b"t" else "false")
     if column.sent.kind == "text":
-        dated = form in ("date", "datetime")
-        return _Field(column, lambda value: value.decode("utf-8", "surrogateescape"), dated=dated)
+        return _Field(column, lambda value: value.decode("utf-8", "surrogateescape"), holds=kept.holds)
     return _Blobs(column, bytes.decode, path=archive, stack=stack)
 
 

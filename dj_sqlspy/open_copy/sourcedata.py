@@ -32,9 +32,8 @@ from ..replay.statements import as_received, why_apart
 from ..servers import backend_of
 from ..servers.backend import Replayer
 from ..servers.catalog import Catalog
-from ..servers.columns import Column
-from ..servers.results import ResultColumn
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
+from .columns import source_of
 from .result import lacks, require_extra
 from .resultfiles import CSV, PARQUET, XLSX, Shown, shown_columns, write_result
 from .spool import Spool
@@ -251,7 +250,7 @@ class _Writer:
                 ) from error
             except (Refused, Interrupted) as error:
                 return replace(about, why_not=f"this server does not run it: {error}")
-            columns = shown_columns(sent, list(map(self._source, sent)))
+            columns = shown_columns(sent, [source_of(self._catalog, column) for column in sent])
             made = write_result(folder, stem, columns, rows, self._formats, Path(scratch))
         self._written[analysis] = number
         atomic.write(folder / f"{stem}.sql", "".join(f"{text};\n" for text in (*one.state, one.sql)))
@@ -269,11 +268,6 @@ class _Writer:
             undecoded=made.undecoded,
             lacking=made.lacking,
         )
-
-    def _source(self, column: ResultColumn) -> Column | None:
-        """The column of a table of the slice that a column of a result shows unchanged."""
-        table = self._catalog.tables.get(column.table)
-        return None if table is None else table.by_name.get(column.column.lower())
 
     def _note(self, entries: Sequence[Mapping[str, Any]]) -> str:
         """Why these statements can return other rows than the analysis received."""

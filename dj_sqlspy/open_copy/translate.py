@@ -18,7 +18,8 @@ from sqlglot.errors import SqlglotError
 
 from ..display import one_line
 from ..servers.catalog import Catalog
-from ..servers.mysql.syntax import Exact, Expr, Unsupported, nesting, parse
+from ..servers.expressions import Expr, Unsupported, nesting
+from ..servers.syntaxes import syntax_of
 from ..servers.tables import Table
 from .columns import Kept
 
@@ -57,10 +58,21 @@ _OTHERWISE: Mapping[type[Expr], str] = {
     exp.Avg: "AVG: other digits",
     exp.Round: "ROUND: a DOUBLE with .5",
 }
+# Those of PostgreSQL. Of the others that have another meaning on MySQL, it has DuckDB's.
+_OTHERWISE_ON_POSTGRESQL: Mapping[type[Expr], str] = {
+    exp.Div: "/: a whole number of integers, and other digits",
+    exp.RegexpLike: "~: another language of patterns",
+    exp.RegexpILike: "~*: another language of patterns",
+    exp.BitwiseLeftShift: "<<: as many bits as the type has on the server",
+    exp.Interval: "dates with intervals: another type",
+    exp.Cast: "CAST: other texts and roundings",
+    exp.Avg: "AVG: other digits",
+    exp.Round: "ROUND: a DOUBLE with .5",
+}
 # What sqlglot raises for a text that it cannot read or write.
 _UNABLE = (SqlglotError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 _COMPARING = (exp.Ordered, exp.Max, exp.Min, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between)
-_DATED = ("date", "datetime", "time")
+_DATED = ("date", "datetime", "time", "clock")
 
 
 class Untranslated(Exception):
@@ -96,7 +108,7 @@ class Copied:
 
 @nesting()
 def translate(sql: str, modes: Collection[str], copied: Copied) -> Translation:
-    """A SELECT of MySQL or MariaDB as DuckDB's SQL.
+    """A SELECT as DuckDB's SQL.
 
     Parameters
     ----------
@@ -109,22 +121,25 @@ def translate(sql: str, modes: Collection[str], copied: Copied) -> Translation:
     ------
     Untranslated
     """
+    syntax = syntax_of(copied.catalog.dialect)
+    here = "postgres" if syntax.exact_names else "mysql"
     try:
         # first as the server reads it, since sqlglot knows neither modes nor all that servers take for a name
-        plain = Exact().generate(parse(sql, modes))
-        tree = sqlglot.parse_one(plain, read="mysql")
+        plain = syntax.written().generate(syntax.parse(sql, modes))
+        tree = sqlglot.parse_one(plain, read=here)
     except (Unsupported, *_UNABLE) as error:
         raise Untranslated(f"sqlglot cannot read it: {one_line(str(error), 200)}") from error
     for kind in (exp.Parameter, exp.SessionParameter):
         if (found := tree.find(kind)) is not None:
-            raise Untranslated(f"it reads the variable {found.sql('mysql')}")
+            raise Untranslated(f"it reads the variable {found.sql(here)}")
     _cross_where_nothing_is_common(tree, copied)
-    tables = _rename(tree, copied)
+    tables = _rename(tree, copied, here)
     columns: Columns = {}
     for table in tables:
         for one in copied.columns[table.full_name]:
             columns.setdefault(one.column.name.lower(), []).append(one)
-    cautions = tuple(dict.fromkeys(_cautions(tree, columns)))
+    otherwise = _OTHERWISE_ON_POSTGRESQL if syntax.exact_names else _OTHERWISE
+    cautions = tuple(dict.fromkeys(_cautions(tree, columns, otherwise)))
     tree = _same_meaning(tree, columns)
     try:
         text = tree.sql("duckdb", identify=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
@@ -133,20 +148,20 @@ def translate(sql: str, modes: Collection[str], copied: Copied) -> Translation:
     return Translation(text, cautions)
 
 
-def _rename(tree: Expr, copied: Copied) -> list[Table]:
+def _rename(tree: Expr, copied: Copied, here: str) -> list[Table]:
     """Name the tables as in the copy; the tables that the statement names."""
     found = []
     ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     for node in tree.find_all(exp.Table):
         if not isinstance(node.this, exp.Identifier):
-            raise Untranslated(f"it reads from {node.this.sql('mysql')}")
-        if not node.db and (node.name.lower() in ctes or node.name.lower() == "dual"):
+            raise Untranslated(f"it reads from {node.this.sql(here)}")
+        if not node.db and (node.name.lower() in ctes or (node.name.lower() == "dual" and here == "mysql")):
             continue
         table = copied.catalog.find(node.db or None, node.name)
         relation = None if table is None else copied.relations.get(table.full_name)
         if table is None or relation is None:
             what = "view" if table is not None and table.is_view else "table"
-            raise Untranslated(f"the {what} {node.sql('mysql', comments=False)} is not in slice.duckdb")
+            raise Untranslated(f"the {what} {node.sql(here, comments=False)} is not in slice.duckdb")
         if not node.alias:  # columns may name the table
             node.set("alias", exp.TableAlias(this=exp.to_identifier(node.name, quoted=True)))
         for place, name in zip(("db", "this"), relation, strict=True):
@@ -161,10 +176,16 @@ def _same_meaning(tree: Expr, columns: Columns) -> Expr:
     """Write out what the servers do unasked."""
 
     def changed(node: Expr) -> Expr:
-        if isinstance(node, exp.Like) and not isinstance(node.parent, exp.Escape):
+        if isinstance(node, (exp.Like, exp.ILike)) and not isinstance(node.parent, exp.Escape):
             return exp.Escape(this=node, expression=exp.Literal.string("\\"))
         if isinstance(node, exp.HexString):
             return _bytes(node.this.zfill(len(node.this) + len(node.this) % 2), node, columns)
+        if (
+            isinstance(node, exp.Literal)
+            and node.is_string
+            and (digits := _bytes_in(node, columns)) is not None
+        ):
+            return exp.Anonymous(this="unhex", expressions=[exp.Literal.string(digits)])
         if isinstance(node, exp.Introducer):  # the character set of a literal, or bytes
             text: Expr = node.expression
             if str(node.this).lower() != "_binary" or not isinstance(text, exp.Literal):
@@ -183,6 +204,14 @@ def _bytes(digits: str, node: Expr, columns: Columns) -> Expr:
     if len(digits) == 32 and _beside(node, columns, "uuid"):
         return exp.cast(exp.Literal.string(digits), "uuid", dialect="duckdb")
     return exp.Anonymous(this="unhex", expressions=[exp.Literal.string(digits)])
+
+
+def _bytes_in(node: exp.Literal, columns: Columns) -> str | None:
+    r"""The digits of a text that PostgreSQL takes for bytes: beside a column of them, or cast to them."""
+    value = node.parent if isinstance(node.parent, exp.Cast) else node
+    if not node.this.startswith("\\x") or not _beside(value, columns, "bytes", of="bytea"):
+        return None
+    return str(node.this[2:])
 
 
 def _group_in_full(select: exp.Select) -> None:
@@ -234,22 +263,23 @@ def _names_in(source: Expr, copied: Copied) -> set[str] | None:
     return None
 
 
-def _beside(node: Expr, columns: Columns, form: str) -> bool:
-    """Whether a literal is compared with a column that is kept so."""
+def _beside(node: Expr, columns: Columns, form: str, of: str = "") -> bool:
+    """Whether a literal is compared with a column that is kept so, and of a type if one is named."""
     above = node.parent
     while isinstance(above, (exp.Paren, exp.Tuple)):
         above = above.parent
-    return above is not None and any(_is(column, columns, form) for column in above.find_all(exp.Column))
+    return above is not None and any(_is(column, columns, form, of) for column in above.find_all(exp.Column))
 
 
-def _is(column: exp.Column, columns: Columns, form: str) -> bool:
-    return any(one.form == form for one in columns.get(column.name.lower(), ()))
+def _is(column: exp.Column, columns: Columns, form: str, of: str) -> bool:
+    found = columns.get(column.name.lower(), ())
+    return any(one.form == form and of in ("", one.column.data_type) for one in found)
 
 
-def _cautions(tree: Expr, columns: Columns) -> Iterator[str]:
+def _cautions(tree: Expr, columns: Columns, otherwise: Mapping[type[Expr], str]) -> Iterator[str]:
     """What in a statement is known to differ between the servers and DuckDB, or not known to be the same."""
     for node in tree.walk():
-        other = next((words for kind, words in _OTHERWISE.items() if isinstance(node, kind)), None)
+        other = next((words for kind, words in otherwise.items() if isinstance(node, kind)), None)
         if other is not None:
             yield other
         elif isinstance(node, exp.Func) and not isinstance(node, _SAME):
@@ -270,5 +300,5 @@ def _of_column(node: exp.Column, columns: Columns) -> Iterator[str]:
             yield "calculating with dates and times"
         if isinstance(above, _COMPARING) and one.column.data_type in ("enum", "set"):
             yield "ENUM, SET: in the order of their members on the server"
-        elif isinstance(above, _COMPARING) and one.form == "text" and one.column.folds:
+        elif isinstance(above, _COMPARING) and one.form == "text" and (one.column.folds or one.by_locale):
             yield "order of texts: by the server's collation"

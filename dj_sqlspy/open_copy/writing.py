@@ -30,7 +30,7 @@ from ..servers.backend import Replayer
 from ..servers.dialect import Dialect
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused
 from ..servers.tables import Table
-from . import answers, parquet
+from . import answers, parquet, postgresql
 from .blobs import LARGEST as LARGEST_BLOB
 from .columns import Kept, kept
 from .database import LARGEST, Database, Different, dotted, relations_of
@@ -76,7 +76,8 @@ def write_open_copy(
         database = stack.enter_context(contextlib.closing(Database(fresh)))
         names = [entry["name"] for entry in manifest["tables"] if not catalog.tables[entry["name"]].is_view]
         tables = [catalog.tables[name] for name in names]
-        relations = relations_of([(one.full_name, one.schema, one.name) for one in tables])
+        named = [(one.full_name, one.schema, one.name) for one in tables if _is_told_apart(one)]
+        relations = relations_of(named)
         total = len(tables) + len(replayable(manifest))
         told = progress or (lambda done, of: None)
 
@@ -213,26 +214,46 @@ class TableCopies:
         kinds = self._rows(f"SELECT {read} FROM {table.full_name} LIMIT 0", table).columns
         without_date = self._without_date(table)
         for column, kind in zip(table.columns, kinds, strict=True):
-            yield kept(column, without_date.get(column.name, 0), kind.kind)
+            yield kept(column, without_date.get(column.name, 0), kind.kind, self._dialect.name)
 
     def _without_date(self, table: Table) -> dict[str, int]:
-        """By column of dates, how many values are no date of the calendar: parts are zero, or the month is shorter."""
+        """By column of dates, how many values are no date of the calendar: parts are zero, or the month is shorter.
+
+        On PostgreSQL, how many the type in Parquet does not have, of any column that can have such.
+        """
+        if self._dialect.name == postgresql.NAME:
+            conditions = {
+                one.name: condition
+                for one in table.columns
+                if (condition := postgresql.lacking_in(one, self._dialect.quote(one.name)))
+            }
+            return self._counted(table, conditions)
         dated = [one.name for one in table.columns if one.data_type in ("date", "datetime", "timestamp")]
-        if not dated:
+        conditions = {
+            one: f"{name} IS NOT NULL AND (YEAR({name}) = 0 OR MONTH({name}) = 0 OR DAYOFMONTH({name}) = 0"
+            f" OR COALESCE(DAYOFMONTH({name}) > DAYOFMONTH(LAST_DAY({name})), TRUE))"
+            for one, name in zip(dated, map(self._dialect.quote, dated), strict=True)
+        }
+        return self._counted(table, conditions)
+
+    def _counted(self, table: Table, conditions: Mapping[str, str]) -> dict[str, int]:
+        """For each column, the number of rows that a condition holds for."""
+        if not conditions:
             return {}
-        counts = ", ".join(
-            f"COUNT(CASE WHEN {name} IS NOT NULL AND (YEAR({name}) = 0 OR MONTH({name}) = 0 OR DAYOFMONTH({name}) = 0"
-            f" OR COALESCE(DAYOFMONTH({name}) > DAYOFMONTH(LAST_DAY({name})), TRUE)) THEN 1 END)"
-            for name in map(self._dialect.quote, dated)
-        )
+        counts = ", ".join(f"COUNT(CASE WHEN {one} THEN 1 END)" for one in conditions.values())
         (found,) = self._rows(f"SELECT {counts} FROM {table.full_name}", table)
-        return dict(zip(dated, map(int, found), strict=True))
+        return dict(zip(conditions, map(int, found), strict=True))
 
     def _rows(self, sql: str, table: Table) -> Any:
         try:
             return self._replayer.result(self._loaded, sql)
         except (ConnectionLost, Refused, Interrupted) as error:
             raise BundleError(f"Reading {table.full_name} of the loaded slice: {error}") from error
+
+
+def _is_told_apart(table: Table) -> bool:
+    """Whether no two columns differ in case only, which DuckDB does not tell apart."""
+    return len({column.name.lower() for column in table.columns}) == len(table.columns)
 
 
 def _new_name(text: str, taken: set[str]) -> str:

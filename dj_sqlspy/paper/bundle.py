@@ -364,9 +364,7 @@ def _contents(
     # paths below the home tell who the author is, and nothing to a reader
     problems = [] if paper is None else [line.replace(f"{paper.home}{os.sep}", "") for line in paper.problems]
     manifest = make_manifest(cut, source, name, problems, comments, totals="totals" not in chosen.leave_out)
-    manifest["first_rows"] = "first-rows" not in chosen.leave_out and servers.has_every_feature(
-        manifest["server"]["flavor"]
-    )
+    manifest["first_rows"] = "first-rows" not in chosen.leave_out
     manifest["complete"] = paper is None or paper.complete
     manifest["unfinished"] = [] if paper is None else [_about(analysis) for analysis in paper.unfinished]
     left_out = excluding.exclude(cut, chosen.exclude, connection, chosen.replace)

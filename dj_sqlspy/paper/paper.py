@@ -381,13 +381,12 @@ class Paper(Captured):
             If there is to be source data, and there is no program for a private server.
         """
         from ..bundle.folder import check_place
-        from ..servers import backend_of, require_server, require_supported
+        from ..servers import backend_of, require_program
         from .bundle import add_source_data, require_files, write_bundle
 
         check_place(Path(path))
         if source_data:
-            require_supported(backend_of(self.connection).name, "source data")
-            require_server()
+            require_program(backend_of(self.connection).name)
         require_files(listed(code))
         if allow_incomplete:
             self.require_any()
@@ -451,14 +450,13 @@ class Paper(Captured):
         """
         from ..open_copy.sourcedata import chosen_formats
         from ..replay.loaded import require_free
-        from ..servers import backend_of, require_server, require_supported
+        from ..servers import backend_of, require_program
         from .bundle import dumped
 
         doing = f"Writing source data into {path}"
-        require_supported(backend_of(self.connection).name, "source data")
         require_free(doing, Path(path))  # before the work
         chosen = chosen_formats(doing, formats)
-        require_server()
+        require_program(backend_of(self.connection).name)
         with guarded.Folder() as place:  # which a killed process does not leave
             bundle = self.write(place / "bundle", **options)
             return dumped(bundle, self.connection).source_data(path, progress, formats=chosen)

@@ -25,12 +25,9 @@ def new_folder(doing: str, bundle: BundleFolder, path: Path, mode: int = 0o700) 
     ------
     BundleError
         If the path is not free, it cannot be written, or the bundle has no dump.
-    SpyError
-        If that is not supported for the server that the bundle is from.
     ServerError
         If there is no program for a private server.
     """
-    servers.require_supported(bundle.manifest["server"]["flavor"], "an open copy or source data")
     require_free(doing, path)
     if not bundle.dump_file.exists():
         raise BundleError(

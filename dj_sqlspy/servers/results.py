@@ -51,6 +51,8 @@ class ResultColumn(NamedTuple):
         A type of a column that holds these values, as a column is declared: ``decimal(12,2)``.
     encoding : str
         Of texts, by Python's name.
+    dialect : str
+        The name of the dialect that ``declared`` is in.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ResultColumn(NamedTuple):
     digits: int | None = None
     declared: str = ""
     encoding: str = "utf-8"
+    dialect: str = "mysql"
 
     @property
     def origin(self) -> str:

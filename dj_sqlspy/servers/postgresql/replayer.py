@@ -17,6 +17,7 @@ from . import results
 from .gate import read_of
 from .state import Keeper
 from .told import require_reading
+from .values import Names, Values
 
 
 class PostgreSQLReplayer:
@@ -29,6 +30,7 @@ class PostgreSQLReplayer:
     """
 
     def __init__(self, *connections: Any) -> None:
+        self._names = {id(one): Names(one) for one in connections}
         self._sides = [(one, Keeper(one)) for one in connections]
 
     def digest(
@@ -46,12 +48,10 @@ class PostgreSQLReplayer:
         self._prepare(connection, sql, state)
         return results.digest(connection, sql, digits, forms, instead)
 
-    def result(
-        self, connection: Any, sql: str, state: Sequence[str] = (), *, own: bool = True
-    ) -> results.Result:
-        """Send a statement; its columns and rows as sent."""
+    def result(self, connection: Any, sql: str, state: Sequence[str] = (), *, own: bool = True) -> Values:
+        """Send a statement; its columns and rows (`values`)."""
         self._prepare(connection, sql, state)
-        return results.Result(connection, sql)
+        return Values(connection, sql, self._names[id(connection)])
 
     def session(self, connection: Any, state: Sequence[str]) -> Session:
         """The session of a statement whose connection had set this."""

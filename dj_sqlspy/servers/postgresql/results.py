@@ -19,8 +19,9 @@ from .told import told
 # Forms of columns by the number of the type. All others are "text", unchanged.
 FORM_OF_TYPE = {700: "float", 701: "float", 114: "json", 3802: "json"}
 
-# Rows of one part of a result.
-_PART = 1_000
+# Rows of one part of a result, and about how many characters it has.
+_PART, _FIRST_PART = 1_000, 10
+_PART_SIZE = 8 << 20
 
 _numbers = itertools.count(1)
 
@@ -37,27 +38,10 @@ class Result:
     """
 
     def __init__(self, connection: Any, sql: str) -> None:
-        self._connection = connection
-        self._rows = self._read(sql)
+        # no method: it would hold this object, so that only the garbage collector ended both, in a later transaction
+        self._rows = _read(connection, sql)
         self.fields: Sequence[Any] = next(self._rows)
         self.received = ""
-
-    def _read(self, sql: str) -> Iterator[Any]:
-        connection, name = self._connection, f"dj_sqlspy_{next(_numbers)}"
-        idle = driver().extensions.TRANSACTION_STATUS_IDLE
-        with told(), connection.cursor() as cursor:
-            own = connection.info.transaction_status == idle
-            cursor.execute("BEGIN READ ONLY" if own else f"SAVEPOINT {name}")
-            try:
-                cursor.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}")
-                cursor.execute(f"FETCH {_PART} FROM {name}")
-                yield cursor.description or ()
-                while rows := cursor.fetchall():
-                    yield from rows
-                    cursor.execute(f"FETCH {_PART} FROM {name}")
-            finally:
-                if not connection.closed:
-                    cursor.execute("ROLLBACK" if own else f"ROLLBACK TO SAVEPOINT {name}")
 
     def __iter__(self) -> Iterator[Sequence[bytes | None]]:
         total, hashed = 0, wire.row_hash(self.fields)
@@ -65,6 +49,27 @@ class Result:
             total += hashed(wire.row_bytes(row))
             yield [None if value is None else value.encode() for value in row]
         self.received = digest_text(total)
+
+
+def _read(connection: Any, sql: str) -> Iterator[Any]:
+    """The columns of a statement's result, then its rows. It ends with what it opened as soon as nobody holds it."""
+    name = f"dj_sqlspy_{next(_numbers)}"
+    idle = driver().extensions.TRANSACTION_STATUS_IDLE
+    with told(), connection.cursor() as cursor:
+        own = connection.info.transaction_status == idle
+        cursor.execute("BEGIN READ ONLY" if own else f"SAVEPOINT {name}")
+        try:
+            cursor.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}")
+            cursor.execute(f"FETCH {_FIRST_PART} FROM {name}")
+            yield cursor.description or ()
+            while rows := cursor.fetchall():
+                size = sum(len(value) for row in rows for value in row if value)
+                yield from rows
+                more = max(1, min(_PART, _PART_SIZE * len(rows) // (size or 1)))
+                cursor.execute(f"FETCH {more} FROM {name}")
+        finally:
+            if not connection.closed:
+                cursor.execute("ROLLBACK" if own else f"ROLLBACK TO SAVEPOINT {name}")
 
 
 def digest(
