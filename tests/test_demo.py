@@ -68,6 +68,12 @@ def test_it_ends_with_everything_equal(words: tuple[str, ...], tmp_path: Path) -
         for words in ("  as the analysis received them", r"results in source-data \(.*\)")
     )
     assert received == made
+    views, answered = (
+        re.search(rf"^{words} +([\d,]+)$", answer.stdout, re.M)[1]  # type: ignore[index]
+        for words in (r"statements in the open copy \(.*\)", "  DuckDB answers as the server did")
+    )
+    assert views == answered == equal
+    assert (tmp_path / "bundle-open" / "slice.duckdb").exists()
     files = {path.name for path in (tmp_path / "bundle").iterdir()}
     assert {"dump.sh", "restore.sh", "manifest.json"} <= files
 

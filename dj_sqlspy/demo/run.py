@@ -39,7 +39,7 @@ def run(folder: Path | None = None, server: str | None = None) -> Outcome:
     Parameters
     ----------
     folder : path, optional
-        A folder to keep the bundle in; by default it is deleted at the end.
+        A folder to keep the bundle in, with the open copy beside it; by default both are deleted at the end.
     server : {"mysql", "mariadb", "postgresql"}, optional
         The kind of the private server. Default: MySQL or MariaDB, whichever this machine has.
 
@@ -80,6 +80,10 @@ def run(folder: Path | None = None, server: str | None = None) -> Outcome:
             print(f"\n{HOW_TO_GET_ONE}, with a second one to replay on.")
         if folder is not None:
             print(f"\nThe bundle is in {folder}. Look at {Path(folder) / 'report.html'}.")
+            if outcome.opened is not None:
+                print(
+                    f"The open copy is in {outcome.opened.path}. Look at {outcome.opened.path / 'README.md'}."
+                )
     return outcome
 
 

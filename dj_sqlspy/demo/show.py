@@ -1,4 +1,4 @@
-"""All steps from the slice on: slice, bundle, dump, load, replay, and a table of the outcome.
+"""All steps from the slice on: slice, bundle, dump, load, replay, source data, open copy, and a table of the outcome.
 
 In: a paper with captured analyses. Out: an `Outcome`, which prints as a table: rows exported of rows in the database,
 statements with equal results, orphans, rows of other projects, seconds for each step. It captures nothing and knows no
@@ -22,6 +22,7 @@ from rich.text import Text
 
 from ..bundle.guide import SOURCE_DATA
 from ..names import shown_name
+from ..open_copy.result import EXTRA, OpenCopy, lacks
 from ..open_copy.sourcedata import SourceData
 from ..paper import Paper
 from ..paper.bundle import Bundle, write_bundle
@@ -53,6 +54,8 @@ class Outcome:
         None if there was no program for a second server.
     source_data : list of SourceData
         Empty if there was no such program.
+    opened : OpenCopy or None
+        None if there was no such program, or the packages of the extra ``open`` are not installed.
     captured : mapping of str to int
         Number of captured statements of each kind.
     totals : mapping of str to int
@@ -67,6 +70,7 @@ class Outcome:
     bundle: Bundle
     report: ReplayReport | None
     source_data: list[SourceData]
+    opened: OpenCopy | None
     captured: Mapping[str, int]
     totals: Mapping[str, int]
     of_others: int
@@ -117,6 +121,12 @@ class Outcome:
             table.add_row(f"results in source-data ({formats})", f"{len(made):,}")
             as_received = sum(one.received is True for one in made)
             table.add_row("  as the analysis received them", f"{as_received:,}")
+        if self.opened is not None:
+            count = sum(one.count for one in self.opened.statements)
+            table.add_row("statements in the open copy (Parquet, slice.duckdb)", f"{count:,}")
+            table.add_row("  DuckDB answers as the server did", f"{self.opened.equal:,}")
+        elif missing := lacks(EXTRA, "open"):
+            table.add_row(f"open copy: none, without {missing}", "-")
         table.add_row("rows of other projects in the slice", f"{self.of_others:,}")
         size = self.bundle.dump_file.stat().st_size if self.bundle.dump_file.exists() else 0
         table.add_row("dump", f"{size / 1e6:,.1f} MB")
@@ -158,6 +168,11 @@ def row_counts(connection: Any, prefix: str) -> dict[str, int]:
         return counts
 
 
+def beside(folder: Path) -> Path:
+    """The folder of the open copy of a bundle in a folder."""
+    return folder.with_name(f"{folder.name}-open")
+
+
 def show(
     paper: Paper,
     folder: Path,
@@ -173,7 +188,7 @@ def show(
     ----------
     paper : Paper
     folder : Path
-        Folder for the bundle.
+        Folder for the bundle. The open copy stands beside it, in the folder ``…-open``.
     totals : mapping of str to int
         From `row_counts`.
     count_of_others : callable
@@ -192,7 +207,7 @@ def show(
         cut = paper.slice()
     with steps("write"):
         bundle = write_bundle(cut, folder, paper=paper)
-    report, source_data = None, list[SourceData]()
+    report, source_data, opened = None, list[SourceData](), None
     if replay:
         with steps("dump"):
             bundle.dump(source=paper.connection)
@@ -200,8 +215,13 @@ def show(
             report = bundle.verify(source=paper.connection)
         with steps("source data"):
             source_data = bundle.source_data(bundle.path / SOURCE_DATA)
+        if not lacks(EXTRA, "open"):
+            with steps("open copy"):
+                opened = bundle.open_copy(beside(bundle.path))
     captured = Counter(statement.kind for statement in paper.statements)
-    outcome = Outcome(cut, bundle, report, source_data, captured, totals, count_of_others(cut), dict(steps))
+    outcome = Outcome(
+        cut, bundle, report, source_data, opened, captured, totals, count_of_others(cut), dict(steps)
+    )
     console = Console(soft_wrap=True)
     if not console.is_terminal:
         console.width = 200  # a file has no width of its own
