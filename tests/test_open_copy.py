@@ -49,70 +49,13 @@ from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.columns import Column
 from dj_sqlspy.servers.results import ResultColumn
 from tests.conftest import drop_schemas
+from tests.every_type import COLUMNS, KINDS, LONG, WIDE, make_kinds
 from tests.lab import ROOT
 
 pytestmark = pytest.mark.line("2.x")  # what is in a bundle does not depend on the line
 
-# Declaration: values as SQL, and as pyarrow and DuckDB read them.
-INT = {
-    "tinyint": (-128, 127),
-    "tinyint unsigned": (0, 255),
-    "smallint": (-32768, 32767),
-    "smallint unsigned": (0, 65535),
-    "mediumint": (-8388608, 8388607),
-    "mediumint unsigned": (0, 16777215),
-    "int": (-(2**31), 2**31 - 1),
-    "int unsigned": (0, 2**32 - 1),
-    "bigint": (-(2**63), 2**63 - 1),
-    "bigint unsigned": (0, 2**64 - 1),
-    "int(5) unsigned zerofill": (0, 42),
-    "year": (1901, 2155),
-}
-LONG = "9" * 35 + "." + "9" * 30
-COLUMNS: dict[str, tuple[tuple[str, Any], ...]] = {
-    **{kind: tuple((str(value), value) for value in values) for kind, values in INT.items()},
-    "decimal(38,10)": tuple(
-        (text, decimal.Decimal(text)) for text in ("-" + "9" * 28 + "." + "9" * 10, "0.0000000001")
-    ),
-    "decimal(65,30)": ((f"'{LONG}'", LONG), ("0", "0." + "0" * 30)),
-    "float": (("16777216", 16777216.0), ("0.1", float(np.float32(0.1)))),
-    "double": (("1.7976931348623157e308", sys.float_info.max), ("5e-324", 5e-324)),
-    "date": (("'1000-01-01'", datetime.date(1000, 1, 1)), ("'9999-12-31'", datetime.date(9999, 12, 31))),
-    "datetime": (("'1000-01-01 00:00:00'", datetime.datetime(1000, 1, 1)),),
-    "datetime(6)": (
-        ("'9999-12-31 23:59:59.999999'", datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)),
-        ("'2024-02-29 00:00:00.000001'", datetime.datetime(2024, 2, 29, 0, 0, 0, 1)),
-    ),
-    "timestamp(3) null": (("'2024-05-01 12:00:00.125'", datetime.datetime(2024, 5, 1, 12, 0, 0, 125000)),),
-    "time(6)": (
-        ("'-838:59:58.999999'", -datetime.timedelta(hours=838, minutes=59, seconds=58, microseconds=999999)),
-        ("'00:00:00.000001'", datetime.timedelta(microseconds=1)),
-    ),
-    "bit(9)": (("b'100000001'", 257), ("0", 0)),
-    "char(4)": (("'a'", "a"), ("''", "")),
-    "varchar(20)": (("'é\\0☃'", "é\0☃"), ("'a  '", "a  ")),
-    "varchar(20) character set latin1": (("'é'", "é"),),
-    "varchar(20) character set utf8mb4 collate utf8mb4_bin": (("'😀'", "😀"),),
-    "longtext": ((f"REPEAT('x', {1 << 20})", "x" * (1 << 20)),),
-    "enum('low','high')": (("'high'", "high"),),
-    "set('a','b')": (("'b,a'", "a,b"), ("''", "")),
-    "json": (("'[1, \"é\"]'", '[1, "é"]'),),
-    "binary(16) comment ':uuid:of it'": ((f"X'{uuid.UUID(int=7).hex}'", uuid.UUID(int=7)),),
-    "binary(3)": (("X'00ff'", b"\0\xff\0"),),
-    "varbinary(9)": (("X'00'", b"\0"), ("''", b"")),
-    "longblob": (("X'6a00ff'", b"j\0\xff"),),
-    "point": (
-        (
-            "ST_GeomFromText('POINT(1 2)')",
-            bytes(4) + bytes.fromhex("0101000000000000000000f03f0000000000000040"),
-        ),
-    ),
-}
-
-
-KINDS, LAB, RECORDING = "open_kinds", "open_lab", "open_recording"
+LAB, RECORDING = "open_lab", "open_recording"
 ID = next(f"c{number}" for number, kind in enumerate(COLUMNS) if "uuid" in kind)
-WIDE = "é" * 60  # in the name of a file each takes six characters
 LATIN1 = next(f"c{number}" for number, kind in enumerate(COLUMNS) if kind.endswith("latin1"))
 LONGEST = next(f"c{number}" for number, kind in enumerate(COLUMNS) if kind == "decimal(65,30)")
 
@@ -186,76 +129,8 @@ def written(server: Server, dj_conn: Any, tmp_path_factory: pytest.TempPathFacto
     drop_schemas(server, [KINDS, LAB, RECORDING])
 
 
-def make_kinds(dj_conn: Any) -> None:
-    """A table of every type, and one with values that are no date."""
-    dj_conn.query(f"CREATE DATABASE {KINDS}")
-    declared = ", ".join(f"c{n} {kind}" for n, kind in enumerate(COLUMNS))
-    dj_conn.query(f"CREATE TABLE {KINDS}.every (id INT PRIMARY KEY, {declared}) COMMENT 'it''s all'")
-    for row in range(3):  # the last is NULL in each column
-        values = [values[row][0] if row < len(values) else "NULL" for values in COLUMNS.values()]
-        dj_conn.query(f"INSERT INTO {KINDS}.every VALUES ({row}, {', '.join(values)})")
-    mode = dj_conn.query("SELECT @@sql_mode").fetchone()[0]
-    dj_conn.query("SET SESSION sql_mode = ''")
-    dj_conn.query(f"CREATE TABLE {KINDS}.odd (id INT PRIMARY KEY, `on` DATE, at DATETIME(1), no DATE)")
-    dj_conn.query(
-        f"INSERT INTO {KINDS}.odd VALUES (1, '0000-00-00', '2024-00-10 01:02:03.5', NULL),"
-        " (2, '2024-02-29', '2024-02-29 01:02:03.5', '2024-01-01')"
-    )
-    dj_conn.query(f"SET SESSION sql_mode = '{mode}'")
-    dj_conn.query(f"CREATE TABLE {KINDS}.`{WIDE}` (id INT PRIMARY KEY)")
-    dj_conn.query(f"INSERT INTO {KINDS}.`{WIDE}` VALUES (1)")
-
-
 def opened(path: Path) -> Any:
     return contextlib.closing(duckdb.connect(str(path / "slice.duckdb"), read_only=True))
-
-
-def test_every_type(written: Written) -> None:
-    file = written.copy.path / "tables" / f"{KINDS}.every.parquet"
-    arrow = pq.read_table(file)
-    with opened(written.copy.path) as database:
-        mine = database.execute(f"SELECT * FROM {KINDS}.every ORDER BY id").fetchall()
-        named = {f"c{n}": kind for n, kind in enumerate(COLUMNS)}
-        # DuckDB's client shows a UTC time only with another package, and DuckDB takes durations for integers
-        shown = [
-            f"make_timestamp(epoch_us({name}))"
-            if kind.startswith("timestamp")
-            else f"to_microseconds({name})"
-            if kind.startswith("time")
-            else name
-            for name, kind in named.items()
-        ]
-        read = database.execute(
-            f"SELECT {', '.join(shown)} FROM read_parquet(?) ORDER BY id", [str(file)]
-        ).fetchall()
-    for number, (kind, values) in enumerate(COLUMNS.items()):
-        expected = [values[row][1] if row < len(values) else None for row in range(3)]
-        assert [row[number + 1] for row in mine] == expected, kind
-        assert [row[number] for row in read] == expected, kind
-        if kind.startswith("timestamp"):
-            expected = [value and value.replace(tzinfo=datetime.timezone.utc) for value in expected]
-        assert arrow.column(f"c{number}").to_pylist() == expected, kind
-    assert arrow.schema.metadata[b"comment"] == b"it's all"
-    assert arrow.schema.field("c15").metadata == {b"type": b"double"}
-    assert {str(field.type) for field in list(arrow.schema)[1:8]} == {
-        f"{sign}int{width}" for sign in ("", "u") for width in (8, 16, 32)
-    } | {"int32"}
-
-
-def test_values_that_are_no_date(written: Written) -> None:
-    table = pq.read_table(written.copy.path / "tables" / f"{KINDS}.odd.parquet")
-    day = datetime.date(2024, 2, 29)
-    assert table.column("on").to_pylist() == [None, day]
-    assert table.column("on as stored").to_pylist() == ["0000-00-00", None]
-    assert table.column("at as stored").to_pylist() == ["2024-00-10 01:02:03.5", None]
-    assert "no as stored" not in table.column_names
-    with opened(written.copy.path) as database:
-        assert database.execute(f'SELECT "on" FROM {KINDS}.odd ORDER BY id').fetchall() == [(None,), (day,)]
-        notes = dict(database.execute("SELECT name, note FROM _columns WHERE note IS NOT NULL").fetchall())
-    assert (
-        notes["on"].startswith("1 value without a date: NULL")
-        and notes["c13"] == "DECIMAL with more than 38 digits, as text"
-    )
 
 
 def test_a_view_returns_what_the_server_returned(written: Written) -> None:
