@@ -368,8 +368,11 @@ def test_without_comments_datajoint_s_types_stay(lab: Server, tmp_path: Path) ->
     assert ":varchar(40):" in text and "Bob" not in text
 
 
-def test_the_whole_way(server: Server, dj_conn: Any, prefix: str, home: Path, tmp_path: Path) -> None:
+def test_the_whole_way(
+    server: Server, dj_conn: Any, prefix: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From the analysis to the loaded slice, whose statements return what the analysis received."""
+    monkeypatch.setenv("PGPASSWORD", "of another server")  # libpq prefers it to a password file
     schema = dj.Schema(f"{prefix}whole", connection=dj_conn)
 
     @schema

@@ -7,7 +7,8 @@ database with the same account. No password appears in an argument list.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -113,6 +114,20 @@ def client_options(connection: Any, tls: Mapping[str, Any] = MappingProxyType({}
     line = ":".join(["*", "*", "*", "*", password.replace("\\", "\\\\").replace(":", "\\:")])
     with guarded.secret(f"{line}\n") as file:
         yield [_database_option({**words, "passfile": str(file)})]
+
+
+def environment(options: Sequence[str]) -> dict[str, str]:
+    """The environment of a client program with `client_options`.
+
+    It has no PGPASSWORD if they name a password file: libpq prefers the variable.
+    """
+    parse = driver().extensions.parse_dsn
+    words = [parse(option.partition("=")[2]) for option in options]
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PGPASSWORD" or not any("passfile" in each for each in words)
+    }
 
 
 def _database_option(words: Mapping[str, Any]) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ... import guarded
 from ...errors import BundleError
-from .connect import client_options
+from .connect import client_options, environment
 from .objects import Objects
 
 
@@ -43,6 +44,7 @@ def definitions(connection: Any, found: Objects, snapshot: str) -> tuple[str, st
             f"--file={archive}",
             # in quotes, no character of a pattern means anything else
             *(f"--table={table.full_name}" for table in found.numbers.values()),
+            variables=environment(options),
         )
         kept = []
         for line in _run("pg_restore", "--list", archive).splitlines():
@@ -81,7 +83,7 @@ def _statements(text: str) -> str:
     return body[: body.rindex("\n--\n-- ")].rstrip()
 
 
-def _run(program: str, *words: str | Path) -> str:
+def _run(program: str, *words: str | Path, variables: Mapping[str, str] = os.environ) -> str:
     """Run a client program of PostgreSQL; what it prints."""
     command = os.environ.get(program.upper(), program)
     try:
@@ -89,7 +91,7 @@ def _run(program: str, *words: str | Path) -> str:
             [command, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**variables, "LC_ALL": "C"},
         )
     except OSError as error:
         raise BundleError(

@@ -12,6 +12,11 @@ has_password() {
     esac
 }
 
+# Whether it names a password file.
+has_passfile() {
+    [[ ${1,,} =~ (^|[[:space:]])passfile[[:space:]]*= || ${1,,} == postgres*://*[?\&]passfile=* ]]
+}
+
 name_mark='"'
 take_option() {
     case $1 in
@@ -29,6 +34,7 @@ take_option() {
             ! has_password "${1#*=}" ||
                 fail "a password on the command line can be read by every user of this machine." \
                     "Give -W to be asked for it, or put it into a password file: ~/.pgpass"
+            ! has_passfile "${1#*=}" || unset PGPASSWORD # which libpq prefers to a password file
             options+=("$1") ;;
         -W | --password) ask=yes ;;
         --password=*)
