@@ -75,10 +75,11 @@ def test_tpch_the_whole_way(
         assert len(cut.statements) == (21 if analyses else 22)
         assert not cut.fallbacks and not cut.drifted
         drop_schemas(clean_scratch, ["tpch"])
-        _, report = whole_way(cut, server, clean_scratch, tmp_path / name)
+        bundle, report = whole_way(cut, server, clean_scratch, tmp_path / name)
         # also those that stop at ties, and are marked
         assert [each.state for each in report.statements] == ["equal"] * len(cut.statements)
         assert report.keys and not report.broken_keys
+        assert bundle.open_copy(tmp_path / f"{name}-open").equal == len(cut.statements)  # by DuckDB
 
 
 def test_tpch_each_query_alone(paper: sqlspy.Paper, tpch: Source, server: Server) -> None:
