@@ -23,6 +23,7 @@ def copy(server: Server, dj_conn: Any, tmp_path_factory: pytest.TempPathFactory)
     """The open copy of tables of all types."""
     place = tmp_path_factory.mktemp("types")
     make_kinds(dj_conn)
+    dj_conn.connect()  # another connection, which has set nothing
     with sqlspy.export("paper", "figure", home=place / "home"):
         for name in ("every", "odd"):
             dj_conn.query(f"SELECT * FROM {KINDS}.{name}").fetchall()

@@ -20,6 +20,7 @@ from dj_sqlspy.cli import main
 from dj_sqlspy.errors import BundleError
 from dj_sqlspy.journal import encode_name
 from dj_sqlspy.open_copy import blobs
+from dj_sqlspy.open_copy.result import EXTRA
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.servers.mysql.results import Result
 from tests.conftest import FLAVOR
@@ -167,9 +168,10 @@ def test_a_format_without_its_package(
 def test_an_open_copy_without_its_packages(
     bundle: Bundle, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for name in EXTRA:
+        monkeypatch.setitem(sys.modules, name, None)
     assert main(["open", str(bundle.path), "-o", str(tmp_path / "copy")]) == 1
-    assert 'duckdb. Install them: pip install "dj-sqlspy[open]"' in capsys.readouterr().err
+    assert 'pyarrow and duckdb. Install them: pip install "dj-sqlspy[open]"' in capsys.readouterr().err
     assert not (tmp_path / "copy").exists()
 
 
