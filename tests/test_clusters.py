@@ -171,6 +171,11 @@ def captured(analysis: str) -> Counter[tuple[str, int | None, str]]:
     return Counter((s.sql, s.rows, s.kind) for s in paper.statements)
 
 
+def worked(statements: Counter[tuple[str, int | None, str]]) -> Counter[tuple[str, int | None, str]]:
+    """Without what DataJoint asks when it connects: how many workers of a cluster do so is up to its scheduler."""
+    return Counter({key: count for key, count in statements.items() if key[0] != "SELECT @@version"})
+
+
 def run(code: str, lab: SimpleNamespace, server: Any, home: Path, folder: Path) -> None:
     process = start_script(WORK + code, server, lab.name, home, folder)
     _, err = process.communicate(timeout=400)
@@ -184,7 +189,7 @@ def test_workers_of_dask(lab: SimpleNamespace, server: Any, home: Path, tmp_path
     single = captured("single")
     assert single.total() == 16
     for analysis in ("older", "next", "late", "inside"):
-        assert captured(analysis) == single
+        assert worked(captured(analysis)) == worked(single)
         (found,) = sqlspy.Paper("paper", analyses=[analysis]).analyses
         assert found.processes == 3
     assert {sql.rsplit(" ", 1)[1] for sql, _, _ in captured("inner")} == {"6"}
@@ -194,7 +199,7 @@ def test_asynchronous_clients_of_dask(lab: SimpleNamespace, server: Any, home: P
     """Their tasks wait until the workers have the plugin. If that fails, the record says so."""
     run(SINGLE, lab, server, home, tmp_path)
     run(ASYNCHRONOUS, lab, server, home, tmp_path)
-    assert captured("older") == captured("inside") == captured("single")
+    assert worked(captured("older")) == worked(captured("inside")) == worked(captured("single"))
     lacking = sqlspy.Paper("paper", analyses=["lacking"])
     assert not lacking.complete and "workers of Dask cannot capture" in lacking.problems[0]
 
@@ -202,6 +207,6 @@ def test_asynchronous_clients_of_dask(lab: SimpleNamespace, server: Any, home: P
 def test_workers_of_ray(lab: SimpleNamespace, server: Any, home: Path, tmp_path: Path) -> None:
     run(SINGLE, lab, server, home, tmp_path)
     run(RAY, lab, server, home, tmp_path)
-    assert captured("older") == captured("single")
+    assert worked(captured("older")) == worked(captured("single"))
     (found,) = sqlspy.Paper("paper", analyses=["older"]).analyses
     assert found.processes >= 3  # the driver, a worker or more, as Ray likes, and an actor
