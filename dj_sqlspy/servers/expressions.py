@@ -121,6 +121,26 @@ def copied(node: Expr) -> Expr:
     return rebuilt(node, lambda _: None)
 
 
+def functions_called(statement: Expr, schema: str | None, known: Collection[str]) -> set[tuple[str, str]]:
+    """Schema and name of each function that a statement calls, but for calls of ``known`` ones without a schema.
+
+    Parameters
+    ----------
+    statement : expression
+    schema : str or None
+        Of functions without one. None: they are left out.
+    known : collection of str
+        The server's own, in upper case.
+    """
+    found = set()
+    for node in nodes_of(statement, exp.Anonymous):
+        if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
+            found.add((node.parent.this.name, node.name))
+        elif schema and node.name.upper() not in known:
+            found.add((schema, node.name))
+    return found
+
+
 def is_row(node: Expr) -> bool:
     """Whether a node is a row constructor with the word ROW."""
     return isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROW"

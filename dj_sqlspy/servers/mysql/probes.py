@@ -13,6 +13,7 @@ from itertools import pairwise
 from .. import interpreted as interpreted  # before anything that imports sqlglot
 from ..catalog import Catalog
 from ..columns import BINARY_TYPES, INTEGER_TYPES, TEXT_TYPES, Column
+from ..expressions import functions_called
 from ..source import Created, Thing
 from ..tables import Table
 
@@ -23,7 +24,7 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 from .collations import Flavor
 from .dialect import MYSQL
 from .functions import SERVER_FUNCTIONS
-from .syntax import Exact, Expr, Unsupported, identifier, parse
+from .syntax import Exact, Unsupported, identifier, parse
 
 _VALUES = {
     "decimal": "0.0",
@@ -112,19 +113,9 @@ def called(sql: str, schema: str | None) -> set[tuple[str, str]]:
     True
     """
     try:
-        return _called(parse(sql), schema)
+        return functions_called(parse(sql), schema, SERVER_FUNCTIONS)
     except Unsupported:  # lineage has reported it
         return set()
-
-
-def _called(statement: Expr, schema: str | None) -> set[tuple[str, str]]:
-    found = set()
-    for node in statement.find_all(exp.Anonymous):
-        if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
-            found.add((node.parent.this.name, node.name))
-        elif schema and node.name.upper() not in SERVER_FUNCTIONS:
-            found.add((schema, node.name))
-    return found
 
 
 def reads(view: Table, catalog: Catalog, functions: Iterable[Created]) -> tuple[Thing, ...]:
@@ -137,7 +128,7 @@ def reads(view: Table, catalog: Catalog, functions: Iterable[Created]) -> tuple[
     names = {(table.db or None, table.name) for table in tables}
     found = [catalog.find(schema, name, view.schema) for schema, name in sorted(names, key=repr)]
     views = [Thing("VIEW", one.schema, one.name) for one in found if one is not None and one.is_view]
-    calls = _called(query, view.schema)
+    calls = functions_called(query, view.schema, SERVER_FUNCTIONS)
     return (*views, *(one.thing for one in functions if (one.schema, one.name) in calls))
 
 

@@ -16,7 +16,17 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ...errors import LineageError
 from ..columns import Column
-from ..expressions import Expr, Read, ReadsOnly, Unsupported, function_name, names_cte, nodes, none_known
+from ..expressions import (
+    Expr,
+    Read,
+    ReadsOnly,
+    Unsupported,
+    function_name,
+    functions_called,
+    names_cte,
+    nodes,
+    none_known,
+)
 from .dialect import POSTGRESQL, ZONED
 from .functions import FUNCTIONS, SETS
 from .gate import query_of, read_of
@@ -234,12 +244,7 @@ class PostgreSQLSyntax:
             statement = parse(sql)
         except Unsupported:  # lineage has reported it
             return set()
-        found = set()
-        for node in statement.find_all(exp.Anonymous):
-            if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
-                found.add((node.parent.this.name, node.name))
-            elif schema and node.name.upper() not in FUNCTIONS | SETS:
-                found.add((schema, node.name))
+        found = functions_called(statement, schema, FUNCTIONS | SETS)
         return {name for name in found if name[0] != "pg_catalog"}
 
     def require_known(self, query: Expr, default_schema: str | None = None) -> None:
