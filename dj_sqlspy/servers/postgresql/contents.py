@@ -12,7 +12,7 @@ from typing import Any
 
 from ..tables import Table
 from .dialect import POSTGRESQL
-from .transaction import reading
+from .transaction import parts, reading
 
 # Types that hold no texts; all others may, as enumerations, arrays and JSON do.
 _WITHOUT_TEXTS = frozenset(
@@ -54,14 +54,12 @@ def values_of(
     if left_out is not None:  # as the server prints it, which a cast to a text is not of each type
         where += f" AND pg_catalog.format('%s', {quoted}) IS DISTINCT FROM ({left_out})::text"
     with reading(connection) as cursor:
-        cursor.execute(
-            f'DECLARE looked NO SCROLL CURSOR FOR SELECT {quoted}::text COLLATE "C", count(*) FROM {table}'
-            f" WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {most}"
+        sql = (
+            f'SELECT {quoted}::text COLLATE "C", count(*) FROM {table} WHERE {where}'
+            f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {most}"
         )
-        cursor.execute(f"FETCH {_PART} FROM looked")
-        while rows := cursor.fetchall():
+        for rows in parts(cursor, sql, _PART):
             yield from ((str(value), int(count)) for value, count in rows)
-            cursor.execute(f"FETCH {_PART} FROM looked")
 
 
 def texts_in(connection: Any, table: Table, without: frozenset[str]) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from ..tables import Table
 from .dialect import POSTGRESQL
 from .session import as_sent
 from .syntax import Exact, parse
-from .transaction import reading
+from .transaction import parts, reading
 
 # isort: split
 from sqlglot import exp
@@ -189,12 +189,10 @@ def texts_held(connection: Any, table: Table, column: Column, texts: Iterable[st
     quoted = POSTGRESQL.quote(column.name)
     found: set[str] = set()
     with reading(connection) as cursor:
-        cursor.execute(
-            f'DECLARE sqlspy_held NO SCROLL CURSOR FOR SELECT DISTINCT {quoted}::pg_catalog.text COLLATE "C"'
-            f" FROM {table.full_name} WHERE {quoted} IS NOT NULL"
+        sql = (
+            f'SELECT DISTINCT {quoted}::pg_catalog.text COLLATE "C" FROM {table.full_name}'
+            f" WHERE {quoted} IS NOT NULL"
         )
-        cursor.execute(f"FETCH {_PART} FROM sqlspy_held")
-        while rows := cursor.fetchall():
+        for rows in parts(cursor, sql, _PART):
             found.update(lower for (text,) in rows if (lower := text.lower()) in asked)
-            cursor.execute(f"FETCH {_PART} FROM sqlspy_held")
     return found

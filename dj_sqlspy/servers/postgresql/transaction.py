@@ -32,6 +32,16 @@ SET = "".join(f"SET LOCAL {name} = '{value}'; " for name, value in SETTINGS.item
 BEGIN = f"{POSTGRESQL.snapshot};"
 
 
+def parts(cursor: Any, sql: str, rows: int) -> Iterator[list[Any]]:
+    """The rows of a query in lists of so many, so that not all are held at once. One query at a time."""
+    cursor.execute(f"DECLARE sqlspy_parts NO SCROLL CURSOR FOR {sql}")
+    fetch = f"FETCH {rows} FROM sqlspy_parts"
+    cursor.execute(fetch)
+    while part := cursor.fetchall():
+        yield part
+        cursor.execute(fetch)
+
+
 @contextlib.contextmanager
 def reading(connection: Any) -> Iterator[Any]:
     """A cursor in a transaction that sees one state of the database and cannot write; errors are `told`."""
