@@ -18,6 +18,9 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 TokensOf: TypeAlias = Callable[[str], "list[Token]"]
 
+# Defaults that reveal nothing.
+PLAIN = frozenset({"", "0", "1", "0.0", "1.0"})
+
 # Parts of names and comments that hint at a secret.
 _SECRET_WORDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "api_key", "apikey")
 

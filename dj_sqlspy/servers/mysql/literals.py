@@ -19,9 +19,6 @@ from .dialect import MYSQL
 from .structure import read_definition
 from .syntax import LITERALS, tokens_of
 
-# Defaults that reveal nothing.
-_PLAIN = frozenset({"", "0", "1", "0.0", "1.0"})
-
 # Functions that take a password or a key.
 _SECRET_FUNCTIONS = frozenset(
     """
@@ -82,7 +79,7 @@ def _in_definition(table: str, definition: Definition) -> Iterator[tuple[str, st
             yield place, "values of a type", values_in(definition_tokens(column.type))
         for clause in column.clauses:
             values = values_in(clause.tokens)
-            if clause.kind == "DEFAULT" and (told := tuple(v for v in values if v not in _PLAIN)):
+            if clause.kind == "DEFAULT" and (told := tuple(v for v in values if v not in texts.PLAIN)):
                 yield place, "default", told
             elif clause.kind in ("CHECK", "GENERATED ALWAYS AS") and values:
                 yield place, "condition" if clause.kind == "CHECK" else "generated column", values

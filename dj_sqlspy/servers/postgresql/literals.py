@@ -39,9 +39,6 @@ PGP_PUB_ENCRYPT_BYTEA PGP_SYM_DECRYPT PGP_SYM_DECRYPT_BYTEA PGP_SYM_ENCRYPT PGP_
 """.split()  # noqa: SIM905
 )
 
-# Defaults that reveal nothing.
-_PLAIN = frozenset({"", "0", "1", "0.0", "1.0"})
-
 
 def texts_of(sql: str) -> Texts:
     r"""The literals, names, comments and possible secrets in an SQL text.
@@ -131,7 +128,7 @@ def structure_texts(connection: Any, tables: Iterable[str]) -> Iterator[tuple[st
         for schema, table, column, what, sql in cursor.fetchall():
             texts_in_it = texts_of(str(sql))
             values = [*texts_in_it.literals, *(texts_in_it.comments if what == "stored function" else ())]
-            told = [value for value in values if what != "default" or value not in _PLAIN]
+            told = [value for value in values if what != "default" or value not in texts.PLAIN]
             if told:
                 found.setdefault((_place(schema, table, column), what), {}).update(dict.fromkeys(told))
         cursor.execute(_COMMENTS)
