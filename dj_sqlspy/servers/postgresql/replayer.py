@@ -30,8 +30,7 @@ class PostgreSQLReplayer:
     """
 
     def __init__(self, *connections: Any) -> None:
-        self._names = {id(one): Names(one) for one in connections}
-        self._sides = [(one, Keeper(one)) for one in connections]
+        self._sides = [(one, Keeper(one), Names(one)) for one in connections]
 
     def digest(
         self,
@@ -51,17 +50,18 @@ class PostgreSQLReplayer:
     def result(self, connection: Any, sql: str, state: Sequence[str] = (), *, own: bool = True) -> Values:
         """Send a statement; its columns and rows (`values`)."""
         self._prepare(connection, sql, state)
-        return Values(connection, sql, self._names[id(connection)])
+        return Values(connection, sql, self._side(connection)[1])
 
     def session(self, connection: Any, state: Sequence[str]) -> Session:
         """The session of a statement whose connection had set this."""
-        return self._keeper(connection).session(state)
+        return self._side(connection)[0].session(state)
 
-    def _keeper(self, connection: Any) -> Keeper:
-        return next(keeper for one, keeper in self._sides if one is connection)
+    def _side(self, connection: Any) -> tuple[Keeper, Names]:
+        return next((keeper, names) for one, keeper, names in self._sides if one is connection)
 
     def _prepare(self, connection: Any, sql: str, state: Sequence[str]) -> None:
-        session = self.session(connection, state)
+        keeper, _ = self._side(connection)
+        session = keeper.session(state)
         if session.problem:
             raise Refused(f"its session cannot be set again: {session.problem}", unknown=True)
         try:
@@ -71,9 +71,9 @@ class PostgreSQLReplayer:
         if read.query is None or not read.own:
             raise Refused("it is not sent: it does more than read")
         require_reading(connection)
-        self._keeper(connection).use(session)
+        keeper.use(session)
 
     def close(self) -> None:
         """Restore the connections' own settings."""
-        for _, keeper in self._sides:
+        for _, keeper, _ in self._sides:
             keeper.use(PLAIN)

@@ -199,7 +199,7 @@ class Keeper:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self._now: Session | None = PLAIN
+        self._now: tuple[str, ...] | None = ()  # settings; None: not known
         self._own: dict[str, str] = {}  # of settings that were changed
         self._sessions: dict[tuple[str, ...], Session] = {(): PLAIN}
 
@@ -218,7 +218,7 @@ class Keeper:
         Refused
             If this server does not accept a setting.
         """
-        if self._now is session or (self._now is not None and self._now.settings == session.settings):
+        if self._now == session.settings:
             return
         wanted = dict(text.split("=", 1) for text in session.settings)
         with told(), self.connection.cursor() as cursor:
@@ -229,7 +229,7 @@ class Keeper:
             with self._whole(cursor):
                 for name, value in {**self._own, **wanted}.items():
                     cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
-        self._now = session
+        self._now = session.settings
 
     def forget(self) -> None:
         """The settings may have gone with a transaction."""
