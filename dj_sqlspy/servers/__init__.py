@@ -34,14 +34,9 @@ if TYPE_CHECKING:
 NAMES: dict[str, str] = {**_MYSQL_NAMES, "postgresql": "PostgreSQL"}
 
 
-def has_every_feature(flavor: str) -> bool:
-    """Whether servers of a flavor can be used for everything (`require_supported`)."""
-    return flavor != "postgresql"
-
-
 def require_supported(flavor: str, feature: str) -> None:
     """Raise `SpyError` if servers of a flavor cannot be used for something yet, in words."""
-    if not has_every_feature(flavor):
+    if flavor == "postgresql":
         from .postgresql.backend import not_yet
 
         raise not_yet(feature)
@@ -184,7 +179,6 @@ __all__ = [
     "find_program",
     "find_server",
     "find_stand_in",
-    "has_every_feature",
     "is_own_script",
     "options_like",
     "private_like",
