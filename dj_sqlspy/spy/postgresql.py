@@ -190,13 +190,14 @@ def _is_session_state(sql: str) -> bool:
 
 def _configures(found: Sequence[Any]) -> list[str]:
     """Name, value and scope in SELECT set_config(…), if all are literals; [] for anything else."""
-    texts = [token.text for token in found if token.text != ";"]
-    if [text.lower() for text in texts[1:3]] == ["pg_catalog", "."]:
-        texts[1:3] = []
+    kept = [token for token in found if token.text != ";"]
+    if [token.text.lower() for token in kept[1:3]] == ["pg_catalog", "."]:
+        kept[1:3] = []
+    texts = [token.text for token in kept]
     if [text.lower() for text in texts[:3]] != ["select", "set_config", "("] or len(texts) != 9:
         return []
-    kinds = [token.token_type.name for token in found if token.text != ";"][-6:]
-    literal = kinds[0] == kinds[2] == "STRING" and kinds[4] in ("TRUE", "FALSE")
+    name, value, local = (token.token_type.name for token in kept[3:8:2])
+    literal = name == value == "STRING" and local in ("TRUE", "FALSE")
     return texts[3:8:2] if literal and texts[4::2] == [",", ",", ")"] else []
 
 
