@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from .. import interpreted as interpreted  # before anything that imports sqlglot
 
@@ -11,11 +11,10 @@ from sqlglot import exp
 from sqlglot.tokens import Token  # type: ignore[attr-defined]
 
 from ..columns import Column
-from ..expressions import Expr, Read, ReadsOnly, copied, none_known
+from ..expressions import Expr, copied
+from . import gate, probes, syntax
 from .functions import SERVER_FUNCTIONS
-from .gate import query_of, read_of
-from .probes import called
-from .syntax import Exact, parse, tokens_of
+from .syntax import Exact
 
 # What can stand before a table.
 _BEFORE_A_TABLE = frozenset({"FROM", "JOIN", "STRAIGHT_JOIN", "TABLE", "OJ", ",", "("})
@@ -38,11 +37,11 @@ class MySQLSyntax:
     grouping_sets = False
     with_ties = False
 
-    def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
-        return parse(sql, modes)
-
-    def tokens_of(self, sql: str, modes: Collection[str] = ()) -> list[Token]:
-        return tokens_of(sql, modes)
+    parse = staticmethod(syntax.parse)
+    tokens_of = staticmethod(syntax.tokens_of)
+    query_of = staticmethod(gate.query_of)
+    read_of = staticmethod(gate.read_of)
+    called = staticmethod(probes.called)
 
     def name_of(self, token: Token) -> str:
         return str(token.text)
@@ -54,23 +53,8 @@ class MySQLSyntax:
             if before.upper() in _BEFORE_A_TABLE and after not in (".", "(") and not _is_literal(token):
                 yield token.text
 
-    def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
-        return query_of(statement, modes)
-
-    def read_of(
-        self,
-        sql: str,
-        modes: Collection[str] = (),
-        reads_only: ReadsOnly = none_known,
-        parsed: Expr | None = None,
-    ) -> Read:
-        return read_of(sql, modes, reads_only, parsed)
-
     def require_known(self, query: Expr, default_schema: str | None = None) -> None:
         """All constructs that the lineage knows are MySQL's."""
-
-    def called(self, sql: str, schema: str | None) -> set[tuple[str, str]]:
-        return called(sql, schema)
 
     def output_name(self, expression: Expr) -> str:
         if isinstance(expression, exp.Column):

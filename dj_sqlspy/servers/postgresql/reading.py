@@ -6,7 +6,7 @@ others fall back to whole tables.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from .. import interpreted as interpreted  # before anything that imports sqlglot
 
@@ -18,20 +18,17 @@ from ...errors import LineageError
 from ..columns import Column
 from ..expressions import (
     Expr,
-    Read,
-    ReadsOnly,
     Unsupported,
     function_name,
     functions_called,
     names_cte,
     nodes,
-    none_known,
 )
+from . import gate, syntax
 from .dialect import POSTGRESQL, ZONED
 from .functions import FUNCTIONS, SETS
-from .gate import query_of, read_of
 from .own import CATALOG
-from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, folded, parse, tokens_of
+from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, folded
 
 _KNOWN = frozenset(
     {
@@ -181,11 +178,10 @@ class PostgreSQLSyntax:
     grouping_sets = True
     with_ties = True
 
-    def parse(self, sql: str, modes: Collection[str] = ()) -> Expr:
-        return parse(sql, modes)
-
-    def tokens_of(self, sql: str, modes: Collection[str] = ()) -> list[Token]:
-        return tokens_of(sql, modes)
+    parse = staticmethod(syntax.parse)
+    tokens_of = staticmethod(syntax.tokens_of)
+    query_of = staticmethod(gate.query_of)
+    read_of = staticmethod(gate.read_of)
 
     def name_of(self, token: Token) -> str:
         return (
@@ -226,22 +222,10 @@ class PostgreSQLSyntax:
             before = word
         return found
 
-    def query_of(self, statement: Expr, modes: Collection[str] = ()) -> Expr | None:
-        return query_of(statement, modes)
-
-    def read_of(
-        self,
-        sql: str,
-        modes: Collection[str] = (),
-        reads_only: ReadsOnly = none_known,
-        parsed: Expr | None = None,
-    ) -> Read:
-        return read_of(sql, modes, reads_only, parsed)
-
     def called(self, sql: str, schema: str | None) -> set[tuple[str, str]]:
         """Only names that no function of the server has: it looks in pg_catalog first."""
         try:
-            statement = parse(sql)
+            statement = syntax.parse(sql)
         except Unsupported:  # lineage has reported it
             return set()
         found = functions_called(statement, schema, FUNCTIONS | SETS)
