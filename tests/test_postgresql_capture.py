@@ -146,7 +146,7 @@ def test_transactions_and_settings_are_told(table: Any, dj_conn: Any, prefix: st
     def block() -> None:
         for sql in ("SET TIME ZONE 'Asia/Tokyo'", "SET statement_timeout = 60000", "SET DateStyle TO german"):
             dj_conn.query(sql)
-        dj_conn.query("RESET datestyle")
+        dj_conn.query("SHOW datestyle; RESET datestyle")  # what is first does not matter
         with dj_conn.transaction:
             dj_conn.query(query)
             dj_conn.query("SET LOCAL extra_float_digits = 0")

@@ -271,14 +271,16 @@ def state_of(connection: Any) -> tuple[str, ...]:
 
 
 def may_matter(query: Any) -> bool:
-    """Whether a statement may have to be noted (`note`)."""
-    return isinstance(query, str) and ("set_config" in query or "SET_CONFIG" in query)
+    """Whether a statement may have to be noted (`note`): another one may follow it, or it calls ``set_config``."""
+    return isinstance(query, str) and (
+        query.find(";", 0, -1) >= 0 or "set_config" in query or "SET_CONFIG" in query
+    )
 
 
 def note(connection: Any, sql: str) -> None:
     """Note a successful statement, if it matters."""
     first, known = head(sql), sent_by(connection)
-    if first not in _STATE:
+    if first not in _STATE and ";" not in sql:
         return
     found = tokens(sql[:_LONGEST]) or []
     words = [token.text.upper() for token in found]
@@ -288,6 +290,8 @@ def note(connection: Any, sql: str) -> None:
             [0, *(one.end + 1 for one in ends)], [*(one.start for one in ends), None], strict=True
         ):
             note(connection, sql[start:end])
+        return
+    if first not in _STATE:
         return
     if first in BOUNDARY:
         _transaction(known, first, words, sql)

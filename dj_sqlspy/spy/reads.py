@@ -182,10 +182,10 @@ def tokens_of(sql: str, dialect: str = "mysql") -> list[Any] | None:
         found = list(written.tokenize(sql))
     except SqlglotError:
         return None
-    # one token is all the rest of REPLACE
+    # one token is all the rest of REPLACE, up to a semicolon
     if len(found) > 1 and found[0].token_type in written.tokenizer_class.COMMANDS:
         rest = tokens_of(found[1].text, dialect)
-        return None if rest is None else [found[0], *rest]
+        return None if rest is None else [found[0], *rest, *found[2:]]
     return found
 
 
