@@ -28,7 +28,6 @@ GROUP_BYTES = 8 << 20  # of a row group; larger groups need more memory and no l
 PAGE_ROWS = 512
 TOGETHER = 2048  # rows that DuckDB reads and writes together
 _LONG = frozenset({"text", "mediumtext", "longtext", "json", "jsonb", "xml"})
-VALUE_BYTES = 16  # that a value takes besides its own bytes
 
 # Bytes of a column that are compressed to see whether it is worth it, and how many it must have at least.
 _SAMPLE, _SAMPLE_LEAST = 1 << 18, 1 << 12
@@ -166,20 +165,6 @@ def _is_compressible(column: pa.ChunkedArray) -> bool:
             sample = data.slice(0, min(data.size, _SAMPLE))
             return bool(len(pa.compress(sample, codec="zstd", asbytes=True)) < 0.95 * sample.size)
     return True
-
-
-def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in lists for record batches."""
-    held: list[Row] = []
-    size = 0
-    for row in rows:
-        held.append(row)
-        size += VALUE_BYTES * len(row) + sum(map(len, filter(None, row)))
-        if size >= BATCH_BYTES:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
 
 
 def batches(
