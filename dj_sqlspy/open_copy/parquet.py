@@ -282,10 +282,10 @@ def _array(one: Kept, values: Any) -> Any:
         return pa.array(_each(values, _microseconds), kind)
     if one.form == "boolean":
         return pa.array(_each(values, b"t".__eq__), kind)
-    if one.form == "datetime" and one.arrow.endswith("UTC]"):
-        values = pa.array(_each(values, lambda value: value.removesuffix(b"+00")), pa.binary())
     texts = values.cast(pa.string())  # which checks that it is UTF-8
-    if one.form == "datetime":  # the zone that is meant is UTC, and texts have none
+    if one.form == "datetime":  # the zone that is meant is UTC, which only PostgreSQL's texts say
+        if one.arrow.endswith("UTC]"):
+            texts = pc.replace_substring(texts, "+00", "")
         return texts.cast(pa.timestamp("us")).cast(pa.int64()).cast(kind)
     return texts if one.form == "text" else texts.cast(kind)
 
