@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import datetime
 import decimal
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import datajoint as dj
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +24,7 @@ from dj_sqlspy.open_copy.result import OpenCopy
 from dj_sqlspy.open_copy.sourcedata import SourceData
 from dj_sqlspy.paper.bundle import Bundle
 from tests.conftest import drop_schemas
+from tests.every_type import opened
 
 pytestmark = [pytest.mark.line("2.x"), pytest.mark.flavor("postgresql")]
 
@@ -328,7 +327,3 @@ def test_first_rows(written: Written, dj_conn: Any) -> None:
     assert len(results) == len(written.copy.statements)
     assert "float32, 2 × 3" in (written.bundle.path / "report.html").read_text(encoding="utf-8")
     assert "float32, 2 × 3" in (written.copy.path / "report.html").read_text(encoding="utf-8")
-
-
-def opened(path: Path) -> Any:
-    return contextlib.closing(duckdb.connect(str(path / "slice.duckdb"), read_only=True))
