@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_sqlspy as sqlspy
-from dj_sqlspy.demo.show import Steps, beside, connect, row_counts, show
+from dj_sqlspy.demo.show import Steps, beside, connect, row_counts, show, tell_places
 from dj_sqlspy.servers import private_server
 
 HERE = Path(__file__).resolve().parent
@@ -68,9 +68,7 @@ def main() -> int:
         for folder in (BUNDLE, beside(BUNDLE)):
             shutil.rmtree(folder, ignore_errors=True)
         outcome = show(sqlspy.Paper("place-cells", home=home), BUNDLE, totals, rows_of_others, steps)
-        print(f"\nThe bundle is in {BUNDLE}. Look at {BUNDLE / 'report.html'}.")
-        if outcome.opened is not None:
-            print(f"The open copy is in {outcome.opened.path}. Look at {outcome.opened.path / 'README.md'}.")
+        tell_places(outcome)
     return 0 if outcome.good else 1
 
 

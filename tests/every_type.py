@@ -1,16 +1,20 @@
 """A column of every type, with its smallest and largest values, and values that are no date.
 
-In: a connection. Out: tables in the schema `KINDS`, and what their values are in Python.
+In: a connection. Out: tables in the schema `KINDS`, and what their values are in Python; and the database of
+any open copy.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 
 KINDS = "open_kinds"
@@ -71,6 +75,11 @@ COLUMNS: dict[str, tuple[tuple[str, Any], ...]] = {
         ),
     ),
 }
+
+
+def opened(path: Path) -> Any:
+    """The database of an open copy, in a block."""
+    return contextlib.closing(duckdb.connect(str(path / "slice.duckdb"), read_only=True))
 
 
 def make_kinds(connection: Any) -> None:

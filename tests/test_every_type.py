@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 
 import dj_sqlspy as sqlspy
 from dj_sqlspy.servers import Server
 from tests.conftest import drop_schemas
-from tests.every_type import COLUMNS, KINDS, make_kinds
+from tests.every_type import COLUMNS, KINDS, make_kinds, opened
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +29,6 @@ def copy(server: Server, dj_conn: Any, tmp_path_factory: pytest.TempPathFactory)
     bundle.dump()
     yield bundle.open_copy(place / "copy").path
     drop_schemas(server, [KINDS])
-
-
-def opened(path: Path) -> Any:
-    return contextlib.closing(duckdb.connect(str(path / "slice.duckdb"), read_only=True))
 
 
 def test_every_type(copy: Path) -> None:

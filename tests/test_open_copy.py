@@ -25,7 +25,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import datajoint as dj
-import duckdb
 import mlcroissant
 import numpy as np
 import pyarrow as pa
@@ -49,7 +48,7 @@ from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.columns import Column
 from dj_sqlspy.servers.results import ResultColumn
 from tests.conftest import drop_schemas
-from tests.every_type import COLUMNS, KINDS, LONG, WIDE, make_kinds
+from tests.every_type import COLUMNS, KINDS, LONG, WIDE, make_kinds, opened
 from tests.lab import ROOT
 
 pytestmark = pytest.mark.line("2.x")  # what is in a bundle does not depend on the line
@@ -127,10 +126,6 @@ def written(server: Server, dj_conn: Any, tmp_path_factory: pytest.TempPathFacto
         yield Written(bundle, bundle.open_copy(place / "copy"), received)
     dj_conn.connect()
     drop_schemas(server, [KINDS, LAB, RECORDING])
-
-
-def opened(path: Path) -> Any:
-    return contextlib.closing(duckdb.connect(str(path / "slice.duckdb"), read_only=True))
 
 
 def test_a_view_returns_what_the_server_returned(written: Written) -> None:

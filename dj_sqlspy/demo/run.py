@@ -24,7 +24,7 @@ from ..servers import backend_of
 from ..slices import Slice
 from .analysis import PAPER, analyse
 from .pipeline import Pipeline, declare, fill
-from .show import Outcome, Steps, connect, row_counts, show
+from .show import Outcome, Steps, connect, row_counts, show, tell_places
 
 HOW_TO_GET_ONE = (
     "There is no MySQL or MariaDB server program on this machine. Get one (Debian, Ubuntu: apt-get install"
@@ -79,11 +79,7 @@ def run(folder: Path | None = None, server: str | None = None) -> Outcome:
         if not private:
             print(f"\n{HOW_TO_GET_ONE}, with a second one to replay on.")
         if folder is not None:
-            print(f"\nThe bundle is in {folder}. Look at {Path(folder) / 'report.html'}.")
-            if outcome.opened is not None:
-                print(
-                    f"The open copy is in {outcome.opened.path}. Look at {outcome.opened.path / 'README.md'}."
-                )
+            tell_places(outcome)
     return outcome
 
 

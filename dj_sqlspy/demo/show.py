@@ -173,6 +173,15 @@ def beside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-open")
 
 
+def tell_places(outcome: Outcome) -> None:
+    """Print where the bundle and the open copy are, which are kept."""
+    folder = outcome.bundle.path
+    print(f"\nThe bundle is in {folder}. Look at {folder / 'report.html'}.")
+    if outcome.opened is not None:
+        folder = outcome.opened.path
+        print(f"The open copy is in {folder}. Look at {folder / 'README.md'}.")
+
+
 def show(
     paper: Paper,
     folder: Path,

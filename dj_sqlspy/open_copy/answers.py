@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from ..display import first
+from ..servers.postgresql.dialect import POSTGRESQL, ZONED
 from ..servers.results import RESULT_DIGITS, ResultColumn
 
 _MODULUS = 1 << 256
@@ -121,7 +122,7 @@ def _exact(text: str) -> str:
 
 def _returned_form(column: ResultColumn) -> Callable[[Any], str | bytes]:
     number, digits = column.kind in ("number", "bits"), _digits(column)
-    zone = "+00" * (column.declared == "timestamp with time zone")  # of PostgreSQL, read in UTC
+    zone = "+00" * (column.declared == ZONED)  # of PostgreSQL, read in UTC
 
     def form(value: Any) -> str | bytes:
         if isinstance(value, (bytes, bytearray, memoryview)):
@@ -168,7 +169,7 @@ def _time(value: datetime.timedelta, column: ResultColumn) -> str:
 def _with_fraction(text: str, microseconds: int, column: ResultColumn, before: str = "") -> str:
     places = 6 if column.decimals is None or column.decimals > 6 else column.decimals
     fraction = f"{microseconds:06d}"
-    if column.dialect == "postgresql":  # which prints no zeros at the end
+    if column.dialect == POSTGRESQL.name:  # which prints no zeros at the end
         fraction = fraction.rstrip("0")
         return f"{before}{text}{'.' * bool(fraction)}{fraction}"
     if fraction[places:].strip("0"):

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..display import count
 from ..external.needed import declared_type
 from ..servers.catalog import Catalog
 from ..servers.columns import INTEGER_TYPES, TEXT_TYPES, Column
 from ..servers.mysql.definition import beside_type
 from ..servers.results import ResultColumn
 from . import postgresql
+from .kept import MOST_DIGITS, beside_note, is_date
 from .kept import Kept as Kept
-from .kept import is_date as is_date
 
-MOST_DIGITS = 38  # of a decimal in DuckDB, and of decimal128
 _WIDTHS = {"tinyint": 8, "smallint": 16, "year": 16, "mediumint": 32, "bigint": 64}  # any other integer: 32
 _PLACES = frozenset(
     {"point", "linestring", "polygon", "geometry", "multipoint", "multilinestring", "multipolygon"}
@@ -87,9 +85,7 @@ def kept(column: Column, without_date: int, kind: str, dialect: str = "mysql") -
         )
         notes = ["in UTC"] * (name == "timestamp")
         if without_date:
-            notes.append(
-                f"{count(without_date, 'value')} without a date: NULL, and a column of texts in Parquet"
-            )
+            notes.append(beside_note(without_date, "without a date"))
         beside = bool(without_date)
         return Kept(column, form, arrow, duckdb, "; ".join(notes), beside, holds=is_date)  # type: ignore[arg-type]
     if name == "time":
@@ -150,9 +146,8 @@ def source_of(catalog: Catalog, column: ResultColumn) -> Column | None:
     table = catalog.tables.get(column.table)
     if table is None:
         return None
-    exact = next(
-        (one for one in table.columns if one.name == column.column), None
-    )  # PostgreSQL tells cases apart
+    # PostgreSQL tells cases apart
+    exact = next((one for one in table.columns if one.name == column.column), None)
     return exact or table.by_name.get(column.column.lower())
 
 

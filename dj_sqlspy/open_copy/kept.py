@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..display import count
 from ..servers.columns import Column
 from ..servers.dialect import Dialect
 
@@ -30,6 +31,9 @@ Form = Literal[
 ]
 
 
+MOST_DIGITS = 38  # of a decimal in DuckDB, and of decimal128
+
+
 def is_date(value: bytes) -> bool:
     """Whether a date that a server sent is one of the calendar.
 
@@ -41,6 +45,15 @@ def is_date(value: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def beside_note(number: int, what: str) -> str:
+    """What is told of values that Parquet's type does not have.
+
+    >>> beside_note(1, "without a date")
+    '1 value without a date: NULL, and a column of texts in Parquet'
+    """
+    return f"{count(number, 'value')} {what}: NULL, and a column of texts in Parquet"
 
 
 @dataclass(frozen=True)
@@ -90,10 +103,6 @@ class Kept:
         """True if some of its values are others in DuckDB: texts, or NULL, or compared otherwise."""
         decimal = self.column.data_type in ("decimal", "numeric")
         return self.text_beside or self.too_large or self.otherwise or (decimal and self.form == "text")
-
-    def named(self, column: Column) -> Kept:
-        """The same with another description of its column."""
-        return replace(self, column=column)
 
     def without_values(self) -> Kept:
         """The same column, NULL in DuckDB."""

@@ -28,7 +28,6 @@ GROUP_BYTES = 8 << 20  # of a row group; larger groups need more memory and no l
 PAGE_ROWS = 512
 TOGETHER = 2048  # rows that DuckDB reads and writes together
 _LONG = frozenset({"text", "mediumtext", "longtext", "json", "jsonb", "xml"})
-VALUE_BYTES = 16  # that a value takes besides its own bytes
 
 # Bytes of a column that are compressed to see whether it is worth it, and how many it must have at least.
 _SAMPLE, _SAMPLE_LEAST = 1 << 18, 1 << 12
@@ -168,20 +167,6 @@ def _is_compressible(column: pa.ChunkedArray) -> bool:
     return True
 
 
-def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in lists for record batches."""
-    held: list[Row] = []
-    size = 0
-    for row in rows:
-        held.append(row)
-        size += VALUE_BYTES * len(row) + sum(map(len, filter(None, row)))
-        if size >= BATCH_BYTES:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
-
-
 def batches(
     table: str, parts: Iterable[Sequence[Row] | Block], columns: Sequence[Kept], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
@@ -297,10 +282,10 @@ def _array(one: Kept, values: Any) -> Any:
         return pa.array(_each(values, _microseconds), kind)
     if one.form == "boolean":
         return pa.array(_each(values, b"t".__eq__), kind)
-    if one.form == "datetime" and one.arrow.endswith("UTC]"):
-        values = pa.array(_each(values, lambda value: value.removesuffix(b"+00")), pa.binary())
     texts = values.cast(pa.string())  # which checks that it is UTF-8
-    if one.form == "datetime":  # the zone that is meant is UTC, and texts have none
+    if one.form == "datetime":  # the zone that is meant is UTC, which only PostgreSQL's texts say
+        if one.arrow.endswith("UTC]"):
+            texts = pc.replace_substring(texts, "+00", "")
         return texts.cast(pa.timestamp("us")).cast(pa.int64()).cast(kind)
     return texts if one.form == "text" else texts.cast(kind)
 

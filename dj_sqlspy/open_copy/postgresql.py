@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
-from ..display import count
 from ..servers.columns import Column
 from ..servers.mysql.definition import beside_type
+from ..servers.postgresql.dialect import POSTGRESQL, ZONED
 from ..servers.results import ResultColumn
-from .kept import Form, Kept, is_date
+from .kept import MOST_DIGITS, Form, Kept, beside_note, is_date
 
-NAME = "postgresql"  # of its dialect
-MOST_DIGITS = 38  # of a decimal in DuckDB, and of decimal128
-ZONED = "timestamp with time zone"
+NAME = POSTGRESQL.name
 
 _LAST = {"date": "9999-12-31"}  # of the calendar; else with a time
 _INTEGERS = {"smallint": "int16", "integer": "int32", "bigint": "int64"}
@@ -99,8 +98,7 @@ def kept(column: Column, lacking: int) -> Kept:
         column = column._replace(collation=None)
     otherwise = bool(note) and column.data_type != "enum"
     if lacking and lacks is not None:
-        more = f"{count(lacking, 'value')} {lacks.many}: NULL, and a column of texts in Parquet"
-        note = "; ".join(filter(None, (note, more)))
+        note = "; ".join(filter(None, (note, beside_note(lacking, lacks.many))))
     return Kept(
         column,
         form,
@@ -157,7 +155,7 @@ def of_result(column: ResultColumn, name: str, source: Column | None, lacking: i
     found = kept(sent, lacking)
     comment = "" if source is None else beside_type(source.comment)
     shown = declared if source is None else source.column_type
-    return found.named(found.column._replace(column_type=shown, comment=comment))
+    return replace(found, column=found.column._replace(column_type=shown, comment=comment))
 
 
 def lacking_in(column: Column, quoted: str) -> str:

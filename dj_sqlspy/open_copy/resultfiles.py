@@ -28,7 +28,7 @@ from ..errors import BundleError
 from ..external.needed import declared_type
 from ..replay.loaded import new_file
 from ..servers.columns import Column
-from ..servers.results import ResultColumn
+from ..servers.results import ResultColumn, in_lists
 from .blobs import Decoded, decode, list_type, npy
 from .columns import Kept, array, of_result
 from .spool import Row, Spool
@@ -352,7 +352,7 @@ def _write_parquet(path: Path, what: str, kept: Sequence[Kept], rows: Iterator[R
     schema = parquet.schema_of(kept, {})
     new_file(path).close()
     with parquet.Writer(path, schema, parquet.long_names(kept)) as writer:
-        for batch in parquet.batches(what, parquet.chunks(rows), kept, schema):
+        for batch in parquet.batches(what, in_lists(rows, parquet.BATCH_BYTES), kept, schema):
             writer.add(batch)
 
 

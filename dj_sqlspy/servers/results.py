@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -23,6 +23,8 @@ MODULUS = 1 << 64
 # MySQL's text protocol: bytes of a length that has several, by the byte before it; what NULL is instead of a length.
 LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 NULL = 0xFB
+
+VALUE_BYTES = 16  # that a value takes in memory besides its own bytes
 
 # Name, type (its number in the protocol) and number of decimals of a column.
 Column: TypeAlias = "tuple[str, int, int]"
@@ -142,6 +144,24 @@ class Difference:
 
     rows: int
     shown: tuple[str, ...]
+
+
+def in_lists(rows: Iterable[Sequence[bytes | None]], size: int) -> Iterator[list[Sequence[bytes | None]]]:
+    """Rows in lists of about ``size`` bytes.
+
+    >>> [len(rows) for rows in in_lists([[b"a" * 84]] * 5, 200)]
+    [2, 2, 1]
+    """
+    held: list[Sequence[bytes | None]] = []
+    total = 0
+    for row in rows:
+        held.append(row)
+        total += VALUE_BYTES * len(row) + sum(map(len, filter(None, row)))
+        if total >= size:
+            yield held
+            held, total = [], 0
+    if held:
+        yield held
 
 
 def digest_text(total: int) -> str:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..results import ALL_DIGITS, ResultColumn
+from ..results import ALL_DIGITS, ResultColumn, in_lists
 from .dialect import POSTGRESQL, ZONED
 from .driver import driver
 from .results import Result
@@ -24,7 +24,6 @@ _DIGITS = {"real": 6, "double precision": ALL_DIGITS}  # significant ones that c
 _PLACES = {"smallint": 0, "integer": 0, "bigint": 0}
 # Of a numeric. For one without a precision, or with less than 0 places, psycopg2 has larger numbers.
 _MOST_PLACES = 1000
-_VALUE_BYTES = 16  # that a value takes in a block besides its own
 # Types whose text depends on the session's DateStyle.
 _DATED = frozenset({"date", "timestamp without time zone", ZONED})
 
@@ -101,16 +100,7 @@ class Values(Result):
 
     def blocks(self, size: int) -> Iterator[list[Sequence[bytes | None]]]:
         """Its rows in lists of about ``size`` bytes."""
-        held: list[Sequence[bytes | None]] = []
-        total = 0
-        for row in self:
-            held.append(row)
-            total += _VALUE_BYTES * len(row) + sum(map(len, filter(None, row)))
-            if total >= size:
-                yield held
-                held, total = [], 0
-        if held:
-            yield held
+        return in_lists(self, size)
 
 
 def _column(field: Any, names: Names, iso: bool) -> ResultColumn:
