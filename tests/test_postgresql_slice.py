@@ -227,6 +227,12 @@ WRITTEN = {
         "SELECT max(subject) AS subject FROM LAB.subject GROUP BY subject HAVING subject > 3",
         {"subject": {4}},
     ),
+    "a branch without tables": (
+        "SELECT subject FROM LAB.subject INTERSECT SELECT q.c FROM (VALUES (3, 1)) AS q (d, c) WHERE NOT EXISTS"
+        " (SELECT 1 AS one FROM LAB.session AS s WHERE s.subject = q.c GROUP BY s.kind HAVING count(s.at) > 1"
+        " OR s.kind > 'b') GROUP BY q.c",
+        {"subject": {1}, "session": {(1, 1), (1, 2)}},
+    ),
     "EXCEPT": (
         'SELECT species FROM LAB.subject EXCEPT SELECT species FROM LAB."#species" WHERE legs = 1',
         {"subject": {4}},

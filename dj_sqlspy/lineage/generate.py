@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
+from ..servers.dialect import Dialect
 from ..servers.expressions import Expr, Syntax, identifier, rebuilt, written
 from ..servers.syntaxes import syntax_of
 from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, dialect_of, query_of
@@ -27,9 +28,9 @@ _OPERATORS: dict[type[Expr], str] = {
 }
 
 
-def to_sql(query: Query) -> str:
-    """SQL text of a query tree."""
-    return _Writer(syntax_of(dialect_of(query))).known(query)
+def to_sql(query: Query, dialect: Dialect | None = None) -> str:
+    """SQL text of a query tree; the dialect must be given for one that may have no tables."""
+    return _Writer(syntax_of(dialect or dialect_of(query))).known(query)
 
 
 def expression_sql(expression: Expr, syntax: Syntax) -> str:

@@ -18,7 +18,7 @@ from .combinations import Combinations
 from .derivation import Along, Input, fresh
 from .generate import expression_sql, to_sql
 from .rewrite import cross
-from .tree import Base, Block, Derived, Join, Output, column, dialect_of, same
+from .tree import Base, Block, Derived, Join, Output, column, same
 
 # The place in a rule's SQL for the condition that restricts it to new keys.
 KEYS = "KEYS~HERE"
@@ -85,7 +85,7 @@ def rule(reason: str, here: Combinations, wanted: tuple[Base, ...]) -> Witness:
         here.read.where,
         distinct=True,
     )
-    return Witness(reason, here.bases, wanted, _asks(pairs, here), rowless=here.rowless)
+    return Witness(reason, here.bases, wanted, _asks(pairs, here, wanted[0]), rowless=here.rowless)
 
 
 def first_rule(
@@ -99,11 +99,11 @@ def first_rule(
     left, right = _outputs(here.read, here.bases, "o"), _outputs(here.read, wanted, "w")
     number = Output("n", _row_number(left + apart, right))
     numbered = Block((*left, *right, number), here.read.tree, here.read.where)
-    dialect = dialect_of(numbered)
+    dialect = wanted[0].table.dialect
     names, alias = dialect.columns(output.name for output in left + right), dialect.quote("ranked~")
     asks = tuple(
         (f"SELECT {names} FROM ({sql}) AS {alias} WHERE {dialect.quote('n')} = 1", columns)
-        for sql, columns in _asks(numbered, here)
+        for sql, columns in _asks(numbered, here, wanted[0])
     )
     return Witness(reason, here.bases, wanted, asks, rowless=here.rowless, along=along)
 
@@ -146,7 +146,7 @@ def group_rule(
         expression_sql(column(left, f"o.{i}"), syntax_of(base.table.dialect)) for i in range(width)
     )
     return Witness(
-        reason, here.bases, (base,), _asks(groups, here), to_sql(joined), columns, rowless=here.rowless
+        reason, here.bases, (base,), _asks(groups, here, base), to_sql(joined), columns, rowless=here.rowless
     )
 
 
@@ -155,11 +155,12 @@ def _outputs(read: Input, bases: Sequence[Base], prefix: str) -> tuple[Output, .
     return tuple(Output(f"{prefix}.{i}", expression) for i, expression in enumerate(expressions))
 
 
-def _asks(block: Block, here: Combinations) -> tuple[tuple[str, str], ...]:
+def _asks(block: Block, here: Combinations, wanted: Base) -> tuple[tuple[str, str], ...]:
+    dialect = wanted.table.dialect
     if not here.bases:
-        return ((to_sql(block), ""),)
-    restricted = to_sql(replace(block, where=(*block.where, keys_here())))
-    syntax = syntax_of(here.bases[0].table.dialect)
+        return ((to_sql(block, dialect), ""),)
+    restricted = to_sql(replace(block, where=(*block.where, keys_here())), dialect)
+    syntax = syntax_of(dialect)
     return tuple(
         (restricted, ", ".join(expression_sql(key, syntax) for key in here.read.keys[base.alias]))
         for base in here.bases
