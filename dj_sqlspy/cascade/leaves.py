@@ -22,7 +22,7 @@ from ..lineage.batch import Batch, batch
 from ..lineage.generate import to_sql
 from ..lineage.inside import narrowed
 from ..lineage.levels import Levels, Texts
-from ..lineage.tree import Block, Output, Query, Union, occurrences
+from ..lineage.tree import Block, Output, Query, Union
 from ..lineage.witness import Witness, with_keys
 from ..progress import Progress
 from ..rules import NOT_SENT, SKIPPED
@@ -572,7 +572,7 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         return None
     if isinstance(lineage.query, Block) and lineage.query.tree is None:
         return None  # it has one row at most
-    if next(occurrences(lineage.query), None) is None:
+    if not lineage.tables:
         return None  # no table tells the dialect
 
     def renamed(inner: Query) -> Query:
@@ -582,10 +582,10 @@ def counting(lineage: Lineage, members: Iterable[Statement]) -> str | None:
         outputs = tuple(Output(f"c{i}", output.expr) for i, output in enumerate(inner.outputs))
         return dataclasses.replace(inner, outputs=outputs)
 
-    query = renamed(lineage.query)
+    query, dialect = renamed(lineage.query), lineage.tables[0].dialect
     if (
         query.limit is None
-    ):  # no number depends on it, and a subquery in it would differ from that of an output
+    ):  # then no number depends on the order, in which a subquery would differ from an output's
         query = dataclasses.replace(query, order=())
-    text, alias = to_sql(query), lineage.tables[0].dialect.quote("counted")
+    text, alias = to_sql(query, dialect), dialect.quote("counted")
     return f"SELECT COUNT(*) FROM ({fill(text, lineage.binding) if lineage.binding else text}) AS {alias}"
