@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -767,26 +768,26 @@ def expected(reason: str) -> str | None:
 # ---------------------------------------------------------------- DataJoint
 
 
-@pytest.fixture(scope="module")
-def declared(bench: Bench, dj_conn: Any) -> list[tuple[Schema, SimpleNamespace]]:
+Declared = list[tuple[Schema, SimpleNamespace]]
+
+
+def declared_on(bench: Bench, dj_conn: Any, seed: int, count: int) -> Declared:
     """A few random schemas, declared with the line of DataJoint that is installed."""
     out = []
-    for number in range(4):
-        schema, definitions = random_definitions(Choices(random.Random(SEED * 100 + number)))
+    for number in range(count):
+        schema, definitions = random_definitions(Choices(random.Random(seed * 100 + number)))
         made: list[SimpleNamespace] = []
         bench.place(schema, lambda name: made.append(declare(definitions, name, dj_conn)))  # noqa: B023
         out.append((schema, made[0]))
     return out
 
 
-@pytest.mark.parametrize("chunk", chunks(SETS // 3))
-def test_datajoint(bench: Bench, declared: Any, dj_conn: Any, tmp_path_factory: Any, chunk: int) -> None:
-    """Fetches from random expressions, captured by an export session as a user's are."""
+def fetches(bench: Bench, declared: Declared, home: Path, runs: Callable[[Any], Any]) -> None:
+    """Fetches from random expressions, captured by an export session as a user's are; ``runs`` are the settings."""
     totals: Counter[str] = Counter()
     start = time.time()
-    home = tmp_path_factory.mktemp("home")
 
-    @profile(chunk, SETS // 3)
+    @runs
     @given(st.randoms(use_true_random=False), st.integers(0, len(declared) - 1))
     def trial(source: random.Random, number: int) -> None:
         choices = Choices(source)
@@ -815,3 +816,15 @@ def test_datajoint(bench: Bench, declared: Any, dj_conn: Any, tmp_path_factory: 
 
     trial()
     totals_of(totals, start)
+
+
+@pytest.fixture(scope="module")
+def declared(bench: Bench, dj_conn: Any) -> Declared:
+    return declared_on(bench, dj_conn, SEED, 4)
+
+
+@pytest.mark.parametrize("chunk", chunks(SETS // 3))
+def test_datajoint(
+    bench: Bench, declared: Declared, tmp_path_factory: pytest.TempPathFactory, chunk: int
+) -> None:
+    fetches(bench, declared, tmp_path_factory.mktemp("home"), profile(chunk, SETS // 3))

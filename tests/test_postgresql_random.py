@@ -11,22 +11,19 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-import dj_sqlspy as sqlspy
 from tests.random_algebra import FLAT, Trees
-from tests.random_dj import Expressions, declare, random_definitions
 from tests.random_postgresql import PostgreSQLGrammar
 from tests.random_schema import Choices, Schema, random_rows, random_schema
 from tests.reference_sql import PostgreSQLWriter
-from tests.test_lineage_random import Case, chunks, profile
+from tests.test_lineage_random import Case, chunks, declared_on, fetches, profile
 from tests.test_minimality import sliced
-from tests.trial import Outcome, random_sets, totals_of
+from tests.trial import random_sets, totals_of
 from tests.trial_postgresql import PostgreSQLBench, spelled_alike
 
 # DataJoint 0.14 has no PostgreSQL
@@ -105,47 +102,9 @@ def test_minimal(bench: PostgreSQLBench) -> None:
     totals_of(totals, start)
 
 
-def test_datajoint(bench: PostgreSQLBench, dj_conn: Any, tmp_path_factory: Any) -> None:
-    """Fetches from random expressions, captured by an export session as a user's are."""
-    totals: Counter[str] = Counter()
-    start = time.time()
-    home = tmp_path_factory.mktemp("home")
-    declared = []
-    for number in range(3):
-        schema, definitions = random_definitions(Choices(random.Random(SEED * 100 + number)))
-        made: list[SimpleNamespace] = []
-        bench.place(schema, lambda name: made.append(declare(definitions, name, dj_conn)))  # noqa: B023
-        declared.append((schema, made[0]))
-
-    @random_sets(SETS // 3, SEED)
-    @given(st.randoms(use_true_random=False), st.integers(0, len(declared) - 1))
-    def trial(source: random.Random, number: int) -> None:
-        choices = Choices(source)
-        schema, tables = declared[number]
-        database = bench.names(schema, False)["A"]
-        bench.fill(schema, random_rows(choices, schema))
-        grammar = Expressions(choices, tables, schema)
-        texts = [grammar.fetch() for _ in range(1 + choices.upto(2))]
-        note("\n".join(texts))
-        with sqlspy.export("random", "set", home=home) as session:
-            for text in texts:
-                try:
-                    grammar.evaluate(text.replace("SCHEMA_A", database))
-                except Exception as error:  # DataJoint or the server refuses it, and so it does not count
-                    totals[f"refused {type(error).__name__}"] += 1
-        assert session.complete, session.problems
-        captured = [
-            (statement, statement.sql.replace(database, "SCHEMA_A"), bench.rows(statement.sql))
-            for statement in session.statements
-        ]
-        outcome = Outcome()
-        bench.judge(schema, captured, outcome, choices.one(["all", "all", "referenced"]))
-        totals.update(outcome.counts)
-        totals["fetches"] += len(texts)
-        assert not outcome.fallbacks, f"fell back: {outcome.fallbacks}"
-
-    trial()
-    totals_of(totals, start)
+def test_datajoint(bench: PostgreSQLBench, dj_conn: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    declared = declared_on(bench, dj_conn, SEED, 3)
+    fetches(bench, declared, tmp_path_factory.mktemp("home"), random_sets(SETS // 3, SEED))
 
 
 # Why a statement may fall back to whole tables. Everything else in the grammar is analysed.
