@@ -28,6 +28,7 @@ from dj_sqlspy.lineage.witness import KEYS
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.catalog import Catalog
 from dj_sqlspy.servers.mysql.catalog import read_catalog
+from dj_sqlspy.servers.mysql.dialect import MYSQL
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.servers.mysql.syntax import parse
 from dj_sqlspy.servers.session import PLAIN, Session
@@ -368,7 +369,7 @@ def test_expressions_keep_their_meaning(sort: str, catalog: Catalog, server: Ser
                 refused += 1  # it is the other server's
                 continue
             wanted = cursor.fetchall(), cursor.description[0][1]
-            rewritten = to_sql(simplify(resolve(parse(text), catalog)))
+            rewritten = to_sql(simplify(resolve(parse(text), catalog)), MYSQL)
             try:
                 cursor.execute(rewritten)
                 if (cursor.fetchall(), cursor.description[0][1]) != wanted:
@@ -550,7 +551,7 @@ def test_a_semijoin_of_a_table_with_itself(text: str, catalog: Catalog) -> None:
     found = analyse(f"SELECT 1 FROM {{s}}.{text}".replace("{s}", SCHEMA), catalog)
     assert found.query is not None
     tables = [base.table.name for base in occurrences(found.query)]
-    assert (tables.count(name) == 1) == ITSELF[text], to_sql(found.query)
+    assert (tables.count(name) == 1) == ITSELF[text], to_sql(found.query, MYSQL)
 
 
 def test_nested_semijoins_are_one_query(catalog: Catalog) -> None:

@@ -19,6 +19,7 @@ from dj_sqlspy.servers import Server, lists
 from dj_sqlspy.servers.lists import Listed
 from dj_sqlspy.servers.mysql import syntax
 from dj_sqlspy.servers.mysql.catalog import read_catalog
+from dj_sqlspy.servers.mysql.dialect import MYSQL
 from dj_sqlspy.servers.mysql.state import read_session
 from dj_sqlspy.servers.mysql.syntax import Exact, parse
 from tests.exported import sliced, whole_way
@@ -275,11 +276,14 @@ def test_keys_have_the_same_value_as_a_list_of_rows(server: Server, prefix: str)
                 )
                 query = analyse(sql, catalog).query
                 assert query is not None
-                assert (" IN (" in to_sql(query), "` = " in to_sql(query)) == (alike, not alike), columns
+                assert (" IN (" in to_sql(query, MYSQL), "` = " in to_sql(query, MYSQL)) == (
+                    alike,
+                    not alike,
+                ), columns
                 if alike:
                     cursor.execute(sql)
                     expected = cursor.fetchall()
-                    cursor.execute(to_sql(query))
+                    cursor.execute(to_sql(query, MYSQL))
                     assert cursor.fetchall() == expected and expected, columns
         # in a session of another character set, texts may compare otherwise
         latin = read_session(["SET NAMES latin1"])

@@ -207,6 +207,22 @@ def test_a_paper_whose_connection_is_closed(lab: Any, home: Path) -> None:
         lab.connection.connect()
 
 
+def test_a_loop_over_what_has_no_table(lab: Any, home: Path) -> None:
+    """The query for all of its values is one that the server takes."""
+    with sqlspy.export("paper", "fig"):
+        for number in (2, 3):
+            lab.connection.query(
+                f"SELECT q.c FROM generate_series(1, 4) AS q (c) WHERE q.c = {number}"
+            ).fetchall()
+        for number in (1, 3):
+            lab.connection.query(f"SELECT name FROM lab_slice.subject WHERE subject = {number}").fetchall()
+    paper = sqlspy.Paper("paper")
+    cut = paper.slice()
+    assert not cut.fallbacks and not cut.drifted
+    assert rows_of(cut) == with_parents({"subject": {1, 3}})
+    assert not [text for step in paper.plan().steps for text in step.sql if "`" in text]
+
+
 # Statements that are not DataJoint's, and the rows that they need, without parents.
 WRITTEN = {
     "names without quotes": ('SELECT S.Name FROM LAB.Subject AS S WHERE S."subject" = 1', {"subject": {1}}),

@@ -284,7 +284,7 @@ def _keys_named(catalog: Catalog, bound: Bound, table: Table, reader: Reader) ->
         raise SliceError(
             f"{about}: its restriction does not select among the rows of this table:\n{bound.sql}"
         )
-    sql = to_sql(rows_behind(lineage.query, rows[0]))
+    sql = to_sql(rows_behind(lineage.query, rows[0]), table.dialect)
     try:
         reader.snapshot.require_accepted(sql)
     except Refused as error:

@@ -364,7 +364,7 @@ def _answer(
 def listing(lineage: Lineage) -> str:
     """SQL of a statement with lists of keys instead of long ORs (`Lineage.listed`)."""
     assert lineage.query is not None
-    text = to_sql(lineage.query)
+    text = to_sql(lineage.query, lineage.tables[0].dialect)
     return fill(text, lineage.binding) if lineage.binding else text
 
 
@@ -409,7 +409,7 @@ def loop_of(
         return "rules keep other rows rejected"
     if not lineage.answers:
         return "its SELECT stands in another statement"
-    found = batch(lineage.query)
+    found = batch(lineage.query, catalog.dialect)
     return found if isinstance(found, str) else (lineage, found)
 
 
@@ -419,7 +419,7 @@ def _together(
     """The lineage of a loop from common queries, and the bindings that these covered."""
     within: Batch | None = None
     if lineage.query is not None and any(table.full_name in inside for table in lineage.tables):
-        asked_inside = batch(narrowed(lineage.query, inside))
+        asked_inside = batch(narrowed(lineage.query, inside), found.dialect)
         if isinstance(asked_inside, str):
             return [], set()
         within = asked_inside

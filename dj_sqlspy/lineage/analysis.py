@@ -323,7 +323,9 @@ def _leaves(query: Query, bounded: bool = False) -> Iterator[Leaf]:
             if len(bases) > 1 and one_behind_each(branch):
                 yield from (not bounded and _along(branch)) or _together(branch, bases)
             else:
-                yield from (Leaf(base.table, to_sql(rows_behind(branch, base))) for base in bases)
+                yield from (
+                    Leaf(base.table, to_sql(rows_behind(branch, base), base.table.dialect)) for base in bases
+                )
     for table in whole_tables(query):
         yield Leaf(table, None)
 
@@ -335,7 +337,7 @@ def _along(query: Block) -> list[Leaf]:
         return []
     base, others = found
     rows = rows_behind(query, base)
-    sql, names = to_sql(rows), rows.names
+    sql, names = to_sql(rows, base.table.dialect), rows.names
     return [
         Leaf(base.table, sql),
         *(
@@ -348,7 +350,7 @@ def _along(query: Block) -> list[Leaf]:
 def _together(query: Block, bases: Sequence[Base]) -> Iterator[Leaf]:
     """Leaves whose keys one query returns."""
     rows = rows_behind_all(query, bases)
-    together = Together(to_sql(rows), tuple(base.table for base in bases))
+    together = Together(to_sql(rows, bases[0].table.dialect), tuple(base.table for base in bases))
     names = iter(rows.names)
     for base in bases:
         dialect = base.table.dialect

@@ -20,7 +20,7 @@ from ..shapes import markers
 from .derivation import rows_behind
 from .generate import expression_sql, to_sql
 from .predicates import demanded_occurrences, standalone
-from .tree import Base, Block, Output, Query, conjuncts, dialect_of, has_subquery, sources, windows_of
+from .tree import Base, Block, Output, Query, conjuncts, has_subquery, sources, windows_of
 from .witness import keys_here
 
 
@@ -65,21 +65,21 @@ def rows_of_one_table(query: Query | None) -> Table | None:
     return query.tree.table if query.tree.table.primary_key else None
 
 
-def batch(query: Query) -> Batch | str:
+def batch(query: Query, dialect: Dialect) -> Batch | str:
     """The batch of a shape's query, or why each binding needs its own query.
 
     >>> from dj_sqlspy.lineage.example import tree
+    >>> from dj_sqlspy.servers.mysql.dialect import MYSQL
     >>> marker = 77100000000000000177
-    >>> batch(tree(f"SELECT * FROM a WHERE x = {marker}")).leaves
+    >>> batch(tree(f"SELECT * FROM a WHERE x = {marker}"), MYSQL).leaves
     ('SELECT `t1`.`id` AS `t1.0` FROM `s`.`a` AS `t1` WHERE (`KEYS~HERE`)',)
-    >>> batch(tree(f"SELECT * FROM a WHERE x > {marker}"))
+    >>> batch(tree(f"SELECT * FROM a WHERE x > {marker}"), MYSQL)
     'a value stands elsewhere than in `column = value`'
     """
     reason = _alone(query)
     if reason is not None:
         return reason
     assert isinstance(query, Block)
-    dialect = dialect_of(query)
     syntax = syntax_of(dialect)
     compared: dict[int, Expr] = {}
     alike = True
@@ -92,8 +92,8 @@ def batch(query: Query) -> Batch | str:
             compared[found[0]] = found[1]
             alike = alike and _compares_alike(query, condition)
     asked = replace(query, where=(*rest, keys_here()), order=())
-    values = sorted(markers(to_sql(replace(query, order=()))))
-    if not compared or values != sorted(compared) or markers(to_sql(asked)):
+    values = sorted(markers(to_sql(replace(query, order=()), dialect)))
+    if not compared or values != sorted(compared) or markers(to_sql(asked, dialect)):
         return "a value stands elsewhere than in `column = value`"
     if query.rollup or (query.group is not None and query.distinct):
         return "the results of several values cannot be separated"
@@ -103,9 +103,9 @@ def batch(query: Query) -> Batch | str:
         dialect,
         ", ".join(expression_sql(each, syntax) for each in compared.values()),
         tuple(compared),
-        tuple(to_sql(rows_behind(asked, base)) for base in demanded_occurrences(asked)),
-        to_sql(_answers(asked, tuple(compared.values()))),
-        to_sql(replace(query, where=(exp.false(),), order=())) if query.group == () else "",
+        tuple(to_sql(rows_behind(asked, base), dialect) for base in demanded_occurrences(asked)),
+        to_sql(_answers(asked, tuple(compared.values())), dialect),
+        to_sql(replace(query, where=(exp.false(),), order=()), dialect) if query.group == () else "",
         None if rest else _point(query, compared),
     )
 

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from ..servers.catalog import Catalog
 from ..servers.columns import Column
+from ..servers.mysql.dialect import MYSQL
 from ..servers.mysql.syntax import Exact, parse
 from ..servers.tables import Table
 from .generate import to_sql
@@ -52,7 +53,7 @@ def tree(sql: str) -> Block:
 
 def show(query: Query) -> None:
     """Print the SQL of a tree without backticks. Aliases from passes are numbered from 1."""
-    text = parse(to_sql(query))
+    text = parse(to_sql(query, MYSQL))
     numbers: dict[str, int] = {}
     for node in text.find_all(exp.Identifier, bfs=False):
         alias, dot, rest = node.name.partition(".")

@@ -1,6 +1,6 @@
 """Generation: writes a query tree as SQL with quoted identifiers.
 
-In: a `Query`, or an expression of one. Out: SQL in the dialect of its tables. What occurs in every statement (SELECT,
+In: a `Query`, or an expression of one. Out: SQL in a dialect. What occurs in every statement (SELECT,
 joins, columns, comparisons) is written here, because that takes a fifth of the time; sqlglot writes all else.
 """
 
@@ -13,7 +13,7 @@ from sqlglot import exp
 from ..servers.dialect import Dialect
 from ..servers.expressions import Expr, Syntax, identifier, rebuilt, written
 from ..servers.syntaxes import syntax_of
-from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, dialect_of, query_of
+from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of
 
 # Operators that all dialects write alike.
 _OPERATORS: dict[type[Expr], str] = {
@@ -28,9 +28,9 @@ _OPERATORS: dict[type[Expr], str] = {
 }
 
 
-def to_sql(query: Query, dialect: Dialect | None = None) -> str:
-    """SQL text of a query tree; the dialect must be given for one that may have no tables."""
-    return _Writer(syntax_of(dialect or dialect_of(query))).known(query)
+def to_sql(query: Query, dialect: Dialect) -> str:
+    """SQL text of a query tree."""
+    return _Writer(syntax_of(dialect)).known(query)
 
 
 def expression_sql(expression: Expr, syntax: Syntax) -> str:
@@ -47,10 +47,10 @@ class _Writer:
 
     def known(self, query: Query) -> str:
         """The text of a query, which is kept."""
-        found = query.known.get(to_sql)
-        if found is None or found[0] is not self.syntax:
-            found = query.known[to_sql] = (self.syntax, self._query(query))
-        return str(found[1])
+        found = query.known.get(self.syntax)
+        if found is None:
+            found = query.known[self.syntax] = self._query(query)
+        return str(found)
 
     def _query(self, query: Query) -> str:
         text = self._set_operation(query) if isinstance(query, Union) else self._select(query)

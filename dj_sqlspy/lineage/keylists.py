@@ -55,8 +55,9 @@ def with_key_lists(query: Query, session: Session = PLAIN) -> Query:
 
     >>> from dj_sqlspy.lineage.example import tree
     >>> from dj_sqlspy.lineage.generate import to_sql
+    >>> from dj_sqlspy.servers.mysql.dialect import MYSQL
     >>> keys = " OR ".join(f"(id = {number}) AND (n = 7)" for number in range(64))
-    >>> to_sql(with_key_lists(tree(f"SELECT y FROM b WHERE {keys}")))[52:95]
+    >>> to_sql(with_key_lists(tree(f"SELECT y FROM b WHERE {keys}")), MYSQL)[52:95]
     '(`t1`.`id`, `t1`.`n`) IN ((0, 7), (1, 7), ('
     """
     return _written(query) if session.names <= _HARMLESS and _has_list(query) else query

@@ -15,9 +15,7 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from sqlglot import exp
 
-from ..servers.dialect import Dialect
 from ..servers.expressions import Expr, identifier, nodes, nodes_of
-from ..servers.mysql.dialect import MYSQL
 from ..servers.tables import Table
 
 
@@ -111,8 +109,8 @@ class _Query(_Immutable):
     order: tuple[Expr, ...]
 
     @cached_property
-    def known(self) -> dict[Callable[[Query], Any], Any]:
-        """Values of `remembered` functions."""
+    def known(self) -> dict[object, Any]:
+        """Values of `remembered` functions, and the text in a syntax (`generate`)."""
         return {}
 
     @cached_property
@@ -338,21 +336,6 @@ def occurrences(query: Query) -> Iterator[Base]:
             yield source
         elif isinstance(source, Opaque):
             yield from source.whole
-
-
-def dialect_of(query: Query) -> Dialect:
-    """The dialect of the tables of a query; MySQL's for one without tables, which no row depends on."""
-    base = _first_base(query)
-    return MYSQL if base is None else base.table.dialect
-
-
-def _first_base(query: Query) -> Base | None:
-    for source in sources(query.tree) if isinstance(query, Block) else ():
-        if isinstance(source, Base):
-            return source
-        if isinstance(source, Opaque) and source.whole:
-            return source.whole[0]
-    return next((base for child in children(query) if (base := _first_base(child)) is not None), None)
 
 
 def tree_aliases(tree: Tree | None) -> frozenset[str]:

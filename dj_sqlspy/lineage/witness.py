@@ -146,7 +146,13 @@ def group_rule(
         expression_sql(column(left, f"o.{i}"), syntax_of(base.table.dialect)) for i in range(width)
     )
     return Witness(
-        reason, here.bases, (base,), _asks(groups, here, base), to_sql(joined), columns, rowless=here.rowless
+        reason,
+        here.bases,
+        (base,),
+        _asks(groups, here, base),
+        to_sql(joined, base.table.dialect),
+        columns,
+        rowless=here.rowless,
     )
 
 
