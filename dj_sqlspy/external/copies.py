@@ -8,9 +8,7 @@ In: a list of `File` and their `Stores`. Out: a folder with
 ``stores.json``    for ``dj.config["stores"]``, with locations relative to the folder
 =================  ==============================================================================
 
-A file gets its name only after it was read completely and its checksum agreed with the database. Files that were copied
-before are not copied again, and a partial copy is continued. On the same disk a copy shares its blocks with the
-original if the file system can (reflink); otherwise it is a hard link.
+Files that were copied before are not copied again. How one is copied: see `single`.
 
 Files are copied as they are. Where a link in one leads to another place than that of its target, as an absolute path
 does, the target is put there too (see `placing`).
@@ -18,34 +16,27 @@ does, the target is put there too (see `placing`).
 
 from __future__ import annotations
 
-import contextlib
-import filecmp
-import hashlib
 import json
-import os
 import re
-import secrets
 import shlex
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from .. import atomic
 from ..display import first, visible
 from ..errors import FilesError
 from .file import File
 from .placing import second_places
-from .stores import LocalStore, Store, Stores
-from .sums import PLACE, SECOND, SUMS, read_sums, sum_line, write_sums
+from .single import copy_again, copy_one, place_of
+from .stores import Stores
+from .sums import SECOND, SUMS, Ledger
 
 CONFIGURATION = "stores.json"
-PARTIAL = ".partial-"
 WORKERS = 4
-_JUST_COPIED = "somebody else has just copied it into this folder; try again"
-_FICLONE = 0x40049409  # ioctl of Linux: share the blocks of another file until one of them is written
 LISTS = ("rsync", "rclone", "s5cmd")
 
 
@@ -124,103 +115,115 @@ def copy_files(
     """
     folder = Path(folder)
     stores = stores or Stores()
-    stopped, ended = threading.Event(), threading.Condition()
-    running = 0
-
-    def copy_one(file: File, done: str | None) -> tuple[str, str]:
-        nonlocal running
-        with ended:
-            if stopped.is_set():
-                raise FilesError("it was interrupted")
-            running += 1
-        try:
-            return _copy_one(file, folder, stores, link, done, told)
-        finally:
-            with ended:
-                running -= 1
-                ended.notify_all()
-
-    def told(count: int) -> None:
-        if stopped.is_set():
-            raise FilesError("it was interrupted")
-        if progress is not None:
-            progress(count)
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        done = read_sums(folder / SUMS)
-        again = {
-            name: sha256 for name, sha256 in read_sums(folder / SUMS, SECOND).items() if name not in done
-        }
-        sums = (folder / SUMS).open("a", encoding="utf-8", errors="surrogateescape")
+        ledger = Ledger(folder)
     except OSError as error:
         raise FilesError(f"Copying files into {folder}: {error}") from error
     counts = {"copied": 0, "linked": 0, "kept": 0}
     failed: list[tuple[File, str]] = []
-    fresh: dict[str, dict[str, str]] = {PLACE: {}, SECOND: {}}  # checksums of what this run put there
+    also: list[str] = []
     size = 0
 
-    def noted(name: str, sha256: str, mark: str = PLACE) -> None:
-        fresh[mark][name] = sha256
-        sums.write(sum_line(name, sha256, mark))
-        sums.flush()
+    def wanted() -> Iterator[tuple[File, str | None]]:
+        for file in files:
+            if file.state not in ("ok", "changed"):
+                failed.append((file, file.note))
+                if not file.is_there:
+                    continue
+            yield file, ledger.places.get(file.name)
 
-    with sums, ThreadPoolExecutor(WORKERS) as pool:
-        queue: dict[Future[tuple[str, str]], File] = {}
-
-        def finish(futures: Iterable[Future[tuple[str, str]]]) -> None:
-            nonlocal size
-            for future in futures:
-                file = queue.pop(future)
+    with ledger:
+        with _Workers(folder, stores, link, progress) as workers:
+            for file, copying in workers.copies(wanted()):
                 try:
-                    how, sha256 = future.result()
+                    how, sha256 = copying.result()
                 except FilesError as error:
                     failed.append((file, str(error)))
                     continue
                 counts[how] += 1
-                size += _place(folder, file).stat().st_size
+                size += place_of(folder, file).stat().st_size
                 if how != "kept":
-                    done[file.name] = sha256
-                    noted(file.name, sha256)
-                    if again.get(file.name, sha256) != sha256:
+                    ledger.note(file.name, sha256)
+                    if ledger.seconds.get(file.name, sha256) != sha256:
                         failed.append(
                             (file, "it replaced another file, to which links of an earlier copy lead")
                         )
-
-        try:
-            for file in files:
-                if file.state not in ("ok", "changed"):
-                    failed.append((file, file.note))
-                    if not file.is_there:
-                        continue
-                queue[pool.submit(copy_one, file, done.get(file.name))] = file
-                if len(queue) >= 4 * WORKERS:  # so that the memory does not fill with waiting files
-                    finish(wait(queue, return_when=FIRST_COMPLETED).done)
-            finish(wait(queue).done)
-        except BaseException:
-            stopped.set()  # files that have begun end with what is being read, and no other one begins
-            pool.shutdown(wait=False, cancel_futures=True)
-            with ended:  # a pool does not wait for a thread during whose start Ctrl-C came
-                ended.wait_for(lambda: running == 0)
-            raise
         second, lost = second_places(files, (SUMS, CONFIGURATION))
         failed += lost
-        also = []
         for name, file in second.items():
             try:
-                if file.name in done:
-                    if _place_again(folder, file, name, done, again, link):
-                        noted(name, done[file.name], SECOND)
+                if file.name in ledger.places:
+                    if copy_again(folder, file, name, ledger, link):
+                        ledger.note(name, ledger.places[file.name], SECOND)
                     also.append(name)
             except (FilesError, OSError) as error:
                 failed.append((file, f"putting it at {name} too, where a link leads: {error}"))
-    # another program may have added to it
-    first_places, seconds = (read_sums(folder / SUMS, mark) | fresh[mark] for mark in (PLACE, SECOND))
-    for name in seconds.keys() & first_places:
-        del (first_places if name in fresh[SECOND] else seconds)[name]
-    write_sums(folder / SUMS, folder, first_places, seconds)
+    ledger.rewrite()
     _write_configuration(folder / CONFIGURATION, files, stores)
     return Copied(folder, **counts, bytes=size, failed=tuple(failed), also=tuple(also))
+
+
+class _Workers:
+    """Threads that copy files, several at a time.
+
+    Ctrl-C ends those that have begun with what is being read, and no other one begins.
+    """
+
+    def __init__(
+        self, folder: Path, stores: Stores, link: bool, progress: Callable[[int], None] | None
+    ) -> None:
+        self._folder, self._stores, self._link, self._progress = folder, stores, link, progress
+        self._pool = ThreadPoolExecutor(WORKERS)
+        self._copying: dict[Future[tuple[str, str]], File] = {}
+        self._stopped, self._ended, self._running = threading.Event(), threading.Condition(), 0
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if error is not None:
+            self._stopped.set()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            with self._ended:  # a pool does not wait for a thread during whose start Ctrl-C came
+                self._ended.wait_for(lambda: self._running == 0)
+        self._pool.shutdown()
+
+    def copies(
+        self, files: Iterable[tuple[File, str | None]]
+    ) -> Iterator[tuple[File, Future[tuple[str, str]]]]:
+        """Each file with what `copy_one` returned or raised, in the order in which they end."""
+        for file, known in files:
+            self._copying[self._pool.submit(self._copy, file, known)] = file
+            if len(self._copying) >= 4 * WORKERS:  # so that the memory does not fill with waiting files
+                yield from self._those(wait(self._copying, return_when=FIRST_COMPLETED).done)
+        yield from self._those(wait(self._copying).done)
+
+    def _those(
+        self, ended: Iterable[Future[tuple[str, str]]]
+    ) -> Iterator[tuple[File, Future[tuple[str, str]]]]:
+        for copying in ended:
+            yield self._copying.pop(copying), copying
+
+    def _copy(self, file: File, known: str | None) -> tuple[str, str]:
+        with self._ended:
+            self._refuse_if_stopped()
+            self._running += 1
+        try:
+            return copy_one(file, self._folder, self._stores, self._link, known, self._told)
+        finally:
+            with self._ended:
+                self._running -= 1
+                self._ended.notify_all()
+
+    def _told(self, count: int) -> None:
+        self._refuse_if_stopped()
+        if self._progress is not None:
+            self._progress(count)
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise FilesError("it was interrupted")
 
 
 def file_list(files: Sequence[File], program: str, stores: Stores, target: str = "files") -> str:
@@ -269,189 +272,6 @@ def file_list(files: Sequence[File], program: str, stores: Stores, target: str =
         # rsync reads a line that starts with # or ; as a comment
         lines = [f"./{file.path}" if program == "rsync" else file.path for file in there]
     return "".join(f"{line}\n" for line in dict.fromkeys(lines))
-
-
-# ---------------------------------------------------------------- one file
-
-
-def _place(folder: Path, file: File) -> Path:
-    return folder / file.store / file.path
-
-
-def _copy_one(
-    file: File, folder: Path, stores: Stores, link: bool, done: str | None, told: Callable[[int], None]
-) -> tuple[str, str]:
-    """Copy one file. Returns how it was done, and its SHA-256.
-
-    Raises
-    ------
-    FilesError
-    """
-    place = _place(folder, file)
-    try:
-        if done is not None and place.is_file() and place.stat().st_size == file.size:
-            told(file.size or 0)
-            return "kept", done
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return _fetch(file, stores[file.store], file.path, place, link, told)
-    except FilesError:
-        raise
-    except Exception as error:  # from the disk, minio, fsspec or their libraries
-        raise FilesError(f"copying it: {error}") from error
-
-
-def _fetch(
-    file: File, store: Store, path: str, place: Path, link: bool, told: Callable[[int], None]
-) -> tuple[str, str]:
-    stat = store.stat(path)
-    if stat is None:
-        raise FilesError("it is not in the store")
-    if file.size is not None and stat.size != file.size:
-        raise FilesError(f"it has {stat.size:,} bytes, and the database says {file.size:,}")
-    mark = hashlib.sha256(f"{stat.size} {stat.version}".encode()).hexdigest()[:8]
-    partial = place.with_name(f"{PARTIAL}{mark}-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:12]}")
-    digests = _Digests(file.hashed_before)
-    original = store.local(path)
-    if link and original is not None and not partial.exists():
-        with _shared(original, place) as shared:
-            if shared is not None:
-                for chunk in store.chunks(path):
-                    digests.add(chunk)
-                    told(len(chunk))
-                wrong = _compare(file, stat.size, digests, shared.stat().st_size)
-                if wrong:
-                    raise FilesError(wrong)
-                os.replace(shared, place)
-                return "linked", digests.sha256.hexdigest()
-    with partial.open("ab+") as out:
-        _lock(out, partial)
-        out.seek(0)
-        while chunk := out.read(1 << 20):
-            digests.add(chunk)
-            told(len(chunk))
-        for chunk in store.chunks(path, digests.bytes):
-            out.write(chunk)
-            digests.add(chunk)
-            told(len(chunk))
-        out.flush()
-        os.fsync(out.fileno())
-        written = os.fstat(out.fileno()).st_size
-    wrong = _compare(file, stat.size, digests, written)
-    if wrong:
-        partial.unlink(missing_ok=True)
-        raise FilesError(wrong)
-    try:
-        os.replace(partial, place)
-    except FileNotFoundError:  # between the end of the lock and now
-        raise FilesError(_JUST_COPIED) from None
-    return "copied", digests.sha256.hexdigest()
-
-
-def _lock(out: IO[bytes], partial: Path) -> None:
-    """Keep other copies from writing to a partial copy, where the file system can."""
-    with contextlib.suppress(ImportError):  # Windows lacks it
-        import fcntl
-
-        try:
-            fcntl.flock(out.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FilesError("somebody else is copying it into this folder; try again later") from None
-        except OSError:
-            return  # some network file systems have no locks; the size is compared at the end
-        if not partial.exists() or not os.path.samestat(os.fstat(out.fileno()), partial.stat()):
-            raise FilesError(_JUST_COPIED)
-
-
-def _compare(file: File, size: int, digests: _Digests, written: int) -> str:
-    if digests.bytes != size:
-        return f"it changed while it was copied: {digests.bytes:,} bytes were read of {size:,}"
-    if written != size:
-        return f"somebody else wrote to its copy, which has {written:,} bytes instead of {size:,}"
-    if file.checksum is not None and digests.md5 != file.checksum:
-        return f"its checksum is {digests.md5}, and the database says {file.checksum}"
-    return ""
-
-
-def _place_again(
-    folder: Path, file: File, name: str, done: Mapping[str, str], again: Mapping[str, str], link: bool
-) -> bool:
-    """Put a file of the copy at a second place, unless another file is there; False if there is nothing to note.
-
-    ``done`` has the checksums of files at their own places, also of earlier copies; ``again`` those of second places.
-    """
-    original, place = _place(folder, file), folder / name
-    if (
-        again.get(name) == done[file.name]
-        and place.is_file()
-        and place.stat().st_size == original.stat().st_size
-    ):
-        return False
-    if os.path.lexists(place) and name not in again:
-        if place.is_file() and filecmp.cmp(original, place, shallow=False):
-            return name not in done  # a run that was killed could not note it
-        raise FilesError("there is another file")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if link:
-        with _shared(original, place) as shared:
-            if shared is not None:
-                os.replace(shared, place)
-                return True
-    _, sha256 = _fetch(
-        file, LocalStore("copy", {"location": folder}), file.name, place, False, lambda _: None
-    )
-    if sha256 != done[file.name]:
-        raise FilesError(f"{original} has changed since it was copied")
-    return True
-
-
-class _Digests:
-    def __init__(self, before: bytes) -> None:
-        self._md5 = hashlib.md5(before, usedforsecurity=False)
-        self.sha256 = hashlib.sha256()
-        self.bytes = 0
-
-    def add(self, chunk: bytes) -> None:
-        self._md5.update(chunk)
-        self.sha256.update(chunk)
-        self.bytes += len(chunk)
-
-    @property
-    def md5(self) -> str:
-        return f"md5:{self._md5.hexdigest()}"
-
-
-@contextlib.contextmanager
-def _shared(original: Path, place: Path) -> Iterator[Path | None]:
-    """A reflink or a hard link of a file, to be moved to ``place``; None if disks or file systems do not allow it.
-
-    Its name is its own, so that no other program takes it for a partial copy and writes to the original.
-    """
-    path = place.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
-    try:
-        yield path if _share(original, path) else None
-    finally:
-        path.unlink(missing_ok=True)  # also after the move: renaming one hard link to another does nothing
-
-
-def _share(original: Path, place: Path) -> bool:
-    original = original.resolve()  # a hard link to a symbolic link would be a symbolic link
-    with contextlib.suppress(ImportError):  # Windows has neither
-        import fcntl
-
-        try:
-            with original.open("rb") as source, place.open("xb") as out:
-                fcntl.ioctl(out.fileno(), _FICLONE, source.fileno())
-            return True
-        except OSError:
-            place.unlink(missing_ok=True)
-    try:
-        os.link(original, place)
-    except OSError:
-        return False
-    return True
-
-
-# ---------------------------------------------------------------- what is beside the files
 
 
 def _write_configuration(path: Path, files: Sequence[File], stores: Stores) -> None:

@@ -51,3 +51,47 @@ def write_sums(path: Path, folder: Path, sums: Mapping[str, str], second: Mappin
         if (folder / name).is_file()
     ]
     atomic.write(path, "".join(lines))
+
+
+class Ledger:
+    """``SHA256SUMS`` of a folder that files are being copied into: each is noted as soon as it is there.
+
+    Attributes
+    ----------
+    places, seconds : dict of str to str
+        Checksums by name, at a file's own place and at second ones, those of earlier runs included.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._path = folder, folder / SUMS
+        self.places = read_sums(self._path)
+        self.seconds = {
+            name: sha256 for name, sha256 in read_sums(self._path, SECOND).items() if name not in self.places
+        }
+        self._fresh: dict[str, dict[str, str]] = {PLACE: {}, SECOND: {}}  # noted in this run
+        self._file = self._path.open("a", encoding="utf-8", errors="surrogateescape")
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def note(self, name: str, sha256: str, mark: str = PLACE) -> None:
+        """Note a file that is there now."""
+        (self.places if mark == PLACE else self.seconds)[name] = sha256
+        self._fresh[mark][name] = sha256
+        self._file.write(sum_line(name, sha256, mark))
+        self._file.flush()
+
+    def rewrite(self) -> None:
+        """Write the list again, each file once, with what another program has added meanwhile."""
+        places, seconds = (read_sums(self._path, mark) | fresh for mark, fresh in self._fresh.items())
+        for name in seconds.keys() & places:
+            del (places if name in self._fresh[SECOND] else seconds)[name]
+        write_sums(self._path, self._folder, places, seconds)
