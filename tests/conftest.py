@@ -93,9 +93,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept, left_out = [], []
     for item in items:
         named = [(mark.args[0], line) for mark in item.iter_markers("line")]
-        named += [(mark.args[0], FLAVOR) for mark in item.iter_markers("flavor")]
+        named += [(True, FLAVOR in mark.args) for mark in item.iter_markers("flavor")]
         named += [(False, (line, FLAVOR) == ("0.14", "mysql")) for _ in item.iter_markers("separately")]
-        # of PostgreSQL only the tests that are about it
+        # of PostgreSQL only the tests that name it
         named += [(False, POSTGRESQL)] * (item.get_closest_marker("flavor") is None)
         named += [("1", os.environ.get("SQLSPY_TEST_BROWSER")) for _ in item.iter_markers("browser")]
         named += [(True, MYDUMPER is not None) for _ in item.iter_markers("mydumper")]

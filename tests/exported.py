@@ -7,6 +7,7 @@ or on another server after a real dump and load (`whole_way`).
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,14 +19,10 @@ import dj_sqlspy as sqlspy
 from dj_sqlspy.names import split_full_name
 from dj_sqlspy.paper.bundle import Bundle
 from dj_sqlspy.replay import ReplayReport, describe, replay
-from dj_sqlspy.servers import Server, backend_of
+from dj_sqlspy.servers import backend_of
 from dj_sqlspy.servers.catalog import Catalog
-from dj_sqlspy.servers.mysql.catalog import read_catalog
-from dj_sqlspy.servers.mysql.dialect import MYSQL
 from dj_sqlspy.slices import Slice
 from tests.lab import V2
-
-columns, quote = MYSQL.columns, MYSQL.quote
 
 Rows = set[tuple[Any, ...]]
 
@@ -50,6 +47,7 @@ def expected(tables: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, Ro
 def selected(connection: Any, cut: Slice, most_bytes: int = 100_000) -> dict[str, Rows]:
     """Keys of the rows that the conditions of a slice select, by full table name; tables without rows left out."""
     found: dict[str, Rows] = {}
+    columns = backend_of(connection).dialect.columns
     with connection.cursor() as cursor:
         for name, table in cut.tables.items():
             rows: list[tuple[Any, ...]] = []
@@ -66,6 +64,7 @@ def selected(connection: Any, cut: Slice, most_bytes: int = 100_000) -> dict[str
 def fetched(connection: Any, names: Iterable[str], catalog: Catalog) -> dict[str, Rows]:
     """Keys of all rows that tables hold, by full table name; empty tables left out."""
     found: dict[str, Rows] = {}
+    columns = backend_of(connection).dialect.columns
     with connection.cursor() as cursor:
         for name in names:
             cursor.execute(f"SELECT {columns(catalog.tables[name].key)} FROM {name}")
@@ -81,16 +80,18 @@ def sliced(paper: str, home: Path, *analyses: str, **options: Any) -> Slice:
 
 
 def whole_way(
-    cut: Slice, server: Server, scratch: Server, path: Path, paper: Any = None
+    cut: Slice, server: Any, scratch: Any, path: Path, paper: Any = None
 ) -> tuple[Bundle, ReplayReport]:
     """Write the bundle, dump with the real client, load into another server, replay; all must be equal there."""
     from dj_sqlspy.paper.bundle import write_bundle
 
-    with server.connect() as source, scratch.connect() as loaded:
+    with contextlib.closing(server.connect()) as source, contextlib.closing(scratch.connect()) as loaded:
+        backend = backend_of(source)
         bundle = write_bundle(cut, path, paper=paper, connection=source)
-        bundle.dump([f"--defaults-file={server.defaults_file()}"])
-        bundle.restore([f"--defaults-file={scratch.defaults_file()}"])
-        backend_of(loaded).analyze(loaded, list(cut.tables))  # as `verify` does
+        for connection, run in ((source, bundle.dump), (loaded, bundle.restore)):
+            with backend.client_options(connection) as options:
+                run(options)
+        backend.analyze(loaded, list(cut.tables))  # as `verify` does
         report = replay(bundle.manifest, source, loaded)
         assert report.equal, "\n".join(map(describe, report.different)) or report.broken_keys
         assert fetched(loaded, cut.tables, cut.catalog) == selected(source, cut)
@@ -108,23 +109,33 @@ class Twin:
     def __init__(self, connection: Any, schemas: Sequence[str]) -> None:
         self.connection = connection
         self.schemas = list(schemas)
-        self.catalog = read_catalog(connection, schemas)
+        backend = backend_of(connection)
+        self.dialect = backend.dialect
+        self.catalog = backend.read_catalog(connection, schemas)
         self.tables = self.catalog.in_order(n for n, t in self.catalog.tables.items() if not t.is_view)
         with connection.cursor() as cursor:
-            cursor.execute("SET SESSION foreign_key_checks = 0")
-            for schema in self.schemas:
-                cursor.execute(f"CREATE DATABASE {self.renamed(quote(schema))}")
-            for name in self.tables:
-                cursor.execute(f"SHOW CREATE TABLE {name}")
-                create = cursor.fetchone()[1]
-                cursor.execute(f"USE {self.renamed(quote(split_full_name(name)[0]))}")
-                cursor.execute(self.renamed(create))
-            cursor.execute("SET SESSION foreign_key_checks = 1")
+            self.copy_structure(cursor)
+
+    def copy_structure(self, cursor: Any) -> None:
+        """Create the schemas and their empty tables."""
+        cursor.execute("SET SESSION foreign_key_checks = 0")
+        for schema in self.schemas:
+            cursor.execute(f"CREATE DATABASE {self.quoted(schema)}")
+        for name in self.tables:
+            cursor.execute(f"SHOW CREATE TABLE {name}")
+            create = cursor.fetchone()[1]
+            cursor.execute(f"USE {self.quoted(split_full_name(name)[0])}")
+            cursor.execute(self.renamed(create))
+        cursor.execute("SET SESSION foreign_key_checks = 1")
+
+    def quoted(self, schema: str) -> str:
+        """The name of a schema's copy."""
+        return self.dialect.quote(schema + self.SUFFIX)
 
     def renamed(self, text: str) -> str:
         """A text with the names of the schemas replaced."""
         for schema in self.schemas:
-            text = text.replace(quote(schema), quote(schema + self.SUFFIX))
+            text = text.replace(self.dialect.quote(schema), self.quoted(schema))
         return text
 
     def load(self, cut: Slice) -> dict[str, Rows]:
@@ -133,7 +144,9 @@ class Twin:
             for name in reversed(self.tables):
                 cursor.execute(f"DELETE FROM {self.renamed(name)}")
             for name, table in cut.tables.items():
-                stored = columns(column.name for column in table.table.columns if not column.generated)
+                stored = self.dialect.columns(
+                    column.name for column in table.table.columns if not column.generated
+                )
                 for condition in table.conditions(100_000):
                     cursor.execute(
                         f"INSERT INTO {self.renamed(name)} ({stored})"
@@ -141,7 +154,9 @@ class Twin:
                     )
             found: dict[str, Rows] = {}
             for name in self.tables:
-                cursor.execute(f"SELECT {columns(self.catalog.tables[name].key)} FROM {self.renamed(name)}")
+                cursor.execute(
+                    f"SELECT {self.dialect.columns(self.catalog.tables[name].key)} FROM {self.renamed(name)}"
+                )
                 rows = set(cursor.fetchall())
                 if rows:
                     found[name] = rows
@@ -150,7 +165,7 @@ class Twin:
     def differences(self, cut: Slice) -> list[str]:
         """Statements of a slice that return something else here than on the source, with both results."""
         bad = []
-        with self.connection.cursor() as cursor:
+        with backend_of(self.connection).as_sent(self.connection), self.connection.cursor() as cursor:
             for report in cut.statements:
                 results = []
                 for sql in (report.sql, self.renamed(report.sql)):
@@ -162,10 +177,34 @@ class Twin:
         return bad
 
     def drop(self) -> None:
+        """Drop the copies."""
         with self.connection.cursor() as cursor:
             cursor.execute("SET SESSION foreign_key_checks = 0")
             for schema in self.schemas:
-                cursor.execute(f"DROP DATABASE IF EXISTS {self.renamed(quote(schema))}")
+                cursor.execute(f"DROP DATABASE IF EXISTS {self.quoted(schema)}")
+
+
+class PostgreSQLTwin(Twin):
+    """The same within one database of PostgreSQL."""
+
+    def copy_structure(self, cursor: Any) -> None:
+        for schema in self.schemas:
+            cursor.execute(f"CREATE SCHEMA {self.quoted(schema)}")
+        for name in self.tables:
+            cursor.execute(f"CREATE TABLE {self.renamed(name)} (LIKE {name} INCLUDING ALL)")
+        cursor.execute(
+            "SET quote_all_identifiers = on;"
+            " SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE contype = 'f' AND connamespace = ANY (%s::text[]::regnamespace[])",
+            (self.schemas,),
+        )
+        for table, definition in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE {self.renamed(table)} ADD {self.renamed(definition)}")
+
+    def drop(self) -> None:
+        with self.connection.cursor() as cursor:
+            for schema in self.schemas:
+                cursor.execute(f"DROP SCHEMA IF EXISTS {self.quoted(schema)} CASCADE")
 
 
 def new_schema(name: str, connection: Any) -> Any:
