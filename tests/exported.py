@@ -53,7 +53,7 @@ def selected(connection: Any, cut: Slice, most_bytes: int = 100_000) -> dict[str
             rows: list[tuple[Any, ...]] = []
             for condition in table.conditions(most_bytes):
                 cursor.execute(f"SELECT {columns(table.table.key)} FROM {name} WHERE {condition}")
-                rows += cursor.fetchall()
+                rows += map(hashable, cursor.fetchall())
             assert len(rows) == table.rows, f"{name}: {table.restriction}"
             assert len(set(rows)) == len(rows) or not table.table.primary_key, f"{name}: {table.restriction}"
             if rows:
@@ -68,10 +68,15 @@ def fetched(connection: Any, names: Iterable[str], catalog: Catalog) -> dict[str
     with connection.cursor() as cursor:
         for name in names:
             cursor.execute(f"SELECT {columns(catalog.tables[name].key)} FROM {name}")
-            rows = set(cursor.fetchall())
+            rows = set(map(hashable, cursor.fetchall()))
             if rows:
                 found[name] = rows
     return found
+
+
+def hashable(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row in which lists and dicts, which have no hash, and NaN, which equals nothing, are texts."""
+    return tuple(repr(value) if isinstance(value, (dict, list)) or value != value else value for value in row)
 
 
 def sliced(paper: str, home: Path, *analyses: str, **options: Any) -> Slice:

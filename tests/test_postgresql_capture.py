@@ -81,6 +81,7 @@ def test_a_statement_is_recorded_as_sent(table: Any, dj_conn: Any, server: Any) 
         "SELECT sum(weight), avg(weight), NULL::float8 FROM {t}",
         "SELECT 1 WHERE false",
         "SELECT name, '', NULL FROM {t}",
+        "SELECT b''::varbit, ''::tsvector, ''::xml, ''::int2vector, ''::bytea, NULL::varbit, NULL::xml, 1",
         r"SELECT E'\n', 1 UNION ALL SELECT E'\nb', 2",
         r"SELECT '\xff00'::bytea, 'é🎈', true, '[1]'::jsonb, 'NaN'::float8, '-0'::float8, ARRAY[1, NULL]",
         "SELECT g, CASE WHEN mod(g, 3) = 0 THEN NULL WHEN mod(g, 3) = 1 THEN '' END FROM generate_series(1, 1000) AS g",

@@ -93,8 +93,13 @@ def to_parent(catalog: Catalog, fk: ForeignKey) -> Follow:
 
 def has_chains(catalog: Catalog, fk: ForeignKey) -> bool:
     """Whether a foreign key leads from row to row of one table, so that `to_ancestors` can follow it."""
-    own_key = catalog.tables[fk.child].primary_key
-    return fk.child == fk.parent and bool(own_key) and to_parent(catalog, fk).projection is None
+    table, not_hashed = catalog.tables[fk.child], catalog.dialect.not_hashed
+    return (
+        fk.child == fk.parent
+        and bool(table.primary_key)
+        and to_parent(catalog, fk).projection is None
+        and not any(table.column(name).data_type in not_hashed for name in fk.columns)
+    )
 
 
 def to_ancestors(catalog: Catalog, fk: ForeignKey) -> Follow:
@@ -112,7 +117,7 @@ def to_ancestors(catalog: Catalog, fk: ForeignKey) -> Follow:
             f" WHERE {where} AND {_refers(dialect, fk)}"
         )
 
-    again = step(dialect.equal(fk.columns, "up", fk.parent_columns, "child"), f"{up} JOIN ")
+    again = step(dialect.equal(fk.columns, "up", fk.parent_columns, "child"), f"{up} CROSS JOIN ")
     on = dialect.equal(fk.columns, "up", fk.parent_columns, "parent")
     sql = (
         f"WITH RECURSIVE {up} AS ({step(f'`{KEYS}`')} UNION {again})"

@@ -101,6 +101,10 @@ class Dialect(Protocol):
     def endless(self) -> Session:
         """The session in which a recursive query may take any number of rounds."""
 
+    @property
+    def not_hashed(self) -> frozenset[str]:
+        """Types of which no recursive query can hold values."""
+
     def quote(self, name: str) -> str:
         """One identifier, quoted."""
 
@@ -159,6 +163,7 @@ class Spelling(Dialect):
 
     null_safe: str
     before_rows = ""
+    not_hashed: frozenset[str] = frozenset()
 
     def columns(self, names: Iterable[str], alias: str | None = None) -> str:
         """Comma-separated quoted column names.

@@ -61,6 +61,11 @@ class PostgreSQLDialect(Spelling):
     key_texts = frozenset({"character varying", "character", "text"})
     key_uuid = "uuid"
     endless = PLAIN  # a recursive query may take any number of rounds
+    not_hashed = frozenset(
+        kind + suffix
+        for kind in ("bit", "bit varying", "money", "tsquery", "tsvector")
+        for suffix in ("", "[]")
+    )
     null_safe = "IS NOT DISTINCT FROM"
     # IN with a list of row constructors takes time that grows with the square of its length, and more than the stack
     # from some 30,000 rows; VALUES is hashed

@@ -30,8 +30,10 @@ from .driver import driver
 _hash = xxhash.xxh3_64_intdigest
 _END = b"\xff"
 _FLOATS = frozenset({700, 701})  # float4 and float8
-# Types whose values may be empty texts: "char", name, text, bpchar, varchar, unknown, and all that are not built in.
-_MAY_BE_EMPTY = frozenset({18, 19, 25, 1042, 1043, 705})
+# Types of which no value is an empty text, so that one is a NULL: numbers, times, boolean, uuid, json, jsonb.
+_NEVER_EMPTY = frozenset(
+    {16, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802}
+)
 _BUILT_IN = 16384  # types of users and of extensions have this number or a higher one
 # Results of up to this many bytes are printed at once, others value by value.
 _AT_ONCE = 1 << 26
@@ -198,7 +200,7 @@ class _Library:
 
     def _with_nulls(self, result: int, fields: Sequence[Any], rows: list[bytes]) -> Iterable[bytes]:
         """Add the positions of NULLs, which are printed as nothing."""
-        may_be_empty = [field.type_code in _MAY_BE_EMPTY or field.type_code >= _BUILT_IN for field in fields]
+        may_be_empty = [field.type_code not in _NEVER_EMPTY for field in fields]
         for number, row in enumerate(rows):
             values = row.split(_END)
             if b"" in values:
