@@ -6,7 +6,6 @@ and resolves no name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
@@ -53,7 +52,12 @@ _KNOWN_SYNTAX = frozenset(
 # The words before literals of dates and times, by sqlglot's type.
 _TIME_LITERALS = {exp.DType.DATE: "DATE", exp.DType.TIME: "TIME", exp.DType.TIMESTAMPTZ: "TIMESTAMP"}
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+# What INTERVAL can count.
+_UNITS = frozenset(
+    {"MICROSECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "YEAR_MONTH"}
+    | {"DAY_HOUR", "DAY_MINUTE", "DAY_SECOND", "DAY_MICROSECOND", "HOUR_MINUTE", "HOUR_SECOND"}
+    | {"HOUR_MICROSECOND", "MINUTE_SECOND", "MINUTE_MICROSECOND", "SECOND_MICROSECOND"}
+)
 
 # What may follow the text of MATCH … AGAINST, the longest first.
 _SEARCHES = (
@@ -66,6 +70,10 @@ _SEARCHES = (
 
 class Exact(MySQL):
     """MySQL's dialect, written so that MySQL and MariaDB both read the meaning that was parsed."""
+
+    class Tokenizer(MySQL.Tokenizer):
+        # sqlglot's REAL is a FLOAT
+        KEYWORDS = {**MySQL.Tokenizer.KEYWORDS, "REAL": TokenType.DOUBLE}
 
     class Parser(CommaJoins, MySQL.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS = {
@@ -86,6 +94,38 @@ class Exact(MySQL):
             **MySQL.Parser.NO_PAREN_FUNCTION_PARSERS,
             "MATCH": lambda self: self._parse_match(),
         }
+
+        def _parse_interval(
+            self, require_interval: bool = True, parse_function_unit: bool = True
+        ) -> Expr | None:
+            """Keep a number a number and a text a text: 1.5 HOUR are two hours, '1.5' HOUR is one."""
+            start = self._index
+            if not self._match(TokenType.INTERVAL):
+                return None
+            if self._match(TokenType.L_PAREN):
+                thresholds = self._parse_csv(self._parse_disjunction)
+                if len(thresholds) > 1 and self._match(TokenType.R_PAREN):
+                    return exp.Anonymous(this="INTERVAL", expressions=thresholds)
+                self._retreat(start + 1)
+            value = self._parse_disjunction()
+            unit = self._parse_var(any_token=True, upper=True)
+            if value is None or unit is None or unit.name not in _UNITS:
+                self.raise_error("Expecting a value and a unit after INTERVAL")
+            return exp.Interval(this=value, unit=unit)
+
+        def _parse_group_concat(self) -> exp.GroupConcat:
+            """Keep several values apart: DISTINCT and the numbers in ORDER BY mean them, not what is joined."""
+            distinct = self._match(TokenType.DISTINCT)
+            values = self._parse_csv(self._parse_disjunction)
+            joined: Expr = exp.Concat(expressions=values, safe=True, coalesce=False)
+            if distinct or len(values) == 1:
+                joined = exp.Distinct(expressions=values) if distinct else values[0]
+            this = self._parse_order(joined)
+            separator = self._parse_field() if self._match(TokenType.SEPARATOR) else None
+            limited = self._parse_limit(this)  # MariaDB
+            if isinstance(limited, exp.Limit) and self._match(TokenType.OFFSET):
+                limited.set("offset", self._parse_term())
+            return exp.GroupConcat(this=limited, separator=separator)
 
         def _parse_match(self) -> exp.MatchAgainst:
             """Also without parentheses around the columns, as servers print it in the definition of a view."""
@@ -111,7 +151,7 @@ class Exact(MySQL):
     class Generator(MySQL.Generator):  # type: ignore[misc, valid-type]
         TRANSFORMS = {
             # without the rewriting of other databases' SELECTs, which walks every query several times
-            **{node: f for node, f in MySQL.Generator.TRANSFORMS.items() if node is not exp.Select},
+            **{n: f for n, f in MySQL.Generator.TRANSFORMS.items() if n not in (exp.Select, exp.GroupConcat)},
             # REGEXP_LIKE() is unknown to MariaDB; RLIKE is the same on both
             exp.RegexpLike: lambda self, e: self.binary(e, "RLIKE"),
             Listed: lambda self, e: e.args["terms"].written(self.sql(e, "this")),
@@ -126,14 +166,18 @@ class Exact(MySQL):
             text: str = self.sql(items[0]) if row else super().tuple_sql(expression)
             return text
 
-        def interval_sql(self, expression: exp.Interval) -> str:
-            """Write a number as a number: sqlglot reads ``INTERVAL 1.5 SECOND`` as if it had a string."""
-            value = expression.this
-            if isinstance(value, exp.Literal) and value.is_string and _NUMBER.fullmatch(value.this):
-                expression = expression.copy()
-                expression.set("this", exp.Literal.number(value.this))
-            text: str = super().interval_sql(expression)
-            return text
+        def groupconcat_sql(self, expression: exp.GroupConcat) -> str:
+            this, order, limit = expression.this, "", ""
+            if isinstance(this, exp.Limit):
+                counts = [this.args["offset"]] if this.args.get("offset") else []
+                limit = " LIMIT " + ", ".join(self.sql(count) for count in [*counts, this.expression])
+                this = this.this
+            if isinstance(this, exp.Order):
+                order = f" {self.op_expressions('ORDER BY', this, flat=True).lstrip()}"
+                this = this.this
+            values = self.expressions(this, flat=True) if isinstance(this, exp.Concat) else self.sql(this)
+            separator = self.sql(expression, "separator") or "','"
+            return f"GROUP_CONCAT({values}{order} SEPARATOR {separator}{limit})"
 
         def lateral_sql(self, expression: exp.Lateral) -> str:
             """Write a LATERAL with the joins that follow it in parentheses."""
@@ -152,7 +196,9 @@ class Exact(MySQL):
 # ---------------------------------------------------------------- modes
 
 # Words of sql_mode that change how a text is parsed.
-SYNTAX_MODES = frozenset({"ANSI_QUOTES", "HIGH_NOT_PRECEDENCE", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT"})
+SYNTAX_MODES = frozenset(
+    {"ANSI_QUOTES", "HIGH_NOT_PRECEDENCE", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT", "REAL_AS_FLOAT"}
+)
 # Words of sql_mode with a different grammar altogether (MariaDB).
 _OTHER_GRAMMARS = frozenset({"ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB"})
 
@@ -165,7 +211,9 @@ def _dialect_of(modes: frozenset[str]) -> Exact:
     if not modes & SYNTAX_MODES:
         return Exact()
 
-    class Tokens(MySQL.Tokenizer):
+    class Tokens(Exact.Tokenizer):
+        if "REAL_AS_FLOAT" in modes:
+            KEYWORDS = MySQL.Tokenizer.KEYWORDS
         if "ANSI_QUOTES" in modes:
             QUOTES, IDENTIFIERS = ["'"], ["`", '"']
         if "NO_BACKSLASH_ESCAPES" in modes:
