@@ -95,8 +95,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         named = [(mark.args[0], line) for mark in item.iter_markers("line")]
         named += [(mark.args[0], FLAVOR) for mark in item.iter_markers("flavor")]
         named += [(False, (line, FLAVOR) == ("0.14", "mysql")) for _ in item.iter_markers("separately")]
-        # of PostgreSQL only the tests that are about it
-        named += [(False, POSTGRESQL)] * (item.get_closest_marker("flavor") is None)
+        # of PostgreSQL only the tests that are about it, or of which that is said
+        too = item.get_closest_marker("postgresql_too")
+        about = item.get_closest_marker("flavor") or (too is not None and False not in too.args)
+        named += [(False, POSTGRESQL)] * (not about)
         named += [("1", os.environ.get("SQLSPY_TEST_BROWSER")) for _ in item.iter_markers("browser")]
         named += [(True, MYDUMPER is not None) for _ in item.iter_markers("mydumper")]
         named += [(True, not needs_server(item))] * serverless
