@@ -128,13 +128,15 @@ def typed(definition: str) -> str:
     return definition.replace("longblob", "<blob>") if V2 else definition
 
 
-def connect(host: str, port: int, user: str, password: str) -> Any:
-    """Point DataJoint to a server, as a script does."""
+def connect(host: str, port: int, user: str, password: str, database: str | None = None) -> Any:
+    """Point DataJoint to a server, as a script does; a ``database`` is one of PostgreSQL."""
     dj.config["database.host"] = host
     dj.config["database.port"] = port
     dj.config["database.user"] = user
     dj.config["database.password"] = password
     dj.config["database.use_tls"] = False
+    if database is not None:
+        dj.config["database.backend"], dj.config["database.name"] = "postgresql", database
     dj.config["safemode"] = False
     dj.logger.setLevel("ERROR")
     return dj.conn()
@@ -148,7 +150,7 @@ from tests import lab as lab_module
 from tests.lab import rows
 def connect():
     s = json.loads(os.environ["LAB_SERVER"])
-    return lab_module.connect(*s[:4])
+    return lab_module.connect(*s[:4], *s[5:])
 def open_lab():
     return lab_module.make_lab(json.loads(os.environ["LAB_SERVER"])[4], connect())
 """
@@ -159,7 +161,8 @@ def start_script(code: str, server: Any, schema: str, home: Path, folder: Path, 
     script = folder / "script.py"
     script.write_text(PRELUDE + textwrap.dedent(code))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DJ_SQLSPY")}
-    where = (server.host, server.port, server.user, server.password, schema)
+    where = [server.host, server.port, server.user, server.password, schema]
+    where += [server.database] if hasattr(server, "database") else []
     environment |= {
         "LAB_SERVER": json.dumps(where),
         "DJ_SQLSPY_HOME": str(home),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import signal
@@ -12,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import datajoint as dj
-import pymysql
 import pytest
 
 import dj_sqlspy as sqlspy
@@ -20,13 +20,13 @@ from dj_sqlspy import cli
 from dj_sqlspy.journal import run_folders
 from dj_sqlspy.paper import describe, sharedlog
 from dj_sqlspy.rules import POLICIES
-from dj_sqlspy.servers import Server
+from dj_sqlspy.servers import Server, backend_of
 from dj_sqlspy.spy import session
 from tests import test_files as files_lab
-from tests.conftest import user_schemas
+from tests.conftest import POSTGRESQL, user_schemas
 from tests.lab import make_lab, rows, run_script, start_script
 
-pytestmark = pytest.mark.separately
+pytestmark = [pytest.mark.separately, pytest.mark.flavor("mariadb", "mysql", "postgresql")]
 
 
 @pytest.fixture
@@ -59,12 +59,13 @@ def read(lab: SimpleNamespace, analysis: str, *subjects: int, home: Path | None 
 
 READ = """
 import dj_sqlspy as sqlspy
+from dj_sqlspy.servers import backend_of
 connection = connect()
-name = json.loads(os.environ["LAB_SERVER"])[4]
+sessions = backend_of(connection).dialect.full_name(json.loads(os.environ["LAB_SERVER"])[4], "session")
 def run(analysis, subjects):
     with sqlspy.export("paper", analysis):
         for subject in subjects:
-            rows(dj.FreeTable(connection, f"`{name}`.`session`") & {"subject": subject})
+            rows(dj.FreeTable(connection, sessions) & {"subject": subject})
 """
 
 # from now on, this machine's clock is a day behind
@@ -73,6 +74,18 @@ SLOW_CLOCK = (
     "j.datetime = type('Slow', (d.datetime,), {'now': classmethod("
     "lambda cls, zone=None: d.datetime.now(zone) - d.timedelta(1))})"
 )
+
+OWNER = "CREATE, ALTER, REFERENCES, SELECT, INSERT, UPDATE, DELETE"
+OTHERS = "SELECT, INSERT, DELETE"
+
+
+def granted(schema: str, rights: str = "SELECT") -> list[str]:
+    """What a GRANT says to give rights on all tables of a schema."""
+    if not POSTGRESQL:
+        return [f"{rights} ON `{schema}`.*"]
+    numbers = [f'USAGE ON ALL SEQUENCES IN SCHEMA "{schema}"'] if rights == OTHERS else []
+    return [f'USAGE ON SCHEMA "{schema}"', f'{rights} ON ALL TABLES IN SCHEMA "{schema}"', *numbers]
+
 
 FOLLOW = """
 for line in sys.stdin:
@@ -108,17 +121,15 @@ def test_two_people_build_one_paper(
     lab: SimpleNamespace, log: str, account: Callable[..., Server], home: Path, tmp_path: Path
 ) -> None:
     """Three analyses of two accounts, one run again, one deleted: what is left is exactly their union."""
-    declares = f"CREATE, ALTER, REFERENCES, SELECT, INSERT, UPDATE, DELETE ON `{log}`.*"
-    accounts = (
-        account("ann", f"SELECT ON `{lab.name}`.*", declares),
-        account("bob", f"SELECT ON `{lab.name}`.*", f"SELECT, INSERT, DELETE ON `{log}`.*"),
-    )
-    ann, bob = (Person(each, lab, log, tmp_path / each.user) for each in accounts)
+    first = [f"CREATE ON DATABASE {dj.config['database.name']}"] if POSTGRESQL else granted(log, OWNER)
+    ann = Person(account("ann", *granted(lab.name), *first), lab, log, tmp_path / "ann")
 
     def seen() -> list[set[int]]:
         return [subjects_of(sqlspy.Paper("paper", home=place), lab) for place in (home, ann.home, bob.home)]
 
     ann.does("run('fig1', [0, 1])")
+    # on PostgreSQL rights on a table can be given only once it is there
+    bob = Person(account("bob", *granted(lab.name), *granted(log, OTHERS)), lab, log, tmp_path / "bob")
     bob.does("run('fig2', [1, 2, 3])")
     ann.does("run('fig3', [4])")
     assert seen() == [{0, 1, 2, 3, 4}] * 3
@@ -143,7 +154,7 @@ def test_two_people_build_one_paper(
 def test_an_account_that_may_not_is_told_and_the_analysis_goes_on(
     lab: SimpleNamespace, server: Server, log: str, account: Any, home: Path, tmp_path: Path
 ) -> None:
-    eve = account("eve", f"SELECT ON `{lab.name}`.*")
+    eve = account("eve", *granted(lab.name))
     told = {"DJ_SQLSPY_SCHEMA": log}
     script = start_script(
         READ + "run('fig1', [1])\nprint('went on')", eve, lab.name, home, tmp_path, environment=told
@@ -155,6 +166,27 @@ def test_an_account_that_may_not_is_told_and_the_analysis_goes_on(
     assert subjects_of(sqlspy.Paper("paper"), lab) == {1}  # of this home
     assert sqlspy.Paper("paper").share() == ["fig1"]
     assert subjects_of(sqlspy.Paper("paper", home=tmp_path / "elsewhere"), lab) == {1}
+    # one that may only read
+    joe = account("joe", *granted(lab.name), *granted(log))
+    opened = dj.Connection(joe.host, joe.user, joe.password, joe.port, use_tls=False)
+    with contextlib.closing(opened) as reading:
+        there = sqlspy.Paper("paper", home=tmp_path / "elsewhere", connection=reading)
+        assert subjects_of(there, lab) == {1}
+        with pytest.raises(sqlspy.SpyError, match="GRANT SELECT, INSERT, DELETE"):
+            sqlspy.Paper("paper", connection=reading).share("fig1")
+
+
+def test_another_process_is_waited_for_only_a_while(
+    lab: SimpleNamespace, log: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read(lab, "fig1", 1)
+    monkeypatch.setattr(sharedlog, "LOCK_SECONDS", 1)
+    with sharedlog.opened(lab.connection) as other, caplog.at_level(logging.WARNING):
+        assert other is not None
+        with sharedlog._alone(other, "paper", "fig1"):
+            read(lab, "fig1", 2)
+    assert "Another process has been storing paper fig1 for 1 seconds" in caplog.text
+    assert sqlspy.Paper("paper").share() == ["fig1"]
 
 
 # --- what is stored ------------------------------------------------------------------------------------------
@@ -162,11 +194,12 @@ def test_an_account_that_may_not_is_told_and_the_analysis_goes_on(
 
 def test_nothing_is_created_without_the_setting(lab: SimpleNamespace, server: Server) -> None:
     before = user_schemas(server)
-    tables = lab.connection.query(f"SHOW TABLES IN `{lab.name}`").fetchall()
+    table_names = backend_of(lab.connection).table_names
+    tables = table_names(lab.connection, lab.name)
     read(lab, "fig1", 1)
     assert subjects_of(sqlspy.Paper("paper"), lab) == {1}
     assert user_schemas(server) == before
-    assert lab.connection.query(f"SHOW TABLES IN `{lab.name}`").fetchall() == tables
+    assert table_names(lab.connection, lab.name) == tables
     for needs_it in (lambda: sqlspy.ExportSelection, sqlspy.Paper("paper").share):
         with pytest.raises(sqlspy.SpyError, match=r"sqlspy\.schema"):
             needs_it()
@@ -216,8 +249,9 @@ def test_a_large_log_is_stored_in_compressed_blocks(
         for _ in range(2000):
             lab.connection.query(f"SELECT label FROM {lab.Subject.full_table_name} WHERE subject = 1")
         journal = captured.journal.path
+    table = sqlspy.ExportSelection.Statement().full_table_name
     size, count, blocks, stored = lab.connection.query(
-        f"SELECT SUM(size), SUM(statements), COUNT(*), SUM(LENGTH(contents)) FROM `{log}`.export_selection__statement"
+        f"SELECT SUM(size), SUM(statements), COUNT(*), SUM(LENGTH(contents)) FROM {table}"
     ).fetchone()
     assert (size, count) == (journal.stat().st_size, 2000)
     assert blocks > sharedlog.BATCH and stored < size / 4
@@ -296,8 +330,9 @@ def test_several_processes_share_one_paper_at_once(
                 environment={"DJ_SQLSPY_SCHEMA": log},
             )
         )
-    together = [["share"] * 4, *[["share fig1"] * 4] * 4, ["share", "share fig1", "share fig1", "share"]]
-    forgets = [["share fig1", "share", "share fig1", "share", "forget"]] * 4
+    rounds = 1 if POSTGRESQL else 4
+    together = [["share"] * 4, *[["share fig1"] * 4] * rounds, ["share", "share fig1", "share fig1", "share"]]
+    forgets = [["share fig1", "share", "share fig1", "share", "forget"]] * rounds
     assert [process.stdout.readline() for process in people] == ["ready\n"] * 5
     for words in [*together, *forgets, ["share fig1", "share fig2", "share"], ["share fig3"]]:
         for process, word in zip(people, words, strict=False):
@@ -319,6 +354,7 @@ def test_several_processes_share_one_paper_at_once(
     assert subjects_of(sqlspy.Paper("paper", home=tmp_path / "empty"), lab) == {2, 3, 4}
 
 
+@pytest.mark.flavor("mariadb", "mysql")  # the server makes no difference
 def test_workers_are_stored_with_their_parent(
     lab: SimpleNamespace, server: Server, log: str, tmp_path: Path
 ) -> None:
@@ -340,6 +376,7 @@ def test_workers_are_stored_with_their_parent(
     assert subjects_of(sqlspy.Paper("paper", home=tmp_path / "empty"), lab) == set(range(6))
 
 
+@pytest.mark.flavor("mariadb", "mysql")  # the server makes no difference
 def test_killed_and_then_shared(
     lab: SimpleNamespace,
     server: Server,
@@ -502,14 +539,15 @@ def test_a_fault_of_it_is_told_and_the_analysis_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*arguments: Any, **options: Any) -> Any:
-        raise pymysql.OperationalError(2003, "Can't connect")
+        raise driver.OperationalError("Can't connect")
 
+    driver = __import__("psycopg2" if POSTGRESQL else "pymysql")
     with caplog.at_level(logging.WARNING), monkeypatch.context() as patch:
-        patch.setattr("dj_sqlspy.servers.mysql.connect.raw_connection", refuse)
+        patch.setattr(driver, "connect", refuse)
         read(lab, "fig1", 1)
     assert "dj-sqlspy share paper" in caplog.text and "Can't connect" in caplog.text
     with monkeypatch.context() as patch:
-        patch.setattr("dj_sqlspy.servers.mysql.connect.raw_connection", refuse)
+        patch.setattr(driver, "connect", refuse)
         with pytest.raises(sqlspy.SpyError, match=r"unset sqlspy\.schema"):
             _ = sqlspy.Paper("paper").statements
     assert sqlspy.Paper("paper").share() == ["fig1"]
@@ -529,15 +567,18 @@ def test_a_transaction_of_the_analysis_is_left(lab: SimpleNamespace, log: str) -
 def test_locked_tables_do_not_hold_up_the_end(lab: SimpleNamespace, log: str, connection: Any) -> None:
     """What ends a session reads no table of the lab, which the analysis itself may have locked."""
     read(lab, "fig1", 1)
-    lab.connection.query(f"LOCK TABLES {lab.Session.full_table_name} WRITE")
+    lock, unlock = ("LOCK TABLE", "COMMIT") if POSTGRESQL else ("LOCK TABLES", "UNLOCK TABLES")
+    lab.connection.query("BEGIN")
+    lab.connection.query(f"{lock} {lab.Session.full_table_name}{' WRITE' * (not POSTGRESQL)}")
     try:
         with sqlspy.export("paper", "fig2"):
             lab.connection.query(f"SELECT * FROM {lab.Session.full_table_name}")
     finally:
-        lab.connection.query("UNLOCK TABLES")
+        lab.connection.query(unlock)
     assert len(sqlspy.ExportSelection()) == 2
 
 
+@pytest.mark.flavor("mariadb", "mysql")  # the server makes no difference
 def test_settings_alone(lab: SimpleNamespace, server: Server, log: str, home: Path, tmp_path: Path) -> None:
     """The settings alone, and an analysis that ends with its process."""
     asked = {"SCHEMA": log, "ENABLED": "1", "PAPER": "paper", "ANALYSIS": "a"}

@@ -39,7 +39,7 @@ from ..journal import (
     versions,
 )
 from ..journal.runs import has_failed
-from ..servers import backend_of
+from ..servers import backend_of, server_name
 from ..servers.snapshot import ConnectionLost, Interrupted, Refused, closed_after
 from ..spy.session import Session, paused
 from .sharedschema import OF_EXPORT, OF_RESULT, SELECTION, STATEMENT, TABLES, declare
@@ -97,18 +97,17 @@ def opened(dj_connection: Any = None) -> Iterator[Log | None]:
         yield None
         return
     dj_connection = dj_connection or datajoint.conn()
-    info, backend = dj_connection.conn_info, backend_of(dj_connection)
-    limits: dict[str, Any] = {"connect_timeout": 10, "read_timeout": SECONDS, "write_timeout": SECONDS}
+    backend, user = backend_of(dj_connection), str(dj_connection.conn_info["user"])
     try:
-        with backend.told(), closed_after(backend.connect(dj_connection, **limits)) as connection:
-            yield Log(connection, f"{info['host']}:{info['port']}", schema, str(info["user"]))
+        with backend.told(), closed_after(backend.connect(dj_connection, seconds=SECONDS)) as connection:
+            yield Log(connection, server_name(dj_connection), schema, user)
     except (Refused, Interrupted, ConnectionLost) as error:
         advice = "Try again, or unset sqlspy.schema to go on with the journals of this machine."
         if isinstance(error, Refused) and error.denied:
+            first, others = backend.log_rights(schema)
             advice = (
-                f"Ask for GRANT SELECT, INSERT, DELETE ON {backend.dialect.quote(schema)}.*, and where its tables are "
-                "not there yet, let an account store something first that may also CREATE, ALTER, REFERENCES and "
-                "UPDATE."
+                f"Ask for {others}. Where its tables are not there yet, let an account store something first that has: "
+                f"{first}."
             )
         raise JournalError(f"The shared log in the schema {schema!r}: {error}. {advice}") from error
 
@@ -270,17 +269,13 @@ def _in_one_transaction(log: Log, work: Callable[[Log], T]) -> T:
         except (Interrupted, ConnectionLost, Refused) as error:
             if isinstance(error, Refused) and not error.conflict:
                 raise
-            log.connection.rollback()  # fails where the connection is really gone
             time.sleep(random.uniform(pause / 2, pause))
     return _tried(log, work)
 
 
 def _tried(log: Log, work: Callable[[Log], T]) -> T:
-    with backend_of(log.connection).told():
-        log.connection.begin()
-        done = work(log)
-        log.connection.commit()
-        return done
+    with backend_of(log.connection).transaction(log.connection):
+        return work(log)
 
 
 def _entry(log: Log, run: Path, paper: str, analysis: str, replace: str, revive: bool) -> int | None:
@@ -301,13 +296,15 @@ def _entry(log: Log, run: Path, paper: str, analysis: str, replace: str, revive:
         return None
     started = run.name.split("-")[1][: len("20260102T030405")]
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.strptime(started, "%Y%m%dT%H%M%S"))
-    with log.connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {selection} (paper_id, analysis_id, version, `user`, `time`, run)"
-            " VALUES (%s, %s, %s, %s, %s, %s)",
-            (paper, analysis, versions()["dj_sqlspy"], log.user, when, run.name),
-        )
-        return int(cursor.lastrowid)
+    row = {
+        "paper_id": paper,
+        "analysis_id": analysis,
+        "version": versions()["dj_sqlspy"],
+        "user": log.user,
+        "time": when,
+        "run": run.name,
+    }
+    return backend_of(log.connection).insert_numbered(log.connection, selection, row, "export_id")
 
 
 def _append(log: Log, export_id: int, file: Path) -> None:
@@ -428,12 +425,12 @@ def describe(
     def fill(log: Log) -> bool:
         if entry not in _listed(log, paper):
             return False
-        quote = backend_of(log.connection).dialect.quote
+        dialect = backend_of(log.connection).dialect
         for name, rows in parts.items():
             with log.connection.cursor() as cursor:
                 cursor.execute(f"DELETE FROM {log.table(name)} WHERE export_id = %s", (entry.export_id,))
                 if rows:
-                    columns = ", ".join(map(quote, rows[0]))
+                    columns = dialect.columns(rows[0])
                     cursor.executemany(
                         f"INSERT INTO {log.table(name)} (export_id, {columns})"
                         f" VALUES ({', '.join(['%s'] * (len(rows[0]) + 1))})",
@@ -489,7 +486,7 @@ def _listed(log: Log, paper: str) -> list[Entry]:
     found: Sequence[tuple[Any, ...]] = ()
     with _nothing_yet():
         found = log.rows(
-            f"SELECT export_id, analysis_id, run, journal, CAST(SUM(size) AS SIGNED)"
+            f"SELECT export_id, analysis_id, run, journal, SUM(size)"
             f" FROM {log.table(SELECTION)} LEFT JOIN {log.table(STATEMENT)} USING (export_id)"
             " WHERE paper_id = %s GROUP BY export_id, analysis_id, run, journal ORDER BY 1, 4",
             paper,
@@ -498,7 +495,7 @@ def _listed(log: Log, paper: str) -> list[Entry]:
     for export_id, analysis, run, journal, size in found:
         files = sizes.setdefault((export_id, analysis, run), [])
         if journal is not None:
-            files.append((journal, size))
+            files.append((journal, int(size)))
     return [Entry(*key, tuple(files)) for key, files in sizes.items()]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ import datajoint
 
 from .. import compat
 from ..errors import SpyError
-from ..servers import backend_of
+from ..servers import backend_of, driver_errors
 from ..spy.session import paused
 
 SELECTION = "export_selection"
@@ -30,16 +30,16 @@ TABLES = frozenset(OF_EXPORT + OF_RESULT)
 # longest restriction in one row, in characters and bytes; a longer one takes several rows
 RESTRICTION = 12_000
 
-TABLE_PART = f"""
+TABLE_PART = """
 -> master
-table_id : int
+table_id : {int}
 ---
-table_name : varchar(160)         # full, with backticks
-restriction : varchar({RESTRICTION})      # of several of one table, each selects some of its rows
+table_name : varchar(160)         # full, quoted
+restriction : varchar({restriction})      # of several of one table, each selects some of its rows
 """
 FILE_PART = """
 -> master
-file_id : int
+file_id : {int}
 ---
 store : varchar(100)              # its name in DataJoint's configuration
 file_path : varchar(2000)         # on this machine, or the address in the store
@@ -61,14 +61,15 @@ def declare(
     there = backend.table_names(connection, schema)
     try:
         with _quiet(), paused():
-            declared = _declared(compat.bind_schema(schema, connection), selection, export)
+            bind, types = compat.bind_schema(schema, connection), backend.log_types
+            declared = _declared(bind, types, selection, export)
             if not there >= TABLES:
                 backend.settle_columns(connection, schema, TABLES)
-    except datajoint.DataJointError as error:
+    except (datajoint.DataJointError, *driver_errors()) as error:
+        first, others = backend.log_rights(schema)
         raise SpyError(
             f"Declaring the tables of the shared log in the schema {schema!r}: {error} The account that does it first "
-            f"needs GRANT CREATE, ALTER, REFERENCES, SELECT, INSERT, UPDATE, DELETE ON "
-            f"{backend.dialect.quote(schema)}.*; all others SELECT, INSERT, DELETE."
+            f"needs {first}; all others {others}."
         ) from error
     return declared
 
@@ -86,12 +87,15 @@ def _quiet() -> Iterator[None]:
         datajoint.logger.setLevel(level)
 
 
-def _declared(bind: Any, selection: type, export: type) -> SimpleNamespace:
+def _declared(bind: Any, types: Mapping[str, str], selection: type, export: type) -> SimpleNamespace:
+    table_part = TABLE_PART.format(**types, restriction=RESTRICTION)
+    file_part = FILE_PART.format(**types)
+
     @bind
     class ExportSelection(selection, datajoint.Manual):
         definition = """
         # the newest run of each analysis of each paper
-        export_id : int auto_increment
+        export_id : {number}
         ---
         paper_id : varchar(240)
         analysis_id : varchar(240)
@@ -100,25 +104,25 @@ def _declared(bind: Any, selection: type, export: type) -> SimpleNamespace:
         time : datetime                   # when it started, UTC
         run : varchar(300)
         unique index (paper_id, analysis_id)
-        """
+        """.format(**types)
 
         class Statement(datajoint.Part):
             definition = """
             # journals (see docs/capture.md) in compressed blocks of whole lines
             -> master
             journal : varchar(80)             # one for each process
-            start : bigint                    # byte of the journal
+            start : {bigint}                  # byte of the journal
             ---
-            size : int                        # bytes, before they are compressed
-            statements : int
-            contents : longblob
-            """
+            size : {int}                      # bytes, before they are compressed
+            statements : {int}
+            contents : {bytes}
+            """.format(**types)
 
         class Table(datajoint.Part):
-            definition = "# what it read, before the cascade" + TABLE_PART
+            definition = "# what it read, before the cascade" + table_part
 
         class File(datajoint.Part):
-            definition = "# files that its rows need" + FILE_PART
+            definition = "# files that its rows need" + file_part
 
     @bind
     class Export(export, datajoint.Computed):
@@ -130,9 +134,9 @@ def _declared(bind: Any, selection: type, export: type) -> SimpleNamespace:
         """
 
         class Table(datajoint.Part):
-            definition = TABLE_PART
+            definition = table_part
 
         class File(datajoint.Part):
-            definition = FILE_PART
+            definition = file_part
 
     return SimpleNamespace(ExportSelection=ExportSelection, Export=Export)

@@ -88,6 +88,13 @@ def options_like(recorded: Mapping[str, Any]) -> list[str]:
     return ["--lower-case-table-names=1"] if folds else []
 
 
+def database_like(recorded: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of a PostgreSQL database for a slice, and SQL that makes it like a source (`postgresql.database`)."""
+    from .postgresql import database
+
+    return database.NAME, database.created_like(recorded)
+
+
 def private_postgresql(options: Sequence[str] = ()) -> contextlib.AbstractContextManager[Any]:
     """A private PostgreSQL (`postgresql.private.private_server`)."""
     from .postgresql.private import private_server
@@ -175,6 +182,7 @@ __all__ = [
     "Server",
     "backend_of",
     "cache_folder",
+    "database_like",
     "driver_errors",
     "find_program",
     "find_server",

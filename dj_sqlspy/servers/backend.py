@@ -63,10 +63,12 @@ class Backend(Protocol):
     def address(self, connection: Any) -> str:
         """Host and port of the server of a driver's connection."""
 
-    def connect(self, dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
+    def connect(
+        self, dj_connection: Any = None, *, plain: bool = False, seconds: int | None = None, **overrides: Any
+    ) -> Any:
         """A new connection of the driver, with the server and the account of a DataJoint connection.
 
-        ``plain``: it returns values as the server prints them.
+        ``plain``: it returns values as the server prints them. ``seconds``: time limit of each answer.
         """
 
     def client_options(
@@ -211,17 +213,30 @@ class Backend(Protocol):
 
     # ---------------------------------------------------------------- shared log
 
+    @property
+    def log_types(self) -> Mapping[str, str]:
+        """Words of a definition: a ``number`` that the server gives, an ``int``, a ``bigint``, and ``bytes``."""
+
+    def log_rights(self, schema: str) -> tuple[str, str]:
+        """What the account that declares the tables needs, and what all others need, in words."""
+
     def table_names(self, connection: Any, schema: str) -> set[str]:
         """The tables and views of a schema that the account sees. Also takes a DataJoint connection."""
 
     def settle_columns(self, connection: Any, schema: str, tables: Collection[str]) -> None:
-        """Give text columns of tables that DataJoint declared a collation that tells case and accents apart."""
+        """Make texts of tables that DataJoint declared tell case and accents apart, and both its lines read them."""
 
     def locked(self, connection: Any, name: str, seconds: int) -> AbstractContextManager[bool]:
         """Hold a named lock of the server in a block; gives whether the connection got it within that time."""
 
+    def transaction(self, connection: Any) -> AbstractContextManager[None]:
+        """In a block, what is written is stored as a whole at its end, or not at all."""
+
+    def insert_numbered(self, connection: Any, table: str, row: Mapping[str, Any], number: str) -> int:
+        """Insert a row. Returns the number that the server gave it in the column ``number``."""
+
     def stream(self, connection: Any, sql: str, arguments: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """Rows of a query as they arrive."""
+        """Rows of a query as they arrive, in `one_moment`."""
 
     # ---------------------------------------------------------------- replay
 

@@ -149,6 +149,8 @@ def observe_other(connection: Any, query: str, args: Any, cursor: Any) -> None:
         sessions = session.receivers()
         if not sessions or postgresql.is_bookkeeping(sql):
             return
+        if _shared_schema and postgresql.is_of_log(sql, _shared_schema):
+            return
         rows = cursor.rowcount if returned or postgresql.counts_rows_read(head, sql) else None
         known = postgresql.sent_by(connection)
         _write(

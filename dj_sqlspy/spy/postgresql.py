@@ -11,7 +11,7 @@ psycopg2 takes no attributes on its connections, so what one has sent is kept wi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -166,7 +166,18 @@ def is_bookkeeping(sql: str) -> bool:
     """
     if " FROM " not in sql and " from " not in sql and len(sql) < 200 and _is_session_state(sql):
         return True
-    return any(mark in sql for mark in _MARKS) and _reads_only_books(sql)
+    return any(mark in sql for mark in _MARKS) and _reads_only(sql, _is_book)
+
+
+def is_of_log(sql: str, schema: str) -> bool:
+    """Whether a SELECT reads only the shared log in a schema.
+
+    >>> is_of_log('SELECT * FROM "log"."__export"', "log"), is_of_log('SELECT mine() FROM "log"."__export"', "log")
+    (True, False)
+    """
+    if '"export_selection' not in sql and '"__export' not in sql:
+        return False
+    return _reads_only(sql, lambda name: reads.is_log_table(name, schema))
 
 
 @lru_cache(maxsize=10_000)
@@ -207,14 +218,15 @@ def _configured(found: Sequence[Any]) -> str:
     return name.lower() if local.lower() == "false" else ""
 
 
-def _reads_only_books(sql: str) -> bool:
+def _reads_only(sql: str, meets: Callable[[reads.Name], bool]) -> bool:
+    """Whether all tables that a query reads are known and meet a condition."""
     if head(sql) not in ("SELECT", "WITH", "TABLE"):
         return False
     found = tokens(sql)
     if found is None:
         return False
     names = list(reads.tables_of(found, CATALOG_FUNCTIONS))
-    return bool(names) and all(name is not None and _is_book(name) for name in names)
+    return bool(names) and all(name is not None and meets(name) for name in names)
 
 
 def _is_book(name: reads.Name) -> bool:

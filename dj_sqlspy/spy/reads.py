@@ -132,7 +132,12 @@ def is_of_log(sql: str, schema: str) -> bool:
     """
     if "`export_selection" not in sql and "`__export" not in sql:
         return False
-    return _reads_only(sql, lambda name: name.schema == schema and bool(_LOG_TABLE.fullmatch(name.table)))
+    return _reads_only(sql, lambda name: is_log_table(name, schema))
+
+
+def is_log_table(name: Name, schema: str) -> bool:
+    """Whether a table is one of the shared log in a schema."""
+    return name.schema == schema and bool(_LOG_TABLE.fullmatch(name.table))
 
 
 def counts_rows_read(query: str) -> bool:

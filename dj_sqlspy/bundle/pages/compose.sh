@@ -2,7 +2,7 @@
 # What the containers of compose.yaml run. To use it: docker compose up
 #
 # `server` makes a password before its first start, in a volume that only these containers have. `ready` says whether it
-# answers. `load` loads dump.sql.gz with restore.sh, once. `notebook` installs the packages of the analyses and starts
+# answers. `load` loads dump.sql.gz with restore.sh, once (of PostgreSQL `into_database`). `notebook` installs the packages of the analyses and starts
 # JupyterLab on a copy of the folder `code`. Nothing is written into this folder.
 set -euo pipefail
 
@@ -25,6 +25,10 @@ server() { # the server's program and its options
 }
 
 ready() { # program that asks the server; while the image prepares its files it does not listen here
+    if [[ $1 == pg_isready ]]; then
+        pg_isready --host=127.0.0.1 --port="${PORT:-5432}" --username=postgres
+        return
+    fi
     MYSQL_PWD=$(<"$state/password") "$1" --host=127.0.0.1 --port="${PORT:-3306}" --protocol=tcp --user=root ping
 }
 
@@ -36,9 +40,30 @@ load() { # options of the client
         printf '%s\n' "Loaded before."
         return
     fi
-    MYSQL_PWD=$(<"$state/password") bash "$here/restore.sh" "$@" --user=root ||
+    MYSQL_PWD=$(<"$state/password") bash "$here/restore.sh" "$@" ||
         fail "To begin again: docker compose down --volumes"
     printf '%s\n' "$sum" >"$state/loaded"
+}
+
+# host, port, database, the SQL that makes it, and its settings, as name=value. Not every system has the order of texts of
+# the source; restore.sh says what differs.
+into_database() {
+    local server=(--host="$1" --port="$2" --username="${PGUSER:-postgres}") database=$3 made=$4 setting
+    shift 4
+    PGPASSWORD=$(<"$state/password")
+    export PGPASSWORD
+    ask() { # SQL
+        psql "${server[@]}" --dbname=postgres --no-psqlrc --quiet --no-align --tuples-only --command="$1"
+    }
+    if [[ $(ask "SELECT 1 FROM pg_database WHERE datname = '$database'") != 1 ]]; then
+        if [[ ! $made ]] || ! ask "$made"; then
+            ask "CREATE DATABASE $database"
+        fi
+        for setting; do
+            ask "ALTER DATABASE $database SET ${setting%%=*} TO '${setting#*=}'" || printf 'Not set: %s\n' "$setting"
+        done
+    fi
+    load "${server[@]}" --dbname="$database" --accept-other-values
 }
 
 install_packages() { # file
@@ -58,6 +83,7 @@ notebook() { # version of DataJoint, and the file with the packages of the analy
         python -c 'import datajoint' 2>/dev/null && pins=()
     fi
     [[ ! ${pins[*]-} ]] || python -m pip install "${pins[@]}"
+    [[ ${DJ_BACKEND-} != postgresql ]] || python -c 'import psycopg2' 2>/dev/null || python -m pip install psycopg2-binary
     python -m pip install ipykernel ${2:+--constraint "$here/$2"}
     # JupyterLab has an environment of its own, so that it changes no package of the analyses
     [[ -x $jupyter/bin/python ]] || python -m venv "$jupyter"

@@ -16,6 +16,7 @@ from . import (
     routines,
     scripts,
     session,
+    sharing,
     stored,
     structure,
 )
@@ -55,16 +56,21 @@ class MySQLBackend:
     require_condition = staticmethod(gate.require_condition)
     analyze = staticmethod(session.analyze)
     read_catalog = staticmethod(catalog.read_catalog)
-    table_names = staticmethod(structure.table_names)
-    settle_columns = staticmethod(structure.settle_columns)
-    locked = staticmethod(session.locked)
-    stream = staticmethod(session.stream)
     told = staticmethod(told)
     end_others = staticmethod(session.end_others)
     missing_tables = staticmethod(structure.missing_tables)
     texts_of = staticmethod(literals.texts_of)
     without_names = staticmethod(literals.without_names)
     structure_texts = staticmethod(literals.structure_texts)
+
+    log_types = sharing.TYPES
+    log_rights = staticmethod(sharing.rights)
+    table_names = staticmethod(sharing.table_names)
+    settle_columns = staticmethod(sharing.settle_columns)
+    locked = staticmethod(sharing.locked)
+    transaction = staticmethod(sharing.transaction)
+    insert_numbered = staticmethod(sharing.insert_numbered)
+    stream = staticmethod(sharing.stream)
 
     session_settings = session.SESSION
     as_sent = staticmethod(session.as_sent)
@@ -85,9 +91,17 @@ class MySQLBackend:
         return f"{connection.host}:{connection.port}"
 
     @staticmethod
-    def connect(dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
+    def connect(
+        dj_connection: Any = None, *, plain: bool = False, seconds: int | None = None, **overrides: Any
+    ) -> Any:
         if plain:
             overrides = {"conv": plain_decoders(), **overrides}
+        if seconds is not None:
+            overrides |= {
+                "connect_timeout": min(seconds, 10),
+                "read_timeout": seconds,
+                "write_timeout": seconds,
+            }
         return connect.raw_connection(dj_connection, **overrides)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pymysql
-from pymysql.cursors import SSCursor
 
 from ..snapshot import Refused
 from .collations import Flavor, becomes, is_near
@@ -192,33 +191,12 @@ def number(connection: Any, sql: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-@contextlib.contextmanager
-def locked(connection: Any, name: str, seconds: int) -> Iterator[bool]:
-    """Hold a lock of the server's in this block; gives whether this connection got it."""
-    with told(), connection.cursor() as cursor:
-        cursor.execute("SELECT GET_LOCK(%s, %s)", (name, seconds))
-        got = cursor.fetchone()[0] == 1
-    try:
-        yield got
-    finally:
-        if got and connection.open:
-            with told(), connection.cursor() as cursor:
-                cursor.execute("SELECT RELEASE_LOCK(%s)", (name,))
-
-
 def analyze(connection: Any, tables: Sequence[str]) -> None:
     """Make the statistics of tables that were just loaded, by which the server plans its queries."""
     if tables:
         with told(), connection.cursor() as cursor:
             cursor.execute(f"ANALYZE NO_WRITE_TO_BINLOG TABLE {', '.join(tables)}")
             cursor.fetchall()
-
-
-def stream(connection: Any, sql: str, arguments: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """Rows of a query as they arrive."""
-    with told(), connection.cursor(SSCursor) as cursor:
-        cursor.execute(sql, arguments)
-        yield from cursor
 
 
 def end_others(connection: Any) -> None:

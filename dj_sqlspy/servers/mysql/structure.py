@@ -7,8 +7,7 @@ TIMESTAMPs that some servers cannot store.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...errors import BundleError
@@ -471,39 +470,6 @@ def missing_tables(connection: Any, names: Sequence[str]) -> list[str]:
         )
         seen = {MYSQL.full_name(schema, table).lower() for schema, table in cursor.fetchall()}
     return [name for name in names if name.lower() not in seen]
-
-
-def table_names(connection: Any, schema: str) -> set[str]:
-    """The tables and views of a schema that the account sees. Also takes a DataJoint connection."""
-    query = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
-    if hasattr(connection, "cursor"):
-        with connection.cursor() as cursor:
-            cursor.execute(query, (schema,))
-            return {name for (name,) in cursor.fetchall()}
-    return {name for (name,) in connection.query(query, (schema,)).fetchall()}
-
-
-def settle_columns(connection: Any, schema: str, tables: Collection[str]) -> None:
-    """Make texts binary in tables that DataJoint declared, and make the tables readable for both of its lines.
-
-    A DataJoint definition cannot name the collation of a text. 2.x writes types into comments, which 0.14 refuses.
-    """
-    found = connection.query(
-        "SELECT table_name, column_name, column_type, data_type, column_comment FROM information_schema.columns"
-        " WHERE table_schema = %s AND data_type IN ('varchar', 'datetime', 'bigint', 'int', 'longblob')"
-        " AND column_name <> 'export_id'",
-        (schema,),
-    ).fetchall()
-    changes: dict[str, list[str]] = {}
-    for table, column, type_, kind, comment in found:
-        if table in tables:
-            text = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" if kind == "varchar" else ""
-            comment = MYSQL.string(re.sub(r"^:[^:]*:", "", comment))
-            changes.setdefault(table, []).append(
-                f"MODIFY {MYSQL.quote(column)} {type_}{text} NOT NULL COMMENT {comment}"
-            )
-    for table, columns in changes.items():
-        connection.query(f"ALTER TABLE {MYSQL.full_name(schema, table)} {', '.join(columns)}")
 
 
 def _count(cursor: Any, name: str) -> int:

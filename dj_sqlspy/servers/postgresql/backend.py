@@ -16,6 +16,7 @@ from . import (
     results,
     scripts,
     session,
+    sharing,
     stored,
     structure,
 )
@@ -23,13 +24,6 @@ from .dialect import POSTGRESQL as DIALECT
 from .replayer import PostgreSQLReplayer
 from .snapshot import PostgreSQLSnapshot
 from .told import told
-
-# What each part of the interface is for, in the words of a user.
-_FEATURES = {
-    "settle_columns": "a shared log",
-    "locked": "a shared log",
-    "stream": "a shared log",
-}
 
 
 def not_yet(feature: str) -> SpyError:
@@ -80,6 +74,15 @@ class PostgreSQLBackend:
     end_others = staticmethod(session.end_others)
     missing_tables = staticmethod(session.missing_tables)
 
+    log_types = sharing.TYPES
+    log_rights = staticmethod(sharing.rights)
+    table_names = staticmethod(sharing.table_names)
+    settle_columns = staticmethod(sharing.settle_columns)
+    locked = staticmethod(sharing.locked)
+    transaction = staticmethod(sharing.transaction)
+    insert_numbered = staticmethod(sharing.insert_numbered)
+    stream = staticmethod(sharing.stream)
+
     session_settings = session.SESSION
     as_sent = staticmethod(session.as_sent)
     match_sessions = staticmethod(session.match_sessions)
@@ -97,23 +100,10 @@ class PostgreSQLBackend:
         """None: nothing tells of each change of the server."""
         return None
 
-    @staticmethod
-    def table_names(connection: Any, schema: str) -> set[str]:
-        """The tables and views of a schema. Also takes a DataJoint connection."""
-        sql = (
-            "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relkind IN ('r', 'v', 'm', 'p', 'f')"
-        )
-        if hasattr(connection, "query"):
-            return {name for (name,) in connection.query(sql, (schema,)).fetchall()}
-        with told(), connection.cursor() as cursor:
-            cursor.execute(sql, (schema,))
-            return {name for (name,) in cursor.fetchall()}
-
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise not_yet(_FEATURES.get(name, name.replace("_", " ")))
+        raise not_yet(name.replace("_", " "))
 
 
 POSTGRESQL = PostgreSQLBackend()

@@ -19,7 +19,9 @@ from ...errors import ServerError
 from .driver import driver, is_connection
 
 
-def raw_connection(dj_connection: Any = None, *, plain: bool = False, **overrides: Any) -> Any:
+def raw_connection(
+    dj_connection: Any = None, *, plain: bool = False, seconds: int | None = None, **overrides: Any
+) -> Any:
     """Open a new psycopg2 connection to the database of a DataJoint connection, autocommit on.
 
     The spy does not see what runs on it.
@@ -30,6 +32,8 @@ def raw_connection(dj_connection: Any = None, *, plain: bool = False, **override
         Default: ``dj.conn()``.
     plain : bool
         It returns values as texts, as the server prints them.
+    seconds : int, optional
+        Time limit of each statement, and of a network that does not answer.
     **overrides
         Arguments of ``psycopg2.connect`` that replace those of the connection.
 
@@ -43,9 +47,14 @@ def raw_connection(dj_connection: Any = None, *, plain: bool = False, **override
     # what its maker gave; the rest comes from the environment again, as it did for that one
     arguments = driver().extensions.parse_dsn(raw.dsn)
     arguments.pop("password", None)  # it reads xxx
+    if seconds is not None:
+        arguments |= {"connect_timeout": min(seconds, 10), "tcp_user_timeout": seconds * 1000}
     arguments |= {"password": _password(connection, raw), **overrides}
     opened = driver().connect(**{name: value for name, value in arguments.items() if value is not None})
     opened.autocommit = True
+    if seconds is not None:
+        with opened.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = '{seconds}s'")
     if plain:
         return_texts(opened)
     return opened

@@ -39,6 +39,9 @@ _OF_DATABASE = (
     " WHERE datname = current_database()"
 )
 
+# The name of a database that is made for a slice.
+NAME = "slice"
+
 _PROVIDERS = {"c": "libc", "i": "ICU", "b": "builtin"}
 
 
@@ -99,20 +102,34 @@ def like_source(server: Any, recorded: Mapping[str, Any]) -> Any:
     recorded : mapping
         The server in a manifest, which may be a stranger's.
     """
+    sql = created_like(recorded)
+    if not sql:
+        return server
+    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+        try:
+            with told():
+                cursor.execute(sql)
+        except Refused:  # the load says what differs
+            return server
+    return replace(server, database=NAME)
+
+
+def created_like(recorded: Mapping[str, Any]) -> str:
+    """SQL that makes a database which sorts and compares texts as a source did; "" if that is not known.
+
+    Parameters
+    ----------
+    recorded : mapping
+        The server in a manifest, which may be a stranger's.
+    """
     string = POSTGRESQL.string
     found = {name: str(recorded.get(f"{RECORDED}{name}", "")) for name in _COMPARED}
     provider = _PROVIDERS.get(found["provider"])
     if provider is None or not found["collate"] or not found["ctype"]:
-        return server
+        return ""
     words = (
         f"LOCALE_PROVIDER {provider} LC_COLLATE {string(found['collate'])} LC_CTYPE {string(found['ctype'])}"
     )
     if found["locale"]:
         words += f" {provider}_LOCALE {string(found['locale'])}"
-    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
-        try:
-            with told():
-                cursor.execute(f"CREATE DATABASE slice TEMPLATE template0 ENCODING 'UTF8' {words}")
-        except Refused:  # the load says what differs
-            return server
-    return replace(server, database="slice")
+    return f"CREATE DATABASE {NAME} TEMPLATE template0 ENCODING 'UTF8' {words}"

@@ -40,6 +40,7 @@ def parts(cursor: Any, sql: str, rows: int) -> Iterator[list[Any]]:
     while part := cursor.fetchall():
         yield part
         cursor.execute(fetch)
+    cursor.execute("CLOSE sqlspy_parts")
 
 
 @contextlib.contextmanager
