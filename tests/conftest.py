@@ -2,7 +2,9 @@
 
 Which flavor the servers are comes from the environment variable SQLSPY_TEST_SERVER (mariadb, the default, mysql, or
 postgresql for the tests that are marked so); which DataJoint line is tested is that of the Python environment that
-runs pytest. ``make test`` runs all combinations that there are.
+runs pytest. ``make test`` runs all combinations that there are. Of PostgreSQL it is the version on PATH:
+
+    PATH=$(python tests/machine.py postgresql trixie):$PATH SQLSPY_TEST_SERVER=postgresql python -m pytest
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ option file. Only the standard library is used: this runs before there is an env
     python3 tests/machine.py mariadb          # prints the server program
     python3 tests/machine.py mariadb trixie   # prints a folder with the MariaDB of that Debian
     python3 tests/machine.py postgresql       # prints the folder of PostgreSQL's server program
+    python3 tests/machine.py postgresql trixie  # prints the folder of the programs of PostgreSQL of that Debian
     python3 tests/machine.py chromium         # prints the browser's
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -171,38 +173,89 @@ def mariadb_of(suite: str) -> Path:
 def debian(suite: str, contents: str, server: str, place: Path) -> Path:
     """A folder with a small Debian that holds these packages, made by debootstrap where it is not there."""
     with one_at_a_time(place.name):
-        if (place / "usr/sbin" / server).exists():
-            return place
-        if find("debootstrap") is None:
-            packages("debootstrap")
-        debootstrap = find("debootstrap")
-        assert debootstrap is not None
-        say(f"getting {server} of Debian {suite} into {place} (debootstrap, 650 MB, about a minute)")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        work = place.with_name(f"{place.name}.making-{os.getpid()}")
-        log = CACHE / f"debootstrap-{suite}.log"
+        if not (place / "usr/sbin" / server).exists():
+            say(f"getting {server} of Debian {suite} into {place} (debootstrap, 650 MB, about a minute)")
+            with debootstrapped(suite, contents, place) as work:
+                work.rename(place)
+    return place
 
-        def remove() -> None:
-            subprocess.run(as_root("rm", "-rf", "--one-file-system", str(work)), check=False)
 
-        command = as_root(debootstrap, "--variant=minbase", f"--include={contents}", suite, str(work))
-        mirror = os.environ.get("SQLSPY_DEBIAN_MIRROR")
-        try:
-            with log.open("w") as out:
-                for attempt in range(ATTEMPTS):
-                    if attempt:
-                        say(f"debootstrap failed, again (log: {log})")
-                        time.sleep(10 * attempt)
-                        remove()
-                    full = [*command, mirror] if mirror else command
-                    code = subprocess.run(full, stdin=subprocess.DEVNULL, stdout=out, stderr=out).returncode
-                    if code == 0 and (work / "usr/sbin" / server).exists():
-                        work.rename(place)
-                        return place
-        finally:
-            remove()
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise Missing(f"debootstrap failed {ATTEMPTS} times. The end of {log}:\n{tail}")
+@contextmanager
+def debootstrapped(suite: str, contents: str, place: Path, *options: str) -> Iterator[Path]:
+    """A folder beside a place, filled by debootstrap. It is removed at the end, unless it is renamed."""
+    if find("debootstrap") is None:
+        packages("debootstrap")
+    debootstrap = find("debootstrap")
+    assert debootstrap is not None
+    place.parent.mkdir(parents=True, exist_ok=True)
+    work = place.with_name(f"{place.name}.making-{os.getpid()}")
+    log = CACHE / f"debootstrap-{suite}.log"
+
+    def remove() -> None:
+        subprocess.run(as_root("rm", "-rf", "--one-file-system", str(work)), check=False)
+
+    command = [debootstrap, "--variant=minbase", *options, f"--include={contents}", suite, str(work)]
+    command += filter(None, [os.environ.get("SQLSPY_DEBIAN_MIRROR")])
+    try:
+        with log.open("w") as out:
+            for attempt in range(ATTEMPTS):
+                if attempt:
+                    say(f"debootstrap failed, again (log: {log})")
+                    time.sleep(10 * attempt)
+                    remove()
+                done = subprocess.run(as_root(*command), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+                if done.returncode == 0:
+                    break
+            else:
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+                raise Missing(f"debootstrap failed {ATTEMPTS} times. The end of {log}:\n{tail}")
+        yield work
+    finally:
+        remove()
+
+
+def postgresql_of(suite: str) -> Path:
+    """The folder with the programs of PostgreSQL of the Debian of that name, for a version that is not this machine's.
+
+    Its packages are only unpacked: installed, they would start a server. PostgreSQL does not run as root, so for root
+    they are where every user can read them.
+    """
+    cache = Path("/var/cache/dj-sqlspy") if os.geteuid() == 0 else CACHE
+    place = cache / f"postgresql-{suite}"
+    with one_at_a_time(place.name):
+        if not place.exists():
+            say(f"getting PostgreSQL of Debian {suite} into {place} (debootstrap, 500 MB, about a minute)")
+            with debootstrapped(suite, "postgresql", place, "--download-only") as work:
+                files = sorted((work / "var/cache/apt/archives").glob("*.deb"))
+                root = work.with_name(f"{work.name}-unpacked")
+                try:
+                    for file in files:
+                        run(["dpkg-deb", "--extract", str(file), str(root)])
+                    root.chmod(0o755)
+                    for programs in root.glob("usr/lib/postgresql/*/bin"):
+                        run_by_own_loader(programs, root, place)
+                    root.rename(place)
+                finally:
+                    shutil.rmtree(root, ignore_errors=True)
+    return next(place.glob("usr/lib/postgresql/*/bin"))
+
+
+def run_by_own_loader(programs: Path, root: Path, place: Path) -> None:
+    """Replace programs by scripts that run them with the loader and the libraries of their root, once that is in place.
+
+    By its own name a program finds its files and the other programs.
+    """
+    loader = next(root.glob("usr/lib*/ld-linux-*.so.*")).relative_to(root)
+    libraries = next(root.glob("usr/lib/*-linux-gnu")).relative_to(root)
+    binaries = programs.rename(programs.with_name("binaries"))
+    programs.mkdir()
+    for binary in binaries.iterdir():
+        script, program = (
+            place / (folder / binary.name).relative_to(root) for folder in (programs, binaries)
+        )
+        words = [place / loader, "--argv0", script, "--library-path", place / libraries, program]
+        (programs / binary.name).write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
+        (programs / binary.name).chmod(0o755)
 
 
 def postgresql() -> Path:
@@ -295,6 +348,8 @@ def main(arguments: Sequence[str]) -> int:
             print(mariadb_of(arguments[1]))
         elif list(arguments) == ["postgresql"]:
             print(postgresql())
+        elif len(arguments) == 2 and arguments[0] == "postgresql":
+            print(postgresql_of(arguments[1]))
         elif list(arguments) == ["chromium"]:
             print(chromium())
         else:

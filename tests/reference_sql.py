@@ -151,6 +151,8 @@ def value(type_: str, literal: str) -> Any:
 
 def stored(type_: str, found: Any) -> Any:
     """The same for a value of a key of a slice: integers, bytes, and text as the server prints it."""
+    if type_ in ("int", "big"):  # PostgreSQL prints what is too big for its integers
+        return int(found)
     if type_ == "dec":
         return Decimal(found)
     if type_ == "flt":

@@ -314,6 +314,11 @@ def test_rows_of_a_written_statement(lab: Any, name: str) -> None:
         ),
         ("SELECT name FROM LAB.subject, unnest(ARRAY[1], ARRAY[2]) AS n", "columns of one name"),
         ("SELECT name FROM LAB.Subject JOIN LAB.Session USING (subject) AS j", "cannot parse"),
+        (
+            "SELECT name FROM LAB.subject AS s JOIN (LATERAL (SELECT 1 AS one) AS l JOIN LAB.session AS t"
+            " ON t.kind::text IS DISTINCT FROM CASE WHEN one = 2 THEN 'a' END) ON s.subject = t.subject",
+            "cannot parse",
+        ),
         ("SELECT ctid FROM LAB.subject", "ctid"),
     ],
 )

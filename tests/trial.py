@@ -152,8 +152,7 @@ class Bench:
             if create is not None:
                 create(self.names(schema, twin)["A"])
                 continue
-            for sql in self.create_sql(schema):
-                self.cursor.execute(self.text(schema, sql, twin))
+            self.execute(self.text(schema, sql, twin) for sql in self.create_sql(schema))
 
     def _remove(self, schema: Schema) -> None:
         with self.unchecked():
@@ -182,14 +181,17 @@ class Bench:
     def clear(self, schema: Schema, twin: bool) -> None:
         self.use(schema, twin)
         with self.unchecked():
-            for table in schema.tables:
-                self.cursor.execute(self.text(schema, f"DELETE FROM {table.full}", twin))
+            self.execute([self.text(schema, f"DELETE FROM {table.full}", twin) for table in schema.tables])
 
     def fill(self, schema: Schema, rows: Rows) -> None:
         self.place(schema)
         self.clear(schema, twin=False)
-        for sql in insert_sql(schema, rows):
-            self.cursor.execute(self.text(schema, sql))
+        self.execute([self.text(schema, sql) for sql in insert_sql(schema, rows)])
+
+    def execute(self, texts: Iterable[str]) -> None:
+        """Run statements that return nothing."""
+        for sql in texts:
+            self.cursor.execute(sql)
 
     def rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
         self.cursor.execute(sql)
@@ -255,10 +257,12 @@ class Bench:
         source, target = self.names(schema, False), self.names(schema, True)
         twins = {source[side]: target[side] for side in "AB"}
         with self.unchecked():
-            for name, table in cut.tables.items():
-                for condition in table.conditions(100_000):
-                    twin = self.full_name(twins[table.table.schema], table.table.name)
-                    self.cursor.execute(f"INSERT INTO {twin} SELECT * FROM {name} WHERE {condition}")
+            self.execute(
+                f"INSERT INTO {self.full_name(twins[table.table.schema], table.table.name)}"
+                f" SELECT * FROM {name} WHERE {condition}"
+                for name, table in cut.tables.items()
+                for condition in table.conditions(100_000)
+            )
 
     def check_counts(self, schema: Schema, cut: Slice) -> None:
         asked = [(name, table) for name, table in cut.tables.items()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg2
@@ -112,6 +112,11 @@ class PostgreSQLBench(Bench):
         self.cursor.execute("SET session_replication_role = replica")
         yield
         self.cursor.execute("SET session_replication_role = origin")
+
+    def execute(self, texts: Iterable[str]) -> None:
+        """Run statements that return nothing, all at once."""
+        if together := ";\n".join(texts):
+            self.cursor.execute(together)
 
     def use(self, schema: Schema, twin: bool) -> None:
         """Statements name their schemas."""

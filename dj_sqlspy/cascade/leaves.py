@@ -266,7 +266,8 @@ def _alone(
     numbers = tuple(s.number for s in members)
     lineage = lineage_of(shape, binding, common, levels, inside)
     try:
-        for sql in () if lineage.accepted else _queries(lineage.leaves, lineage.witnesses):
+        # rules of one group have queries in common
+        for sql in () if lineage.accepted else dict.fromkeys(_queries(lineage.leaves, lineage.witnesses)):
             reader.snapshot.require_accepted(_without_keys(sql), session)
     except Refused as error:
         if common is not None:
@@ -315,7 +316,7 @@ def lineage_of(
 def _queries(leaves: Iterable[Leaf], rules: Iterable[Witness]) -> Iterator[str]:
     # one query for leaves whose keys are read together
     texts = (leaf.sql if leaf.together is None else leaf.together.sql for leaf in leaves)
-    yield from dict.fromkeys(text for text in texts if text is not None)
+    yield from (text for text in texts if text is not None)
     for rule in rules:
         yield from (sql for sql, _ in rule.asks)
         if rule.group_sql:

@@ -47,6 +47,8 @@ OPTIONS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",
+    # of tables that were just filled it expects many rows, and would compile queries of a few
+    "jit": "off",
 }
 # The account of this process enters by the socket without a password, and sets one. All others need theirs.
 _ACCESS = "local all {user} peer map=own\nhost all all 127.0.0.1/32 scram-sha-256\n"

@@ -207,7 +207,9 @@ class PostgreSQLSyntax:
             elif word == ")" and len(listed) > 1:
                 listed.pop()
                 functions.pop()
-            elif word == "FROM" and not functions[-1] and before != "DISTINCT":
+            elif word == "FROM" and (functions[-1] or before == "DISTINCT"):
+                word = ""  # of an operator or a function: no source follows
+            elif word == "FROM":
                 listed[-1] = True
             elif word in _AFTER_FROM:
                 listed[-1] = False
