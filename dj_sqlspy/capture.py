@@ -6,6 +6,7 @@ function, until `stop_export`, or while the settings ask for it. `spy` does the 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -289,6 +290,16 @@ def follow_settings() -> None:
     open_session(_configured)
 
 
+def _share(ended: session.Session) -> None:
+    """Store a session that has ended in the shared log, if there is one. Raises nothing."""
+    with contextlib.suppress(SpyError):  # the shared log says which setting is not valid
+        if settings.get("schema") is None:
+            return
+    from .paper import sharedlog  # other programs need not wait for it
+
+    sharedlog.after_session(ended)
+
+
 _installed = False
 
 
@@ -298,11 +309,10 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from .paper import sharedlog
     from .spy import observe, patches
 
     patches.install()
-    session.on_end.append(sharedlog.after_session)
+    session.on_end.append(_share)
     session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
     settings.on_change += [observe.follow_settings, follow_settings]
     patches.attach_config()

@@ -11,8 +11,8 @@ without cycles each table is followed once, with all of its keys. A witness rule
 keys of each outer table. Each key is used once: rules see only what is new since they last ran (semi-naive evaluation:
 Bancilhon, 1986). At the end the rows of each table, and those that foreign keys led to, are counted. `plan` prints all
 of this.
-Memory: 12 bytes a key, and 8 for each column of a key that is still to be followed (`keysets`). Answers are read in
-blocks.
+Memory: 5 to 12 bytes a key, and as many as the values of its columns need while it is still to be followed (`keysets`).
+Answers are read in blocks.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ class Cascade:
         self.progress = progress or Progress()
         self._reason_index: dict[Reason, int] = {}
         self._pending: dict[str, list[Columns]] = {}  # new since foreign keys and parts were followed
-        self._unwitnessed: dict[str, list[Columns]] = {}  # new since witness rules ran
+        self._outer: set[str] = set()  # tables to whose rows witness rules apply
+        self._unwitnessed: dict[str, list[Columns]] = {}  # of these, new since witness rules ran
         self._groups_done: dict[tuple[int, bool], set[tuple[Any, ...]]] = {}
         self._missed: list[_Missed] = []
         self._levels: Counter[ForeignKey] = Counter()  # how often each was followed to the parents
@@ -159,7 +160,10 @@ class Cascade:
         also : mapping
             Keys of further rows, by full table name.
         """
-        rules = self._leaves(list(demands))
+        demands = list(demands)
+        witnesses = (rule for demand in demands for rule in demand.witnesses)
+        self._outer = {base.table.full_name for rule in witnesses for base in rule.outer}
+        rules = self._leaves(demands)
         if self.options.down:
             self._descend()
         self._pick(also)
@@ -236,7 +240,8 @@ class Cascade:
         new = known.add(keys, reason)
         if length(new):
             self._pending.setdefault(name, []).append(new)
-            self._unwitnessed.setdefault(name, []).append(new)
+            if name in self._outer:
+                self._unwitnessed.setdefault(name, []).append(new)
         return new
 
     # -------------------------------------------------- bounds

@@ -3,14 +3,16 @@
 In: keys, as rows of a server's answer or as tuples. Out: sets for adding, lookup and iteration, in which each key has
 a number (the cascade's reason). It sends no query and knows no rules.
 
-Keys are stored like dictionary-encoded columns of Arrow: each column of the key is an array of 64-bit integers. A value
-that is not an integer is represented by its number in a dictionary that all tables of a slice share (`Coder`). A set
-packs the columns of a key into one integer, each as wide as its values need, and sorts these integers: 12 bytes a key
-with its number. A tuple in a dict takes 150 to 300. Keys that need more than 63 bits are numbered as a whole.
+Keys are stored like dictionary-encoded columns of Arrow: each column of the key is an array of integers of as many
+bytes as its values need. A value that is not an integer is represented by its number in a dictionary that all tables of
+a slice share (`Coder`). A set packs the columns of a key into one integer, each as wide as its values need, and sorts
+these integers: 5 to 12 bytes a key with its number. A tuple in a dict takes 150 to 300. Keys that need more than 63
+bits are numbered as a whole. Integers of 64 bits are made of some keys at a time, not of all.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -22,16 +24,18 @@ from ..servers.dialect import Key
 from ..servers.keys import convert, converted, key_columns
 from ..servers.tables import Table
 
-Integers: TypeAlias = "npt.NDArray[np.int64]"
+Integers: TypeAlias = "npt.NDArray[np.signedinteger[Any]]"
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
 # The keys of some rows of a table: for each column of the key, an array with the coded value of each row.
 Columns: TypeAlias = "tuple[Integers, ...]"
 
-# Number of keys that are converted to tuples at a time.
-_BLOCK = 10_000
+# Number of keys that are converted to tuples at a time, and to integers of 64 bits.
+_BLOCK, _LARGE_BLOCK = 10_000, 1 << 16
 # Bits of a packed key, and its largest value; the integers are signed.
 _BITS = 63
 _MOST = (1 << _BITS) - 1
+# Types of integers, the narrowest first.
+_TYPES = [np.dtype(name) for name in ("int8", "int16", "int32", "int64")]
 
 
 def length(keys: Columns) -> int:
@@ -44,11 +48,14 @@ def chosen(keys: Columns, which: Mask) -> Columns:
     return tuple(column[which] for column in keys)
 
 
-def joined(parts: Sequence[Columns]) -> Columns:
-    """Concatenated lists of keys of one table."""
-    if len(parts) == 1:
-        return parts[0]
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+def joined(parts: Iterable[Columns]) -> Columns:
+    """Concatenated lists of keys of one table; () if there is none. Of parts that are made here, none is held twice."""
+    columns = [list(column) for column in zip(*parts, strict=True)]
+    found = []
+    while columns:
+        column = columns.pop(0)
+        found.append(column[0] if len(column) == 1 else np.concatenate(column))
+    return tuple(found)
 
 
 class _Numbers(dict[Any, int]):
@@ -84,12 +91,14 @@ class Coder:
             rows = [row for row in rows if row[0] is not None]
         if all(plain):
             flat = _integers([",".join(row) for row in rows], len(rows) * len(columns))
-            return tuple(np.ascontiguousarray(column) for column in flat.reshape(-1, len(columns)).T)
+            return tuple(_narrow(column) for column in flat.reshape(-1, len(columns)).T)
         number = self._numbers.__getitem__
         return tuple(
-            _integers([row[i] for row in rows], len(rows))
-            if plain[i]
-            else np.array([number(converted(column, row[i])) for row in rows], np.int64)
+            _narrow(
+                _integers([row[i] for row in rows], len(rows))
+                if plain[i]
+                else np.array([number(converted(column, row[i])) for row in rows], np.int64)
+            )
             for i, column in enumerate(columns)
         )
 
@@ -97,7 +106,7 @@ class Coder:
         """The given keys, coded."""
         keys, number = list(keys), self._numbers.__getitem__
         return tuple(
-            np.array([key[i] if plain else number(key[i]) for key in keys], np.int64)
+            _narrow(np.array([key[i] if plain else number(key[i]) for key in keys], np.int64))
             for i, plain in enumerate(self.plain(table))
         )
 
@@ -140,7 +149,7 @@ class Coder:
         """The columns of keys that were numbered as a whole."""
         value = self._numbers.by_number.__getitem__
         keys = np.array([value(number) for number in numbers.tolist()], np.int64).reshape(-1, width)
-        return tuple(np.ascontiguousarray(column) for column in keys.T)
+        return tuple(_narrow(column) for column in keys.T)
 
 
 def _fits(column: Column) -> bool:
@@ -157,6 +166,22 @@ def _integers(texts: Sequence[str], count: int) -> Integers:
     return found
 
 
+def _type_of(least: int, most: int) -> np.dtype[Any]:
+    """The narrowest type of all integers from ``least`` to ``most``."""
+    return next(kind for kind in _TYPES if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max)
+
+
+def _narrow(column: Integers) -> Integers:
+    """Integers in the narrowest type that has them."""
+    kind = _type_of(int(column.min()), int(column.max())) if len(column) else _TYPES[0]
+    return np.ascontiguousarray(column, kind)
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """The places of some of so many keys at a time."""
+    return (slice(start, start + _LARGE_BLOCK) for start in range(0, count, _LARGE_BLOCK))
+
+
 class KeySet(Mapping[Key, int]):
     """Keys of rows of one table, each with a number.
 
@@ -169,8 +194,8 @@ class KeySet(Mapping[Key, int]):
 
     def __init__(self, table: Table, coder: Coder) -> None:
         self.table, self.coder = table, coder
-        self._codes = np.empty(0, np.int64)  # sorted, distinct
-        self._values = np.empty(0, np.int32)
+        self._codes: Integers = np.empty(0, _TYPES[0])  # sorted, distinct
+        self._values: Integers = np.empty(0, _TYPES[0])
         # for each column the range of values that fit; None: keys are numbered as a whole
         self._room: list[range] | None = [range(0)] * len(table.key)
 
@@ -190,33 +215,39 @@ class KeySet(Mapping[Key, int]):
             return keys
         self._make_room(keys)
         codes = self._packed(keys)
+        in_order = bool((codes[1:] > codes[:-1]).all())
         if isinstance(value, int):
             codes = _distinct(codes)
-            values = np.full(len(codes), value, np.int32)
+            values: Integers = np.full(len(codes), value, _type_of(0, value))
         else:
             codes, first = np.unique(codes, return_index=True)
-            values = value[first].astype(np.int32)
+            values = _narrow(value[first])
         if len(self._codes):
             places = np.searchsorted(self._codes, codes)
             new = self._codes[np.minimum(places, len(self._codes) - 1)] != codes
             codes, places, values = codes[new], places[new], values[new]
             self._codes = np.insert(self._codes, places, codes)
-            self._values = np.insert(self._values, places, values)
+            widened = self._values.astype(np.promote_types(self._values.dtype, values.dtype), copy=False)
+            self._values = np.insert(widened, places, values)
         else:
             self._codes, self._values = codes, values
-        return self._unpacked(codes)
+        return keys if in_order and len(codes) == length(keys) else self._unpacked(codes)
 
     def among(self, keys: Columns) -> Mask:
         """Which of the keys are in the set."""
-        if not length(keys) or not len(self._codes):
-            return np.zeros(length(keys), np.bool_)
-        codes = self._packed(keys)
-        places = np.searchsorted(self._codes, codes)
-        found: Mask = self._codes[np.minimum(places, len(self._codes) - 1)] == codes
-        for column, room in zip(keys, self._room or (), strict=self._room is not None):
-            # out-of-range values alias packed codes: mask them out
-            found &= (column >= room.start) & (column <= min(room.stop - 1, _MOST))
+        found: Mask = np.zeros(length(keys), np.bool_)
+        for some in _blocks(length(keys) if len(self._codes) else 0):
+            found[some] = self._among(tuple(column[some] for column in keys))
         return found
+
+    def _among(self, keys: Columns) -> Mask:
+        fits: Mask = np.ones(length(keys), np.bool_)
+        for column, room in zip(keys, self._room or (), strict=self._room is not None):
+            fits &= (column >= room.start) & (column <= min(room.stop - 1, _MOST))
+        codes = self._packed(chosen(keys, fits))  # others have no code of their own
+        places = np.searchsorted(self._codes, codes)
+        fits[fits] = self._codes[np.minimum(places, len(self._codes) - 1)] == codes
+        return fits
 
     def columns(self, value: int | None = None) -> Columns:
         """The keys, or those with one number."""
@@ -235,8 +266,10 @@ class KeySet(Mapping[Key, int]):
 
     def counts(self) -> dict[int, int]:
         """The number of keys for each number."""
-        counted = np.bincount(self._values) if len(self._values) else np.empty(0, np.int64)
-        return {value: int(count) for value, count in enumerate(counted) if count}
+        counted: Counter[int] = Counter()
+        for some in _blocks(len(self._values)):
+            counted.update(dict(enumerate(np.bincount(self._values[some]).tolist())))
+        return {value: count for value, count in sorted(counted.items()) if count}
 
     def without(self, keys: Iterable[Key]) -> KeySet:
         """The set without some keys."""
@@ -293,20 +326,27 @@ class KeySet(Mapping[Key, int]):
     def _packed(self, keys: Columns) -> Integers:
         if self._room is None:
             return self.coder.numbered(keys)
-        codes = np.zeros(length(keys), np.int64)
-        for column, room in zip(keys, self._room, strict=True):
-            codes = (codes << _bits(room)) | (column - room.start)
-        return codes
+        packed = np.empty(length(keys), _type_of(0, (1 << sum(map(_bits, self._room))) - 1))
+        for some in _blocks(length(keys)):
+            codes = np.zeros(len(packed[some]), np.int64)
+            for column, room in zip(keys, self._room, strict=True):
+                codes = (codes << _bits(room)) | (column[some].astype(np.int64) - room.start)
+            packed[some] = codes
+        return packed
 
     def _unpacked(self, codes: Integers) -> Columns:
         if self._room is None:
             return self.coder.parts(codes, len(self.table.key))
-        columns = []
-        for room in reversed(self._room):
-            bits = _bits(room)
-            columns.append((codes & ((1 << bits) - 1)) + room.start)
-            codes = codes >> bits
-        return tuple(reversed(columns))
+        columns = [
+            np.empty(len(codes), _type_of(room.start, min(room.stop - 1, _MOST))) for room in self._room
+        ]
+        for some in _blocks(len(codes)):
+            left = codes[some].astype(np.int64)
+            for column, room in zip(reversed(columns), reversed(self._room), strict=True):
+                bits = _bits(room)
+                column[some] = (left & ((1 << bits) - 1)) + room.start
+                left >>= bits
+        return tuple(columns)
 
 
 def _bits(room: range) -> int:
@@ -329,9 +369,10 @@ def _both(one: range, other: range) -> range:
 
 
 def _distinct(codes: Integers) -> Integers:
-    """Sorted distinct integers. `numpy.unique` hashes, which takes ten times as long."""
-    codes = np.sort(codes)
-    return codes[_differs(codes)]
+    """Sorted distinct integers, sorted in place. `numpy.unique` hashes, which takes ten times as long."""
+    codes.sort()
+    differs = _differs(codes)
+    return codes if differs.all() else codes[differs]
 
 
 def _differs(codes: Integers) -> Mask:

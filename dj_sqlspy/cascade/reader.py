@@ -34,9 +34,12 @@ class Reader:
         self._totals: dict[str, int] = {}
 
     def keys(self, table: Table, sql: str, session: Session = PLAIN) -> Columns:
-        """The keys that a query returns. The answer can be large, so it is read in blocks."""
-        parts = [self.coder.read(table, rows) for rows in self.snapshot.blocks(sql, session)]
-        return joined(parts) if parts else self.coder.read(table, ())
+        """The keys that a query returns."""
+        return joined(self.blocks(table, sql, session)) or self.coder.read(table, ())
+
+    def blocks(self, table: Table, sql: str, session: Session = PLAIN) -> Iterator[Columns]:
+        """As `keys`, in blocks, since the answer can be large."""
+        return (self.coder.read(table, rows) for rows in self.snapshot.blocks(sql, session))
 
     def together(self, tables: Sequence[Table], sql: str, session: Session = PLAIN) -> list[Columns]:
         """The keys of several tables that a query returns side by side, for each table."""

@@ -3,6 +3,9 @@
 In: the key sets of a cascade. Out: nothing, or an error that names such rows. The cascade derives keys of parents from
 keys of children without a query. If a foreign key was violated while FOREIGN_KEY_CHECKS was off, a parent is missing.
 Then the count of the parent's table would be too high, and a condition could select another row instead.
+
+Keys are looked up in lists. Of many keys that is slow, so where few other rows have the same leading columns, all these
+rows are read instead.
 """
 
 from __future__ import annotations
@@ -10,14 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import tee
 
+import numpy as np
+
 from ..cascade import KeySets, Reader
-from ..cascade.follow import is_among, keys_among
+from ..cascade.follow import is_among, keys_among, whole_keys
 from ..errors import SliceError
 from ..progress import Progress
 from ..rules import PARENT
-from ..servers.dialect import Key
+from ..servers.dialect import LIST_BYTES, Key
 from ..servers.keys import key_columns
 from ..servers.tables import Table
+from .restrict import Restriction
+
+# From this number of keys on, rows may be read instead of a lookup, and at most so many for each key.
+_MANY, _READ = 10_000, 2
 
 
 def refuse_orphans(reader: Reader, tables: Iterable[Table], sets: KeySets, progress: Progress) -> None:
@@ -25,11 +34,15 @@ def refuse_orphans(reader: Reader, tables: Iterable[Table], sets: KeySets, progr
 
     def lists() -> Iterator[tuple[Table, list[Key]]]:
         for table in tables:
-            keys = sets.rows(table.full_name)
-            for reason in keys.counts():
-                if sets.reasons[reason].rule == PARENT:
-                    followed = reader.lists(table, keys.columns(reason))
-                    yield from ((table, chunk) for chunk in followed)
+            keys, counts = sets.rows(table.full_name), sets.rows(table.full_name).counts()
+            reasons = [reason for reason in counts if sets.reasons[reason].rule == PARENT]
+            number = sum(counts[reason] for reason in reasons)
+            if number >= _MANY and _are_there(reader, table, sets, _READ * number):
+                progress("keys looked up", number)
+                continue
+            for reason in reasons:
+                followed = reader.lists(table, keys.columns(reason))
+                yield from ((table, chunk) for chunk in followed)
 
     def counted(table: Table, keys: Sequence[Key]) -> str:
         return f"SELECT COUNT(*) FROM {table.full_name} WHERE {is_among(table, keys)}"
@@ -41,6 +54,37 @@ def refuse_orphans(reader: Reader, tables: Iterable[Table], sets: KeySets, progr
         progress("keys looked up", len(keys))
         if number != len(keys):
             _refuse(reader, table, keys, sets)
+
+
+def _are_there(reader: Reader, table: Table, sets: KeySets, most: int) -> bool:
+    """Whether a table has all keys of the slice, seen by reading at most ``most`` rows; False if that is too few."""
+    keys, columns, plain = sets.rows(table.full_name), key_columns(table), reader.coder.plain(table)
+    if not table.primary_key or len(keys) > most:
+        return False
+    for width in range(len(columns)):
+        if not all(plain[width:]):
+            continue  # values of other rows would be numbered
+        if width == 0:
+            if reader.total(table.full_name) > most:
+                continue
+            prefixes: list[Key] | None = [()]
+        else:
+            prefixes = keys.prefixes(width, len(keys) / _READ)
+        if prefixes is None:
+            break
+        alike = Restriction(table.dialect, columns[:width], prefixes, everything=not width)
+        read = found = 0
+        for condition in alike.conditions(LIST_BYTES):
+            asked = f"{whole_keys(table)} WHERE {condition} LIMIT {most + 1 - read}"
+            for block in reader.blocks(table, asked):
+                there = keys.among(block)
+                read += len(there)
+                found += int(np.count_nonzero(there))
+            if read > most:
+                break
+        if read <= most:
+            return found == len(keys)
+    return False
 
 
 def _refuse(reader: Reader, table: Table, keys: Sequence[Key], sets: KeySets) -> None:
