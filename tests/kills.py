@@ -39,7 +39,6 @@ from dj_sqlspy import atomic, servers
 from dj_sqlspy.bundle.folder import FILES, check_place
 from dj_sqlspy.errors import SpyError
 from dj_sqlspy.paper.bundle import Bundle
-from dj_sqlspy.servers import Server
 from tests.lab import ROOT, V2
 
 COMMANDS = ("write", "dump", "restore", "verify", "files", "share")
@@ -66,10 +65,19 @@ class Place:
     """
 
     folder: Path
-    server: Server
-    target: Server
+    server: Any
+    target: Any
     password: str
     mark: str
+
+    @property
+    def postgresql(self) -> bool:
+        return bool(self.server.flavor == "postgresql")
+
+    @property
+    def passwords(self) -> Path:
+        """psql's file with the password of the target, outside of the folder."""
+        return Path(self.target.datadir).parent / "passwords"
 
     @property
     def bundle(self) -> Path:
@@ -88,13 +96,20 @@ class Place:
             "DJ_SUPPORT_FILEPATH_MANAGEMENT": "TRUE",
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(self.temporary),
+            "PGPASSFILE": str(self.passwords),
         }
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
+        jobs, target = ["--jobs=2"], []
+        if self.postgresql:
+            jobs, target = [], [f"--host={self.target.host}", f"--port={self.target.port}"]
+            target += [f"--username={self.target.user}", f"--dbname={self.target.database}"]
+        else:
+            target = [f"--defaults-extra-file={self.target.defaults_file()}"]
         words = {
             "write": ["write", "paper", "-o", "bundle"],
-            "dump": ["dump", "bundle", "--jobs=2"],
-            "restore": ["restore", "bundle", f"--defaults-extra-file={self.target.defaults_file()}"],
+            "dump": ["dump", "bundle", *jobs],
+            "restore": ["restore", "bundle", *target],
             "verify": ["verify", "bundle"],
             "files": ["files", "paper", "--copy", "files"],
             "share": ["share", "paper"],
@@ -115,18 +130,27 @@ class Place:
 @contextlib.contextmanager
 def place(flavor: Any) -> Iterator[Place]:
     """Servers, a captured paper that needs files, and its bundle."""
+    private = servers.private_postgresql if flavor == "postgresql" else lambda: servers.private_server(flavor)
     with (
         tempfile.TemporaryDirectory(prefix="kills-") as name,
-        servers.private_server(flavor) as server,
-        servers.private_server(flavor) as target,
+        private() as server,
+        private() as target,
     ):
         folder = Path(name)
         made = Place(folder, server, target, f"pw-{secrets.token_hex(12)}", secrets.token_hex(12))
         for each in ("tmp", "store", "stage"):
             (folder / each).mkdir()
-        with server.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE USER 'lab'@'%' IDENTIFIED BY '{made.password}'")
-            cursor.execute("GRANT ALL PRIVILEGES ON *.* TO 'lab'@'%'")
+        with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+            if made.postgresql:
+                cursor.execute(f"CREATE ROLE lab LOGIN PASSWORD '{made.password}'")
+                cursor.execute(f"GRANT CREATE ON DATABASE {server.database} TO lab")
+                for each in (folder, made.temporary):
+                    each.chmod(0o711)  # the server of verify runs as another user for root
+                made.passwords.write_text(f"*:*:*:{target.user}:{target.password}\n")
+                made.passwords.chmod(0o600)
+            else:
+                cursor.execute(f"CREATE USER 'lab'@'%' IDENTIFIED BY '{made.password}'")
+                cursor.execute("GRANT ALL PRIVILEGES ON *.* TO 'lab'@'%'")
         configure(made)
         with in_this_process(made):
             capture(folder)
@@ -141,6 +165,8 @@ def configure(made: Place) -> None:
     stores["raw"]["stage"] = str(made.folder / "stage")
     values: dict[str, Any] = {"host": made.server.host, "port": made.server.port, "user": "lab"}
     values["use_tls"] = None if made.server.tls else False
+    if made.postgresql:
+        values |= {"backend": "postgresql", "name": made.server.database}
     if V2:
         text = json.dumps({"database": values, "stores": {**stores, "default": "raw"}})
     else:
@@ -151,11 +177,14 @@ def configure(made: Place) -> None:
 @contextlib.contextmanager
 def in_this_process(made: Place) -> Iterator[None]:
     """The same account, home and stores for what this process does between the kills."""
-    names = ("database.host", "database.port", "database.user", "database.password", "database.use_tls")
+    names = ["database.host", "database.port", "database.user", "database.password", "database.use_tls"]
+    account = [made.server.host, made.server.port, "lab", made.password, None if made.server.tls else False]
+    if made.postgresql:
+        names += ["database.backend", "database.name"]
+        account += ["postgresql", made.server.database]
     before = {name: dj.config[name] for name in names}
     stores = dj.config.stores if V2 else dj.config.get("stores")
     home = os.environ.get("DJ_SQLSPY_HOME")
-    account = (made.server.host, made.server.port, "lab", made.password, None if made.server.tls else False)
     for name, value in zip(names, account, strict=True):
         dj.config[name] = value
     own = {"raw": {"protocol": "file", "location": str(made.folder / "store")}}
@@ -195,8 +224,10 @@ def capture(folder: Path) -> None:
         trace : {"<blob@raw>" if V2 else "blob@raw"}
         """
 
-    # as in test_files: on MariaDB, DataJoint 2.3 hands the driver a dict
-    dj.conn()._conn.encoders[dict] = lambda value, _: f"'{escape_string(json.dumps(value))}'"
+    if hasattr(
+        dj.conn()._conn, "encoders"
+    ):  # as in test_files: on MariaDB, DataJoint 2.3 hands the driver a dict
+        dj.conn()._conn.encoders[dict] = lambda value, _: f"'{escape_string(json.dumps(value))}'"
     numbers = np.random.default_rng(1)
     Recording.insert((number, numbers.bytes(700).hex(), numbers.normal(size=20_000)) for number in range(100))
     with sqlspy.export("paper", "fig"):
@@ -282,18 +313,19 @@ def of_bundle(made: Place) -> Iterator[str]:
 
 def of_load(made: Place) -> Iterator[str]:
     """Of a restore there is everything or nothing; then it is taken away for the next."""
-    with made.target.connect() as connection, connection.cursor() as cursor:
+    what = f'SCHEMA IF EXISTS "{SCHEMA}" CASCADE' if made.postgresql else f"DATABASE IF EXISTS `{SCHEMA}`"
+    with contextlib.closing(made.target.connect()) as connection, connection.cursor() as cursor:
+        backend = servers.backend_of(connection)
         cursor.execute("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = %s", [SCHEMA])
         if cursor.fetchone() == (1,):
-            cursor.execute(f"SHOW TABLES FROM `{SCHEMA}`")
-            tables = [name for (name,) in cursor.fetchall()]
+            tables = sorted(backend.table_names(connection, SCHEMA))
             rows = 0
             if "recording" in tables:
-                cursor.execute(f"SELECT COUNT(*) FROM `{SCHEMA}`.recording")
+                cursor.execute(f"SELECT COUNT(*) FROM {backend.dialect.full_name(SCHEMA, 'recording')}")
                 ((rows,),) = cursor.fetchall()
             if rows != 90:
                 yield f"half a load: {tables}, {rows} rows"
-        cursor.execute(f"DROP DATABASE IF EXISTS `{SCHEMA}`")
+        cursor.execute(f"DROP {what}")
 
 
 # --- many ----------------------------------------------------------------------------------------------------
@@ -350,7 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--server", choices=("mariadb", "mysql"), default="mariadb")
+    parser.add_argument("--server", choices=("mariadb", "mysql", "postgresql"), default="mariadb")
     options = parser.parse_args(arguments)
     # what a shell starts in the background ignores these two, and so would the commands
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -353,7 +353,7 @@ def test_foreign_keys_and_virtual_references_between_types(lab: Any, home: Path)
         lab.connection.query("DROP TABLE lab_slice.sale, lab_slice.amount")
 
 
-def test_names_that_differ_in_case_and_the_order_of_a_date(lab: Any, server: Any) -> None:
+def test_names_that_differ_in_case_and_the_order_of_a_date(lab: Any, server: Any, home: Path) -> None:
     database = f'"{server.database}"'
     lab.connection.query(
         'CREATE TABLE lab_slice.odd (id int PRIMARY KEY, n int, "N" int, "SUBJECT" int, day date)'
@@ -373,6 +373,28 @@ def test_names_that_differ_in_case_and_the_order_of_a_date(lab: Any, server: Any
             assert "upper and lower case" in cut.statements[0].fallback and rows_of(cut)["odd"] == {1, 2}
         lab.connection.query('ALTER TABLE lab_slice.odd DROP "N"')
         assert rows_of(cut_of(lab, "SELECT id FROM LAB.odd WHERE day = '01/02/2026'")) == {"odd": {1}}
+        for setting in ("bytea_output = 'escape'", "intervalstyle = 'iso_8601'", "datestyle = 'German, DMY'"):
+            lab.connection.query(f"ALTER DATABASE {database} SET {setting}")
+        with dj.Connection(server.host, server.user, server.password, server.port, use_tls=False) as other:
+            with sqlspy.export("forms", "fig"):  # psycopg2 sets ISO
+                assert other.query(
+                    "SELECT id FROM lab_slice.odd WHERE day::text = '2026-02-01'"
+                ).fetchall() == [(1,)]
+                assert (
+                    other.query("SELECT id, '\\x00ff'::bytea, '1h'::interval FROM lab_slice.odd").rowcount
+                    == 2
+                )
+                other.query("RESET datestyle")
+                assert (
+                    other.query("SELECT id FROM lab_slice.odd WHERE day::text = '02.01.2026'").rowcount == 1
+                )
+            paper = sqlspy.Paper("forms", connection=other)
+            with pytest.raises(LineageError, match=r"(?s)statement 3 .*German, DMY.*in another form"):
+                paper.slice()
+            cut = paper.slice(skip_statements=[3])
+            first, second = cut.statements[:2]
+            assert "intervalstyle = iso_8601, bytea_output = escape" in first.fallback and not second.fallback
+            assert not cut.drifted
         lab.connection.query(f"ALTER DATABASE {database} SET intervalstyle = 'sql_standard'")
         with pytest.raises(SpyError, match="IntervalStyle is sql_standard"):
             cut_of(lab, "SELECT id FROM LAB.odd")

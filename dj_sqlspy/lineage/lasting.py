@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from ..errors import LineageError
-from ..servers.expressions import Expr, Unsupported, nodes_of
+from ..servers.expressions import Expr, Unsupported, nodes, nodes_of
 from ..servers.session import PADDED, Session
 
 
@@ -51,3 +51,24 @@ def require_known(query: Expr, session: Session) -> None:
             raise UnknownVariable(f"the value of its variable @{variable.name} is not known: {why}")
     if PADDED in session.modes:
         raise Unsupported(f"its session had the sql_mode {PADDED}, which keys are not compared under")
+    if session.printed and any(map(_makes_texts, nodes(query))):
+        raise Unsupported(
+            f"it turns values into texts, and by default these are printed with {session.printed}"
+        )
+
+
+# Functions of which a value is one of their arguments, a number or a condition.
+_NO_TEXTS = (
+    *(exp.Connector, exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Coalesce, exp.Nullif, exp.Exists),
+    *(exp.Case, exp.If, exp.Any, exp.All, exp.Extract, exp.Array),
+)
+# Types of which no value is a text, or has one in it.
+_NO_TEXT = exp.DataType.NUMERIC_TYPES | exp.DataType.TEMPORAL_TYPES
+_NO_TEXT |= {exp.DType.BOOLEAN, exp.DType.INTERVAL, exp.DType.UUID, exp.DType.VARBINARY}
+
+
+def _makes_texts(node: Expr) -> bool:
+    """Whether a value can become a text in an operator or a function."""
+    if isinstance(node, exp.Cast):
+        return node.to.this not in _NO_TEXT
+    return isinstance(node, (exp.DPipe, exp.Func)) and not isinstance(node, _NO_TEXTS)

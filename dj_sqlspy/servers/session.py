@@ -40,6 +40,9 @@ class Session:
         Why the session cannot be restored, or "".
     encoding : str
         The encoding in which the driver sent texts.
+    printed : str
+        Defaults of the connection under which values are turned into texts in another form than in rewritten
+        queries, in words; "" if there are none.
     """
 
     texts: tuple[str, ...] = ()
@@ -52,6 +55,7 @@ class Session:
     unknown: Mapping[str, str] = field(default_factory=dict, hash=False)
     problem: str = ""
     encoding: str = "utf-8"
+    printed: str = field(default="", compare=False)  # the same for all sessions of a connection
 
     def why_unknown(self, variable: str) -> str | None:
         """Why the value of a user variable cannot be restored; None if it can, or is NULL."""

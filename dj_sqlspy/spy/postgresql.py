@@ -277,9 +277,15 @@ def sent_by(connection: Any) -> Sent:
 
 
 def state_of(connection: Any) -> tuple[str, ...]:
-    """The texts that matter, in order, and the encoding of the driver if it is not UTF-8."""
-    known, encoding = sent_by(connection), connection._conn.encoding
-    return known.texts if encoding == "UTF8" else (f"SET client_encoding TO '{encoding}'", *known.texts)
+    """The texts that matter, in order, and what the driver tells of the session if it is not as usual.
+
+    The driver sets DateStyle to ISO when it connects. RESET and DISCARD take back what it set, too.
+    """
+    raw, texts = connection._conn, sent_by(connection).texts
+    style = raw.get_parameter_status("DateStyle")
+    if style and not style.startswith("ISO") and not any(_name_in(text) == "datestyle" for text in texts):
+        texts = (f"SET datestyle TO '{style}'", *texts)
+    return texts if raw.encoding == "UTF8" else (f"SET client_encoding TO '{raw.encoding}'", *texts)
 
 
 def may_matter(query: Any) -> bool:

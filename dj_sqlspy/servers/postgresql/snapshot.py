@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ..catalog import Catalog
@@ -21,7 +22,7 @@ from . import wire
 from .catalog import read_catalog
 from .dialect import POSTGRESQL
 from .driver import driver
-from .state import Keeper
+from .state import PRINTED, Keeper
 from .told import require_reading, told
 
 # Rows in one block of an answer.
@@ -55,6 +56,7 @@ class PostgreSQLSnapshot(Counting):
         self.connection = connection
         self._names = itertools.count(1)
         self._keeper = Keeper(connection)
+        self._defaults: dict[str, str] = {}  # of `_FORMS`, where values are printed in another form
 
     def __enter__(self) -> PostgreSQLSnapshot:
         self.start()
@@ -74,10 +76,11 @@ class PostgreSQLSnapshot(Counting):
                 self.connection.rollback()
             self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
             with self.connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT current_setting('standard_conforming_strings'), current_setting('IntervalStyle')"
-                )
-                strings, intervals = cursor.fetchone()
+                names = ("standard_conforming_strings", *PRINTED)
+                cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
+                found = dict(zip(names, cursor.fetchone(), strict=True))
+                strings, intervals = found["standard_conforming_strings"], found["intervalstyle"]
+                self._defaults = {name: found[name] for name in PRINTED if not PRINTED[name](found[name])}
                 for name, value in _FORMS.items():
                     cursor.execute(f"SET {name} TO '{value}'")
                 cursor.execute("SAVEPOINT before")
@@ -93,7 +96,8 @@ class PostgreSQLSnapshot(Counting):
             )
 
     def session(self, texts: Sequence[str]) -> Session:
-        return self._keeper.session(texts)
+        printed = ", ".join(f"{name} = {value}" for name, value in self._defaults.items())
+        return replace(self._keeper.session(texts), printed=printed)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -113,6 +117,10 @@ class PostgreSQLSnapshot(Counting):
                 raise
 
     def answer(self, sql: str, session: Session, *, own: bool) -> Answer:
+        if own and self._defaults:  # as its connection printed values
+            settings = dict(text.split("=", 1) for text in session.settings)
+            settings = {**self._defaults, **settings}
+            session = replace(session, settings=tuple(f"{name}={value}" for name, value in settings.items()))
         sums, columns = self.answers(sql, session)
         rows, total = sums.get(b"", (0, 0))
         return Answer(rows, digest_text(total), columns)

@@ -38,10 +38,13 @@ _FOLLOWED = frozenset(
 )
 # Settings that are followed with values for which keys are printed and texts are read as without them.
 _ORDERS = ("MDY", "DMY", "YMD", "US", "EURO", "EUROPEAN", "NONEURO", "NONEUROPEAN")
-_AS_EVER: Mapping[str, Callable[[str], bool]] = {
+PRINTED: Mapping[str, Callable[[str], bool]] = {
     "intervalstyle": lambda value: value.lower() == "postgres",
     "bytea_output": lambda value: value.lower() == "hex",
     "extra_float_digits": lambda value: value in ("1", "2", "3"),  # shortest exact, from PostgreSQL 12 on
+}
+_AS_EVER: Mapping[str, Callable[[str], bool]] = {
+    **PRINTED,
     "standard_conforming_strings": lambda value: value.lower() in ("on", "true", "yes", "1"),
     "transform_null_equals": lambda value: value.lower() in ("off", "false", "no", "0"),
     "array_nulls": lambda value: value.lower() in ("on", "true", "yes", "1"),
