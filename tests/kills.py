@@ -39,7 +39,7 @@ from dj_sqlspy import atomic, servers
 from dj_sqlspy.bundle.folder import FILES, check_place
 from dj_sqlspy.errors import SpyError
 from dj_sqlspy.paper.bundle import Bundle
-from dj_sqlspy.servers import Server
+from dj_sqlspy.servers import backend_of
 from tests.lab import ROOT, V2
 
 COMMANDS = ("write", "dump", "restore", "verify", "files", "share")
@@ -57,8 +57,8 @@ class Place:
     Attributes
     ----------
     folder : Path
-    server, target : Server
-        The source, and what bundles are restored into.
+    server, target
+        The source, and what bundles are restored into: private servers.
     password : str
         Of the account on both that the commands use.
     mark : str
@@ -66,10 +66,20 @@ class Place:
     """
 
     folder: Path
-    server: Server
-    target: Server
+    server: Any
+    target: Any
     password: str
     mark: str
+    client: str  # the option with which a client program reaches the target
+
+    @property
+    def postgresql(self) -> bool:
+        return bool(self.server.flavor == "postgresql")
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What there is; not `share` on PostgreSQL, where the shared log is refused by name."""
+        return tuple(each for each in COMMANDS if each != "share" or not self.postgresql)
 
     @property
     def bundle(self) -> Path:
@@ -93,8 +103,8 @@ class Place:
     def start(self, command: str) -> subprocess.Popen[bytes]:
         words = {
             "write": ["write", "paper", "-o", "bundle"],
-            "dump": ["dump", "bundle", "--jobs=2"],
-            "restore": ["restore", "bundle", f"--defaults-extra-file={self.target.defaults_file()}"],
+            "dump": ["dump", "bundle", *([] if self.postgresql else ["--jobs=2"])],
+            "restore": ["restore", "bundle", self.client],
             "verify": ["verify", "bundle"],
             "files": ["files", "paper", "--copy", "files"],
             "share": ["share", "paper"],
@@ -117,22 +127,54 @@ def place(flavor: Any) -> Iterator[Place]:
     """Servers, a captured paper that needs files, and its bundle."""
     with (
         tempfile.TemporaryDirectory(prefix="kills-") as name,
-        servers.private_server(flavor) as server,
-        servers.private_server(flavor) as target,
+        private_server(flavor) as server,
+        private_server(flavor) as target,
+        client_option(target) as client,
     ):
         folder = Path(name)
-        made = Place(folder, server, target, f"pw-{secrets.token_hex(12)}", secrets.token_hex(12))
+        made = Place(folder, server, target, f"pw-{secrets.token_hex(12)}", secrets.token_hex(12), client)
+        folder.chmod(0o711)  # PostgreSQL, which verify runs as another user for root, has to pass
         for each in ("tmp", "store", "stage"):
             (folder / each).mkdir()
-        with server.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE USER 'lab'@'%' IDENTIFIED BY '{made.password}'")
-            cursor.execute("GRANT ALL PRIVILEGES ON *.* TO 'lab'@'%'")
+        for sql in (
+            (f"CREATE USER lab PASSWORD '{made.password}'", "GRANT CREATE ON DATABASE postgres TO lab")
+            if made.postgresql
+            else (
+                f"CREATE USER 'lab'@'%' IDENTIFIED BY '{made.password}'",
+                "GRANT ALL PRIVILEGES ON *.* TO 'lab'@'%'",
+            )
+        ):
+            asked(server, sql)
         configure(made)
         with in_this_process(made):
-            capture(folder)
+            capture(made)
             sqlspy.Paper("paper").write(made.bundle)
             Bundle(made.bundle).dump()
             yield made
+
+
+def private_server(flavor: Any) -> contextlib.AbstractContextManager[Any]:
+    return servers.private_postgresql() if flavor == "postgresql" else servers.private_server(flavor)
+
+
+@contextlib.contextmanager
+def client_option(target: Any) -> Iterator[str]:
+    """The option with which client programs reach a server as its own account."""
+    if target.flavor != "postgresql":
+        yield f"--defaults-extra-file={target.defaults_file()}"
+        return
+    with (
+        contextlib.closing(target.connect()) as connection,
+        backend_of(connection).client_options(connection) as (option,),
+    ):
+        yield option
+
+
+def asked(server: Any, sql: str) -> Sequence[tuple[Any, ...]]:
+    """The rows of a statement, if it returns any."""
+    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else ()
 
 
 def configure(made: Place) -> None:
@@ -141,6 +183,8 @@ def configure(made: Place) -> None:
     stores["raw"]["stage"] = str(made.folder / "stage")
     values: dict[str, Any] = {"host": made.server.host, "port": made.server.port, "user": "lab"}
     values["use_tls"] = None if made.server.tls else False
+    if made.postgresql:
+        values |= {"backend": "postgresql", "name": made.server.database}
     if V2:
         text = json.dumps({"database": values, "stores": {**stores, "default": "raw"}})
     else:
@@ -151,11 +195,15 @@ def configure(made: Place) -> None:
 @contextlib.contextmanager
 def in_this_process(made: Place) -> Iterator[None]:
     """The same account, home and stores for what this process does between the kills."""
-    names = ("database.host", "database.port", "database.user", "database.password", "database.use_tls")
+    names = ["database.host", "database.port", "database.user", "database.password", "database.use_tls"]
+    if V2:
+        names += ["database.backend", "database.name"]
     before = {name: dj.config[name] for name in names}
     stores = dj.config.stores if V2 else dj.config.get("stores")
     home = os.environ.get("DJ_SQLSPY_HOME")
-    account = (made.server.host, made.server.port, "lab", made.password, None if made.server.tls else False)
+    account = [made.server.host, made.server.port, "lab", made.password, None if made.server.tls else False]
+    if V2:
+        account += ["postgresql", made.server.database] if made.postgresql else ["mysql", None]
     for name, value in zip(names, account, strict=True):
         dj.config[name] = value
     own = {"raw": {"protocol": "file", "location": str(made.folder / "store")}}
@@ -182,7 +230,7 @@ def in_this_process(made: Place) -> Iterator[None]:
             dj.conn(reset=True)
 
 
-def capture(folder: Path) -> None:
+def capture(made: Place) -> None:
     """A paper of which each command has work for a second or so."""
     schema = (dj.Schema if V2 else dj.schema)(SCHEMA, create_tables=True)
 
@@ -195,8 +243,8 @@ def capture(folder: Path) -> None:
         trace : {"<blob@raw>" if V2 else "blob@raw"}
         """
 
-    # as in test_files: on MariaDB, DataJoint 2.3 hands the driver a dict
-    dj.conn()._conn.encoders[dict] = lambda value, _: f"'{escape_string(json.dumps(value))}'"
+    if not made.postgresql:  # as in test_files: on MariaDB, DataJoint 2.3 hands the driver a dict
+        dj.conn()._conn.encoders[dict] = lambda value, _: f"'{escape_string(json.dumps(value))}'"
     numbers = np.random.default_rng(1)
     Recording.insert((number, numbers.bytes(700).hex(), numbers.normal(size=20_000)) for number in range(100))
     with sqlspy.export("paper", "fig"):
@@ -282,18 +330,16 @@ def of_bundle(made: Place) -> Iterator[str]:
 
 def of_load(made: Place) -> Iterator[str]:
     """Of a restore there is everything or nothing; then it is taken away for the next."""
-    with made.target.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = %s", [SCHEMA])
-        if cursor.fetchone() == (1,):
-            cursor.execute(f"SHOW TABLES FROM `{SCHEMA}`")
-            tables = [name for (name,) in cursor.fetchall()]
-            rows = 0
-            if "recording" in tables:
-                cursor.execute(f"SELECT COUNT(*) FROM `{SCHEMA}`.recording")
-                ((rows,),) = cursor.fetchall()
-            if rows != 90:
-                yield f"half a load: {tables}, {rows} rows"
-        cursor.execute(f"DROP DATABASE IF EXISTS `{SCHEMA}`")
+    catalog = "FROM information_schema"
+    if asked(made.target, f"SELECT 1 {catalog}.schemata WHERE schema_name = '{SCHEMA}'"):
+        found = asked(made.target, f"SELECT table_name {catalog}.tables WHERE table_schema = '{SCHEMA}'")
+        tables = [name for (name,) in found]
+        rows = 0
+        if "recording" in tables:
+            ((rows,),) = asked(made.target, f"SELECT COUNT(*) FROM {SCHEMA}.recording")
+        if rows != 90:
+            yield f"half a load: {tables}, {rows} rows"
+        asked(made.target, f"DROP SCHEMA {SCHEMA} CASCADE" if made.postgresql else f"DROP DATABASE {SCHEMA}")
 
 
 # --- many ----------------------------------------------------------------------------------------------------
@@ -302,7 +348,7 @@ def of_load(made: Place) -> Iterator[str]:
 def run(flavor: Any, kills: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
     """Kill so many commands; what became of each command, and all faults in words."""
     chance = random.Random(seed)
-    counts: dict[str, Counter[str]] = {command: Counter() for command in COMMANDS}
+    counts: dict[str, Counter[str]] = {}
     faults: list[str] = []
 
     def note(command: str, found: Sequence[str]) -> None:
@@ -311,14 +357,15 @@ def run(flavor: Any, kills: int, seed: int) -> tuple[dict[str, Counter[str]], li
 
     with place(flavor) as made:
         lasting = {}
-        for command in COMMANDS:
+        counts.update({command: Counter() for command in made.commands})
+        for command in made.commands:
             start = time.perf_counter()
             outcome, found = kill(made, command, 600, signal.SIGKILL)
             lasting[command] = time.perf_counter() - start
             assert outcome == "ended"
             note(command, found)
         for number in range(kills):
-            command = COMMANDS[number % len(COMMANDS)]
+            command = made.commands[number % len(made.commands)]
             if command in ("restore", "verify"):
                 Bundle(made.bundle).dump()
             after = chance.uniform(0.2, 1.0) * lasting[command]
@@ -330,7 +377,7 @@ def run(flavor: Any, kills: int, seed: int) -> tuple[dict[str, Counter[str]], li
                     sqlspy.Paper("paper").write(made.bundle)
                 except SpyError as error:
                     note(command, [f"refused write: {error}"])
-        for command in COMMANDS:  # and each of them goes on as if nothing had been
+        for command in made.commands:  # and each of them goes on as if nothing had been
             if command in ("restore", "verify"):
                 Bundle(made.bundle).dump()
             note(command, kill(made, command, 600, signal.SIGKILL)[1])
@@ -350,7 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--server", choices=("mariadb", "mysql"), default="mariadb")
+    parser.add_argument("--server", choices=("mariadb", "mysql", "postgresql"), default="mariadb")
     options = parser.parse_args(arguments)
     # what a shell starts in the background ignores these two, and so would the commands
     signal.signal(signal.SIGINT, signal.default_int_handler)
