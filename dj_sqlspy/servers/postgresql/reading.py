@@ -204,7 +204,7 @@ class PostgreSQLSyntax:
     def without_schema(self, tokens: Sequence[Token], default_schema: str | None) -> list[str]:
         """Names without a schema where one of a table can stand.
 
-        >>> text = "SELECT 1 FROM a, ONLY b JOIN (WITH c AS (TABLE d) TABLE c) AS c ON x IS DISTINCT FROM y"
+        >>> text = "SELECT 1 FROM a, ONLY b JOIN (WITH c (x) AS (TABLE d) TABLE c) AS c ON x IS DISTINCT FROM y"
         >>> POSTGRESQL_SYNTAX.without_schema(syntax.tokens_of(text), "lab")
         ['a', 'b', 'd']
         """
@@ -215,7 +215,13 @@ class PostgreSQLSyntax:
             for token in tokens
         ]
         follow = [*words[1:], "", ""]
-        ctes = {texts[i] for i in range(len(texts)) if follow[i] == "AS" and follow[i + 1] in _BEGIN_A_CTE}
+        ctes = set()
+        for i in range(1, len(words)):
+            if words[i] == "AS" and follow[i] in _BEGIN_A_CTE:
+                name = i - 1
+                if words[name] == ")":  # behind the names of its columns
+                    name = next((j - 1 for j in range(name, 0, -1) if words[j] == "("), name)
+                ctes.add(texts[name])
         listed = [False]  # for each open parenthesis, whether what follows a comma is a source
         functions = [False]
         before = ""
