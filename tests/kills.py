@@ -39,6 +39,7 @@ from dj_sqlspy import atomic, servers
 from dj_sqlspy.bundle.folder import FILES, check_place
 from dj_sqlspy.errors import SpyError
 from dj_sqlspy.paper.bundle import Bundle
+from dj_sqlspy.servers import backend_of
 from tests.lab import ROOT, V2
 
 COMMANDS = ("write", "dump", "restore", "verify", "files", "share")
@@ -56,8 +57,8 @@ class Place:
     Attributes
     ----------
     folder : Path
-    server, target : Server
-        The source, and what bundles are restored into.
+    server, target
+        The source, and what bundles are restored into: private servers.
     password : str
         Of the account on both that the commands use.
     mark : str
@@ -69,15 +70,11 @@ class Place:
     target: Any
     password: str
     mark: str
+    client: str  # the option with which a client program reaches the target
 
     @property
     def postgresql(self) -> bool:
         return bool(self.server.flavor == "postgresql")
-
-    @property
-    def passwords(self) -> Path:
-        """psql's file with the password of the target, outside of the folder."""
-        return Path(self.target.datadir).parent / "passwords"
 
     @property
     def bundle(self) -> Path:
@@ -96,20 +93,13 @@ class Place:
             "DJ_SUPPORT_FILEPATH_MANAGEMENT": "TRUE",
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(self.temporary),
-            "PGPASSFILE": str(self.passwords),
         }
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
-        jobs, target = ["--jobs=2"], []
-        if self.postgresql:
-            jobs, target = [], [f"--host={self.target.host}", f"--port={self.target.port}"]
-            target += [f"--username={self.target.user}", f"--dbname={self.target.database}"]
-        else:
-            target = [f"--defaults-extra-file={self.target.defaults_file()}"]
         words = {
             "write": ["write", "paper", "-o", "bundle"],
-            "dump": ["dump", "bundle", *jobs],
-            "restore": ["restore", "bundle", *target],
+            "dump": ["dump", "bundle", *([] if self.postgresql else ["--jobs=2"])],
+            "restore": ["restore", "bundle", self.client],
             "verify": ["verify", "bundle"],
             "files": ["files", "paper", "--copy", "files"],
             "share": ["share", "paper"],
@@ -130,33 +120,56 @@ class Place:
 @contextlib.contextmanager
 def place(flavor: Any) -> Iterator[Place]:
     """Servers, a captured paper that needs files, and its bundle."""
-    private = servers.private_postgresql if flavor == "postgresql" else lambda: servers.private_server(flavor)
     with (
         tempfile.TemporaryDirectory(prefix="kills-") as name,
-        private() as server,
-        private() as target,
+        private_server(flavor) as server,
+        private_server(flavor) as target,
+        client_option(target) as client,
     ):
         folder = Path(name)
-        made = Place(folder, server, target, f"pw-{secrets.token_hex(12)}", secrets.token_hex(12))
+        made = Place(folder, server, target, f"pw-{secrets.token_hex(12)}", secrets.token_hex(12), client)
+        folder.chmod(0o711)  # PostgreSQL, which verify runs as another user for root, has to pass
         for each in ("tmp", "store", "stage"):
             (folder / each).mkdir()
-        with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
-            if made.postgresql:
-                cursor.execute(f"CREATE ROLE lab LOGIN PASSWORD '{made.password}'")
-                cursor.execute(f"GRANT CREATE ON DATABASE {server.database} TO lab")
-                for each in (folder, made.temporary):
-                    each.chmod(0o711)  # the server of verify runs as another user for root
-                made.passwords.write_text(f"*:*:*:{target.user}:{target.password}\n")
-                made.passwords.chmod(0o600)
-            else:
-                cursor.execute(f"CREATE USER 'lab'@'%' IDENTIFIED BY '{made.password}'")
-                cursor.execute("GRANT ALL PRIVILEGES ON *.* TO 'lab'@'%'")
+        for sql in (
+            (f"CREATE USER lab PASSWORD '{made.password}'", "GRANT CREATE ON DATABASE postgres TO lab")
+            if made.postgresql
+            else (
+                f"CREATE USER 'lab'@'%' IDENTIFIED BY '{made.password}'",
+                "GRANT ALL PRIVILEGES ON *.* TO 'lab'@'%'",
+            )
+        ):
+            asked(server, sql)
         configure(made)
         with in_this_process(made):
-            capture(folder)
+            capture(made)
             sqlspy.Paper("paper").write(made.bundle)
             Bundle(made.bundle).dump()
             yield made
+
+
+def private_server(flavor: Any) -> contextlib.AbstractContextManager[Any]:
+    return servers.private_postgresql() if flavor == "postgresql" else servers.private_server(flavor)
+
+
+@contextlib.contextmanager
+def client_option(target: Any) -> Iterator[str]:
+    """The option with which client programs reach a server as its own account."""
+    if target.flavor != "postgresql":
+        yield f"--defaults-extra-file={target.defaults_file()}"
+        return
+    with (
+        contextlib.closing(target.connect()) as connection,
+        backend_of(connection).client_options(connection) as (option,),
+    ):
+        yield option
+
+
+def asked(server: Any, sql: str) -> Sequence[tuple[Any, ...]]:
+    """The rows of a statement, if it returns any."""
+    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else ()
 
 
 def configure(made: Place) -> None:
@@ -178,13 +191,14 @@ def configure(made: Place) -> None:
 def in_this_process(made: Place) -> Iterator[None]:
     """The same account, home and stores for what this process does between the kills."""
     names = ["database.host", "database.port", "database.user", "database.password", "database.use_tls"]
-    account = [made.server.host, made.server.port, "lab", made.password, None if made.server.tls else False]
-    if made.postgresql:
+    if V2:
         names += ["database.backend", "database.name"]
-        account += ["postgresql", made.server.database]
     before = {name: dj.config[name] for name in names}
     stores = dj.config.stores if V2 else dj.config.get("stores")
     home = os.environ.get("DJ_SQLSPY_HOME")
+    account = [made.server.host, made.server.port, "lab", made.password, None if made.server.tls else False]
+    if V2:
+        account += ["postgresql", made.server.database] if made.postgresql else ["mysql", None]
     for name, value in zip(names, account, strict=True):
         dj.config[name] = value
     own = {"raw": {"protocol": "file", "location": str(made.folder / "store")}}
@@ -211,7 +225,7 @@ def in_this_process(made: Place) -> Iterator[None]:
             dj.conn(reset=True)
 
 
-def capture(folder: Path) -> None:
+def capture(made: Place) -> None:
     """A paper of which each command has work for a second or so."""
     schema = (dj.Schema if V2 else dj.schema)(SCHEMA, create_tables=True)
 
@@ -224,9 +238,7 @@ def capture(folder: Path) -> None:
         trace : {"<blob@raw>" if V2 else "blob@raw"}
         """
 
-    if hasattr(
-        dj.conn()._conn, "encoders"
-    ):  # as in test_files: on MariaDB, DataJoint 2.3 hands the driver a dict
+    if not made.postgresql:  # as in test_files: on MariaDB, DataJoint 2.3 hands the driver a dict
         dj.conn()._conn.encoders[dict] = lambda value, _: f"'{escape_string(json.dumps(value))}'"
     numbers = np.random.default_rng(1)
     Recording.insert((number, numbers.bytes(700).hex(), numbers.normal(size=20_000)) for number in range(100))
@@ -313,19 +325,16 @@ def of_bundle(made: Place) -> Iterator[str]:
 
 def of_load(made: Place) -> Iterator[str]:
     """Of a restore there is everything or nothing; then it is taken away for the next."""
-    what = f'SCHEMA IF EXISTS "{SCHEMA}" CASCADE' if made.postgresql else f"DATABASE IF EXISTS `{SCHEMA}`"
-    with contextlib.closing(made.target.connect()) as connection, connection.cursor() as cursor:
-        backend = servers.backend_of(connection)
-        cursor.execute("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = %s", [SCHEMA])
-        if cursor.fetchone() == (1,):
-            tables = sorted(backend.table_names(connection, SCHEMA))
-            rows = 0
-            if "recording" in tables:
-                cursor.execute(f"SELECT COUNT(*) FROM {backend.dialect.full_name(SCHEMA, 'recording')}")
-                ((rows,),) = cursor.fetchall()
-            if rows != 90:
-                yield f"half a load: {tables}, {rows} rows"
-        cursor.execute(f"DROP {what}")
+    catalog = "FROM information_schema"
+    if asked(made.target, f"SELECT 1 {catalog}.schemata WHERE schema_name = '{SCHEMA}'"):
+        found = asked(made.target, f"SELECT table_name {catalog}.tables WHERE table_schema = '{SCHEMA}'")
+        tables = [name for (name,) in found]
+        rows = 0
+        if "recording" in tables:
+            ((rows,),) = asked(made.target, f"SELECT COUNT(*) FROM {SCHEMA}.recording")
+        if rows != 90:
+            yield f"half a load: {tables}, {rows} rows"
+        asked(made.target, f"DROP SCHEMA {SCHEMA} CASCADE" if made.postgresql else f"DROP DATABASE {SCHEMA}")
 
 
 # --- many ----------------------------------------------------------------------------------------------------
@@ -334,7 +343,7 @@ def of_load(made: Place) -> Iterator[str]:
 def run(flavor: Any, kills: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
     """Kill so many commands; what became of each command, and all faults in words."""
     chance = random.Random(seed)
-    counts: dict[str, Counter[str]] = {command: Counter() for command in COMMANDS}
+    counts: dict[str, Counter[str]] = {}
     faults: list[str] = []
 
     def note(command: str, found: Sequence[str]) -> None:
@@ -343,6 +352,7 @@ def run(flavor: Any, kills: int, seed: int) -> tuple[dict[str, Counter[str]], li
 
     with place(flavor) as made:
         lasting = {}
+        counts.update({command: Counter() for command in COMMANDS})
         for command in COMMANDS:
             start = time.perf_counter()
             outcome, found = kill(made, command, 600, signal.SIGKILL)

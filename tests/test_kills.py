@@ -10,7 +10,7 @@ from tests.kills import as_table, run
 
 
 @pytest.mark.slow
-@pytest.mark.postgresql_too
+@pytest.mark.flavor("mariadb", "mysql", "postgresql")
 @pytest.mark.line("2.x")  # nothing here depends on it
 def test_kills_leave_nothing_behind(server: object) -> None:
     counts, faults = run(FLAVOR, 12, 1)

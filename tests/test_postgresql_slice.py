@@ -319,6 +319,11 @@ def test_rows_of_a_written_statement(lab: Any, name: str) -> None:
             " ON t.kind::text IS DISTINCT FROM CASE WHEN one = 2 THEN 'a' END) ON s.subject = t.subject",
             "cannot parse",
         ),
+        (
+            "SELECT s.name FROM LAB.subject AS s JOIN ((WITH one AS (SELECT 1 AS x) SELECT x FROM one) AS l"
+            " JOIN (LATERAL (TABLE LAB.session) AS t JOIN LAB.session AS u USING (subject, session)) ON TRUE) ON TRUE",
+            "cannot parse",
+        ),
         ("SELECT ctid FROM LAB.subject", "ctid"),
     ],
 )

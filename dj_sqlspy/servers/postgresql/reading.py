@@ -145,12 +145,25 @@ _COLUMNS = {
 }
 
 _BEGIN_A_CTE = frozenset({"(", "MATERIALIZED", "NOT"})
-_BEFORE_A_SOURCE = frozenset({"FROM", "JOIN", ",", "("})
+_BEFORE_A_SOURCE = frozenset({"FROM", "JOIN", "TABLE", ",", "("})
 _FROM_IN_FUNCTIONS = frozenset({"EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM"})
 _AFTER_FROM = frozenset(
     "SELECT WHERE GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION EXCEPT INTERSECT".split()  # noqa: SIM905
 )
-_NO_NAMES = frozenset({"LATERAL", "ONLY", "ROWS", "VALUES"})
+# Words that name no table without quotes: what is reserved (by pg_get_keywords() of 15), and what begins a source.
+_NO_NAMES = frozenset(
+    """
+    ALL ANALYSE ANALYZE AND ANY ARRAY AS ASC ASYMMETRIC AUTHORIZATION BINARY BOTH CASE CAST CHECK COLLATE
+    COLLATION COLUMN CONCURRENTLY CONSTRAINT CREATE CROSS CURRENT_CATALOG CURRENT_DATE CURRENT_ROLE
+    CURRENT_SCHEMA CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DEFAULT DEFERRABLE DESC DISTINCT DO ELSE END
+    EXCEPT FALSE FETCH FOR FOREIGN FREEZE FROM FULL GRANT GROUP HAVING ILIKE IN INITIALLY INNER INTERSECT INTO
+    IS ISNULL JOIN LATERAL LEADING LEFT LIKE LIMIT LOCALTIME LOCALTIMESTAMP NATURAL NOT NOTNULL NULL OFFSET ON
+    ONLY OR ORDER OUTER OVERLAPS PLACING PRIMARY REFERENCES RETURNING RIGHT SELECT SESSION_USER SIMILAR SOME
+    SYMMETRIC TABLE TABLESAMPLE THEN TO TRAILING TRUE UNION UNIQUE USER USING VARIADIC VERBOSE WHEN
+    WHERE WINDOW WITH
+    ROWS VALUES
+    """.split()  # noqa: SIM905
+)
 
 
 def _without_schema(name: str) -> LineageError:
@@ -189,6 +202,12 @@ class PostgreSQLSyntax:
         )
 
     def without_schema(self, tokens: Sequence[Token], default_schema: str | None) -> list[str]:
+        """Names without a schema where one of a table can stand.
+
+        >>> text = "SELECT 1 FROM a, ONLY b JOIN (WITH c (x) AS (TABLE d) TABLE c) AS c ON x IS DISTINCT FROM y"
+        >>> POSTGRESQL_SYNTAX.without_schema(syntax.tokens_of(text), "lab")
+        ['a', 'b', 'd']
+        """
         found = []
         texts = [self.name_of(token) for token in tokens]
         words = [
@@ -196,11 +215,19 @@ class PostgreSQLSyntax:
             for token in tokens
         ]
         follow = [*words[1:], "", ""]
-        ctes = {texts[i] for i in range(len(texts)) if follow[i] == "AS" and follow[i + 1] in _BEGIN_A_CTE}
+        ctes = set()
+        for i in range(1, len(words)):
+            if words[i] == "AS" and follow[i] in _BEGIN_A_CTE:
+                name = i - 1
+                if words[name] == ")":  # behind the names of its columns
+                    name = next((j - 1 for j in range(name, 0, -1) if words[j] == "("), name)
+                ctes.add(texts[name])
         listed = [False]  # for each open parenthesis, whether what follows a comma is a source
         functions = [False]
         before = ""
         for i, word in enumerate(words):
+            if word == "ONLY":  # FROM ONLY t, TABLE ONLY t
+                continue
             if word == "(":
                 listed.append(listed[-1] and before in _BEFORE_A_SOURCE)
                 functions.append(before in _FROM_IN_FUNCTIONS)
@@ -213,7 +240,7 @@ class PostgreSQLSyntax:
                 listed[-1] = True
             elif word in _AFTER_FROM:
                 listed[-1] = False
-            elif before in _BEFORE_A_SOURCE and (before == "JOIN" or listed[-1]):
+            elif before in _BEFORE_A_SOURCE and (before in ("JOIN", "TABLE") or listed[-1]):
                 literal = tokens[i].token_type in (TokenType.NUMBER, TokenType.STRING)
                 source = word not in _NO_NAMES and follow[i] not in (".", "(") and texts[i] not in ctes
                 source = source and not literal
