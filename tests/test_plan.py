@@ -107,9 +107,9 @@ def test_exists_is_not_asked_again_where_a_key_answers(
     )
     text = f"SELECT EXISTS(SELECT 1 FROM {name}.`fit` WHERE subject = 1)"
 
-    def sliced(digest: str) -> Any:
+    def sliced(digest: str, kind: str = "exists") -> Any:
         asked.clear()
-        statement = Statement(text, 1, kind="exists", number=1, digest=digest)
+        statement = Statement(text, 1, kind=kind, number=1, digest=digest)
         raw = raw_connection(dj_conn, conv=plain_decoders())
         (planned,) = [s for s in make_plan([statement], raw).steps if "EXISTS (SELECT 1)" in "".join(s.sql)]
         assert planned.how_often == ONCE
@@ -121,11 +121,42 @@ def test_exists_is_not_asked_again_where_a_key_answers(
     assert changed.drifted and text in asked
     same = sliced(changed.digest_now)
     assert not same.drifted and same.rows_now == 1 and text not in asked
+    all_of_them = sliced(changed.digest_now, "data")
+    assert not all_of_them.drifted and text not in asked
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {name}.`fit` WHERE subject = 1")
     connection.commit()
     gone = sliced(changed.digest_now)
     assert gone.drifted and text in asked
+
+
+@pytest.mark.line("2.x")
+def test_tables_that_are_complete_are_not_asked(
+    name: str, connection: Any, dj_conn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    send = Asker.send
+    monkeypatch.setattr(
+        Asker, "send", lambda self, run, sql, *more: (asked.append(sql), send(self, run, sql, *more))[1]
+    )
+    whole = Statement(f"SELECT * FROM {name}.`excluded`", 1, number=4)
+    raw = raw_connection(dj_conn, conv=plain_decoders())
+    counts = []
+    for statements in (captured(name), [*captured(name), whole]):
+        asked.clear()
+        cut = make_slice(statements, raw)
+        assert cut.keys(f"{name}.`excluded`") == {(2,)}
+        counts.append(sum("`o.0`" in sql for sql in asked))
+    assert counts[0] > counts[1] == 0
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {name}.numbers (n INT PRIMARY KEY)")
+        for low, high in ((0, 9_998), (9_999, 9_999), (10_000, 10_000)):
+            listed = ", ".join(f"({number})" for number in range(low, high + 1))
+            cursor.execute(f"INSERT INTO {name}.numbers VALUES {listed}")
+            connection.commit()
+            with Asker(raw) as snapshot:
+                assert list(snapshot.totals([f"{name}.numbers", f"{name}.`fit`"])) == [high + 1, 4]
+    raw.close()
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ child's primary key needs no query: the parent's key is a projection of the chil
 texts do, are looked up once). Other foreign keys, and parts, need one query for each list of new keys
 (`dialect.LIST_BYTES`). A long chain of rows of one table is one recursive query. Children are followed first, so
 without cycles each table is followed once, with all of its keys. A witness rule needs one query for each list of new
-keys of each outer table. Each key is used once: rules see only what is new since they last ran (semi-naive evaluation:
-Bancilhon, 1986). At the end the rows of each table, and those that foreign keys led to, are counted. `plan` prints all
-of this.
+keys of each outer table, unless all rows that it can want are in the slice. Each key is used once: rules see only what
+is new since they last ran (semi-naive evaluation: Bancilhon, 1986). At the end the rows of each table, and those that
+foreign keys led to, are counted. `plan` prints all of this.
 Memory: 5 to 12 bytes a key, and as many as the values of its columns need while it is still to be followed (`keysets`).
 Answers are read in blocks.
 """
@@ -141,7 +141,7 @@ class Cascade:
         self._complete: dict[ForeignKey, KeySet] = {}  # rows whose ancestors by that reference are all there
         self._along: dict[str, list[tuple[Columns, int]]] = {}  # parts of keys, and the reasons for them
         self._waiting = 0  # number of these
-        self._in_vain: set[str] = set()  # tables for which a statement's query has returned no new key
+        self._named: set[str] = set()  # tables that statements read
 
     def from_keys(self, keys: Mapping[str, Iterable[Key]]) -> KeySets:
         """The closure of given keys, without statements."""
@@ -196,6 +196,7 @@ class Cascade:
         """Add the rows that statements read. Returns their witness rules, each with its reason."""
         rules: list[tuple[Witness, int]] = []
         self.progress.expect("leaves", sum(len(demand.numbers) for demand in demands))
+        self._named = {leaf.table.full_name for demand in demands for leaf in demand.leaves}
         for demand in demands:
             last: tuple[Table, Columns] | None = None
             alone = all(leaf.along is None for leaf in demand.leaves)
@@ -281,6 +282,9 @@ class Cascade:
                 yield from some
                 continue
             session = (group := list(some))[0].session
+            if all(map(self._has_all, group)):
+                yield from group
+                continue
             try:
                 found = self.reader.together(together.tables, together.sql, session)
             except Refused:
@@ -291,10 +295,16 @@ class Cascade:
 
     def _has_all(self, leaf: Leaf) -> bool:
         """Whether the slice has all rows of a leaf's table, so that no query need ask for them."""
-        name, bounded = leaf.table.full_name, leaf.inside is not None
-        if name not in self._in_vain or leaf.sql is None or leaf.keys is not None or bounded:
+        asked = leaf.sql is not None and leaf.keys is None and leaf.inside is None
+        return asked and self._is_complete(leaf.table)
+
+    def _is_complete(self, table: Table) -> bool:
+        """Whether the slice has all rows of a table."""
+        name = table.full_name
+        if not table.primary_key or name not in self.sets.keys:
             return False
-        return bool(leaf.table.primary_key) and len(self.sets.rows(name)) == self.reader.total(name)
+        # in the end all tables that statements name are counted
+        return len(self.sets.keys[name]) == self.reader.total(name, self._named)
 
     def _leaf(self, leaf: Leaf, numbers: tuple[int, ...]) -> Columns | None:
         """Add the rows of a leaf. Returns their keys; None if the server refused the query, and all rows were added."""
@@ -312,8 +322,7 @@ class Cascade:
                     keys = self._kept(table, keys, leaf.inside, numbers, leaf.session)
             if not table.primary_key:
                 keys = self.reader.keys(table, whole_keys(table, rows))
-            if not length(self._add(table, keys, reason)):
-                self._in_vain.add(table.full_name)
+            self._add(table, keys, reason)
             return keys
         except Refused as error:
             if leaf.sql is None:
@@ -471,6 +480,9 @@ class Cascade:
 
     def _answer(self, number: int, rule: Witness, reason: int, asked: Callable[[Witness], str]) -> None:
         """Add the rows that a rule wants; with bounds, only those that it wants inside."""
+        wanted_tables = [base.table for base in (*rule.wanted, *(each.base for each in rule.along))]
+        if rule.inside is None and all(map(self._is_complete, wanted_tables)):
+            return
         numbers = self.sets.reasons[reason].statements
         try:
             wanted = self._wanted((number, False), rule, asked(rule))
@@ -480,8 +492,7 @@ class Cascade:
                 self._missed += [(numbers, table, keys) for table, keys in self._keys_in(rule, missed)]
                 self._missed += [(numbers, table, keys) for table, keys in self._keys_along(rule, missed)]
         except Refused as error:
-            wanted_tables = {base.table for base in (*rule.wanted, *(each.base for each in rule.along))}
-            self._refused(wanted_tables, numbers, error)
+            self._refused(dict.fromkeys(wanted_tables), numbers, error)
             return
         for table, keys in self._keys_in(rule, wanted):
             self._add(table, keys, reason)

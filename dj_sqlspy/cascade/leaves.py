@@ -328,7 +328,8 @@ def _existing(
 ) -> tuple[Lineage, Answer | None]:
     """The lineage of SELECT EXISTS (…) with the keys of its first leaf, and its result if these tell that.
 
-    If there is a key, the result is 1. If that is what was captured, the statement need not be sent.
+    If there is a key, the result is 1. If that is what was captured, the statement need not be sent. More than `_SOME`
+    keys are read later, by the cascade.
     """
     leaf, first = lineage.leaves[0], members[0]
     then = {(statement.rows, statement.digest, names_of(statement.columns)) for statement in members}
@@ -338,12 +339,18 @@ def _existing(
     if first.digest not in (None, reader.digest_of_true):
         return lineage, None
     try:
-        keys = reader.keys(leaf.table, str(leaf.sql), leaf.session)
+        keys = reader.keys(leaf.table, f"{leaf.sql} LIMIT {_SOME + 1}", leaf.session)
     except Refused:  # the cascade tells
         return lineage, None
-    leaves = (dataclasses.replace(leaf, keys=keys), *lineage.leaves[1:])
     answer = Answer(1, first.digest, tuple(first.columns)) if length(keys) else None
+    if length(keys) > _SOME:
+        return lineage, answer
+    leaves = (dataclasses.replace(leaf, keys=keys), *lineage.leaves[1:])
     return dataclasses.replace(lineage, leaves=leaves), answer
+
+
+# Keys that are held for the cascade once they have told what EXISTS returns.
+_SOME = 1_000
 
 
 def _answer(

@@ -137,7 +137,8 @@ def _to_count(catalog: Catalog, included: Sequence[str], reached: Collection[str
     """The steps that count the rows of the slice and find the conditions of the dump."""
     several = "together with others"
     for name in included:
-        yield Step(f"count {name}", several, (f"SELECT COUNT(*) FROM {name}",))
+        counts = dict.fromkeys((catalog.dialect.few(name), f"SELECT COUNT(*) FROM {name}"))
+        yield Step(f"count {name}", several, tuple(counts))
     for name in included:
         if any(fk.child in reached for fk in catalog.children(name)):
             what = f"look up the rows of {name} that foreign keys led to"

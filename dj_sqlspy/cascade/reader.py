@@ -57,15 +57,18 @@ class Reader:
         """The digest of the result of ``SELECT EXISTS (…)`` where there is a row."""
         return self.snapshot.answer(EXISTING, PLAIN, own=False).digest
 
-    def total(self, name: str) -> int:
-        """The number of rows of a table in the database."""
-        return next(self.totals((name,)))
+    def total(self, name: str, beside: Iterable[str] = ()) -> int:
+        """The number of rows of a table in the database. If it is counted now, so are the tables ``beside`` it."""
+        if name not in self._totals:
+            for _ in self.totals({name, *beside}):
+                pass
+        return self._totals[name]
 
     def totals(self, names: Iterable[str]) -> Iterator[int]:
-        """The number of rows of each table, counted once."""
+        """The number of rows of each table in the database, counted once."""
         names = list(names)
         unknown = [name for name in names if name not in self._totals]
-        counted = self.snapshot.counts(f"SELECT COUNT(*) FROM {name}" for name in unknown)
+        counted = self.snapshot.totals(unknown)
         for name in names:
             if name not in self._totals:
                 self._totals[name] = next(counted)

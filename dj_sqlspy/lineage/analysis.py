@@ -307,7 +307,7 @@ def _of_query(
         query=query,
         accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
         listed=query is not sent,
-        exists=not bounded and marks <= {"limit"} and _is_told(_tested(query), kind, leaves),
+        exists=not bounded and marks <= {"limit"} and _is_told(_tested(query), leaves),
     )
 
 
@@ -431,12 +431,11 @@ def first_row(query: Query) -> Query:
     return replace(tested, order=order, limit=1, offset=0, distinct=False)
 
 
-def _is_told(tested: Query | None, kind: str, leaves: Sequence[Leaf]) -> bool:
-    """True if a key of the first leaf is one behind a row of the query in EXISTS, and there is no more than one."""
+def _is_told(tested: Query | None, leaves: Sequence[Leaf]) -> bool:
+    """True if a key of the first leaf is one behind a row of the query in EXISTS."""
     return (
         isinstance(tested, Block)
         and isinstance(tested.tree, Base)
-        and (kind == "exists" or tested.limit == 1)
         and bool(leaves)
         and leaves[0].table is tested.tree.table
         and tested.group is None

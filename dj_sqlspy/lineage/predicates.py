@@ -259,7 +259,7 @@ _COMPARING = (
     Listed,
     exp.Tuple,
 )
-_COMPARED = (exp.Column, exp.Identifier, exp.Literal, exp.Placeholder, exp.Exists, exp.Ordered)
+_COMPARED = (exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Placeholder, exp.Exists, exp.Ordered)
 _COUNTED = (exp.Count, exp.Star)
 
 

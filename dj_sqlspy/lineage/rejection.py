@@ -158,6 +158,8 @@ def _rejecting(here: Combinations, condition: Expr, predicate: Predicate) -> Ite
     """
     reason = "keeps a row rejected (anti-join)"
     rejected, told = here.meeting(is_not_true(condition)), apart(here.read.tree)
+    if _only_negates(condition) and is_plain(predicate.query):
+        rejected = here  # each combination that has such a row is rejected
     for branch in predicate.branches:
         direct = tuple(from_occurrences(branch.query.tree)) if is_plain(branch.query) else ()
         first = rejected.attached(branch, direct) if direct else None
@@ -174,6 +176,12 @@ def _rejecting(here: Combinations, condition: Expr, predicate: Predicate) -> Ite
             if first is not None:
                 read = of_first(read, first, direct, told)
             yield rule(reason, read, bases)
+
+
+def _only_negates(condition: Expr) -> bool:
+    """True for NOT IN (SELECT …), and NOT EXISTS, alone."""
+    bare = condition.unnest()
+    return isinstance(bare, exp.Not) and isinstance(bare.this.unnest(), (exp.In, exp.Exists))
 
 
 def _whole_value(here: Combinations, predicate: Predicate) -> Iterator[Witness]:

@@ -71,7 +71,7 @@ def resolve(
     if alias is None:
         require_shallow(node)
     numbers = itertools.count(1)
-    place = Place(catalog, alias or (lambda: f"t{next(numbers)}"), _query, default_schema, held=held)
+    place = Place(catalog, alias or (lambda: f"t{next(numbers)}"), _query, default_schema, node, held=held)
     place.require_spelled(named_in(node))
     return distinct_names(_query(node, place))
 
@@ -244,6 +244,10 @@ def _is_dual(node: Expr) -> bool:
     return isinstance(node, exp.Table) and not node.db and node.name.lower() == "dual"
 
 
+# Parts of a SELECT that can name its outputs.
+_NAMING = ("group", "having", "order")
+
+
 def _outputs(node: exp.Select, place: Place) -> Iterator[Output]:
     scope = place.scope
     for item in node.expressions:
@@ -258,6 +262,9 @@ def _outputs(node: exp.Select, place: Place) -> Iterator[Output]:
                 yield Output(name, scope.qualified[(key, name.lower())].copy())
         elif isinstance(item, exp.Alias):
             yield Output(item.alias, expression(item.this, place))
+        elif isinstance(item, exp.Exists) and node is place.whole and not any(map(node.args.get, _NAMING)):
+            # nothing can name it, and the text of a long query takes long to write
+            yield Output("EXISTS", expression(item, place))
         else:
             yield Output(place.syntax.output_name(item), expression(item, place))
 

@@ -109,6 +109,7 @@ class Place:
     alias: Callable[[], str]  # makes an alias that no other source of the statement has
     resolve: Callable[[Expr, Place], Query]  # resolves a query, for the modules below `resolve`
     default_schema: str | None  # of table names without one
+    whole: Expr | None = None  # the whole statement, or level of one
     views: tuple[str, ...] = ()  # full names of the enclosing views
     ctes: Mapping[str, Cte] = field(default_factory=dict)  # visible ones, by lower-case name
     scope: Scope = field(default_factory=lambda: Scope(None))

@@ -21,6 +21,8 @@ Key: TypeAlias = "tuple[Any, ...]"
 # Bytes of one list of keys. MySQL's max_allowed_packet is at least 1 MiB (default: MariaDB 16 MiB, MySQL 64 MiB).
 # Parse time grows with the list, so longer lists gain nothing.
 LIST_BYTES = 400_000
+# Rows that are worth more than one way to count them (`Dialect.few`).
+MANY = 10_000
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,9 @@ class Dialect(Protocol):
     def exists(self, values: str, query: str) -> str:
         """A query that returns a row if some values are a row of a query's result."""
 
+    def few(self, table: str) -> str:
+        """A query for the number of rows of a table, by its full name. If it says `MANY`, there can be more."""
+
     def string(self, value: str) -> str:
         """A string literal that means the same in any session and in a shell script."""
 
@@ -174,6 +179,9 @@ class Spelling(Dialect):
         """
         prefix = f"{self.quote(alias)}." if alias else ""
         return ", ".join(prefix + self.quote(name) for name in names)
+
+    def few(self, table: str) -> str:
+        return f"SELECT COUNT(*) FROM {table}"
 
     def equal(self, columns: Sequence[str], alias: str, others: Sequence[str], other_alias: str) -> str:
         """The condition that columns of two tables are equal, pair by pair: the ON of a foreign key.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 from ..errors import SliceError, SpyError
 from .catalog import Catalog
-from .dialect import LIST_BYTES, Dialect
+from .dialect import LIST_BYTES, MANY, Dialect
 from .mysql.errors import DRIVER_ERRORS
 from .results import Answer, Column, Sums
 from .session import PLAIN, Session
@@ -150,6 +150,9 @@ class Snapshot(Protocol):
     def counts(self, queries: Iterable[str]) -> Iterator[int]:
         """The numbers that many queries return; several are sent as one."""
 
+    def totals(self, tables: Sequence[str]) -> Iterator[int]:
+        """The number of rows of each table, by full names."""
+
     def require_accepted(self, sql: str, session: Session = PLAIN) -> None:
         """Raise `Refused` if the server would not run a query. The query is not run."""
 
@@ -183,6 +186,11 @@ class Counting(Snapshot):
             size += len(sql)
         if waiting:
             yield from self._together(waiting)
+
+    def totals(self, tables: Sequence[str]) -> Iterator[int]:
+        few = self.counts(map(self.dialect.few, tables))
+        for name, number in zip(tables, few, strict=True):
+            yield self.count(f"SELECT COUNT(*) FROM {name}") if number == MANY else number
 
     def _together(self, queries: Sequence[str]) -> list[int]:
         return [int(number) for number in self.rows(f"SELECT {', '.join(f'({sql})' for sql in queries)}")[0]]

@@ -12,7 +12,7 @@ from typing import Any
 
 from ... import names
 from ..columns import Column
-from ..dialect import Literals, Spelling
+from ..dialect import MANY, Literals, Spelling
 from ..session import Session
 
 # Marks the character set of the driver itself, in which it writes texts, among what a connection has set.
@@ -94,6 +94,17 @@ class MySQLDialect(Spelling):
     def exists(self, values: str, query: str) -> str:
         """A query that returns a row if some values are a row of a query's result."""
         return f"SELECT 1 FROM DUAL WHERE ({values}) IN (SELECT * FROM ({query}) AS `read~`)"
+
+    def few(self, table: str) -> str:
+        """A query for the number of rows of a table.
+
+        MySQL 8.0.14 and later start threads for COUNT(*) of a table, which takes 5 ms. For it the comments are none,
+        and some rows are counted without threads. MariaDB counts the table.
+
+        >>> MYSQL.few("`lab`.`subject`")
+        'SELECT COUNT(*) FROM /*!80014 (SELECT 1 FROM */ `lab`.`subject` /*!80014 LIMIT 10000) AS few */'
+        """
+        return f"SELECT COUNT(*) FROM /*!80014 (SELECT 1 FROM */ {table} /*!80014 LIMIT {MANY}) AS few */"
 
     def string(self, value: str) -> str:
         r"""A string literal that means the same in every ``sql_mode`` and in a shell script.
