@@ -50,8 +50,8 @@ class StatementReport(NamedTuple):
     sql : str
         The text to replay: the statement, or its SELECT (of INSERT … SELECT).
     marks : frozenset of str
-        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``), or why it is not
-        replayed.
+        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``, ``place``), or why
+        it is not replayed.
     ordered : bool
         True if ORDER BY is total, so that a replay is compared in order.
     fallback : str or None

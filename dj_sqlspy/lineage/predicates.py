@@ -154,7 +154,9 @@ def _quantified(expression: Expr, polarity: str) -> Predicate | None:
     turned = _FLIP[polarity] if universal else polarity
 
     def match(outputs: Sequence[Expr]) -> Expr | None:
-        compared: Expr = type(expression)(this=expression.this.copy(), expression=outputs[0].copy())
+        values = [output.copy() for output in outputs]
+        other = values[0] if len(values) == 1 else exp.Tuple(expressions=values)
+        compared: Expr = type(expression)(this=expression.this.copy(), expression=other)
         if universal:
             # a row y makes x > ALL (…) untrue if x > y is not true
             return exp.Not(this=exp.Paren(this=compared)) if turned == "+" else is_not_true(compared)
