@@ -272,6 +272,21 @@ CONSTRUCTS = (
             f"SELECT * FROM {S} WHERE s.score = (SELECT MAX(t.score) FROM lab.session AS t"
             " WHERE t.subject = s.subject)",
         ),
+        ("IN as a value", f"SELECT u.subject, u.subject IN (SELECT p.owner FROM lab.probe AS p) FROM {U}"),
+        (
+            "NOT EXISTS as a value",
+            f"SELECT u.subject, NOT EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject) FROM {U}",
+        ),
+        (
+            "ALL as a value, below another SELECT",
+            f"SELECT d.subject FROM (SELECT u.subject, u.subject < ALL (SELECT s.score FROM {S} WHERE s.session = 1)"
+            f" AS few FROM {U}) AS d WHERE d.few IS NOT TRUE",
+        ),
+        (
+            "NOT IN as a value by which is ordered",
+            f"SELECT u.subject FROM {U} ORDER BY u.subject NOT IN (SELECT p.owner FROM lab.probe AS p), u.subject"
+            " LIMIT 2",
+        ),
         (
             "more than MIN, correlated",
             f"SELECT * FROM {S} WHERE s.score > (SELECT MIN(t.score) FROM lab.session AS t"

@@ -353,12 +353,20 @@ def _answer(
         reader.snapshot.require_accepted(lineage.sql, session)
         return None
     if (count_sql := counting(lineage, members)) is not None:
-        now = reader.snapshot.count(count_sql, session)
-        if now == members[0].rows:
+        now = _counted(count_sql, session, reader)
+        if now is not None and now == members[0].rows:
             return Answer(now, None, ())
     if lineage.listed and (answer := _unchanged(lineage, members, session, reader)) is not None:
         return answer
     return reader.snapshot.answer(lineage.sql, session, own=lineage.own)
+
+
+def _counted(count_sql: str, session: Session, reader: Reader) -> int | None:
+    """The number that `counting` asks for; None if the server refuses that, so that the statement itself must tell."""
+    try:
+        return reader.snapshot.count(count_sql, session)
+    except Refused:
+        return None
 
 
 def listing(lineage: Lineage) -> str:

@@ -81,6 +81,21 @@ def any_row(_: Sequence[Expr]) -> Expr | None:
 _FLIP = {"+": "-", "-": "+", "~": "~"}
 
 
+def values(expression: Expr) -> list[Predicate]:
+    """The subqueries of an expression whose value counts, and not only whether it is true: an output, a key.
+
+    Then IN is NULL because of some rows, and false because of others that are not there.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> block = tree("SELECT x IN (SELECT y FROM b), NOT EXISTS (SELECT id FROM c) FROM a")
+    >>> [predicate.polarity for output in block.outputs for predicate in values(output.expr)]
+    ['~', '~']
+    """
+    found: list[Predicate] = []
+    _collect(expression, "~", found)
+    return found
+
+
 def predicates(expression: Expr) -> list[Predicate]:
     """The subqueries of an expression, each with its polarity.
 
@@ -203,8 +218,16 @@ def _never_null(expression: Expr) -> bool:
 @remembered
 def predicates_of(query: Query) -> tuple[tuple[Expr, Predicate], ...]:
     """The subqueries of a query's own expressions, each with the expression."""
+    tested: list[Expr] = []
+    if isinstance(query, Block):
+        tested = [*query.where, *query.having, *(on for join in joins(query.tree) for on in join.on)]
+    conditions = set(map(id, tested))
     return tuple(
-        [(expression, found) for expression in expressions_of(query) for found in predicates(expression)]
+        [
+            (expression, found)
+            for expression in expressions_of(query)
+            for found in (predicates if id(expression) in conditions else values)(expression)
+        ]
     )
 
 
