@@ -224,6 +224,7 @@ CONSTRUCTS = (
             f"SELECT * FROM {U} WHERE u.weight > ALL (SELECT score + 15 FROM {S} WHERE s.subject = u.subject)",
         ),
         ("EXISTS", f"SELECT * FROM {U} WHERE EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject)"),
+        ("EXISTS with LIMIT", "SELECT EXISTS(SELECT 1 FROM lab.session WHERE score > 5 LIMIT 1)"),
         ("EXISTS, not correlated", f"SELECT * FROM {U} WHERE EXISTS (SELECT 1 FROM {S} WHERE s.score = 7)"),
         ("NOT EXISTS", f"SELECT * FROM {U} WHERE NOT EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject)"),
         (
@@ -238,6 +239,11 @@ CONSTRUCTS = (
         (
             "row constructor IN",
             f"SELECT * FROM {U} WHERE (u.subject, u.species) IN (SELECT owner, 'mouse' FROM lab.probe)",
+        ),
+        (
+            "row constructor = ANY, <> ALL",
+            f"SELECT * FROM {U} WHERE (u.subject, 1) = ANY (SELECT s.subject, s.session FROM {S})"
+            " AND (u.subject, 2) <> ALL (SELECT t.subject, t.session FROM lab.session AS t)",
         ),
         (
             "row constructor NOT IN, with NULLs",
@@ -265,6 +271,21 @@ CONSTRUCTS = (
             "in WHERE, correlated",
             f"SELECT * FROM {S} WHERE s.score = (SELECT MAX(t.score) FROM lab.session AS t"
             " WHERE t.subject = s.subject)",
+        ),
+        ("IN as a value", f"SELECT u.subject, u.subject IN (SELECT p.owner FROM lab.probe AS p) FROM {U}"),
+        (
+            "NOT EXISTS as a value",
+            f"SELECT u.subject, NOT EXISTS (SELECT 1 FROM {S} WHERE s.subject = u.subject) FROM {U}",
+        ),
+        (
+            "ALL as a value, below another SELECT",
+            f"SELECT d.subject FROM (SELECT u.subject, u.subject < ALL (SELECT s.score FROM {S} WHERE s.session = 1)"
+            f" AS few FROM {U}) AS d WHERE d.few IS NOT TRUE",
+        ),
+        (
+            "NOT IN as a value by which is ordered",
+            f"SELECT u.subject FROM {U} ORDER BY u.subject NOT IN (SELECT p.owner FROM lab.probe AS p), u.subject"
+            " LIMIT 2",
         ),
         (
             "more than MIN, correlated",
@@ -362,6 +383,10 @@ CONSTRUCTS = (
         ),
         ("HAVING", f"SELECT s.subject FROM {S} GROUP BY s.subject HAVING SUM(s.score) > 5 AND s.subject < 3"),
         ("HAVING with an alias", f"SELECT s.subject, COUNT(*) AS n FROM {S} GROUP BY s.subject HAVING n > 1"),
+        (
+            "HAVING with an alias of a key",
+            f"SELECT s.score % 4 AS q, COUNT(*) AS n FROM {S} GROUP BY q HAVING q > 0 AND q < n",
+        ),
         ("HAVING without GROUP BY", f"SELECT s.subject, s.score + 1 AS x FROM {S} HAVING x > 6"),
         ("HAVING of an aggregate over all rows", f"SELECT COUNT(*) FROM {S} HAVING COUNT(*) > 100"),
         (
@@ -646,6 +671,40 @@ CONSTRUCTS = (
             NONE,
         ),
         (
+            "several functions that return rows in SELECT",
+            f"SELECT s.*, unnest(ARRAY[s.session, s.score]) + 1, generate_series(1, s.session) FROM {S}"
+            " WHERE s.session = 1 ORDER BY 2",
+            NONE,
+        ),
+        (
+            "GROUP BY a function that returns rows",
+            "SELECT jsonb_array_elements(p.sites) AS e, COUNT(*) FROM lab.probe AS p GROUP BY e"
+            " HAVING MIN(p.probe) = 1",
+            NONE,
+        ),
+        (
+            "NOT IN a function that returns rows",
+            "SELECT * FROM lab.subject AS u WHERE u.subject NOT IN"
+            f" (SELECT unnest(ARRAY[s.subject, s.session]) FROM {S} WHERE s.score = 5)",
+            NONE,
+        ),
+        (
+            "a function that returns rows, for each group",
+            f"SELECT s.subject, unnest(array_agg(s.score)) FROM {S} GROUP BY s.subject",
+            NONE,
+        ),
+        (
+            "a function that returns rows, beside a window",
+            f"SELECT generate_series(1, 2), RANK() OVER (ORDER BY s.score) FROM {S}",
+            NONE,
+        ),
+        (
+            "ROWS FROM",
+            "SELECT p.probe, r.b FROM lab.probe AS p, ROWS FROM (jsonb_array_elements(p.sites),"
+            " generate_series(1, p.probe)) WITH ORDINALITY AS r (a, b, c) WHERE r.c = 2",
+            NONE,
+        ),
+        (
             "WITH ORDINALITY",
             "SELECT p.probe, e.o FROM lab.probe AS p, jsonb_array_elements(p.sites) WITH ORDINALITY AS e (v, o)",
             NONE,
@@ -698,8 +757,53 @@ CONSTRUCTS = (
             f"WITH good AS MATERIALIZED (SELECT * FROM {S} WHERE score > 4) SELECT subject FROM good",
             NONE,
         ),
-        ("TABLESAMPLE", "SELECT subject FROM lab.session TABLESAMPLE SYSTEM (100)", NONE),
-        ("names for the columns of a table", "SELECT x.a FROM lab.session AS x (a, b) WHERE x.b = 1", NONE),
+        ("TABLESAMPLE", "SELECT subject FROM lab.session TABLESAMPLE BERNOULLI (50) REPEATABLE (3)", NONE),
+        ("ctid", f"SELECT s.subject FROM {S} WHERE s.ctid > '(0,2)' ORDER BY s.ctid", NONE),
+        (
+            "names for the columns of a table",
+            "SELECT x.a, x.score FROM lab.session AS x (a, b) WHERE x.b = 1 AND day IS NOT NULL",
+            NONE,
+        ),
+        (
+            "names for the first columns of a CTE and of a derived table",
+            f"WITH g (a) AS (SELECT subject, score FROM {S}) SELECT x.b FROM g AS x (b) JOIN"
+            " (SELECT owner, probe FROM lab.probe) AS d (c) ON d.c = x.b AND d.probe < x.score",
+            NONE,
+        ),
+        ("ONLY", "SELECT subject FROM ONLY lab.session WHERE score > 5", NONE),
+        (
+            "?, ?| and ?&",
+            "SELECT p.probe FROM lab.probe AS p WHERE NOT p.sites ? 'x' OR p.sites ?& ARRAY['y']",
+            NONE,
+        ),
+        ("@@", "SELECT p.probe FROM lab.probe AS p WHERE p.sites @@ '$[0] > 1'", NONE),
+        (
+            "a JSON operator in the argument of a function",
+            "SELECT jsonb_typeof(p.sites -> 0) FROM lab.probe AS p WHERE p.probe < 3",
+            NONE,
+        ),
+        (
+            "ARRAY(SELECT …)",
+            f"SELECT u.subject, ARRAY(SELECT s.score FROM {S} WHERE s.subject = u.subject ORDER BY 1) FROM {U}"
+            f" WHERE NOT u.subject = ANY (ARRAY(SELECT p.owner FROM lab.probe AS p))",
+            NONE,
+        ),
+        (
+            "ranges",
+            f"SELECT int4range(s.session, s.score) FROM {S} WHERE int4range(s.session, s.score) && '[6,9)'::int4range",
+            NONE,
+        ),
+        (
+            "arguments with names",
+            f"SELECT s.day + make_interval(days => s.session) FROM {S} WHERE s.score = 5",
+            NONE,
+        ),
+        (
+            "EXCLUDE, GROUPS, named windows",
+            f"SELECT s.subject, SUM(s.score) OVER (w ROWS 1 PRECEDING EXCLUDE CURRENT ROW), COUNT(*) OVER (ORDER BY"
+            f" s.day GROUPS 1 PRECEDING) FROM {S} WINDOW w AS (PARTITION BY s.subject ORDER BY s.session)",
+            NONE,
+        ),
     ),
 )
 # What PostgreSQL makes of them; "exact", if they are not here.
@@ -718,6 +822,7 @@ ON_POSTGRESQL: dict[str, str] = {
             "WITH ROLLUP",
             "GROUPING",
             "HAVING with an alias",
+            "HAVING with an alias of a key",
             "HAVING without GROUP BY",
             "COUNT(DISTINCT …)",
             "GROUP_CONCAT",
@@ -752,10 +857,10 @@ ON_POSTGRESQL: dict[str, str] = {
     "LIMIT without a total order": "marked limit",
     "NOW()": "marked now",
     "DISTINCT ON without a total order": "marked limit",
-    "a function that returns rows in SELECT": "a function that returns rows, elsewhere than in FROM, is not analysed",
-    "WITH ORDINALITY": "Table with ordinality is not analysed on PostgreSQL yet",
-    "TABLESAMPLE": "Table with sample is not analysed on PostgreSQL yet",
-    "names for the columns of a table": "names for the columns of session in its alias are not analysed",
+    "a function that returns rows, for each group": "a function that returns rows for each group is not analysed",
+    "a function that returns rows, beside a window": "a function that returns rows beside a window function or",
+    "TABLESAMPLE": "which rows TABLESAMPLE takes depends on where they are stored",
+    "ctid": "ctid tells where a row is stored, or when, which is not the same in a copy",
 }
 
 

@@ -208,12 +208,12 @@ class PostgreSQLGrammar(Grammar):
         for name, kind in zip(names, kinds, strict=True):
             if windows and choices.chance(60):
                 value = self.window(environment, kind)
-            elif kind == "i" and not self.compared and not self.in_condition and choices.chance(2):
-                value = f"generate_series(1, {1 + choices.upto(2)})"
+            elif kind == "i" and not self.compared and not self.in_condition and choices.chance(4):
+                value = self.returning_rows(environment)
             else:
                 value = self.value(environment, kind, depth if choices.chance(30) else 0)
             shown.append(f"{value} AS {name}")
-        total = _total(environment)
+        total = [] if any(map(_returns_rows, shown)) else _total(environment)
         form = choices.upto(99)
         if form < 8 and total and limited:
             first = [self.column(environment, choices.one("iit")) or "1" for _ in range(1 + choices.upto(1))]
@@ -235,6 +235,20 @@ class PostgreSQLGrammar(Grammar):
         elif top and total and choices.chance(20):
             sql += f" ORDER BY {', '.join(total)}"
         return sql
+
+    def returning_rows(self, environment: Environment) -> str:
+        """A call of a function that returns rows, in SELECT or GROUP BY."""
+        choices, most = self.choices, 1 + self.choices.upto(2)
+        column = self.integer(environment)
+        if column is None or choices.chance(30):
+            return f"generate_series(1, {most})"
+        return choices.one(
+            [
+                f"generate_series({column}, {most})",
+                f"unnest(ARRAY[{column}, {most}])",
+                f"{most} + unnest(ARRAY[{column}])",
+            ]
+        )
 
     def limit(self, total: Sequence[str]) -> str:
         choices = self.choices
@@ -270,6 +284,9 @@ class PostgreSQLGrammar(Grammar):
             column = self.column(environment, kind)
             if column is not None:
                 keys.append((column, kind))
+        if not self.compared and not self.in_condition and choices.chance(4):
+            keys = [(self.returning_rows(environment), "i")]
+            limited = False
         group = list(dict.fromkeys(key for key, _ in keys))
         shown = []
         for position, (name, kind) in enumerate(zip(names, kinds, strict=True)):
@@ -296,7 +313,7 @@ class PostgreSQLGrammar(Grammar):
                 f"({self.scalar_query([], 'i', depth)})" if depth and choices.chance(15) else choices.upto(3)
             )
             sql += f" HAVING {self.aggregate(environment)} {choices.one(self.comparisons)} {right}"
-            if keys and choices.chance(25):
+            if keys and not _returns_rows(keys[0][0]) and choices.chance(25):
                 key, kind = choices.one(keys)
                 sql += f" {choices.one(['AND', 'OR'])} {key} {choices.one(['<', '>=', '='])} {self.literal(kind)}"
         if limited and not sets and group and choices.chance(10):
@@ -308,3 +325,7 @@ class PostgreSQLGrammar(Grammar):
         if found.startswith(("SUM(", "COUNT(", "MAX(")) and self.choices.chance(15):
             return found.replace(" OVER ", f" FILTER (WHERE {self.condition(environment, None, 0)}) OVER ", 1)
         return found
+
+
+def _returns_rows(expression: str) -> bool:
+    return "generate_series(" in expression or "unnest(" in expression

@@ -294,7 +294,9 @@ class Grammar:
             return self.either(test, plain, self.column(environment, kind) or self.literal(kind))
         if form < 90 and depth > 0:
             return f"({self.scalar_query(environment, kind, depth)})"
-        return self.computed(where, kind, plain, self.condition(environment, outer, 0))
+        return self.computed(
+            where, kind, plain, self.condition(environment, outer, min(depth, choices.upto(1)))
+        )
 
     def either(self, test: str, one: str, other: str) -> str:
         """One of two values."""

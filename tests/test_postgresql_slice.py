@@ -284,6 +284,27 @@ WRITTEN = {
         "SELECT name FROM LAB.subject, generate_series(1, 2) AS n WHERE n = subject AND n > 1",
         {"subject": {2}},
     ),
+    "names for columns: those of other columns": (
+        "SELECT name FROM LAB.subject AS s(subject, name, species) WHERE name = 'mouse'",
+        {"subject": {1, 2}},
+    ),
+    "a function that returns rows in SELECT: the rows that WHERE leaves": (
+        "SELECT subject, unnest(ARRAY[subject, 3]) + 1 FROM LAB.subject WHERE weight > 5",
+        {"subject": {1, 3}},
+    ),
+    "GROUP BY a function that returns rows: of a group, and those of another one that keep it too large": (
+        "SELECT unnest(ARRAY[session, 2]) AS n, count(*) FROM LAB.session GROUP BY n HAVING count(*) < 4",
+        {"session": {(1, 1), (1, 2), (2, 1), (3, 1)}},
+    ),
+    "a key in a document": (
+        "SELECT subject FROM LAB.session WHERE meta ? 'x' AND kind = 'b'",
+        {"session": {(1, 2), (3, 1)}},
+    ),
+    "an array of a subquery: all of its rows": (
+        "SELECT s.kind FROM LAB.session AS s WHERE s.session = 2"
+        " AND 0.9 = ANY (ARRAY(SELECT t.rt FROM LAB.session__trial AS t WHERE t.subject = s.subject))",
+        {"session": {(1, 2), (1, 1)}, "session__trial": {(1, 1, 1), (1, 1, 2), (1, 2, 1)}},
+    ),
     "an explicit order of NULLs": (
         "SELECT name FROM LAB.subject ORDER BY weight NULLS FIRST, subject LIMIT 1",
         {"subject": {2}},
@@ -302,16 +323,14 @@ def test_rows_of_a_written_statement(lab: Any, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("SELECT unnest(ARRAY[subject]) FROM LAB.subject", "a function that returns rows"),
+        ("SELECT jsonb_each(meta) FROM LAB.session JOIN LAB.subject USING (subject)", "as one value"),
+        ("SELECT s FROM LAB.subject AS s WHERE subject = 1", "in none of the tables"),
         ("SELECT species FROM LAB.subject GROUP BY DISTINCT ROLLUP (species)", "ALL or DISTINCT"),
         (
             'SELECT "N", n FROM (SELECT name AS n, weight AS "N" FROM LAB.subject) AS d',
             "upper and lower case",
         ),
-        (
-            "SELECT name FROM LAB.subject AS s(subject, name, species) WHERE name = 'mouse'",
-            "names for the columns",
-        ),
+        ("SELECT a FROM LAB.subject AS s(a, b, b) WHERE a = 1", "two columns one name"),
         ("SELECT name FROM LAB.subject, unnest(ARRAY[1], ARRAY[2]) AS n", "columns of one name"),
         ("SELECT name FROM LAB.Subject JOIN LAB.Session USING (subject) AS j", "cannot parse"),
         (

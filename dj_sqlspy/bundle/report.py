@@ -70,6 +70,7 @@ MARKS = {
     "limit": "takes some of the rows, in an order that does not decide between all of them",
     "session": "asks for a value of its session",
     "variable": "asks for a variable of the server",
+    "place": "depends on where its rows are stored",
 }
 
 # What a reader must know of statements with other marks.

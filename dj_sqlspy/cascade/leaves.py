@@ -50,8 +50,8 @@ class StatementReport(NamedTuple):
     sql : str
         The text to replay: the statement, or its SELECT (of INSERT … SELECT).
     marks : frozenset of str
-        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``), or why it is not
-        replayed.
+        Why its result can change by itself (``now``, ``rand``, ``session``, ``variable``, ``limit``, ``place``), or why
+        it is not replayed.
     ordered : bool
         True if ORDER BY is total, so that a replay is compared in order.
     fallback : str or None
@@ -361,12 +361,20 @@ def _answer(
         reader.snapshot.require_accepted(lineage.sql, session)
         return None
     if (count_sql := counting(lineage, members)) is not None:
-        now = reader.snapshot.count(count_sql, session)
-        if now == members[0].rows:
+        now = _counted(count_sql, session, reader)
+        if now is not None and now == members[0].rows:
             return Answer(now, None, ())
     if lineage.listed and (answer := _unchanged(lineage, members, session, reader)) is not None:
         return answer
     return reader.snapshot.answer(lineage.sql, session, own=lineage.own)
+
+
+def _counted(count_sql: str, session: Session, reader: Reader) -> int | None:
+    """The number that `counting` asks for; None if the server refuses that, so that the statement itself must tell."""
+    try:
+        return reader.snapshot.count(count_sql, session)
+    except Refused:
+        return None
 
 
 def listing(lineage: Lineage) -> str:

@@ -28,7 +28,7 @@ from .keylists import with_key_lists
 from .lasting import UnknownVariable, require_known, require_lasting, require_restored
 from .levels import Levels, Texts
 from .names import named_tables, qualify, through_views
-from .order import determined, marks_of
+from .order import determined, marks_in, marks_of
 from .predicates import (
     demanded_occurrences,
     from_occurrences,
@@ -114,7 +114,7 @@ class Lineage:
     tables : tuple of Table
         Every base table that the statement names, also through views and CTEs.
     marks : frozenset of str
-        Why its result could change by itself: ``now``, ``rand``, ``session``, ``variable``, ``limit``.
+        Why its result could change by itself: ``now``, ``rand``, ``session``, ``variable``, ``limit``, ``place``.
     ordered : bool
         True if ORDER BY is total.
     fallback : str or None
@@ -294,9 +294,7 @@ def _of_query(
     leaves, rules = tuple(_leaves(demanded, bounded)), witnesses(demanded)
     if bounded:
         leaves, rules = _with_those_inside(leaves, rules, narrowed(demanded, inside))
-    marks = marks_of(query)
-    if session.texts:  # then the session sets all variables that it uses
-        marks -= {"variable"}
+    marks = _not_set(marks_of(query), session)
     return Lineage(
         "",
         leaves if session == PLAIN else tuple(replace(leaf, session=session) for leaf in leaves),
@@ -307,8 +305,13 @@ def _of_query(
         query=query,
         accepted=not bounded and len(query.aliases) <= _FEW and only_compares(query),
         listed=query is not sent,
-        exists=not bounded and marks <= {"limit"} and _is_told(_tested(query), leaves),
+        exists=not bounded and not marks and _is_told(_tested(query), leaves),
     )
+
+
+def _not_set(marks: frozenset[str], session: Session) -> frozenset[str]:
+    """Marks without that of variables if the session sets all that it uses."""
+    return marks - {"variable"} if session.texts else marks
 
 
 def _leaves(query: Query, bounded: bool = False) -> Iterator[Leaf]:
@@ -491,4 +494,5 @@ def _whole_tables(
         return Lineage(sql, *about, fallback=str(error), answers=False, unsent=f"{why}{error}")
     text, own = _text(sql, read, default_schema, syntax)
     unsent = str(error) if isinstance(error, UnknownVariable) else ""
-    return Lineage(text, *about, fallback=str(error), own=own, answers=read.answers, unsent=unsent)
+    marks = _not_set(marks_in(read.query, syntax), session)
+    return Lineage(text, *about, marks, fallback=str(error), own=own, answers=read.answers, unsent=unsent)

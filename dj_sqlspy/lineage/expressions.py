@@ -33,6 +33,8 @@ def expression(node: Expr, place: Place, before: Lookup | None = None, after: Lo
         For an unknown column, or a call of a stored function.
     """
 
+    syntax = place.syntax
+
     def visit(item: Any, in_aggregate: bool) -> Any:
         if isinstance(item, list):
             return [visit(element, in_aggregate) for element in item]
@@ -50,9 +52,16 @@ def expression(node: Expr, place: Place, before: Lookup | None = None, after: Lo
             return _QUANTIFIERS[str(item.this).upper()](this=visit(item.expressions[0], in_aggregate))
         if isinstance(item, exp.Window):
             item = _window(item, place.windows)
-        _refuse_stored(item, place.syntax)
+        columns = syntax.columns_of(item)
+        if columns is None:
+            _refuse_stored(item, syntax)
         aggregate = in_aggregate or is_aggregate(item)
-        return type(item)(**{key: visit(value, aggregate) for key, value in item.args.items()})
+        made = type(item)(**{key: visit(value, aggregate) for key, value in item.args.items()})
+        if columns is None:
+            return made
+        if len(columns) > 1:
+            raise Unsupported(f"the row of {written(item, syntax)} as one value is not analysed")
+        return place.scope.set_column(made, place.alias)
 
     result: Expr = visit(node, False)
     return result
@@ -69,6 +78,8 @@ def _column(item: exp.Column, place: Place, before: Lookup | None, after: Lookup
         if found is None and scope is place.scope and table is None and after is not None:
             found = after(name)
         scope = scope.parent
+    if found is None and name.lower() in place.syntax.places:
+        raise Unsupported(f"{name} tells where a row is stored, or when, which is not the same in a copy")
     if found is None:
         raise Unsupported(
             f"column {written(item, place.syntax)!r} is in none of the tables that it could refer to"

@@ -188,9 +188,12 @@ def _source(node: Expr, place: Place) -> Tree:
             query = place.outside().query(node.this)
             return _subquery(query, node, place, lateral=bool(outer_references(query)))
         case exp.Lateral(this=exp.Anonymous() | exp.Unnest()) | exp.Unnest():
-            return _function(node.this if isinstance(node, exp.Lateral) else node, node, place)
+            return _functions([node.this if isinstance(node, exp.Lateral) else node], node, place)
         case exp.Table(this=exp.Anonymous()):
-            return _function(node.this, node, place)
+            return _functions([node.this], node, place)
+        case exp.Table(this=None) if node.args.get("rows_from"):
+            each = node.args["rows_from"]
+            return _functions([one.this if isinstance(one, exp.Table) else one for one in each], node, place)
         case exp.Lateral():
             inner = node.this.this if isinstance(node.this, exp.Subquery) else node.this
             return _subquery(place.query(inner), node, place, lateral=True)
@@ -209,7 +212,7 @@ def _source(node: Expr, place: Place) -> Tree:
 
 def _subquery(query: Query, node: Expr, place: Place, lateral: bool) -> Derived:
     given = _given_names(node)
-    query = renamed(query, given) if given else distinct_names(query)
+    query = distinct_names(renamed(query, given))
     return derived(query, node, node.alias, place, not_null=_never_null(query), lateral=lateral)
 
 
@@ -284,43 +287,66 @@ def _json_table(node: exp.Table, place: Place) -> Opaque:
     return Opaque(alias, exp.Table(this=call), tuple(names))
 
 
-def _function(call: Expr, node: Expr, place: Place) -> Opaque:
-    """A function that returns rows (PostgreSQL); it sees what stands left of it."""
-    names = place.syntax.columns_of(call)
-    if names is None or node.args.get("ordinality") or call.args.get("offset"):
-        raise Unsupported(f"a table function {written(call, place.syntax)} is not analysed")
+def _functions(calls: Sequence[Expr], node: Expr, place: Place) -> Opaque:
+    """Functions that return rows (PostgreSQL), several with ROWS FROM; they see what stands left of them."""
+    offset = node.args.get("ordinality") or next((call.args.get("offset") for call in calls), None)
+    names: list[str] = []
+    for call in calls:
+        own = place.syntax.columns_of(call)
+        if own is None or (len(calls) > 1 and call.args.get("offset")):
+            raise Unsupported(f"a table function {written(call, place.syntax)} is not analysed")
+        names += own if len(calls) == 1 else (name or _called(call) for name in own)
     given = _given_names(node)
-    shown = node.alias or (str(call.this).lower() if isinstance(call, exp.Anonymous) else "unnest")
+    shown = node.alias or _called(calls[0])
     columns = [name or shown for name in names]
+    if offset:
+        columns.append("ordinality")
+        given += [offset.name] if isinstance(offset, exp.Identifier) else []
     if len(given) > len(columns):
         raise Unsupported(f"{len(given)} column names are given for {len(columns)} columns")
     columns[: len(given)] = given
     if len(set(columns)) < len(columns):
         raise Unsupported(
-            f"a table function {written(call, place.syntax)} with columns of one name is not analysed"
+            f"a table function {written(node, place.syntax)} with columns of one name is not analysed"
         )
-    items = [expression(item, place) for item in call.expressions]
-    name = call.this if isinstance(call, exp.Anonymous) else "UNNEST"
+    made: list[Expr] = [
+        exp.Anonymous(this=_called(call), expressions=[expression(e, place) for e in call.expressions])
+        for call in calls
+    ]
     alias = place.alias()
     place.scope.show(shown, alias, columns)
     if len(columns) == 1 and columns[0].lower() != shown.lower():
         # the name of the source is its row, which is its only value
         place.scope.star.append(Visible(shown, column(alias, columns[0]), shown.lower(), hidden=True))
-    return Opaque(
-        alias, exp.Table(this=exp.Anonymous(this=name, expressions=items)), tuple(columns), named=True
-    )
+    return Opaque(alias, _rows_from(made, bool(offset)), tuple(columns), named=True)
+
+
+def _called(call: Expr) -> str:
+    return str(call.this).lower() if isinstance(call, exp.Anonymous) else "unnest"
+
+
+def _rows_from(calls: Sequence[Expr], ordinality: bool = False) -> exp.Table:
+    if len(calls) == 1:
+        return exp.Table(this=calls[0], ordinality=ordinality)
+    return exp.Table(rows_from=[exp.Table(this=call) for call in calls], ordinality=ordinality)
+
+
+def with_sets(tree: Tree | None, scope: Scope) -> Tree | None:
+    """FROM, with the functions that return rows in SELECT as a last source: ``ROWS FROM (f (…), …)`` of each row."""
+    if not scope.sets:
+        return tree
+    names = tuple(f"set~{number}" for number in range(len(scope.sets)))
+    return cross(tree, Opaque(scope.sets_alias, _rows_from(scope.sets), names, named=True))
 
 
 def _named(node: exp.Table, place: Place) -> Tree:
     for argument, what in (("partition", "PARTITION (…)"), ("version", "FOR SYSTEM_TIME")):
         if node.args.get(argument):
             raise Unsupported(f"{what} on table {node.name} is not analysed")
-    if _given_names(node):  # PostgreSQL: they replace the first names of the columns
-        raise Unsupported(f"names for the columns of {node.name} in its alias are not analysed")
-    shown = node.alias or node.name
+    shown, given = node.alias or node.name, _given_names(node)
     if not node.db and node.name.lower() in place.ctes:
         cte = place.ctes[node.name.lower()]
-        return _recursive(cte, shown, place) if cte.recursive else _cte(cte, shown, place)
+        return _recursive(cte, shown, given, place) if cte.recursive else _cte(cte, shown, given, place)
     table = place.catalog.find(node.db or None, node.name, place.default_schema)
     if table is None:
         where = f"`{node.db}`.`{node.name}`" if node.db else f"`{node.name}`"
@@ -328,15 +354,19 @@ def _named(node: exp.Table, place: Place) -> Tree:
     names = [c.name for c in table.columns]
     place.require_spelled(names)
     if table.is_view:
-        return _view(table, shown, place)
+        return _view(table, shown, given, place)
+    if len(given) > len(names):
+        raise Unsupported(f"{len(given)} column names are given for {len(names)} columns")
+    if len({*given, *names[len(given) :]}) < len(names):
+        raise Unsupported(f"an alias of {node.name} that gives two columns one name is not analysed")
     alias = place.alias()
     not_null = {c.name for c in table.columns if not c.nullable}
     hidden = {c.name for c in table.columns if c.invisible}
-    place.scope.show(shown, alias, names, table.schema, not_null, hidden=hidden)
+    place.scope.show(shown, alias, names, table.schema, not_null, hidden=hidden, given=given)
     return Base(alias, table)
 
 
-def _view(view: Table, shown: str, place: Place) -> Derived:
+def _view(view: Table, shown: str, given: Sequence[str], place: Place) -> Derived:
     if not view.view_sql:
         raise Unsupported(
             f"the definition of view {view.full_name} is not visible to this account (GRANT SHOW VIEW)"
@@ -348,19 +378,18 @@ def _view(view: Table, shown: str, place: Place) -> Derived:
     place.require_spelled(named_in(node))
     within = replace(place.closed({}), default_schema=view.schema, views=(*place.views, view.full_name))
     query = renamed(within.query(node), [c.name for c in view.columns])
-    return derived(query, node, shown, place, view.schema)
+    return derived(distinct_names(renamed(query, given)), node, shown, place, view.schema)
 
 
-def _cte(cte: Cte, shown: str, place: Place) -> Derived:
-    query = place.closed(cte.visible).query(cte.node)
-    query = distinct_names(renamed(query, cte.columns) if cte.columns else query)
-    return derived(query, cte.node, shown, place)
+def _cte(cte: Cte, shown: str, given: Sequence[str], place: Place) -> Derived:
+    query = renamed(place.closed(cte.visible).query(cte.node), cte.columns)
+    return derived(distinct_names(renamed(query, given)), cte.node, shown, place)
 
 
 # ---------------------------------------------------------------- recursive CTEs
 
 
-def _recursive(cte: Cte, shown: str, place: Place) -> Opaque:
+def _recursive(cte: Cte, shown: str, given: Sequence[str], place: Place) -> Opaque:
     """A recursive CTE: its unchanged text, and all rows of the tables that it reads.
 
     Each step of the recursion depends on all rows of the earlier steps.
@@ -379,7 +408,7 @@ def _recursive(cte: Cte, shown: str, place: Place) -> Opaque:
     text = exp.select("*").from_(exp.Table(this=identifier(cte.name)))
     text.set("with_", exp.With(expressions=definitions, recursive=True))
     alias = place.alias()
-    place.scope.show(shown, alias, names)
+    place.scope.show(shown, alias, names, given=given)
     sql = written(text, place.syntax)
     return Opaque(alias, exp.Table(this=exp.Var(this=f"({sql})")), tuple(names), tuple(whole), text)
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from ..servers.dialect import Dialect
-from ..servers.expressions import Expr, Syntax, identifier, rebuilt, written
+from ..servers.expressions import Expr, Syntax, copied, identifier, rebuilt, written
 from ..servers.syntaxes import syntax_of
-from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, query_of
+from .tree import Base, Block, Derived, Join, Query, Source, Tree, Union, is_aggregate, query_of
 
 # Operators that all dialects write alike.
 _OPERATORS: dict[type[Expr], str] = {
@@ -99,8 +99,29 @@ class _Writer:
                 keys = [f"GROUPING SETS ({', '.join(sets)})"]
             text += f" GROUP BY {', '.join(keys)}{' WITH ROLLUP' if block.rollup and not block.sets else ''}"
         if block.having:
-            text += f" HAVING {self._and(block.having)}"
+            text += f" HAVING {self._and(self._having(block))}"
         return text
+
+    def _having(self, block: Block) -> Sequence[Expr]:
+        """HAVING, in which an expression that is a key has the name of its output: MySQL knows no other there."""
+        if not self.syntax.aliases_in_having:
+            return block.having
+        keys = [key.unnest() for key in block.group or ()]
+        columns = [key.name.lower() for key in keys if isinstance(key, exp.Column)]
+        shown = [output.name.lower() for output in block.outputs]
+        names = [
+            (output.expr.unnest(), output.name)
+            for output, name in zip(block.outputs, shown, strict=True)
+            if output.expr.unnest() in keys and name not in columns and shown.count(name) == 1
+        ]
+
+        def named(node: Expr) -> Expr | None:
+            if is_aggregate(node):
+                return copied(node)
+            name = next((name for key, name in names if key == node), None)
+            return None if name is None or isinstance(node, exp.Column) else exp.Column(this=identifier(name))
+
+        return [rebuilt(condition, named) for condition in block.having] if names else block.having
 
     def _from(self, tree: Tree) -> str:
         """The sources with their joins; a join on the right gets parentheses."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
-from ..servers.expressions import Expr, nodes, nodes_of
+from ..servers.expressions import Expr, Syntax, nodes, nodes_of
 from .tree import (
     Base,
     Block,
@@ -25,6 +25,7 @@ from .tree import (
     conjuncts,
     expressions_of,
     joins,
+    query_of,
     remembered,
     sources,
     tree_aliases,
@@ -53,14 +54,37 @@ _STEADY = frozenset(MySQL.Parser.FUNCTIONS) | {"JSONB_EXTRACT_PATH", "JSONB_EXTR
 @remembered
 def marks_of(query: Query) -> frozenset[str]:
     """Why the result of a query could change although its rows do not."""
-    found = {"limit"} if _chooses(query) else set[str]()
+    return _inside(query) | {"limit"} if _chooses(query) else _inside(query)
+
+
+@remembered
+def _inside(query: Query) -> frozenset[str]:
+    """The marks of a query but for that of its own LIMIT, which does not matter in EXISTS."""
+    found = set[str]()
     expressions = list(expressions_of(query))
     if isinstance(query, Block):
         expressions += [
             s.hidden for s in sources(query.tree) if isinstance(s, Opaque) and s.hidden is not None
         ]
     found |= {mark for each in expressions for node in nodes(each) if (mark := _mark(node)) is not None}
-    return frozenset(found).union(*map(marks_of, children(query)))
+    tested = {
+        id(query_of(node.this)) for each in expressions for node in nodes_of(each, exp.Exists) if node.this
+    }
+    return frozenset(found).union(
+        *(_inside(each) if id(each) in tested else marks_of(each) for each in children(query))
+    )
+
+
+def marks_in(statement: Expr, syntax: Syntax) -> frozenset[str]:
+    """The marks of a parsed statement that is not analysed, but for that of LIMIT."""
+    found = {mark for node in nodes(statement) if (mark := _mark(node)) is not None}
+    if any(
+        isinstance(node, exp.TableSample)
+        or (isinstance(node, exp.Column) and node.name.lower() in syntax.places)
+        for node in nodes(statement)
+    ):
+        found.add("place")
+    return frozenset(found)
 
 
 def _chooses(query: Query) -> bool:

@@ -81,6 +81,21 @@ def any_row(_: Sequence[Expr]) -> Expr | None:
 _FLIP = {"+": "-", "-": "+", "~": "~"}
 
 
+def values(expression: Expr) -> list[Predicate]:
+    """The subqueries of an expression whose value counts, and not only whether it is true: an output, a key.
+
+    Then IN is NULL because of some rows, and false because of others that are not there.
+
+    >>> from dj_sqlspy.lineage.example import tree
+    >>> block = tree("SELECT x IN (SELECT y FROM b), NOT EXISTS (SELECT id FROM c) FROM a")
+    >>> [predicate.polarity for output in block.outputs for predicate in values(output.expr)]
+    ['~', '~']
+    """
+    found: list[Predicate] = []
+    _collect(expression, "~", found)
+    return found
+
+
 def predicates(expression: Expr) -> list[Predicate]:
     """The subqueries of an expression, each with its polarity.
 
@@ -154,7 +169,9 @@ def _quantified(expression: Expr, polarity: str) -> Predicate | None:
     turned = _FLIP[polarity] if universal else polarity
 
     def match(outputs: Sequence[Expr]) -> Expr | None:
-        compared: Expr = type(expression)(this=expression.this.copy(), expression=outputs[0].copy())
+        values = [output.copy() for output in outputs]
+        other = values[0] if len(values) == 1 else exp.Tuple(expressions=values)
+        compared: Expr = type(expression)(this=expression.this.copy(), expression=other)
         if universal:
             # a row y makes x > ALL (…) untrue if x > y is not true
             return exp.Not(this=exp.Paren(this=compared)) if turned == "+" else is_not_true(compared)
@@ -201,8 +218,16 @@ def _never_null(expression: Expr) -> bool:
 @remembered
 def predicates_of(query: Query) -> tuple[tuple[Expr, Predicate], ...]:
     """The subqueries of a query's own expressions, each with the expression."""
+    tested: list[Expr] = []
+    if isinstance(query, Block):
+        tested = [*query.where, *query.having, *(on for join in joins(query.tree) for on in join.on)]
+    conditions = set(map(id, tested))
     return tuple(
-        [(expression, found) for expression in expressions_of(query) for found in predicates(expression)]
+        [
+            (expression, found)
+            for expression in expressions_of(query)
+            for found in (predicates if id(expression) in conditions else values)(expression)
+        ]
     )
 
 

@@ -34,6 +34,7 @@ from .predicates import (
     predicates,
     rowless,
     standalone,
+    values,
 )
 from .rewrite import substitute
 from .tree import (
@@ -131,14 +132,17 @@ def _inside_expression(expression: Expr, here: Combinations) -> Iterator[Witness
 def _conditions(block: Block, root: bool, here: Combinations) -> Iterator[Witness]:
     for condition in block.where:
         yield from _rejected(here, condition)
-    others: list[Expr] = [*block.having, *(block.group or ())]
+    for condition in block.having:
+        for predicate in predicates(condition):
+            if predicate.polarity != "+":
+                yield from _whole_value(here, predicate)
+    others = list(block.group or ())
     if not root or block.limit is not None:
         others += [output.expr for output in block.outputs]
         others += block.order
     for expression in others:
-        for predicate in predicates(expression):
-            if predicate.polarity != "+" or expression not in block.having:
-                yield from _whole_value(here, predicate)
+        for predicate in values(expression):
+            yield from _whole_value(here, predicate)
 
 
 def _rejected(here: Combinations, condition: Expr) -> Iterator[Witness]:
@@ -202,12 +206,12 @@ def _lateral(block: Block, around: Combinations) -> Iterator[Witness]:
     These are all rows of a derived table that groups or limits, and of the subqueries in JSON_TABLE.
     """
     for source in sources(block.tree):
-        values: Iterable[Predicate] = ()
+        computed: Iterable[Predicate] = ()
         if isinstance(source, Opaque):
-            values = predicates(source.node)
+            computed = values(source.node)
         elif isinstance(source, Derived) and not is_plain(source.query) and outer_references(source.query):
-            values = [Predicate(source.query, "~", any_row, scalar=True)]
-        for value in values:
+            computed = [Predicate(source.query, "~", any_row, scalar=True)]
+        for value in computed:
             yield from _whole_value(of_lateral(block, source, around), value)
 
 

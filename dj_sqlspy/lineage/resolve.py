@@ -9,7 +9,7 @@ which rows are needed. For anything unknown it raises `Unsupported` with a reaso
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -19,10 +19,10 @@ from sqlglot import exp
 from ..servers.catalog import Catalog
 from ..servers.expressions import Expr, Unsupported, identifier, written
 from .expressions import expression
-from .from_clause import derived, from_clause, values
+from .from_clause import derived, from_clause, values, with_sets
 from .order import determined
 from .rewrite import with_new_aliases
-from .scope import Cte, Place, distinct_names, named_in
+from .scope import Cte, Place, Scope, distinct_names, named_in
 from .set_operations import compared
 from .tree import (
     Block,
@@ -34,6 +34,7 @@ from .tree import (
     aggregates,
     column,
     conjuncts,
+    has_window,
     outer_references,
 )
 
@@ -188,8 +189,30 @@ def _select(node: exp.Select, place: Place) -> Block:
         # HAVING without aggregation restricts rows, like WHERE
         conditions, tested = conditions + tested, ()
     on = None if distinct is None else distinct.args.get("on")
+    tree = with_sets(tree, _require_first(place.scope, outputs, group, on))
     block = Block(outputs, tree, conditions, group, rollup, sets, tested, distinct is not None and on is None)
     return _with_order(block, node, place) if on is None else _first_of_each(block, on, node, place)
+
+
+def _require_first(
+    scope: Scope, outputs: Sequence[Output], group: Sequence[Expr] | None, on: Expr | None
+) -> Scope:
+    """Raise `Unsupported` if rows that functions return in SELECT are made after windows or groups are."""
+    if not scope.sets:
+        return scope
+    made = {
+        node.name
+        for key in group or ()
+        for node in key.find_all(exp.Column)
+        if node.table == scope.sets_alias
+    }
+    if group is not None and len(made) < len(scope.sets):
+        raise Unsupported("a function that returns rows for each group is not analysed")
+    if on is not None or any(has_window(output.expr) for output in outputs):
+        raise Unsupported(
+            "a function that returns rows beside a window function or DISTINCT ON is not analysed"
+        )
+    return scope
 
 
 def _first_of_each(block: Block, on: Expr, node: Expr, place: Place) -> Block:
@@ -386,6 +409,7 @@ def _with_order(block: Block, node: Expr, place: Place) -> Block:
         return _named(block.outputs, name)
 
     order: list[Expr] = []
+    sets = len(place.scope.sets)
     for item in node.args["order"].expressions if node.args.get("order") is not None else ():
         plain = item.this if isinstance(item, exp.Ordered) else item
         desc = isinstance(item, exp.Ordered) and bool(item.args.get("desc"))
@@ -395,6 +419,8 @@ def _with_order(block: Block, node: Expr, place: Place) -> Block:
             shown = _named(block.outputs, plain.name)
         key = with_new_aliases(expression(plain, place, after=after) if shown is None else shown, place.alias)
         order.append(exp.Ordered(this=key, desc=desc, nulls_first=nulls_first))
+    if len(place.scope.sets) > sets or (sets and any(map(has_window, order))):
+        raise Unsupported("ORDER BY a function that returns rows, or by a window beside one, is not analysed")
     limit, offset = _number(node.args.get("limit")), _number(node.args.get("offset"))
     ties = _has_ties(node)
     if ties and not place.syntax.with_ties:

@@ -43,6 +43,9 @@ class Scope:
     schemas: dict[str, str] = field(default_factory=dict)  # of sources that are tables or views
     # columns of sources outside of the part of FROM that is being resolved, which LATERAL can use
     enclosing: list[list[Visible]] = field(default_factory=list)
+    # the calls of functions that return rows in its SELECT (PostgreSQL), and the alias of the source that they become
+    sets: list[Expr] = field(default_factory=list)
+    sets_alias: str = ""
 
     def lookup(self, name: str, table: str | None) -> Expr | None:
         """The expression of a column of this scope, or None. Raises `Unsupported` if it is ambiguous."""
@@ -69,15 +72,20 @@ class Scope:
         not_null: Collection[str] = (),
         computed: Collection[str] = (),
         hidden: Collection[str] = (),
+        given: Sequence[str] = (),
     ) -> None:
-        """Add the columns of a source that is named ``shown`` in the statement and ``alias`` in the tree."""
+        """Add the columns of a source that is named ``shown`` in the statement and ``alias`` in the tree.
+
+        The statement names the first of its columns as ``given``.
+        """
         key = shown.lower()
+        called = dict(zip(names, given, strict=False))
         if key in self.sources:
             if self.schemas.get(key) == schema:
                 raise Unsupported(f"the table name {shown!r} stands twice in one FROM clause")
             # two schemas with the same table name: only schema.table.column would be unique
             raise Unsupported(f"two tables named {shown!r} of different schemas stand in one FROM clause")
-        self.sources[key] = [name for name in names if name not in hidden]
+        self.sources[key] = [called.get(name, name) for name in names if name not in hidden]
         if schema is not None:
             self.schemas[key] = schema
         for name in names:
@@ -86,8 +94,18 @@ class Scope:
                 expr.meta["not_null"] = True
             if name in computed:
                 expr.meta["computed"] = True
-            self.qualified[(key, name.lower())] = expr
-            self.star.append(Visible(name, expr, key, name in hidden))
+            visible = called.get(name, name)
+            self.qualified[(key, visible.lower())] = expr
+            self.star.append(Visible(visible, expr, key, name in hidden))
+
+    def set_column(self, call: Expr, new: Callable[[], str]) -> Expr:
+        """The column of the source that calls of functions that return rows in SELECT become."""
+        if any(node.table == self.sets_alias for node in nodes_of(call, exp.Column)):
+            raise Unsupported("a function that returns rows, of the rows of another, is not analysed")
+        self.sets_alias = self.sets_alias or new()
+        if call not in self.sets:
+            self.sets.append(call)
+        return column(self.sets_alias, f"set~{self.sets.index(call)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +188,8 @@ def distinct_names(query: Query) -> Query:
     return query if tuple(names) == query.names else renamed(query, names)
 
 
-def renamed(query: Query, names: Collection[str]) -> Query:
-    """The same query with output names from the statement."""
-    if len(names) != len(query.names):
+def renamed(query: Query, names: Sequence[str]) -> Query:
+    """The same query with output names from the statement. PostgreSQL lets it name the first ones only."""
+    if len(names) > len(query.names):
         raise Unsupported(f"{len(names)} column names are given for {len(query.names)} columns")
-    return with_names(query, names)
+    return with_names(query, (*names, *query.names[len(names) :]))

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from ..servers.expressions import Expr, identifier
+from ..servers.expressions import Expr, identifier, rebuilt
 from .order import changes, closure, column_id, column_ids
 from .predicates import components, is_monotone, is_semijoin, predicates
 from .rewrite import map_block, map_query, put, substitute, with_names
@@ -95,16 +95,29 @@ def having_to_where(block: Block) -> Block:
     SELECT t1.id AS id, t1.x AS x, COUNT(*) AS n FROM s.a AS t1 WHERE (t1.x > 3) GROUP BY t1.id
     HAVING (COUNT(*) > 1)
 
-    A condition without aggregates is constant if the key of the group determines its columns: all rows of a group meet
-    it, or none. DataJoint sends this form. It is not safe with ROLLUP, whose extra rows have other keys.
+    A condition without aggregates is constant if the key of the group determines its columns, beside the expressions
+    that are keys: all rows of a group meet it, or none. DataJoint sends this form. It is not safe with ROLLUP, whose
+    extra rows have other keys.
+
+    >>> show(having_to_where(resolved("SELECT x + 1 AS y FROM a GROUP BY y HAVING y > 3")))
+    SELECT t1.x + 1 AS y FROM s.a AS t1 WHERE ((t1.x + 1) > 3) GROUP BY t1.x + 1
     """
     if not block.group or block.rollup or not block.having:
         return block
     known = closure(_grouped(block), block)
+    keys = [
+        key.unnest() for key in block.group if not has_subquery(key) and not any(map(changes, key.walk()))
+    ]
+
+    def of_key(node: Expr) -> Expr | None:
+        return exp.Null() if node in keys else None
+
     moved = tuple(
         condition
         for condition in block.having
-        if not aggregates(condition) and not has_subquery(condition) and column_ids(condition) <= known
+        if not aggregates(condition)
+        and not has_subquery(condition)
+        and column_ids(rebuilt(condition, of_key)) <= known
     )
     kept = tuple(condition for condition in block.having if condition not in moved)
     return replace(block, where=block.where + moved, having=kept)

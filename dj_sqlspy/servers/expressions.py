@@ -336,6 +336,10 @@ class Syntax(Protocol):
     def with_ties(self) -> bool:
         """Whether FETCH … WITH TIES is written as it was parsed (PostgreSQL)."""
 
+    @property
+    def places(self) -> frozenset[str]:
+        """The columns of every table that tell where its rows are stored, and when they were (PostgreSQL)."""
+
     def value_name(self, place: int) -> str:
         """The name of a column of VALUES."""
 

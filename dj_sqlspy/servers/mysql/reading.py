@@ -36,6 +36,7 @@ class MySQLSyntax:
     full_join = False
     grouping_sets = False
     with_ties = False
+    places: frozenset[str] = frozenset()
 
     parse = staticmethod(syntax.parse)
     tokens_of = staticmethod(syntax.tokens_of)

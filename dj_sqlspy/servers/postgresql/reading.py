@@ -28,7 +28,7 @@ from . import gate, syntax
 from .dialect import POSTGRESQL, ZONED
 from .functions import FUNCTIONS, SETS
 from .own import CATALOG
-from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, folded
+from .syntax import Arrow, DoubleArrow, DoubleHashArrow, Exact, HashArrow, Matches, folded
 
 _KNOWN = frozenset(
     {
@@ -75,7 +75,9 @@ _KNOWN = frozenset(
         *(exp.Between, exp.Like, exp.ILike, exp.RegexpLike, exp.Exists, exp.Any, exp.All, exp.NullSafeEQ),
         *(exp.NullSafeNEQ, exp.Tuple, exp.SimilarTo, exp.RegexpILike, exp.Escape),
         *(exp.ArrayContainsAll, exp.ArrayContainedBy, exp.ArrayOverlaps, exp.JSONBContainsAnyTopKeys),
-        *(exp.JSONBPathExists,),
+        *(exp.JSONBPathExists, exp.JSONBContainsTopKey, exp.JSONBContainsAllTopKeys, exp.StartsWith),
+        *(exp.Overlaps, Matches),
+        *(exp.Adjacent, exp.ExtendsLeft, exp.ExtendsRight),
         # values
         *(
             exp.Literal,
@@ -95,8 +97,18 @@ _KNOWN = frozenset(
         *(exp.Cast, exp.DataType, exp.DataTypeParam, exp.Case, exp.If, exp.Array, exp.Var),
         *(Arrow, DoubleArrow, HashArrow, DoubleHashArrow),
         # functions
-        *(exp.Anonymous, exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Filter, exp.WithinGroup),
-        *(exp.Window, exp.WindowSpec, exp.Extract, exp.Substring, exp.StrPosition, exp.Trim),
+        *(
+            exp.Anonymous,
+            exp.Kwarg,
+            exp.Count,
+            exp.Sum,
+            exp.Avg,
+            exp.Min,
+            exp.Max,
+            exp.Filter,
+            exp.WithinGroup,
+        ),
+        *(exp.Window, exp.WindowSpec, exp.Extract, exp.Overlay, exp.Substring, exp.StrPosition, exp.Trim),
         *(
             exp.Localtime,
             exp.Localtimestamp,
@@ -113,10 +125,11 @@ _PARTS: dict[type[Expr], frozenset[str]] = {
     exp.Select: frozenset(
         "with_ expressions from_ joins where group having order limit offset distinct windows".split()  # noqa: SIM905
     ),
-    exp.Table: frozenset({"this", "db", "alias", "joins"}),
+    # a table that is inherited from is refused with its rows, so that ONLY means nothing
+    exp.Table: frozenset({"this", "db", "alias", "joins", "only", "ordinality", "rows_from"}),
     exp.Group: frozenset({"expressions"}),
     exp.With: frozenset({"expressions", "recursive"}),
-    exp.Lateral: frozenset({"this", "alias"}),
+    exp.Lateral: frozenset({"this", "alias", "ordinality"}),
     exp.Join: frozenset({"this", "side", "kind", "on", "using", "method"}),
     exp.Between: frozenset({"this", "low", "high", "symmetric"}),
     exp.Subquery: frozenset({"this", "alias", "with_", "joins", "order", "limit", "offset"}),
@@ -126,7 +139,11 @@ _TYPES = frozenset(
         *(exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT, exp.DType.DECIMAL, exp.DType.DOUBLE),
         *(exp.DType.FLOAT, exp.DType.BOOLEAN, exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.VARBINARY),
         *(exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.JSON, exp.DType.JSONB),
-        *(exp.DType.UUID, exp.DType.TIME, exp.DType.INTERVAL),
+        *(exp.DType.UUID, exp.DType.TIME, exp.DType.INTERVAL, exp.DType.CHAR, exp.DType.BPCHAR),
+        *(exp.DType.INT4RANGE, exp.DType.INT8RANGE, exp.DType.NUMRANGE, exp.DType.DATERANGE),
+        *(exp.DType.TSRANGE, exp.DType.TSTZRANGE, exp.DType.INT4MULTIRANGE, exp.DType.INT8MULTIRANGE),
+        *(exp.DType.NUMMULTIRANGE, exp.DType.DATEMULTIRANGE, exp.DType.TSMULTIRANGE),
+        *(exp.DType.TSTZMULTIRANGE,),
     }
 )
 
@@ -190,6 +207,7 @@ class PostgreSQLSyntax:
     full_join = True
     grouping_sets = True
     with_ties = True
+    places = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
     parse = staticmethod(syntax.parse)
     tokens_of = staticmethod(syntax.tokens_of)
@@ -263,15 +281,13 @@ class PostgreSQLSyntax:
     def require_known(self, query: Expr, default_schema: str | None = None) -> None:
         for node in nodes(query):
             kind = type(node)
+            if node.args.get("sample"):
+                raise Unsupported("which rows TABLESAMPLE takes depends on where they are stored")
             if kind not in _KNOWN:
                 raise Unsupported(f"{kind.__name__} is not analysed on PostgreSQL yet")
             for part in node.args.keys() - _PARTS.get(kind, node.args.keys()):
                 if node.args[part]:
                     raise Unsupported(f"{kind.__name__} with {part} is not analysed on PostgreSQL yet")
-            if isinstance(node, exp.Unnest) or function_name(node) in SETS:
-                around = node.parent
-                if not isinstance(around, (exp.From, exp.Join, exp.Table, exp.Lateral)):
-                    raise Unsupported("a function that returns rows, elsewhere than in FROM, is not analysed")
             if isinstance(node, exp.DataType) and node.this is exp.DType.ARRAY and node.expressions:
                 continue  # of a type that is looked at, too
             if isinstance(node, exp.DataType) and (node.this not in _TYPES or node.args.get("nested")):
@@ -293,6 +309,8 @@ class PostgreSQLSyntax:
             return self.output_name(node.this)
         if isinstance(node, exp.Anonymous):
             return str(node.this).lower()
+        if isinstance(node, (exp.Array, exp.Unnest)):
+            return type(node).__name__.lower()
         if isinstance(node, (exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Exists)):
             return type(node).__name__.lower()
         return "?column?"

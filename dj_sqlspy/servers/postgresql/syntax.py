@@ -15,6 +15,7 @@ from .. import interpreted as interpreted  # before anything that imports sqlglo
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
+from sqlglot.parser import binary_range_parser
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from ..expressions import CommaJoins, Expr, Unsupported, nesting
@@ -36,13 +37,17 @@ class DoubleHashArrow(exp.Expression, exp.Binary):
     """``a #>> b``"""
 
 
+class Matches(exp.Expression, exp.Binary):
+    """``a @@ b``; sqlglot's own node is that of MATCH … AGAINST."""
+
+
 _ARROWS: dict[TokenType, type[exp.Expression]] = {
     TokenType.ARROW: Arrow,
     TokenType.DARROW: DoubleArrow,
     TokenType.HASH_ARROW: HashArrow,
     TokenType.DHASH_ARROW: DoubleHashArrow,
 }
-_WORDS = {Arrow: "->", DoubleArrow: "->>", HashArrow: "#>", DoubleHashArrow: "#>>"}
+_WORDS = {Arrow: "->", DoubleArrow: "->>", HashArrow: "#>", DoubleHashArrow: "#>>", Matches: "@@"}
 
 # Functions that lineage or the grammar must know. All others keep their names and arguments: sqlglot would replace many
 # of them by one that it considers equal.
@@ -60,6 +65,10 @@ class Exact(Postgres):
         FUNCTIONS = {name: f for name, f in Postgres.Parser.FUNCTIONS.items() if name in _KNOWN_FUNCTIONS}
         FUNCTION_PARSERS = {n: f for n, f in Postgres.Parser.FUNCTION_PARSERS.items() if n in _KNOWN_SYNTAX}
 
+        RANGE_PARSERS = Postgres.Parser.RANGE_PARSERS | {TokenType.DAT: binary_range_parser(Matches)}
+        # f(a -> b) is no function of a here
+        LAMBDAS = {token: f for token, f in Postgres.Parser.LAMBDAS.items() if token != TokenType.ARROW}
+
         def _parse_interval(self, *args: Any, **kwargs: Any) -> Expr | None:
             """Read INTERVAL '…' as a cast: sqlglot would leave out the word after a number and a unit."""
             ahead = [token for token in (self._curr, self._next) if token is not None]
@@ -72,7 +81,7 @@ class Exact(Postgres):
             found: Expr | None = super()._parse_interval(*args, **kwargs)
             return found
 
-        JSON_OPERATORS = {
+        JSON_OPERATORS = Postgres.Parser.JSON_OPERATORS | {
             token: lambda self, this, other, node=node: self.expression(node(this=this, expression=other))
             for token, node in _ARROWS.items()
         }
