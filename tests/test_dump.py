@@ -325,9 +325,9 @@ def test_two_dumps_are_the_same_bytes_and_tell_nothing_of_the_others(
 
 def test_tables_dumped_at_once_give_the_same_bytes(family: Any, server: Server, tmp_path: Path) -> None:
     bundle = bundle_of(server, tmp_path / "b", *family.statements)
-    one = bundle.dump(options(server)).read_bytes()
+    one = bundle.dump(options(server), jobs=1).read_bytes()
     bundle.dump_file.unlink()
-    for jobs in (2, 9):
+    for jobs in (None, 2, 9):
         assert bundle.dump(options(server), jobs=jobs).read_bytes() == one
         assert left_over(bundle) == [DUMP_FILE]
     for wrong in ("0", "x", "-1", ""):

@@ -2,7 +2,7 @@
 
 name_mark='`'
 first=() # options that the client wants before all others
-jobs=1
+jobs=auto # of dump.sh
 engine=mysqldump
 skip= # whether restore.sh leaves out views and functions that the server refuses
 take_option() {

@@ -7,9 +7,10 @@
 #     bash dump.sh --host=HOST --port=PORT --user=NAME -p
 #     bash dump.sh --defaults-extra-file=FILE
 #
-# --file=FILE names the dump. --jobs=N reads N tables at once, with the same result. --engine=mydumper is for very large
-# slices: mydumper reads one table in several pieces at once. All other options are passed to mysql and mysqldump. The
-# environment variables MYSQL, MYSQLDUMP and MYDUMPER name these programs if they are not on PATH.
+# --file=FILE names the dump. --jobs=N reads N tables at once, with the same result; without it small slices are read by
+# several jobs. --engine=mydumper is for very large slices: mydumper reads one table in several pieces at once. All other
+# options are passed to mysql and mysqldump. The environment variables MYSQL, MYSQLDUMP and MYDUMPER name these programs
+# if they are not on PATH.
 #
 # The rows of each table are counted before and after, and checksums of their values compared. If the rows of the slice
 # have changed, there is no dump. The output appears when it is complete, or not at all.
@@ -56,6 +57,11 @@ usage() {
 
 check_options() {
     [[ ! $skip && ! $accept ]] || fail "--skip-refused and --accept-other-values are options of restore.sh only."
+    # starting mysqldump takes most of the time of small tables; of large ones each job would keep a second copy
+    if [[ $jobs == auto ]]; then
+        jobs=1
+        [[ $engine != mysqldump ]] || ((@total@ > 20000)) || jobs=4
+    fi
     [[ $jobs =~ ^[1-9][0-9]?$ ]] || fail "--jobs=$jobs: say how many tables to read at once, from 1 to 99."
     [[ $engine == mysqldump || $engine == mydumper ]] ||
         fail "--engine=$engine: there are mysqldump, which is the default, and mydumper."
@@ -176,11 +182,11 @@ dump_options=(
 
 # Run a command for each part of the dump. A part is what one mysqldump reads, or several for small tables: `part` has
 # for each of them the number of tables, their names, the number of further words, and these: schema, columns, order,
-# conditions. Small tables that stand together and have the same condition are read by one. `tables` and `sum` are the
-# number of tables and rows in the part.
+# conditions. Small tables that stand together and have the same condition are read by one. `reads`, `tables` and `sum`
+# are the numbers of mysqldumps (three at most, so that all jobs have some), tables and rows in the part.
 each_part() { # command
     names=() common=() part=()
-    total=0 tables=0 sum=0
+    total=0 reads=0 tables=0 sum=0
     rows gather "$1"
     put "$1"
     send "$1"
@@ -188,9 +194,10 @@ each_part() { # command
 
 put() { # command: what was gathered becomes a piece of the part
     ((${#names[@]} > 0)) || return 0
-    if [[ $engine != mysqldump ]] || ((sum + total > 2000)); then
+    if [[ $engine != mysqldump ]] || ((sum + total > 2000 || reads == 3)); then
         send "$1"
     fi
+    reads=$((reads + 1))
     part+=("${#names[@]}" "${names[@]}" "${#common[@]}" "${common[@]}")
     tables=$((tables + ${#names[@]}))
     sum=$((sum + total))
@@ -199,7 +206,7 @@ put() { # command: what was gathered becomes a piece of the part
 send() { # command
     ((${#part[@]} == 0)) || "$1"
     part=()
-    tables=0 sum=0
+    reads=0 tables=0 sum=0
 }
 
 gather() { # command; schema, table, rows, columns, order, conditions
@@ -330,8 +337,9 @@ rows_in_parallel() {
         wait "$worker"
     done
     workers=()
-    number=0
+    number=0 ready=()
     each_part join_part
+    join_ready
 }
 
 work_on_rows() {
@@ -343,15 +351,32 @@ work_on_rows() {
 take_part() {
     number=$((number + 1))
     [[ ! -e $work/failed ]] || exit 1
-    if mkdir -- "$work/part$number" 2>/dev/null; then
+    if mine "$work/part$number"; then
         write_part >"$partial.part$number"
     fi
 }
 
+mine() { # a file that only the first who asks can make
+    local answer=0
+    set -o noclobber
+    { : >"$1"; } 2>/dev/null || answer=1
+    set +o noclobber
+    return "$answer"
+}
+
 join_part() {
     number=$((number + 1))
-    cat -- "$partial.part$number"
-    rm -f -- "$partial.part$number"
+    ready+=("$partial.part$number")
+    if ((sum > 2000 || ${#ready[@]} == 100)); then
+        join_ready
+    fi
+}
+
+join_ready() {
+    ((${#ready[@]} > 0)) || return 0
+    cat -- "${ready[@]}"
+    rm -f -- "${ready[@]}"
+    ready=()
 }
 
 @mydumper@

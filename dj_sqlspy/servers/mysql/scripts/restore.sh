@@ -81,7 +81,7 @@ usage() {
 }
 
 check_options() {
-    [[ $jobs == 1 && $engine == mysqldump ]] || fail "--jobs and --engine are options of dump.sh only."
+    [[ $jobs == auto && $engine == mysqldump ]] || fail "--jobs and --engine are options of dump.sh only."
 }
 
 ask() { # the first line of the answer is the server's version
