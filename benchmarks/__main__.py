@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dj_sqlspy.servers import private_server
+from dj_sqlspy.servers import NAMES, private_postgresql, private_server
 
 from .against import differences
 from .data import SEED
@@ -45,7 +45,10 @@ PACKAGES = ("dj-sqlspy", "datajoint", "pymysql", "sqlglot", "networkx")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the topics one after the other."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.server == "postgresql" and (options.against or options.only != ["capture"]):
+        parser.error("on PostgreSQL there is one topic: --server postgresql --only capture")
     if options.against:
         return compared(options.against, options.server)
     report = []
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write:
         text = README.read_text()
         for topic, found, conditions in report:
-            place = topic if options.server == "mariadb" else f"{topic} on MySQL"
+            place = topic if options.server == "mariadb" else f"{topic} on {NAMES[options.server]}"
             text = between(text, place, section(topic, found, conditions))
         README.write_text(text)
     return 0
@@ -88,7 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", choices=TOPICS, action="append", help="this topic (several times: these)")
     parser.add_argument("--write", action="store_true", help="write the tables into benchmarks/README.md")
     parser.add_argument(
-        "--server", choices=("mariadb", "mysql"), default="mariadb", help="which one to start"
+        "--server",
+        choices=("mariadb", "mysql", "postgresql"),
+        default="mariadb",
+        help="which one to start (PostgreSQL: --only capture)",
     )
     parser.add_argument(
         "--against",
@@ -101,13 +107,12 @@ def _parser() -> argparse.ArgumentParser:
 def measure(topic: str, flavor: Any, quick: bool) -> tuple[list[Figure], str]:
     """What a topic measured, and under which conditions."""
     before = os.getloadavg()[0]
-    with private_server(flavor) as server:
+    with private_postgresql() if flavor == "postgresql" else private_server(flavor) as server:
         give_room(server)
-        place = Place(
-            server.host, server.port, server.user, server.password, server.flavor, server.version, quick
-        )
+        where = server.host, server.port, server.user, server.password, server.flavor, server.version
+        place = Place(*where, quick, getattr(server, "database", ""))
         found = figures(f"{topic}:run", place)
-        about = f"{'MariaDB' if flavor == 'mariadb' else 'MySQL'} {server.version}"
+        about = f"{NAMES[flavor]} {server.version}"
     if quick:  # the goals are for sizes of their own
         found = [replace(one, goal="", met=None) for one in found]
     load = f"load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"

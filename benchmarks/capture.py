@@ -32,28 +32,42 @@ def run(place: Place) -> list[Figure]:
 
 def prepare(place: Place, rows: int) -> None:
     """A table of sessions and one of their trials."""
+    postgresql = place.flavor == "postgresql"
     with place.connect() as opened, opened.cursor() as cursor:
-        fresh_schema(cursor, SCHEMA)
-        numbers(cursor, SCHEMA, rows)
+        if postgresql:
+            cursor.execute(f"CREATE SCHEMA {SCHEMA}")
+            cursor.execute(
+                f"CREATE TABLE {SCHEMA}.numbers AS SELECT n FROM generate_series(0, {rows - 1}) AS n"
+            )
+        else:
+            fresh_schema(cursor, SCHEMA)
+            numbers(cursor, SCHEMA, rows)
         cursor.execute(
             f"CREATE TABLE {SCHEMA}.session (session INT PRIMARY KEY, subject VARCHAR(20) NOT NULL,"
-            f" weight DOUBLE NOT NULL, note VARCHAR(200) NOT NULL)"
+            f" weight DOUBLE PRECISION NOT NULL, note VARCHAR(200) NOT NULL)"
         )
         cursor.execute(
-            f"INSERT INTO {SCHEMA}.session SELECT n, CONCAT('mouse', n % 97), n / 7, 'as usual'"
+            f"INSERT INTO {SCHEMA}.session SELECT n, CONCAT('mouse', n % 97), n / 7.0, 'as usual'"
             f" FROM {SCHEMA}.numbers WHERE n < {rows // 100}"
         )
         cursor.execute(
-            f"CREATE TABLE {SCHEMA}.trial (session INT, trial INT, choice TINYINT NOT NULL,"
+            f"CREATE TABLE {SCHEMA}.trial (session INT, trial INT, choice SMALLINT NOT NULL,"
             f" PRIMARY KEY (session, trial), FOREIGN KEY (session) REFERENCES {SCHEMA}.session (session))"
         )
-        cursor.execute(f"INSERT INTO {SCHEMA}.trial SELECT n DIV 100, n % 100, n % 2 FROM {SCHEMA}.numbers")
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.trial SELECT FLOOR(n / 100), n % 100, n % 2 FROM {SCHEMA}.numbers"
+        )
 
 
 def tables(connection: Any) -> tuple[Any, Any]:
     import datajoint
 
-    return tuple(datajoint.FreeTable(connection, f"`{SCHEMA}`.`{name}`") for name in ("session", "trial"))
+    from dj_sqlspy.compat import backend_of
+
+    quoted = '"{}"."{}"' if backend_of(connection) == "postgresql" else "`{}`.`{}`"
+    return tuple(
+        datajoint.FreeTable(connection, quoted.format(SCHEMA, name)) for name in ("session", "trial")
+    )
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ import pymysql
 
 # What a benchmark's servers get beside what `servers` gives every private one: room for data of some gigabytes.
 SETTINGS: dict[str, dict[str, int]] = {
+    "postgresql": {},
     "mariadb": {
         "innodb_buffer_pool_size": 2 << 30,
         "innodb_log_file_size": 1 << 30,
@@ -45,9 +46,23 @@ class Place:
     flavor: str
     version: str
     quick: bool = False
+    database: str = ""  # on PostgreSQL
 
     def connect(self, **options: Any) -> Any:
-        """Open a pymysql connection."""
+        """Open a connection of the driver, pymysql or psycopg2."""
+        if self.flavor == "postgresql":
+            import psycopg2
+
+            opened = psycopg2.connect(
+                host=self.host,
+                port=self.port,
+                user=self.user,
+                password=self.password,
+                dbname=self.database,
+                **options,
+            )
+            opened.autocommit = True
+            return opened
         settings: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
@@ -70,6 +85,11 @@ class Place:
         datajoint.config["database.password"] = self.password
         datajoint.config["database.use_tls"] = False
         datajoint.config["safemode"] = False
+        if self.flavor == "postgresql":
+            datajoint.config["database.backend"], datajoint.config["database.name"] = (
+                self.flavor,
+                self.database,
+            )
         datajoint.logger.setLevel("ERROR")
         return datajoint.conn()
 

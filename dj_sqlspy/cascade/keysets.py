@@ -6,7 +6,7 @@ a number (the cascade's reason). It sends no query and knows no rules.
 Keys are stored like dictionary-encoded columns of Arrow: each column of the key is an array of integers of as many
 bytes as its values need. A value that is not an integer is represented by its number in a dictionary that all tables of
 a slice share (`Coder`). A set packs the columns of a key into one integer, each as wide as its values need, and sorts
-these integers: 5 to 12 bytes a key with its number. A tuple in a dict takes 150 to 300. Keys that need more than 63
+these integers: at most 12 bytes a key with its number. A tuple in a dict takes 150 to 300. Keys that need more than 63
 bits are numbered as a whole. Integers of 64 bits are made of some keys at a time, not of all.
 """
 

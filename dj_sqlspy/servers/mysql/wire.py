@@ -16,6 +16,7 @@ that was not read to its end has no digest.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 
 import xxhash
@@ -143,20 +144,20 @@ def _long_span(row: bytes, place: int) -> tuple[int, int]:
 
 def reader_of(raw: Any) -> Callable[..., Any]:
     """A replacement of a PyMySQL connection's ``_read_query_result`` that computes digests."""
+    return MethodType(_read_query_result, raw)
 
-    def _read_query_result(unbuffered: bool = False) -> Any:
-        raw._result = None  # like PyMySQL's method, with another class of result
-        result = _Digested(raw)
-        if unbuffered:
-            result.init_unbuffered_query()
-        else:
-            result.read()
-        raw._result = result
-        if result.server_status is not None:
-            raw.server_status = result.server_status
-        return result.affected_rows
 
-    return _read_query_result
+def _read_query_result(raw: Any, unbuffered: bool = False) -> Any:
+    raw._result = None  # like PyMySQL's method, with another class of result
+    result = _Digested(raw)
+    if unbuffered:
+        result.init_unbuffered_query()
+    else:
+        result.read()
+    raw._result = result
+    if result.server_status is not None:
+        raw.server_status = result.server_status
+    return result.affected_rows
 
 
 def received(raw: Any) -> Received | None:
