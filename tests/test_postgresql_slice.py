@@ -448,6 +448,9 @@ def test_an_account_that_may_only_select(lab: Any, account: Any) -> None:
     with contextlib.closing(server.connect()) as plain:
         backend = backend_of(plain)
         with contextlib.closing(backend.connect(plain, plain=True)) as raw:
+            with raw.cursor() as cursor:  # the query of a process that was killed does not go on
+                cursor.execute("SHOW client_connection_check_interval")
+                assert cursor.fetchone() == ("5s",)
             statements = [Statement("SELECT * FROM lab_slice.subject WHERE subject = 3", number=1)]
             with pytest.raises(CatalogError, match=r'GRANT SELECT ON "lab_slice"."#species" TO "reader"'):
                 make_slice(statements, raw)

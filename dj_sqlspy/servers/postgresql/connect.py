@@ -18,6 +18,10 @@ from ... import guarded
 from ...errors import ServerError
 from .driver import driver, is_connection
 
+# How often the server looks whether this process is still there, while it works on a query. By default it goes on with
+# the query of a process that was killed.
+CHECK_SECONDS = 5
+
 
 def raw_connection(
     dj_connection: Any = None, *, plain: bool = False, seconds: int | None = None, **overrides: Any
@@ -52,9 +56,11 @@ def raw_connection(
     arguments |= {"password": _password(connection, raw), **overrides}
     opened = driver().connect(**{name: value for name, value in arguments.items() if value is not None})
     opened.autocommit = True
-    if seconds is not None:
-        with opened.cursor() as cursor:
+    with opened.cursor() as cursor:
+        if seconds is not None:
             cursor.execute(f"SET statement_timeout = '{seconds}s'")
+        with contextlib.suppress(driver().Error):  # a server on Windows cannot
+            cursor.execute(f"SET client_connection_check_interval = '{CHECK_SECONDS}s'")
     if plain:
         return_texts(opened)
     return opened
