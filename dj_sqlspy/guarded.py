@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 # The command replaces the first shell. The second shell waits beside it, in the same session. After TERM the command
-# has a minute to clean up.
+# has a minute to clean up. QUIT is sent again: what a shell starts in the background ignores it, and so does a server
+# that has just begun.
 _LIFELINE = """
 ending=$1
 shift
@@ -29,7 +30,11 @@ exec 3<&0
     trap '' TERM
     kill -"$ending" 0
     seconds=0
-    while kill -0 "$$" && [ "$seconds" -lt 60 ]; do sleep 1; seconds=$((seconds + 1)); done
+    while kill -0 "$$" && [ "$seconds" -lt 60 ]; do
+        sleep 1
+        seconds=$((seconds + 1))
+        [ "$ending" != QUIT ] || kill -QUIT 0
+    done
     kill -KILL 0
 ) >/dev/null 2>&1 &
 exec "$@" 3<&- </dev/null

@@ -219,3 +219,15 @@ with guarded.secret("x") as path:
     assert path.read_text() == "x"
     end(process, number)
     assert becomes(lambda: not path.exists() and os.listdir(tmp_path) == [])
+
+
+def test_a_server_that_ignores_quit_at_first_is_ended() -> None:
+    """As PostgreSQL does where QUIT was ignored, which is so in the background of a shell."""
+    code = (
+        "from signal import *; signal(SIGQUIT, SIG_IGN); print(1, flush=True); import time; time.sleep(0.3)"
+    )
+    code += "; signal(SIGQUIT, SIG_DFL); time.sleep(600)"
+    with guarded.started([sys.executable, "-c", code], ending="QUIT", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+    assert process.returncode == -signal.SIGQUIT  # not KILL, after a minute
