@@ -11,8 +11,8 @@ without cycles each table is followed once, with all of its keys. A witness rule
 keys of each outer table, unless all rows that it can want are in the slice. Each key is used once: rules see only what
 is new since they last ran (semi-naive evaluation: Bancilhon, 1986). At the end the rows of each table, and those that
 foreign keys led to, are counted. `plan` prints all of this.
-Memory: at most 12 bytes a key, and as many as the values of its columns need while it is still to be followed (`keysets`).
-Answers are read in blocks.
+Memory: at most 12 bytes a key, and as many as the values of its columns need while it is still to be followed
+(`keysets`). Answers are read in blocks.
 """
 
 from __future__ import annotations
