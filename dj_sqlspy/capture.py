@@ -6,7 +6,6 @@ function, until `stop_export`, or while the settings ask for it. `spy` does the 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import logging
@@ -292,12 +291,27 @@ def follow_settings() -> None:
 
 def _share(ended: session.Session) -> None:
     """Store a session that has ended in the shared log, if there is one. Raises nothing."""
-    with contextlib.suppress(SpyError):  # the shared log says which setting is not valid
-        if settings.get("schema") is None:
-            return
-    from .paper import sharedlog  # other programs need not wait for it
+    if _has_log():
+        from .paper import sharedlog
 
-    sharedlog.after_session(ended)
+        sharedlog.after_session(ended)
+
+
+def _has_log() -> bool:
+    try:
+        return settings.get("schema") is not None
+    except SpyError:  # the shared log says which setting is not valid
+        return True
+
+
+def _import_log() -> None:
+    """Import the shared log where there is one, and not at the end of a process.
+
+    Python forgets there that Ctrl-C ended the program, and with it the exit code, if a module is imported that runs
+    code by `exec`, as dataclasses do (`run_eval_code_obj` of CPython 3.11).
+    """
+    if _has_log():
+        from .paper import sharedlog  # noqa: F401
 
 
 _installed = False
@@ -314,5 +328,5 @@ def install() -> None:
     patches.install()
     session.on_end.append(_share)
     session.join(os.environ.get(session.ENVIRONMENT))  # before the settings: what they ask for may be this
-    settings.on_change += [observe.follow_settings, follow_settings]
+    settings.on_change += [observe.follow_settings, _import_log, follow_settings]
     patches.attach_config()

@@ -132,8 +132,8 @@ SEARCHED = (
 # definitions that the servers print and sqlglot does not parse
 UNREAD = {
     "mysql": "CREATE VIEW calls_lab.unread AS SELECT a.id, WEIGHT_STRING(a.n AS CHAR(3)) AS z FROM calls_lab.t a",
-    "mariadb": "CREATE VIEW calls_lab.unread AS SELECT a.n AS id, GROUP_CONCAT(a.id ORDER BY a.id LIMIT 1) AS z"
-    " FROM calls_lab.t a GROUP BY a.n",
+    "mariadb": "CREATE VIEW calls_lab.unread AS SELECT a.n AS id, e.z AS z FROM calls_lab.t a,"
+    " JSON_TABLE('[{}]', '$[*]' COLUMNS (z INT PATH '$.z' DEFAULT '1' ON EMPTY)) AS e",
 }
 
 

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import SpyError
-from ..journal import Journal, Statement, analysis_folder, runs
+from ..journal import Journal, Statement, analysis_folder, runs, upkeep
 
 logger = logging.getLogger("dj_sqlspy")
 
@@ -175,8 +175,6 @@ def end_session(session: Session, error: BaseException | None = None) -> None:
 
 def _prune(session: Session, error: BaseException | None) -> None:
     """Delete runs of its analysis that are not needed any more, as far as possible."""
-    from ..journal import upkeep
-
     held = {each.journal.folder for each in _sessions}
     try:
         upkeep.prune(session.journal.folder.parent, held, error is None and session.journal.problem is None)

@@ -267,22 +267,26 @@ log_sql="SELECT 'no SUPER privilege, the server writes a log of changes, and log
     (SELECT 1 FROM information_schema.user_privileges WHERE privilege_type = 'SUPER'
     AND REPLACE(grantee, '\'', '') = CURRENT_USER())"
 
-# Of the errors, those that say what the account may not, or that nobody may write.
-denied='s/^ERROR (1044|1142|1227|1290|1418|1419|1836) \([^)]*\) at line [0-9]+: //p'
-# ALTER is asked with DROP. It is needed only where columns become generated after the load.
-without_alter='/^ALTER command/d; s/, ALTER command/ command/'
-[[ $flavor == @source@ || ! $(finish_of_@other@) ]] || without_alter=
-check_rights() { # schema
-    local name line
-    quote "$1" && name=$REPLY
-    rights_sql "$1" | query --force >"$work/answer" 2>"$work/said" || true
-    sed -nE "$denied" "$work/said" | sed -E "$without_alter" | cat - "$work/answer" | sort -u |
-        while IFS= read -r line; do
-            printf '%s: %s\n' "$name" "$line"
-        done
+rights_of_schema() { # schema: what asks for them, after its name
+    quote "$1" && literal "in $REPLY"
+    printf 'SELECT %s;\n' "$REPLY"
+    rights_sql "$1"
 }
 
-schemas check_rights >"$work/denied"
+# Of the errors, those that say what the account may not, or that nobody may write.
+denied='s/^ERROR (1044|1142|1227|1290|1418|1419|1836) \([^)]*\) at line [0-9]+: /denied /p; s/^no SUPER/denied &/p'
+# ALTER is asked with DROP. It is needed only where columns become generated after the load.
+without_alter='/^denied ALTER command/d; s/, ALTER command/ command/'
+[[ $flavor == @source@ || ! $(finish_of_@other@) ]] || without_alter=
+# one client for all schemas, which prints errors where they belong among the answers
+schemas rights_of_schema | by_name --force --unbuffered >"$work/answer" 2>&1 || true
+sed -nE "/^in /p; $denied" "$work/answer" | sed -E "$without_alter" | while IFS= read -r line; do
+    if [[ $line == 'in '* ]]; then
+        name=${line#in }
+    else
+        printf '%s: %s\n' "$name" "${line#denied }"
+    fi
+done | sort -u >"$work/denied"
 if [[ -s $work/denied ]]; then
     printf '%s\n' "${0##*/}: this account may not load the dump into this server:" >&2
     sed 's/^/    /' "$work/denied" >&2
