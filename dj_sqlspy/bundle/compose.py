@@ -166,28 +166,18 @@ def _mysql(server: Mapping[str, Any]) -> _Words:
 
 # Names of locales, of collations of ICU, and values of settings; what else stands in SQL that makes a database is ours.
 _NAME = re.compile(r"[\w.@+/=;, -]+", re.ASCII)
-# Settings of a database on which results depend.
-_SETTINGS = (
-    "timezone",
-    "datestyle",
-    "intervalstyle",
-    "extra_float_digits",
-    "bytea_output",
-    "default_text_search_config",
-)
 
 
 def _postgresql(server: Mapping[str, Any]) -> _Words:
     plain = {key: str(value) for key, value in server.items() if _NAME.fullmatch(str(value))}
-    name, made = database_like(plain)
-    settings = [f"{setting}={plain[setting]}" for setting in _SETTINGS if setting in plain]
+    name, made, settings = database_like(plain)
     return _Words(
         command=["postgres"],
         # where images of all versions can have it: that of 18 and later have another place than those before
         environment={"POSTGRES_PASSWORD_FILE": "/state/password", "PGDATA": "/data/postgresql"},
         data="/data",
         ready="pg_isready",
-        load=["into_database", "server", "5432", name, made, *settings],
+        load=["into_database", "server", "5432", name, made, *map("=".join, settings.items())],
         port="5432",
         user="postgres",
         notebook={"DJ_BACKEND": "postgresql", "DJ_DATABASE_NAME": name, **_NO_TLS},

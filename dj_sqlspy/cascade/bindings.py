@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..journal import Statement
 from ..lineage.batch import Batch
-from ..servers.results import Answer, as_sent, digest_text
+from ..servers.results import Answer, digest_text, length_encoded
 from ..servers.tables import Table
 from ..shapes import Binding
 from .keysets import Coder, Columns
@@ -69,7 +69,7 @@ def expected(binding: Binding, found: Batch, members: Sequence[Statement]) -> Ex
     values = [printed(binding[place]) for place in found.order]
     if None in values:
         return None
-    return Expected(b"".join(map(as_sent, values)), rows, digest)
+    return Expected(b"".join(map(length_encoded, values)), rows, digest)
 
 
 def printed(literal: str) -> bytes | None:

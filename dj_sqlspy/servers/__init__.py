@@ -88,11 +88,12 @@ def options_like(recorded: Mapping[str, Any]) -> list[str]:
     return ["--lower-case-table-names=1"] if folds else []
 
 
-def database_like(recorded: Mapping[str, Any]) -> tuple[str, str]:
-    """The name of a PostgreSQL database for a slice, and SQL that makes it like a source (`postgresql.database`)."""
+def database_like(recorded: Mapping[str, str]) -> tuple[str, str, dict[str, str]]:
+    """A PostgreSQL database for a slice: name, SQL that makes it like a source, settings (`postgresql.database`)."""
     from .postgresql import database
 
-    return database.NAME, database.created_like(recorded)
+    settings = {name: recorded[name] for name in database.SETTINGS if name in recorded}
+    return database.NAME, database.created_like(recorded), settings
 
 
 def private_postgresql(options: Sequence[str] = ()) -> contextlib.AbstractContextManager[Any]:

@@ -413,7 +413,7 @@ def unfolded(statement: exp.Expr, lists: Sequence[Terms]) -> None:
         if isinstance(node, (exp.And, exp.Or)) and type(node.parent) is not type(node):
             terms = list(_terms(node))
             if len(terms) >= FEWEST:
-                node.replace(balanced(type(node), terms))
+                node.replace(_balanced(type(node), terms))
 
 
 def _terms(chain: exp.Expr) -> Iterator[exp.Expr]:
@@ -426,10 +426,10 @@ def _terms(chain: exp.Expr) -> Iterator[exp.Expr]:
             yield node
 
 
-def balanced(kind: type[exp.Expr], terms: Sequence[exp.Expr]) -> exp.Expr:
+def _balanced(kind: type[exp.Expr], terms: Sequence[exp.Expr]) -> exp.Expr:
     """Terms joined by AND or OR, as a balanced tree.
 
-    >>> balanced(exp.Or, [exp.column(name) for name in "abc"]).sql()
+    >>> _balanced(exp.Or, [exp.column(name) for name in "abc"]).sql()
     'a OR b OR c'
     """
     found = list(terms)

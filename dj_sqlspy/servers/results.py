@@ -169,10 +169,10 @@ def digest_text(total: int) -> str:
     return f"{total % MODULUS:016x}"
 
 
-def as_sent(value: bytes | None) -> bytes:
+def length_encoded(value: bytes | None) -> bytes:
     """A value as MySQL's text protocol sends it: after its length, as a length-encoded integer; 0xFB for NULL.
 
-    >>> as_sent(b"ab"), as_sent(b"a" * 300)[:4], as_sent(None)
+    >>> length_encoded(b"ab"), length_encoded(b"a" * 300)[:4], length_encoded(None)
     (b'\\x02ab', b'\\xfc,\\x01a', b'\\xfb')
     """
     if value is None:

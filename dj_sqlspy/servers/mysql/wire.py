@@ -23,7 +23,7 @@ import xxhash
 from pymysql.connections import MySQLResult
 from pymysql.constants import FIELD_TYPE
 
-from ..results import LENGTHS, MODULUS, NULL, Column, Received, Sums, as_sent, digest_text
+from ..results import LENGTHS, MODULUS, NULL, Column, Received, Sums, digest_text, length_encoded
 from . import packets
 
 _FLOATS = frozenset({FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE})
@@ -67,7 +67,7 @@ def row_hash(fields: Sequence[Any]) -> Callable[[bytes], int]:
         for index, value in enumerate(values_of(data)):
             if value is not None and index in computed:
                 value = b"%.11e" % (float(value) + 0.0)  # zero without a sign
-            parts.append(as_sent(value))
+            parts.append(length_encoded(value))
         return _hash(b"".join(parts))
 
     return rounded

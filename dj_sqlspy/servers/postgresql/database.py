@@ -39,6 +39,15 @@ _OF_DATABASE = (
     " WHERE datname = current_database()"
 )
 
+# Settings of a source's session that are recorded, since results depend on them.
+SETTINGS = (
+    "timezone",
+    "datestyle",
+    "intervalstyle",
+    "extra_float_digits",
+    "bytea_output",
+    "default_text_search_config",
+)
 # The name of a database that is made for a slice.
 NAME = "slice"
 

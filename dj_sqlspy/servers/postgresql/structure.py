@@ -15,7 +15,7 @@ from ..catalog import Catalog
 from ..shellwords import fixed_part
 from ..source import Created, Rows, Schema, Source, Structure, View
 from ..tables import Table
-from .database import RECORDED, demands, locale, read_database
+from .database import RECORDED, SETTINGS, demands, locale, read_database
 from .definitions import definitions
 from .dialect import POSTGRESQL
 from .objects import Objects, names_of
@@ -23,17 +23,6 @@ from .session import settings_of
 from .transaction import reading
 
 LINEAGE_TABLE = "~lineage"
-
-# Settings of the replay session that are recorded.
-SETTINGS = (
-    "timezone",
-    "datestyle",
-    "intervalstyle",
-    "extra_float_digits",
-    "bytea_output",
-    "default_text_search_config",
-    "server_encoding",
-)
 
 
 def read_source(
@@ -53,7 +42,7 @@ def read_source(
         If a table has something that a slice cannot hold, or ``pg_dump`` cannot write its definition.
     """
     seen = [catalog.tables[name] for name in views]
-    settings = settings_of(connection, SETTINGS)  # which `reading` changes
+    settings = settings_of(connection, (*SETTINGS, "server_encoding"))  # which `reading` changes
     with reading(connection) as cursor:
         database = read_database(cursor)
         schemas = sorted({table.schema for table in (*tables, *seen)})

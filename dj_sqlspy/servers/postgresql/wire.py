@@ -24,7 +24,7 @@ from typing import Any
 
 import xxhash
 
-from ..results import MODULUS, Column, Received, Sums, as_sent, digest_text
+from ..results import MODULUS, Column, Received, Sums, digest_text, length_encoded
 from .driver import driver
 
 _hash = xxhash.xxh3_64_intdigest
@@ -95,7 +95,7 @@ def row_bytes(values: Sequence[str | None]) -> bytes:
 
 
 def _first(value: str | None) -> bytes:
-    return as_sent(None if value is None else value.encode())
+    return length_encoded(None if value is None else value.encode())
 
 
 def encoding_of(raw: Any) -> str:
