@@ -325,6 +325,14 @@ def test_rows_of_a_written_statement(lab: Any, name: str) -> None:
     [
         ("SELECT jsonb_each(meta) FROM LAB.session JOIN LAB.subject USING (subject)", "as one value"),
         ("SELECT s FROM LAB.subject AS s WHERE subject = 1", "in none of the tables"),
+        (
+            "SELECT count(*) FROM LAB.subject AS s"
+            + "".join(
+                f" FULL JOIN (SELECT subject FROM LAB.session) AS s{number} USING (subject)"
+                for number in range(4)
+            ),
+            "so many FULL JOINs",
+        ),
         ("SELECT species FROM LAB.subject GROUP BY DISTINCT ROLLUP (species)", "ALL or DISTINCT"),
         (
             'SELECT "N", n FROM (SELECT name AS n, weight AS "N" FROM LAB.subject) AS d',

@@ -131,9 +131,14 @@ def _full_join(left: Tree, right: Tree, on: tuple[Expr, ...], merged: int, place
     match = apart(Block(one, left, on), place.alias)
     matched = exp.Not(this=exp.Exists(this=subquery(match)))
     rest = apart(Block(outputs, Join(right, left, never, left_outer=True), (matched,)), place.alias)
-    return Derived(
-        alias, Union((Block(outputs, Join(left, right, on, left_outer=True)), rest), distinct=False)
-    )
+    made = Union((Block(outputs, Join(left, right, on, left_outer=True)), rest), distinct=False)
+    if len(made.aliases) > _MOST_IN_FULL:
+        raise Unsupported("so many FULL JOINs in each other are not analysed")
+    return Derived(alias, made)
+
+
+# Sources of a FULL JOIN, which has those of its sides three times. Of more there would be thousands of queries.
+_MOST_IN_FULL = 100
 
 
 def _is_of(expression: Expr, aliases: Collection[str]) -> bool:
