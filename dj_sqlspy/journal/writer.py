@@ -358,7 +358,7 @@ class Journal:
             descriptor = self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         elif links == 0:
             raise FileNotFoundError(f"the journal {self.path} was deleted while it was written")
-        line = _line(records[0]) if len(records) == 1 else b"".join(map(_line, records))
+        line = b"".join(map(_line, records))
         if self._cut_off:
             line = b"\n" + line
         self._cut_off = True

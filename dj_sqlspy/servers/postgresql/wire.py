@@ -100,8 +100,6 @@ def _first(value: str | None) -> bytes:
 
 def encoding_of(raw: Any) -> str:
     """The encoding in which a connection sends texts, by Python's name."""
-    if raw.encoding == "UTF8":
-        return "utf-8"
     return str(driver().extensions.encodings.get(raw.encoding, "utf-8"))
 
 
