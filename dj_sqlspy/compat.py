@@ -41,9 +41,8 @@ def second_connection(connection: Any) -> Any:
     """A second DataJoint connection with the same account, to declare tables outside of a transaction."""
     info = connection.conn_info
     options = {} if IS_V2 else {"init_fun": connection.init_fun}
-    if (
-        "backend" in inspect.signature(datajoint.Connection).parameters
-    ):  # else the settings say which kind it is
+    # else the settings say which kind of server it is
+    if "backend" in inspect.signature(datajoint.Connection).parameters:
         options = {"backend": backend_of(connection), "database_name": info.get("database_name")}
     return datajoint.Connection(
         *(info["host"], info["user"], info["passwd"], info["port"]),

@@ -38,9 +38,8 @@ LOOKED_AT = 10_000  # rows, for a histogram
 ROOM = 1_000_000  # characters for all tables, and as many for all results
 LARGEST = 8 << 20  # bytes of a value that is decoded
 SMALL = 16  # bytes that are shown as they are, such as a hash; items of an array
-TELLING = frozenset(
-    {"now", "rand", "session", "variable", "place"}
-)  # marks of results that are not of the rows alone
+# marks of results that are not of the rows alone
+TELLING = frozenset({"now", "rand", "session", "variable", "place"})
 
 
 def first_rows(

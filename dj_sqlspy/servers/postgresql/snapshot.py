@@ -56,7 +56,7 @@ class PostgreSQLSnapshot(Counting):
         self.connection = connection
         self._names = itertools.count(1)
         self._keeper = Keeper(connection)
-        self._defaults: dict[str, str] = {}  # of `_FORMS`, where values are printed in another form
+        self._defaults: dict[str, str] = {}  # of `PRINTED`, where values are printed in another form
 
     def __enter__(self) -> PostgreSQLSnapshot:
         self.start()
@@ -96,8 +96,11 @@ class PostgreSQLSnapshot(Counting):
             )
 
     def session(self, texts: Sequence[str]) -> Session:
+        session = self._keeper.session(texts)
+        if not self._defaults:
+            return session
         printed = ", ".join(f"{name} = {value}" for name, value in self._defaults.items())
-        return replace(self._keeper.session(texts), printed=printed)
+        return replace(session, printed=printed)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
