@@ -62,12 +62,10 @@ def prepare(place: Place, rows: int) -> None:
 def tables(connection: Any) -> tuple[Any, Any]:
     import datajoint
 
-    from dj_sqlspy.compat import backend_of
+    from dj_sqlspy.servers import backend_of
 
-    quoted = '"{}"."{}"' if backend_of(connection) == "postgresql" else "`{}`.`{}`"
-    return tuple(
-        datajoint.FreeTable(connection, quoted.format(SCHEMA, name)) for name in ("session", "trial")
-    )
+    full_name = backend_of(connection).dialect.full_name
+    return tuple(datajoint.FreeTable(connection, full_name(SCHEMA, name)) for name in ("session", "trial"))
 
 
 @contextlib.contextmanager
