@@ -25,6 +25,7 @@ import pytest
 from dj_sqlspy import guarded, servers
 from dj_sqlspy.servers import Server
 from dj_sqlspy.servers.mysql.dialect import MYSQL
+from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot
 from dj_sqlspy.servers.postgresql import private as postgresql_private
 
 quote = MYSQL.quote
@@ -239,6 +240,20 @@ def prefix(server: Server, dj_conn: Any) -> Iterator[str]:
     for name in [name for name in dj_conn.schemas if name.startswith(text)]:
         del dj_conn.schemas[name]
     dj_conn.dependencies.clear()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What snapshots of MySQL and MariaDB ask the server from now on, in order."""
+    texts: list[str] = []
+    send = MySQLSnapshot.send
+
+    def noted(self: MySQLSnapshot, run: Any, sql: str, *more: Any) -> Any:
+        texts.append(sql)
+        return send(self, run, sql, *more)
+
+    monkeypatch.setattr(MySQLSnapshot, "send", noted)
+    return texts
 
 
 @pytest.fixture

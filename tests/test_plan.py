@@ -65,12 +65,7 @@ def pattern(sql: str) -> re.Pattern[str]:
 
 
 @pytest.mark.line("2.x")
-def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    send = Asker.send
-    monkeypatch.setattr(
-        Asker, "send", lambda self, run, sql, *more: (asked.append(sql), send(self, run, sql, *more))[1]
-    )
+def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, asked: list[str]) -> None:
     raw = raw_connection(dj_conn, conv=plain_decoders())
     planned = make_plan(captured(name), raw)
     assert not asked
@@ -98,13 +93,8 @@ def test_what_is_planned_is_what_is_asked(name: str, dj_conn: Any, monkeypatch: 
 
 @pytest.mark.line("2.x")
 def test_exists_is_not_asked_again_where_a_key_answers(
-    name: str, dj_conn: Any, connection: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, dj_conn: Any, connection: Any, asked: list[str]
 ) -> None:
-    asked: list[str] = []
-    send = Asker.send
-    monkeypatch.setattr(
-        Asker, "send", lambda self, run, sql, *more: (asked.append(sql), send(self, run, sql, *more))[1]
-    )
     text = f"SELECT EXISTS(SELECT 1 FROM {name}.`fit` WHERE subject = 1)"
 
     def sliced(digest: str, kind: str = "exists") -> Any:
@@ -132,13 +122,8 @@ def test_exists_is_not_asked_again_where_a_key_answers(
 
 @pytest.mark.line("2.x")
 def test_tables_that_are_complete_are_not_asked(
-    name: str, connection: Any, dj_conn: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, connection: Any, dj_conn: Any, asked: list[str]
 ) -> None:
-    asked: list[str] = []
-    send = Asker.send
-    monkeypatch.setattr(
-        Asker, "send", lambda self, run, sql, *more: (asked.append(sql), send(self, run, sql, *more))[1]
-    )
     whole = Statement(f"SELECT * FROM {name}.`excluded`", 1, number=4)
     raw = raw_connection(dj_conn, conv=plain_decoders())
     counts = []

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from dj_sqlspy.journal import Statement
 from dj_sqlspy.servers import Server
-from dj_sqlspy.servers.mysql.snapshot import MySQLSnapshot as Asker
 from dj_sqlspy.servers.mysql.snapshot import plain_decoders
 from dj_sqlspy.shapes import Shape, fill, group, lift, markers
 from dj_sqlspy.slices import Slice, make_slice
@@ -201,14 +200,7 @@ def test_a_loop(
     assert len(together.statements) == len(texts)
 
 
-def test_a_long_loop_is_asked_for_at_once(
-    table: str, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    send = Asker.send
-    monkeypatch.setattr(
-        Asker, "send", lambda self, run, sql, *more: (asked.append(sql), send(self, run, sql, *more))[1]
-    )
+def test_a_long_loop_is_asked_for_at_once(table: str, server: Server, asked: list[str]) -> None:
     cut = sliced(server, *(f"SELECT t, e FROM {table} WHERE id = {n} AND t <> 'x'" for n in range(400)))
     assert ids(server, cut) == keyed("1 2 3 4")
     assert len(asked) < 20
@@ -216,15 +208,8 @@ def test_a_long_loop_is_asked_for_at_once(
     assert not any(report.marks or report.fallback for report in cut.statements)
 
 
-def test_keys_of_a_loop_are_not_read(
-    table: str, server: Server, connection: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_of_a_loop_are_not_read(table: str, server: Server, connection: Any, asked: list[str]) -> None:
     """Where each binding is the key of a row that is there; else the keys that are there are read."""
-    asked: list[str] = []
-    send = Asker.send
-    monkeypatch.setattr(
-        Asker, "send", lambda self, run, sql, *more: (asked.append(sql), send(self, run, sql, *more))[1]
-    )
 
     def of(*captured: tuple[str, int]) -> Slice:
         asked.clear()
